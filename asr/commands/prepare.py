@@ -1,0 +1,58 @@
+"""``asr prepare RECIPE_DIR [CORPUS] OUT [--download] [key=value ...]``: corpus folder in, manifests out."""
+
+import argparse
+import re
+from pathlib import Path
+
+from asr.errors import UsageError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The words that ``asr prepare`` understands."""
+    parser = argparse.ArgumentParser(
+        prog="asr prepare",
+        description="Turn a corpus into train.jsonl, dev.jsonl and test.jsonl by the recipe's prepare.py.",
+        epilog="Example: asr prepare recipes/librispeech ~/corpora/LibriSpeech data/mini subset=mini",
+    )
+    parser.add_argument("recipe", type=Path, metavar="RECIPE_DIR", help="folder of the recipe, e.g. recipes/fsdd")
+    parser.add_argument(
+        "words",
+        nargs="+",
+        metavar="[CORPUS] OUT [key=value ...]",
+        help="corpus folder (recipes/digits needs none), folder for the manifests, options of the recipe",
+    )
+    parser.add_argument("--download", action="store_true", help="fetch the corpus into CORPUS first, where absent")
+    return parser
+
+
+def run(arguments: list[str]) -> int:
+    """Prepare the corpus and print its summary; returns 0."""
+    parsed = build_parser().parse_intermixed_args(arguments)
+    folders, options = _sort_words(parsed.words)
+    if len(folders) not in (1, 2):
+        raise UsageError(
+            f"asr prepare wants [CORPUS] OUT after the recipe, but got {len(folders)} folder(s): "
+            f"{' '.join(folders) or 'none'}. Example: asr prepare recipes/fsdd CORPUS_FOLDER data/fsdd"
+        )
+    from asr.data.prepare import run_prepare  # late: numpy and soundfile stay off the path of --help
+
+    corpus = Path(folders[0]) if len(folders) == 2 else None
+    out = Path(folders[-1])
+    print(run_prepare(parsed.recipe, corpus, out, options, download=parsed.download))
+    print(f"Written to {out}")
+    return 0
+
+
+def _sort_words(words: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Folders and options; ``name=value`` is an option (write ``./name=value`` for a folder of that name)."""
+    folders: list[str] = []
+    options: dict[str, str] = {}
+    for word in words:
+        match = re.match(r"([A-Za-z_]\w*)=(.*)", word, re.DOTALL)
+        if match is None:
+            folders.append(word)
+        elif match[1] in options:
+            raise UsageError(f"Option {match[1]} is given twice: {options[match[1]]!r} and {match[2]!r}.")
+        else:
+            options[match[1]] = match[2]
+    return folders, options

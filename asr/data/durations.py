@@ -1,0 +1,55 @@
+"""How long each recording is, for many recordings at once, with every unreadable one named.
+
+In: utterances whose ``duration_s`` is 0 because the corpus does not tell it. Out: the same with the duration that the
+file's header gives. Opening a file waits for the disk, so it is done on a few threads (libsndfile releases the GIL).
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from asr.audio import probe
+from asr.data.utterance import Utterance
+from asr.errors import AudioError, DataError
+
+_MOST_FAULTS_SHOWN = 50
+
+
+def with_durations(utterances: Iterable[Utterance], *, threads: int = 8) -> list[Utterance]:
+    """The same utterances, each ``duration_s`` of 0 replaced by the rest of its file after ``start_s``.
+
+    Raises:
+        DataError: naming every file that cannot be read or ends before ``start_s``.
+    """
+    everything = list(utterances)
+    unknown = sorted({u.audio for u in everything if u.duration_s == 0})
+    with ThreadPoolExecutor(threads) as pool:
+        found = dict(zip(unknown, pool.map(_duration_or_fault, unknown), strict=True))
+    faults = [fault for fault in found.values() if isinstance(fault, str)]
+    filled = []
+    for utterance in everything:
+        length_s = found.get(utterance.audio)
+        if utterance.duration_s == 0 and isinstance(length_s, float):
+            if length_s <= utterance.start_s:
+                faults.append(f"{utterance.id}: starts at {utterance.start_s} s, but {utterance.audio} ends before.")
+            utterance = dataclasses.replace(utterance, duration_s=round(length_s - utterance.start_s, 6))
+        filled.append(utterance)
+    raise_faults("The recordings", faults)
+    return filled
+
+
+def raise_faults(where: str, faults: Sequence[str]) -> None:
+    """Raise one ``DataError`` that lists all ``faults`` (the first 50, and how many more); do nothing without any."""
+    if not faults:
+        return
+    shown = "\n  ".join(faults[:_MOST_FAULTS_SHOWN])
+    more = f"\n  ... and {len(faults) - _MOST_FAULTS_SHOWN} more" if len(faults) > _MOST_FAULTS_SHOWN else ""
+    raise DataError(f"{where}: {len(faults)} fault(s), nothing was written:\n  {shown}{more}")
+
+
+def _duration_or_fault(path: str) -> float | str:
+    try:
+        return float(probe(Path(path)).duration_s)
+    except AudioError as error:
+        return str(error)

@@ -1,0 +1,149 @@
+"""Laws of running a recipe: options are checked by name and type, recipes are found, loaded apart, and summarised."""
+
+from pathlib import Path
+
+import pytest
+from asr.data.manifest import read_manifest
+
+from asr.commands.prepare import run
+from asr.data.options import check_options
+from asr.data.prepare import load_recipe, run_prepare, write_splits
+from asr.data.splits import Splits
+from asr.data.utterance import Utterance
+from asr.errors import ConfigError, DataError, UsageError
+
+ECHO = """
+from pathlib import Path
+from typing import Literal
+from .sibling import NAME
+def prepare(corpus: Path | None, out: Path, *, size: Literal["small", "large"] = "small", count: int = 3,
+            share: float = 0.1, on: bool = True, who: str | None = None) -> str:
+    return f"{NAME} {corpus} {size} {count!r} {share!r} {on!r} {who!r}"
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    folder = tmp_path / "recipe"
+    folder.mkdir()
+    (folder / "prepare.py").write_text(ECHO)
+    (folder / "sibling.py").write_text("NAME = 'first'\n")
+    return folder
+
+
+def test_options_given_as_words_arrive_as_the_types_of_the_signature(recipe: Path, tmp_path: Path) -> None:
+    words = {"size": "large", "count": "7", "share": "0.25", "on": "false", "who": "none"}
+    assert run_prepare(recipe, None, tmp_path, words) == "first None large 7 0.25 False None"
+    typed = {"size": "large", "count": 7, "share": 0.25, "on": False, "who": None}
+    assert run_prepare(recipe, None, tmp_path, typed) == "first None large 7 0.25 False None"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"colour": "red"}, "no option colour. Its options: size=small, count=3"),
+        ({"size": "huge"}, "size=huge does not fit; choose one of small, large"),
+        ({"count": "seven"}, "count=seven does not fit; it must be of type int"),
+        ({"count": 2.5}, "count=2.5 does not fit"),
+        ({"count": True}, "count=True does not fit"),
+        ({"share": "much"}, "share=much does not fit; it must be of type float"),
+        ({"on": "maybe"}, "on=maybe does not fit; it must be of type bool"),
+    ],
+)
+def test_wrong_options_are_named(recipe: Path, tmp_path: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run_prepare(recipe, None, tmp_path, options)
+    assert message in str(caught.value)
+
+
+def test_two_recipes_with_equal_file_names_do_not_meet(recipe: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "prepare.py").write_text(ECHO)
+    (other / "sibling.py").write_text("NAME = 'second'\n")
+    assert load_recipe(recipe).NAME == "first"
+    assert load_recipe(other).NAME == "second"
+
+
+def test_a_folder_without_recipe_or_with_a_broken_one_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is no recipe.*prepare\.py"):
+        load_recipe(tmp_path)
+    (tmp_path / "prepare.py").write_text("import no_such_module\n")
+    with pytest.raises(ConfigError, match=r"cannot be imported: ModuleNotFoundError"):
+        load_recipe(tmp_path)
+    (tmp_path / "prepare.py").write_text("x = 1\n")
+    with pytest.raises(ConfigError, match=r"no function prepare"):
+        load_recipe(tmp_path)
+
+
+def test_corpus_folder_must_exist_and_download_must_be_offered(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere does not exist"):
+        run_prepare(recipe, tmp_path / "nowhere", tmp_path, {})
+    with pytest.raises(ConfigError, match=r"has no download"):
+        run_prepare(recipe, tmp_path / "nowhere", tmp_path, {}, download=True)
+
+
+def test_download_runs_first_with_the_options_it_names(recipe: Path, tmp_path: Path) -> None:
+    source = ECHO + "\ndef download(corpus: Path, *, size: str) -> None:\n    (corpus / size).mkdir(parents=True)\n"
+    (recipe / "prepare.py").write_text(source)
+    run_prepare(recipe, tmp_path / "corpus", tmp_path, {"size": "large", "count": 1}, download=True)
+    assert (tmp_path / "corpus" / "large").is_dir()
+
+
+def test_download_uses_the_defaults_of_prepare_where_nothing_is_said(recipe: Path, tmp_path: Path) -> None:
+    source = (
+        ECHO
+        + "\ndef download(corpus: Path, *, size: str = 'small') -> None:\n    (corpus / size).mkdir(parents=True)\n"
+    )
+    (recipe / "prepare.py").write_text(source)
+    run_prepare(recipe, tmp_path / "corpus", tmp_path, {}, download=True)
+    assert (tmp_path / "corpus" / "small").is_dir()
+
+
+def utterance(identity: str, audio: Path, speaker: str | None = None) -> Utterance:
+    return Utterance(id=identity, audio=str(audio), duration_s=1800.0, text="yes", speaker=speaker)
+
+
+def test_summary_gives_hours_and_speakers_in_common(tmp_path: Path) -> None:
+    audio = tmp_path / "a.wav"
+    audio.touch()
+    splits = Splits(
+        train=[utterance("a", audio, "ann"), utterance("b", audio, "bob")],
+        dev=[utterance("c", audio, "ann")],
+        test=[utterance("d", audio, "eve")],
+        others={"test-other": [utterance("e", audio, "bob")]},
+        notes=["Mind the gap."],
+    )
+    summary = write_splits(tmp_path / "out", splits)
+    assert "train                 2    1.00         2" in summary
+    assert "1 of 1 speakers of dev are in train as well." in summary
+    assert "of test are" not in summary
+    assert summary.endswith("Mind the gap.")
+    assert [u.id for u in read_manifest(tmp_path / "out" / "test-other.jsonl")] == ["e"]
+
+
+def test_an_utterance_in_train_and_test_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    both = utterance("a", tmp_path / "a.wav")
+    with pytest.raises(DataError, match=r"both train and test: a"):
+        write_splits(tmp_path / "out", Splits(train=[both], dev=[], test=[both]))
+    with pytest.raises(DataError, match=r"Nothing to train on"):
+        write_splits(tmp_path / "out", Splits(train=[], dev=[], test=[both]))
+    assert not (tmp_path / "out").exists()
+
+
+def test_command_sorts_folders_from_options(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([str(recipe), str(tmp_path), "size=large", str(tmp_path / "out"), "who=a=b"]) == 0
+    assert f"first {tmp_path} large 3 0.1 True 'a=b'" in capsys.readouterr().out
+
+
+def test_command_refuses_a_third_folder_and_a_repeated_option(recipe: Path) -> None:
+    with pytest.raises(UsageError, match=r"got 3 folder"):
+        run([str(recipe), "a", "b", "c"])
+    with pytest.raises(UsageError, match=r"count is given twice"):
+        run([str(recipe), "out", "count=1", "count=2"])
+
+
+def test_a_path_option_is_read_as_a_path() -> None:
+    def prepare(*, words: Path | None = None) -> None: ...
+
+    assert check_options("here", prepare, {"words": "a/b"}) == {"words": Path("a/b")}

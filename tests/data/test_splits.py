@@ -1,0 +1,78 @@
+"""Laws of cutting a corpus: no speaker in two parts, the same cut every time, nothing lost."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr.data.splits import split_by_speaker, split_off_speakers
+from asr.data.utterance import Utterance
+from asr.errors import ConfigError, DataError
+
+
+def make(speaker: str | None, number: int, duration_s: float = 1.0) -> Utterance:
+    return Utterance(
+        id=f"{speaker}-{number}", audio=f"/a/{speaker}/{number}.wav", duration_s=duration_s, text="a", speaker=speaker
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    counts=st.lists(st.integers(1, 9), min_size=3, max_size=30),
+    seed=st.integers(0, 5),
+    dev=st.floats(0.05, 0.4),
+    test=st.floats(0.05, 0.4),
+)
+def test_no_speaker_is_in_two_parts_and_nothing_is_lost(counts: list[int], seed: int, dev: float, test: float) -> None:
+    utterances = [make(f"s{speaker}", n) for speaker, count in enumerate(counts) for n in range(count)]
+    splits = split_by_speaker(utterances, dev=dev, test=test, seed=seed)
+    speakers = [{u.speaker for u in part} for part in splits.named().values()]
+    assert all(speakers)
+    assert not (speakers[0] & speakers[1] or speakers[0] & speakers[2] or speakers[1] & speakers[2])
+    ids = sorted(u.id for part in splits.named().values() for u in part)
+    assert ids == sorted(u.id for u in utterances)
+
+
+def test_shares_are_met_within_one_speaker() -> None:
+    utterances = [make(f"s{speaker}", n, duration_s=2.0) for speaker in range(50) for n in range(4)]
+    splits = split_by_speaker(utterances, dev=0.1, test=0.2, seed=1)
+    assert (len(splits.train), len(splits.dev), len(splits.test)) == (140, 20, 40)
+
+
+def test_same_seed_same_cut_other_seed_other_cut() -> None:
+    utterances = [make(f"s{speaker}", n) for speaker in range(20) for n in range(3)]
+    first = split_by_speaker(utterances, seed=0)
+    assert first == split_by_speaker(utterances, seed=0)
+    assert first.test != split_by_speaker(utterances, seed=1).test
+
+
+def test_without_speakers_a_recording_stays_whole_and_a_note_says_so() -> None:
+    utterances = [
+        Utterance(id=f"{recording}-{n}", audio=f"/a/{recording}.wav", start_s=float(n), duration_s=1.0, text="a")
+        for recording in range(10)
+        for n in range(5)
+    ]
+    splits = split_by_speaker(utterances)
+    recordings = [{u.audio for u in part} for part in splits.named().values()]
+    assert not (recordings[0] & recordings[1] or recordings[0] & recordings[2])
+    assert "no speaker" in splits.notes[0]
+
+
+def test_a_single_speaker_is_cut_by_recording_with_a_note() -> None:
+    splits = split_by_speaker([make("ann", n) for n in range(20)])
+    assert (len(splits.train), len(splits.dev), len(splits.test)) == (16, 2, 2)
+    assert "1 speaker" in splits.notes[0]
+
+
+def test_too_few_recordings_and_impossible_shares_are_refused() -> None:
+    with pytest.raises(DataError, match=r"3 parts .* out of 2"):
+        split_by_speaker([make("ann", 0), make("ann", 1)])
+    with pytest.raises(ConfigError, match=r"below 1"):
+        split_by_speaker([make("ann", 0)], dev=0.5, test=0.5)
+
+
+def test_split_off_takes_whole_speakers_about_the_share() -> None:
+    utterances = [make(f"s{speaker}", n) for speaker in range(30) for n in range(10)]
+    rest, taken = split_off_speakers(utterances, 0.1)
+    assert len(taken) == 30
+    assert len(rest) == 270
+    assert not {u.speaker for u in rest} & {u.speaker for u in taken}
