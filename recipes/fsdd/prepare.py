@@ -1,0 +1,71 @@
+"""Free Spoken Digit Dataset: 3000 recordings ``{digit}_{speaker}_{index}`` of six speakers at 8 kHz.
+
+In: the corpus folder (the one that holds ``recordings/``, or that folder itself). Out: the published split, where
+indices 0 to 4 are the test; or, with ``leave_out=SPEAKER``, that speaker's 500 recordings as the test. The second is
+the honest one: in the published split every test speaker was heard in training.
+"""
+
+import re
+from pathlib import Path
+
+from asr.audio import AUDIO_EXTENSIONS
+from asr.data.durations import raise_faults, with_durations
+from asr.data.prepare import expect_count, write_splits
+from asr.data.splits import Splits
+from asr.data.utterance import Utterance
+from asr.errors import ConfigError, DataError
+
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+RECORDINGS = 3000
+TEST_INDICES = range(0, 5)  # published: the repository's README
+DEV_INDICES = range(5, 10)  # ours: there is no published dev
+
+
+def prepare(
+    corpus: Path,
+    out: Path,
+    *,
+    leave_out: str | None = None,
+    dev_from_train: bool = True,
+    complete: bool = True,
+) -> str:
+    """Write train, dev and test manifests and return the summary.
+
+    Args:
+        corpus: holds ``recordings/``.
+        out: folder for the manifests.
+        leave_out: a speaker whose recordings are the whole test, while training hears the other five only.
+        dev_from_train: take dev (indices 5 to 9) out of train; if false, train keeps them as the published split has
+            it, and the dev figure is then one on training data.
+        complete: insist on all 3000 recordings.
+    """
+    utterances = with_durations(_utterances(corpus))
+    expect_count(f"Recordings in {corpus}", len(utterances), RECORDINGS, complete=complete)
+    speakers = sorted({str(u.speaker) for u in utterances})
+    if leave_out is not None and leave_out not in speakers:
+        raise ConfigError(f"leave_out={leave_out}: no such speaker. Choose one of {', '.join(speakers)}.")
+    test = [u for u in utterances if (u.speaker == leave_out if leave_out else _index(u) in TEST_INDICES)]
+    rest = [u for u in utterances if (u.speaker != leave_out if leave_out else _index(u) not in TEST_INDICES)]
+    dev = [u for u in rest if _index(u) in DEV_INDICES]
+    train = [u for u in rest if _index(u) not in DEV_INDICES] if dev_from_train else rest
+    notes = [] if dev_from_train else ["dev is a part of train: its error says nothing about new recordings."]
+    return write_splits(out, Splits(train=train, dev=dev, test=test, notes=notes))
+
+
+def _utterances(corpus: Path) -> list[Utterance]:
+    folder = corpus / "recordings" if (corpus / "recordings").is_dir() else corpus
+    files = sorted(file for file in folder.resolve().iterdir() if file.suffix.lower() in AUDIO_EXTENSIONS)
+    if not files:
+        raise DataError(f"{folder} holds no recordings: give the folder of free-spoken-digit-dataset.")
+    matches = {file: re.fullmatch(r"(\d)_(\w+?)_(\d+)", file.stem) for file in files}
+    raise_faults(str(folder), [f"{f.name}: not named DIGIT_SPEAKER_INDEX" for f, match in matches.items() if not match])
+    found = [
+        Utterance(id=file.stem, audio=str(file), duration_s=0.0, text=WORDS[int(match[1])], speaker=match[2])
+        for file, match in matches.items()
+        if match
+    ]
+    return sorted(found, key=lambda u: (str(u.speaker), u.id[0], _index(u)))
+
+
+def _index(utterance: Utterance) -> int:
+    return int(utterance.id.rpartition("_")[2])
