@@ -1,0 +1,97 @@
+"""Which reference word became which hypothesis word, and a picture of it in plain text.
+
+In: a reference and a hypothesis, already normalised. Out: aligned pairs from jiwer's alignment, and a REF/HYP/OPS block
+in columns, like sclite's, for reports and terminals.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Operation = Literal["hit", "substitution", "deletion", "insertion"]
+_OPERATIONS: dict[str, Operation] = {
+    "equal": "hit",
+    "substitute": "substitution",
+    "delete": "deletion",
+    "insert": "insertion",
+}
+_LETTERS: dict[Operation, str] = {"hit": "", "substitution": "S", "deletion": "D", "insertion": "I"}
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control and direction characters would break or reorder the columns
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedPair:
+    """One column of an alignment; ``reference`` is None for an insertion, ``hypothesis`` is None for a deletion."""
+
+    operation: Operation
+    reference: str | None
+    hypothesis: str | None
+
+
+def align_words(reference: str, hypothesis: str) -> list[AlignedPair]:
+    """Align two texts word by word, with the fewest errors; the operations are those ``count_word_errors`` counts."""
+    import jiwer  # only reports need it
+
+    output = jiwer.process_words(" ".join(reference.split()), " ".join(hypothesis.split()))
+    references, hypotheses = output.references[0], output.hypotheses[0]
+    pairs: list[AlignedPair] = []
+    for chunk in output.alignments[0]:
+        operation = _OPERATIONS[chunk.type]
+        left: Sequence[str | None] = references[chunk.ref_start_idx : chunk.ref_end_idx]
+        right: Sequence[str | None] = hypotheses[chunk.hyp_start_idx : chunk.hyp_end_idx]
+        left = left or [None] * len(right)
+        right = right or [None] * len(left)
+        pairs += [AlignedPair(operation, a, b) for a, b in zip(left, right, strict=True)]
+    return pairs
+
+
+def alignment_block(pairs: Sequence[AlignedPair], *, width: int = 100) -> str:
+    """Draw the alignment as lines REF, HYP and OPS (S, D, I under each error), folded at ``width`` columns.
+
+    A word that has no partner stands over or under asterisks. Wide (East Asian) characters take two columns.
+    """
+    blocks: list[list[tuple[str, str, str]]] = [[]]
+    used = 0
+    for pair in pairs:
+        column = _column(pair)
+        size = display_width(column[0]) + 1
+        if blocks[-1] and used + size > width - len("REF: "):
+            blocks.append([])
+            used = 0
+        blocks[-1].append(column)
+        used += size
+    return "\n\n".join(_draw(block) for block in blocks)
+
+
+def display_width(text: str) -> int:
+    """How many terminal columns the text takes: 0 for combining marks, 2 for East Asian wide characters."""
+    return sum(_character_width(character) for character in text)
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _column(pair: AlignedPair) -> tuple[str, str, str]:
+    reference = None if pair.reference is None else _visible(pair.reference)
+    hypothesis = None if pair.hypothesis is None else _visible(pair.hypothesis)
+    size = max(display_width(word) for word in (reference, hypothesis, "*") if word is not None)
+    filler = "*" * size
+    texts = (filler if reference is None else reference, filler if hypothesis is None else hypothesis)
+    return _pad(texts[0], size), _pad(texts[1], size), _LETTERS[pair.operation].ljust(size)
+
+
+def _visible(word: str) -> str:
+    return "".join("\ufffd" if unicodedata.category(c) in _INVISIBLE else c for c in word)
+
+
+def _pad(text: str, size: int) -> str:
+    return text + " " * (size - display_width(text))
+
+
+def _draw(columns: Sequence[tuple[str, str, str]]) -> str:
+    names = ("REF:", "HYP:", "OPS:")
+    return "\n".join(" ".join([name, *(column[row] for column in columns)]).rstrip() for row, name in enumerate(names))
