@@ -1,0 +1,90 @@
+# Everything lives in this folder: the environment and caches in .venv, what the demo makes in demo/.
+#
+#   PYTHON=/path/to/python3.12   which Python to build the environment with (3.11 or 3.12; found by itself where possible)
+#   TORCH_INDEX=https://download.pytorch.org/whl/cpu   a further index for torch, e.g. for the small CPU-only build
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?=
+TORCH_INDEX ?=
+DEMO_RECIPE := recipes/digits/bilstm.yaml
+DEMO_RUN := demo/run
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+PIP := $(PY) -m pip --disable-pip-version-check --no-input -qq --log $(VENV)/install.log
+WITH_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+define DEMO_FILES
+from pathlib import Path
+from asr.data.manifest import read_manifest
+manifest = min(Path("demo").rglob("test.jsonl"))
+print(*[utterance.audio for utterance in read_manifest(manifest)[:3]], sep="\n")
+endef
+export DEMO_FILES
+
+export MPLCONFIGDIR := $(CURDIR)/$(VENV)/cache/matplotlib
+export NUMBA_CACHE_DIR := $(CURDIR)/$(VENV)/cache/numba
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help
+help: ## say what can be made (this list)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(READY) ## build the environment in .venv (1 to 3 minutes, once)
+
+.PHONY: demo
+demo: $(READY) ## make a small spoken-digits corpus, train on it, transcribe, show the error report
+	@$(PY) -m asr run $(DEMO_RECIPE) run_dir=$(DEMO_RUN)
+	@printf '\nThe text of three recordings that the training never heard:\n'
+	@$(PY) -c "$$DEMO_FILES" | xargs -d '\n' $(PY) -m asr transcribe $(DEMO_RUN)/model
+	@report=$$(find $(DEMO_RUN) -name '*.md' | sort | head -n 1); \
+	    printf '\n'; sed -n 1,25p "$$report"; printf '\nThe whole report: %s\n' "$$report"
+
+.PHONY: test
+test: $(READY) ## run the quick tests
+	@$(PY) -m pytest --basetemp=$(VENV)/tmp/pytest
+
+.PHONY: test-all
+test-all: $(READY) ## run all tests, the slow ones too
+	@$(PY) -m pytest -m "slow or not slow" --timeout=3600 --basetemp=$(VENV)/tmp/pytest
+
+.PHONY: check
+check: $(READY) ## lint, check the formatting and the types
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+.PHONY: format
+format: $(READY) ## put the code into its standard form
+	@$(PY) -m ruff check --fix --exit-zero .
+	@$(PY) -m ruff format .
+
+.PHONY: wheel
+wheel: $(READY) ## build the wheel into dist/
+	@$(PY) -m hatchling build -t wheel -d dist
+
+.PHONY: clean
+clean: ## remove the environment, the demo and all caches (runs/ and data/ stay)
+	rm -rf $(VENV) demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch first: it is the largest and the one that fails, and it must not be replaced by what another package would like.
+$(READY): pyproject.toml constraints.txt
+	@python=$$(for name in $(or $(PYTHON),python3 python3.12 python3.11); do \
+	    "$$name" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null \
+	    && echo "$$name" && break; done || true); \
+	if [ -z "$$python" ]; then \
+	    echo "make: $(or $(PYTHON),python3) is not a Python 3.11 or 3.12 with venv and pip (Debian: apt install" \
+	         "python3-venv); give another with: make PYTHON=/path/to/python3.12" >&2; exit 2; fi; \
+	$(PY) -c 'import pip' 2>/dev/null || "$$python" -m venv --clear $(VENV)
+	@echo "Setting up .venv: 1 to 3 minutes, once. Details go to $(VENV)/install.log"
+	@$(PIP) install $(WITH_INDEX) -c constraints.txt torch
+	@$(PIP) install $(WITH_INDEX) -c constraints.txt -e '.[dev,sentencepiece]'
+	@touch $@
