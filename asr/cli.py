@@ -1,0 +1,175 @@
+"""The ``asr`` command: parses the verb, imports its module only then, and turns every error into one line.
+
+In: words from the command line. Out: an exit code: what the verb returns; 2 for what was mistyped or misconfigured; 1
+for what data, files or the machine did; 130 after Ctrl-C; 141 when the reader of our output went away; 70 for a fault
+of our own. ASR_DEBUG=1 adds the traceback. Neither torch nor hydra nor librosa is imported here, so that
+``asr --help`` is instant.
+"""
+
+import contextlib
+import difflib
+import errno
+import importlib
+import os
+import sys
+from typing import TextIO
+
+from asr import __version__
+from asr.errors import AsrError, UsageError
+from asr.terminal import styled
+
+VERBS: dict[str, str] = {
+    "run": "run a whole recipe: prepare, train, evaluate, report; stages that stand are skipped",
+    "prepare": "turn a corpus folder into train/dev/test.jsonl",
+    "train": "train a model, or go on exactly where a run stopped",
+    "transcribe": "print the text of audio files",
+    "evaluate": "transcribe a manifest and report the error",
+    "score": "report the error between any two files of texts",
+    "check": "say what is wrong with a manifest",
+}
+
+_EXAMPLES = """\
+examples:
+  asr run recipes/digits/bilstm.yaml run_dir=runs/digits
+  asr transcribe runs/digits/model FILE...
+  asr score REFERENCES HYPOTHESES
+
+`asr VERB --help` tells more. ASR_DEBUG=1 shows the traceback behind an error."""
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+    errno.EACCES: "permission denied; check who owns it",
+    errno.EPERM: "the system does not permit it; check who owns it",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.EMFILE: "too many open files; raise the limit with `ulimit -n 4096`",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command line and return its exit code; never raises."""
+    _harden_streams()
+    try:
+        code = _dispatch(sys.argv[1:] if arguments is None else arguments)
+        _flush()
+    except BaseException as error:
+        return _report(error)
+    return code
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments:
+        print(_help(), file=sys.stderr)
+        return 2
+    verb, rest = arguments[0], arguments[1:]
+    if verb in ("-V", "--version"):
+        print(f"asr {__version__}")
+        return 0
+    if verb == "help" and rest:
+        verb, rest = rest[0], ["--help"]
+    if verb in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    return _run_verb(verb, rest)
+
+
+def _run_verb(verb: str, arguments: list[str]) -> int:
+    if verb not in VERBS:
+        kind = "option" if verb.startswith("-") else "verb"
+        close = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"; did you mean `asr {close[0]}`?" if close else "."
+        raise UsageError(f"unknown {kind} {verb!r}{hint} The verbs are: {', '.join(VERBS)}; see `asr --help`")
+    module = importlib.import_module(f"asr.commands.{verb}")
+    try:
+        code = module.run(arguments)
+    except SystemExit as end:  # argparse and Hydra end this way
+        code = _exit_code(end)
+    return int(code or 0)
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {styled(verb.ljust(width), 'bold')}  {line}" for verb, line in VERBS.items())
+    return f"usage: asr VERB ...\n\nTrain a speech recogniser on your own recordings.\n\n{verbs}\n\n{_EXAMPLES}"
+
+
+def _report(error: BaseException) -> int:
+    """Say one line on stderr about ``error`` and return the exit code."""
+    _flush_or_silence(sys.stdout)
+    if isinstance(error, BrokenPipeError):
+        return 141
+    message, code = _explain(error)
+    if os.environ.get("ASR_DEBUG") == "1":
+        import traceback
+
+        message = "".join(traceback.format_exception(error)) + message
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if message:
+            print(f"{styled('asr: error:', 'red', stream=sys.stderr)} {message}", file=sys.stderr, flush=True)
+    return code
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    """The message for a person, and the exit code."""
+    if isinstance(error, AsrError):
+        return str(error), error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return "", 130
+    if isinstance(error, SystemExit):
+        return "", _exit_code(error)
+    if isinstance(error, MemoryError) or _is_torch_out_of_memory(error):
+        return "out of memory; close other programs, or use smaller batches or a smaller model", 1
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "asr").startswith("asr"):
+        return f"the Python package {error.name!r} is not installed; `make` sets everything up", 1
+    if isinstance(error, OSError):
+        return _explain_os_error(error), 1
+    text = " ".join(str(error).split())
+    named = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"internal error: {named}; please report it, with what the same command prints under ASR_DEBUG=1", 70
+
+
+def _explain_os_error(error: OSError) -> str:
+    names = [repr(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
+    reason = _ADVICE.get(error.errno or 0) or error.strerror or " ".join(str(error).split()) or type(error).__name__
+    return f"{' -> '.join(names)}: {reason}" if names else reason
+
+
+def _is_torch_out_of_memory(error: BaseException) -> bool:
+    """Told by name and text, so that torch is not imported for it; the CPU allocator raises a plain RuntimeError."""
+    if not isinstance(error, RuntimeError):
+        return False
+    return type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
+
+
+def _exit_code(end: SystemExit) -> int:
+    if end.code is None or isinstance(end.code, int):
+        return end.code or 0
+    print(end.code, file=sys.stderr)
+    return 1
+
+
+def _harden_streams() -> None:
+    """Let no file name and no transcript break printing: what the terminal cannot show is escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _flush() -> None:
+    """Write out what is buffered now, while a failure can still be told."""
+    if sys.stdout is not None:
+        with contextlib.suppress(ValueError):  # closed
+            sys.stdout.flush()
+
+
+def _flush_or_silence(stream: TextIO | None) -> None:
+    """Write out what is buffered; where that fails, drop it, so that the interpreter's last flush does not complain."""
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
