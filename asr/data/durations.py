@@ -5,15 +5,14 @@ file's header gives. Opening a file waits for the disk, so it is done on a few t
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from asr.audio import probe
+from asr.data.faults import raise_faults
 from asr.data.utterance import Utterance
-from asr.errors import AudioError, DataError
-
-_MOST_FAULTS_SHOWN = 50
+from asr.errors import AudioError
 
 
 def with_durations(utterances: Iterable[Utterance], *, threads: int = 8) -> list[Utterance]:
@@ -37,15 +36,6 @@ def with_durations(utterances: Iterable[Utterance], *, threads: int = 8) -> list
         filled.append(utterance)
     raise_faults("The recordings", faults)
     return filled
-
-
-def raise_faults(where: str, faults: Sequence[str]) -> None:
-    """Raise one ``DataError`` that lists all ``faults`` (the first 50, and how many more); do nothing without any."""
-    if not faults:
-        return
-    shown = "\n  ".join(faults[:_MOST_FAULTS_SHOWN])
-    more = f"\n  ... and {len(faults) - _MOST_FAULTS_SHOWN} more" if len(faults) > _MOST_FAULTS_SHOWN else ""
-    raise DataError(f"{where}: {len(faults)} fault(s), nothing was written:\n  {shown}{more}")
 
 
 def _duration_or_fault(path: str) -> float | str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from asr.audio import AUDIO_EXTENSIONS
-from asr.data.durations import raise_faults, with_durations
+from asr.data.durations import with_durations
+from asr.data.faults import raise_faults
 from asr.data.prepare import expect_count, write_splits
 from asr.data.splits import Splits, split_off_speakers
 from asr.data.utterance import Utterance

@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 
 from asr.audio import AUDIO_EXTENSIONS
-from asr.data.durations import raise_faults, with_durations
+from asr.data.durations import with_durations
+from asr.data.faults import raise_faults
 from asr.data.prepare import expect_count, write_splits
 from asr.data.splits import Splits
 from asr.data.utterance import Utterance
