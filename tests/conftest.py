@@ -1,0 +1,28 @@
+"""What all tests share: one thread a process, no colour, and the real corpora where they are at hand."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before anything imports torch; subprocesses inherit it. Tests run beside each other, and one thread repeats exactly.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("TENSORBOARD_NO_TENSORFLOW", "1")
+os.environ.pop("ASR_DEBUG", None)
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder of real corpora: ``$ASR_CORPORA``, else ``../shared/corpora`` beside the checkout; else skips."""
+    folder = Path(os.environ.get("ASR_CORPORA") or ROOT.parent / "shared" / "corpora").resolve()
+    if not folder.is_dir():
+        pytest.skip(f"no real corpora at {folder} (set ASR_CORPORA to their folder)")
+    return folder

@@ -1,0 +1,190 @@
+"""The ``asr`` command: instant help, one line for every error, an exit code that says whose fault it was (law 8)."""
+
+import errno
+import os
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+
+import pytest
+
+from asr import __version__, cli
+from asr.errors import DataError, Interrupted, UsageError
+
+HEAVY = {"torch", "torchaudio", "hydra", "omegaconf", "librosa", "numpy", "numba", "scipy", "soundfile", "jiwer"}
+
+
+def asr(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "asr", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def verb_that(monkeypatch: pytest.MonkeyPatch):
+    """Make the verb ``check`` do whatever the test likes."""
+
+    def install(function) -> None:
+        module = types.ModuleType("asr.commands.check")
+        module.run = function
+        monkeypatch.setitem(sys.modules, "asr.commands.check", module)
+
+    return install
+
+
+def raises(error: BaseException):
+    def run(arguments: list[str]) -> int:
+        raise error
+
+    return run
+
+
+def test_help_takes_at_most_half_a_second():
+    asr("--help")  # the first start compiles and reads from disk
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = asr("--help")
+        times.append(time.perf_counter() - start)
+    assert done.returncode == 0
+    assert min(times) <= 0.5
+
+
+def test_help_imports_nothing_heavy():
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "asr", "--help"], capture_output=True, text=True, timeout=60
+    )
+    imported = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
+    assert "asr" in imported
+    assert not imported & HEAVY
+
+
+def test_help_lists_every_verb_on_one_line_each():
+    lines = asr("--help").stdout.splitlines()
+    for verb, text in cli.VERBS.items():
+        assert [line.split() for line in lines].count([verb, *text.split()]) == 1
+
+
+def test_version_is_the_packages():
+    assert asr("--version").stdout == f"asr {__version__}\n"
+
+
+def test_no_verb_shows_the_help_and_fails_as_misuse():
+    done = asr()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage: asr VERB")
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("trian", "did you mean `asr train`?"), ("xyzzy", "run, prepare, train"), ("--foo", "option")],
+)
+def test_an_unknown_verb_is_misuse_and_is_answered_with_the_verbs(word: str, expected: str):
+    done = asr(word)
+    assert done.returncode == 2
+    assert done.stderr.startswith("asr: error: unknown ")
+    assert expected in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", list(cli.VERBS))
+def test_every_verb_explains_itself_without_torch(verb: str, repository: Path):
+    if not (repository / "asr" / "commands" / f"{verb}.py").exists():
+        pytest.skip("this verb is not built yet")
+    done = asr(verb, "--help")
+    assert done.returncode == 0, done.stderr
+    assert f"usage: asr {verb}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (UsageError("give a model directory"), 2, "give a model directory"),
+        (DataError("train.jsonl:3: no text"), 1, "train.jsonl:3: no text"),
+        (MemoryError(), 1, "out of memory"),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/a"), 1, "'runs/a': the disk is full"),
+        (PermissionError(errno.EACCES, "Permission denied", b"a.wav"), 1, "'a.wav': permission denied"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "x"), 1, "'x': No such file or directory"),
+        (TimeoutError(), 1, "TimeoutError"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 1, "out of memory"),
+        (ModuleNotFoundError("No module named 'jiwer'", name="jiwer"), 1, "'jiwer' is not installed"),
+        (ValueError("two\nlines"), 70, "internal error: ValueError: two lines; please report it"),
+        (RecursionError(), 70, "internal error: RecursionError"),
+    ],
+)
+def test_every_error_is_one_line_with_its_exit_code(error, code, message, verb_that, capsys):
+    verb_that(raises(error))
+    assert cli.main(["check"]) == code
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("asr: error: ")
+    assert message in stderr
+    assert len(stderr.splitlines()) == 1
+
+
+def test_a_signal_after_saving_ends_with_128_plus_its_number(verb_that, capsys):
+    verb_that(raises(Interrupted("saved step 12; the same command goes on", 15)))
+    assert cli.main(["check"]) == 143
+    assert "saved step 12" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_quietly_with_130(verb_that, capsys):
+    verb_that(raises(KeyboardInterrupt()))
+    assert cli.main(["check"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_the_traceback_appears_under_asr_debug_only(verb_that, capsys, monkeypatch):
+    verb_that(raises(ValueError("inner")))
+    cli.main(["check"])
+    assert "Traceback" not in capsys.readouterr().err
+    monkeypatch.setenv("ASR_DEBUG", "1")
+    cli.main(["check"])
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("end", "code"), [(None, 0), (0, 0), (2, 2), ("no such key", 1)])
+def test_a_verb_that_exits_gives_its_code(end, code, verb_that, capsys):
+    verb_that(raises(SystemExit(end)))
+    assert cli.main(["check"]) == code
+    assert ("no such key" in capsys.readouterr().err) == (end == "no such key")
+
+
+def test_arguments_arrive_unchanged(verb_that):
+    seen = []
+    verb_that(lambda arguments: seen.extend(arguments) or 0)
+    assert cli.main(["check", "a=b (1).wav", "--out", ""]) == 0
+    assert seen == ["a=b (1).wav", "--out", ""]
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "asr", "--help"], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout_is_told_in_one_line():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "asr", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["asr: error: the disk is full; free some space and run the same command again"]
+
+
+def test_text_that_the_terminal_cannot_show_is_escaped_not_fatal():
+    code = "import sys; from asr import cli; cli._harden_streams(); print('caf\\xe9 \\udcff')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, timeout=60
+    )
+    assert done.stdout == b"caf\\xe9 \\udcff\n"
+
+
+def test_closed_stdout_is_survived():
+    done = subprocess.run(["sh", "-c", f"{sys.executable} -m asr --version >&-"], capture_output=True, timeout=60)
+    assert b"Traceback" not in done.stderr

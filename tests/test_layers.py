@@ -1,0 +1,193 @@
+"""DESIGN's table as a test: imports go one way only, and some things are allowed in few rooms only."""
+
+import ast
+import graphlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "asr"
+
+# From the ground upwards: a room imports from its own and from earlier lines, never from later ones.
+LAYERS: list[set[str]] = [
+    {"errors"},
+    {"files", "paths", "terminal", "schema", "seeds", "lengths", "torchaudio_door"},
+    {"audio"},
+    {"text"},
+    {"data"},
+    {"features"},
+    {"models"},
+    {"ctc"},
+    {"decoding"},
+    {"scoring"},
+    {"pretrained"},
+    {"recognition"},
+    {"training"},
+    {"config"},
+    {"commands", "server"},
+    {"cli"},
+    {"", "__main__"},  # asr/__init__.py and python -m asr
+]
+RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
+
+# What a room must not know of although the order above would let it; directly or through others, for torch.
+KNOWS_NOTHING_OF: dict[str, set[str]] = {
+    "audio": {"text"},
+    "text": {"audio"},
+    "features": {"data"},
+    "models": {"data", "files"},
+    "ctc": {"models"},
+    "decoding": {"audio"},
+    "scoring": {"models"},
+}
+WITHOUT_TORCH = {"audio", "text", "scoring"}
+MAY_IMPORT_HYDRA = {"config", "commands", "cli"}
+MAY_PRINT = {"commands", "cli", "terminal"}
+
+MODULES = {
+    ".".join(("asr", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if not {"_conf", "_recipes"} & set(path.relative_to(PACKAGE).parts)
+}
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def imports(module: str) -> Iterator[str]:
+    """Every module that ``module`` names in an import, wherever the statement stands; late imports count too."""
+    path = MODULES[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")
+                base = ".".join(filter(None, [*parents[: len(parents) - node.level + 1], base]))
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                if full == "asr.__version__":
+                    continue
+                yield full if full in MODULES else base
+
+
+GRAPH = {module: {name for name in imports(module) if name in MODULES and name != module} for module in MODULES}
+
+
+def modules_in(rooms: set[str]) -> list[str]:
+    return [module for module in MODULES if room(module) in rooms]
+
+
+def test_every_room_stands_in_the_table():
+    unknown = {room(module) for module in MODULES} - RANK.keys()
+    assert not unknown, f"give {sorted(unknown)} a place in LAYERS"
+
+
+def test_imports_never_go_to_a_later_room():
+    upward = [
+        f"{module} imports {name}"
+        for module, names in GRAPH.items()
+        for name in sorted(names)
+        if room(module) != "" and room(name) != room(module) and RANK[room(name)] >= RANK[room(module)]
+        if not {room(module), room(name)} <= LAYERS[1]
+    ]
+    assert not upward
+
+
+def test_imports_never_run_in_a_circle():
+    # asr/__init__ imports only when called, and everything is inside it
+    graph = {module: names for module, names in GRAPH.items() if module != "asr"}
+    try:
+        list(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(f"circle: {' -> '.join(error.args[1])}")
+
+
+def test_rooms_know_nothing_of_what_the_design_hides_from_them():
+    found = [
+        f"{module} imports {name}"
+        for here, hidden in KNOWS_NOTHING_OF.items()
+        for module in modules_in({here})
+        for name in sorted(GRAPH[module])
+        if room(name) in hidden
+    ]
+    assert not found
+
+
+def test_a_command_knows_no_other_command():
+    verbs = _verbs()
+    found = [
+        f"{module} imports {name}"
+        for module, names in GRAPH.items()
+        for name in names & verbs
+        if room(module) == "commands" and name != module
+    ]
+    assert not found
+
+
+def _verbs() -> set[str]:
+    from asr.cli import VERBS
+
+    return {f"asr.commands.{verb}" for verb in VERBS}
+
+
+@pytest.mark.parametrize("here", sorted(WITHOUT_TORCH))
+def test_torch_is_never_reached_from(here: str):
+    waiting, seen = modules_in({here}), set[str]()
+    while waiting:
+        module = waiting.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        names = set(imports(module))
+        assert not any(name.split(".")[0] in ("torch", "torchaudio") for name in names), f"{module} imports torch"
+        waiting.extend(names & MODULES.keys() - {"asr"})
+
+
+@pytest.mark.parametrize("library", ["hydra", "omegaconf"])
+def test_hydra_stays_in_config_and_commands(library: str):
+    found = [m for m in MODULES if room(m) not in MAY_IMPORT_HYDRA and _imports_library(m, library)]
+    assert not found
+
+
+def test_torchaudio_comes_in_through_its_door_only():
+    # the door itself uses importlib, so that no import statement names torchaudio anywhere
+    found = [m for m in MODULES if _imports_library(m, "torchaudio")]
+    text = [m for m, p in MODULES.items() if 'import_module("torchaudio' in p.read_text(encoding="utf-8")]
+    assert not found
+    assert text == ["asr.torchaudio_door"]
+
+
+def test_print_is_for_commands():
+    found = [
+        f"{path.relative_to(PACKAGE.parent)}:{node.lineno}"
+        for module, path in MODULES.items()
+        if room(module) not in MAY_PRINT
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert not found
+
+
+def test_no_module_imports_the_package_itself():
+    found = [m for m in MODULES if m != "asr" and "asr" in set(imports(m))]
+    assert not found, "import the module that defines the name instead"
+
+
+def test_importing_the_package_imports_nothing_else_of_it():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = itertools.chain.from_iterable(
+        [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+        for node in top
+    )
+    assert set(names) == {"typing"}
+
+
+def _imports_library(module: str, library: str) -> bool:
+    return any(name.split(".")[0] == library for name in imports(module))
