@@ -17,8 +17,10 @@ DEMO_RUN := demo/run
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-PIP := $(PY) -m pip --disable-pip-version-check --no-input -qq --log $(VENV)/install.log
-WITH_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+LOG := $(VENV)/install.log
+PIP_INSTALL := $(PY) -m pip --disable-pip-version-check --no-input install -c constraints.txt \
+    $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+OR_TELL := || { tail -n 30 $(LOG) >&2; echo "make: the set-up failed; all of pip's words are in $(LOG)" >&2; exit 1; }
 
 define DEMO_FILES
 from pathlib import Path
@@ -84,7 +86,9 @@ $(READY): pyproject.toml constraints.txt
 	    echo "make: $(or $(PYTHON),python3) is not a Python 3.11 or 3.12 with venv and pip (Debian: apt install" \
 	         "python3-venv); give another with: make PYTHON=/path/to/python3.12" >&2; exit 2; fi; \
 	$(PY) -c 'import pip' 2>/dev/null || "$$python" -m venv --clear $(VENV)
-	@echo "Setting up .venv: 1 to 3 minutes, once. Details go to $(VENV)/install.log"
-	@$(PIP) install $(WITH_INDEX) -c constraints.txt torch
-	@$(PIP) install $(WITH_INDEX) -c constraints.txt -e '.[dev,sentencepiece]'
+	@echo "Setting up $(VENV), once; details go to $(LOG)"
+	@echo "  torch (200 MB for the CPU build, 4 GB with CUDA) ..."
+	@$(PIP_INSTALL) torch >$(LOG) 2>&1 $(OR_TELL)
+	@echo "  all else (350 MB) ..."
+	@$(PIP_INSTALL) -e '.[dev,sentencepiece]' >>$(LOG) 2>&1 $(OR_TELL)
 	@touch $@
