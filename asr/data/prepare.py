@@ -74,7 +74,7 @@ def run_prepare(
         raise ConfigError(f"{recipe_dir} needs a corpus folder: asr prepare {recipe_dir} CORPUS_FOLDER {out}")
     if download:
         _download(recipe_dir, recipe, typing.cast(Path, corpus), checked)
-    if corpus is not None and not corpus.is_dir():
+    if corpus is not None and not corpus.exists():  # a recipe may take a file, as recipes/folder does
         hint = " Or add --download." if hasattr(recipe, "download") else ""
         raise DataError(f"The corpus folder {corpus} does not exist. Give the folder that holds the corpus.{hint}")
     return str(recipe.prepare(corpus, out, **checked))
@@ -84,13 +84,13 @@ def write_splits(out: Path, splits: Splits) -> str:
     """Write one manifest a part (``out/train.jsonl``, ...) atomically and return the summary to show.
 
     Raises:
-        DataError: if there is nothing to train on, or an id stands in two test sets or in train and test.
+        DataError: if there is nothing to train on, or a test holds what is trained on.
     """
     if not splits.train:
         raise DataError(f"Nothing to train on is left for {out / 'train.jsonl'}: check the corpus and the options.")
-    trained = {utterance.id for utterance in splits.train}
+    trained = {(u.audio, u.start_s, u.channel) for u in splits.train}
     for name, utterances in splits.named().items():
-        shared = sorted(trained & {u.id for u in utterances}) if name.startswith("test") else []
+        shared = [u.id for u in utterances if name.startswith("test") and (u.audio, u.start_s, u.channel) in trained]
         if shared:
             raise DataError(f"{len(shared)} utterance(s) are in both train and {name}: {', '.join(shared[:10])}.")
     for name, utterances in splits.named().items():

@@ -101,17 +101,17 @@ def test_download_uses_the_defaults_of_prepare_where_nothing_is_said(recipe: Pat
 
 
 def utterance(identity: str, audio: Path, speaker: str | None = None) -> Utterance:
+    audio.parent.mkdir(exist_ok=True)
+    audio.touch()
     return Utterance(id=identity, audio=str(audio), duration_s=1800.0, text="yes", speaker=speaker)
 
 
 def test_summary_gives_hours_and_speakers_in_common(tmp_path: Path) -> None:
-    audio = tmp_path / "a.wav"
-    audio.touch()
     splits = Splits(
-        train=[utterance("a", audio, "ann"), utterance("b", audio, "bob")],
-        dev=[utterance("c", audio, "ann")],
-        test=[utterance("d", audio, "eve")],
-        others={"test-other": [utterance("e", audio, "bob")]},
+        train=[utterance("a", tmp_path / "a.wav", "ann"), utterance("b", tmp_path / "b.wav", "bob")],
+        dev=[utterance("c", tmp_path / "c.wav", "ann")],
+        test=[utterance("d", tmp_path / "d.wav", "eve")],
+        others={"test-other": [utterance("e", tmp_path / "e.wav", "bob")]},
         notes=["Mind the gap."],
     )
     summary = write_splits(tmp_path / "out", splits)

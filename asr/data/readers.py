@@ -1,0 +1,107 @@
+"""Reading anyone's own recordings, in whichever of four forms they come.
+
+In: a folder with a ``.txt`` beside each recording, a CSV or TSV with a header, a Kaldi data folder, or a JSONL (NeMo's
+or ours). Out: utterances with durations; speakers where they are known. All faults are listed at once, by name.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from asr.audio import AUDIO_EXTENSIONS
+from asr.data.kaldi import read_kaldi
+from asr.data.manifest import read_manifest
+from asr.data.tables import finish, read_nemo, read_table
+from asr.data.utterance import Utterance
+from asr.errors import DataError
+
+__all__ = ["read_folder", "read_kaldi", "read_nemo", "read_table", "read_text_beside_audio"]
+
+_NOT_TRANSCRIPTS = {"readme", "license", "licence", "copying", "changelog", "notes", "requirements"}
+
+
+def read_folder(path: Path, *, speaker_from_folder: bool = True) -> list[Utterance]:
+    """The utterances of ``path``, in whichever form it is: a table file, a Kaldi folder, or recordings with ``.txt``.
+
+    ``speaker_from_folder`` matters for the last only; see ``read_text_beside_audio``.
+
+    Raises:
+        DataError: if nothing readable, or more than one table, is there; or on any fault inside.
+    """
+    if path.is_file():
+        return _reader_of_file(path)(path)
+    if (path / "wav.scp").is_file():
+        return read_kaldi(path)
+    tables = sorted(file for file in path.glob("*") if file.suffix.lower() in {".csv", ".tsv", ".jsonl"})
+    if len(tables) > 1:
+        names = ", ".join(file.name for file in tables)
+        raise DataError(f"{path} holds {len(tables)} tables ({names}): give the one to read, e.g. {tables[0]}")
+    if tables:
+        return _reader_of_file(tables[0])(tables[0])
+    return read_text_beside_audio(path, speaker_from_folder=speaker_from_folder)
+
+
+def read_text_beside_audio(folder: Path, *, speaker_from_folder: bool = True) -> list[Utterance]:
+    """Recordings anywhere below ``folder``, each with a ``.txt`` of the same stem beside it.
+
+    Args:
+        folder: where to look, subfolders included.
+        speaker_from_folder: take the first subfolder's name as the speaker.
+
+    Raises:
+        DataError: naming recordings without text, texts without recording, empty or non-UTF-8 texts, ambiguous stems.
+    """
+    faults: list[str] = []
+    audio, texts = _audio_and_texts(folder, faults)
+    if not audio and not texts:
+        raise DataError(
+            f"{folder} holds no recordings that can be read. Put a .txt beside each recording, or give a CSV/TSV with "
+            "a header, a Kaldi folder (wav.scp, text), or a JSONL."
+        )
+    faults += [f"{audio[stem]}: no {Path(stem).name}.txt beside it" for stem in audio if stem not in texts]
+    faults += [f"{texts[stem]}: no recording of that name beside it" for stem in texts if stem not in audio]
+    utterances = []
+    for stem in (stem for stem in audio if stem in texts):
+        subfolders = Path(stem).parts[:-1]
+        speaker = subfolders[0] if subfolders and speaker_from_folder else None
+        text = _read_text(texts[stem], faults)
+        name = "_".join(stem.split())
+        utterances.append(Utterance(id=name, audio=str(audio[stem]), duration_s=0.0, text=text, speaker=speaker))
+    return finish(folder, utterances, faults)
+
+
+def _reader_of_file(file: Path) -> Callable[[Path], list[Utterance]]:
+    suffix = file.suffix.lower()
+    if suffix in {".csv", ".tsv"}:
+        return read_table
+    if suffix in {".jsonl", ".json"}:
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            return read_nemo if '"audio_filepath"' in stream.readline() else read_manifest
+    raise DataError(f"{file} is no table of utterances: .csv, .tsv or .jsonl is wanted, or a folder.")
+
+
+def _audio_and_texts(folder: Path, faults: list[str]) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Recordings and transcripts by their path below ``folder`` without the extension."""
+    audio: dict[str, Path] = {}
+    texts: dict[str, Path] = {}
+    for file in sorted(folder.resolve().rglob("*")):
+        stem = file.relative_to(folder.resolve()).with_suffix("").as_posix()
+        if file.name.startswith(".") or not file.is_file():
+            continue
+        if file.suffix.lower() in AUDIO_EXTENSIONS:
+            if stem in audio:
+                faults.append(f"{file}: {audio[stem].name} has the same stem; keep one of the two")
+            audio[stem] = file
+        elif file.suffix.lower() == ".txt" and file.stem.lower() not in _NOT_TRANSCRIPTS:
+            texts[stem] = file
+    return audio, texts
+
+
+def _read_text(file: Path, faults: list[str]) -> str:
+    try:
+        text = " ".join(file.read_text(encoding="utf-8-sig").split())
+    except UnicodeDecodeError as error:
+        faults.append(f"{file}: not UTF-8 (byte {error.start}); convert it")
+        return ""
+    if not text:
+        faults.append(f"{file}: the transcript is empty")
+    return text

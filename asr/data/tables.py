@@ -1,0 +1,173 @@
+"""Reading tables of utterances: CSV or TSV with a header, and NeMo-style JSONL.
+
+In: the file. Out: utterances with durations. Columns are known by the names that people give them; what is not known
+is kept as ``extra``.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from asr.data.durations import with_durations
+from asr.data.faults import raise_faults
+from asr.data.utterance import Scalar, Utterance
+from asr.errors import DataError
+
+Row = Mapping[str, Any]
+
+# What people call their columns; the first name found counts. Field → names, lower case.
+COLUMNS = {
+    "audio": ("audio", "audio_filepath", "path", "file", "filename", "file_name", "audio_path", "audio_file", "wav"),
+    "text": ("text", "transcript", "transcription", "sentence"),
+    "id": ("id", "utterance", "utterance_id", "utt_id", "utt"),
+    "speaker": ("speaker", "speaker_id", "client_id", "spk", "spk_id"),
+    "start_s": ("start_s", "start", "offset"),
+    "end_s": ("end_s", "end"),
+    "duration_s": ("duration_s", "duration"),
+    "channel": ("channel",),
+}
+AUDIO_FOLDERS = ("", "clips", "wavs", "wav", "audio")  # where audio is looked for, below the table's folder
+
+
+def read_table(file: Path) -> list[Utterance]:
+    """A CSV or TSV with a header: an audio and a text column, and, if there are any, those in ``COLUMNS``.
+
+    Further columns become ``extra``. Audio is looked for beside the table and in its folders ``AUDIO_FOLDERS``.
+
+    Raises:
+        DataError: naming the columns that are missing, or every faulty line.
+    """
+    return _read_rows(file, _table_rows(file))
+
+
+def read_nemo(file: Path) -> list[Utterance]:
+    """A NeMo-style JSONL: ``audio_filepath``, ``text``, and perhaps ``duration``, ``offset``, ``speaker``.
+
+    Raises:
+        DataError: naming every faulty line.
+    """
+    return _read_rows(file, _json_rows(file))
+
+
+def finish(where: Path, utterances: list[Utterance], faults: list[str]) -> list[Utterance]:
+    """Refuse repeated ids along with the other faults, then measure durations."""
+    seen: dict[str, str] = {}
+    for utterance in utterances:
+        if utterance.id in seen:
+            faults.append(f"id {utterance.id} is there twice: {seen[utterance.id]} and {utterance.audio}")
+        seen[utterance.id] = utterance.audio
+    raise_faults(str(where), faults)
+    return with_durations(utterances)
+
+
+def _table_rows(file: Path) -> Iterator[tuple[int, Row | str]]:
+    """(line number, column → value, or what is wrong with the line) of each row that is not blank."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not UTF-8 (byte {error.start}): convert it.") from error
+    header = lines[0] if lines else ""
+    # Quotes are ordinary characters in TSV files as Common Voice writes them.
+    if file.suffix.lower() == ".tsv" or "\t" in header:
+        rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    else:
+        rows = csv.DictReader(lines, delimiter=max(",;|", key=header.count))
+    names = {(name or "").strip().lower() for name in rows.fieldnames or []}
+    for field in ("audio", "text"):
+        if not names & set(COLUMNS[field]):
+            raise DataError(
+                f"{file}: no column for {field} in the header {header.strip()[:80]!r}. Name it {field} (also known: "
+                f"{', '.join(COLUMNS[field][1:])})."
+            )
+    for row in rows:
+        if None in row:
+            yield rows.line_num, "more fields than the header has (if a text holds a separator, quote the text)"
+        elif any(row.values()):
+            yield rows.line_num, {name.strip().lower(): value for name, value in row.items()}
+
+
+def _json_rows(file: Path) -> Iterator[tuple[int, Row | str]]:
+    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError:  # bad UTF-8 is one as well
+                row = None
+            yield number, row if isinstance(row, dict) else "not a JSON object"
+
+
+def _read_rows(file: Path, rows: Iterator[tuple[int, Row | str]]) -> list[Utterance]:
+    faults: list[str] = []
+    utterances = []
+    for number, row in rows:
+        found = row if isinstance(row, str) else _utterance_of_row(file, row)
+        if isinstance(found, str):
+            faults.append(f"{file}:{number}: {found}")
+        else:
+            utterances.append(found)
+    if not utterances and not faults:
+        raise DataError(f"{file} holds no utterance.")
+    return finish(file, utterances, faults)
+
+
+def _utterance_of_row(file: Path, row: Row) -> Utterance | str:
+    """The row's utterance, or what is wrong with it."""
+    fields = {
+        field: next((row[name] for name in names if row.get(name) not in (None, "")), None)
+        for field, names in COLUMNS.items()
+    }
+    text, audio = " ".join(str(fields["text"] or "").split()), str(fields["audio"] or "")
+    if not audio or not text:
+        return "no audio" if not audio else f"{audio}: the transcript is empty"
+    places = [file.resolve().parent / folder / audio for folder in AUDIO_FOLDERS]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        return f"{audio} does not exist beside the table"
+    span = _span(fields)
+    if isinstance(span, str):
+        return f"{audio}: {span}"
+    return Utterance(
+        id=str(fields["id"] or "_".join(_default_id(audio, span[0]).split())),
+        audio=str(path),
+        start_s=span[0],
+        duration_s=span[1],
+        text=text,
+        speaker=None if fields["speaker"] is None else str(fields["speaker"]),
+        channel=None if fields["channel"] is None else int(fields["channel"]),
+        extra=_extra(row),
+    )
+
+
+def _extra(row: Row) -> dict[str, Scalar]:
+    known = {name for names in COLUMNS.values() for name in names}
+    return {
+        name: value
+        for name, value in row.items()
+        if name not in known and isinstance(value, str | int | float) and value != ""
+    }
+
+
+def _span(fields: Mapping[str, Any]) -> tuple[float, float] | str:
+    """(start_s, duration_s), the latter 0 where the row does not say; or what is wrong."""
+    try:
+        start_s = float(fields["start_s"] or 0)
+        end_s = float(fields["end_s"]) if fields["end_s"] else None
+        duration_s = float(fields["duration_s"] or 0)
+        int(fields["channel"] or 0)
+    except (TypeError, ValueError):
+        return "start, end, duration must be seconds and channel a whole number"
+    if end_s is not None:
+        duration_s = end_s - start_s
+        if duration_s <= 0:
+            return f"end {end_s} is not after start {start_s}"
+    if not (0 <= start_s < math.inf and 0 <= duration_s < math.inf):
+        return f"start {start_s} and duration {duration_s} are no span of seconds"
+    return start_s, round(duration_s, 6)
+
+
+def _default_id(audio: str, start_s: float) -> str:
+    stem = Path(audio).with_suffix("").as_posix().lstrip("./")
+    return f"{stem}@{start_s:.3f}" if start_s else stem

@@ -1,0 +1,215 @@
+"""Readers of people's own recordings: what each form means, and that all faults come at once and by name."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr.data.manifest import read_manifest
+from asr.data.prepare import run_prepare
+from asr.data.readers import read_folder, read_kaldi, read_nemo, read_table, read_text_beside_audio
+from asr.errors import DataError
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "folder"
+
+
+def write_tone(path: Path, duration_s: float = 1.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.1 * np.sin(np.arange(int(duration_s * 8000)) / 5), 8000)
+    return path
+
+
+def write_pair(stem: Path, text: str = "good day") -> None:
+    write_tone(stem.with_name(stem.name + ".wav"))
+    stem.with_name(stem.name + ".txt").write_text(text, encoding="utf-8")
+
+
+def test_text_beside_audio_takes_the_first_subfolder_as_speaker(tmp_path: Path) -> None:
+    write_pair(tmp_path / "ann" / "monday" / "take 1.x", "\ufeffGood\n day ")
+    write_pair(tmp_path / "loose")
+    (tmp_path / "README.txt").write_text("not a transcript")
+    nested, loose = read_text_beside_audio(tmp_path)
+    assert (nested.id, nested.text, nested.speaker) == ("ann/monday/take_1.x", "Good day", "ann")
+    assert (nested.duration_s, loose.speaker) == (1.0, None)
+    assert read_text_beside_audio(tmp_path, speaker_from_folder=False)[0].speaker is None
+
+
+def test_text_beside_audio_names_every_fault(tmp_path: Path) -> None:
+    write_pair(tmp_path / "empty", "  \n")
+    write_pair(tmp_path / "latin")
+    (tmp_path / "latin.txt").write_bytes("caf\u00e9".encode("latin-1"))
+    write_tone(tmp_path / "silent.wav")
+    (tmp_path / "deaf.txt").write_text("nothing to hear")
+    write_pair(tmp_path / "twice")
+    write_tone(tmp_path / "twice.flac")
+    with pytest.raises(DataError) as caught:
+        read_text_beside_audio(tmp_path)
+    message = str(caught.value)
+    assert "5 fault(s)" in message
+    for part in (
+        "empty.txt: the transcript is empty",
+        "latin.txt: not UTF-8 (byte 3)",
+        "silent.wav: no silent.txt beside it",
+        "deaf.txt: no recording",
+        "twice.wav: twice.flac has the same stem",
+    ):
+        assert part in message
+
+
+def test_csv_with_spans_speakers_and_further_columns(tmp_path: Path) -> None:
+    write_tone(tmp_path / "wavs" / "long.wav", 3.0)
+    (tmp_path / "t.csv").write_text(
+        "Path,Sentence,speaker,start,end,channel,room\n"
+        'long.wav,"one, two",0,0.5,1.25,0,hall\n'
+        "long.wav,three,bob,2,,,\n"
+        "\n"
+    )
+    first, second = read_table(tmp_path / "t.csv")
+    assert (first.id, first.text, first.speaker, first.channel) == ("long@0.500", "one, two", "0", 0)
+    assert (first.start_s, first.duration_s, dict(first.extra)) == (0.5, 0.75, {"room": "hall"})
+    assert (second.start_s, second.duration_s, second.channel) == (2.0, 1.0, None)
+
+
+def test_tsv_keeps_quotes_as_common_voice_writes_them(tmp_path: Path) -> None:
+    write_tone(tmp_path / "clips" / "a.wav")
+    (tmp_path / "validated.tsv").write_text('client_id\tpath\tsentence\tage\nxyz\ta.wav\t"Yes" he said\t\n')
+    (only,) = read_table(tmp_path / "validated.tsv")
+    assert (only.text, only.speaker, dict(only.extra)) == ('"Yes" he said', "xyz", {})
+
+
+def test_table_faults_come_with_their_lines(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a.wav")
+    (tmp_path / "t.csv").write_text(
+        "audio,text,start,end\n"
+        "a.wav,,0,1\n"
+        "gone.wav,x,0,1\n"
+        "a.wav,x,1,0.5\n"
+        "a.wav,x,nan,\n"
+        "a.wav,x,soon,\n"
+        "a.wav,one, two,0,1\n"
+        "a.wav,x,,\n"
+        "a.wav,x,,\n"
+    )
+    with pytest.raises(DataError) as caught:
+        read_table(tmp_path / "t.csv")
+    message = str(caught.value)
+    assert "7 fault(s)" in message
+    for part in (
+        "t.csv:2: a.wav: the transcript is empty",
+        "t.csv:3: gone.wav does not exist",
+        "t.csv:4: a.wav: end 0.5 is not after start 1.0",
+        "t.csv:5: a.wav: start nan",
+        "t.csv:6: a.wav: start, end, duration must be seconds",
+        "t.csv:7: more fields than the header",
+        "id a is there twice",
+    ):
+        assert part in message
+
+
+def test_table_without_the_needed_columns_says_which(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("name,words\na.wav,x\n")
+    with pytest.raises(DataError, match=r"no column for audio in the header 'name,words'"):
+        read_table(tmp_path / "t.csv")
+    (tmp_path / "u.csv").write_text("audio,text\n")
+    with pytest.raises(DataError, match=r"holds no utterance"):
+        read_table(tmp_path / "u.csv")
+
+
+def test_nemo_lines_give_offset_and_duration(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a.wav", 2.0)
+    rows = [
+        {"audio_filepath": "a.wav", "text": "one", "duration": 0.5, "offset": 1.0, "speaker": "bob", "lang": "en"},
+        {"audio_filepath": str(tmp_path / "a.wav"), "text": "two", "id": "u2"},
+    ]
+    file = tmp_path / "m.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    first, second = read_nemo(file)
+    assert (first.start_s, first.duration_s, first.speaker, dict(first.extra)) == (1.0, 0.5, "bob", {"lang": "en"})
+    assert (second.id, second.duration_s) == ("u2", 2.0)
+    file.write_bytes(b'{"audio_filepath": "a.wav", "text": "\xff"}\n[1]\n')
+    with pytest.raises(DataError, match=r"(?s)m.jsonl:1: not a JSON.*m.jsonl:2: not a JSON"):
+        read_nemo(file)
+
+
+@pytest.fixture
+def kaldi(tmp_path: Path) -> Path:
+    write_tone(tmp_path / "audio" / "r1.wav", 4.0)
+    folder = tmp_path / "data" / "train"
+    folder.mkdir(parents=True)
+    (folder / "wav.scp").write_text("r1 audio/r1.wav\n")
+    (folder / "segments").write_text("ann-1 r1 0.5 1.75\nann-2 r1 2 3\n")
+    (folder / "text").write_text("ann-1 GOOD DAY\nann-2 YES\n")
+    (folder / "utt2spk").write_text("ann-1 ann\nann-2 ann\n")
+    return folder
+
+
+def test_kaldi_segments_cut_the_recording(kaldi: Path) -> None:
+    first, second = read_kaldi(kaldi)
+    assert (first.id, first.text, first.speaker) == ("ann-1", "GOOD DAY", "ann")
+    assert (first.start_s, first.duration_s, second.start_s, second.duration_s) == (0.5, 1.25, 2.0, 1.0)
+    assert Path(first.audio).name == "r1.wav"
+
+
+def test_kaldi_without_segments_takes_whole_recordings(kaldi: Path) -> None:
+    (kaldi / "segments").unlink()
+    (kaldi / "utt2spk").unlink()
+    (kaldi / "text").write_text("r1 GOOD DAY\n")
+    (only,) = read_kaldi(kaldi)
+    assert (only.start_s, only.duration_s, only.speaker) == (0.0, 4.0, None)
+
+
+def test_kaldi_faults_are_named_and_commands_never_run(kaldi: Path) -> None:
+    (kaldi / "wav.scp").write_text("r1 audio/r1.wav\nr2 sph2pipe -f wav x.sph |\nr3 gone.wav\n")
+    (kaldi / "segments").write_text("ann-1 r1 0.5 1.75\nann-2 r9 2 3\nann-3 r1 3 2\nann-4 r1 a b\nann-5 r1 0 1\n")
+    (kaldi / "text").write_text("ann-1 YES\nann-1 NO\nann-6 WHAT\n")
+    with pytest.raises(DataError) as caught:
+        read_kaldi(kaldi)
+    for part in (
+        "r2 is a command",
+        "r3: gone.wav does not exist",
+        "ann-2: recording r9 is not in wav.scp",
+        "ann-3: start 3 and end 2",
+        "ann-4: 'r1 a b' is not RECORDING START END",
+        "text:2: ann-1 is there twice",
+        "ann-6 has a transcript but no recording",
+        "ann-5 has a recording but no transcript",
+    ):
+        assert part in str(caught.value)
+
+
+def test_read_folder_tells_the_forms_apart(kaldi: Path, tmp_path: Path) -> None:
+    assert len(read_folder(kaldi)) == 2
+    write_pair(tmp_path / "pairs" / "a")
+    assert [u.id for u in read_folder(tmp_path / "pairs")] == ["a"]
+    (tmp_path / "pairs" / "t.csv").write_text("audio,text,id\na.wav,x,from-table\n")
+    assert [u.id for u in read_folder(tmp_path / "pairs")] == ["from-table"]
+    assert [u.id for u in read_folder(tmp_path / "pairs" / "t.csv")] == ["from-table"]
+    (tmp_path / "pairs" / "u.tsv").write_text("")
+    with pytest.raises(DataError, match=r"holds 2 tables \(t.csv, u.tsv\)"):
+        read_folder(tmp_path / "pairs")
+    with pytest.raises(DataError, match=r"holds no recordings"):
+        read_folder(RECIPE)
+
+
+def test_folder_recipe_splits_by_speaker(tmp_path: Path) -> None:
+    for speaker in range(10):
+        for take in range(2):
+            write_pair(tmp_path / "mine" / f"s{speaker}" / f"t{take}", "Good Day")
+    run_prepare(RECIPE, tmp_path / "mine", tmp_path / "out", {"lowercase": True})
+    parts = {name: read_manifest(tmp_path / "out" / f"{name}.jsonl") for name in ("train", "dev", "test")}
+    assert {name: len(part) for name, part in parts.items()} == {"train": 16, "dev": 2, "test": 2}
+    assert len({u.speaker for part in parts.values() for u in part}) == 10
+    assert parts["dev"][0].speaker not in {u.speaker for u in parts["train"] + parts["test"]}
+    assert parts["train"][0].text == "good day"
+
+
+def test_folder_recipe_keeps_a_split_that_is_there(tmp_path: Path) -> None:
+    for speaker in range(4):
+        write_pair(tmp_path / "mine" / "train" / f"s{speaker}" / "a")
+    write_pair(tmp_path / "mine" / "test" / "s0" / "a")
+    summary = run_prepare(RECIPE, tmp_path / "mine", tmp_path / "out", {"dev": 0.25})
+    assert len(read_manifest(tmp_path / "out" / "train.jsonl")) == 3
+    assert "test" in Path(read_manifest(tmp_path / "out" / "test.jsonl")[0].audio).parts
+    assert "own test is kept" in summary
