@@ -87,8 +87,8 @@ $(READY): pyproject.toml constraints.txt
 	         "python3-venv); give another with: make PYTHON=/path/to/python3.12" >&2; exit 2; fi; \
 	$(PY) -c 'import pip' 2>/dev/null || "$$python" -m venv --clear $(VENV)
 	@echo "Setting up $(VENV), once; details go to $(LOG)"
-	@echo "  torch (200 MB for the CPU build, 4 GB with CUDA) ..."
+	@echo "  torch (200 MB for the CPU build, gigabytes with CUDA) ..."
 	@$(PIP_INSTALL) torch >$(LOG) 2>&1 $(OR_TELL)
-	@echo "  all else (350 MB) ..."
+	@echo "  all else ..."
 	@$(PIP_INSTALL) -e '.[dev,sentencepiece]' >>$(LOG) 2>&1 $(OR_TELL)
 	@touch $@
