@@ -1,0 +1,157 @@
+"""Any two text files are read as what they are, and every fault of both is told with file and line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from asr.errors import DataError, ScoringError, UsageError
+from asr.scoring.read import read_pair
+
+
+@pytest.fixture
+def pair(tmp_path: Path):
+    def write(references: str | bytes, hypotheses: str | bytes) -> tuple[Path, Path]:
+        paths = tmp_path / "refs.txt", tmp_path / "hyps.txt"
+        for path, content in zip(paths, (references, hypotheses), strict=True):
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return paths
+
+    return write
+
+
+def formats_and_texts(paths: tuple[Path, Path], format_name: str = "auto"):
+    first, second = read_pair(*paths, format_name=format_name)
+    return first.format, first.texts, second.format, second.texts
+
+
+def test_kaldi_text_by_its_ids(pair) -> None:
+    paths = pair("fash-an251 YES\nfash-an252\tGO  ON\n\n", "fash-an252 go\nfash-an251\n")
+    assert formats_and_texts(paths) == (
+        "kaldi",
+        {"fash-an251": "YES", "fash-an252": "GO  ON"},
+        "kaldi",
+        {"fash-an252": "go", "fash-an251": ""},
+    )
+
+
+def test_kaldi_text_by_its_order_where_ids_are_words(pair) -> None:
+    paths = pair("ann yes\nbob no\n", "bob no\nann yes\n")
+    assert formats_and_texts(paths)[:2] == ("kaldi", {"ann": "yes", "bob": "no"})
+
+
+def test_trn(pair) -> None:
+    paths = pair(";; comment\nyes (well) no (s1-u1)\n(s1-u2)\n", "yes no (s1-u1)\nuh (s1-u2)\n")
+    assert formats_and_texts(paths) == (
+        "trn",
+        {"s1-u1": "yes (well) no", "s1-u2": ""},
+        "trn",
+        {"s1-u1": "yes no", "s1-u2": "uh"},
+    )
+
+
+def test_jsonl_takes_the_key_of_each_side(pair) -> None:
+    both = [{"id": "a", "reference": "x", "hypothesis": "y", "speaker": "ann", "duration_s": 1.5}]
+    nemo = [{"audio_filepath": "b.wav", "text": "x", "pred_text": "y", "duration": 2}]
+    content = "".join(json.dumps(row) + "\n" for row in both + nemo)
+    references, hypotheses = read_pair(*pair(content, content))
+    assert references.texts == {"a": "x", "b.wav": "x"}
+    assert hypotheses.texts == {"a": "y", "b.wav": "y"}
+    assert references.speakers == {"a": "ann"}
+    assert references.durations_s == {"a": 1.5, "b.wav": 2.0}
+
+
+def test_a_bare_file_beside_one_with_ids_has_ids(pair) -> None:
+    paths = pair('{"id": "ann", "text": "yes"}\n', "ann yes\n")
+    assert formats_and_texts(paths) == ("jsonl", {"ann": "yes"}, "kaldi", {"ann": "yes"})
+
+
+def test_plain_lines_are_matched_by_number_blank_ones_too(pair) -> None:
+    paths = pair("the cat\nthe dog\r\nthe end\n", "a cat\n\nthe end")
+    assert formats_and_texts(paths) == (
+        "plain",
+        {"line-1": "the cat", "line-2": "the dog", "line-3": "the end"},
+        "plain",
+        {"line-1": "a cat", "line-2": "", "line-3": "the end"},
+    )
+
+
+def test_single_words_are_plain_text(pair) -> None:
+    assert formats_and_texts(pair("yes\nno\n", "yes\nno\n"))[0] == "plain"
+
+
+def test_it_is_asked_rather_than_guessed_whether_first_words_are_ids(pair) -> None:
+    paths = pair("ann yes\nbob no\n", "ann yes\nbob oh\n")
+    with pytest.raises(UsageError, match=r"--format kaldi if 'ann' is an id, --format plain if it was spoken"):
+        read_pair(*paths)
+    assert formats_and_texts(paths, "kaldi")[1] == {"ann": "yes", "bob": "no"}
+    assert formats_and_texts(paths, "plain")[1] == {"line-1": "ann yes", "line-2": "bob no"}
+
+
+def test_plain_files_of_different_length_are_refused_with_both_counts(pair) -> None:
+    with pytest.raises(ScoringError, match=r"refs.txt has 2 lines and .*hyps.txt has 1. Without ids"):
+        read_pair(*pair("the cat\nthe dog\n", "the cat\n"))
+
+
+def test_all_faults_of_both_files_come_at_once(pair) -> None:
+    good = '{"id": "ok", "text": "x"}\n'
+    references = good + '{"id": "a"\n{"id": "b"}\n{"text": "x"}\n{"id": "ok", "text": "y"}\n{"id": "c", "text": 5}\n'
+    hypotheses = (
+        good + '{"id": "d", "text": "x", "duration": -1}\n{"id": "e", "text": "\\ud800"}\n{"id": " ", "text": ""}\n'
+    )
+    with pytest.raises(DataError) as caught:
+        read_pair(*pair(references.encode() + b'{"id": "caf\xe9", "text": "x"}\n', hypotheses))
+    message = str(caught.value)
+    for expected in (
+        "refs.txt:7: is not UTF-8 (byte 0xe9 at position 12)",
+        "refs.txt:2: is not JSON",
+        "refs.txt:3: has no reference: none of the keys 'reference' or 'text' (it has 'id')",
+        "refs.txt:4: has no id",
+        "refs.txt:5: the id 'ok' was already used in line 1",
+        "refs.txt:6: 'text' must be text, not 5",
+        "hyps.txt:2: 'duration' must be a number of seconds, not -1",
+        "hyps.txt:3: holds half of a surrogate pair",
+        "hyps.txt:4: the id must be text",
+        "read as jsonl and jsonl; --format",
+    ):
+        assert expected in message
+
+
+def test_a_trn_line_without_an_id_is_a_fault(pair) -> None:
+    with pytest.raises(DataError, match=r"hyps.txt:2: does not end with an id in parentheses"):
+        read_pair(*pair("x (a)\ny (b)\nz (c)\n", "x (a)\ny\nz (c)\n"))
+
+
+def test_bad_utf8_is_a_fault_of_its_line_and_a_byte_order_mark_is_none(pair) -> None:
+    with pytest.raises(DataError, match=r"hyps.txt:2: is not UTF-8 \(byte 0xe9 at position 7\)"):
+        read_pair(*pair("u_1 x\nu_2 caf\n", b"u_1 x\nu_2 ca\xe9\n"))
+    assert formats_and_texts(pair(b"\xef\xbb\xbfu_1 x\n", "u_1 y\n"))[1] == {"u_1": "x"}
+    with pytest.raises(DataError, match="is UTF-16; save it as UTF-8"):
+        read_pair(*pair("u_1 x\n".encode("utf-16"), "u_1 y\n"))
+
+
+def test_absent_empty_and_whole_json_files_are_named(pair, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read_pair(tmp_path / "absent.txt", tmp_path)
+    assert "absent.txt: cannot be read: No such file" in str(caught.value)
+    assert "Is a directory" in str(caught.value)
+    with pytest.raises(DataError, match=r"refs.txt: is empty"):
+        read_pair(*pair(" \n", "u_1 x\n"))
+    document = json.dumps([{"id": "a", "text": "x"}], indent=2)
+    with pytest.raises(DataError, match="is one JSON document over several lines"):
+        read_pair(*pair(document, document))
+
+
+def test_only_line_feeds_part_lines(pair) -> None:
+    paths = pair("u_1 one\u2028two\u0085three\n", "u_1 one\n")
+    assert formats_and_texts(paths)[1] == {"u_1": "one\u2028two\u0085three"}
+
+
+def test_ids_are_compared_in_composed_form(pair) -> None:
+    references, hypotheses = read_pair(*pair("cafe\u0301_1 x\n", "caf\u00e9_1 x\n"))
+    assert list(references.texts) == list(hypotheses.texts)
+
+
+def test_an_unknown_format_is_answered_with_the_choices(pair) -> None:
+    with pytest.raises(UsageError, match="'ctm'; choose one of: auto, kaldi, jsonl, trn, plain"):
+        read_pair(*pair("a", "b"), format_name="ctm")
