@@ -1,0 +1,112 @@
+"""A score report into a folder, and in short for a terminal: what `asr score`, `asr evaluate` and `asr run` share.
+
+In: a ``ScoreReport`` and its header. Out: results.jsonl, summary.json and report.md in one folder, each written whole
+or not at all; a re-run replaces them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from asr import __version__
+from asr.errors import UsageError
+from asr.files import write_json, write_text
+from asr.scoring.markdown import ReportHeader, counted, format_rate, render_markdown
+from asr.scoring.report import ScoreReport
+from asr.scoring.results import summarize, write_results
+
+SUMMARY_HEADER = ("text", "measure", "rate", "S", "D", "I", "errors", "N")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFiles:
+    """Where a report's files lie."""
+
+    results: Path
+    summary: Path
+    page: Path
+
+
+def report_files(folder: Path) -> ReportFiles:
+    """The files that a report in ``folder`` consists of, written or not."""
+    return ReportFiles(folder / "results.jsonl", folder / "summary.json", folder / "report.md")
+
+
+def prepare_folder(folder: Path, *inputs: Path) -> None:
+    """Make the folder before the work begins, so that what is wrong with it is said before hours of computing.
+
+    Raises UsageError where it is a file, or where a report in it would overwrite one of ``inputs``.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--out {folder} is a file; give a folder")
+    written = {path.resolve() for path in _paths(folder)}
+    for path in inputs:
+        if path.resolve() in written:
+            raise UsageError(f"--out {folder} would overwrite {path}, which is being read; give another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def write_report(
+    folder: Path,
+    report: ScoreReport,
+    header: ReportHeader,
+    *,
+    worst: int = 10,
+    extras: Mapping[str, Mapping[str, Any]] | None = None,
+    measures: Mapping[str, Any] | None = None,
+) -> ReportFiles:
+    """Write the three files; the page last, so that a page never stands without what it rests on.
+
+    Args:
+        folder: made where absent.
+        report: what was scored.
+        header: title, system, data, date and further facts, for the page and for summary.json.
+        worst: how many utterances the page shows with their alignment.
+        extras: by utterance id, further keys for its line in results.jsonl (words, confidence).
+        measures: further figures for summary.json (``real_time_factor``).
+    """
+    files = report_files(folder)
+    write_results(files.results, report, extras)
+    about = {"title": header.title, "system": header.system, "data": header.data, "date": header.date}
+    write_json(files.summary, about | {"asr_version": __version__} | summarize(report) | dict(measures or {}))
+    write_text(files.page, render_markdown(report, header, worst=worst))
+    return files
+
+
+def summary_rows(report: ScoreReport) -> list[list[str]]:
+    """WER and CER, normalised and raw, as rows under ``SUMMARY_HEADER``."""
+    measures = (
+        (report.normalizer, "WER", report.words),
+        (report.normalizer, "CER", report.characters),
+        ("raw", "WER", report.raw_words),
+        ("raw", "CER", report.raw_characters),
+    )
+    rows = []
+    for text, name, counts in measures:
+        kinds = (counts.substitutions, counts.deletions, counts.insertions, counts.errors, counts.reference_length)
+        rows.append([text, name, format_rate(counts), *map(str, kinds)])
+    return rows
+
+
+def summary_notes(report: ScoreReport) -> list[str]:
+    """What has to be said beside the figures, a sentence each."""
+    silent = report.without_reference_words
+    if not silent:
+        return []
+    inserted = sum(utterance.words.insertions for utterance in silent)
+    return [
+        f"no reference words in {len(silent)} of {counted(len(report.utterances), 'utterance')}; what was recognised "
+        f"there ({counted(inserted, 'word')}) counts as insertions"
+    ]
+
+
+def now() -> str:
+    """The present moment for a report's header, UTC to the minute."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _paths(folder: Path) -> tuple[Path, ...]:
+    files = report_files(folder)
+    return files.results, files.summary, files.page

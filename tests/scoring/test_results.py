@@ -1,0 +1,130 @@
+"""results.jsonl and summary.json hold what was scored, and come back as they were."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from asr.errors import DataError, UsageError
+from asr.scoring.markdown import ReportHeader
+from asr.scoring.output import prepare_folder, summary_notes, summary_rows, write_report
+from asr.scoring.report import ScoreReport, score_texts
+from asr.scoring.results import read_results, summarize, write_results
+from asr.text.normalize import NORMALIZERS
+
+HEADER = ReportHeader(title="t", system="s", data="d", date="2026-11-23")
+
+
+@pytest.fixture
+def report() -> ScoreReport:
+    return score_texts(
+        {"u1": "Caf\u00e9, one\u2028two!", "u2": "", "u3": "yes"},
+        {"u1": "cafe\u0301 one", "u2": "uh", "u3": "yes"},
+        normalizer=NORMALIZERS["basic"],
+        speakers={"u1": "ann"},
+        durations_s={"u1": 1.5, "u2": 0.5, "u3": 1.6},
+    )
+
+
+def test_results_come_back_as_they_were_written(report: ScoreReport, tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    extras = {"u1": {"words": [{"word": "caf\u00e9", "start_s": 0.1}], "confidence": 0.5}}
+    write_results(path, report, extras)
+    results = read_results(path)
+    assert results.report == report
+    assert results.extras == {"u1": extras["u1"], "u2": {}, "u3": {}}
+
+
+def test_a_result_line_holds_texts_counts_speaker_and_duration(report: ScoreReport, tmp_path: Path) -> None:
+    write_results(tmp_path / "r.jsonl", report)
+    first = json.loads((tmp_path / "r.jsonl").read_text(encoding="utf-8").split("\n")[0])
+    assert first["reference"] == "Caf\u00e9, one\u2028two!"
+    assert first["hypothesis_normalized"] == "caf\u00e9 one"
+    assert first["word_errors"] == {"hits": 2, "substitutions": 0, "deletions": 1, "insertions": 0}
+    assert (first["normalizer"], first["speaker"], first["duration_s"]) == ("basic v1", "ann", 1.5)
+
+
+def test_extras_cannot_overwrite_what_was_scored(report: ScoreReport, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'u1' would overwrite \\['hypothesis'\\]"):
+        write_results(tmp_path / "r.jsonl", report, {"u1": {"hypothesis": "better"}})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_bad_result_line_is_told_with_its_number(report: ScoreReport, tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    write_results(path, report)
+    good = json.loads(path.read_text(encoding="utf-8").split("\n")[0])
+    bad = [
+        "{",
+        "5",
+        json.dumps({"id": "x"}),
+        json.dumps(good),
+        json.dumps(good | {"id": "n", "word_errors": {"hits": -1}}),
+        json.dumps(good | {"id": "m", "hypothesis": None}),
+    ]
+    path.write_text("\n".join([json.dumps(good), *bad]), encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read_results(path)
+    for expected in (
+        ":2: Expecting",
+        ":3: is not a JSON object",
+        ":4: lacks reference, hypothesis",
+        ":5: the id 'u1' comes twice",
+        ":6: 'word_errors' must hold whole numbers",
+        ":7: 'hypothesis' must be text",
+    ):
+        assert f"{path}{expected}" in str(caught.value)
+
+
+def test_results_of_two_normalisers_are_not_added_up(report: ScoreReport, tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    write_results(path, report)
+    lines = path.read_text(encoding="utf-8").split("\n")
+    path.write_text("\n".join([lines[0], lines[1].replace("basic v1", "none v1")]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"mixes normalisers \(basic v1, none v1\)"):
+        read_results(path)
+
+
+def test_absent_and_empty_results_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"absent.jsonl: cannot be read: No such file"):
+        read_results(tmp_path / "absent.jsonl")
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(DataError, match=r"empty.jsonl: is empty"):
+        read_results(tmp_path / "empty.jsonl")
+
+
+def test_the_summary_holds_percentages_and_null_where_there_is_no_rate(report: ScoreReport) -> None:
+    summary = summarize(report)
+    assert summary["wer"] == 50.0  # caf\u00e9 one [two] / [uh] / yes: 2 errors in 4 words
+    assert summary["words"] == {
+        **{"hits": 3, "substitutions": 0, "deletions": 1, "insertions": 1},
+        **{"errors": 2, "reference_length": 4},
+    }
+    assert summary["audio_hours"] == 0.001
+    assert summary["by_speaker"]["ann"]["wer"] == 33.3333
+    silent = score_texts({"u": ""}, {"u": "x"}, normalizer=NORMALIZERS["basic"])
+    assert summarize(silent)["wer"] is None
+
+
+def test_a_report_is_three_files_and_a_second_one_replaces_it(report: ScoreReport, tmp_path: Path) -> None:
+    for _ in range(2):
+        files = write_report(tmp_path / "new" / "out", report, HEADER, measures={"real_time_factor": 0.02})
+    assert sorted(p.name for p in files.page.parent.iterdir()) == ["report.md", "results.jsonl", "summary.json"]
+    summary = json.loads(files.summary.read_text(encoding="utf-8"))
+    assert (summary["title"], summary["system"], summary["real_time_factor"]) == ("t", "s", 0.02)
+
+
+def test_the_short_form_has_a_row_a_measure_and_tells_of_silent_references(report: ScoreReport) -> None:
+    assert summary_rows(report)[0] == ["basic v1", "WER", "50.00%", "0", "1", "1", "2", "4"]
+    assert [row[:2] for row in summary_rows(report)[1:]] == [["basic v1", "CER"], ["raw", "WER"], ["raw", "CER"]]
+    assert summary_notes(report) == [
+        "no reference words in 1 of 3 utterances; what was recognised there (1 word) counts as insertions"
+    ]
+
+
+def test_a_report_never_overwrites_what_it_reads_nor_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="is a file; give a folder"):
+        prepare_folder(tmp_path / "file")
+    with pytest.raises(UsageError, match="would overwrite"):
+        prepare_folder(tmp_path, tmp_path / "results.jsonl")
