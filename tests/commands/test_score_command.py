@@ -1,0 +1,79 @@
+"""`asr score` from the command line: what a person types, sees and finds in the folder."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asr.cli import main
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> tuple[str, str]:
+    references, hypotheses = tmp_path / "refs.txt", tmp_path / "hyps.txt"
+    references.write_text("utt-1 Hello, World!\nutt-2 one two three\n", encoding="utf-8")
+    hypotheses.write_text("utt-1 hello world\nutt-2 one too\n", encoding="utf-8")
+    return str(references), str(hypotheses)
+
+
+def test_a_short_table_goes_to_stdout(texts: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", *texts]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "2 utterances (kaldi, matched by id)"
+    assert lines[1].split() == ["text", "measure", "rate", "S", "D", "I", "errors", "N"]
+    assert lines[2].split() == ["basic", "v1", "WER", "40.00%", "1", "1", "0", "2", "5"]
+    assert lines[4].split() == ["raw", "WER", "80.00%", "3", "1", "0", "4", "5"]
+
+
+def test_out_writes_the_report(texts: tuple[str, str], tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    assert main(["score", *texts, "--out", str(out), "--normalizer", "none", "--worst", "1"]) == 0
+    assert json.loads((out / "summary.json").read_text(encoding="utf-8"))["wer"] == 80.0
+    assert len((out / "results.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+    page = (out / "report.md").read_text(encoding="utf-8")
+    assert "- Normaliser: none v1" in page
+    assert page.count("### ") == 1
+
+
+def test_results_can_be_scored_again_with_another_normaliser(
+    texts: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["score", *texts, "--out", str(tmp_path / "one")])
+    results = str(tmp_path / "one" / "results.jsonl")
+    capsys.readouterr()
+    assert main(["score", results, results, "--normalizer", "none"]) == 0
+    assert "none v1 WER 80.00%" in " ".join(capsys.readouterr().out.split())
+
+
+def test_ids_that_do_not_match_are_one_message_and_exit_code_1(
+    texts: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(texts[1]).write_text("utt-1 hello\nutt-9 x\n", encoding="utf-8")
+    assert main(["score", *texts]) == 1
+    error = capsys.readouterr().err
+    assert "2 references and 2 hypotheses do not hold the same ids" in error
+    assert "'utt-2'" in error and "'utt-9'" in error
+
+
+@pytest.mark.parametrize("bad", [["--worst", "-1"], ["--normalizer", "english"], ["--format", "ctm"], ["--out"]])
+def test_mistyped_options_are_exit_code_2(texts: tuple[str, str], bad: list[str]) -> None:
+    assert main(["score", *texts, *bad]) == 2
+
+
+def test_lines_without_ids_are_said_to_be_matched_by_number(
+    texts: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(texts[0]).write_text("the cat\nthe dog\n", encoding="utf-8")
+    Path(texts[1]).write_text("the cat\na dog\n", encoding="utf-8")
+    assert main(["score", *texts]) == 0
+    assert "plain text without ids: line n compared with line n" in capsys.readouterr().out
+
+
+def test_scoring_imports_neither_torch_nor_librosa(texts: tuple[str, str]) -> None:
+    code = (
+        "import sys; from asr.cli import main; assert main(sys.argv[1:]) == 0; "
+        "assert not {'torch', 'librosa', 'hydra', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, "score", *texts], check=True, capture_output=True)
