@@ -1,0 +1,54 @@
+"""The CTC loss with every precondition checked, per utterance, and never hidden.
+
+In: log-probabilities with lengths and target ids. Out: one loss per utterance, in nats. torch's own loss reads out of bounds
+for labels outside the vocabulary (pytorch#193794), accepts a blank inside a target, and with ``zero_infinity`` turns what
+cannot be spelled into 0; here each is an error that names the utterance's place.
+
+Source: Graves et al. 2006, "Connectionist Temporal Classification".
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from asr.errors import TrainingError
+from asr.text.tokenizer import BLANK_ID
+
+
+def frames_needed(target: Sequence[int]) -> int:
+    """Frames that CTC needs for ``target``: one per label, and a blank between equal neighbours."""
+    return len(target) + sum(one == other for one, other in zip(target, target[1:], strict=False))
+
+
+def check_targets(targets: Sequence[Sequence[int]], lengths: Sequence[int], vocab_size: int) -> None:
+    """Raise TrainingError for the first target that has a label outside ``1 .. vocab_size - 1`` or too few frames."""
+    if len(targets) != len(lengths):
+        raise TrainingError(f"CTC: {len(targets)} targets for {len(lengths)} utterances; there must be one each")
+    for index, (target, frames) in enumerate(zip(targets, lengths, strict=True)):
+        for label in target:
+            if not BLANK_ID < label < vocab_size:
+                kind = "the blank" if label == BLANK_ID else "outside the vocabulary"
+                raise TrainingError(f"CTC: target {index} has label {label}, {kind}; labels must be 1 to {vocab_size - 1}")
+        if frames < max(1, frames_needed(target)):
+            need = max(1, frames_needed(target))
+            raise TrainingError(f"CTC: target {index} needs {need} frames (labels and repeats) but has {frames}; see 'asr check'")
+
+
+def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
+    """Negative log-likelihood of each target: ``(batch, frames, vocab)``, ``(batch,)``, lists of ids -> ``(batch,)`` nats.
+
+    Raises TrainingError for what CTC cannot spell, and for log-probabilities that are not numbers.
+    """
+    batch, frames, vocab_size = log_probs.shape
+    lengths_list = lengths.tolist()
+    check_targets(targets, lengths_list, vocab_size)
+    if max(lengths_list, default=0) > frames:
+        raise TrainingError(f"CTC: a length of {max(lengths_list)} exceeds the {frames} frames of the batch")
+    flat = torch.tensor([label for target in targets for label in target], dtype=torch.long)
+    sizes = torch.tensor([len(target) for target in targets], dtype=torch.long)
+    losses = functional.ctc_loss(
+        log_probs.transpose(0, 1), flat.to(log_probs.device), lengths.cpu(), sizes, blank=BLANK_ID, reduction="none"
+    )
+    return losses

@@ -1,0 +1,83 @@
+"""Which utterances go together, in which order: batches bounded by seconds, in buckets of like durations.
+
+In: durations, speeds and a seed. Out: an epoch's plan, a list of batches, the same for the same arguments wherever and
+whenever it is made. So the sampler's whole state is (epoch, batch), resuming costs nothing, and every process of a
+distributed run holds the same plan and takes its share of each batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asr.schema import check
+from asr.seeds import numpy_generator
+
+
+@dataclass(kw_only=True, slots=True)
+class BatchingConfig:
+    """``batch_s``: seconds of padded audio in one process's batch. ``max_utterances``: a bound on their number.
+
+    ``shuffle_width``: how far durations are jittered before sorting (0: strict buckets, least padding; 0.05: 5% of each
+    duration). ``short_first``: the first epoch goes from short to long, which helps CTC to start.
+    """
+
+    batch_s: float = 120.0
+    max_utterances: int = 64
+    shuffle_width: float = 0.03
+    short_first: bool = True
+
+    def __post_init__(self) -> None:
+        check(self.batch_s > 0, f"data.batching.batch_s={self.batch_s} must be above 0 seconds")
+        check(self.max_utterances >= 1, f"data.batching.max_utterances={self.max_utterances} must be at least 1")
+        check(0 <= self.shuffle_width <= 1, f"data.batching.shuffle_width={self.shuffle_width} must be in [0, 1]")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One utterance of the plan: its ``index``, the ``epoch`` (for its random draws) and the ``speed`` at which it is played."""
+
+    index: int
+    epoch: int
+    speed: float
+
+
+def plan_epoch(
+    durations_s: Sequence[float], config: BatchingConfig, *, seed: int, epoch: int, speeds: Sequence[float] = (1.0,), processes: int = 1
+) -> list[list[Request]]:
+    """The batches of ``epoch``; every utterance occurs once. A batch of ``processes`` shares holds as many times the seconds."""
+    generator = numpy_generator(seed, "plan", epoch)
+    drawn = generator.integers(len(speeds), size=len(durations_s))
+    requests = [Request(index, epoch, speeds[choice]) for index, choice in enumerate(drawn)]
+    lengths_s = [duration / request.speed for duration, request in zip(durations_s, requests, strict=True)]
+    jitter = generator.uniform(1 - config.shuffle_width, 1 + config.shuffle_width, size=len(requests))
+    order = sorted(range(len(requests)), key=lambda index: (lengths_s[index] * jitter[index], index))
+    batches = _cut([requests[index] for index in order], [lengths_s[index] for index in order], config, processes)
+    if epoch > 0 or not config.short_first:
+        batches = [batches[index] for index in generator.permutation(len(batches))]
+    return batches
+
+
+def share(batch: Sequence[Request], rank: int, processes: int) -> list[Request]:
+    """The part of ``batch`` that process ``rank`` computes: every ``processes``-th utterance, so that lengths are alike."""
+    return list(batch[rank::processes])
+
+
+def padding_share(durations_s: Sequence[float], batches: Sequence[Sequence[Request]]) -> float:
+    """The share of padded audio that is padding, from 0 to 1."""
+    lengths = [[durations_s[one.index] / one.speed for one in batch] for batch in batches]
+    padded = sum(max(batch) * len(batch) for batch in lengths)
+    return 1 - sum(map(sum, lengths)) / padded if padded else 0.0
+
+
+def _cut(requests: list[Request], lengths_s: list[float], config: BatchingConfig, processes: int) -> list[list[Request]]:
+    batches: list[list[Request]] = []
+    longest = 0.0
+    for request, length_s in zip(requests, lengths_s, strict=True):
+        size = len(batches[-1]) + 1 if batches else 1
+        fits = max(longest, length_s) * size <= config.batch_s * processes and size <= config.max_utterances * processes
+        if batches and fits:
+            batches[-1].append(request)
+            longest = max(longest, length_s)
+        else:
+            batches.append([request])
+            longest = length_s
+    return batches

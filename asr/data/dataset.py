@@ -1,0 +1,95 @@
+"""From requests to padded batches: reads, changes speed and level, pads, and hands errors over by name.
+
+In: utterances with their token ids, and a plan of batches. Out: ``Batch``es of waveforms with integer lengths, in the plan's
+order whatever the number of workers. Each utterance's random draws follow from (seed, epoch, index) alone.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from asr.audio import load_audio
+from asr.data.batching import Request
+from asr.data.utterance import Utterance
+from asr.errors import AsrError
+from asr.seeds import numpy_generator
+
+WaveformChange = Callable[[NDArray[np.float32], float, np.random.Generator], NDArray[np.float32]]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Padded waveforms ``(batch, samples)`` float32, ``lengths`` ``(batch,)`` int64, token ids, and indices into the data."""
+
+    waveforms: Tensor
+    lengths: Tensor
+    targets: list[list[int]]
+    indices: list[int]
+
+
+class SpeechDataset(Dataset[Batch | AsrError]):
+    """A map from a list of requests to one ``Batch``; a file that cannot be read comes back as its error, not as a traceback.
+
+    ``change(waveform, speed, generator)`` augments one waveform; None leaves it as recorded.
+    """
+
+    def __init__(
+        self, utterances: Sequence[Utterance], targets: Sequence[list[int]], sample_rate: int, seed: int, change: WaveformChange | None = None
+    ) -> None:
+        self.utterances, self.targets = utterances, targets
+        self.sample_rate, self.seed, self.change = sample_rate, seed, change
+
+    def __getitem__(self, requests: Sequence[Request]) -> Batch | AsrError:  # type: ignore[override]
+        try:
+            waveforms = [self._waveform(request) for request in requests]
+        except AsrError as error:
+            return error
+        indices = [request.index for request in requests]
+        return collate(waveforms, [self.targets[index] for index in indices], indices)
+
+    def _waveform(self, request: Request) -> NDArray[np.float32]:
+        waveform = load_utterance(self.utterances[request.index], self.sample_rate)
+        if self.change is None:
+            return waveform
+        return self.change(waveform, request.speed, numpy_generator(self.seed, "waveform", request.epoch, request.index))
+
+
+def load_utterance(utterance: Utterance, sample_rate: int) -> NDArray[np.float32]:
+    """The utterance's own span of its recording: ``(samples,)`` float32 at ``sample_rate``. Raises AudioError."""
+    return load_audio(
+        utterance.audio, sample_rate=sample_rate, start_s=utterance.start_s,
+        duration_s=utterance.duration_s, channel=utterance.channel,
+    )  # fmt: skip
+
+
+def collate(waveforms: Sequence[NDArray[np.float32]], targets: list[list[int]], indices: list[int]) -> Batch:
+    """Pad with zeros to the longest: waveforms ``(samples,)`` each -> one ``Batch``."""
+    lengths = torch.tensor([len(waveform) for waveform in waveforms], dtype=torch.long)
+    padded = torch.zeros(len(waveforms), int(lengths.max()) if len(waveforms) else 0)
+    for row, waveform in zip(padded, waveforms, strict=True):
+        row[: len(waveform)] = torch.from_numpy(np.ascontiguousarray(waveform))
+    return Batch(padded, lengths, targets, indices)
+
+
+def load_batches(dataset: SpeechDataset, plan: Sequence[Sequence[Request]], workers: int) -> Iterator[Batch]:
+    """The plan's batches in its order, read ahead by ``workers`` processes (0: none). Raises the AsrError of a bad file."""
+    loader: DataLoader[Batch | AsrError] = DataLoader(
+        dataset, batch_size=None, sampler=plan, num_workers=workers, prefetch_factor=4 if workers else None,
+        worker_init_fn=_start_worker, pin_memory=False,
+    )  # fmt: skip
+    for batch in loader:
+        if isinstance(batch, AsrError):
+            raise batch
+        yield batch
+
+
+def _start_worker(worker: int) -> None:
+    import signal
+
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides what Ctrl-C means

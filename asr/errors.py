@@ -1,0 +1,56 @@
+"""Every error this project raises on purpose, in one tree.
+
+In: what went wrong, where, why, and what to do, as one message. Out: an exception the command line prints as one line
+(never a traceback) and exits with its ``exit_code``: 2 for what the person typed or configured, 1 for what the data,
+a file or the machine did.
+"""
+
+
+class AsrError(Exception):
+    """Base of all errors raised on purpose; the command line prints it as ``asr: error: <message>``."""
+
+    exit_code: int = 1
+
+
+class UsageError(AsrError):
+    """The command line cannot be understood: unknown verb, missing argument, contradictory options."""
+
+    exit_code = 2
+
+
+class ConfigError(AsrError):
+    """A configuration key or value is wrong; the message names the key."""
+
+    exit_code = 2
+
+
+class AudioError(AsrError):
+    """A recording cannot be read: absent, empty, damaged, too large or of a strange kind; the message names the file."""
+
+
+class DataError(AsrError):
+    """Manifests, transcripts or corpora are wrong; the message lists every fault with file and line."""
+
+
+class TextError(AsrError):
+    """A text cannot be spelled in the vocabulary, or a tokenizer cannot be built."""
+
+
+class ModelError(AsrError):
+    """A model directory or checkpoint is absent, damaged, or does not fit."""
+
+
+class TrainingError(AsrError):
+    """Training cannot start or go on: out of memory, a run folder in use, no finite loss."""
+
+
+class ScoringError(AsrError):
+    """References and hypotheses do not fit together."""
+
+
+class Interrupted(AsrError):
+    """A signal ended the work after saving; ``exit_code`` is 128 + the signal's number (130 Ctrl-C, 143 SIGTERM)."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

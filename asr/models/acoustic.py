@@ -1,0 +1,60 @@
+"""The acoustic model: log-mel frames in, log-probabilities over tokens out.
+
+``AcousticModel`` = subsampling + encoder + linear head. Encoders come from a closed list (``ENCODERS``): a new member of the
+family is a class with ``(input_size, config)``, ``output_size`` and ``forward(inputs, lengths)``, and one line here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from asr.errors import ConfigError
+from asr.models.lstm import BiLstm, BiLstmConfig
+from asr.models.subsampling import ConvSubsampling
+from asr.schema import build, nearest
+
+ENCODERS: dict[str, tuple[type[Any], type[nn.Module]]] = {
+    "bilstm": (BiLstmConfig, BiLstm),
+}
+ModelConfig = BiLstmConfig  # grows into a union as the family does
+
+
+def build_model_config(values: Mapping[str, Any]) -> ModelConfig:
+    """The typed config of the encoder that ``values["name"]`` names. Raises ConfigError on an unknown name or key."""
+    name = values.get("name", "bilstm")
+    if name not in ENCODERS:
+        raise ConfigError(f"config: model.name={name!r} is unknown{nearest(str(name), list(ENCODERS))}")
+    config: ModelConfig = build(ENCODERS[name][0], values, "model")
+    return config
+
+
+class AcousticModel(nn.Module):
+    """Subsampling, encoder, CTC head.
+
+    Args: ``n_mels`` input mel bins; ``vocab_size`` tokens with the blank as id 0; ``config`` one of the family's configs.
+    """
+
+    def __init__(self, config: ModelConfig, n_mels: int, vocab_size: int) -> None:
+        super().__init__()
+        self.config, self.n_mels, self.vocab_size = config, n_mels, vocab_size
+        self.subsampling = ConvSubsampling(n_mels, config.subsampling)
+        self.encoder = ENCODERS[config.name][1](self.subsampling.output_size, config)
+        output_size: int = self.encoder.output_size  # type: ignore[assignment]
+        self.head = nn.Linear(output_size, vocab_size)
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Output frames for log-mel frames: ``(batch,)`` int64 -> ``(batch,)`` int64."""
+        return self.subsampling.output_lengths(lengths)
+
+    def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """``(batch, frames, mels)`` float, ``(batch,)`` int64 -> log_probs ``(batch, frames', vocab)`` float32, ``(batch,)``.
+
+        Raises ValueError when the shapes do not fit.
+        """
+        if log_mel.dim() != 3 or log_mel.size(2) != self.n_mels or lengths.shape != log_mel.shape[:1]:
+            raise ValueError(f"expected log_mel (batch, frames, {self.n_mels}) and lengths (batch,), got {log_mel.shape}")
+        hidden, lengths = self.subsampling(log_mel, lengths)
+        logits = self.head(self.encoder(hidden, lengths))
+        return torch.log_softmax(logits.float(), dim=2), lengths

@@ -1,0 +1,167 @@
+"""Tokenizers: transcripts to token ids and back. Id 0 is always the CTC blank.
+
+In: the training transcripts. Out: a tokenizer that spells any text over the same characters, and a plain ``dict`` that goes
+into the model directory, so that a model never travels without its tokens.
+"""
+
+import base64
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from asr.errors import ConfigError, ModelError, TextError
+from asr.schema import check, check_choice
+
+BLANK_ID = 0
+BLANK = "<blank>"
+
+
+@dataclass(kw_only=True, slots=True)
+class TokenizerConfig:
+    """``name``: "characters" or "sentencepiece" (needs the extra of that name, with ``vocab_size`` pieces)."""
+
+    name: str = "characters"
+    vocab_size: int = 128
+
+    def __post_init__(self) -> None:
+        check_choice("tokenizer.name", self.name, ("characters", "sentencepiece"))
+        check(self.vocab_size >= 2, f"tokenizer.vocab_size={self.vocab_size} must be at least 2")
+
+
+class Tokenizer(Protocol):
+    """What training, decoding and the model directory ask of a tokenizer."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens, the blank included."""
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Each id's text; ``tokens[0]`` is the blank."""
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of ``text``, never the blank. Raises TextError naming what cannot be spelled."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids; blanks are left out."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values from which ``tokenizer_from_dict`` makes an equal tokenizer."""
+
+
+class CharacterTokenizer:
+    """One token per character, the space among them."""
+
+    def __init__(self, characters: Sequence[str]) -> None:
+        if not characters or any(len(one) != 1 for one in characters) or len(set(characters)) != len(characters):
+            raise TextError(f"tokenizer: characters must be single, distinct and at least one, not {list(characters)!r}")
+        self._tokens = (BLANK, *characters)
+        self._ids = {character: index for index, character in enumerate(self._tokens) if index != BLANK_ID}
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str]) -> "CharacterTokenizer":
+        """The characters that occur, sorted by code point. Raises TextError when there are none."""
+        characters = sorted({character for text in texts for character in text})
+        if not characters:
+            raise TextError("tokenizer: the training transcripts hold no characters; check the 'text' fields of the manifest")
+        return cls(characters)
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self._tokens)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return self._tokens
+
+    def encode(self, text: str) -> list[int]:
+        unknown = sorted(set(text) - self._ids.keys())
+        if unknown:
+            raise TextError(f"characters {''.join(unknown)!r} of {text!r} are not in the vocabulary {''.join(self._ids)!r}")
+        return [self._ids[character] for character in text]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(self._tokens[index] for index in ids if index != BLANK_ID)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": "characters", "characters": list(self._tokens[1:])}
+
+
+class SentencePieceTokenizer:
+    """Unigram pieces by the ``sentencepiece`` library; the piece model travels inside ``to_dict`` as base64."""
+
+    def __init__(self, model: bytes) -> None:
+        spm = _sentencepiece()
+        try:
+            self._processor = spm.SentencePieceProcessor(model_proto=model)
+        except (RuntimeError, TypeError) as error:
+            raise ModelError(f"tokenizer: the sentencepiece model cannot be read: {error}") from None
+        self._model = model
+        pieces = self._processor.get_piece_size()
+        self._tokens = (BLANK, *(self._processor.id_to_piece(index) for index in range(pieces)))
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str], vocab_size: int) -> "SentencePieceTokenizer":
+        """Train a unigram model of at most ``vocab_size`` - 1 pieces with full character coverage."""
+        spm = _sentencepiece()
+        with tempfile.TemporaryDirectory() as folder:
+            prefix = Path(folder) / "pieces"
+            try:
+                spm.SentencePieceTrainer.train(
+                    sentence_iterator=iter([text for text in texts if text]), model_prefix=str(prefix),
+                    vocab_size=vocab_size - 1, character_coverage=1.0, hard_vocab_limit=False, minloglevel=2,
+                    bos_id=-1, eos_id=-1, unk_id=0, add_dummy_prefix=True, num_threads=1,
+                )  # fmt: skip
+            except (RuntimeError, OSError) as error:
+                raise TextError(f"tokenizer: sentencepiece cannot learn {vocab_size} pieces from these texts: {error}") from None
+            return cls(prefix.with_suffix(".model").read_bytes())
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self._tokens)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return self._tokens
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self._processor.encode(text)
+        if self._processor.unk_id() in ids:
+            raise TextError(f"{text!r} holds characters that are not in the sentencepiece vocabulary")
+        return [index + 1 for index in ids]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        text: str = self._processor.decode([int(index) - 1 for index in ids if index != BLANK_ID])
+        return text
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": "sentencepiece", "model_base64": base64.b64encode(self._model).decode("ascii")}
+
+
+def build_tokenizer(config: TokenizerConfig, texts: Iterable[str]) -> Tokenizer:
+    """The tokenizer that ``config`` names, learned from the (already normalised) training texts."""
+    if config.name == "characters":
+        return CharacterTokenizer.from_texts(texts)
+    return SentencePieceTokenizer.from_texts(texts, config.vocab_size)
+
+
+def tokenizer_from_dict(values: Mapping[str, Any]) -> Tokenizer:
+    """The inverse of ``to_dict``. Raises ModelError when the values name no known tokenizer or are damaged."""
+    try:
+        if values["name"] == "characters":
+            return CharacterTokenizer(values["characters"])
+        if values["name"] == "sentencepiece":
+            return SentencePieceTokenizer(base64.b64decode(values["model_base64"], validate=True))
+    except (KeyError, TypeError, ValueError, TextError) as error:
+        raise ModelError(f"tokenizer: the stored description is damaged ({error!r})") from None
+    raise ModelError(f"tokenizer: {values['name']!r} is unknown; choices: characters, sentencepiece")
+
+
+def _sentencepiece() -> Any:
+    try:
+        import sentencepiece
+    except ImportError:
+        raise ConfigError("tokenizer.name=sentencepiece needs the sentencepiece extra: pip install 'sentencepiece'") from None
+    return sentencepiece
