@@ -1,0 +1,116 @@
+"""Hydra composes a recipe with the vocabulary in conf/: overrides, ``-m`` sweeps and ``--cfg job`` as Hydra users know them.
+
+In: a recipe file and the words after it. Out: the task called once per job with its composed config. Hydra's own logging,
+output folders and tracebacks are switched off; its messages become ConfigErrors.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from asr.errors import AsrError, ConfigError
+from asr.paths import conf_dir
+from asr.schema import nearest
+
+QUIET = (
+    "hydra.output_subdir=null", "hydra.run.dir=.", "hydra.sweep.dir=.", "hydra.sweep.subdir=.", "hydra.job.chdir=false",
+    "hydra/job_logging=none", "hydra/hydra_logging=none",
+)  # fmt: skip
+
+
+def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], Any]) -> list[Any]:
+    """Call ``task(config)`` for the job, or for each job of a sweep, and return what it returned.
+
+    In a sweep each job's ``run_dir`` is a folder of its own below the given one, named by its overrides.
+    Raises ConfigError for what Hydra refuses, and whatever the task raises.
+    """
+    results: list[Any] = []
+    failures: list[BaseException] = []
+
+    def job(config: DictConfig) -> None:
+        if failures:
+            return
+        try:
+            results.append(task(_own_folder(config)))
+        except (Exception, KeyboardInterrupt) as error:  # Hydra would print a traceback
+            failures.append(error)
+
+    application = hydra.main(version_base="1.3", config_path=str(recipe.parent.resolve()), config_name=recipe.stem)(job)
+    _call(application, recipe, [f"hydra.searchpath=[file://{conf_dir()}]", *QUIET, *words])
+    if failures:
+        raise failures[0]
+    return results
+
+
+def _call(application: Callable[[], None], recipe: Path, words: list[str]) -> None:
+    saved_arguments, saved_environment = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = [f"asr train {recipe}", *words], "1"
+    try:
+        application()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_explain(error, recipe)) from None
+    except AssertionError as error:  # Hydra's own way to refuse some sweeps
+        raise ConfigError(f"config: {error}") from None
+    finally:
+        sys.argv = saved_arguments
+        if saved_environment is None:
+            os.environ.pop("HYDRA_FULL_ERROR", None)
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = saved_environment
+
+
+def _own_folder(config: DictConfig) -> DictConfig:
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode and hydra_config.mode.name == "MULTIRUN":
+        if OmegaConf.is_missing(config, "run_dir"):
+            raise ConfigError("config: run_dir is not set; give the folder for this sweep (run_dir=runs/NAME)")
+        words = [word for word in hydra_config.overrides.task if not word.startswith(("run_dir=", "data.dir=", "corpus="))]
+        name = re.sub(r"[^A-Za-z0-9.=,_+-]", "_", ",".join(words)) or str(hydra_config.job.num)
+        with open_dict(config):
+            config.run_dir = str(Path(config.run_dir) / name[:150])
+    return config
+
+
+def _explain(error: Exception, recipe: Path) -> str:
+    """Hydra's message in one line, with the nearest key where one was mistyped."""
+    text = " ".join(str(error).split())
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    if unknown:
+        key = unknown.group(1)
+        return f"config: there is no key '{key}' to override{_near_key(key, recipe)}"
+    text = text.split(" Set the environment variable HYDRA_FULL_ERROR")[0]
+    return f"config: {text} (recipe {recipe})"
+
+
+def _near_key(key: str, recipe: Path) -> str:
+    import yaml
+
+    keys: list[str] = []
+    for path in conf_dir().rglob("*.yaml"):
+        group = path.parent.relative_to(conf_dir()).as_posix()
+        try:
+            _collect("" if group == "." else group.replace("/", "."), yaml.safe_load(path.read_text()) or {}, keys)
+        except yaml.YAMLError:
+            continue
+    return nearest(key, sorted(set(keys))) if keys else f"; see: asr train {recipe} --cfg job"
+
+
+def _collect(prefix: str, values: dict[str, Any], keys: list[str]) -> None:
+    for name, value in values.items():
+        dotted = f"{prefix}.{name}" if prefix else str(name)
+        if name != "defaults":
+            keys.append(dotted)
+        if isinstance(value, dict):
+            _collect(dotted, value, keys)
+
+
+__all__ = ["AsrError", "run_composed"]

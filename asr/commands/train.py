@@ -1,0 +1,134 @@
+"""``asr train RECIPE.yaml [key=value ...] [-m] [--cfg job]``, or ``asr train RUN_DIR`` to go on where a run stopped."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from asr.errors import UsageError
+from asr.terminal import Progress as ProgressLine
+from asr.terminal import format_duration
+
+USAGE = """usage: asr train RECIPE.yaml data.dir=FOLDER run_dir=FOLDER [key=value ...] [-m] [--cfg job]
+       asr train RUN_DIR
+
+Train a model by a recipe, or go on exactly where the run in RUN_DIR stopped.
+
+  key=value    changes any word of the configuration, e.g. model.hidden_size=256 training.epochs=60 seed=2
+  -m           a sweep: one run for each combination, e.g. -m seed=1,2,3
+  --cfg job    print the whole composed configuration and stop
+
+Several processes: torchrun --nproc-per-node=2 -m asr train RECIPE.yaml ..."""
+
+
+def run(arguments: list[str]) -> int:
+    """The command; returns the exit code."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE, file=sys.stdout if arguments else sys.stderr)
+        return 0 if arguments else 2
+    target = Path(arguments[0])
+    if (target / "config.yaml").is_file():
+        return _go_on(target, arguments[1:])
+    from asr.paths import resolve_recipe
+
+    recipe = resolve_recipe(arguments[0])
+    if recipe.is_dir():
+        raise UsageError(f"{recipe} is neither a recipe (RECIPE.yaml) nor a run folder (it has no config.yaml)")
+    from asr.commands._compose import run_composed
+
+    run_composed(recipe, arguments[1:], lambda composed: train_composed(composed, ["train", *arguments]))
+    return 0
+
+
+def train_composed(composed: Any, command: list[str]) -> None:
+    """Check the composed config, write what the run was told into its folder, and train."""
+    from asr.config import read_config, save_config, typed_config
+    from asr.training import run as training_run
+    from asr.training.distributed import is_main_process
+
+    config = typed_config(composed)
+    stored = config.run_dir / "config.yaml"
+    if (config.run_dir / "checkpoints" / "last.ckpt").exists() and stored.exists():
+        if read_config(stored).train != config.train:
+            raise UsageError(
+                f"{config.run_dir} holds a run with another configuration; go on with it by 'asr train {config.run_dir}',"
+                " or choose another run_dir"
+            )
+    elif is_main_process():
+        save_config(composed, stored)
+    facts = {"command": "asr " + shlex.join(command), "commit": commit()}
+    with ConsoleObserver() as observer:
+        training_run.train(config.train, config.run_dir, observer, facts)
+
+
+def _go_on(run_dir: Path, rest: list[str]) -> int:
+    from asr.config import read_config
+    from asr.training import run as training_run
+
+    if rest:
+        raise UsageError(f"a run goes on with the configuration it began with; leave out: {' '.join(rest)}")
+    config = read_config(run_dir / "config.yaml")
+    facts = {"command": "asr " + shlex.join(["train", str(run_dir)]), "commit": commit()}
+    with ConsoleObserver() as observer:
+        training_run.train(config.train, run_dir, observer, facts)
+    return 0
+
+
+def commit() -> str:
+    """The git commit of the code that runs, with ``+`` where it has uncommitted changes; "unknown" outside a checkout."""
+    folder = Path(__file__).resolve().parent
+    try:
+        words = ["git", "-C", str(folder), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+class ConsoleObserver:
+    """Shows a run on the terminal: a progress line within the epoch, one line at its end."""
+
+    def __init__(self) -> None:
+        self._line: ProgressLine | None = None
+        self._epoch = 0
+
+    def __enter__(self) -> "ConsoleObserver":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def message(self, text: str) -> None:
+        """A line of its own."""
+        self._say(text)
+
+    def step(self, record: dict[str, Any]) -> None:
+        """Moves the progress line."""
+        if self._line is None or record["epoch"] != self._epoch:
+            self._close()
+            self._epoch = record["epoch"]
+            self._line = ProgressLine(record["batches"], f"epoch {self._epoch}/{record['epochs']}", "batches", done=record["batch"] - 1)
+        self._line.update(record["batch"] - self._line.done, f"loss {record['loss']:.2f}, {_left(record)}")
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """The epoch's figures."""
+        dev = f"  dev WER {record['dev_wer']:7.2%}  CER {record['dev_cer']:7.2%}" if "dev_wer" in record else ""
+        mark = "  best" if record.get("best") else ""
+        line = f"epoch {record['epoch']:3d}/{record['epochs']}  loss {record['train_loss']:8.3f}{dev}  {format_duration(record['seconds'])}{mark}"
+        self._say(line)
+
+    def _say(self, text: str) -> None:
+        if self._line is not None:
+            self._line.say(text)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def _close(self) -> None:
+        if self._line is not None and self._line._live:
+            self._line.close()
+        self._line = None
+
+
+def _left(record: dict[str, Any]) -> str:
+    done = record["epoch"] - 1 + record["batch"] / record["batches"]
+    return f"run {format_duration(record['seconds'] / done * (record['epochs'] - done))} left"

@@ -1,0 +1,142 @@
+"""The model directory: what a trained model is when it is shared. Data only, never code.
+
+``model.safetensors`` holds weights and feature normalisation; ``config.json`` everything else: features, tokens,
+architecture out of a closed list, training facts, library versions, and the SHA-256 of the weights. Nothing in it is
+pickled, imported by name, or interpolated.
+"""
+
+import importlib.metadata
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from asr.errors import ConfigError, ModelError
+from asr.features import LogMel, LogMelConfig
+from asr.files import sha256_file, write_json
+from asr.models import AcousticModel, build_model_config
+from asr.schema import build
+from asr.text.tokenizer import Tokenizer, tokenizer_from_dict
+
+FORMAT = 1
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+LIBRARIES = ("torch", "torchaudio", "librosa", "soundfile", "numpy", "jiwer", "hydra-core")
+
+
+@dataclass(slots=True)
+class Pretrained:
+    """A model with its features and tokens, ready to run, and the facts of its training."""
+
+    features: LogMel
+    model: AcousticModel
+    tokenizer: Tokenizer
+    facts: Mapping[str, Any]
+
+
+def save_pretrained(
+    directory: Path, features: LogMel, model: AcousticModel, tokenizer: Tokenizer, facts: Mapping[str, Any]
+) -> None:
+    """Write a model directory; an earlier one of the same name is replaced as a whole."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
+    try:
+        tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+        tensors |= {f"features.{name}": value for name, value in features.state_dict().items()}
+        plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        safetensors.torch.save_file(plain, fresh / WEIGHTS)
+        write_json(fresh / CONFIG, _describe(fresh / WEIGHTS, features, model, tokenizer, facts))
+        os.chmod(fresh, 0o755)
+        _replace_directory(fresh, directory)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def from_pretrained(directory: Path, device: torch.device | str = "cpu") -> Pretrained:
+    """Read a model directory onto ``device``, in evaluation mode.
+
+    Raises ModelError when it is absent, damaged, of a newer format, or names what this version does not know.
+    """
+    config = _read_config(directory)
+    weights = directory / WEIGHTS
+    _check_weights(weights, config)
+    try:
+        features = LogMel(build(LogMelConfig, config["features"], "features"))
+        tokenizer = tokenizer_from_dict(config["tokenizer"])
+        model = AcousticModel(build_model_config(config["model"]), features.config.n_mels, tokenizer.vocab_size)
+    except (KeyError, TypeError, ConfigError) as error:
+        raise ModelError(f"{directory / CONFIG}: cannot be understood ({error}); was it written by another version?") from None
+    try:
+        tensors = safetensors.torch.load_file(weights)
+        model.load_state_dict(_with_prefix(tensors, "model."))
+        features.load_state_dict(_with_prefix(tensors, "features."))
+    except (safetensors.SafetensorError, RuntimeError) as error:
+        raise ModelError(f"{weights}: does not fit {CONFIG}: {str(error).splitlines()[0]}") from None
+    return Pretrained(features.to(device).eval(), model.to(device).eval(), tokenizer, config.get("facts", {}))
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that matter for repeating a result; absent ones are left out."""
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _describe(
+    weights: Path, features: LogMel, model: AcousticModel, tokenizer: Tokenizer, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "format": FORMAT, "features": asdict(features.config), "tokenizer": tokenizer.to_dict(), "model": asdict(model.config),
+        "facts": dict(facts), "versions": library_versions(), "sha256": {WEIGHTS: sha256_file(weights)},
+    }  # fmt: skip
+
+
+def _read_config(directory: Path) -> dict[str, Any]:
+    path = directory / CONFIG
+    if not path.is_file():
+        hint = f"; did you mean {directory / 'model'}?" if (directory / "model" / CONFIG).is_file() else ""
+        raise ModelError(f"{directory}: not a model directory (it has no {CONFIG}){hint}")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error})") from None
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        found = config.get("format") if isinstance(config, dict) else None
+        raise ModelError(f"{path}: format {found!r} is unknown to this version, which reads format {FORMAT}; update, or export again")
+    return config
+
+
+def _check_weights(weights: Path, config: Mapping[str, Any]) -> None:
+    if not weights.is_file():
+        raise ModelError(f"{weights}: absent; the model directory is not whole, copy it again")
+    expected = config.get("sha256", {})
+    expected = expected.get(WEIGHTS) if isinstance(expected, dict) else None
+    if sha256_file(weights) != expected:
+        raise ModelError(f"{weights}: damaged, its SHA-256 is not the one in {CONFIG}; copy the model directory again")
+
+
+def _with_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _replace_directory(fresh: Path, directory: Path) -> None:
+    """Put ``fresh`` where ``directory`` is. Between the two renames there is no directory, never half of one."""
+    if directory.exists():
+        old = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}.old."))
+        os.rename(directory, old / "old")
+        os.rename(fresh, directory)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.rename(fresh, directory)

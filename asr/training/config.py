@@ -1,0 +1,122 @@
+"""Everything a training run is told, as typed values: the words that ``conf/`` and the recipes set."""
+
+from dataclasses import dataclass, field
+
+from asr.data.batching import BatchingConfig
+from asr.features import AugmentConfig, LogMelConfig
+from asr.models import BiLstmConfig, ModelConfig
+from asr.schema import check, check_choice
+from asr.text.tokenizer import TokenizerConfig
+
+OPTIMIZERS = ("adamw", "adam", "sgd", "adadelta")
+SCHEDULES = ("cosine", "linear", "constant", "inverse_sqrt", "plateau")
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+@dataclass(kw_only=True, slots=True)
+class DataConfig:
+    """Manifests and how they are read. ``dir`` holds train.jsonl, dev.jsonl and test.jsonl.
+
+    ``normalizer`` is applied to transcripts before they are spelled in tokens. ``unspellable``: "error" stops before step 1,
+    naming utterances too short for their text; "drop" leaves them out and says so. ``workers`` read ahead (0: none).
+    """
+
+    dir: str = ""
+    normalizer: str = "basic"
+    unspellable: str = "error"
+    workers: int = 1
+    batching: BatchingConfig = field(default_factory=BatchingConfig)
+
+    def __post_init__(self) -> None:
+        check_choice("data.unspellable", self.unspellable, ("error", "drop"))
+        check(self.workers >= 0, f"data.workers={self.workers} must not be negative")
+
+
+@dataclass(kw_only=True, slots=True)
+class OptimizerConfig:
+    """``weight_decay`` acts on matrices only, never on biases or norms. ``clip_norm``: bound on the gradient's L2 norm."""
+
+    name: str = "adamw"
+    learning_rate: float = 1e-3
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
+    eps: float = 1e-8
+    momentum: float = 0.9
+    weight_decay: float = 1e-2
+    clip_norm: float = 5.0
+
+    def __post_init__(self) -> None:
+        check_choice("optimizer.name", self.name, OPTIMIZERS)
+        check(self.learning_rate > 0, f"optimizer.learning_rate={self.learning_rate} must be above 0")
+        check(self.weight_decay >= 0, f"optimizer.weight_decay={self.weight_decay} must not be negative")
+        check(self.clip_norm > 0, f"optimizer.clip_norm={self.clip_norm} must be above 0")
+        check(len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas), "optimizer.betas must be two numbers in [0, 1)")
+
+
+@dataclass(kw_only=True, slots=True)
+class ScheduleConfig:
+    """The learning rate over the run: ``warmup_epochs`` from 0 up, then ``name`` down to ``final_factor`` of the peak.
+
+    "plateau" (newbob) multiplies by ``plateau_factor`` each time dev WER fails to improve for ``plateau_patience`` epochs.
+    """
+
+    name: str = "cosine"
+    warmup_epochs: float = 1.0
+    final_factor: float = 0.01
+    plateau_factor: float = 0.5
+    plateau_patience: int = 1
+
+    def __post_init__(self) -> None:
+        check_choice("schedule.name", self.name, SCHEDULES)
+        check(self.warmup_epochs >= 0, f"schedule.warmup_epochs={self.warmup_epochs} must not be negative")
+        check(0 <= self.final_factor <= 1, f"schedule.final_factor={self.final_factor} must be in [0, 1]")
+        check(0 < self.plateau_factor < 1, f"schedule.plateau_factor={self.plateau_factor} must be in (0, 1)")
+        check(self.plateau_patience >= 0, "schedule.plateau_patience must not be negative")
+
+
+@dataclass(kw_only=True, slots=True)
+class TrainingConfig:
+    """``accumulate``: batches per step. ``patience``: epochs without a better dev WER before stopping early (None: never).
+
+    ``save_every_steps``: a checkpoint between epochs too (None: at epoch ends only). ``keep_last``: weights of so many last
+    epochs are kept and averaged at the end (0: no averaging). ``threads``: torch threads per process (None: torch's choice).
+    ``max_steps``: stop after so many steps, for trials. ``evaluate_from_epoch``: no dev pass before this epoch.
+    """
+
+    epochs: int = 30
+    accumulate: int = 1
+    patience: int | None = None
+    save_every_steps: int | None = 500
+    keep_last: int = 5
+    precision: str = "fp32"
+    device: str = "auto"
+    threads: int | None = None
+    max_steps: int | None = None
+    normalisation_hours: float = 1.0
+    evaluate_from_epoch: int = 1
+    dry_run: bool = True
+    tensorboard: bool = True
+
+    def __post_init__(self) -> None:
+        check(self.epochs >= 1, f"training.epochs={self.epochs} must be at least 1")
+        check(self.accumulate >= 1, f"training.accumulate={self.accumulate} must be at least 1")
+        check(self.keep_last >= 0, f"training.keep_last={self.keep_last} must not be negative")
+        check_choice("training.precision", self.precision, PRECISIONS)
+        for key in ("patience", "save_every_steps", "threads", "max_steps"):
+            value = getattr(self, key)
+            check(value is None or value >= 1, f"training.{key}={value} must be at least 1, or null")
+        check(self.normalisation_hours > 0, "training.normalisation_hours must be above 0")
+
+
+@dataclass(kw_only=True, slots=True)
+class TrainSettings:
+    """One training run, whole."""
+
+    seed: int = 1
+    data: DataConfig = field(default_factory=DataConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    features: LogMelConfig = field(default_factory=LogMelConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=BiLstmConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)

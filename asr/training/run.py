@@ -1,0 +1,112 @@
+"""Start a run, or go on with one: the step between settings and the loop.
+
+In: settings, a run folder, an observer. Out: a finished (or cleanly interrupted) run. The checkpoint holds the tokenizer, the
+feature statistics and the fingerprint of the data, so that a run goes on with what it began with or not at all.
+"""
+
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asr.errors import ConfigError, TrainingError
+from asr.files import sha256_file
+from asr.pretrained import library_versions
+from asr.text.normalize import get_normalizer
+from asr.text.tokenizer import tokenizer_from_dict
+from asr.training.checkpoint import load_checkpoint
+from asr.training.config import TrainSettings
+from asr.training.distributed import Processes, start_processes, stop_processes
+from asr.training.run_dir import RunDir
+from asr.training.setup import Setup, learn_normalisation, prepare_setup
+from asr.training.state import Progress
+from asr.training.trainer import Observer, Trainer
+
+
+def train(settings: TrainSettings, run_path: Path, observer: Observer, facts: dict[str, Any] | None = None) -> Progress:
+    """Train in ``run_path``; where it already holds a checkpoint, go on from it exactly.
+
+    Raises ConfigError, DataError, TextError, TrainingError before step 1 where they are due; Interrupted after a signal, saved.
+    """
+    if settings.training.threads:
+        torch.set_num_threads(settings.training.threads)
+    processes = start_processes(settings.training.device)
+    _check_precision(settings, processes)
+    run = RunDir(run_path)
+    try:
+        if processes.is_main:
+            run.__enter__()
+        processes.wait()
+        return _make_trainer(settings, run, processes, observer, facts or {}).run()
+    finally:
+        run.__exit__()
+        stop_processes(processes)
+
+
+def _make_trainer(
+    settings: TrainSettings, run: RunDir, processes: Processes, observer: Observer, facts: dict[str, Any]
+) -> Trainer:
+    state = load_checkpoint(run.checkpoint) if run.checkpoint.exists() else None
+    data = fingerprint(settings)
+    if state is not None and state["data"] != data:
+        raise TrainingError(f"{run.path}: the training or dev manifest has changed since this run began; train in a new run_dir")
+    setup = prepare_setup(settings, tokenizer_from_dict(json.loads(state["tokenizer"])) if state else None)
+    _announce(setup, observer)
+    if state is None:
+        learn_normalisation(setup, settings)
+    normalizer = get_normalizer(settings.data.normalizer)
+    known = {"seed": settings.seed, "normalizer": settings.data.normalizer, "normalizer_label": normalizer.label, **facts}
+    extra = {
+        "data": data, "tokenizer": json.dumps(setup.tokenizer.to_dict()), "versions": library_versions(),
+        "facts": {**known, "hardware": hardware(processes)},
+    }  # fmt: skip
+    trainer = Trainer(settings, setup, run, processes, observer, extra)
+    if state is not None:
+        trainer.resume(state)
+        where = f"epoch {trainer.progress.epoch + 1}, step {trainer.progress.step}"
+        observer.message(f"going on from {where}" if not trainer.progress.finished else f"{run.path}: already finished")
+    return trainer
+
+
+def fingerprint(settings: TrainSettings) -> str:
+    """What the data is, as one text: the SHA-256 of both manifests. Raises DataError through the reader if absent."""
+    folder = Path(settings.data.dir)
+    paths = [folder / f"{split}.jsonl" for split in ("train", "dev")]
+    return " ".join(sha256_file(path) if path.is_file() else "absent" for path in paths)
+
+
+def hardware(processes: Processes) -> str:
+    """The machine in a line: device, threads, processes."""
+    if processes.device.type == "cuda":
+        name = torch.cuda.get_device_name(processes.device)
+    else:
+        name = f"{_cpu_name()}, {torch.get_num_threads()} threads"
+    return f"{name}, {processes.count} process{'es' if processes.count > 1 else ''}"
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _check_precision(settings: TrainSettings, processes: Processes) -> None:
+    if processes.device.type == "cpu" and settings.training.precision != "fp32":
+        kind = settings.training.precision
+        raise ConfigError(f"config: training.precision={kind} is for GPUs and this run is on the CPU; use training.precision=fp32")
+
+
+def _announce(setup: Setup, observer: Observer) -> None:
+    train, dev = setup.train.utterances, setup.dev.utterances
+    hours = [sum(one.duration_s for one in part) / 3600 for part in (train, dev)]
+    size = sum(parameter.numel() for parameter in setup.model.parameters())
+    observer.message(
+        f"train {hours[0]:.2f} h in {len(train)} utterances, dev {hours[1]:.2f} h in {len(dev)};"
+        f" {setup.tokenizer.vocab_size} tokens; {size / 1e6:.2f} million parameters"
+    )
+    if setup.dropped:
+        observer.message(f"left out, too short for their text: {len(setup.dropped)}: {'; '.join(setup.dropped[:5])}")

@@ -1,0 +1,127 @@
+"""Everything that stands before step 1: data checked, tokens learned, features normalised, model made.
+
+In: settings. Out: a ``Setup`` from which the loop runs. All that can fail from bad data fails here, by name.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from asr.ctc import frames_needed
+from asr.data.batching import Request
+from asr.data.dataset import SpeechDataset, load_batches
+from asr.data.manifest import read_manifest
+from asr.data.utterance import Utterance
+from asr.errors import ConfigError, DataError, TextError
+from asr.features import LogMel, NormalisationStatistics, augment_waveform
+from asr.models import AcousticModel
+from asr.seeds import derive_seed, numpy_generator
+from asr.text.normalize import get_normalizer
+from asr.text.tokenizer import Tokenizer, build_tokenizer
+from asr.training.config import TrainSettings
+
+NAMED = 10  # faults named in a message before it only counts them
+
+
+@dataclass(slots=True)
+class Setup:
+    """What the loop needs: models on the CPU, and the data of both splits."""
+
+    features: LogMel
+    model: AcousticModel
+    tokenizer: Tokenizer
+    train: SpeechDataset
+    dev: SpeechDataset
+    dropped: list[str]
+
+
+def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -> Setup:
+    """Read and check the data, learn tokens (unless given), make the model. Raises DataError, TextError, ConfigError."""
+    train = _read_split(settings, "train")
+    dev = _read_split(settings, "dev")
+    tokenizer = tokenizer or build_tokenizer(settings.tokenizer, [one.text for one in train])
+    features = LogMel(settings.features)
+    torch.manual_seed(derive_seed(settings.seed, "weights"))
+    model = AcousticModel(settings.model, settings.features.n_mels, tokenizer.vocab_size)
+    train, dropped = _drop_unspellable(train, tokenizer, features, model, settings)
+    rate = settings.features.sample_rate
+    change = partial(_change_waveform, settings=settings)
+    return Setup(
+        features, model, tokenizer,
+        SpeechDataset(train, [tokenizer.encode(one.text) for one in train], rate, settings.seed, change),
+        SpeechDataset(dev, [[] for _ in dev], rate, settings.seed),
+        dropped,
+    )  # fmt: skip
+
+
+def learn_normalisation(setup: Setup, settings: TrainSettings) -> None:
+    """Mean and standard deviation of the features over up to ``training.normalisation_hours`` of training audio."""
+    statistics = NormalisationStatistics(setup.features)
+    plain = SpeechDataset(setup.train.utterances, setup.train.targets, setup.train.sample_rate, settings.seed)
+    for batch in load_batches(plain, list(_sample(plain.utterances, settings)), settings.data.workers):
+        statistics.add(batch.waveforms, batch.lengths)
+    statistics.store()
+
+
+def _sample(utterances: Sequence[Utterance], settings: TrainSettings) -> Iterator[list[Request]]:
+    wanted_s = settings.training.normalisation_hours * 3600
+    for index in numpy_generator(settings.seed, "normalisation").permutation(len(utterances)):
+        if wanted_s <= 0:
+            return
+        wanted_s -= utterances[index].duration_s
+        yield [Request(int(index), 0, 1.0)]
+
+
+def _read_split(settings: TrainSettings, split: str) -> list[Utterance]:
+    if not settings.data.dir:
+        raise ConfigError("config: data.dir is not set; give the folder that 'asr prepare' wrote (data.dir=FOLDER)")
+    normalize = get_normalizer(settings.data.normalizer)
+    utterances = read_manifest(Path(settings.data.dir) / f"{split}.jsonl")
+    normal = [replace(one, text=normalize(one.text)) for one in utterances]
+    empty = [one.id for one in normal if not one.text]
+    if empty and split == "train":
+        raise DataError(
+            f"{settings.data.dir}/{split}.jsonl: {len(empty)} utterances have no text once normalised by"
+            f" '{normalize.label}': {_some(empty)}; remove them or mend their transcripts"
+        )
+    return normal
+
+
+def _drop_unspellable(
+    utterances: list[Utterance], tokenizer: Tokenizer, features: LogMel, model: AcousticModel, settings: TrainSettings
+) -> tuple[list[Utterance], list[str]]:
+    """Utterances that CTC can spell at the fastest speed, and the ids of the others (or DataError, by the settings)."""
+    fastest, rate = settings.augment.fastest, settings.features.sample_rate
+    samples = torch.tensor([int(one.duration_s / fastest * rate) - 1 for one in utterances])
+    frames = model.output_lengths(features.frame_lengths(samples)).tolist()
+    keep, faults, short = [], [], []
+    for utterance, available in zip(utterances, frames, strict=True):
+        try:
+            needed = frames_needed(tokenizer.encode(utterance.text))
+        except TextError as error:
+            faults.append(f"{utterance.id}: {error}")
+            continue
+        if available >= max(1, needed):
+            keep.append(utterance)
+        else:
+            short.append(f"{utterance.id} (needs {needed} frames for {utterance.text!r}, has {available})")
+    if faults:
+        raise DataError(f"train: {len(faults)} transcripts cannot be spelled: {_some(faults)}")
+    if short and (settings.data.unspellable == "error" or not keep):
+        raise DataError(
+            f"train: {len(short)} utterances are too short for their text at {fastest}x speed and 1/{model.subsampling.factor} of the"
+            f" frames: {_some(short)}; set data.unspellable=drop to leave them out, or lower model.subsampling.factor"
+        )
+    return keep, short
+
+
+def _change_waveform(waveform, speed, generator, settings: TrainSettings):  # type: ignore[no-untyped-def]
+    return augment_waveform(waveform, settings.features.sample_rate, settings.augment, speed, generator)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return "; ".join(names[:NAMED]) + more
