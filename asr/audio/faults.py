@@ -1,0 +1,96 @@
+"""Why a file cannot be recording: everything that can be told before a decoder touches it.
+
+In: a path. Out: its first bytes, or one `AudioError` that names the file, the fault and the remedy. This comes first
+because a decoder hangs on a FIFO, says "unknown error" to a folder, and gives an empty text for most of the rest
+(FIELD_NOTES).
+"""
+
+import os
+import stat
+
+from asr.errors import AudioError
+
+AudioPath = str | os.PathLike[str]
+
+HEAD_BYTES = 4096
+
+_AGAIN = "Copy or download it again, or take it out of the list."
+
+
+def damaged(path: AudioPath, why: str) -> AudioError:
+    """The error for a recording of which a part is missing or spoiled; `why` continues 'PATH: '."""
+    return AudioError(f"{os.fspath(path)}: {why}. {_AGAIN}")
+
+
+def _foreign_kind(head: bytes) -> str | None:
+    """The name of a file kind that people mistake for readable audio, or None."""
+    if head[4:8] == b"ftyp":
+        return "an MP4 file (m4a, mp4, mov)"
+    signatures = {
+        b"\x1aE\xdf\xa3": "a Matroska file (webm, mkv)",
+        b"0&\xb2u": "a Windows Media file (wma, wmv)",
+        b"#!AMR": "an AMR recording",
+        b"\xff\xf1": "a raw AAC recording",
+        b"\xff\xf9": "a raw AAC recording",
+        b"FLV": "a Flash video",
+    }
+    return next((kind for start, kind in signatures.items() if head.startswith(start)), None)
+
+
+def _no_audio_kind(head: bytes) -> str | None:
+    """What a file that holds no sound at all is, where that can be told, with the usual reason; or None."""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the recording itself (run: git lfs pull)"
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page, probably the error page of a failed download"
+    if text.startswith((b"pk\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"bzh")):
+        return "an archive (unpack it first)"
+    return "zero bytes only, a file whose content was never written" if head and not head.strip(b"\0") else None
+
+
+def read_head(path: AudioPath) -> bytes:
+    """The first bytes of a regular, readable file that may hold audio.
+
+    Args:
+        path: the recording.
+
+    Returns:
+        Up to `HEAD_BYTES` bytes, never none.
+
+    Raises:
+        AudioError: the file is absent, a folder, not regular (a FIFO, a device), unreadable, empty, or of a known kind
+            that needs converting first.
+    """
+    name = os.fspath(path)
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise AudioError(f"{name}: is a folder, not a recording. Name the files in it.")
+        if not stat.S_ISREG(mode):
+            raise AudioError(f"{name}: is a pipe or a device, not a regular file. Save the sound to a file first.")
+        with open(path, "rb") as stream:
+            head = stream.read(HEAD_BYTES)
+    except FileNotFoundError:
+        raise AudioError(f"{name}: no such file. Check the path, and that the disk that holds it is there.") from None
+    except PermissionError:
+        raise AudioError(
+            f"{name}: may not be read (permission denied). Change its rights, for instance with chmod +r."
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise AudioError(f"{name!r}: cannot be opened ({reason}). Check the path and the disk.") from None
+    _refuse_strange_kinds(name, head)
+    return head
+
+
+def _refuse_strange_kinds(name: str, head: bytes) -> None:
+    if not head:
+        raise damaged(name, "is empty (0 bytes)")
+    if (kind := _foreign_kind(head)) is not None:
+        raise AudioError(
+            f"{name}: is {kind}, which this program does not read yet (a [media] extra will). "
+            "Convert it first: ffmpeg -i INPUT OUTPUT.wav"
+        )
+    if (kind := _no_audio_kind(head)) is not None:
+        raise damaged(name, f"is not audio: it is {kind}")

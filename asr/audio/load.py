@@ -1,0 +1,165 @@
+"""From a file to the waveform that everything else works on: mono float32 at one rate.
+
+In: a path, a rate, and optionally a span and a channel. Out: `(samples,)`, whole or in blocks of bounded memory. A part
+equals the slice of the whole, because the resampler sees what lies around the part and keeps the phase of the whole.
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from asr.audio.faults import AudioPath
+from asr.audio.resample import CONTEXT_S, common_period, resample_blocks
+from asr.audio.source import MAX_RATE_HZ, MIN_RATE_HZ, Recording
+from asr.errors import AudioError
+
+# 8 h at 16 kHz are 1.8 GB. Longer recordings are streamed, or cut by start_s and duration_s.
+MAX_LOAD_S = 8 * 3600.0
+# Manifests round durations; a span may end this far behind the file's end and is then cut there.
+END_TOLERANCE_S = 0.02
+
+
+def load_audio(
+    path: AudioPath,
+    *,
+    sample_rate: int = 16_000,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+    channel: int | None = None,
+    max_duration_s: float = MAX_LOAD_S,
+) -> np.ndarray:
+    """A recording, or a part of one, as a waveform.
+
+    Args:
+        path: any file that soundfile reads, at 4 to 384 kHz.
+        sample_rate: of the result, in Hz.
+        start_s: where the part begins.
+        duration_s: how long it lasts; None means to the end.
+        channel: which one, from 0; None means the mean of all.
+        max_duration_s: longest part to load, against files whose small size hides days of sound.
+
+    Returns:
+        float32 `(samples,)`, from sample `round(start_s * sample_rate)` to `round((start_s + duration_s) *
+        sample_rate)` of the whole. Full scale is 1; lossy and float files may go beyond.
+
+    Raises:
+        AudioError: the file cannot be read whole, holds NaN or infinity, lacks the span or the channel, or is too long.
+    """
+    with Recording(path) as recording:
+        span = _plan(recording, sample_rate, start_s, duration_s)
+        if span.samples / sample_rate > max_duration_s:
+            raise AudioError(
+                f"{os.fspath(path)}: {span.samples / sample_rate / 3600:.2f} h are asked for, at most "
+                f"{max_duration_s / 3600:.2f} h are loaded in one piece. Give a start and a duration, or cut the file."
+            )
+        pieces = [piece for piece in _waveform(recording, span, sample_rate, channel) if len(piece)]
+    if not pieces:
+        raise AudioError(f"{os.fspath(path)}: the part is shorter than one sample at {sample_rate:,} Hz. Ask for more.")
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def stream_audio(
+    path: AudioPath, *, sample_rate: int = 16_000, block_s: float = 30.0, channel: int | None = None
+) -> Iterator[np.ndarray]:
+    """A recording of any length, block by block, with one resampler through all of them.
+
+    Args:
+        path: any file that soundfile reads, at 4 to 384 kHz.
+        sample_rate: of the blocks, in Hz.
+        block_s: length of every block but the last.
+        channel: which one, from 0; None means the mean of all.
+
+    Yields:
+        float32 `(round(block_s * sample_rate),)`, the last one shorter. Joined they equal `load_audio` to the bit.
+
+    Raises:
+        AudioError: as `load_audio`; damage is found when the stream reaches it, and no length is too long.
+    """
+    block_samples = round(block_s * sample_rate)
+    if block_samples < 1:
+        raise AudioError(f"{os.fspath(path)}: blocks of {block_s} s hold no sample. Ask for longer ones.")
+    with Recording(path) as recording:
+        span = _plan(recording, sample_rate, 0.0, None)
+        waiting: list[np.ndarray] = []
+        samples = 0
+        for piece in _waveform(recording, span, sample_rate, channel):
+            waiting.append(piece)
+            samples += len(piece)
+            if samples >= block_samples:
+                joined = np.concatenate(waiting)
+                full = samples - samples % block_samples
+                for start in range(0, full, block_samples):
+                    yield joined[start : start + block_samples].copy()
+                waiting, samples = [joined[full:].copy()], samples - full
+        if samples:
+            yield np.concatenate(waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Which input frames to decode, and which of the samples that come out of the resampler to keep."""
+
+    first_frame: int
+    stop_frame: int
+    skip: int
+    samples: int
+
+
+def _plan(recording: Recording, to_rate: int, start_s: float, duration_s: float | None) -> _Span:
+    if not MIN_RATE_HZ <= to_rate <= MAX_RATE_HZ:
+        raise AudioError(f"sample_rate {to_rate:,} Hz is outside {MIN_RATE_HZ:,} to {MAX_RATE_HZ:,} Hz. Use 16000.")
+    _check_span(recording, start_s, duration_s)
+    whole = math.ceil(recording.frames * to_rate / recording.sample_rate)
+    first = round(start_s * to_rate)
+    stop = whole if duration_s is None else min(whole, round((start_s + duration_s) * to_rate))
+    from_rate = recording.sample_rate
+    if from_rate == to_rate:
+        return _Span(first, stop, 0, stop - first)
+    frames_period, samples_period = common_period(from_rate, to_rate)
+    period = max(0, math.floor((first / to_rate - CONTEXT_S) * from_rate)) // frames_period
+    stop_frame = recording.frames if stop == whole else math.ceil((stop / to_rate + CONTEXT_S) * from_rate)
+    return _Span(
+        period * frames_period, min(recording.frames, stop_frame), first - period * samples_period, stop - first
+    )
+
+
+def _check_span(recording: Recording, start_s: float, duration_s: float | None) -> None:
+    name, file_s = os.fspath(recording.path), recording.frames / recording.sample_rate
+    if not (math.isfinite(start_s) and start_s >= 0):
+        raise AudioError(f"{name}: start_s is {start_s}; it must be 0 or more seconds.")
+    if duration_s is not None and not (math.isfinite(duration_s) and duration_s > 0):
+        raise AudioError(f"{name}: duration_s is {duration_s}; it must be more than 0 seconds.")
+    if start_s >= file_s or (duration_s is not None and start_s + duration_s > file_s + END_TOLERANCE_S):
+        end = "its end" if duration_s is None else f"{start_s + duration_s:.3f} s"
+        raise AudioError(
+            f"{name}: the part from {start_s:.3f} s to {end} lies outside the recording, which lasts {file_s:.3f} s. "
+            "Correct start_s and duration_s (run: asr check MANIFEST)."
+        )
+
+
+def _waveform(recording: Recording, span: _Span, to_rate: int, channel: int | None) -> Iterator[np.ndarray]:
+    """The span's samples in pieces: decoded, mixed, resampled, and trimmed to the plan."""
+    if channel is not None and not 0 <= channel < recording.channels:
+        raise AudioError(
+            f"{os.fspath(recording.path)}: has no channel {channel}; it has {recording.channels}, counted from 0. "
+            "Correct the channel, or give none to mix them all."
+        )
+    mono = (_mix(block, channel) for block in recording.blocks(span.first_frame, span.stop_frame))
+    position = 0
+    for piece in resample_blocks(mono, recording.sample_rate, to_rate):
+        start, stop = span.skip - position, span.skip + span.samples - position
+        position += len(piece)
+        yield piece[max(0, start) : max(0, stop)]
+
+
+def _mix(block: np.ndarray, channel: int | None) -> np.ndarray:
+    """`(frames, channels)` to `(frames,)`."""
+    if block.shape[1] == 1:
+        return block[:, 0]
+    if channel is not None:
+        return np.ascontiguousarray(block[:, channel])
+    mixed: np.ndarray = block.mean(axis=1, dtype=np.float32)
+    return mixed

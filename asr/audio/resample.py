@@ -1,0 +1,54 @@
+"""From one sample rate to another, whole or block by block, by soxr's HQ filter (linear phase, 20 bit).
+
+In: mono float32 and two rates. Out: mono float32. Blocks through `resample_blocks` equal the whole through `resample`
+to the bit, so a stream and a load cannot differ.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import soxr
+
+# Sound that the filter must see on both sides of a cut, so that a part equals the slice of the whole; HQ reaches under
+# 0.02 s at 4 kHz, where it reaches furthest (largest difference then 4e-6, at 0.05 s 1e-7).
+CONTEXT_S = 0.1
+
+
+def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
+    """Change the sample rate.
+
+    Args:
+        waveform: float32 `(samples,)`.
+        from_rate: in Hz.
+        to_rate: in Hz.
+
+    Returns:
+        float32 `(samples * to_rate / from_rate,)`, rounded; the input itself where the rates are equal.
+
+    Raises:
+        ValueError: the waveform has more than one dimension, or a rate is not positive.
+    """
+    if waveform.ndim != 1 or from_rate <= 0 or to_rate <= 0:
+        raise ValueError(f"expected (samples,) and positive rates; got {waveform.shape}, {from_rate} and {to_rate} Hz")
+    if from_rate == to_rate:
+        return waveform
+    result: np.ndarray = soxr.resample(np.ascontiguousarray(waveform, np.float32), from_rate, to_rate, quality="HQ")
+    return result
+
+
+def resample_blocks(blocks: Iterable[np.ndarray], from_rate: int, to_rate: int) -> Iterator[np.ndarray]:
+    """`resample` for a waveform in pieces: float32 `(samples,)` blocks in, blocks out, some of them empty."""
+    if from_rate == to_rate:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def common_period(from_rate: int, to_rate: int) -> tuple[int, int]:
+    """The least numbers of input and output samples that last equally long; cuts on its multiples keep the phase."""
+    divisor = math.gcd(from_rate, to_rate)
+    return from_rate // divisor, to_rate // divisor
