@@ -3,6 +3,9 @@
 import ast
 import graphlib
 import itertools
+import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -187,6 +190,16 @@ def test_importing_the_package_imports_nothing_else_of_it():
         for node in top
     )
     assert set(names) == {"typing"}
+
+
+def test_every_library_that_is_imported_is_declared():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    requirements = [*project["dependencies"], *project["optional-dependencies"]["sentencepiece"]]
+    declared = {re.split(r"[<>=!~ \[]", line)[0].replace("-", "_") for line in requirements}
+    distribution = {"hydra": "hydra_core", "yaml": "pyyaml"}
+    imported = {name.split(".")[0] for module in MODULES for name in imports(module)}
+    third_party = imported - set(sys.stdlib_module_names) - {"asr", "av"}  # PyAV is the optional door for m4a
+    assert {distribution.get(name, name) for name in third_party} <= declared
 
 
 def _imports_library(module: str, library: str) -> bool:
