@@ -51,10 +51,12 @@ demo: $(READY) ## make a small spoken-digits corpus, train on it, transcribe, sh
 
 .PHONY: test
 test: $(READY) ## run the quick tests
+	@mkdir -p $(VENV)/tmp
 	@$(PY) -m pytest --basetemp=$(VENV)/tmp/pytest
 
 .PHONY: test-all
 test-all: $(READY) ## run all tests, the slow ones too
+	@mkdir -p $(VENV)/tmp
 	@$(PY) -m pytest -m "slow or not slow" --timeout=3600 --basetemp=$(VENV)/tmp/pytest
 
 .PHONY: check
@@ -87,7 +89,7 @@ $(READY): pyproject.toml constraints.txt
 	         "python3-venv); give another with: make PYTHON=/path/to/python3.12" >&2; exit 2; fi; \
 	$(PY) -c 'import pip' 2>/dev/null || "$$python" -m venv --clear $(VENV)
 	@echo "Setting up $(VENV), once; details go to $(LOG)"
-	@echo "  torch (200 MB for the CPU build, gigabytes with CUDA) ..."
+	@echo "  torch (200 MB the CPU build, gigabytes with CUDA) ..."
 	@$(PIP_INSTALL) torch >$(LOG) 2>&1 $(OR_TELL)
 	@echo "  all else ..."
 	@$(PIP_INSTALL) -e '.[dev,sentencepiece]' >>$(LOG) 2>&1 $(OR_TELL)
