@@ -140,7 +140,7 @@ def _without_reference(report: ScoreReport) -> str:
 
 def _worst(report: ScoreReport, count: int) -> str:
     worst = report.worst(count)
-    if count <= 0:
+    if count <= 0 or not report.words.reference_length:
         return ""
     if not worst:
         return "## Worst utterances\n\nNone: every utterance with reference words is right to the word."

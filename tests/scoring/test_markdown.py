@@ -69,6 +69,7 @@ def test_utterances_with_no_reference_words_are_told_apart() -> None:
 def test_no_rate_is_printed_where_no_reference_holds_a_word() -> None:
     text = page({"u1": "", "u2": "!"}, {"u1": "uh", "u2": ""})
     assert "**No reference holds a word, so there is no WER" in text
+    assert "right to the word" not in text
     assert "| WER | basic v1 | undefined (no reference) | 0 | 0 | 1 | 1 | 0 |" in text
     assert format_rate(ErrorCounts(insertions=2)) == "undefined (no reference)"
 
