@@ -1,0 +1,170 @@
+"""`asr evaluate MODEL MANIFEST --out DIR`: transcribe a test set and report the error and the speed.
+
+In: a model directory and a manifest. Out: results.jsonl, summary.json and report.md in DIR, by the same code as `asr
+score`, and a short table on stdout. The real-time factor is the time from the first batch to the last transcript,
+reading the audio included, loading the model not, over the length of the audio.
+"""
+
+import argparse
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asr.text.normalize import NORMALIZERS, Normalizer, get_normalizer
+
+if TYPE_CHECKING:
+    from asr.data.utterance import Utterance
+    from asr.recognition import Recognizer
+    from asr.scoring import ScoreReport
+
+_EXTRAS = ("score", "confidence", "words")  # what a hypothesis may know beyond its text
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """A scored test set: the report, what else the recogniser told by utterance id, and the seconds it took on what."""
+
+    report: "ScoreReport"
+    extras: dict[str, dict[str, Any]]
+    recognition_s: float
+    device: str
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of computing for a second of audio; NaN where there is no audio."""
+        audio_s = self.report.audio_s
+        return self.recognition_s / audio_s if audio_s else math.nan
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The arguments of `asr evaluate`."""
+    parser = argparse.ArgumentParser(
+        prog="asr evaluate", description="Transcribe the utterances of a manifest and report WER, CER and speed."
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory, such as runs/fsdd/model")
+    parser.add_argument(
+        "manifest", type=Path, metavar="MANIFEST", help="what to transcribe, such as data/fsdd/test.jsonl"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="where the report goes")
+    parser.add_argument(
+        "--batch-s", type=_seconds, default=60.0, metavar="S", help="seconds of audio in a batch at most (default: 60)"
+    )
+    parser.add_argument(
+        "--normalizer", choices=NORMALIZERS, default="basic", help="what counts as the same text (default: basic)"
+    )
+    parser.add_argument(
+        "--worst", type=_whole_number, default=10, metavar="N", help="utterances shown with alignment (default: 10)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    return parser
+
+
+def run(arguments: list[str]) -> int:
+    """Evaluate; returns 0, or raises an AsrError."""
+    options = build_parser().parse_args(arguments)
+    from asr.data.manifest import read_manifest
+    from asr.scoring.output import prepare_folder
+
+    utterances = read_manifest(options.manifest)  # the cheap refusals come before torch is imported
+    prepare_folder(options.out, options.manifest)
+    from asr.recognition import Recognizer
+
+    recognizer = Recognizer.from_pretrained(options.model, device=options.device)
+    normalizer = get_normalizer(options.normalizer)
+    evaluation = evaluate(recognizer, utterances, batch_s=options.batch_s, normalizer=normalizer)
+    _write(evaluation, options)
+    return 0
+
+
+def evaluate(
+    recognizer: "Recognizer", utterances: "Sequence[Utterance]", *, batch_s: float, normalizer: Normalizer
+) -> Evaluation:
+    """Transcribe and score, with progress on stderr. ``batch_s``: seconds of audio in a batch at most."""
+    from asr.scoring import score_texts, texts_by_id
+    from asr.terminal import Progress
+
+    references = texts_by_id(((one.id, one.text) for one in utterances), "references")
+    with Progress(len(utterances), "transcribing", "utterances") as progress:
+        started_s = time.perf_counter()
+        hypotheses = recognizer.transcribe_utterances(
+            list(utterances), batch_s=batch_s, progress=lambda done, total: progress.update(done - progress.done)
+        )
+        recognition_s = time.perf_counter() - started_s
+    by_id = {utterance.id: hypothesis for utterance, hypothesis in zip(utterances, hypotheses, strict=True)}
+    report = score_texts(
+        references,
+        {key: hypothesis.text for key, hypothesis in by_id.items()},
+        normalizer=normalizer,
+        speakers={one.id: one.speaker for one in utterances if one.speaker is not None},
+        durations_s={one.id: one.duration_s for one in utterances},
+    )
+    extras = {key: _extras(hypothesis) for key, hypothesis in by_id.items()}
+    return Evaluation(report=report, extras=extras, recognition_s=recognition_s, device=str(recognizer.device))
+
+
+def _write(evaluation: Evaluation, options: argparse.Namespace) -> None:
+    from asr.scoring import ReportHeader, write_report
+    from asr.scoring.markdown import counted
+    from asr.scoring.output import SUMMARY_HEADER, now, summary_notes, summary_rows
+    from asr.terminal import format_duration, table
+
+    report, factor = evaluation.report, evaluation.real_time_factor
+    durations = [format_duration(seconds) for seconds in (evaluation.recognition_s, report.audio_s or 0)]
+    speed = f"{factor:.4f} on {evaluation.device} ({durations[0]} for {durations[1]} of audio)"
+    header = ReportHeader(
+        title=f"Errors on {options.manifest.name}",
+        system=str(options.model),
+        data=str(options.manifest),
+        date=now(),
+        facts={"Real-time factor": speed},
+    )
+    measures = {
+        "real_time_factor": _finite(factor),
+        "recognition_s": round(evaluation.recognition_s, 3),
+        "device": evaluation.device,
+    }
+    files = write_report(options.out, report, header, worst=options.worst, extras=evaluation.extras, measures=measures)
+    print(f"{counted(len(report.utterances), 'utterance')} of {options.manifest}; real-time factor {speed}")
+    print(table(summary_rows(report), SUMMARY_HEADER))
+    for note in summary_notes(report):
+        print(f"note: {note}")
+    print(f"report: {files.page}")
+
+
+def _extras(hypothesis: Any) -> dict[str, Any]:
+    known = {name: getattr(hypothesis, name, None) for name in _EXTRAS}
+    return {name: _plain(value) for name, value in known.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses, sequences and numbers as JSON values; a number that is not finite becomes null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _plain(dataclasses.asdict(value))
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return _finite(value) if isinstance(value, float) else value
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def _whole_number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return seconds

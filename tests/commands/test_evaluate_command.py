@@ -1,0 +1,100 @@
+"""`asr evaluate` with a recogniser that knows its answers: what is asked of it, and what is reported."""
+
+import json
+import re
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import asr.recognition
+from asr.cli import main
+from asr.data.utterance import Utterance
+
+ANSWERS = {"u1": "hello world", "u2": "one too", "u3": ""}
+
+
+@dataclass
+class StubWord:
+    word: str
+    start_s: float
+
+
+@dataclass
+class StubHypothesis:
+    text: str
+    score: float
+    words: list[StubWord]
+
+
+class StubRecognizer:
+    asked: dict[str, object] = {}  # noqa: RUF012
+    device = "cpu"
+
+    @classmethod
+    def from_pretrained(cls, directory: Path, *, device: str) -> "StubRecognizer":
+        cls.asked = {"directory": directory, "device": device}
+        return cls()
+
+    def transcribe_utterances(
+        self, utterances: list[Utterance], batch_s: float, progress: Callable[[int, int], None] | None
+    ) -> list[StubHypothesis]:
+        self.asked["batch_s"] = batch_s
+        for done in range(len(utterances)):
+            progress(done + 1, len(utterances))
+        return [StubHypothesis(ANSWERS[u.id], float("-inf"), [StubWord("x", 0.5)]) for u in utterances]
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(asr.recognition, "Recognizer", StubRecognizer, raising=False)
+    with wave.open(str(tmp_path / "a.wav"), "wb") as stream:
+        stream.setnchannels(1)
+        stream.setsampwidth(2)
+        stream.setframerate(8000)
+        stream.writeframes(bytes(2 * 8000 * 2))
+    texts = {"u1": "Hello, World!", "u2": "one two three", "u3": "yes"}
+    rows = [
+        {"id": key, "audio": "a.wav", "start_s": 0.5 * n, "duration_s": 0.5, "text": text, "speaker": "ann"}
+        for n, (key, text) in enumerate(texts.items())
+    ]
+    path = tmp_path / "test.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_a_test_set_is_transcribed_and_reported(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["evaluate", "runs/x/model", str(manifest), "--out", str(out), "--batch-s", "30"]) == 0
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert summary["wer"] == 50.0  # two -> too, three and yes missing: 3 errors in 6 words
+    assert summary["by_speaker"]["ann"]["utterances"] == 3
+    assert summary["audio_hours"] == round(1.5 / 3600, 6)
+    assert summary["real_time_factor"] == pytest.approx(summary["recognition_s"] / 1.5, abs=0.001)
+    assert StubRecognizer.asked == {"directory": Path("runs/x/model"), "device": "auto", "batch_s": 30.0}
+    page = (out / "report.md").read_text(encoding="utf-8")
+    assert "- System: `runs/x/model`" in page
+    assert re.search(r"- Real-time factor: 0\.\d{4} on cpu \(0 s for 2 s of audio\)", page)
+    assert "basic v1 WER 50.00%" in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_the_recogniser_knows_beyond_the_text_is_kept(manifest: Path, tmp_path: Path) -> None:
+    main(["evaluate", "m", str(manifest), "--out", str(tmp_path / "out")])
+    first = json.loads((tmp_path / "out" / "results.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert first["words"] == [{"word": "x", "start_s": 0.5}]
+    assert first["score"] is None  # -inf is no JSON number
+
+
+def test_the_folder_is_checked_before_the_model_is_loaded(manifest: Path, tmp_path: Path) -> None:
+    StubRecognizer.asked = {}
+    assert main(["evaluate", "m", str(manifest), "--out", str(manifest)]) == 2
+    assert StubRecognizer.asked == {}
+
+
+@pytest.mark.parametrize("bad", [["--batch-s", "0"], ["--batch-s", "nan"], ["--worst", "x"], ["--normalizer", "?"]])
+def test_mistyped_options_are_exit_code_2(manifest: Path, tmp_path: Path, bad: list[str]) -> None:
+    assert main(["evaluate", "m", str(manifest), "--out", str(tmp_path / "out"), *bad]) == 2
