@@ -123,12 +123,14 @@ def test_rooms_know_nothing_of_what_the_design_hides_from_them():
 
 
 def test_a_command_knows_no_other_command():
+    # `asr run` alone conducts the others; its stages call them as a person would
+    conductor = {"asr.commands.run", "asr.commands._stages"}
     verbs = _verbs()
     found = [
         f"{module} imports {name}"
         for module, names in GRAPH.items()
         for name in names & verbs
-        if room(module) == "commands" and name != module
+        if room(module) == "commands" and name != module and module not in conductor
     ]
     assert not found
 
