@@ -25,8 +25,7 @@ OR_TELL := || { tail -n 30 $(LOG) >&2; echo "make: the set-up failed; all of pip
 define DEMO_FILES
 from pathlib import Path
 from asr.data.manifest import read_manifest
-manifest = min(Path("demo").rglob("test.jsonl"))
-print(*[utterance.audio for utterance in read_manifest(manifest)[:3]], sep="\n")
+print(*[utterance.audio for utterance in read_manifest(Path("$(DEMO_RUN)/data/test.jsonl"))[:3]], sep="\n")
 endef
 export DEMO_FILES
 
@@ -46,8 +45,7 @@ demo: $(READY) ## make a small spoken-digits corpus, train on it, transcribe, sh
 	@$(PY) -m asr run $(DEMO_RECIPE) run_dir=$(DEMO_RUN)
 	@printf '\nThe text of three recordings that the training never heard:\n'
 	@$(PY) -c "$$DEMO_FILES" | xargs -d '\n' $(PY) -m asr transcribe $(DEMO_RUN)/model
-	@report=$$(find $(DEMO_RUN) -name '*.md' | sort | head -n 1); \
-	    printf '\n'; sed -n 1,25p "$$report"; printf '\nThe whole report: %s\n' "$$report"
+	@printf '\n'; sed -n 1,8p $(DEMO_RUN)/report.md; printf 'The whole report: %s\n' $(DEMO_RUN)/report.md
 
 .PHONY: test
 test: $(READY) ## run the quick tests
