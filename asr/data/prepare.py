@@ -96,7 +96,7 @@ def write_splits(out: Path, splits: Splits) -> str:
     for name, utterances in splits.named().items():
         if utterances:
             write_manifest(out / f"{name}.jsonl", utterances)
-    return _summary(splits)
+    return summarize(splits)
 
 
 def expect_count(what: str, found: int, expected: int, *, complete: bool = True) -> None:
@@ -107,7 +107,8 @@ def expect_count(what: str, found: int, expected: int, *, complete: bool = True)
         )
 
 
-def _summary(splits: Splits) -> str:
+def summarize(splits: Splits) -> str:
+    """A table of utterances, hours and speakers by part, speakers in common, and the notes."""
     rows = [f"{'split':<12}{'utterances':>11}{'hours':>8}{'speakers':>10}"]
     for name, utterances in splits.named().items():
         hours = sum(u.duration_s for u in utterances) / 3600
