@@ -94,6 +94,20 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
+def choose_device(name: str, local_rank: int = 0) -> torch.device:
+    """``auto``: a GPU where there is one, else the CPU. Raises ConfigError for a device that this machine lacks."""
+    has_gpu = torch.cuda.is_available()
+    if name == "auto":
+        return torch.device("cuda", local_rank) if has_gpu else torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device {name!r} is unknown; use auto, cpu, cuda or cuda:0") from None
+    if device.type == "cuda" and not has_gpu:
+        raise ConfigError(f"device {name}: torch {torch.__version__} sees no GPU here; use auto or cpu")
+    return torch.device("cuda", local_rank) if device.type == "cuda" and device.index is None else device
+
+
 def _describe(
     weights: Path, features: LogMel, model: AcousticModel, tokenizer: Tokenizer, facts: Mapping[str, Any]
 ) -> dict[str, Any]:

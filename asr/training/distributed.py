@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from asr.errors import ConfigError
+from asr.pretrained import choose_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +64,3 @@ def stop_processes(processes: Processes) -> None:
 def is_main_process() -> bool:
     """True for the one process that writes files, before or after the group is joined."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def choose_device(name: str, local_rank: int = 0) -> torch.device:
-    """``auto``: a GPU where there is one, else the CPU. Raises ConfigError for a device that this machine lacks."""
-    has_gpu = torch.cuda.is_available()
-    if name == "auto":
-        return torch.device("cuda", local_rank) if has_gpu else torch.device("cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"config: training.device={name!r} is not a device; use auto, cpu, cuda or cuda:0") from None
-    if device.type == "cuda" and not has_gpu:
-        raise ConfigError(f"config: training.device={name} but torch {torch.__version__} sees no GPU here; use auto or cpu")
-    return torch.device("cuda", local_rank) if device.type == "cuda" and device.index is None else device

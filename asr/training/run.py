@@ -19,6 +19,7 @@ from asr.text.tokenizer import tokenizer_from_dict
 from asr.training.checkpoint import load_checkpoint
 from asr.training.config import TrainSettings
 from asr.training.distributed import Processes, start_processes, stop_processes
+from asr.training.logs import RunLogs
 from asr.training.run_dir import RunDir
 from asr.training.setup import Setup, learn_normalisation, prepare_setup
 from asr.training.state import Progress
@@ -34,15 +35,43 @@ def train(settings: TrainSettings, run_path: Path, observer: Observer, facts: di
         torch.set_num_threads(settings.training.threads)
     processes = start_processes(settings.training.device)
     _check_precision(settings, processes)
-    run = RunDir(run_path)
+    run, logs = RunDir(run_path), None
     try:
         if processes.is_main:
             run.__enter__()
         processes.wait()
-        return _make_trainer(settings, run, processes, observer, facts or {}).run()
+        observers = Observers([observer])
+        if processes.is_main:
+            logs = RunLogs(run_path, settings.training.tensorboard)
+            observers.members.append(logs)
+        return _make_trainer(settings, run, processes, observers, facts or {}).run()
     finally:
+        if logs is not None:
+            logs.close()
         run.__exit__()
         stop_processes(processes)
+
+
+class Observers:
+    """Several observers as one."""
+
+    def __init__(self, members: list[Observer]) -> None:
+        self.members = members
+
+    def message(self, text: str) -> None:
+        """Tell all."""
+        for member in self.members:
+            member.message(text)
+
+    def step(self, record: dict[str, Any]) -> None:
+        """Tell all."""
+        for member in self.members:
+            member.step(record)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Tell all."""
+        for member in self.members:
+            member.epoch(record)
 
 
 def _make_trainer(

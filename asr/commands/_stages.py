@@ -1,0 +1,138 @@
+"""The work of the four stages of ``asr run``, and what each is made from."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asr.errors import DataError
+from asr.files import sha256_file, write_text
+
+if TYPE_CHECKING:
+    from asr.config import RunConfig
+
+
+def prepare_inputs(recipe: Path, config: "RunConfig") -> str:
+    """The recipe's Python files, the options, and the corpus's files by name, size and time of change."""
+    code = [(path.name, sha256_file(path)) for path in sorted(recipe.parent.glob("*.py"))]
+    return _digest([code, config.prepare, config.corpus, _listing(Path(config.corpus)) if config.corpus else None])
+
+
+def prepare(recipe: Path, config: "RunConfig") -> None:
+    """Manifests from the corpus, by the recipe's prepare.py."""
+    from asr.data.prepare import run_prepare
+
+    corpus = Path(config.corpus) if config.corpus else None
+    print(run_prepare(recipe.parent, corpus, Path(config.train.data.dir), config.prepare))
+
+
+def train_inputs(config: "RunConfig") -> str:
+    """Every setting of the training, and both manifests."""
+    return _digest([_settings(config), _hashes([_data(config) / f"{split}.jsonl" for split in ("train", "dev")])])
+
+
+def train(composed: Any, config: "RunConfig", command: list[str]) -> None:
+    """Train, or go on with what was begun."""
+    from asr.commands.train import train_composed
+
+    train_composed(composed, command)
+
+
+def evaluate_inputs(config: "RunConfig") -> str:
+    """The model, the test manifests and the rules of scoring."""
+    return _digest([asdict(config.scoring), asdict(config.decoding), _hashes([config.run_dir / "model" / "config.json", *_tests(config)])])
+
+
+def evaluate_outputs(config: "RunConfig") -> list[Path]:
+    """The summary of each test set."""
+    return [config.run_dir / "evaluation" / path.stem / "summary.json" for path in _tests(config)]
+
+
+def evaluate(config: "RunConfig") -> None:
+    """Transcribe and score each test set: ``test.jsonl`` and every ``test-*.jsonl`` beside it."""
+    from asr.commands import evaluate as verb
+
+    tests = _tests(config)
+    if not tests:
+        raise DataError(f"{_data(config)}: no test.jsonl to evaluate on; prepare it, or leave evaluate out of stages")
+    for path in tests:
+        out = config.run_dir / "evaluation" / path.stem
+        options = ["--normalizer", config.scoring.normalizer, "--worst", str(config.scoring.worst)]
+        verb.run([str(config.run_dir / "model"), str(path), "--out", str(out), "--device", config.train.training.device, *options])
+
+
+def report_inputs(config: "RunConfig") -> str:
+    """The summaries and the training's metrics."""
+    return _digest(_hashes([config.run_dir / "metrics.jsonl", *evaluate_outputs(config)]))
+
+
+def report(recipe: Path, config: "RunConfig") -> None:
+    """One page on the whole run: result, training, curves, and how to repeat it."""
+    facts = json.loads((config.run_dir / "model" / "config.json").read_text(encoding="utf-8"))
+    page = config.run_dir / "report.md"
+    write_text(page, _page(recipe, config, facts))
+    print(f"report: {page}")
+
+
+def _page(recipe: Path, config: "RunConfig", model: dict[str, Any]) -> str:
+    facts = model["facts"]
+    rows = [_result_row(config, path) for path in evaluate_outputs(config) if path.is_file()]
+    lines = [
+        f"# {recipe.parent.name}/{recipe.stem}, seed {facts['seed']}", "",
+        "| test | utterances | WER % | CER % | S | D | I | real-time factor |", "|---|---:|---:|---:|---:|---:|---:|---:|", *rows, "",
+        f"Scored with normaliser `{config.scoring.normalizer}`, decoded with `{config.decoding.name}`.", "",
+        "![learning curves](curves.png)", "", "## Training", "", "| | |", "|---|---|",
+        *(f"| {key.replace('_', ' ')} | {_cell(value)} |" for key, value in facts.items()),
+        *(f"| {name} | {version} |" for name, version in model["versions"].items()), "",
+        "The whole configuration is in [config.yaml](config.yaml), every step's figures in [metrics.jsonl](metrics.jsonl).", "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _result_row(config: "RunConfig", path: Path) -> str:
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    words, figures = summary["words"], [summary["wer"], summary["cer"]]
+    shown = ["–" if figure is None else f"{figure:.2f}" for figure in figures]
+    counts = [words["substitutions"], words["deletions"], words["insertions"]]
+    name = path.parent.name
+    factor = summary.get("real_time_factor")
+    cells = [f"[{name}](evaluation/{name}/report.md)", summary["utterances"], *shown, *counts, "–" if factor is None else f"{factor:.4f}"]
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:.4f}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _settings(config: "RunConfig") -> dict[str, Any]:
+    return asdict(config.train)
+
+
+def _data(config: "RunConfig") -> Path:
+    return Path(config.train.data.dir)
+
+
+def _tests(config: "RunConfig") -> list[Path]:
+    folder = _data(config)
+    return [path for path in [folder / "test.jsonl", *sorted(folder.glob("test-*.jsonl"))] if path.is_file()]
+
+
+def _hashes(paths: list[Path]) -> list[tuple[str, str | None]]:
+    return [(str(path), sha256_file(path) if path.is_file() else None) for path in paths]
+
+
+def _listing(folder: Path) -> list[tuple[str, int, int]]:
+    """Every file below ``folder`` (or the file itself) with its size and time of change; stats only, so a large corpus is quick."""
+    paths = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
+    found = []
+    for path in paths:
+        if path.is_file():
+            stat = path.stat()
+            found.append((str(path.relative_to(folder)), stat.st_size, stat.st_mtime_ns))
+    return found
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

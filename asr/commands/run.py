@@ -1,0 +1,113 @@
+"""``asr run RECIPE.yaml [corpus=FOLDER] run_dir=FOLDER [key=value ...]``: prepare, train, evaluate, report.
+
+A stage is skipped where its outputs stand and its inputs have not changed since it made them; ``stages=[train,evaluate]``
+picks. What each stage was made from is in ``run_dir/stages.json``.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asr.errors import UsageError
+from asr.files import sha256_file, write_json
+from asr.terminal import styled
+
+if TYPE_CHECKING:
+    from asr.config import RunConfig
+
+USAGE = """usage: asr run RECIPE.yaml [corpus=FOLDER] run_dir=FOLDER [key=value ...]
+
+Run a whole recipe: prepare the corpus, train, evaluate on the test set, report.
+A stage whose outputs stand and whose inputs have not changed is skipped.
+
+  corpus=FOLDER              the corpus's own folder (recipes that make or need none do without)
+  stages=[train,evaluate]    only these, of prepare, train, evaluate, report
+  prepare.KEY=VALUE          an option of the recipe's prepare.py
+  key=value                  any word of the configuration; see them all with --cfg job"""
+
+
+def run(arguments: list[str]) -> int:
+    """The command; returns the exit code."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE, file=sys.stdout if arguments else sys.stderr)
+        return 0 if arguments else 2
+    from asr.commands._compose import run_composed
+    from asr.paths import resolve_recipe
+
+    recipe = resolve_recipe(arguments[0])
+    if recipe.is_dir():
+        raise UsageError(f"{recipe} is a folder; name one of its recipes, e.g. {recipe / 'bilstm.yaml'}")
+    run_composed(recipe, arguments[1:], lambda composed: _run_stages(recipe, composed, ["run", *arguments]))
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage: what its inputs hash to, the files it leaves, and the work."""
+
+    name: str
+    inputs: Callable[[], str]
+    outputs: Callable[[], list[Path]]
+    work: Callable[[], None]
+
+
+def _run_stages(recipe: Path, composed: Any, command: list[str]) -> None:
+    from asr.config import typed_config
+    from omegaconf import open_dict
+
+    if not (composed.data.get("dir") or ""):
+        with open_dict(composed):
+            composed.data.dir = str(Path(composed.run_dir) / "data")
+    config = typed_config(composed)
+    ledger = Ledger(config.run_dir / "stages.json")
+    for stage in _stages(recipe, composed, config, command):
+        if stage.name in config.stages:
+            ledger.run(stage)
+
+
+def _stages(recipe: Path, composed: Any, config: "RunConfig", command: list[str]) -> list[Stage]:
+    from asr.commands import _stages as work
+
+    data = Path(config.train.data.dir)
+    run_dir = config.run_dir
+    return [
+        Stage("prepare", lambda: work.prepare_inputs(recipe, config), lambda: [data / f"{name}.jsonl" for name in ("train", "dev", "test")],
+              lambda: work.prepare(recipe, config)),
+        Stage("train", lambda: work.train_inputs(config), lambda: [run_dir / "model" / "config.json", run_dir / "metrics.jsonl"],
+              lambda: work.train(composed, config, command)),
+        Stage("evaluate", lambda: work.evaluate_inputs(config), lambda: work.evaluate_outputs(config), lambda: work.evaluate(config)),
+        Stage("report", lambda: work.report_inputs(config), lambda: [run_dir / "report.md"], lambda: work.report(recipe, config)),
+    ]  # fmt: skip
+
+
+class Ledger:
+    """Which stage was made from what: ``stages.json`` in the run folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def run(self, stage: Stage) -> None:
+        """Do the stage's work unless its outputs stand, untouched, and come from the same inputs."""
+        outputs = _hashes(stage.outputs())
+        if None not in outputs.values() and self._read().get(stage.name) == {"inputs": stage.inputs(), "outputs": outputs}:
+            print(f"{styled(stage.name, 'bold')}: stands, skipped", file=sys.stderr)
+            return
+        print(styled(stage.name, "bold"), file=sys.stderr, flush=True)
+        stage.work()
+        made = self._read()
+        made[stage.name] = {"inputs": stage.inputs(), "outputs": _hashes(stage.outputs())}
+        write_json(self.path, made)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            made = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return made if isinstance(made, dict) else {}
+
+
+def _hashes(paths: list[Path]) -> dict[str, str | None]:
+    return {str(path): sha256_file(path) if path.is_file() else None for path in paths}
