@@ -1,0 +1,218 @@
+"""Whole files, parts, streams, rates and channels: what load_audio promises for files that are sound."""
+
+import io
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from asr.audio import AUDIO_EXTENSIONS, load_audio, probe, resample, stream_audio
+from asr.errors import AudioError
+
+LOSSLESS = {"wav": "PCM_16", "flac": "PCM_16", "aiff": "PCM_16", "au": "PCM_16", "caf": "PCM_16", "w64": "PCM_16"}
+LOSSY = {"ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}
+
+
+def chirp(seconds: float, rate: int, seed: int = 0) -> np.ndarray:
+    """A rising tone with some noise: every place sounds different, so that a shift by one sample shows."""
+    times = np.arange(round(seconds * rate)) / rate
+    tone = 0.3 * np.sin(2 * np.pi * (150 + 40 * times) * times)
+    return (tone + 0.02 * np.random.default_rng(seed).standard_normal(len(times))).astype(np.float32)
+
+
+def write(path: Path, waveform: np.ndarray, rate: int) -> Path:
+    form, subtype = LOSSY.get(path.suffix[1:], (None, None))
+    with soundfile.SoundFile(path, "w", rate, waveform.ndim, subtype=subtype, format=form) as stream:
+        for start in range(0, len(waveform), rate):  # Vorbis fails on very long single writes
+            stream.write(waveform[start : start + rate])
+    return path
+
+
+@pytest.mark.parametrize("extension", LOSSLESS)
+def test_a_lossless_file_loads_as_it_was_written(tmp_path: Path, extension: str) -> None:
+    expected = np.round(chirp(1.3, 16_000) * 32768) / 32768
+    path = write(tmp_path / f"a.{extension}", expected, 16_000)
+
+    assert np.array_equal(load_audio(path), expected.astype(np.float32))
+    assert probe(path).frames == len(expected)
+
+
+@pytest.mark.parametrize("extension", LOSSY)
+def test_a_lossy_file_loads_with_its_length_and_its_sound(tmp_path: Path, extension: str) -> None:
+    original = chirp(3.0, 16_000)
+
+    loaded = load_audio(write(tmp_path / f"a.{extension}", original, 16_000))
+
+    assert loaded.shape == original.shape and loaded.dtype == np.float32
+    assert np.corrcoef(loaded, original)[0, 1] > 0.98
+
+
+def test_every_written_extension_counts_as_audio() -> None:
+    assert {f".{extension}" for extension in (*LOSSLESS, *LOSSY)} <= AUDIO_EXTENSIONS
+
+
+def test_reading_goes_by_content_not_by_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.flac", chirp(0.5, 16_000), 16_000)
+    renamed = path.rename(tmp_path / "surprise.wav")
+
+    assert probe(renamed).format == "FLAC"
+
+
+@pytest.mark.parametrize("name", ["grüße 你好.wav", "a=b (1),[2].wav", "no extension", "x" * 200 + ".wav"])
+def test_strange_file_names_are_read(tmp_path: Path, name: str) -> None:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, chirp(0.2, 16_000), 16_000, format="WAV")
+    (tmp_path / name).write_bytes(buffer.getvalue())
+
+    assert len(load_audio(tmp_path / name)) == 3_200
+
+
+@pytest.mark.parametrize("rate", [4_000, 8_000, 11_025, 22_050, 22_051, 44_100, 48_000, 96_000, 384_000])
+def test_any_rate_is_resampled_as_librosa_does(tmp_path: Path, rate: int) -> None:
+    original = chirp(1.0, rate)
+    path = tmp_path / "a.wav"
+    soundfile.write(path, original, rate, subtype="FLOAT")
+
+    expected = librosa.resample(original, orig_sr=rate, target_sr=16_000, res_type="soxr_hq")
+
+    assert load_audio(path).shape == (16_000,)
+    assert np.allclose(load_audio(path), expected[:16_000], atol=1e-6)
+
+
+def test_resampling_keeps_the_pitch() -> None:
+    times = np.arange(44_100) / 44_100
+    tone = np.sin(2 * np.pi * 1_000 * times).astype(np.float32)
+
+    spectrum = np.abs(np.fft.rfft(resample(tone, 44_100, 16_000)))
+
+    assert spectrum.argmax() == 1_000  # bins of 1 Hz
+
+
+def test_resample_refuses_what_is_not_one_waveform() -> None:
+    with pytest.raises(ValueError, match="samples"):
+        resample(np.zeros((2, 10), np.float32), 8_000, 16_000)
+
+
+def test_channels_are_averaged_or_picked(tmp_path: Path) -> None:
+    left, right = chirp(0.5, 16_000, 1), chirp(0.5, 16_000, 2)
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.stack([left, right], axis=1), 16_000, subtype="FLOAT")
+
+    assert np.allclose(load_audio(path), (left + right) / 2, atol=1e-7)
+    assert np.array_equal(load_audio(path, channel=0), left)
+    assert np.array_equal(load_audio(path, channel=1), right)
+    with pytest.raises(AudioError, match=r"a\.wav: has no channel 2; it has 2"):
+        load_audio(path, channel=2)
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Five seconds in several formats and rates."""
+    folder = tmp_path_factory.mktemp("audio")
+    kinds = {"wav": 16_000, "flac": 16_000, "ogg": 16_000, "mp3": 16_000}
+    made = {kind: write(folder / f"a.{kind}", chirp(5.0, rate), rate) for kind, rate in kinds.items()}
+    made["flac44"] = write(folder / "b.flac", chirp(5.0, 44_100), 44_100)
+    made["wav22051"] = write(folder / "c.wav", chirp(5.0, 22_051), 22_051)
+    made["opus48"] = write(folder / "d.opus", chirp(5.0, 48_000), 48_000)
+    made["mp344"] = write(folder / "e.mp3", np.stack([chirp(5.0, 44_100), chirp(5.0, 44_100, 1)], axis=1), 44_100)
+    return made
+
+
+# Exact where nothing is resampled; else the filter's rounding (22,051 Hz has no short common period: 1e-6).
+TOLERANCES = {
+    "wav": 0.0,
+    "flac": 0.0,
+    "ogg": 0.0,
+    "mp3": 1e-6,
+    "flac44": 1e-6,
+    "wav22051": 1e-5,
+    "opus48": 1e-6,
+    "mp344": 1e-6,
+}
+
+
+@pytest.mark.parametrize("kind", TOLERANCES)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(span=st.tuples(st.floats(0, 4.8), st.floats(0.01, 5)))
+def test_a_part_equals_the_slice_of_the_whole(files: dict[str, Path], kind: str, span: tuple[float, float]) -> None:
+    start_s, duration_s = span[0], min(span[1], 5.0 - span[0])
+    whole = load_audio(files[kind])
+
+    part = load_audio(files[kind], start_s=start_s, duration_s=duration_s)
+
+    expected = whole[round(start_s * 16_000) : round((start_s + duration_s) * 16_000)]
+    assert part.shape == expected.shape
+    assert np.abs(part - expected).max() <= TOLERANCES[kind]
+
+
+def test_a_part_without_a_duration_goes_to_the_end(files: dict[str, Path]) -> None:
+    assert np.array_equal(load_audio(files["wav"], start_s=4.25), load_audio(files["wav"])[68_000:])
+
+
+def test_a_span_may_end_behind_the_file_by_the_rounding_of_manifests(files: dict[str, Path]) -> None:
+    assert np.array_equal(load_audio(files["wav"], duration_s=5.01), load_audio(files["wav"]))
+
+
+@pytest.mark.parametrize("kind", TOLERANCES)
+@pytest.mark.parametrize("block_s", [0.0731, 1.0, 30.0])
+def test_a_stream_joined_equals_the_load_to_the_bit(files: dict[str, Path], kind: str, block_s: float) -> None:
+    blocks = list(stream_audio(files[kind], block_s=block_s))
+
+    assert np.array_equal(np.concatenate(blocks), load_audio(files[kind]))
+    assert all(len(block) == round(block_s * 16_000) for block in blocks[:-1])
+
+
+def test_a_stream_holds_one_block_of_a_long_file_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "hour.flac"
+    with soundfile.SoundFile(path, "w", 8_000, 2) as stream:
+        for _ in range(60):
+            stream.write(np.zeros((8_000 * 60, 2), np.float32))
+
+    sizes = [block.nbytes for block in stream_audio(path, sample_rate=8_000, block_s=10)]
+
+    assert len(sizes) == 360 and max(sizes) == 10 * 8_000 * 4
+
+
+def test_blocks_of_an_mp3_equal_its_whole_decoding_and_seeking_stays_silent(
+    corpora: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # soundfile's own blocks differ by 0.04 here, and libmpg123 writes to stderr at every seek.
+    path = corpora / "LibriSpeech" / "dev-clean" / "84" / "121550" / "84-121550-0005.mp3"
+    whole, _ = soundfile.read(path, dtype="float32")
+    capfd.readouterr()
+
+    blocks = np.concatenate(list(stream_audio(path, block_s=0.05)))
+    parts = [
+        (start, load_audio(path, start_s=start / 16_000, duration_s=0.1)) for start in range(9_000, 130_000, 3_001)
+    ]
+
+    assert np.abs(blocks - whole).max() < 1e-6
+    assert max(np.abs(part - whole[start : start + 1_600]).max() for start, part in parts) < 1e-6
+    assert capfd.readouterr().err == ""
+
+
+def test_parts_of_opus_lie_where_they_should(corpora: Path) -> None:
+    # Opus keeps a state that a seek cannot restore: the same sound at the same place, within -50 dB of full scale.
+    path = next((corpora / "LibriSpeech" / "train-clean-5").rglob("*.opus"))
+    whole = load_audio(path)
+
+    for start in range(3_000, len(whole) - 16_000, 20_011):
+        part = load_audio(path, start_s=start / 16_000, duration_s=1.0)
+        assert np.abs(part - whole[start : start + 16_000]).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["LibriSpeech/dev-clean/251/*/*.mp3", "an4/wav/an4_clstk/m*/*.opus", "free-spoken-digit-dataset/*/9_*.flac"],
+)
+def test_real_recordings_load_with_the_length_that_probe_tells(corpora: Path, pattern: str) -> None:
+    paths = sorted(corpora.glob(pattern))[:20]
+
+    assert paths
+    for path in paths:
+        info = probe(path)
+        assert len(load_audio(path, sample_rate=info.sample_rate)) == info.frames

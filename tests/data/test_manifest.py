@@ -1,0 +1,221 @@
+"""Manifests: what is written reads back equal, and every fault is told at once with its line."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from asr.data.manifest import read_manifest, write_manifest
+from asr.data.utterance import Utterance
+from asr.errors import DataError
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+name = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+seconds = st.floats(min_value=0, max_value=1e9)
+scalar = (
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | text
+)
+own = {"id", "audio", "duration_s", "text", "start_s", "speaker", "channel"}
+
+
+def utterances(audio: list[str]) -> st.SearchStrategy[list[Utterance]]:
+    one = st.builds(
+        Utterance,
+        id=name,
+        audio=st.sampled_from(audio),
+        duration_s=st.floats(min_value=1e-9, max_value=1e9),
+        text=text,
+        start_s=seconds,
+        speaker=st.none() | name,
+        channel=st.none() | st.integers(0, 64),
+        extra=st.dictionaries(text.filter(lambda key: key not in own), scalar, max_size=3),
+    )
+    return st.lists(one, min_size=1, max_size=5, unique_by=lambda utterance: utterance.id)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_what_is_written_reads_back_equal(tmp_path: Path, data: st.DataObject) -> None:
+    folder = tmp_path / "manifest folder"
+    audio = [folder / "a.wav", folder / "deep" / "ü \u2028.wav", tmp_path / "elsewhere.wav"]
+    for path in audio:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    written = data.draw(utterances([str(path) for path in audio]))
+
+    write_manifest(folder / "train.jsonl", written)
+
+    assert read_manifest(folder / "train.jsonl") == written
+
+
+def manifest(tmp_path: Path, *lines: object) -> Path:
+    """A manifest of good and bad lines beside an `a.wav`; objects become JSON, bytes stay what they are."""
+    (tmp_path / "a.wav").touch()
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines))
+    return path
+
+
+def line(**changes: object) -> dict[str, object]:
+    fields = {"id": "u1", "audio": "a.wav", "duration_s": 1.5, "text": "hello", **changes}
+    return {key: value for key, value in fields.items() if value != "ABSENT"}
+
+
+def test_audio_beneath_the_manifest_is_written_relative_and_moves_with_its_folder(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    (before / "a.wav").touch()
+    (tmp_path / "outside.wav").touch()
+    inside = Utterance(id="u1", audio=str(before / "a.wav"), duration_s=1.0, text="")
+    outside = Utterance(id="u2", audio=str(tmp_path / "outside.wav"), duration_s=1.0, text="")
+    write_manifest(before / "m.jsonl", [inside, outside])
+    written = [json.loads(row)["audio"] for row in (before / "m.jsonl").read_text().splitlines()]
+
+    before.rename(after)
+
+    assert written == ["a.wav", str(tmp_path / "outside.wav")]
+    assert read_manifest(after / "m.jsonl")[0].audio == str(after / "a.wav")
+
+
+def test_fields_that_are_not_set_are_not_written(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    write_manifest(tmp_path / "m.jsonl", [Utterance(id="u", audio=str(tmp_path / "a.wav"), duration_s=1.0, text="é")])
+
+    assert (tmp_path / "m.jsonl").read_text(
+        "utf-8"
+    ) == '{"id": "u", "audio": "a.wav", "duration_s": 1.0, "text": "é"}\n'
+
+
+def test_utterances_read_from_a_manifest_go_to_worker_processes(tmp_path: Path) -> None:
+    read = read_manifest(manifest(tmp_path, line(), line(id="u2", room="kitchen")))
+
+    assert pickle.loads(pickle.dumps(read)) == read
+
+
+def test_a_byte_order_mark_crlf_and_blank_lines_are_no_fault(tmp_path: Path) -> None:
+    good = json.dumps(line()).encode()
+    path = manifest(tmp_path, b"\xef\xbb\xbf" + good + b"\r", b"", b"  ", json.dumps(line(id="u2")).encode(), b"")
+
+    assert [utterance.id for utterance in read_manifest(path)] == ["u1", "u2"]
+
+
+FAULTS: list[tuple[object, str]] = [
+    (b"{broken", "is not JSON (Expecting property name"),
+    (b"\xff\xfe", "is not UTF-8 (byte 0xff at column 1)"),
+    ([1, 2], "is not a JSON object"),
+    (b"[" * 100_000, "is not JSON that can be read"),
+    (line(id="ABSENT"), "id is not there"),
+    (line(id=7), "id is 7, not text"),
+    (line(id=""), "id is empty"),
+    (line(audio="ABSENT", audio_filepath="a.wav"), "audio is not there (it has audio_filepath, as NeMo writes it"),
+    (line(audio="b.wav"), "b.wav: no such file"),
+    (line(audio="."), "is a folder"),
+    (line(text=None), "text is null, not text"),
+    (line(text="\ud800"), "text holds half a Unicode character"),
+    (line(duration_s="ABSENT"), "duration_s is not there"),
+    (line(duration_s=0), "duration_s is 0, not a number of seconds above 0"),
+    (line(duration_s=-1.5), "duration_s is -1.5"),
+    (line(duration_s="1.5"), "duration_s is '1.5'"),
+    (line(duration_s=True), "duration_s is true"),
+    (line(duration_s=float("nan")), "duration_s is nan"),
+    (line(duration_s=float("inf")), "duration_s is inf"),
+    (line(duration_s=10**400), "duration_s is 1000"),
+    (line(start_s=-0.5), "start_s is -0.5"),
+    (line(start_s=None), "start_s is null"),
+    (line(speaker=3), "speaker is 3, not text"),
+    (line(channel=1.0), "channel is 1.0, not a whole number"),
+    (line(channel=-1), "channel is -1"),
+    (line(channel=True), "channel is true"),
+    (line(words=["a", "b"]), "words is a list; further fields hold"),
+    (line(age=float("nan")), "age is nan; further fields hold"),
+]
+
+
+@pytest.mark.parametrize(("fault", "words"), FAULTS)
+def test_a_fault_is_told_with_file_and_line(tmp_path: Path, fault: object, words: str) -> None:
+    path = manifest(tmp_path, line(id="good"), fault)
+
+    with pytest.raises(DataError) as caught:
+        read_manifest(path)
+
+    assert f"\n  {path}:2: " in str(caught.value) and words in str(caught.value)
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    lines = [fault for fault, _ in FAULTS]
+    path = manifest(tmp_path, *lines, line(id="last"), line(id="last"))
+
+    with pytest.raises(DataError) as caught:
+        read_manifest(path)
+
+    told = str(caught.value)
+    assert all(f"{path}:{number}: " in told for number in range(1, len(lines) + 1))
+    assert f"{path}:{len(lines) + 2}: id 'last' stands in line {len(lines) + 1} already" in told
+
+
+def test_faults_beyond_fifty_are_counted(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read_manifest(manifest(tmp_path, *[line(id=f"u{number}", audio="b.wav") for number in range(1_000)]))
+
+    assert "1,000 faults" in str(caught.value) and "... and 950 more" in str(caught.value)
+    assert str(caught.value).count("\n") == 51
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf"])
+def test_an_empty_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.jsonl").write_bytes(content)
+
+    with pytest.raises(DataError, match=r"m\.jsonl: holds no utterances"):
+        read_manifest(tmp_path / "m.jsonl")
+
+
+def test_an_absent_manifest_and_a_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such manifest"):
+        read_manifest(tmp_path / "m.jsonl")
+    with pytest.raises(DataError, match="is a folder"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"duration_s": 0.0}, "duration_s is 0.0"),
+        ({"duration_s": float("nan")}, "duration_s is nan"),
+        ({"id": ""}, "id is empty"),
+        ({"text": "\udc80"}, "half a Unicode character"),
+        ({"extra": {"audio": "x"}}, "an extra field is called audio"),
+        ({"extra": {"room": {}}}, "room is an object"),
+    ],
+)
+def test_what_could_not_be_read_is_not_written(tmp_path: Path, changes: dict[str, object], words: str) -> None:
+    fields: dict[str, object] = {"id": "u1", "audio": "/a.wav", "duration_s": 1.0, "text": "", **changes}
+
+    with pytest.raises(DataError, match=words):
+        write_manifest(tmp_path / "m.jsonl", [Utterance(**fields)])  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_id_is_not_written_twice_and_the_old_manifest_stands(tmp_path: Path) -> None:
+    utterance = Utterance(id="u1", audio="/a.wav", duration_s=1.0, text="")
+    write_manifest(tmp_path / "m.jsonl", [utterance])
+    before = (tmp_path / "m.jsonl").read_bytes()
+
+    with pytest.raises(DataError, match="'u1' would stand there twice"):
+        write_manifest(tmp_path / "m.jsonl", [utterance, utterance])
+
+    assert (tmp_path / "m.jsonl").read_bytes() == before
+
+
+@pytest.mark.timeout(20)
+def test_a_hundred_thousand_lines_are_read_in_seconds(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    lines = [
+        f'{{"id": "u{n}", "audio": "a.wav", "duration_s": 1, "start_s": {n}, "text": "one two"}}'
+        for n in range(100_000)
+    ]
+    (tmp_path / "m.jsonl").write_text("\n".join(lines))
+
+    assert len(read_manifest(tmp_path / "m.jsonl")) == 100_000
