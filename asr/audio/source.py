@@ -162,7 +162,7 @@ class Recording:
                 "Hz. The header is probably damaged; export the recording again."
             )
         if self.frames <= 0:
-            raise damaged(name, "holds no samples, only a header")
+            raise damaged(name, "declares no samples (a recording that was never finished?)")
 
     def _seek(self, start: int) -> None:
         preroll = int(_PREROLL_S * self.sample_rate) if self.format in _PREROLL_FORMATS else 0
