@@ -1,7 +1,7 @@
 # Everything lives in this folder: the environment and caches in .venv, what the demo makes in demo/.
 #
 #   PYTHON=/path/to/python3.12   which Python to build the environment with (3.11 or 3.12; found by itself where possible)
-#   TORCH_INDEX=https://download.pytorch.org/whl/cpu   a further index for torch, e.g. for the small CPU-only build
+#   TORCH_INDEX=URL              a further package index, e.g. the one of torch's CPU-only builds that its installation page names
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

@@ -92,4 +92,5 @@ def _start_worker(worker: int) -> None:
     import signal
 
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides what Ctrl-C means
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to a whole group; the main process saves, then ends its workers
+        signal.signal(number, signal.SIG_IGN)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 Scalar = str | int | float | bool | None
 
@@ -22,4 +21,4 @@ class Utterance:
     start_s: float = 0.0
     speaker: str | None = None
     channel: int | None = None
-    extra: Mapping[str, Scalar] = field(default_factory=lambda: MappingProxyType({}))
+    extra: Mapping[str, Scalar] = field(default_factory=dict)

@@ -1,0 +1,102 @@
+"""The results of a recipe: rows in ``results.json``, made from finished runs, and the same figures as a table in its README.
+
+    python recipes/results.py add recipes/fsdd runs/fsdd --model bilstm     # a row for each test set of a run
+    python recipes/results.py show recipes/fsdd                             # write the table into the README
+
+A test (tests/test_recipe_results.py) fails where a README's table is not what its results.json says.
+"""
+
+import argparse
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "<!-- results: made by recipes/results.py -->", "<!-- end of results -->"
+KEYS = ("model", "test", "wer", "cer", "seconds", "command", "commit", "seed", "hardware")
+
+
+def rows_of_run(run_dir: Path, model: str, test: str | None = None) -> list[dict[str, Any]]:
+    """One row for each test set that ``run_dir`` was evaluated on; WER and CER in percent, seconds of training."""
+    facts = json.loads((run_dir / "model" / "config.json").read_text())["facts"]
+    rows = []
+    for path in sorted((run_dir / "evaluation").glob("*/summary.json")):
+        summary = json.loads(path.read_text())
+        figures = {"wer": round(summary["wer"], 2), "cer": round(summary["cer"], 2), "seconds": round(facts["training_seconds"])}
+        known = {key: facts[key] for key in ("command", "commit", "seed", "hardware")}
+        more = {"utterances": summary["utterances"], "dev_wer": round(100 * facts["dev_wer"], 2), "epoch": facts["epoch"]}
+        rows.append({"model": model, "test": test or path.parent.name, **figures, **known, **more})
+    return rows
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table of the rows, and of mean and spread where a model and test have several seeds."""
+    lines = ["| model | test | seed | WER % | CER % | dev WER % | trained in | hardware | commit |", "|---|---|---:|---:|---:|---:|---:|---|---|"]
+    for row in rows:
+        time = f"{row['seconds'] / 60:.1f} min"
+        cells = [row["model"], row["test"], row["seed"], f"{row['wer']:.2f}", f"{row['cer']:.2f}", f"{row['dev_wer']:.2f}", time]
+        lines.append(f"| {' | '.join(map(str, [*cells, row['hardware'], row['commit']]))} |")
+    for (model, test), group in _groups(rows).items():
+        if len(group) > 1:
+            words = f"mean of {len(group)} seeds: WER {_spread(group, 'wer')} %, CER {_spread(group, 'cer')} % (± one standard deviation)"
+            lines.append(f"\n`{model}` on {test}, {words}.")
+    commands = dict.fromkeys(row["command"] for row in rows)
+    return "\n".join([*lines, "", "```", *commands, "```"])
+
+
+def show(recipe: Path) -> str:
+    """The README's text with the table of its results.json between the markers."""
+    text = (recipe / "README.md").read_text()
+    block = f"{BEGIN}\n{table(read(recipe))}\n{END}"
+    if BEGIN in text:
+        return re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: block, text, flags=re.DOTALL)
+    head = text.split("## Results")[0].rstrip()
+    return f"{head}\n\n## Results\n\n{block}\n"
+
+
+def read(recipe: Path) -> list[dict[str, Any]]:
+    """The rows of a recipe's results.json; none where there is no such file."""
+    path = recipe / "results.json"
+    rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    return rows
+
+
+def add(recipe: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Put ``rows`` into results.json, in place of earlier ones of the same model, test and seed."""
+    fresh = {(row["model"], row["test"], row["seed"]): row for row in [*read(recipe), *rows]}
+    (recipe / "results.json").write_text(json.dumps(list(fresh.values()), indent=2) + "\n")
+
+
+def _groups(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["model"], row["test"]), []).append(row)
+    return groups
+
+
+def _spread(rows: Sequence[dict[str, Any]], key: str) -> str:
+    values = [row[key] for row in rows]
+    mean = sum(values) / len(values)
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    return f"{mean:.2f} ± {deviation:.2f}"
+
+
+def main() -> None:
+    """The command line described above."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("add", "show"))
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("runs", type=Path, nargs="*")
+    parser.add_argument("--model", default="bilstm")
+    parser.add_argument("--test", default=None, help="another name for the test set")
+    options = parser.parse_args()
+    if options.verb == "add":
+        for run_dir in options.runs:
+            add(options.recipe, rows_of_run(run_dir, options.model, options.test))
+    (options.recipe / "README.md").write_text(show(options.recipe))
+
+
+if __name__ == "__main__":
+    main()
