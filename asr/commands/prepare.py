@@ -11,6 +11,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The words that ``asr prepare`` understands."""
     parser = argparse.ArgumentParser(
         prog="asr prepare",
+        usage="asr prepare RECIPE_DIR [CORPUS] OUT [--download] [key=value ...]",
         description="Turn a corpus into train.jsonl, dev.jsonl and test.jsonl by the recipe's prepare.py.",
         epilog="Example: asr prepare recipes/librispeech ~/corpora/LibriSpeech data/mini subset=mini",
     )
@@ -18,7 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "words",
         nargs="+",
-        metavar="[CORPUS] OUT [key=value ...]",
+        metavar="CORPUS OUT key=value",
         help="corpus folder (recipes/digits needs none), folder for the manifests, options of the recipe",
     )
     parser.add_argument("--download", action="store_true", help="fetch the corpus into CORPUS first, where absent")

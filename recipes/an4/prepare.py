@@ -13,11 +13,13 @@ from typing import Literal
 from asr.audio import AUDIO_EXTENSIONS
 from asr.data.durations import with_durations
 from asr.data.faults import raise_faults
+from asr.data.fetch import fetch_archive
 from asr.data.prepare import expect_count, write_splits
 from asr.data.splits import Splits, split_off_speakers
 from asr.data.utterance import Utterance
 from asr.errors import DataError
 
+URL = "http://www.speech.cs.cmu.edu/databases/an4/an4_sphere.tar.gz"  # publishes no checksum: prepare counts
 TRAIN_UTTERANCES = 948
 TEST_UTTERANCES = 130
 INCOMPLETE_SPEAKER = "fcaw"
@@ -61,10 +63,20 @@ def prepare(
     return write_splits(out, Splits(train=train, dev=held_out, test=test, notes=notes))
 
 
+def download(corpus: Path) -> None:
+    """Fetch the NIST SPHERE archive (64 MB) into ``corpus`` unless the corpus is there."""
+    fetch_archive(URL, corpus, present=_find_root(corpus) is not None)
+
+
+def _find_root(corpus: Path) -> Path | None:
+    places = (corpus, corpus / "an4")
+    return next((place.resolve() for place in places if (place / "etc" / "an4_train.fileids").is_file()), None)
+
+
 def _root(corpus: Path) -> Path:
-    for folder in (corpus, corpus / "an4"):
-        if (folder / "etc" / "an4_train.fileids").is_file():
-            return folder.resolve()
+    found = _find_root(corpus)
+    if found is not None:
+        return found
     raise DataError(f"{corpus} is not AN4: it holds no etc/an4_train.fileids. Give the folder with etc/ and wav/.")
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from asr.data.durations import with_durations
 from asr.data.faults import raise_faults
+from asr.data.fetch import fetch_archive
 from asr.data.kaldi import read_kaldi_table
 from asr.data.prepare import expect_count, write_splits
 from asr.data.splits import Splits
 from asr.data.utterance import Utterance
 from asr.errors import DataError
 
+URL = "https://www.openslr.org/resources/101/speechocean762.tar.gz"  # publishes no checksum: prepare counts
 UTTERANCES = 2500  # in train, and again in test
 DEV_LAST_DIGIT = "7"
 
@@ -26,10 +28,20 @@ def prepare(corpus: Path, out: Path, *, complete: bool = True) -> str:
         out: folder for the manifests.
         complete: insist on 2500 utterances in train and in test.
     """
-    train, test = (_read_part(corpus, part, complete=complete) for part in ("train", "test"))
+    root = _root(corpus)
+    train, test = (_read_part(root, part, complete=complete) for part in ("train", "test"))
     dev = [u for u in train if str(u.speaker).endswith(DEV_LAST_DIGIT)]
     train = [u for u in train if not str(u.speaker).endswith(DEV_LAST_DIGIT)]
     return write_splits(out, Splits(train=train, dev=dev, test=test))
+
+
+def download(corpus: Path) -> None:
+    """Fetch the archive (520 MB) into ``corpus`` unless the corpus is there."""
+    fetch_archive(URL, corpus, present=(_root(corpus) / "train" / "wav.scp").is_file())
+
+
+def _root(corpus: Path) -> Path:
+    return corpus / "speechocean762" if (corpus / "speechocean762").is_dir() else corpus
 
 
 def _read_part(corpus: Path, part: str, *, complete: bool) -> list[Utterance]:

@@ -1,0 +1,229 @@
+"""Downloading a corpus: taken up again where it broke off, checked, and unpacked nowhere but in its folder.
+
+In: the address of a file, and its checksum where one is known for sure. Out: the file, under its name only once it is
+whole and checked; what has come so far waits beside it as ``NAME.part``, and the server is asked for the rest only.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from asr.data.archive import extract
+from asr.errors import DataError
+from asr.files import write_json
+from asr.terminal import Progress
+
+BLOCK_BYTES = 1 << 18
+TIMEOUT_S = 60.0
+PASSING_STATUSES = {408, 425, 429, 500, 502, 503, 504}  # worth another attempt
+_PASSING_FAULTS = (urllib.error.URLError, http.client.HTTPException, ssl.SSLError, ConnectionError, TimeoutError)
+Report = Callable[[int, int | None], None]
+
+
+def fetch(
+    url: str,
+    destination: Path,
+    *,
+    sha256: str | None = None,
+    md5: str | None = None,
+    report: Report | None = None,
+    attempts: int = 5,
+    pause_s: float = 1.0,
+) -> Path:
+    """Download ``url`` to ``destination`` unless it is there already, and return ``destination``.
+
+    Args:
+        url: http or https.
+        destination: the file's final path; its folder is made.
+        sha256: expected SHA-256, hexadecimal; a file of another one is never left under the final name.
+        md5: expected MD5, for hosts that publish no better.
+        report: told the bytes there are so far and the bytes in all (None where the server does not say).
+        attempts: how often a broken connection is tried again before giving up; progress starts the count anew.
+        pause_s: pause before the second attempt; doubled each time, up to a minute.
+
+    Raises:
+        DataError: if the server refuses, the connection keeps failing, the disk is full, or the checksum differs.
+    """
+    if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
+        raise DataError(f"{url} cannot be fetched: only http and https addresses are.")
+    if destination.is_file() and _checksum_fault(destination, sha256, md5) is None:
+        return destination
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    part = _Part(destination.with_name(destination.name + ".part"))
+    with _only_one(part.path, url):
+        _download(url, part, report or (lambda done, total: None), attempts, pause_s)
+        fault = _checksum_fault(part.path, sha256, md5)
+        if fault is not None:
+            part.forget()
+            raise DataError(f"{url} arrived with the wrong {fault}. It was deleted: try again, or fetch it by hand.")
+        os.replace(part.path, destination)
+        part.forget()
+    return destination
+
+
+def fetch_archive(
+    url: str, folder: Path, *, present: bool = False, sha256: str | None = None, md5: str | None = None
+) -> None:
+    """Download an archive into ``folder``, unpack it there and delete it; done once, a hidden mark remembers that.
+
+    Progress goes to stderr. ``present`` says that the corpus seems to be there; that is believed, unless the archive
+    still lies beside it, which then was broken off while it was being unpacked.
+
+    Raises:
+        DataError: as ``fetch`` and ``extract``.
+    """
+    name = Path(urllib.parse.urlsplit(url).path).name
+    mark = folder / f".{name}.done"
+    if mark.is_file() or (present and not (folder / name).exists()):
+        return
+    with Progress(None, f"Fetching {name}", "MB") as progress:
+
+        def report(done: int, total: int | None) -> None:
+            progress.total = None if total is None else round(total / 1e6)
+            progress.update(round(done / 1e6) - progress.done)
+
+        archive = fetch(url, folder / name, sha256=sha256, md5=md5, report=report)
+    extract(archive, folder)
+    write_json(mark, {"url": url, "sha256": sha256, "md5": md5})
+    archive.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What has come so far, and which version of the file it is a part of (``NAME.part.json``: the server's ETag)."""
+
+    path: Path
+
+    @property
+    def note(self) -> Path:
+        return self.path.with_name(self.path.name + ".json")
+
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def version(self) -> str | None:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            version = json.loads(self.note.read_text(encoding="utf-8")).get("version")
+            return version if isinstance(version, str) else None
+        return None
+
+    def forget(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
+
+
+def _download(url: str, part: _Part, report: Report, attempts: int, pause_s: float) -> None:
+    """Fill ``part`` until the file is whole, going on after broken connections."""
+    failures = 0
+    while True:
+        before = part.size()
+        try:
+            if _take(url, part, report):
+                return
+            reason = "the connection closed early"
+        except urllib.error.HTTPError as error:
+            if error.code not in PASSING_STATUSES:
+                raise DataError(f"{url}: {_answer(error)}. Is the address right?") from None
+            reason = _answer(error)
+        except _PASSING_FAULTS as error:
+            reason = str(getattr(error, "reason", None) or error) or type(error).__name__
+        failures = 1 if part.size() > before else failures + 1
+        if failures >= attempts:
+            kept = f" {part.size()} bytes are kept in {part.path}: the same command goes on from there."
+            raise DataError(f"{url} cannot be fetched: {reason} ({attempts} attempts).{kept if part.size() else ''}")
+        time.sleep(min(60.0, pause_s * 2 ** (failures - 1)))
+
+
+def _answer(error: urllib.error.HTTPError) -> str:
+    return f"the server answered {error.code} {error.reason}"
+
+
+def _take(url: str, part: _Part, report: Report) -> bool:
+    """One connection's worth; True if the file is now whole."""
+    size, version = part.size(), part.version()
+    headers = {"User-Agent": "asr-prepare", "Accept-Encoding": "identity"}
+    if size:
+        headers["Range"] = f"bytes={size}-"
+        headers |= {"If-Range": version} if version else {}
+    try:
+        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        if error.code != 416 or not size:
+            raise
+        total = error.headers.get("Content-Range", "").rpartition("/")[2]
+        if total == str(size):
+            return True
+        part.forget()  # more than the file has: it is another file by now
+        return False
+    with response:
+        resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {size}-")
+        start = size if resumed else 0
+        length = response.headers.get("Content-Length")
+        total_bytes = None if length is None else start + int(length)
+        _check_space(part.path, url, None if length is None else int(length))
+        write_json(part.note, {"url": url, "version": response.headers.get("ETag")})
+        with part.path.open("r+b" if part.path.exists() else "wb") as stream:
+            stream.truncate(start)
+            stream.seek(start)
+            done = _copy(response, stream, start, total_bytes, report)
+            stream.flush()
+            os.fsync(stream.fileno())
+    return done == total_bytes or total_bytes is None
+
+
+def _copy(response: http.client.HTTPResponse, stream: IO[bytes], done: int, total: int | None, report: Report) -> int:
+    while block := response.read(BLOCK_BYTES):
+        try:
+            stream.write(block)
+        except OSError as error:
+            raise DataError(f"{stream.name} cannot be written: {error.strerror}.") from error
+        done += len(block)
+        report(done, total)
+    return done
+
+
+def _check_space(path: Path, url: str, wanted: int | None) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if wanted is not None and wanted > free:
+        raise DataError(
+            f"{url} has {wanted / 1e9:.1f} GB to come, but {path.parent} has {free / 1e9:.1f} GB free: make room."
+        )
+
+
+def _checksum_fault(path: Path, sha256: str | None, md5: str | None) -> str | None:
+    """Which checksum differs and how; None if none does."""
+    for name, expected in (("sha256", sha256), ("md5", md5)):
+        if expected is not None:
+            with path.open("rb") as stream:
+                found = hashlib.file_digest(stream, name).hexdigest()
+            if found != expected.lower():
+                return f"{name} (expected {expected}, found {found})"
+    return None
+
+
+@contextlib.contextmanager
+def _only_one(path: Path, url: str) -> Iterator[None]:
+    """Two processes never write one ``.part``; the lock goes with the process, however that ends."""
+    lock = path.with_name(path.name + ".lock")
+    with lock.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(f"{url} is being fetched into {path.parent} by another process: wait for it.") from None
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
