@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from asr.errors import UsageError
+from asr.paths import resolve_recipe
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -15,7 +16,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Turn a corpus into train.jsonl, dev.jsonl and test.jsonl by the recipe's prepare.py.",
         epilog="Example: asr prepare recipes/librispeech ~/corpora/LibriSpeech data/mini subset=mini",
     )
-    parser.add_argument("recipe", type=Path, metavar="RECIPE_DIR", help="folder of the recipe, e.g. recipes/fsdd")
+    parser.add_argument("recipe", metavar="RECIPE_DIR", help="folder of the recipe, e.g. recipes/fsdd")
     parser.add_argument(
         "words",
         nargs="+",
@@ -39,7 +40,9 @@ def run(arguments: list[str]) -> int:
 
     corpus = Path(folders[0]) if len(folders) == 2 else None
     out = Path(folders[-1])
-    print(run_prepare(parsed.recipe, corpus, out, options, download=parsed.download))
+    found = resolve_recipe(parsed.recipe)
+    recipe = found if found.is_dir() else found.parent  # fsdd/bilstm.yaml stands for its folder
+    print(run_prepare(recipe, corpus, out, options, download=parsed.download))
     print(f"Written to {out}")
     return 0
 
