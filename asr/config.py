@@ -3,6 +3,7 @@
 In: a composed config. Out: ``RunConfig``. With ``asr.commands`` and ``asr.cli`` this is the only place that knows OmegaConf.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +16,13 @@ from omegaconf.errors import OmegaConfBaseException
 from asr.errors import ConfigError, ModelError
 from asr.files import write_text
 from asr.models import build_model_config
-from asr.schema import build, check, check_choice
+from asr.schema import build, check, check_choice, to_plain
 from asr.text.normalize import NORMALIZERS
 from asr.training.config import TrainSettings
 
+FREE_KEYS = frozenset(  # what a run may go on with otherwise: none changes a result, and the data's fingerprint is checked
+    ("data.dir", "data.workers", "training.save_every_steps", "training.dry_run", "training.tensorboard")
+)
 STAGES = ("prepare", "train", "evaluate", "report")
 
 
@@ -64,9 +68,12 @@ class RunConfig:
 def typed_config(composed: DictConfig | Mapping[str, Any]) -> RunConfig:
     """The typed form of a composed config. Raises ConfigError naming the key that is unknown, missing or wrong."""
     values = _plain(composed)
-    own = {key: values.pop(key) for key in ("run_dir", "corpus", "prepare", "stages", "decoding", "scoring") if key in values}
+    names = ("run_dir", "corpus", "prepare", "stages", "decoding", "scoring")
+    own: dict[str, Any] = {name: values.pop(name) for name in names if name in values}
     if not own.get("run_dir"):
         raise ConfigError("config: run_dir is not set; give a folder for this run (run_dir=runs/NAME)")
+    if isinstance(values.get("data"), Mapping) and type(values["data"].get("dir")) is int:
+        values["data"] = {**values["data"], "dir": str(values["data"]["dir"])}  # a folder may be called 2026
     model = values.pop("model", None)
     settings = build(TrainSettings, values)
     if model is not None:
@@ -76,9 +83,17 @@ def typed_config(composed: DictConfig | Mapping[str, Any]) -> RunConfig:
     return build(RunConfig, {**own, "train": settings})
 
 
+def changed_keys(one: TrainSettings, other: TrainSettings) -> list[str]:
+    """The dotted keys, sorted, in which two settings differ and that bear on the result."""
+    first, second = _flat(to_plain(one)), _flat(to_plain(other))
+    return sorted(key for key in {*first, *second} - FREE_KEYS if first.get(key) != second.get(key))
+
+
 def save_config(composed: DictConfig, path: Path) -> None:
-    """Write the composed config as YAML, interpolations resolved."""
-    write_text(path, yaml.safe_dump(_plain(composed), sort_keys=False, allow_unicode=True))
+    """Write the composed config as YAML, interpolations resolved and ``data.dir`` absolute, so that a run goes on from anywhere."""
+    values = _plain(composed)
+    values["data"]["dir"] = os.path.abspath(str(values["data"]["dir"]))
+    write_text(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
 def read_config(path: Path) -> RunConfig:
@@ -100,3 +115,10 @@ def _plain(composed: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise ConfigError(f"config: {str(error).splitlines()[0]}") from None
     return {str(key): value for key, value in values.items()}  # type: ignore[union-attr]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.errors import DataError
+from asr.errors import DataError, ModelError
 from asr.files import sha256_file, write_text
 
 if TYPE_CHECKING:
@@ -45,8 +45,9 @@ def evaluate_inputs(config: "RunConfig") -> str:
 
 
 def evaluate_outputs(config: "RunConfig") -> list[Path]:
-    """The summary of each test set."""
-    return [config.run_dir / "evaluation" / path.stem / "summary.json" for path in _tests(config)]
+    """The three files of each test set's report."""
+    names = ("summary.json", "results.jsonl", "report.md")
+    return [config.run_dir / "evaluation" / path.stem / name for path in _tests(config) for name in names]
 
 
 def evaluate(config: "RunConfig") -> None:
@@ -63,13 +64,17 @@ def evaluate(config: "RunConfig") -> None:
 
 
 def report_inputs(config: "RunConfig") -> str:
-    """The summaries and the training's metrics."""
-    return _digest(_hashes([config.run_dir / "metrics.jsonl", *evaluate_outputs(config)]))
+    """The model's facts, the training's metrics and the summaries."""
+    run_dir = config.run_dir
+    return _digest(_hashes([run_dir / "model" / "config.json", run_dir / "metrics.jsonl", *_summaries(config)]))
 
 
 def report(recipe: Path, config: "RunConfig") -> None:
     """One page on the whole run: result, training, curves, and how to repeat it."""
-    facts = json.loads((config.run_dir / "model" / "config.json").read_text(encoding="utf-8"))
+    described = config.run_dir / "model" / "config.json"
+    if not described.is_file():
+        raise ModelError(f"{config.run_dir}: no model to report on; let the stage train run first (stages=[train,evaluate,report])")
+    facts = json.loads(described.read_text(encoding="utf-8"))
     page = config.run_dir / "report.md"
     write_text(page, _page(recipe, config, facts))
     print(f"report: {page}")
@@ -77,7 +82,7 @@ def report(recipe: Path, config: "RunConfig") -> None:
 
 def _page(recipe: Path, config: "RunConfig", model: dict[str, Any]) -> str:
     facts = model["facts"]
-    rows = [_result_row(config, path) for path in evaluate_outputs(config) if path.is_file()]
+    rows = [_result_row(config, path) for path in _summaries(config) if path.is_file()]
     lines = [
         f"# {recipe.parent.name}/{recipe.stem}, seed {facts['seed']}", "",
         "| test | utterances | WER % | CER % | S | D | I | real-time factor |", "|---|---:|---:|---:|---:|---:|---:|---:|", *rows, "",
@@ -112,6 +117,16 @@ def _settings(config: "RunConfig") -> dict[str, Any]:
 
 def _data(config: "RunConfig") -> Path:
     return Path(config.train.data.dir)
+
+
+def _summaries(config: "RunConfig") -> list[Path]:
+    return [path for path in evaluate_outputs(config) if path.name == "summary.json"]
+
+
+def prepare_outputs(config: "RunConfig") -> list[Path]:
+    """The manifests: the three that every recipe writes, and further test sets."""
+    data = _data(config)
+    return [*(data / f"{name}.jsonl" for name in ("train", "dev", "test")), *sorted(data.glob("test-*.jsonl"))]
 
 
 def _tests(config: "RunConfig") -> list[Path]:

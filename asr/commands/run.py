@@ -71,10 +71,9 @@ def _run_stages(recipe: Path, composed: Any, command: list[str]) -> None:
 def _stages(recipe: Path, composed: Any, config: "RunConfig", command: list[str]) -> list[Stage]:
     from asr.commands import _stages as work
 
-    data = Path(config.train.data.dir)
     run_dir = config.run_dir
     return [
-        Stage("prepare", lambda: work.prepare_inputs(recipe, config), lambda: [data / f"{name}.jsonl" for name in ("train", "dev", "test")],
+        Stage("prepare", lambda: work.prepare_inputs(recipe, config), lambda: work.prepare_outputs(config),
               lambda: work.prepare(recipe, config)),
         Stage("train", lambda: work.train_inputs(config), lambda: [run_dir / "model" / "config.json", run_dir / "metrics.jsonl"],
               lambda: work.train(composed, config, command)),

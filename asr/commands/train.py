@@ -4,11 +4,14 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asr.errors import UsageError
 from asr.terminal import Progress as ProgressLine
 from asr.terminal import format_duration
+
+if TYPE_CHECKING:
+    from asr.config import RunConfig
 
 USAGE = """usage: asr train RECIPE.yaml data.dir=FOLDER run_dir=FOLDER [key=value ...] [-m] [--cfg job]
        asr train RUN_DIR
@@ -43,23 +46,28 @@ def run(arguments: list[str]) -> int:
 
 def train_composed(composed: Any, command: list[str]) -> None:
     """Check the composed config, write what the run was told into its folder, and train."""
-    from asr.config import read_config, save_config, typed_config
+    from asr.config import typed_config
     from asr.training import run as training_run
-    from asr.training.distributed import is_main_process
 
     config = typed_config(composed)
-    stored = config.run_dir / "config.yaml"
-    if (config.run_dir / "checkpoints" / "last.ckpt").exists() and stored.exists():
-        if read_config(stored).train != config.train:
-            raise UsageError(
-                f"{config.run_dir} holds a run with another configuration; go on with it by 'asr train {config.run_dir}',"
-                " or choose another run_dir"
-            )
-    elif is_main_process():
-        save_config(composed, stored)
     facts = {"command": "asr " + shlex.join(command), "commit": commit()}
     with ConsoleObserver() as observer:
-        training_run.train(config.train, config.run_dir, observer, facts)
+        training_run.train(config.train, config.run_dir, observer, facts, lambda: _claim(composed, config))
+
+
+def _claim(composed: Any, config: "RunConfig") -> None:
+    """Write the configuration into the locked run folder. Raises UsageError where another one has begun there."""
+    from asr.config import changed_keys, read_config, save_config
+
+    stored = config.run_dir / "config.yaml"
+    if (config.run_dir / "checkpoints" / "last.ckpt").exists() and stored.exists():
+        changed = changed_keys(read_config(stored).train, config.train)
+        if changed:
+            raise UsageError(
+                f"{config.run_dir} holds a run with another configuration ({', '.join(changed[:10])}); go on with it by"
+                f" 'asr train {shlex.quote(str(config.run_dir))}', or choose another run_dir"
+            )
+    save_config(composed, stored)
 
 
 def _go_on(run_dir: Path, rest: list[str]) -> int:

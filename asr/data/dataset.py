@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from asr.audio import load_audio
 from asr.data.batching import Request
 from asr.data.utterance import Utterance
-from asr.errors import AsrError
+from asr.errors import AsrError, DataError
 from asr.seeds import numpy_generator
 
 WaveformChange = Callable[[NDArray[np.float32], float, np.random.Generator], NDArray[np.float32]]
@@ -82,7 +82,19 @@ def load_batches(dataset: SpeechDataset, plan: Sequence[Sequence[Request]], work
         dataset, batch_size=None, sampler=plan, num_workers=workers, prefetch_factor=4 if workers else None,
         worker_init_fn=_start_worker, pin_memory=False,
     )  # fmt: skip
-    for batch in loader:
+    batches = iter(loader)
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise DataError(
+                "data: a process that reads ahead was killed, perhaps for want of memory (or of /dev/shm);"
+                " lower data.batching.batch_s or set data.workers=0, then go on with the same command"
+            ) from None
         if isinstance(batch, AsrError):
             raise batch
         yield batch

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from asr.errors import ModelError
+from asr.errors import ModelError, TrainingError
 from asr.files import atomic_path
 
 MAGIC = b"asr-checkpoint 1 "
@@ -20,14 +20,23 @@ HEADER_BYTES = len(MAGIC) + 64 + 1
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` (tensors, numbers, strings, lists and dicts of them) to ``path``, atomically."""
+    """Write ``state`` (tensors, numbers, strings, lists and dicts of them) to ``path``, atomically.
+
+    Raises TrainingError when it cannot be written; what stood at ``path`` before stands still.
+    """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getbuffer()
     header = MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        stream.write(header)
-        stream.write(payload)
+    try:
+        with atomic_path(path) as temporary, temporary.open("wb") as stream:
+            stream.write(header)
+            stream.write(payload)
+    except OSError as error:
+        raise TrainingError(
+            f"{path}: cannot be saved ({error.strerror}, {len(payload) / 2**20:.1f} MiB); what was saved before still stands:"
+            " make room, then go on with the same command"
+        ) from None
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

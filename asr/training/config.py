@@ -56,7 +56,7 @@ class OptimizerConfig:
 class ScheduleConfig:
     """The learning rate over the run: ``warmup_epochs`` from 0 up, then ``name`` down to ``final_factor`` of the peak.
 
-    "plateau" (newbob) multiplies by ``plateau_factor`` each time dev WER fails to improve for ``plateau_patience`` epochs.
+    "plateau" (newbob) multiplies by ``plateau_factor`` each time dev WER has not improved for ``plateau_patience`` epochs.
     """
 
     name: str = "cosine"
@@ -70,7 +70,7 @@ class ScheduleConfig:
         check(self.warmup_epochs >= 0, f"schedule.warmup_epochs={self.warmup_epochs} must not be negative")
         check(0 <= self.final_factor <= 1, f"schedule.final_factor={self.final_factor} must be in [0, 1]")
         check(0 < self.plateau_factor < 1, f"schedule.plateau_factor={self.plateau_factor} must be in (0, 1)")
-        check(self.plateau_patience >= 0, "schedule.plateau_patience must not be negative")
+        check(self.plateau_patience >= 1, f"schedule.plateau_patience={self.plateau_patience} must be at least 1")
 
 
 @dataclass(kw_only=True, slots=True)

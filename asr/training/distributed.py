@@ -59,8 +59,3 @@ def stop_processes(processes: Processes) -> None:
     """Leave the group."""
     if processes.count > 1 and dist.is_initialized():
         dist.destroy_process_group()
-
-
-def is_main_process() -> bool:
-    """True for the one process that writes files, before or after the group is joined."""
-    return os.environ.get("RANK", "0") == "0"

@@ -4,6 +4,7 @@ In: the records that the loop hands to its observers. Out: ``run_dir/tensorboard
 the loop's own; both of these can be made again from it.
 """
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -19,19 +20,21 @@ class RunLogs:
     """An observer that writes TensorBoard events and redraws the curves at the end of epochs, at most once a minute."""
 
     def __init__(self, run_path: Path, tensorboard: bool) -> None:
-        self.run_path = run_path
+        self.run_path, self.tensorboard = run_path, tensorboard
         self._drawn = time.monotonic()
         self._writer: Any = None
         if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(run_path / "tensorboard"))
+            import torch.utils.tensorboard  # now, so that its seconds are not the first step's
 
     def message(self, text: str) -> None:
         """Nothing: messages are for people."""
 
     def step(self, record: dict[str, Any]) -> None:
-        """Scalars of every tenth step."""
+        """Scalars of every tenth step. The first record tells where a resumed run stands: later events are purged."""
+        if self.tensorboard and self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(self.run_path / "tensorboard"), purge_step=record["step"])
         if self._writer is not None and record["step"] % 10 == 0:
             for name in STEP_SCALARS:
                 self._writer.add_scalar(f"train/{name}", record[name], record["step"])
@@ -52,9 +55,10 @@ class RunLogs:
             self._writer.close()
 
     def draw(self) -> None:
-        """Write curves.png from metrics.jsonl."""
+        """Write curves.png from metrics.jsonl. A picture that cannot be written ends no run."""
         self._drawn = time.monotonic()
-        draw_curves(read_metrics(self.run_path / "metrics.jsonl"), self.run_path / "curves.png")
+        with contextlib.suppress(OSError):
+            draw_curves(read_metrics(self.run_path / "metrics.jsonl"), self.run_path / "curves.png")
 
 
 def draw_curves(records: list[dict[str, Any]], path: Path) -> None:

@@ -4,14 +4,17 @@ In: settings, a run folder, an observer. Out: a finished (or cleanly interrupted
 feature statistics and the fingerprint of the data, so that a run goes on with what it began with or not at all.
 """
 
+import contextlib
 import json
 import platform
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from asr.errors import ConfigError, TrainingError
+from asr.errors import ConfigError, ModelError, TrainingError
 from asr.files import sha256_file
 from asr.pretrained import library_versions
 from asr.text.normalize import get_normalizer
@@ -26,30 +29,35 @@ from asr.training.state import Progress
 from asr.training.trainer import Observer, Trainer
 
 
-def train(settings: TrainSettings, run_path: Path, observer: Observer, facts: dict[str, Any] | None = None) -> Progress:
+def train(
+    settings: TrainSettings, run_path: Path, observer: Observer, facts: dict[str, Any] | None = None, claim: Callable[[], None] | None = None
+) -> Progress:
     """Train in ``run_path``; where it already holds a checkpoint, go on from it exactly.
 
+    ``claim`` is called by the main process once the folder is locked and before anything is read from it.
     Raises ConfigError, DataError, TextError, TrainingError before step 1 where they are due; Interrupted after a signal, saved.
     """
     if settings.training.threads:
         torch.set_num_threads(settings.training.threads)
     processes = start_processes(settings.training.device)
     _check_precision(settings, processes)
-    run, logs = RunDir(run_path), None
-    try:
+    run, observers = RunDir(run_path), Observers([])
+    with contextlib.ExitStack() as stack:
+        stack.callback(stop_processes, processes)
         if processes.is_main:
-            run.__enter__()
-        processes.wait()
-        observers = Observers([observer])
-        if processes.is_main:
+            stack.enter_context(run)
+            if claim:
+                claim()
             logs = RunLogs(run_path, settings.training.tensorboard)
-            observers.members.append(logs)
-        return _make_trainer(settings, run, processes, observers, facts or {}).run()
-    finally:
-        if logs is not None:
-            logs.close()
-        run.__exit__()
-        stop_processes(processes)
+            stack.callback(logs.close)
+            observers.members += [observer, logs]
+        processes.wait()
+        state = _read_state(run, settings)
+        if state is not None and state["progress"]["finished"]:
+            observers.message(f"{run_path}: already finished")
+            if (run.model / "config.json").exists():
+                return Progress(**state["progress"])
+        return _make_trainer(settings, run, processes, observers, facts or {}, state).run()
 
 
 class Observers:
@@ -75,28 +83,56 @@ class Observers:
 
 
 def _make_trainer(
-    settings: TrainSettings, run: RunDir, processes: Processes, observer: Observer, facts: dict[str, Any]
+    settings: TrainSettings, run: RunDir, processes: Processes, observer: Observer, facts: dict[str, Any], state: dict[str, Any] | None
 ) -> Trainer:
-    state = load_checkpoint(run.checkpoint) if run.checkpoint.exists() else None
-    data = fingerprint(settings)
-    if state is not None and state["data"] != data:
-        raise TrainingError(f"{run.path}: the training or dev manifest has changed since this run began; train in a new run_dir")
     setup = prepare_setup(settings, tokenizer_from_dict(json.loads(state["tokenizer"])) if state else None)
     _announce(setup, observer)
     if state is None:
         learn_normalisation(setup, settings)
     normalizer = get_normalizer(settings.data.normalizer)
-    known = {"seed": settings.seed, "normalizer": settings.data.normalizer, "normalizer_label": normalizer.label, **facts}
+    facts = {**facts, "hardware": hardware(processes)}
+    known = {"seed": settings.seed, "normalizer": settings.data.normalizer, "normalizer_label": normalizer.label}
     extra = {
-        "data": data, "tokenizer": json.dumps(setup.tokenizer.to_dict()), "versions": library_versions(),
-        "facts": {**known, "hardware": hardware(processes)},
+        "data": fingerprint(settings), "tokenizer": json.dumps(setup.tokenizer.to_dict()), "versions": library_versions(),
+        "facts": {**known, **(_joined(state["facts"], facts) if state else facts)},
     }  # fmt: skip
     trainer = Trainer(settings, setup, run, processes, observer, extra)
     if state is not None:
         trainer.resume(state)
-        where = f"epoch {trainer.progress.epoch + 1}, step {trainer.progress.step}"
-        observer.message(f"going on from {where}" if not trainer.progress.finished else f"{run.path}: already finished")
+        observer.message(f"going on from epoch {trainer.progress.epoch + 1}, step {trainer.progress.step}")
+    if processes.is_main:
+        when = datetime.now().astimezone().isoformat(timespec="seconds")
+        run.record_start({"time": when, "from_step": trainer.progress.step, **facts, "versions": library_versions()})
     return trainer
+
+
+def _read_state(run: RunDir, settings: TrainSettings) -> dict[str, Any] | None:
+    """The checkpoint to go on from, if there is one. Raises ModelError, or TrainingError where the data is not what it was."""
+    if not run.checkpoint.exists():
+        return None
+    state = load_checkpoint(run.checkpoint)
+    missing = [key for key in ("progress", "data", "tokenizer", "facts", "feature_mean", "feature_std") if key not in state]
+    if missing:
+        raise ModelError(f"{run.checkpoint}: not the checkpoint of a run, it lacks {', '.join(missing)}; restore it from a copy")
+    data = fingerprint(settings)
+    if "absent" in data and state["progress"]["finished"]:
+        return state
+    if state["data"] != data:
+        what = "is not there any more" if "absent" in data else "has changed since this run began"
+        raise TrainingError(
+            f"{run.path}: the training or dev manifest in {settings.data.dir} {what}; put it back, or train in a new run_dir"
+        )
+    return state
+
+
+def _joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Facts of a run that goes on: the command that began it, and each commit and hardware that it has seen."""
+    joined = dict(before)
+    for key in ("commit", "hardware"):
+        seen = str(before.get(key, "")).split("; then ")
+        if key in now and now[key] not in seen:
+            joined[key] = "; then ".join([*filter(None, seen), now[key]])
+    return joined
 
 
 def fingerprint(settings: TrainSettings) -> str:

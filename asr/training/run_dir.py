@@ -1,17 +1,22 @@
 """A run's folder: its lock, its metrics, and where its files lie.
 
-``run_dir/`` holds config.yaml, command and versions (run.json), metrics.jsonl, checkpoints/last.ckpt, checkpoints/epochs/,
-model/ (what is shared), tensorboard/, curves.png.
+``run_dir/`` holds config.yaml, run.json (command, commit, versions of each start), metrics.jsonl, checkpoints/last.ckpt,
+checkpoints/epochs/, model/ (what is shared), tensorboard/, curves.png.
 """
 
+import contextlib
+import errno
 import fcntl
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import IO, Any
 
 from asr.errors import TrainingError
-from asr.files import write_text
+from asr.files import write_json, write_text
+
+_held: set[IO[str]] = set()  # locks of this process, which a forked data worker must not keep alive
 
 
 class RunDir:
@@ -34,22 +39,45 @@ class RunDir:
             raise TrainingError(f"{self.path}: the run folder cannot be written ({error.strerror}); choose another run_dir") from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            owner = lock.read().strip() or "another process"
+        except OSError as error:
+            message = _refusal(lock, error)
             lock.close()
-            raise TrainingError(f"{self.path}: in use by {owner}; wait for it, stop it, or choose another run_dir") from None
+            raise TrainingError(f"{self.path}: {message}") from None
         lock.truncate(0)
         lock.write(f"process {os.getpid()}")
         lock.flush()
         self._lock = lock
+        _held.add(lock)
+        self._tidy()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._lock:
-            self._lock.truncate(0)
+            _held.discard(self._lock)
+            with contextlib.suppress(OSError):
+                self._lock.truncate(0)
             self._lock.close()
             self._lock = None
+
+    def _tidy(self) -> None:
+        """Clear away what a killed run left half-written; put a model back that it had just moved aside."""
+        aside = sorted(self.path.glob(".model.old.*/old"))
+        if aside and not self.model.exists():
+            os.rename(aside[-1], self.model)
+        for folder in self.path.glob(".model.*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        for folder in (self.path, self.checkpoint.parent, self.epochs):
+            for file in folder.glob(".*.tmp"):
+                file.unlink(missing_ok=True)
+
+    def record_start(self, start: dict[str, Any]) -> None:
+        """One more entry of run.json: the command, commit, versions and hardware of this start, and from which step."""
+        path = self.path / "run.json"
+        try:
+            starts = json.loads(path.read_text(encoding="utf-8"))["starts"]
+        except (OSError, ValueError, KeyError, TypeError):
+            starts = []
+        write_json(path, {"starts": [*starts, start]})
 
     def append_metrics(self, record: dict[str, Any]) -> None:
         """One more line of metrics.jsonl."""
@@ -60,9 +88,10 @@ class RunDir:
         """Every whole line of metrics.jsonl; a half-written last one is passed over."""
         return read_metrics(self.metrics)
 
-    def forget_metrics_after(self, step: int) -> None:
-        """Drop records of steps that the checkpoint does not know, so that a resumed run writes them once."""
-        kept = [record for record in self.read_metrics() if record["step"] <= step]
+    def forget_metrics_after(self, step: int, epochs: int) -> None:
+        """Drop records that a checkpoint at ``step``, with ``epochs`` whole, does not know: the run will write them again."""
+        records = [record for record in self.read_metrics() if record["step"] <= step]
+        kept = [record for record in records if record["kind"] != "epoch" or record["epoch"] <= epochs]
         if self.metrics.exists():
             write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
 
@@ -76,3 +105,20 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             continue
     return records
+
+
+def _refusal(lock: IO[str], error: OSError) -> str:
+    if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+        return f"the run folder cannot be locked ({error.strerror}); choose one on a local disk"
+    lock.seek(0)
+    return f"in use by {lock.read().strip() or 'another process'}; wait for it, stop it, or choose another run_dir"
+
+
+def _drop_locks() -> None:
+    """In a forked child: a lock belongs to the process that took it, and must end with it although workers linger."""
+    for lock in _held:
+        lock.close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_drop_locks)

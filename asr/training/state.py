@@ -69,5 +69,5 @@ def average_weights(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Te
     mean = {}
     for name, first in states[0].items():
         total = sum(state[name].double() for state in states)
-        mean[name] = (total / len(states)).to(first.dtype)  # type: ignore[operator,union-attr]
+        mean[name] = (total / len(states)).to(first.dtype)  # type: ignore[union-attr]
     return mean

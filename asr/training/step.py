@@ -44,6 +44,7 @@ class Stepper:
     clip_norm: float
     precision: str
     seed: int
+    ids: Sequence[str]  # of the training utterances, for messages
 
     def run(self, batches: Sequence[Batch | None], step: int, utterances: int) -> StepResult:
         """Train on this process's ``batches`` (None: no share of that one) of a step of ``utterances`` in all processes."""
@@ -74,8 +75,11 @@ class Stepper:
         if batch is None:
             losses = losses * 0.0
         elif not bool(torch.isfinite(losses.detach()).all()) and not self.scaler.is_enabled():
-            places = [real.indices[row] for row in (~torch.isfinite(losses.detach())).nonzero().flatten().tolist()]
-            raise TrainingError(f"training: the loss is not a finite number; utterances number {places} of the training manifest")
+            rows = (~torch.isfinite(losses.detach())).nonzero().flatten().tolist()
+            raise TrainingError(
+                f"training: the loss of {len(rows)} of {len(losses)} utterances is not a finite number:"
+                f" {', '.join(self.ids[real.indices[row]] for row in rows[:10])}; see 'asr check', or lower optimizer.learning_rate"
+            )
         scale = self.processes.count / utterances  # DistributedDataParallel averages gradients over processes
         self.scaler.scale(losses.sum() * scale).backward()
         return losses.detach().double().sum().cpu()

@@ -4,6 +4,7 @@ Exact: whatever stops the loop, ``Trainer`` goes on from the last checkpoint as 
 CPU, because an epoch's plan and a step's randomness follow from their numbers.
 """
 
+import shlex
 import signal
 import time
 from collections.abc import Iterator
@@ -68,17 +69,17 @@ class Trainer:
         self.progress = unpack_state(state, self.model, self.optimizer, self.scaler)
         mean, std = state["feature_mean"], state["feature_std"]
         self.features.set_normalisation(mean.to(self.processes.device), std.to(self.processes.device))
-        if self.processes.is_main:
-            self.run_dir.forget_metrics_after(self.progress.step)
 
     def run(self) -> Progress:
         """Train to the end, then average and export. Raises Interrupted after a signal, with everything saved."""
+        if self.processes.is_main:
+            self.run_dir.forget_metrics_after(self.progress.step, self.progress.epoch)
         self.stepper = self._stepper()
         previous = [signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)]
         try:
-            if self.settings.training.dry_run:
+            if self.settings.training.dry_run and not self.progress.finished:
                 self._dry_run()
-            while not self._is_done():
+            while self.progress.batch or not self._is_done():  # an epoch that was begun is ended, too
                 self._train_epoch()
             self._finish()
         finally:
@@ -93,11 +94,12 @@ class Trainer:
         return Stepper(
             self.features, model, self.optimizer, self.scaler, self.processes, self.settings.augment.spec_augment,
             self.settings.optimizer.clip_norm, self.settings.training.precision, self.settings.seed,
+            [one.id for one in self.setup.train.utterances],
         )  # fmt: skip
 
     def _is_done(self) -> bool:
         config, progress = self.settings.training, self.progress
-        stopped_early = config.patience is not None and progress.stale_epochs > config.patience
+        stopped_early = config.patience is not None and progress.stale_epochs >= config.patience
         out_of_steps = config.max_steps is not None and progress.step >= config.max_steps
         return progress.finished or progress.epoch >= config.epochs or stopped_early or out_of_steps
 
@@ -117,8 +119,6 @@ class Trainer:
             result = self.stepper.run(batches, self.progress.step, utterances)
             self.progress.seconds = seconds_before + time.monotonic() - started
             self._after_step(requests, result, len(plan))
-            if self._is_done():
-                break
         self._end_epoch()
 
     def _steps(self, plan: list[list[Request]]) -> Iterator[tuple[list[list[Request]], list[Batch | None]]]:
@@ -127,6 +127,8 @@ class Trainer:
         shares = [share(batch, self.processes.rank, self.processes.count) for batch in plan[start:]]
         loaded = load_batches(self.setup.train, [one for one in shares if one], self.settings.data.workers)
         for offset in range(start, len(plan), accumulate):
+            if self._is_done():
+                return
             requests = plan[offset : offset + accumulate]
             mine = shares[offset - start : offset - start + accumulate]
             yield requests, [next(loaded) if one else None for one in mine]
@@ -163,9 +165,14 @@ class Trainer:
         if stop or (every and progress.step % every == 0):
             self._save()
         if stop:
-            number = self.stop_signal or signal.SIGTERM
-            where = f"epoch {progress.epoch + 1}, step {progress.step}"
-            raise Interrupted(f"stopped by a signal at {where}; saved. Go on with: asr train {self.run_dir.path}", number)
+            raise self._interruption()
+
+    def _interruption(self) -> Interrupted:
+        number = self.stop_signal or signal.SIGTERM
+        where = f"epoch {self.progress.epoch + 1}, step {self.progress.step}"
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        how = f"go on with the same command, or with: asr train {shlex.quote(str(self.run_dir.path))}"
+        return Interrupted(f"stopped by {name} at {where}; saved. To {how}", number)
 
     def _count_skips(self, result: StepResult) -> None:
         self.skips = 0 if result.updated else self.skips + 1
@@ -178,7 +185,7 @@ class Trainer:
 
     def _end_epoch(self) -> None:
         progress, started = self.progress, time.monotonic()
-        dev = self._evaluate() if progress.epoch + 1 >= self.settings.training.evaluate_from_epoch else None
+        dev = self._evaluate_or_stop() if progress.epoch + 1 >= self.settings.training.evaluate_from_epoch else None
         record = self._epoch_record(dev, time.monotonic() - started)
         progress.seconds += time.monotonic() - started
         progress.end_epoch()
@@ -186,9 +193,10 @@ class Trainer:
             self._keep_epoch_weights()
         if dev is not None:
             record["best"] = self._compare(dev)
+        if self.processes.is_main:
+            self.run_dir.append_metrics(record)  # before the checkpoint: what it does not know is forgotten, never missed
         self._save()
         if self.processes.is_main:
-            self.run_dir.append_metrics(record)
             self.observer.epoch(record)
             self._warn_of_blanks(dev)
 
@@ -202,14 +210,28 @@ class Trainer:
             "seconds": round(progress.seconds + dev_seconds, 3), "audio_s": round(progress.audio_s, 3),
         }  # fmt: skip
 
+    def _evaluate_or_stop(self) -> DevResult:
+        try:
+            return self._evaluate()
+        except Interrupted:
+            self._save()  # at the end of the epoch's last step: its dev pass is done again
+            raise
+
     def _evaluate(self) -> DevResult:
         dev = self.setup.dev
         durations = [one.duration_s for one in dev.utterances]
         plan = plan_epoch(durations, self.settings.data.batching, seed=0, epoch=0)
         mine = plan[self.processes.rank :: self.processes.count]
         texts = [one.text for one in dev.utterances]
-        batches = load_batches(dev, mine, self.settings.data.workers)
+        batches = self._until_stopped(load_batches(dev, mine, self.settings.data.workers))
         return evaluate_dev(self.features, self.model, self.setup.tokenizer, batches, texts, self.processes)
+
+    def _until_stopped(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Raises Interrupted after a signal. Several processes end their pass first, so that none waits for another."""
+        for batch in batches:
+            if self.stop_signal is not None and self.processes.count == 1:
+                raise self._interruption()
+            yield batch
 
     def _compare(self, dev: DevResult) -> bool:
         """Count ``dev`` among the epochs; True where it is the best yet, which is then kept and exported."""
@@ -222,7 +244,7 @@ class Trainer:
                 self._export()
             return True
         progress.stale_epochs += 1
-        if progress.stale_epochs > self.settings.schedule.plateau_patience:
+        if progress.stale_epochs % self.settings.schedule.plateau_patience == 0:
             progress.plateau_cuts += 1
         return False
 
@@ -243,9 +265,14 @@ class Trainer:
             )
 
     def _finish(self) -> None:
-        """Average the last epochs' weights and keep them if dev says they are better; export the model."""
+        """Average the last epochs' weights and keep them if dev says they are better; see that there is a model."""
         if self.progress.finished:
+            if self.processes.is_main and not (self.run_dir.model / "config.json").exists():
+                self.model.load_state_dict(load_checkpoint(self.run_dir.best)["model"])
+                self._export()
             return
+        if self.progress.best_wer is None:  # no epoch came to its dev pass
+            self._compare(self._evaluate())
         paths = sorted(self.run_dir.epochs.glob("*.ckpt")) if self.settings.training.keep_last > 1 else []
         paths = [path for path in paths if int(path.stem) <= self.progress.epoch]
         if len(paths) > 1:
@@ -303,4 +330,6 @@ class Trainer:
             ) from None
 
     def _on_signal(self, number: int, _frame: object) -> None:
+        if self.stop_signal == number == signal.SIGINT:
+            raise KeyboardInterrupt  # the second Ctrl-C does not wait for the step's end
         self.stop_signal = number
