@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from asr.audio import resample
+from asr.lengths import valid_mask
 from asr.schema import check
 
 
 @dataclass(kw_only=True, slots=True)
 class SpecAugmentConfig:
-    """``time_masks`` per ``time_mask_every_frames`` frames (at least one each), none longer than ``time_mask_max_share``."""
+    """``time_masks`` per started ``time_mask_every_frames`` of the utterance's own frames.
+
+    No time mask is longer than ``time_mask_max_share`` of the utterance nor than ``time_mask_max_frames``.
+    """
 
     frequency_masks: int = 2
     frequency_mask_max_mels: int = 27
@@ -75,7 +79,8 @@ def augment_waveform(
     if config.gain_db:
         waveform = waveform * np.float32(10 ** (generator.uniform(-config.gain_db, config.gain_db) / 20))
     if config.noise_probability and generator.random() < config.noise_probability:
-        waveform = add_white_noise(waveform, generator.uniform(*config.noise_snr_db), generator)
+        low, high = config.noise_snr_db
+        waveform = add_white_noise(waveform, generator.uniform(low, high), generator)
     return waveform
 
 
@@ -96,21 +101,26 @@ def spec_augment(log_mel: Tensor, lengths: Tensor, config: SpecAugmentConfig, ge
     """
     batch, frames, mels = log_mel.shape
     lengths_cpu = lengths.cpu()
-    keep_mels = _masks(torch.full((batch,), mels), mels, config.frequency_masks, config.frequency_mask_max_mels, generator)
+    all_mels, mel_masks = torch.full((batch,), mels), torch.full((batch,), config.frequency_masks)
+    keep_mels = _masks(all_mels, mels, mel_masks, torch.full((batch,), config.frequency_mask_max_mels), generator)
     longest = (lengths_cpu * config.time_mask_max_share).long().clamp_max(config.time_mask_max_frames)
-    repeats = max(1, -(-frames // config.time_mask_every_frames))
+    repeats = lengths_cpu.sub(1).div(config.time_mask_every_frames, rounding_mode="floor").add(1).clamp_min(1)
     keep_time = _masks(lengths_cpu, frames, config.time_masks * repeats, longest, generator)
     keep = keep_time.unsqueeze(2) & keep_mels.unsqueeze(1)
     return log_mel.masked_fill(~keep.to(log_mel.device), 0.0)
 
 
-def _masks(sizes: Tensor, width: int, count: int, longest: Tensor | int, generator: torch.Generator) -> Tensor:
-    """True where nothing is masked, ``(batch, width)``: ``count`` spans, each of 0 to ``longest`` inside ``sizes``."""
-    batch = sizes.size(0)
-    longest = torch.as_tensor(longest).expand(batch).unsqueeze(1)
-    span = (torch.rand(batch, count, generator=generator) * (longest + 1)).long()
-    span = torch.minimum(span, sizes.unsqueeze(1))
-    start = (torch.rand(batch, count, generator=generator) * (sizes.unsqueeze(1) - span + 1)).long()
+def _masks(sizes: Tensor, width: int, counts: Tensor, longest: Tensor, generator: torch.Generator) -> Tensor:
+    """True where nothing is masked, ``(batch, width)``: ``counts`` spans, each of 0 to ``longest``, inside ``sizes``.
+
+    A row's ``counts``, ``longest`` and ``sizes``, all ``(batch,)``, are its own, so that the batch's longest utterance does not
+    mask the others more.
+    """
+    sizes, longest = sizes.unsqueeze(1), torch.minimum(longest, sizes).unsqueeze(1)
+    drawn = (sizes.size(0), int(counts.max()) if counts.numel() else 0)
+    span = (torch.rand(drawn, generator=generator) * (longest + 1)).long()
+    span = span.masked_fill(~valid_mask(counts, drawn[1]), 0)
+    start = (torch.rand(drawn, generator=generator) * (sizes - span + 1)).long()
     position = torch.arange(width).view(1, 1, -1)
     masked = (position >= start.unsqueeze(2)) & (position < (start + span).unsqueeze(2))
     return ~masked.any(dim=1)
