@@ -23,8 +23,10 @@ ModelConfig = BiLstmConfig  # grows into a union as the family does
 
 def build_model_config(values: Mapping[str, Any]) -> ModelConfig:
     """The typed config of the encoder that ``values["name"]`` names. Raises ConfigError on an unknown name or key."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"config: 'model' must be a group of keys, not {values!r}")
     name = values.get("name", "bilstm")
-    if name not in ENCODERS:
+    if not isinstance(name, str) or name not in ENCODERS:
         raise ConfigError(f"config: model.name={name!r} is unknown{nearest(str(name), list(ENCODERS))}")
     config: ModelConfig = build(ENCODERS[name][0], values, "model")
     return config

@@ -109,8 +109,8 @@ class BiLstm(nn.Module):
             if self.residual and outputs.shape == hidden.shape:
                 outputs = outputs + hidden
             hidden = self.dropout(outputs) if index + 1 < len(self.layers) else outputs
-        hidden = self.output_dropout(self.final_norm(hidden))
-        return hidden.masked_fill(~valid_mask(lengths, hidden.size(1)).unsqueeze(2), 0.0)
+        padding = ~valid_mask(lengths, hidden.size(1)).unsqueeze(2)
+        return self.output_dropout(self.final_norm(hidden)).masked_fill(padding, 0.0)  # type: ignore[no-any-return]
 
 
 def initialise_lstm(module: nn.Module, forget_bias: float) -> None:
