@@ -39,7 +39,7 @@ def check_targets(targets: Sequence[Sequence[int]], lengths: Sequence[int], voca
 def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
     """Negative log-likelihood of each target: ``(batch, frames, vocab)``, ``(batch,)``, lists of ids -> ``(batch,)`` nats.
 
-    Raises TrainingError for what CTC cannot spell, and for log-probabilities that are not numbers.
+    Raises TrainingError for what CTC cannot spell. Log-probabilities that are not numbers give a loss that is not one either.
     """
     batch, frames, vocab_size = log_probs.shape
     lengths_list = lengths.tolist()
