@@ -97,7 +97,10 @@ def _convert_union(hints: tuple[Any, ...], value: Any, where: str) -> Any:
 
 def _convert_scalar(hint: type, value: Any, where: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:
+            raise ConfigError(f"config: {where} must be a finite number, not one of {len(str(abs(value)))} digits") from None
     if hint is int and isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

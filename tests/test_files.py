@@ -1,0 +1,73 @@
+"""A file appears whole or not at all, whatever happens while it is written."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asr.files import atomic_path, sha256_file, write_json, write_text
+
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+from pathlib import Path
+from asr.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half of the n")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_failure_while_writing_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="the disk is full"), atomic_path(path) as temporary:  # noqa: PT012
+        temporary.write_text("half of the n")
+        assert path.read_text() == "old", "nothing is seen before all is written"
+        raise RuntimeError("the disk is full")
+    assert path.read_text() == "old"
+    assert [one.name for one in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_a_kill_while_writing_leaves_the_old_file(tmp_path: Path, repository: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text("old")
+    command = [sys.executable, "-c", KILLED_WHILE_WRITING, str(path)]
+    assert subprocess.run(command, cwd=repository, check=False).returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+
+
+def test_success_replaces_the_file_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "text.txt"
+    write_text(path, "one\n")
+    write_text(path, "two é\r\n")
+    assert path.read_bytes() == "two é\r\n".encode(), "UTF-8, and line ends as given"
+    assert [one.name for one in path.parent.iterdir()] == ["text.txt"]
+
+
+def test_the_file_has_the_rights_of_any_other(tmp_path: Path) -> None:
+    """The temporary file is for its owner only; what it becomes follows the umask."""
+    mask = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a", "x")
+        assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+    finally:
+        assert os.umask(mask) == 0o027, "the umask is left as it was"
+
+
+def test_json_comes_back(tmp_path: Path) -> None:
+    value = {"text": "café", "list": [1, 2.5, None, True]}
+    write_json(tmp_path / "a.json", value)
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads(text) == value and "café" in text and text.endswith("}\n")
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", b"\0" * 3_000_000])
+def test_sha256_equals_hashlibs(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    assert sha256_file(path) == hashlib.sha256(content).hexdigest()
