@@ -14,6 +14,7 @@ from asr.lengths import valid_mask
 from asr.schema import check, check_choice
 
 NORMALIZATIONS = ("global", "utterance", "none")
+MINIMUM_FLOOR = 1e-37  # float32 holds no smaller normal number, and the log of 0 would make every output NaN
 MINIMUM_STD = 1e-3  # a mel bin that never varies in training must not be blown up
 
 
@@ -23,6 +24,8 @@ class LogMelConfig:
 
     ``normalization``: "global" (mean and standard deviation per mel bin, learned from training data), "utterance" (each
     recording's own mean is taken off first, which removes the channel; then the global scale), or "none".
+    ``edge_padding_s`` of silence is put before and after each recording: closely trimmed ones leave CTC too few frames to spell
+    in. Frame 0 is then centred on ``-edge_padding_s``.
     """
 
     sample_rate: int = 16000
@@ -33,16 +36,19 @@ class LogMelConfig:
     f_max_hz: float | None = None
     log_floor: float = 1e-8
     normalization: str = "global"
+    edge_padding_s: float = 0.0
 
     def __post_init__(self) -> None:
         check(4000 <= self.sample_rate <= 384_000, f"features.sample_rate={self.sample_rate} must be 4000 to 384000")
         check(self.frame_shift_s > 0, f"features.frame_shift_s={self.frame_shift_s} must be above 0")
         check(self.window_s >= self.frame_shift_s, "features.window_s must be at least features.frame_shift_s")
+        check(self.hop_length >= 1, f"features.frame_shift_s={self.frame_shift_s} is less than one sample at {self.sample_rate} Hz")
         check(1 <= self.n_mels <= 256, f"features.n_mels={self.n_mels} must be 1 to 256")
-        check(self.log_floor > 0, f"features.log_floor={self.log_floor} must be above 0")
+        check(self.log_floor >= MINIMUM_FLOOR, f"features.log_floor={self.log_floor} must be at least {MINIMUM_FLOOR}")
         top = self.f_max_hz if self.f_max_hz is not None else self.sample_rate / 2
         good = 0 <= self.f_min_hz < top <= self.sample_rate / 2
         check(good, f"features.f_min_hz={self.f_min_hz} and f_max_hz={top} must satisfy 0 <= f_min < f_max <= sample_rate / 2")
+        check(0 <= self.edge_padding_s <= 10, f"features.edge_padding_s={self.edge_padding_s} must be 0 to 10")
         check_choice("features.normalization", self.normalization, NORMALIZATIONS)
 
     @property
@@ -54,6 +60,11 @@ class LogMelConfig:
     def window_length(self) -> int:
         """Samples under the window."""
         return round(self.window_s * self.sample_rate)
+
+    @property
+    def edge_samples(self) -> int:
+        """Samples of silence before and after each recording: a whole number of frame shifts."""
+        return round(self.edge_padding_s / self.frame_shift_s) * self.hop_length
 
     @property
     def n_fft(self) -> int:
@@ -78,8 +89,9 @@ class LogMel(nn.Module):
         self.register_buffer("std", torch.ones(config.n_mels))
 
     def frame_lengths(self, lengths: Tensor) -> Tensor:
-        """Frames for samples: ``1 + samples // hop_length``; 0 samples give 0 frames."""
-        return torch.where(lengths > 0, lengths.div(self.config.hop_length, rounding_mode="floor") + 1, 0)
+        """Frames for samples: ``1 + (samples + 2 * edge_samples) // hop_length``; 0 samples give 0 frames."""
+        padded = lengths + 2 * self.config.edge_samples
+        return torch.where(lengths > 0, padded.div(self.config.hop_length, rounding_mode="floor") + 1, 0)
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """``(batch, samples)`` float32, ``(batch,)`` int64 -> normalised log-mel ``(batch, frames, n_mels)``, ``(batch,)``."""
@@ -97,6 +109,7 @@ class LogMel(nn.Module):
             raise ValueError(f"expected waveforms (batch, samples) and lengths (batch,), got {tuple(waveforms.shape)}")
         config = self.config
         silent = waveforms.float().masked_fill(~valid_mask(lengths, waveforms.size(1)), 0.0)
+        silent = nn.functional.pad(silent, (config.edge_samples, config.edge_samples))
         spectrum = torch.stft(
             silent, config.n_fft, config.hop_length, config.window_length, self.window,
             center=True, pad_mode="constant", return_complex=True,

@@ -16,17 +16,21 @@ from asr.schema import check, check_choice
 
 BLANK_ID = 0
 BLANK = "<blank>"
+NAMES = ("characters", "words", "sentencepiece")
 
 
 @dataclass(kw_only=True, slots=True)
 class TokenizerConfig:
-    """``name``: "characters" or "sentencepiece" (needs the extra of that name, with ``vocab_size`` pieces)."""
+    """``name``: "characters"; "words" (a closed vocabulary: digits, commands); or "sentencepiece" (needs that extra).
+
+    ``vocab_size``: how many tokens sentencepiece makes, the blank included.
+    """
 
     name: str = "characters"
     vocab_size: int = 128
 
     def __post_init__(self) -> None:
-        check_choice("tokenizer.name", self.name, ("characters", "sentencepiece"))
+        check_choice("tokenizer.name", self.name, NAMES)
         check(self.vocab_size >= 2, f"tokenizer.vocab_size={self.vocab_size} must be at least 2")
 
 
@@ -89,6 +93,44 @@ class CharacterTokenizer:
         return {"name": "characters", "characters": list(self._tokens[1:])}
 
 
+class WordTokenizer:
+    """One token per word, for a closed vocabulary (digits, commands): no word is ever half spelled, and no other one is known."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        if not words or any(not one or len(one.split()) != 1 for one in words) or len(set(words)) != len(words):
+            raise TextError(f"tokenizer: words must be distinct, without spaces, and at least one, not {list(words)!r}")
+        self._tokens = (BLANK, *words)
+        self._ids = {word: index for index, word in enumerate(self._tokens) if index != BLANK_ID}
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str]) -> "WordTokenizer":
+        """The words that occur, sorted. Raises TextError when there are none."""
+        words = sorted({word for text in texts for word in text.split()})
+        if not words:
+            raise TextError("tokenizer: the training transcripts hold no words; check the 'text' fields of the manifest")
+        return cls(words)
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self._tokens)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return self._tokens
+
+    def encode(self, text: str) -> list[int]:
+        unknown = sorted(set(text.split()) - self._ids.keys())
+        if unknown:
+            raise TextError(f"words {', '.join(map(repr, unknown))} of {text!r} are not among the {len(self._ids)} of the vocabulary")
+        return [self._ids[word] for word in text.split()]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return " ".join(self._tokens[index] for index in ids if index != BLANK_ID)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": "words", "words": list(self._tokens[1:])}
+
+
 class SentencePieceTokenizer:
     """Unigram pieces by the ``sentencepiece`` library; the piece model travels inside ``to_dict`` as base64."""
 
@@ -99,7 +141,9 @@ class SentencePieceTokenizer:
         except (RuntimeError, TypeError) as error:
             raise ModelError(f"tokenizer: the sentencepiece model cannot be read: {error}") from None
         self._model = model
-        pieces = self._processor.get_piece_size()
+        pieces = self._processor.get_piece_size() if model else 0  # no bytes at all load as no model, without an error
+        if not pieces:
+            raise ModelError("tokenizer: the sentencepiece model holds no pieces")
         self._tokens = (BLANK, *(self._processor.id_to_piece(index) for index in range(pieces)))
 
     @classmethod
@@ -144,6 +188,8 @@ def build_tokenizer(config: TokenizerConfig, texts: Iterable[str]) -> Tokenizer:
     """The tokenizer that ``config`` names, learned from the (already normalised) training texts."""
     if config.name == "characters":
         return CharacterTokenizer.from_texts(texts)
+    if config.name == "words":
+        return WordTokenizer.from_texts(texts)
     return SentencePieceTokenizer.from_texts(texts, config.vocab_size)
 
 
@@ -152,11 +198,13 @@ def tokenizer_from_dict(values: Mapping[str, Any]) -> Tokenizer:
     try:
         if values["name"] == "characters":
             return CharacterTokenizer(values["characters"])
+        if values["name"] == "words":
+            return WordTokenizer(values["words"])
         if values["name"] == "sentencepiece":
             return SentencePieceTokenizer(base64.b64decode(values["model_base64"], validate=True))
-    except (KeyError, TypeError, ValueError, TextError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, TextError) as error:
         raise ModelError(f"tokenizer: the stored description is damaged ({error!r})") from None
-    raise ModelError(f"tokenizer: {values['name']!r} is unknown; choices: characters, sentencepiece")
+    raise ModelError(f"tokenizer: {values['name']!r} is unknown; choices: {', '.join(NAMES)}")
 
 
 def _sentencepiece() -> Any:
