@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from asr.errors import ConfigError, ModelError
 from asr.files import write_text
@@ -92,7 +92,8 @@ def changed_keys(one: TrainSettings, other: TrainSettings) -> list[str]:
 def save_config(composed: DictConfig, path: Path) -> None:
     """Write the composed config as YAML, interpolations resolved and ``data.dir`` absolute, so that a run goes on from anywhere."""
     values = _plain(composed)
-    values["data"]["dir"] = os.path.abspath(str(values["data"]["dir"]))
+    if values["data"]["dir"]:
+        values["data"]["dir"] = os.path.abspath(str(values["data"]["dir"]))
     write_text(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
@@ -112,6 +113,10 @@ def _plain(composed: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         return dict(composed)
     try:
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = str(error.full_key or error.key or "a key")
+        hint = "a folder for this run (run_dir=runs/NAME)" if key == "run_dir" else "it a value"
+        raise ConfigError(f"config: {key} is not set; give {hint}") from None
     except OmegaConfBaseException as error:
         raise ConfigError(f"config: {str(error).splitlines()[0]}") from None
     return {str(key): value for key, value in values.items()}  # type: ignore[union-attr]

@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from asr.errors import AsrError, ConfigError
+from asr.errors import ConfigError, UsageError
 from asr.paths import conf_dir
 from asr.schema import nearest
 
+FOLDERS = ("run_dir", "data.dir", "corpus")
 QUIET = (
-    "hydra.output_subdir=null", "hydra.run.dir=.", "hydra.sweep.dir=.", "hydra.sweep.subdir=.", "hydra.job.chdir=false",
+    "hydra.output_subdir=null", "hydra.run.dir=.", "hydra.sweep.dir=${run_dir}", "hydra.sweep.subdir=.", "hydra.job.chdir=false",
     "hydra/job_logging=none", "hydra/hydra_logging=none",
 )  # fmt: skip
 
@@ -44,11 +46,38 @@ def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], An
         except (Exception, KeyboardInterrupt) as error:  # Hydra would print a traceback
             failures.append(error)
 
+    if recipe.suffix != ".yaml":
+        raise UsageError(f"{recipe}: a recipe is a file that ends in .yaml")
     application = hydra.main(version_base="1.3", config_path=str(recipe.parent.resolve()), config_name=recipe.stem)(job)
-    _call(application, recipe, [f"hydra.searchpath=[file://{conf_dir()}]", *QUIET, *words])
+    flags, overrides = _sorted(words)
+    ours = [f"hydra.searchpath=[{_quoted(f'file://{conf_dir()}')}]", *QUIET]
+    _call(application, recipe, [*flags, *ours, *map(_plain_path, overrides)])
     if failures:
         raise failures[0]
     return results
+
+
+def _sorted(words: list[str]) -> tuple[list[str], list[str]]:
+    """Options such as ``-m`` and ``--cfg job``, and overrides: Hydra wants the latter in one row, people do not."""
+    flags, overrides = [], []
+    for before, word in zip(["", *words], words, strict=False):
+        is_value = before.startswith("-") and "=" not in word and not word.startswith("~")
+        (flags if word.startswith("-") or is_value else overrides).append(word)
+    return flags, overrides
+
+
+def _plain_path(word: str) -> str:
+    """A folder as a person's shell gives it: ``~`` is their home, and quotes stand where it would break Hydra's grammar."""
+    key, equals, value = word.partition("=")
+    if key in FOLDERS and value.startswith("~"):  # shells leave it alone after "key="
+        value = os.path.expanduser(value)
+        word = f"{key}={value}"
+    strange = re.search(r"[^\w./:@%+-]", value, re.ASCII) and value[:1] not in ("'", '"') and "${" not in value
+    return f"{key}={_quoted(value)}" if equals and key in FOLDERS and strange else word
+
+
+def _quoted(value: str) -> str:
+    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", value) + "'"
 
 
 def _call(application: Callable[[], None], recipe: Path, words: list[str]) -> None:
@@ -58,6 +87,8 @@ def _call(application: Callable[[], None], recipe: Path, words: list[str]) -> No
         application()
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(error, recipe)) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"config: {recipe}: not YAML: {' '.join(str(error).split())}") from None
     except AssertionError as error:  # Hydra's own way to refuse some sweeps
         raise ConfigError(f"config: {error}") from None
     finally:
@@ -87,13 +118,19 @@ def _explain(error: Exception, recipe: Path) -> str:
     if unknown:
         key = unknown.group(1)
         return f"config: there is no key '{key}' to override{_near_key(key, recipe)}"
+    option = re.search(r"Could not find '([^']+)/([^'/]+)' Available options in '[^']+': (.*?) Config search path", text)
+    if option:
+        return f"config: there is no {option[2]!r} in the group '{option[1]}'{nearest(option[2], option[3].split())}"
+    if "override_grammar" in text:
+        fault = text.split(" See https://hydra.cc")[0].removeprefix("Error parsing override ").replace(" at '<EOF>'", "")
+        return f"config: cannot be read as key=value: {fault} (values with =,()[]{{}} go into quotes: key=\"'a=b'\")"
+    if isinstance(error, InterpolationToMissingValueError) and "run_dir" in text:
+        return "config: run_dir is not set; give the folder for this sweep (run_dir=runs/NAME)"
     text = text.split(" Set the environment variable HYDRA_FULL_ERROR")[0]
     return f"config: {text} (recipe {recipe})"
 
 
 def _near_key(key: str, recipe: Path) -> str:
-    import yaml
-
     keys: list[str] = []
     for path in conf_dir().rglob("*.yaml"):
         group = path.parent.relative_to(conf_dir()).as_posix()
@@ -111,6 +148,3 @@ def _collect(prefix: str, values: dict[str, Any], keys: list[str]) -> None:
             keys.append(dotted)
         if isinstance(value, dict):
             _collect(dotted, value, keys)
-
-
-__all__ = ["AsrError", "run_composed"]

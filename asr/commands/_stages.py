@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.errors import DataError, ModelError
+from asr.errors import ConfigError, DataError, ModelError
 from asr.files import sha256_file, write_text
 
 if TYPE_CHECKING:
@@ -24,7 +24,12 @@ def prepare(recipe: Path, config: "RunConfig") -> None:
     from asr.data.prepare import run_prepare
 
     corpus = Path(config.corpus) if config.corpus else None
-    print(run_prepare(recipe.parent, corpus, Path(config.train.data.dir), config.prepare))
+    try:
+        print(run_prepare(recipe.parent, corpus, Path(config.train.data.dir), config.prepare))
+    except ConfigError as error:
+        if corpus is None and "needs a corpus folder" in str(error):
+            raise ConfigError(f"{recipe.parent} needs a corpus: give its folder with corpus=FOLDER") from None
+        raise
 
 
 def train_inputs(config: "RunConfig") -> str:

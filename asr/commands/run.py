@@ -31,7 +31,7 @@ A stage whose outputs stand and whose inputs have not changed is skipped.
 
 def run(arguments: list[str]) -> int:
     """The command; returns the exit code."""
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if not arguments or {"-h", "--help"} & set(arguments):
         print(USAGE, file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
     from asr.commands._compose import run_composed

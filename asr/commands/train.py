@@ -27,7 +27,7 @@ Several processes: torchrun --nproc-per-node=2 -m asr train RECIPE.yaml ..."""
 
 def run(arguments: list[str]) -> int:
     """The command; returns the exit code."""
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if not arguments or {"-h", "--help"} & set(arguments):
         print(USAGE, file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
     target = Path(arguments[0])

@@ -1,0 +1,169 @@
+"""Configuration: every word of conf/ builds, every wrong one gets a message that names it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.tiny_run import write_recipe
+
+from asr.commands._compose import run_composed
+from asr.config import changed_keys, read_config, save_config, typed_config
+from asr.errors import AsrError, ConfigError, UsageError
+from asr.paths import conf_dir, recipes_dir
+from asr.schema import to_plain
+
+OPTIONS = sorted(
+    (path.parent.relative_to(conf_dir()).as_posix(), path.stem) for path in conf_dir().rglob("*.yaml") if path.parent != conf_dir()
+)
+RECIPES = sorted(recipes_dir().glob("*/*.yaml"))
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    return write_recipe(tmp_path / "recipe")
+
+
+def compose(recipe: Path, *words: str) -> Any:
+    return run_composed(recipe, list(words), lambda composed: composed)[0]
+
+
+def test_the_defaults_written_in_conf_are_the_defaults_of_the_classes(recipe: Path) -> None:
+    assert len(OPTIONS) >= 15
+    config = typed_config(compose(recipe, "run_dir=x"))
+    plain = typed_config({"run_dir": "x"})
+    assert to_plain(config) == to_plain(plain)
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda word: word)
+def test_every_option_of_every_group_builds(recipe: Path, group: str, option: str) -> None:
+    config = typed_config(compose(recipe, "run_dir=x", f"{group}={option}"))
+    assert config.run_dir == Path("x")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_recipe_builds(path: Path) -> None:
+    typed_config(compose(path, "run_dir=x"))
+
+
+def test_what_is_saved_reads_back_equal_with_the_data_folder_absolute(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    composed = compose(recipe, "run_dir=runs/x", "data.dir=data", "model.hidden_size=7", "augment.speeds=[1.0]")
+    save_config(composed, tmp_path / "config.yaml")
+    read, given = read_config(tmp_path / "config.yaml"), typed_config(composed)
+    assert read.train.data.dir == str(tmp_path / "data")
+    assert changed_keys(read.train, given.train) == []
+    assert read.train.model == given.train.model
+
+
+def test_keys_that_bear_on_the_result_are_told_apart_from_those_that_do_not(recipe: Path) -> None:
+    one = typed_config(compose(recipe, "run_dir=x", "data.dir=a", "data.workers=0"))
+    other = typed_config(compose(recipe, "run_dir=x", "data.dir=b", "data.workers=3", "model.subsampling.factor=2", "seed=9"))
+    assert changed_keys(one.train, other.train) == ["model.subsampling.factor", "seed"]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("model.hiden_size=3", "there is no key 'model.hiden_size' to override; did you mean 'model.hidden_size'?"),
+        ("trainig.epochs=3", "did you mean 'training.epochs'?"),
+        ("+model.hiden_size=3", "unknown key 'model.hiden_size'; did you mean 'hidden_size'?"),
+        ("model.hidden_size=wide", "model.hidden_size must be a whole number, not 'wide'"),
+        ("training.epochs=1.5", "training.epochs must be a whole number, not 1.5"),
+        ("training.epochs=0", "training.epochs=0 must be at least 1"),
+        ("training.dry_run=3", "training.dry_run must be true or false, not 3"),
+        ("optimizer.learning_rate=nan", "optimizer.learning_rate must be a finite number"),
+        ("augment.speeds=fast", "augment.speeds must be a list, not 'fast'"),
+        ("model=transfromer", "there is no 'transfromer' in the group 'model'; choices: bilstm"),
+        ("features=logmel8", "there is no 'logmel8' in the group 'features'; did you mean 'logmel8k'?"),
+        ("schedule.name=cosin", "schedule.name='cosin' is unknown; did you mean 'cosine'?"),
+        ("schedule.plateau_patience=0", "schedule.plateau_patience=0 must be at least 1"),
+        ("stages=[trian]", "stages='trian' is unknown; did you mean 'train'?"),
+        ("stages=train", "stages must be a list, not 'train'"),
+        ("data.normalizer=basik", "basic"),
+        ("model.hidden_size", "cannot be read as key=value: 'model.hidden_size' missing EQUAL"),
+        ("data.normalizer=a=b", "cannot be read as key=value"),
+        ("run_dir=null", "run_dir is not set; give a folder for this run (run_dir=runs/NAME)"),
+        ("seed=${nowhere}", "nowhere"),
+    ],
+)
+def test_a_wrong_word_gets_one_line_that_names_it(recipe: Path, word: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        typed_config(compose(recipe, "run_dir=x", word)).train.data.dir  # noqa: B018
+        from asr.text.normalize import get_normalizer
+
+        get_normalizer(typed_config(compose(recipe, "run_dir=x", word)).train.data.normalizer)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value) and "hydra.cc" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_a_run_without_a_folder_says_how_to_give_one(recipe: Path) -> None:
+    with pytest.raises(ConfigError, match=r"run_dir is not set; give a folder for this run \(run_dir=runs/NAME\)"):
+        typed_config(compose(recipe))
+    with pytest.raises(ConfigError, match="run_dir is not set; give the folder for this sweep"):
+        compose(recipe, "-m", "seed=1,2")
+
+
+@pytest.mark.parametrize("name", ["a=b", "sp ace", "(x)", "a,b", "it's", "[1]", "{x}", "ü", "2024", "#1", "back\\slash", "q\"q"])
+def test_folders_may_have_any_name(recipe: Path, name: str) -> None:
+    config = typed_config(compose(recipe, f"run_dir=runs/{name}", f"data.dir={name}", f"corpus={name}"))
+    assert (config.run_dir, config.train.data.dir, config.corpus) == (Path("runs") / name, name, name)
+
+
+def test_quotes_of_hydras_own_are_kept_and_a_tilde_is_the_home(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    config = typed_config(compose(recipe, "run_dir='a b'", "data.dir=~/data"))
+    assert (config.run_dir, config.train.data.dir) == (Path("a b"), "/home/ann/data")
+
+
+def test_the_vocabulary_is_found_in_a_folder_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = tmp_path / "an (odd), place=1"
+    odd.mkdir()
+    (odd / "conf").symlink_to(conf_dir())
+    monkeypatch.setattr("asr.commands._compose.conf_dir", lambda: odd / "conf")
+    assert typed_config(compose(write_recipe(odd / "my recipe"), "run_dir=x")).train.seed == 1
+
+
+def test_options_may_stand_between_overrides(recipe: Path, tmp_path: Path) -> None:
+    jobs = run_composed(recipe, [f"run_dir={tmp_path}/s", "-m", "seed=1,2", "data.dir=d"], lambda composed: composed)
+    assert [(job.seed, job.run_dir, job.data.dir) for job in jobs] == [
+        (1, f"{tmp_path}/s/seed=1", "d"),
+        (2, f"{tmp_path}/s/seed=2", "d"),
+    ]
+
+
+def test_a_failure_ends_a_sweep_and_is_told(recipe: Path, tmp_path: Path) -> None:
+    seen = []
+
+    def fail(composed: Any) -> None:
+        seen.append(composed.seed)
+        raise UsageError("no")
+
+    with pytest.raises(UsageError, match="no"):
+        run_composed(recipe, [f"run_dir={tmp_path}", "-m", "seed=1,2"], fail)
+    assert seen == [1]
+
+
+def test_a_recipe_must_be_yaml(tmp_path: Path) -> None:
+    (tmp_path / "x.yml").write_text("defaults: [base]")
+    with pytest.raises(UsageError, match=r"ends in \.yaml"):
+        compose(tmp_path / "x.yml")
+
+
+@pytest.mark.parametrize("text", ["defaults: [base\n", "defaults: [base, nothing]\n", "defaults: [base, _self_]\nmodel: {hiden: 1}\n", "- a\n"])
+def test_a_broken_recipe_gets_a_message_in_one_line(tmp_path: Path, text: str) -> None:
+    with pytest.raises(AsrError) as caught:
+        typed_config(compose(write_recipe(tmp_path, text=text), "run_dir=x"))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_damaged_stored_configuration_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    for text in ("a: [", "- 1\n", yaml.safe_dump({"run_dir": "x", "nonsense": 1})):
+        path.write_text(text)
+        with pytest.raises(AsrError) as caught:
+            read_config(path)
+        assert "config" in str(caught.value)

@@ -1,0 +1,289 @@
+"""What is wrong with data, settings or a checkpoint is told by name before step 1."""
+
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.tiny_run import Quiet, equal_weights, make_corpus, settings, timeless_metrics, weights
+
+from asr.data.manifest import read_manifest, write_manifest
+from asr.errors import AsrError, ConfigError, DataError, ModelError, TextError, TrainingError
+from asr.pretrained import from_pretrained
+from asr.training import trainer
+from asr.training.checkpoint import load_checkpoint, save_checkpoint
+from asr.training.run import train
+from asr.training.run_dir import RunDir, read_metrics
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    return make_corpus(tmp_path / "corpus")
+
+
+def change_text(corpus: Path, split: str, texts: dict[str, str]) -> None:
+    changed = [replace(one, text=texts.get(one.id, one.text)) for one in read_manifest(corpus / f"{split}.jsonl")]
+    write_manifest(corpus / f"{split}.jsonl", changed)
+
+
+def test_utterances_too_short_for_their_text_are_named(corpus: Path, tmp_path: Path) -> None:
+    change_text(corpus, "train", {"train4": "ab" * 40, "train7": "a" * 30})
+    with pytest.raises(DataError) as caught:
+        train(settings(corpus), tmp_path / "run", Quiet())
+    message = str(caught.value)
+    assert "2 utterances are too short" in message and "train4 (needs 80 frames" in message
+    assert "train7 (needs 59 frames" in message  # 30 letters and 29 blanks between them
+    assert "data.unspellable=drop" in message
+
+
+def test_unspellable_drop_leaves_them_out_and_says_so(corpus: Path, tmp_path: Path) -> None:
+    change_text(corpus, "train", {"train4": "ab" * 40})
+    watcher = Quiet()
+    train(settings(corpus, data__unspellable="drop", training__epochs=1), tmp_path / "run", watcher)
+    assert any(text.startswith("left out, too short for their text: 1: train4") for text in watcher.messages)
+    assert watcher.messages[0].split(",")[0].endswith("12 utterances")
+
+
+def test_with_nothing_left_to_train_on_drop_is_an_error_too(corpus: Path, tmp_path: Path) -> None:
+    change_text(corpus, "train", {f"train{number}": "ab" * 40 for number in range(13)})
+    with pytest.raises(DataError, match="13 utterances are too short"):
+        train(settings(corpus, data__unspellable="drop"), tmp_path / "run", Quiet())
+
+
+def test_training_texts_that_are_empty_once_normalised_are_named(corpus: Path, tmp_path: Path) -> None:
+    change_text(corpus, "train", {"train2": "?!", "train3": " "})
+    with pytest.raises(DataError, match=r"2 utterances have no text once normalised by 'basic v.*': train2; train3"):
+        train(settings(corpus), tmp_path / "run", Quiet())
+
+
+def test_dev_texts_with_unknown_characters_or_none_are_scored_and_break_nothing(corpus: Path, tmp_path: Path) -> None:
+    change_text(corpus, "dev", {"dev0": "żółw 漢字", "dev1": ""})
+    watcher = Quiet()
+    train(settings(corpus, training__epochs=1), tmp_path / "run", watcher)
+    assert 0 < watcher.epochs[0]["dev_wer"] <= 2
+    change_text(corpus, "dev", {"dev2": "żółw"})
+    train(settings(corpus, training__epochs=1), tmp_path / "none", watcher)
+
+
+@pytest.mark.parametrize(("split", "message"), [("train", "train.jsonl: no such manifest"), ("dev", "dev.jsonl: no such manifest")])
+def test_a_missing_manifest_is_named(corpus: Path, tmp_path: Path, split: str, message: str) -> None:
+    (corpus / f"{split}.jsonl").unlink()
+    with pytest.raises(DataError, match=message):
+        train(settings(corpus), tmp_path / "run", Quiet())
+
+
+def test_half_precision_on_a_cpu_is_refused(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="training.precision=fp16 is for GPUs"):
+        train(settings(corpus, training__precision="fp16"), tmp_path / "run", Quiet())
+
+
+def test_data_that_changed_since_the_run_began_is_refused(corpus: Path, tmp_path: Path) -> None:
+    chosen = settings(corpus)
+    stop_after(3, chosen, tmp_path / "run")
+    change_text(corpus, "train", {"train2": "abc"})
+    with pytest.raises(TrainingError, match="manifest in .* has changed since this run began"):
+        train(chosen, tmp_path / "run", Quiet())
+    (corpus / "dev.jsonl").unlink()
+    with pytest.raises(TrainingError, match="manifest in .* is not there any more"):
+        train(chosen, tmp_path / "run", Quiet())
+
+
+class Stopped(BaseException):
+    pass
+
+
+def stop_after(step: int, chosen: Any, run_dir: Path) -> None:
+    def stop(record: dict[str, Any]) -> None:
+        if record["step"] == step:
+            raise Stopped
+
+    chosen.training.save_every_steps = 1
+    with pytest.raises(Stopped):
+        train(chosen, run_dir, Quiet(stop))
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (flip_a_byte, "damaged, its SHA-256 does not match"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-7]), "damaged, its SHA-256 does not match"),
+        (lambda path: path.write_bytes(b""), "not a checkpoint of this program"),
+        (lambda path: path.write_bytes(path.read_bytes()[:40]), "not a checkpoint of this program"),
+        (lambda path: path.write_bytes(pickle.dumps({"a": 1})), "not a checkpoint of this program"),
+        (lambda path: torch.save({"a": torch.zeros(1)}, path), "not a checkpoint of this program"),
+        (lambda path: save_checkpoint(path, {"model": {}}), "not the checkpoint of a run, it lacks progress"),
+        (lambda path: save_checkpoint(path, {"model": Path("x")}), "holds more than data, so it is not loaded"),
+    ],
+)
+def test_a_damaged_or_foreign_checkpoint_is_refused_in_one_line(
+    corpus: Path, tmp_path: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    chosen = settings(corpus)
+    stop_after(2, chosen, tmp_path / "run")
+    damage(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    with pytest.raises(ModelError) as caught:
+        train(chosen, tmp_path / "run", Quiet())
+    assert message in str(caught.value) and "last.ckpt" in str(caught.value)
+    assert "\n" not in str(caught.value) and "weights_only" not in str(caught.value)
+
+
+def test_a_checkpoint_of_another_model_is_refused_in_one_line(corpus: Path, tmp_path: Path) -> None:
+    chosen = settings(corpus)
+    stop_after(2, chosen, tmp_path / "run")
+    with pytest.raises(ModelError) as caught:
+        train(settings(corpus, model__hidden_size=4), tmp_path / "run", Quiet())
+    assert "does not fit this run's configuration" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_run_that_is_over_says_so_and_touches_nothing_even_when_its_data_is_gone(corpus: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(settings(corpus), run, Quiet())
+    before = weights(run), timeless_metrics(run), (run / "model" / "model.safetensors").read_bytes()
+    for _ in range(2):
+        watcher = Quiet()
+        assert train(settings(corpus), run, watcher).finished
+        assert watcher.messages == [f"{run}: already finished"] and watcher.steps == []
+        (corpus / "train.jsonl").unlink(missing_ok=True)
+    assert equal_weights(before[0], weights(run))
+    assert before[1:] == (timeless_metrics(run), (run / "model" / "model.safetensors").read_bytes())
+
+
+def test_a_run_that_is_over_makes_its_model_directory_again_where_it_was_deleted(corpus: Path, tmp_path: Path) -> None:
+    import shutil
+
+    run = tmp_path / "run"
+    train(settings(corpus), run, Quiet())
+    before = (run / "model" / "model.safetensors").read_bytes()
+    shutil.rmtree(run / "model")
+    train(settings(corpus), run, Quiet())
+    assert (run / "model" / "model.safetensors").read_bytes() == before
+
+
+def test_two_runs_never_share_a_folder_and_the_owner_is_named(tmp_path: Path) -> None:
+    import os
+
+    with RunDir(tmp_path), pytest.raises(TrainingError, match=f"in use by process {os.getpid()}; wait for it"), RunDir(tmp_path):
+        pass
+    with RunDir(tmp_path):
+        pass
+
+
+def test_a_lock_ends_with_its_process_although_a_forked_worker_lives_on(tmp_path: Path) -> None:
+    import multiprocessing
+    import os
+    import signal
+    import time
+
+    fork = multiprocessing.get_context("fork")
+    ready = fork.Event()
+
+    def own() -> None:
+        RunDir(tmp_path).__enter__()
+        worker = fork.Process(target=time.sleep, args=(30,), daemon=False)
+        worker.start()
+        (tmp_path / "worker").write_text(str(worker.pid))
+        ready.set()
+        time.sleep(30)
+
+    owner = fork.Process(target=own)
+    owner.start()
+    assert ready.wait(20)
+    owner.kill()
+    owner.join()
+    worker = int((tmp_path / "worker").read_text())
+    try:
+        with RunDir(tmp_path):
+            pass
+    finally:
+        os.kill(worker, signal.SIGKILL)
+
+
+def test_what_a_killed_run_left_half_written_is_cleared_and_a_model_moved_aside_comes_back(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / "epochs").mkdir(parents=True)
+    for name in ("checkpoints/.last.ckpt.x.tmp", "checkpoints/epochs/.0001.ckpt.x.tmp", ".metrics.jsonl.x.tmp"):
+        (tmp_path / name).write_bytes(b"half")
+    (tmp_path / ".model.x").mkdir()
+    (tmp_path / ".model.old.y" / "old").mkdir(parents=True)
+    (tmp_path / ".model.old.y" / "old" / "config.json").write_text("{}")
+    with RunDir(tmp_path):
+        left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert left == [".lock", "model/config.json"]
+
+
+def test_a_folder_that_cannot_be_written_is_refused_by_name(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingError, match="file/run: the run folder cannot be written"):
+        train(settings(corpus), tmp_path / "file" / "run", Quiet())
+
+
+def test_a_full_disk_is_told_and_the_last_checkpoint_stands(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen, run = settings(corpus), tmp_path / "run"
+    stop_after(3, chosen, run)
+    before = (run / "checkpoints" / "last.ckpt").read_bytes()
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("asr.files._sync", full)
+    monkeypatch.setattr(RunDir, "forget_metrics_after", lambda *_: None)
+    monkeypatch.setattr(RunDir, "record_start", lambda *_: None)
+    with pytest.raises(TrainingError, match=r"last.ckpt: cannot be saved \(No space left on device.*still stands"):
+        train(chosen, run, Quiet())
+    assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["last.ckpt"]
+
+
+def test_each_start_is_kept_with_its_command_and_the_model_names_the_first(corpus: Path, tmp_path: Path) -> None:
+    import json
+
+    chosen, run = settings(corpus), tmp_path / "run"
+    try:
+        chosen.training.save_every_steps = 1
+        train(chosen, run, Quiet(raise_at_2), {"command": "asr train first", "commit": "abc"})
+    except Stopped:
+        pass
+    train(chosen, run, Quiet(), {"command": "asr train again", "commit": "def"})
+    starts = json.loads((run / "run.json").read_text())["starts"]
+    assert [(one["command"], one["from_step"]) for one in starts] == [("asr train first", 0), ("asr train again", 1)]  # told before it is saved
+    facts = from_pretrained(run / "model").facts
+    assert facts["command"] == "asr train first" and facts["commit"] == "abc; then def"
+
+
+def raise_at_2(record: dict[str, Any]) -> None:
+    if record["step"] == 2:
+        raise Stopped
+
+
+def test_memory_that_does_not_hold_the_largest_batch_is_told_before_step_one(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: Any) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 10 bytes")
+
+    monkeypatch.setattr(trainer.Stepper, "rehearse", no_memory)
+    with pytest.raises(TrainingError, match=r"the largest batch \(4 x 0\..* s\) does not fit into memory; lower data.batching.batch_s"):
+        train(settings(corpus), tmp_path / "run", Quiet())
+    assert read_metrics(tmp_path / "run" / "metrics.jsonl") == []
+
+
+def test_no_characters_at_all_is_a_text_error() -> None:
+    from asr.text.tokenizer import TokenizerConfig, build_tokenizer
+
+    with pytest.raises(TextError):
+        build_tokenizer(TokenizerConfig(), [])
+
+
+def test_a_recording_that_cannot_be_read_ends_the_run_by_name(corpus: Path, tmp_path: Path) -> None:
+    (corpus / "train5.wav").write_bytes(b"RIFF")
+    for workers in (0, 1):
+        with pytest.raises(AsrError, match="train5.wav"):
+            train(settings(corpus, data__workers=workers), tmp_path / str(workers), Quiet())

@@ -1,0 +1,111 @@
+"""Two processes compute what one process computes on the same global batches; stopped together, they go on together."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.tiny_run import (
+    ROOT,
+    Quiet,
+    equal_weights,
+    make_corpus,
+    make_utterance,
+    settings,
+    timeless_metrics,
+    weights,
+    words,
+    write_recipe,
+)
+
+from asr.data.batching import plan_epoch, share
+from asr.data.manifest import read_manifest, write_manifest
+from asr.training.checkpoint import load_checkpoint
+from asr.training.run import train
+
+STILL = {  # draws of dropout and masks follow the rank, so none here
+    "model__dropout": 0.0, "model__output_dropout": 0.0, "model__subsampling__dropout": 0.0,
+    "augment__spec_augment__frequency_masks": 0, "augment__spec_augment__time_masks": 0,
+    "optimizer__learning_rate": 0.003,
+}  # fmt: skip
+LONE_S = 1.1  # longer than half of a global batch: a batch of its own
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine short utterances and a long one: batches of odd numbers, and of one."""
+    folder = make_corpus(tmp_path_factory.mktemp("uneven"), train=9)
+    lone = make_corpus(tmp_path_factory.mktemp("lone"), train=1, seed=5)
+    long = make_utterance(lone, "long", "abcab", np.random.default_rng(1), LONE_S)
+    write_manifest(folder / "train.jsonl", [*read_manifest(folder / "train.jsonl"), long])
+    return folder
+
+
+def torchrun(arguments: list[str], cwd: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "asr", *arguments],
+        cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def test_shares_of_a_batch_are_the_batch_and_a_lone_utterance_leaves_a_process_without() -> None:
+    batch = plan_epoch([1.0, 1.0, 1.0], settings(Path()).data.batching, seed=1, epoch=0, processes=2)[0]
+    shares = [share(batch, rank, 2) for rank in (0, 1)]
+    assert [len(one) for one in shares] == [2, 1]
+    assert sorted(one.index for part in shares for one in part) == [0, 1, 2]
+    assert share(batch[:1], 1, 2) == []
+
+
+def test_two_processes_equal_one_with_the_same_global_batch_after_20_steps(uneven: Path, tmp_path: Path) -> None:
+    one = settings(uneven, training__max_steps=20, training__epochs=30, data__batching__batch_s=1.6, **STILL)
+    durations = [utterance.duration_s for utterance in read_manifest(uneven / "train.jsonl")]
+    speeds = one.augment.speeds
+    sizes = [len(batch) for epoch in (0, 1) for batch in plan_epoch(durations, one.data.batching, seed=3, epoch=epoch, speeds=speeds)]
+    assert 1 in sizes and any(size % 2 and size > 1 for size in sizes)  # a process without a share; shares that differ
+
+    changes = {"training__max_steps": 20, "training__epochs": 30, "data__batching__batch_s": 0.8, "data__workers": 1, **STILL}
+    changes["data__batching__max_utterances"] = 2
+    two = torchrun(["train", str(write_recipe(tmp_path)), *words(uneven, tmp_path / "two", **changes)], tmp_path)
+    train(one, tmp_path / "one", Quiet())
+    _, said = two.communicate(timeout=200)
+    assert two.returncode == 0, said
+    assert said.count("tokens;") == 1  # only the main process speaks
+
+    first, second = weights(tmp_path / "one"), weights(tmp_path / "two")
+    furthest = max(float((first[name] - second[name]).abs().max()) for name in first)
+    print(f"furthest weight after 20 steps: {furthest:.1e}")
+    assert furthest <= 1e-5
+    starts = [timeless_metrics(tmp_path / run) for run in ("one", "two")]
+    assert [record["step"] for record in starts[0]] == [record["step"] for record in starts[1]]
+    for before, after in zip(*starts, strict=True):
+        for key in before.keys() & {"loss", "grad_norm", "train_loss", "dev_loss", "dev_wer"}:
+            assert after[key] == pytest.approx(before[key], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_two_processes_stopped_by_sigterm_save_and_go_on_to_the_same_bits(uneven: Path, tmp_path: Path) -> None:
+    changes = {"training__epochs": 30, "data__batching__batch_s": 0.8, "data__workers": 1}
+    recipe = write_recipe(tmp_path)
+    runs = {name: ["train", str(recipe), *words(uneven, tmp_path / name, **changes)] for name in ("whole", "stopped")}
+    whole = torchrun(runs["whole"], tmp_path)
+    assert whole.wait(200) == 0
+
+    stopped = torchrun(runs["stopped"], tmp_path)
+    checkpoint = tmp_path / "stopped" / "checkpoints" / "last.ckpt"
+    while not checkpoint.exists() and stopped.poll() is None:
+        time.sleep(0.01)
+    stopped.send_signal(signal.SIGTERM)
+    _, said = stopped.communicate(timeout=60)
+    assert stopped.returncode != 0
+    assert "saved. To go on" in said
+    assert not load_checkpoint(checkpoint)["progress"]["finished"]
+
+    again = torchrun(runs["stopped"], tmp_path)
+    assert again.wait(200) == 0
+    assert equal_weights(weights(tmp_path / "whole"), weights(tmp_path / "stopped"))
+    assert timeless_metrics(tmp_path / "whole") == timeless_metrics(tmp_path / "stopped")
