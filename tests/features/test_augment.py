@@ -1,4 +1,4 @@
-"""Augmentation: SpecAugment's bounds, speed's lengths, noise's level; and nothing happens that no generator was given for."""
+"""Augmentation: SpecAugment's bounds, speed's lengths, noise's level; and every draw comes from its generator."""
 
 from typing import Any
 
