@@ -14,7 +14,9 @@ from asr.seeds import numpy_generator
 
 @dataclass(kw_only=True, slots=True)
 class BatchingConfig:
-    """``batch_s``: seconds of padded audio in one process's batch. ``max_utterances``: a bound on their number.
+    """``batch_s``: seconds of padded audio in one process's batch. ``max_utterances``: a bound on their number. With several
+    processes the bound holds for all of them together (so that the plan is that of one process with as much), and a share can
+    exceed its part by less than one utterance.
 
     ``shuffle_width``: how far durations are jittered before sorting (0: strict buckets, least padding; 0.05: 5% of each
     duration). ``short_first``: the first epoch goes from short to long, which helps CTC to start.

@@ -44,7 +44,7 @@ class SpeechDataset(Dataset[Batch | AsrError]):
         self.utterances, self.targets = utterances, targets
         self.sample_rate, self.seed, self.change = sample_rate, seed, change
 
-    def __getitem__(self, requests: Sequence[Request]) -> Batch | AsrError:  # type: ignore[override]
+    def __getitem__(self, requests: Sequence[Request]) -> Batch | AsrError:
         try:
             waveforms = [self._waveform(request) for request in requests]
         except AsrError as error:

@@ -1,0 +1,111 @@
+"""Requests become the same batches whatever reads them, and a bad file arrives by its name."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from numpy.typing import NDArray
+
+from asr.data.batching import Request
+from asr.data.dataset import Batch, SpeechDataset, collate, load_batches, load_utterance
+from asr.data.utterance import Utterance
+from asr.errors import AudioError
+
+RATE = 8000
+Waveform = NDArray[np.float32]
+
+
+def noisy(waveform: Waveform, speed: float, generator: np.random.Generator) -> Waveform:
+    """A change that shows the speed and every draw."""
+    changed: Waveform = (waveform * speed + generator.standard_normal(waveform.shape)).astype(np.float32)
+    return changed
+
+
+@pytest.fixture
+def utterances(tmp_path: Path) -> list[Utterance]:
+    generator = np.random.default_rng(0)
+    made = []
+    for index in range(7):
+        path, samples = tmp_path / f"take {index}.wav", RATE // 4 + 100 * index
+        soundfile.write(path, generator.uniform(-0.5, 0.5, samples), RATE, subtype="FLOAT")
+        made.append(Utterance(id=str(index), audio=str(path), duration_s=samples / RATE, text="ab"))
+    return made
+
+
+def make_dataset(utterances: list[Utterance], seed: int = 3) -> SpeechDataset:
+    return SpeechDataset(utterances, [[one + 1] for one in range(len(utterances))], RATE, seed, noisy)
+
+
+def make_plan(epoch: int = 1) -> list[list[Request]]:
+    rows = [[3, 1], [6], [0, 5, 2], [4]]
+    return [[Request(index, epoch, 0.9 if index % 2 else 1.1) for index in row] for row in rows]
+
+
+def read(utterances: list[Utterance], workers: int, epoch: int = 1, seed: int = 3) -> list[Batch]:
+    batches = load_batches(make_dataset(utterances, seed), make_plan(epoch), workers)
+    return [copy.deepcopy(batch) for batch in batches]
+
+
+def assert_equal(one: Batch, other: Batch) -> None:
+    assert torch.equal(one.waveforms, other.waveforms) and torch.equal(one.lengths, other.lengths)
+    assert one.targets == other.targets and one.indices == other.indices
+
+
+def test_batches_come_in_the_plans_order_to_the_bit_with_any_number_of_workers(utterances: list[Utterance]) -> None:
+    alone = read(utterances, 0)
+    assert [batch.indices for batch in alone] == [[request.index for request in row] for row in make_plan()]
+    for workers in (1, 2):
+        for one, other in zip(alone, read(utterances, workers), strict=True):
+            assert_equal(one, other)
+
+
+def test_the_rest_of_a_plan_is_what_the_whole_would_have_given(utterances: list[Utterance]) -> None:
+    """Exact resume: the draws of an utterance follow from seed, epoch and index alone, not from what came before."""
+    whole = read(utterances, 0)
+    rest = list(load_batches(make_dataset(utterances), make_plan()[2:], 0))
+    for one, other in zip(whole[2:], rest, strict=True):
+        assert_equal(one, other)
+
+
+def test_epochs_and_seeds_draw_anew(utterances: list[Utterance]) -> None:
+    first = read(utterances, 0)[0].waveforms
+    assert not torch.equal(first, read(utterances, 0, epoch=2)[0].waveforms)
+    assert not torch.equal(first, read(utterances, 0, seed=4)[0].waveforms)
+
+
+def test_without_a_change_the_recording_itself_arrives(utterances: list[Utterance]) -> None:
+    dataset = SpeechDataset(utterances, [[] for _ in utterances], RATE, 0)
+    batch = next(load_batches(dataset, [[Request(2, 0, 0.9)]], 0))
+    recorded, _ = soundfile.read(utterances[2].audio, dtype="float32")
+    assert np.array_equal(batch.waveforms[0].numpy(), recorded)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_file_arrives_as_its_own_error(utterances: list[Utterance], workers: int) -> None:
+    damaged = Path(utterances[5].audio)
+    damaged.write_bytes(b"RIFF" + b"\1" * 50)
+    batches = load_batches(make_dataset(utterances), make_plan(), workers)
+    assert [next(batches).indices for _ in range(2)] == [[3, 1], [6]], "what comes before it is read"
+    with pytest.raises(AudioError, match=r"take 5\.wav") as caught:
+        next(batches)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_utterance_is_its_own_span_of_its_recording(utterances: list[Utterance]) -> None:
+    whole, _ = soundfile.read(utterances[0].audio, dtype="float32")
+    part = Utterance(id="p", audio=utterances[0].audio, start_s=0.05, duration_s=0.1, text="")
+    assert np.array_equal(load_utterance(part, RATE), whole[400:1200])
+
+
+def test_collate_pads_with_zeros_to_the_longest() -> None:
+    batch = collate([np.array([1, 2, 3], np.float32), np.array([4], np.float32)], [[1], [2, 3]], [7, 8])
+    assert batch.waveforms.tolist() == [[1, 2, 3], [4, 0, 0]]
+    assert batch.lengths.tolist() == [3, 1] and batch.lengths.dtype == torch.int64
+    assert batch.targets == [[1], [2, 3]] and batch.indices == [7, 8]
+
+
+def test_an_empty_plan_gives_no_batches(utterances: list[Utterance]) -> None:
+    assert list(load_batches(make_dataset(utterances), [], 0)) == []
