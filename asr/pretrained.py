@@ -29,6 +29,8 @@ from asr.text.tokenizer import Tokenizer, tokenizer_from_dict
 FORMAT = 1
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+NOT_UNDERSTOOD = (ModelError, ConfigError, TypeError, ValueError, RuntimeError, MemoryError, OverflowError)
+MESSAGE_LENGTH = 300
 LIBRARIES = ("torch", "torchaudio", "librosa", "soundfile", "numpy", "jiwer", "hydra-core")
 
 
@@ -65,6 +67,7 @@ def from_pretrained(directory: Path, device: torch.device | str = "cpu") -> Pret
 
     Raises ModelError when it is absent, damaged, of a newer format, or names what this version does not know.
     """
+    directory = Path(directory)
     config = _read_config(directory)
     weights = directory / WEIGHTS
     _check_weights(weights, config)
@@ -72,14 +75,15 @@ def from_pretrained(directory: Path, device: torch.device | str = "cpu") -> Pret
         features = LogMel(build(LogMelConfig, config["features"], "features"))
         tokenizer = tokenizer_from_dict(config["tokenizer"])
         model = AcousticModel(build_model_config(config["model"]), features.config.n_mels, tokenizer.vocab_size)
-    except (KeyError, TypeError, ConfigError) as error:
-        raise ModelError(f"{directory / CONFIG}: cannot be understood ({error}); was it written by another version?") from None
+    except (KeyError, *NOT_UNDERSTOOD) as error:
+        why = f"no key {error}" if isinstance(error, KeyError) else _one_line(error)
+        raise ModelError(f"{directory / CONFIG}: cannot be understood ({why}); was it written by another version?") from None
     try:
         tensors = safetensors.torch.load_file(weights)
         model.load_state_dict(_with_prefix(tensors, "model."))
         features.load_state_dict(_with_prefix(tensors, "features."))
-    except (safetensors.SafetensorError, RuntimeError) as error:
-        raise ModelError(f"{weights}: does not fit {CONFIG}: {str(error).splitlines()[0]}") from None
+    except (safetensors.SafetensorError, RuntimeError, ValueError, OSError) as error:
+        raise ModelError(f"{weights}: does not fit {CONFIG}: {_one_line(error)}") from None
     return Pretrained(features.to(device).eval(), model.to(device).eval(), tokenizer, config.get("facts", {}))
 
 
@@ -124,8 +128,8 @@ def _read_config(directory: Path) -> dict[str, Any]:
         raise ModelError(f"{directory}: not a model directory (it has no {CONFIG}){hint}")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read ({error})") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: cannot be read ({_one_line(error)})") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         found = config.get("format") if isinstance(config, dict) else None
         raise ModelError(f"{path}: format {found!r} is unknown to this version, which reads format {FORMAT}; update, or export again")
@@ -137,8 +141,18 @@ def _check_weights(weights: Path, config: Mapping[str, Any]) -> None:
         raise ModelError(f"{weights}: absent; the model directory is not whole, copy it again")
     expected = config.get("sha256", {})
     expected = expected.get(WEIGHTS) if isinstance(expected, dict) else None
-    if sha256_file(weights) != expected:
+    try:
+        found = sha256_file(weights)
+    except OSError as error:
+        raise ModelError(f"{weights}: cannot be read ({error.strerror})") from None
+    if found != expected:
         raise ModelError(f"{weights}: damaged, its SHA-256 is not the one in {CONFIG}; copy the model directory again")
+
+
+def _one_line(error: Exception) -> str:
+    """What ``error`` says, on one line of bearable length: torch lists every tensor that does not fit on its own."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= MESSAGE_LENGTH else f"{text[:MESSAGE_LENGTH]} ..."
 
 
 def _with_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
@@ -150,7 +164,12 @@ def _replace_directory(fresh: Path, directory: Path) -> None:
     if directory.exists():
         old = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}.old."))
         os.rename(directory, old / "old")
-        os.rename(fresh, directory)
+        try:
+            os.rename(fresh, directory)
+        except OSError:
+            os.rename(old / "old", directory)
+            os.rmdir(old)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     else:
         os.rename(fresh, directory)
