@@ -98,12 +98,23 @@ class Recognizer:
     def _waveform(self, audio: str | Path | Waveform, sample_rate: int | None) -> Waveform:
         if isinstance(audio, (str, Path)):
             return load_audio(audio, sample_rate=self.sample_rate)
-        waveform = np.asarray(audio, dtype=np.float32)
         if sample_rate is None:
             raise ConfigError("transcribe: a waveform needs its sample_rate in Hz, e.g. transcribe(waveform, sample_rate=16000)")
-        if waveform.ndim != 1 or not waveform.size or not np.isfinite(waveform).all():
-            raise AudioError(f"transcribe: a waveform must be finite, mono and not empty, (samples,); this one is {waveform.shape}")
-        return waveform if sample_rate == self.sample_rate else resample(waveform, sample_rate, self.sample_rate)
+        if not 4000 <= sample_rate <= 384_000:
+            raise ConfigError(f"transcribe: sample_rate={sample_rate!r} must be 4000 to 384000 Hz")
+        waveform = _checked_waveform(audio)
+        return waveform if sample_rate == self.sample_rate else resample(waveform, int(sample_rate), self.sample_rate)
+
+
+def _checked_waveform(audio: Any) -> Waveform:
+    """``audio`` as float32 ``(samples,)``. Raises AudioError unless it is floating point, finite, mono and not empty."""
+    values = np.asarray(audio)
+    if values.dtype.kind != "f":
+        advice = "; divide 16-bit samples by 32768" if values.dtype.kind in "iu" else ""
+        raise AudioError(f"transcribe: a waveform must be floating point, -1 to 1, not {values.dtype}{advice}")
+    if values.ndim != 1 or not values.size or not np.isfinite(values).all():
+        raise AudioError(f"transcribe: a waveform must be finite, mono and not empty, (samples,); this one is {values.shape}")
+    return values.astype(np.float32, copy=False)
 
 
 def plan_batches(durations_s: Sequence[float], batch_s: float) -> Iterator[list[int]]:
