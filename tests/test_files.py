@@ -25,7 +25,7 @@ with atomic_path(Path(sys.argv[1])) as temporary:
 def test_a_failure_while_writing_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     path.write_text("old")
-    with pytest.raises(RuntimeError, match="the disk is full"), atomic_path(path) as temporary:  # noqa: PT012
+    with pytest.raises(RuntimeError, match="the disk is full"), atomic_path(path) as temporary:
         temporary.write_text("half of the n")
         assert path.read_text() == "old", "nothing is seen before all is written"
         raise RuntimeError("the disk is full")

@@ -34,7 +34,8 @@ class Outer:
 
 def test_values_come_out_in_the_declared_types() -> None:
     values = {
-        "name": "a", "inner": {"size": 4.0, "rate": 2}, "limit": 5, "either": "x", "speeds": [1, 1.5], "pair": [7, 8, 9],
+        "name": "a", "inner": {"size": 4.0, "rate": 2}, "limit": 5, "either": "x", "speeds": [1, 1.5],
+        "pair": [7, 8, 9],
         "options": {"k": [1]}, "on": True, "anything": {"as": "it is"},
     }  # fmt: skip
     built = build(Outer, values)

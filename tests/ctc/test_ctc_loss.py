@@ -59,7 +59,9 @@ def test_the_loss_is_the_sum_over_all_paths(target: tuple[int, ...]) -> None:
     seed=st.integers(0, 999),
     data=st.data(),
 )
-def test_a_padded_batch_is_the_sum_over_all_paths_of_each(targets: list[list[int]], seed: int, data: st.DataObject) -> None:
+def test_a_padded_batch_is_the_sum_over_all_paths_of_each(
+    targets: list[list[int]], seed: int, data: st.DataObject
+) -> None:
     lengths = [data.draw(st.integers(max(1, frames_needed(target)), 5)) for target in targets]
     log_probs = random_log_probs(len(targets), 5, VOCAB, seed)
     losses = ctc_loss(log_probs, torch.tensor(lengths), targets)

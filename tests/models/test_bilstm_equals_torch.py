@@ -1,4 +1,4 @@
-"""Law 5: the padded bidirectional LSTM computes what ``torch.nn.LSTM`` computes on packed input, outputs and gradients."""
+"""Law 5: the padded bidirectional LSTM equals ``torch.nn.LSTM`` on packed input, in outputs and gradients."""
 
 import itertools
 
@@ -45,7 +45,9 @@ def test_outputs_and_gradients_equal_packed_torch(num_layers: int, projection_si
     ours, reference = pair(num_layers, projection_size)
     for index, layer in enumerate(ours.layers):
         layer.load_torch(reference, index)
-    inputs = torch.randn(len(LENGTHS), 26, INPUT_SIZE, generator=torch.Generator().manual_seed(2))  # 3 frames too long for all
+    inputs = torch.randn(
+        len(LENGTHS), 26, INPUT_SIZE, generator=torch.Generator().manual_seed(2)
+    )  # 3 frames too long for all
     ours_in, reference_in = inputs.clone().requires_grad_(), inputs.clone().requires_grad_()
 
     ours_out, reference_out = ours(ours_in, LENGTHS), run_packed(reference, reference_in, LENGTHS)
@@ -60,7 +62,9 @@ def test_outputs_and_gradients_equal_packed_torch(num_layers: int, projection_si
     expected = {name: weight.grad for name, weight in reference.named_parameters()}
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
-        torch.testing.assert_close(found[name], gradient, rtol=1e-5, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            found[name], gradient, rtol=1e-5, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 @pytest.mark.parametrize("projection_size", [None, 5])
@@ -121,7 +125,7 @@ def test_valid_mask_counts_frames() -> None:
 
 @pytest.mark.parametrize(("num_layers", "projection_size"), list(itertools.product((1, 2), (None, 6))))
 def test_initial_weights(num_layers: int, projection_size: int | None) -> None:
-    """Forget bias as a sum of torch's two; orthogonal recurrence gate by gate; Xavier bounds for what reads the input."""
+    """Forget bias as a sum of torch's two; orthogonal recurrence gate by gate; Xavier bounds for the rest."""
     config = BiLstmConfig(
         num_layers=num_layers, hidden_size=HIDDEN_SIZE, projection_size=projection_size, forget_bias=1.5, dropout=0.0
     )
