@@ -20,15 +20,14 @@ ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
 sys.path.insert(0, str(ROOT))
 
-from tests import tiny_run  # noqa: E402
-
 from asr.errors import AsrError  # noqa: E402
 from asr.training.checkpoint import load_checkpoint  # noqa: E402
+from tests import tiny_run  # noqa: E402
 
 
 @dataclass
 class Tally:
-    """What happened: ``stood``: (epoch, step, batch) of the checkpoint after each kill, None where there was none yet."""
+    """What happened: ``stood``: (epoch, step, batch) of the checkpoint after each kill, None where there was none."""
 
     kills: int = 0
     stood: list[tuple[int, int, int] | None] = field(default_factory=list)
@@ -63,7 +62,7 @@ def main() -> int:
 
 
 def experiment(folder: Path, *, kills: int, epochs: int, seed: int) -> tuple[Tally, int, bool]:
-    """Train once whole, once with ``kills`` SIGKILLs. Returns what happened, the steps, and whether both ends are equal."""
+    """Train once whole, once with ``kills`` SIGKILLs; return what happened, the steps, whether the ends are equal."""
     corpus = tiny_run.make_corpus(folder / "corpus", train=24)
     whole, killed = folder / "whole", folder / "killed"
     process = train(corpus, whole, epochs)
@@ -99,9 +98,8 @@ def experiment(folder: Path, *, kills: int, epochs: int, seed: int) -> tuple[Tal
 def train(corpus: Path, run_dir: Path, epochs: int) -> "subprocess.Popen[str]":
     """`asr train`, started."""
     recipe = tiny_run.write_recipe(corpus)
-    changes = {
-        "data__workers": 1, "augment__noise_probability": 0.5, "training__epochs": epochs, "training__save_every_steps": 1,
-    }  # fmt: skip
+    changes = {"data__workers": 1, "augment__noise_probability": 0.5, "training__epochs": epochs}
+    changes["training__save_every_steps"] = 1
     return tiny_run.start_asr(["train", str(recipe), *tiny_run.words(corpus, run_dir, **changes)], corpus)
 
 

@@ -5,16 +5,18 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.tiny_run import write_recipe
 
 from asr.commands._compose import run_composed
 from asr.config import changed_keys, read_config, save_config, typed_config
 from asr.errors import AsrError, ConfigError, UsageError
 from asr.paths import conf_dir, recipes_dir
 from asr.schema import to_plain
+from tests.tiny_run import write_recipe
 
 OPTIONS = sorted(
-    (path.parent.relative_to(conf_dir()).as_posix(), path.stem) for path in conf_dir().rglob("*.yaml") if path.parent != conf_dir()
+    (path.parent.relative_to(conf_dir()).as_posix(), path.stem)
+    for path in conf_dir().rglob("*.yaml")
+    if path.parent != conf_dir()
 )
 RECIPES = sorted(recipes_dir().glob("*/*.yaml"))
 
@@ -60,7 +62,9 @@ def test_what_is_saved_reads_back_equal_with_the_data_folder_absolute(
 
 def test_keys_that_bear_on_the_result_are_told_apart_from_those_that_do_not(recipe: Path) -> None:
     one = typed_config(compose(recipe, "run_dir=x", "data.dir=a", "data.workers=0"))
-    other = typed_config(compose(recipe, "run_dir=x", "data.dir=b", "data.workers=3", "model.subsampling.factor=2", "seed=9"))
+    other = typed_config(
+        compose(recipe, "run_dir=x", "data.dir=b", "data.workers=3", "model.subsampling.factor=2", "seed=9")
+    )
     assert changed_keys(one.train, other.train) == ["model.subsampling.factor", "seed"]
 
 
@@ -107,7 +111,9 @@ def test_a_run_without_a_folder_says_how_to_give_one(recipe: Path) -> None:
         compose(recipe, "-m", "seed=1,2")
 
 
-@pytest.mark.parametrize("name", ["a=b", "sp ace", "(x)", "a,b", "it's", "[1]", "{x}", "ü", "2024", "#1", "back\\slash", "q\"q"])
+@pytest.mark.parametrize(
+    "name", ["a=b", "sp ace", "(x)", "a,b", "it's", "[1]", "{x}", "ü", "2024", "#1", "back\\slash", 'q"q']
+)
 def test_folders_may_have_any_name(recipe: Path, name: str) -> None:
     config = typed_config(compose(recipe, f"run_dir=runs/{name}", f"data.dir={name}", f"corpus={name}"))
     assert (config.run_dir, config.train.data.dir, config.corpus) == (Path("runs") / name, name, name)
@@ -153,7 +159,10 @@ def test_a_recipe_must_be_yaml(tmp_path: Path) -> None:
         compose(tmp_path / "x.yml")
 
 
-@pytest.mark.parametrize("text", ["defaults: [base\n", "defaults: [base, nothing]\n", "defaults: [base, _self_]\nmodel: {hiden: 1}\n", "- a\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["defaults: [base\n", "defaults: [base, nothing]\n", "defaults: [base, _self_]\nmodel: {hiden: 1}\n", "- a\n"],
+)
 def test_a_broken_recipe_gets_a_message_in_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(AsrError) as caught:
         typed_config(compose(write_recipe(tmp_path, text=text), "run_dir=x"))

@@ -52,7 +52,9 @@ def make_corpus(folder: Path, *, train: int = 13, dev: int = 3, test: int = 2, s
     return folder
 
 
-def make_utterance(folder: Path, name: str, text: str, generator: np.random.Generator, duration_s: float = 0) -> Utterance:
+def make_utterance(
+    folder: Path, name: str, text: str, generator: np.random.Generator, duration_s: float = 0
+) -> Utterance:
     """One recording in which each letter of ``text`` sounds for the same time."""
     duration_s = duration_s or float(generator.uniform(0.3, 0.5))
     samples = int(duration_s * SAMPLE_RATE)
@@ -118,7 +120,10 @@ def equal_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) 
 
 def timeless_metrics(run_dir: Path) -> list[dict[str, Any]]:
     """metrics.jsonl without what a clock wrote."""
-    return [{key: value for key, value in one.items() if key != "seconds"} for one in read_metrics(run_dir / "metrics.jsonl")]
+    return [
+        {key: value for key, value in one.items() if key != "seconds"}
+        for one in read_metrics(run_dir / "metrics.jsonl")
+    ]
 
 
 class Quiet:

@@ -14,6 +14,7 @@ from typing import Any
 import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
@@ -35,6 +36,9 @@ def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], An
     In a sweep each job's ``run_dir`` is a folder of its own below the given one, named by its overrides.
     Raises ConfigError for what Hydra refuses, and whatever the task raises.
     """
+    flags, overrides = _sorted(words)
+    overrides = [_plain_path(word) for word in overrides]
+    swept = _swept_keys(overrides)
     results: list[Any] = []
     failures: list[BaseException] = []
 
@@ -42,16 +46,15 @@ def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], An
         if failures:
             return
         try:
-            results.append(task(_own_folder(config)))
+            results.append(task(_own_folder(config, swept)))
         except (Exception, KeyboardInterrupt) as error:  # Hydra would print a traceback
             failures.append(error)
 
     if recipe.suffix != ".yaml":
         raise UsageError(f"{recipe}: a recipe is a file that ends in .yaml")
     application = hydra.main(version_base="1.3", config_path=str(recipe.parent.resolve()), config_name=recipe.stem)(job)
-    flags, overrides = _sorted(words)
     ours = [f"hydra.searchpath=[{_quoted(f'file://{conf_dir()}')}]", *QUIET]
-    _call(application, recipe, [*flags, *ours, *map(_plain_path, overrides)])
+    _call(application, recipe, [*flags, *ours, *overrides])
     if failures:
         raise failures[0]
     return results
@@ -59,16 +62,28 @@ def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], An
 
 def _sorted(words: list[str]) -> tuple[list[str], list[str]]:
     """Options such as ``-m`` and ``--cfg job``, and overrides: Hydra wants the latter in one row, people do not."""
-    flags, overrides = [], []
+    flags: list[str] = []
+    overrides: list[str] = []
     for before, word in zip(["", *words], words, strict=False):
         is_value = before.startswith("-") and "=" not in word and not word.startswith("~")
         (flags if word.startswith("-") or is_value else overrides).append(word)
     return flags, overrides
 
 
+def _swept_keys(overrides: list[str]) -> set[str]:
+    """The keys that a sweep gives several values; job folders are named by these alone."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except HydraException:
+        return set()  # Hydra will say what is wrong
+    return {one.input_line.partition("=")[0] for one in parsed if one.is_sweep_override() and one.input_line}
+
+
 def _plain_path(word: str) -> str:
     """A folder as a person's shell gives it: ``~`` is their home, and quotes stand where it would break Hydra's grammar."""
     key, equals, value = word.partition("=")
+    if key.startswith("prepare."):  # the recipe's own options, which only its prepare.py knows and checks
+        return f"++{word}"
     if key in FOLDERS and value.startswith("~"):  # shells leave it alone after "key="
         value = os.path.expanduser(value)
         word = f"{key}={value}"
@@ -99,15 +114,16 @@ def _call(application: Callable[[], None], recipe: Path, words: list[str]) -> No
             os.environ["HYDRA_FULL_ERROR"] = saved_environment
 
 
-def _own_folder(config: DictConfig) -> DictConfig:
+def _own_folder(config: DictConfig, swept: set[str]) -> DictConfig:
     hydra_config = HydraConfig.get()
     if hydra_config.mode and hydra_config.mode.name == "MULTIRUN":
         if OmegaConf.is_missing(config, "run_dir"):
             raise ConfigError("config: run_dir is not set; give the folder for this sweep (run_dir=runs/NAME)")
-        words = [word for word in hydra_config.overrides.task if not word.startswith(("run_dir=", "data.dir=", "corpus="))]
+        words = [word for word in hydra_config.overrides.task if word.partition("=")[0] in swept]
         name = re.sub(r"[^A-Za-z0-9.=,_+-]", "_", ",".join(words)) or str(hydra_config.job.num)
+        name = name if len(name) <= 150 else f"{name[:140]}-{hydra_config.job.num}"
         with open_dict(config):
-            config.run_dir = str(Path(config.run_dir) / name[:150])
+            config.run_dir = str(Path(config.run_dir) / name)
     return config
 
 

@@ -55,8 +55,9 @@ class Stage:
 
 
 def _run_stages(recipe: Path, composed: Any, command: list[str]) -> None:
-    from asr.config import typed_config
     from omegaconf import open_dict
+
+    from asr.config import typed_config
 
     if not (composed.data.get("dir") or ""):
         with open_dict(composed):

@@ -5,6 +5,7 @@ the loop's own; both of these can be made again from it.
 """
 
 import contextlib
+import importlib
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class RunLogs:
         self._drawn = time.monotonic()
         self._writer: Any = None
         if tensorboard:
-            import torch.utils.tensorboard  # now, so that its seconds are not the first step's
+            importlib.import_module("torch.utils.tensorboard")  # now, so that its seconds are not the first step's
 
     def message(self, text: str) -> None:
         """Nothing: messages are for people."""

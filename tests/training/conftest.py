@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.tiny_run import make_corpus
 
 from asr.training.logs import RunLogs
+from tests.tiny_run import make_corpus
 
 
 @pytest.fixture(scope="session")

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 import torch
-from tests.tiny_run import Quiet, equal_weights, make_corpus, settings, timeless_metrics, weights
 
 from asr.data.manifest import read_manifest, write_manifest
 from asr.errors import AsrError, ConfigError, DataError, ModelError, TextError, TrainingError
 from asr.pretrained import from_pretrained
 from asr.training import trainer
-from asr.training.checkpoint import load_checkpoint, save_checkpoint
+from asr.training.checkpoint import save_checkpoint
 from asr.training.run import train
 from asr.training.run_dir import RunDir, read_metrics
+from tests.tiny_run import Quiet, equal_weights, make_corpus, settings, timeless_metrics, weights
 
 
 @pytest.fixture
@@ -68,7 +68,9 @@ def test_dev_texts_with_unknown_characters_or_none_are_scored_and_break_nothing(
     train(settings(corpus, training__epochs=1), tmp_path / "none", watcher)
 
 
-@pytest.mark.parametrize(("split", "message"), [("train", "train.jsonl: no such manifest"), ("dev", "dev.jsonl: no such manifest")])
+@pytest.mark.parametrize(
+    ("split", "message"), [("train", "train.jsonl: no such manifest"), ("dev", "dev.jsonl: no such manifest")]
+)
 def test_a_missing_manifest_is_named(corpus: Path, tmp_path: Path, split: str, message: str) -> None:
     (corpus / f"{split}.jsonl").unlink()
     with pytest.raises(DataError, match=message):
@@ -76,7 +78,7 @@ def test_a_missing_manifest_is_named(corpus: Path, tmp_path: Path, split: str, m
 
 
 def test_half_precision_on_a_cpu_is_refused(corpus: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="training.precision=fp16 is for GPUs"):
+    with pytest.raises(ConfigError, match=r"training.precision=fp16 is for GPUs"):
         train(settings(corpus, training__precision="fp16"), tmp_path / "run", Quiet())
 
 
@@ -84,10 +86,10 @@ def test_data_that_changed_since_the_run_began_is_refused(corpus: Path, tmp_path
     chosen = settings(corpus)
     stop_after(3, chosen, tmp_path / "run")
     change_text(corpus, "train", {"train2": "abc"})
-    with pytest.raises(TrainingError, match="manifest in .* has changed since this run began"):
+    with pytest.raises(TrainingError, match=r"manifest in .* has changed since this run began"):
         train(chosen, tmp_path / "run", Quiet())
     (corpus / "dev.jsonl").unlink()
-    with pytest.raises(TrainingError, match="manifest in .* is not there any more"):
+    with pytest.raises(TrainingError, match=r"manifest in .* is not there any more"):
         train(chosen, tmp_path / "run", Quiet())
 
 
@@ -144,7 +146,9 @@ def test_a_checkpoint_of_another_model_is_refused_in_one_line(corpus: Path, tmp_
     assert "does not fit this run's configuration" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_run_that_is_over_says_so_and_touches_nothing_even_when_its_data_is_gone(corpus: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_over_says_so_and_touches_nothing_even_when_its_data_is_gone(
+    corpus: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     train(settings(corpus), run, Quiet())
     before = weights(run), timeless_metrics(run), (run / "model" / "model.safetensors").read_bytes()
@@ -171,7 +175,11 @@ def test_a_run_that_is_over_makes_its_model_directory_again_where_it_was_deleted
 def test_two_runs_never_share_a_folder_and_the_owner_is_named(tmp_path: Path) -> None:
     import os
 
-    with RunDir(tmp_path), pytest.raises(TrainingError, match=f"in use by process {os.getpid()}; wait for it"), RunDir(tmp_path):
+    with (
+        RunDir(tmp_path),
+        pytest.raises(TrainingError, match=f"in use by process {os.getpid()}; wait for it"),
+        RunDir(tmp_path),
+    ):
         pass
     with RunDir(tmp_path):
         pass
@@ -225,7 +233,9 @@ def test_a_folder_that_cannot_be_written_is_refused_by_name(corpus: Path, tmp_pa
         train(settings(corpus), tmp_path / "file" / "run", Quiet())
 
 
-def test_a_full_disk_is_told_and_the_last_checkpoint_stands(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_told_and_the_last_checkpoint_stands(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chosen, run = settings(corpus), tmp_path / "run"
     stop_after(3, chosen, run)
     before = (run / "checkpoints" / "last.ckpt").read_bytes()
@@ -253,7 +263,10 @@ def test_each_start_is_kept_with_its_command_and_the_model_names_the_first(corpu
         pass
     train(chosen, run, Quiet(), {"command": "asr train again", "commit": "def"})
     starts = json.loads((run / "run.json").read_text())["starts"]
-    assert [(one["command"], one["from_step"]) for one in starts] == [("asr train first", 0), ("asr train again", 1)]  # told before it is saved
+    assert [(one["command"], one["from_step"]) for one in starts] == [
+        ("asr train first", 0),
+        ("asr train again", 1),
+    ]  # told before it is saved
     facts = from_pretrained(run / "model").facts
     assert facts["command"] == "asr train first" and facts["commit"] == "abc; then def"
 
@@ -270,7 +283,9 @@ def test_memory_that_does_not_hold_the_largest_batch_is_told_before_step_one(
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 10 bytes")
 
     monkeypatch.setattr(trainer.Stepper, "rehearse", no_memory)
-    with pytest.raises(TrainingError, match=r"the largest batch \(4 x 0\..* s\) does not fit into memory; lower data.batching.batch_s"):
+    with pytest.raises(
+        TrainingError, match=r"the largest batch \(4 x 0\..* s\) does not fit into memory; lower data.batching.batch_s"
+    ):
         train(settings(corpus), tmp_path / "run", Quiet())
     assert read_metrics(tmp_path / "run" / "metrics.jsonl") == []
 
@@ -285,5 +300,5 @@ def test_no_characters_at_all_is_a_text_error() -> None:
 def test_a_recording_that_cannot_be_read_ends_the_run_by_name(corpus: Path, tmp_path: Path) -> None:
     (corpus / "train5.wav").write_bytes(b"RIFF")
     for workers in (0, 1):
-        with pytest.raises(AsrError, match="train5.wav"):
+        with pytest.raises(AsrError, match=r"train5.wav"):
             train(settings(corpus, data__workers=workers), tmp_path / str(workers), Quiet())

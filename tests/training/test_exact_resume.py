@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tiny_run import Quiet, equal_weights, settings, timeless_metrics, weights
 
 from asr.errors import Interrupted
 from asr.training import trainer
 from asr.training.checkpoint import load_checkpoint
 from asr.training.config import TrainSettings
 from asr.training.run import train
+from tests.tiny_run import Quiet, equal_weights, settings, timeless_metrics, weights
 
 WITH_AUGMENTATION: dict[str, Any] = {"augment__noise_probability": 0.5}
 
@@ -34,7 +34,9 @@ def train_with_stops(chosen: TrainSettings, run_dir: Path, stops: Iterable[int])
 
     while waiting:
         step = min(waiting)
-        with pytest.raises(Interrupted, match=f"SIGTERM at epoch . step {step}; saved".replace(". s", "., s")) as caught:
+        with pytest.raises(
+            Interrupted, match=f"SIGTERM at epoch . step {step}; saved".replace(". s", "., s")
+        ) as caught:
             train(chosen, run_dir, Quiet(stop))
         assert caught.value.exit_code == 143
     train(chosen, run_dir, Quiet())
@@ -54,7 +56,9 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_stopped_in_mid_epoch_and_at_its_end_it_goes_on_to_the_same_bits(tones: Path, tmp_path: Path, workers: int) -> None:
+def test_stopped_in_mid_epoch_and_at_its_end_it_goes_on_to_the_same_bits(
+    tones: Path, tmp_path: Path, workers: int
+) -> None:
     chosen = settings(tones, data__workers=workers, **WITH_AUGMENTATION)
     whole = Quiet()
     train(chosen, tmp_path / "whole", whole)

@@ -9,6 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from asr.data.batching import plan_epoch, share
+from asr.data.manifest import read_manifest, write_manifest
+from asr.training.checkpoint import load_checkpoint
+from asr.training.run import train
 from tests.tiny_run import (
     ROOT,
     Quiet,
@@ -21,11 +26,6 @@ from tests.tiny_run import (
     words,
     write_recipe,
 )
-
-from asr.data.batching import plan_epoch, share
-from asr.data.manifest import read_manifest, write_manifest
-from asr.training.checkpoint import load_checkpoint
-from asr.training.run import train
 
 STILL = {  # draws of dropout and masks follow the rank, so none here
     "model__dropout": 0.0, "model__output_dropout": 0.0, "model__subsampling__dropout": 0.0,
@@ -65,10 +65,20 @@ def test_two_processes_equal_one_with_the_same_global_batch_after_20_steps(uneve
     one = settings(uneven, training__max_steps=20, training__epochs=30, data__batching__batch_s=1.6, **STILL)
     durations = [utterance.duration_s for utterance in read_manifest(uneven / "train.jsonl")]
     speeds = one.augment.speeds
-    sizes = [len(batch) for epoch in (0, 1) for batch in plan_epoch(durations, one.data.batching, seed=3, epoch=epoch, speeds=speeds)]
+    sizes = [
+        len(batch)
+        for epoch in (0, 1)
+        for batch in plan_epoch(durations, one.data.batching, seed=3, epoch=epoch, speeds=speeds)
+    ]
     assert 1 in sizes and any(size % 2 and size > 1 for size in sizes)  # a process without a share; shares that differ
 
-    changes = {"training__max_steps": 20, "training__epochs": 30, "data__batching__batch_s": 0.8, "data__workers": 1, **STILL}
+    changes = {
+        "training__max_steps": 20,
+        "training__epochs": 30,
+        "data__batching__batch_s": 0.8,
+        "data__workers": 1,
+        **STILL,
+    }
     changes["data__batching__max_utterances"] = 2
     two = torchrun(["train", str(write_recipe(tmp_path)), *words(uneven, tmp_path / "two", **changes)], tmp_path)
     train(one, tmp_path / "one", Quiet())

@@ -1,0 +1,121 @@
+"""`asr run`: the four stages, done once, and done again only where something changed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from asr.cli import main
+from tests.tiny_run import SETTINGS, make_corpus
+
+PREPARE = '''
+"""Copies manifests of tones."""
+from pathlib import Path
+from asr.data.manifest import read_manifest, write_manifest
+
+def prepare(corpus: Path, out: Path, *, limit: int = 100) -> str:
+    for split in ("train", "dev", "test"):
+        write_manifest(out / f"{split}.jsonl", read_manifest(corpus / f"{split}.jsonl")[:limit])
+    return f"at most {limit} of each"
+'''
+
+
+class Runner:
+    """`asr run` on one recipe and one run folder; returns which stages were done and which stood."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.recipe, self.corpus, self.run_dir = folder / "recipe" / "tiny.yaml", folder / "corpus", folder / "run"
+        self.capsys = capsys
+        make_corpus(self.corpus)
+        self.recipe.parent.mkdir()
+        (self.recipe.parent / "prepare.py").write_text(PREPARE)
+        self.recipe.write_text(json.dumps({"defaults": ["base", "_self_"], **SETTINGS}))
+
+    def __call__(self, *words: str, code: int = 0) -> list[str]:
+        self.capsys.readouterr()
+        assert main(["run", str(self.recipe), f"corpus={self.corpus}", f"run_dir={self.run_dir}", *words]) == code
+        self.said = self.capsys.readouterr().err
+        stages = ("prepare", "train", "evaluate", "report")
+        return [
+            line
+            for line in self.said.splitlines()
+            if line.split(":")[0] in stages and line in (*stages, *map(stands, stages))
+        ]
+
+    @staticmethod
+    def done(lines: list[str]) -> list[str]:
+        return [line for line in lines if not line.endswith("skipped")]
+
+
+def stands(stage: str) -> str:
+    return f"{stage}: stands, skipped"
+
+
+@pytest.fixture
+def runner(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Runner:
+    return Runner(tmp_path, capsys)
+
+
+def test_a_recipe_runs_whole_and_then_every_stage_stands(runner: Runner) -> None:
+    assert runner() == ["prepare", "train", "evaluate", "report"]
+    page = (runner.run_dir / "report.md").read_text()
+    summary = json.loads((runner.run_dir / "evaluation" / "test" / "summary.json").read_text())
+    assert (
+        page.startswith("# recipe/tiny, seed 3")
+        and f"| {summary['wer']:.2f} |" in page
+        and "| command | asr run " in page
+    )
+    for name in ("config.yaml", "run.json", "metrics.jsonl", "curves.png", "model/model.safetensors"):
+        assert (runner.run_dir / name).is_file()
+    assert runner() == [stands(stage) for stage in ("prepare", "train", "evaluate", "report")]
+    assert (runner.run_dir / "report.md").read_text() == page
+
+
+def test_a_stage_is_done_again_where_its_outputs_or_inputs_changed_and_only_then(runner: Runner) -> None:
+    runner()
+    evaluation = runner.run_dir / "evaluation" / "test"
+    for name in ("report.md", "results.jsonl", "summary.json"):
+        (evaluation / name).unlink()
+        assert "evaluate" in runner.done(runner()) and (evaluation / name).is_file()
+    (evaluation / "report.md").write_text("all is well")
+    assert runner.done(runner())[0] == "evaluate"
+    assert "all is well" not in (evaluation / "report.md").read_text()
+
+    (runner.run_dir / "report.md").unlink()
+    assert runner.done(runner()) == ["report"]
+    assert runner.done(runner("scoring.worst=3"))[0] == "evaluate"
+
+    shutil.rmtree(runner.run_dir / "model")
+    assert runner.done(runner("scoring.worst=3"))[0] == "train"  # made again from its checkpoint
+    (runner.corpus / "new.txt").write_text("a file more")
+    assert runner.done(runner("scoring.worst=3")) == ["prepare"]
+
+
+def test_other_options_of_prepare_prepare_again_and_a_finished_run_refuses_the_changed_data(runner: Runner) -> None:
+    runner("stages=[prepare,train]")
+    lines = runner("prepare.limit=2", code=1)
+    assert lines[0] == "prepare" and "has changed since this run began" in runner.said
+
+
+def test_stages_can_be_picked_and_what_is_missing_is_said(runner: Runner) -> None:
+    runner("stages=[report]", code=1)
+    assert "no model to report on; let the stage train run first" in runner.said
+    runner("stages=[evaluate]", code=1)
+    assert "no test.jsonl to evaluate on" in runner.said
+    assert runner("stages=[prepare]") == ["prepare"]
+    assert runner("stages=[train]", "training.epochs=1") == ["train"]
+    assert runner("stages=[evaluate,report]", "training.epochs=1") == ["evaluate", "report"]
+    runner("stages=[trian]", code=2)
+    assert "did you mean 'train'?" in runner.said
+
+
+def test_what_prepare_needs_is_said_in_the_words_of_asr_run(
+    runner: Runner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(runner.recipe), f"run_dir={tmp_path / 'run'}"]) == 2
+    assert "needs a corpus: give its folder with corpus=FOLDER" in capsys.readouterr().err
+    runner("prepare.limt=3", code=2)
+    assert "limt" in runner.said and "limit" in runner.said
+    assert main(["run", str(runner.recipe.parent), "run_dir=x"]) == 2
+    assert "is a folder; name one of its recipes" in capsys.readouterr().err

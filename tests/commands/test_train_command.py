@@ -1,0 +1,160 @@
+"""`asr train` as a person meets it: signals, kills, locks, sweeps, and going on."""
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from asr.cli import main
+from asr.training.checkpoint import load_checkpoint
+from tests.tiny_run import ROOT, make_corpus, start_asr, weights, words, write_recipe
+
+LONG = {"training__epochs": 5000, "training__save_every_steps": 5}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> str:
+    return str(write_recipe(tmp_path / "recipe"))
+
+
+def wait_for(path: Path, process: object, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists() and process.poll() is None and time.monotonic() < end:  # type: ignore[attr-defined]
+        time.sleep(0.01)
+    assert path.exists()
+
+
+@pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGTERM, 143, "SIGTERM"), (signal.SIGINT, 130, "Ctrl-C")])
+def test_a_signal_saves_ends_with_its_code_and_says_how_to_go_on(
+    corpus: Path, tmp_path: Path, recipe: str, number: int, code: int, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    process = start_asr(["train", recipe, *words(corpus, run, data__workers=1, **LONG)], tmp_path)
+    wait_for(run / "checkpoints" / "last.ckpt", process)
+    assert main(["train", recipe, *words(corpus, run, data__workers=0, **LONG)]) == 1  # a second run in the folder
+    assert f"in use by process {process.pid}; wait for it" in capsys.readouterr().err
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    last = said.strip().splitlines()[-1]
+    assert last.startswith(f"asr: error: stopped by {name} at epoch ")
+    assert last.endswith(f"saved. To go on with the same command, or with: asr train {run}")
+    step = load_checkpoint(run / "checkpoints" / "last.ckpt")["progress"]["step"]
+    assert f"step {step};" in last
+    assert "Traceback" not in said and "\x1b" not in said
+
+
+def experiment_module():  # type: ignore[no-untyped-def]
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import kill_resume
+    finally:
+        sys.path.pop(0)
+    return kill_resume
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_random_moments_the_checkpoint_loads_and_the_end_is_the_same_to_the_bit(
+    tmp_path: Path,
+) -> None:
+    tally, _, equal = experiment_module().experiment(tmp_path, kills=20, epochs=40, seed=1)
+    assert equal and tally.faults == [] and tally.kills >= 18
+
+
+def test_a_run_goes_on_from_another_folder_and_is_then_already_finished(
+    corpus: Path, tmp_path: Path, recipe: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").symlink_to(corpus)
+    given = words(Path("data"), Path("run"))
+    assert main(["train", recipe, *given]) == 0
+    assert "epoch   3/3  loss" in capsys.readouterr().err
+    before = weights(tmp_path / "run")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert main(["train", "../run"]) == 0
+    assert capsys.readouterr().err == "../run: already finished\n"
+    assert before.keys() == weights(tmp_path / "run").keys()
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_another_configuration_in_the_same_folder_is_refused_by_its_keys(
+    corpus: Path, tmp_path: Path, recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main(["train", recipe, *words(corpus, run, training__epochs=1)]) == 0
+    stored = (run / "config.yaml").read_text()
+    assert main(["train", recipe, *words(corpus, run, training__epochs=2, seed=9)]) == 2
+    said = capsys.readouterr().err
+    assert "holds a run with another configuration (seed, training.epochs)" in said and f"asr train {run}" in said
+    assert (run / "config.yaml").read_text() == stored
+    assert main(["train", str(run), "seed=4"]) == 2
+    assert "goes on with the configuration it began with; leave out: seed=4" in capsys.readouterr().err
+
+
+def test_a_sweep_trains_each_job_in_a_folder_of_its_own(
+    corpus: Path, tmp_path: Path, recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    given = [word for word in words(corpus, tmp_path / "sweep", training__epochs=1) if not word.startswith("seed=")]
+    assert main(["train", recipe, "-m", *given, "seed=1,2", "augment.speeds=[1.0],[0.9,1.1]"]) == 0
+    made = sorted(path.parent.parent.name for path in (tmp_path / "sweep").glob("*/model/config.json"))
+    assert made == [f"seed={seed},augment.speeds=_{speeds}_" for seed in (1, 2) for speeds in ("0.9,1.1", "1.0")]
+    assert list(here.iterdir()) == []
+
+
+def test_cfg_job_prints_yaml_and_trains_nothing(
+    tmp_path: Path, recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import yaml
+
+    assert main(["train", recipe, "model.hidden_size=7", f"run_dir={tmp_path / 'run'}", "--cfg", "job"]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["model"]["hidden_size"] == 7 and printed["schedule"]["name"] == "cosine"
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ([], 2, "usage: asr train"),
+        (["nowhere.yaml"], 2, "no recipe at 'nowhere.yaml'"),
+        (["."], 2, "neither a recipe (RECIPE.yaml) nor a run folder"),
+        (["RECIPE"], 2, "run_dir is not set"),
+        (["RECIPE", "run_dir=x"], 2, "data.dir is not set"),
+        (["RECIPE", "run_dir=x", "data.dir=nowhere"], 1, "nowhere/train.jsonl: no such manifest"),
+        (["RECIPE", "run_dir=x", "model.hiden_size=1"], 2, "did you mean 'model.hidden_size'?"),
+    ],
+)
+def test_what_is_wrong_with_the_words_is_said(
+    tmp_path: Path, recipe: str, words: list[str], code: int, message: str,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *(recipe if word == "RECIPE" else word for word in words)]) == code
+    assert message in capsys.readouterr().err
+
+
+def test_a_disk_that_fills_up_ends_with_a_line_and_no_traceback(corpus: Path, tmp_path: Path, recipe: str) -> None:
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000));"
+    limited = f"{limit} from asr.cli import main; sys.exit(main())"
+    import os
+    import subprocess
+
+    done = subprocess.run(
+        [sys.executable, "-c", limited, "train", recipe, *words(corpus, tmp_path / "run")],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "asr: error: " in done.stderr and "Traceback" not in done.stderr
+    assert "last.ckpt: cannot be saved" in done.stderr or "File too large" in done.stderr

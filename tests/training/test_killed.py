@@ -1,0 +1,55 @@
+"""Whatever kills the process, the last checkpoint loads, and the run goes on to the same bits.
+
+Here with forked processes, which start in no time; tests/commands and benchmarks/kill_resume.py kill real commands.
+"""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from asr.training.checkpoint import load_checkpoint
+from asr.training.config import TrainSettings
+from asr.training.run import train
+from tests.tiny_run import Quiet, equal_weights, settings, timeless_metrics, weights
+
+
+def start(chosen: TrainSettings, run_dir: Path) -> Any:
+    process = multiprocessing.get_context("fork").Process(target=train, args=(chosen, run_dir, Quiet()))
+    process.start()
+    return process
+
+
+def stamp(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def test_killed_at_random_moments_the_checkpoint_loads_and_the_end_is_the_same_to_the_bit(
+    tones: Path, tmp_path: Path
+) -> None:
+    chosen = settings(
+        tones, data__workers=1, augment__noise_probability=0.5, training__epochs=8, training__save_every_steps=1
+    )
+    killed, checkpoint = tmp_path / "killed", tmp_path / "killed" / "checkpoints" / "last.ckpt"
+    started = time.monotonic()
+    train(chosen, tmp_path / "whole", Quiet())
+    span_s = time.monotonic() - started
+    seen: list[int] = []
+    for kill in range(6):
+        clock = checkpoint if kill else killed / ".lock"
+        before = stamp(clock)
+        process = start(chosen, killed)
+        while stamp(clock) == before and process.is_alive():
+            time.sleep(0.001)
+        time.sleep(random.uniform(0, span_s / 6))
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        if checkpoint.exists():
+            seen.append(load_checkpoint(checkpoint)["progress"]["step"])
+    train(chosen, killed, Quiet())  # at once: the lock died with its process
+    assert seen == sorted(seen) and len(seen) >= 5
+    assert equal_weights(weights(tmp_path / "whole"), weights(killed))
+    assert timeless_metrics(tmp_path / "whole") == timeless_metrics(killed)

@@ -1,0 +1,197 @@
+"""The loop's own laws: averaging, learning rates, what is kept, what is said, what stops it."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from asr.errors import TrainingError
+from asr.pretrained import from_pretrained
+from asr.training import step, trainer
+from asr.training.checkpoint import load_checkpoint
+from asr.training.config import ScheduleConfig
+from asr.training.evaluate import DevResult
+from asr.training.optimizer import learning_rate_factor
+from asr.training.run import train
+from asr.training.state import average_weights
+from tests.tiny_run import Quiet, equal_weights, settings, weights
+
+
+@pytest.mark.parametrize(
+    ("name", "done", "expected"),
+    [
+        ("cosine", 0.0, 0.0), ("cosine", 1.0, 0.5), ("cosine", 2.0, 1.0),
+        ("cosine", 6.0, 0.505), ("cosine", 10.0, 0.01), ("linear", 6.0, 0.505), ("linear", 10.0, 0.01),
+        ("cosine", 4.0, 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi / 4))),
+        ("constant", 9.0, 1.0), ("inverse_sqrt", 2.0, 1.0), ("inverse_sqrt", 8.0, 0.5), ("plateau", 5.0, 1.0),
+    ],
+)  # fmt: skip
+def test_the_learning_rate_is_the_closed_form_of_progress(name: str, done: float, expected: float) -> None:
+    config = ScheduleConfig(name=name, warmup_epochs=2.0, final_factor=0.01)
+    assert learning_rate_factor(done, 10, config) == pytest.approx(expected)
+
+
+def test_plateau_cuts_multiply_down_to_the_final_factor() -> None:
+    config = ScheduleConfig(name="plateau", warmup_epochs=0, final_factor=0.1, plateau_factor=0.5)
+    assert [learning_rate_factor(3, 10, config, cuts) for cuts in (0, 1, 2, 3, 4)] == [1, 0.5, 0.25, 0.125, 0.1]
+
+
+def test_averaging_is_the_mean_of_weights() -> None:
+    states = [
+        {"w": torch.tensor([1.0, 2.0]), "b": torch.tensor(3.0)},
+        {"w": torch.tensor([2.0, 6.0]), "b": torch.tensor(0.0)},
+    ]
+    mean = average_weights(states)
+    assert mean["w"].tolist() == [1.5, 4.0] and mean["b"].item() == 1.5 and mean["w"].dtype == torch.float32
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, wers: list[float], empty_share: float = 0.0) -> list[float]:
+    """Make dev passes report ``wers``, one after another."""
+    left = list(wers)
+
+    def evaluate(*_: Any) -> DevResult:
+        return DevResult(wer=left.pop(0), cer=0.5, loss=1.0, blank_share=1.0, empty_share=empty_share)
+
+    monkeypatch.setattr(trainer, "evaluate_dev", evaluate)
+    return left
+
+
+def test_the_best_epoch_is_kept_and_the_last_two_are_averaged(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = scripted(monkeypatch, [0.5, 0.2, 0.3, 0.25])  # three epochs, then the average
+    watcher = Quiet()
+    train(settings(tones), tmp_path, watcher)
+    assert left == [] and [one["best"] for one in watcher.epochs] == [True, True, False]
+    assert (
+        watcher.messages[-1]
+        == "average of the last 2 epochs: dev WER 25.00%; not kept: the best single epoch is better"
+    )
+    kept = load_checkpoint(tmp_path / "checkpoints" / "epochs" / "0002.ckpt")["model"]
+    model = from_pretrained(tmp_path / "model")
+    assert equal_weights(dict(model.model.state_dict()), kept)
+    assert (model.facts["epoch"], model.facts["dev_wer"], model.facts["averaged_epochs"]) == (2, 0.2, 1)
+    assert sorted(path.name for path in (tmp_path / "checkpoints" / "epochs").iterdir()) == ["0002.ckpt", "0003.ckpt"]
+
+
+def test_a_better_average_becomes_the_model(tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, [0.5, 0.4, 0.3, 0.1])
+    train(settings(tones), tmp_path, Quiet())
+    epochs = [load_checkpoint(tmp_path / "checkpoints" / "epochs" / f"000{epoch}.ckpt")["model"] for epoch in (2, 3)]
+    model = from_pretrained(tmp_path / "model")
+    for name, value in model.model.state_dict().items():
+        torch.testing.assert_close(value, (epochs[0][name] + epochs[1][name]) / 2)
+    assert (model.facts["averaged_epochs"], model.facts["dev_wer"]) == (2, 0.1)
+    assert equal_weights(weights(tmp_path), epochs[1])  # the run itself still stands at its last epoch
+
+
+def test_patience_stops_after_so_many_epochs_without_a_better_dev_wer(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, [0.5, 0.4, 0.6, 0.45, 0.1, 0.1])
+    watcher = Quiet()
+    train(settings(tones, training__epochs=9, training__patience=2, training__keep_last=0), tmp_path, watcher)
+    assert [one["epoch"] for one in watcher.epochs] == [1, 2, 3, 4]
+
+
+def test_plateau_halves_once_for_each_patience_without_a_better_dev_wer(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, [0.5] * 7)
+    watcher = Quiet()
+    chosen = settings(
+        tones,
+        training__epochs=7,
+        training__keep_last=0,
+        schedule__name="plateau",
+        schedule__plateau_patience=2,
+        schedule__warmup_epochs=0,
+    )
+    train(chosen, tmp_path, watcher)
+    rates = [one["learning_rate"] / 0.01 for one in watcher.epochs]
+    assert rates == pytest.approx([1, 1, 1, 0.5, 0.5, 0.25, 0.25])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"training__max_steps": 3}, {"training__keep_last": 0}, {"training__keep_last": 2}]
+)
+def test_a_run_that_never_came_to_a_dev_pass_leaves_a_model_all_the_same(
+    tones: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    train(settings(tones, training__evaluate_from_epoch=99, **changes), tmp_path, Quiet())
+    assert from_pretrained(tmp_path / "model").facts["dev_wer"] > 0
+
+
+def test_blanks_only_after_three_epochs_are_said_once_with_what_helps(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, [1.0] * 6, empty_share=1.0)
+    watcher = Quiet()
+    train(settings(tones, training__epochs=5), tmp_path, watcher)
+    said = [text for text in watcher.messages if "blank-only plateau" in text]
+    assert len(said) == 1 and said[0].startswith("after 3 epochs") and "warm-up" in said[0]
+
+
+def test_a_loss_that_is_no_number_names_the_utterances(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def infinite(log_probs: torch.Tensor, *_: Any) -> torch.Tensor:
+        losses = log_probs.sum(dim=(1, 2))
+        losses[0] = math.inf
+        return losses
+
+    monkeypatch.setattr(step, "ctc_loss", infinite)
+    with pytest.raises(TrainingError, match=r"the loss of 1 of \d utterances is not a finite number: train\d+;"):
+        train(settings(tones, training__dry_run=False), tmp_path, Quiet())
+
+
+def poison(monkeypatch: pytest.MonkeyPatch, bad_steps: set[int]) -> None:
+    calls = 0
+    honest = trainer.Stepper.run
+
+    def run(self: Any, *arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        handle = next(self.model.parameters()).register_hook(
+            lambda gradient: gradient * math.nan if calls in bad_steps else gradient
+        )
+        try:
+            return honest(self, *arguments)
+        finally:
+            handle.remove()
+
+    monkeypatch.setattr(trainer.Stepper, "run", run)
+
+
+def test_a_gradient_that_is_no_number_skips_the_step(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch, {2, 3})
+    watcher = Quiet()
+    train(settings(tones), tmp_path, watcher)
+    assert watcher.epochs[-1]["skipped"] == 2
+    assert all(bool(torch.isfinite(value).all()) for value in weights(tmp_path).values())
+
+
+def test_ten_such_steps_in_a_row_end_the_run(tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    poison(monkeypatch, set(range(2, 99)))
+    with pytest.raises(TrainingError, match=r"not finite in 10 steps in a row \(step 11\)"):
+        train(settings(tones), tmp_path, Quiet())
+
+
+def test_metrics_hold_a_line_for_each_epoch_and_every_tenth_step(tones: Path, tmp_path: Path) -> None:
+    train(settings(tones), tmp_path, Quiet())
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [one["step"] for one in lines if one["kind"] == "step"] == [10]
+    assert [one["epoch"] for one in lines if one["kind"] == "epoch"] == [1, 2, 3]
+    assert {"train_loss", "dev_wer", "dev_cer", "dev_loss", "seconds", "audio_s", "learning_rate"} <= lines[-1].keys()
+
+
+def test_curves_and_tensorboard_are_left(tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    train(settings(tones, training__tensorboard=True, training__epochs=2), tmp_path, Quiet())
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert list((tmp_path / "tensorboard").glob("events.*"))
