@@ -4,8 +4,11 @@ In: utterances with their token ids, and a plan of batches. Out: ``Batch``es of 
 order whatever the number of workers. Each utterance's random draws follow from (seed, epoch, index) alone.
 """
 
+import atexit
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,21 +86,42 @@ def load_batches(dataset: SpeechDataset, plan: Sequence[Sequence[Request]], work
         worker_init_fn=_start_worker, pin_memory=False,
     )  # fmt: skip
     batches = iter(loader)
-    while True:
-        try:
-            batch = next(batches)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise DataError(
-                "data: a process that reads ahead was killed, perhaps for want of memory (or of /dev/shm);"
-                " lower data.batching.batch_s or set data.workers=0, then go on with the same command"
-            ) from None
-        if isinstance(batch, AsrError):
-            raise batch
-        yield batch
+    stop = partial(_stop_workers, batches)
+    atexit.register(stop)
+    try:
+        while (batch := _next_or_error(batches)) is not None:
+            if isinstance(batch, AsrError):
+                raise batch
+            yield batch
+    finally:
+        stop()
+        atexit.unregister(stop)
+
+
+def _next_or_error(batches: Iterator[Batch | AsrError]) -> Batch | AsrError | None:
+    """The next batch, or why there is none; None at the end."""
+    try:
+        return next(batches, None)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+    return DataError(
+        "data: a process that reads ahead was killed, perhaps for want of memory (or of /dev/shm);"
+        " lower data.batching.batch_s or set data.workers=0, then go on with the same command"
+    )
+
+
+def _stop_workers(batches: Any) -> None:
+    """End the processes that read ahead, now: when their batches are no longer wanted, or before Python's own way out.
+
+    They ignore SIGTERM, and multiprocessing sends just that at exit and then waits for them without limit. Whatever holds
+    the loader's iterator then (a traceback does) would make a training that failed hang instead of ending.
+    """
+    if hasattr(batches, "_shutdown_workers"):
+        batches._shutdown_workers()
+    for worker in getattr(batches, "_workers", ()):
+        if worker.is_alive():
+            worker.kill()
 
 
 def _start_worker(worker: int) -> None:

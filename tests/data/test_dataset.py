@@ -1,6 +1,9 @@
 """Requests become the same batches whatever reads them, and a bad file arrives by its name."""
 
 import copy
+import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,16 @@ from asr.data.utterance import Utterance
 from asr.errors import AudioError
 
 RATE = 8000
+ENDS_IN_MID_PLAN = """
+import sys
+from asr.data.batching import Request
+from asr.data.dataset import SpeechDataset, load_batches
+from asr.data.utterance import Utterance
+utterance = Utterance(id="a", audio=sys.argv[1], duration_s=0.2, text="")
+batches = load_batches(SpeechDataset([utterance], [[]], 8000, 0), [[Request(0, 0, 1.0)]] * 40, 2)
+next(batches)
+raise RuntimeError("something nobody thought of")
+"""
 Waveform = NDArray[np.float32]
 
 
@@ -92,6 +105,22 @@ def test_a_damaged_file_arrives_as_its_own_error(utterances: list[Utterance], wo
     with pytest.raises(AudioError, match=r"take 5\.wav") as caught:
         next(batches)
     assert "\n" not in str(caught.value)
+    assert not multiprocessing.active_children(), "the readers end with the error, not when it is forgotten"
+
+
+def test_readers_end_when_their_batches_are_no_longer_wanted(utterances: list[Utterance]) -> None:
+    batches = load_batches(make_dataset(utterances), make_plan(), 2)
+    next(batches)
+    assert len(multiprocessing.active_children()) == 2
+    batches.close()  # type: ignore[attr-defined]
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_that_ends_in_mid_plan_ends_at_once(utterances: list[Utterance], repository: Path) -> None:
+    """Readers ignore SIGTERM, with which multiprocessing asks them to end before it waits for them without limit."""
+    command = [sys.executable, "-c", ENDS_IN_MID_PLAN, utterances[0].audio]
+    ended = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1 and "nobody thought of" in ended.stderr
 
 
 def test_an_utterance_is_its_own_span_of_its_recording(utterances: list[Utterance]) -> None:
