@@ -284,7 +284,8 @@ class Trainer:
         last = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(average_weights(states))
         dev = self._evaluate()
-        better = self.progress.is_better(dev.wer, dev.cer)
+        best = (self.progress.best_wer, self.progress.best_cer)
+        better = self.progress.is_better(dev.wer, dev.cer) or (dev.wer, dev.cer) == best  # of equals, the mean is the steadier
         if self.processes.is_main:
             verdict = "kept" if better else "not kept: the best single epoch is better"
             self.observer.message(f"average of the last {len(states)} epochs: dev WER {dev.wer:.2%}; {verdict}")
