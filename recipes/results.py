@@ -1,9 +1,9 @@
 """The results of a recipe: rows in ``results.json``, made from finished runs, and the same figures as a table in its README.
 
     python recipes/results.py add recipes/fsdd runs/fsdd --model bilstm     # a row for each test set of a run
-    python recipes/results.py show recipes/fsdd                             # write the table into the README
+    python recipes/results.py show recipes/fsdd                             # write the tables into the READMEs
 
-A test (tests/test_recipe_results.py) fails where a README's table is not what its results.json says.
+A test (tests/test_recipe_results.py) fails where a README's table is not what the results.json files say.
 """
 
 import argparse
@@ -46,10 +46,30 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join([*lines, "", "```", *commands, "```"])
 
 
+def summary(recipes: Path) -> str:
+    """A Markdown table of every recipe's models and tests: mean WER and CER over the seeds, and the training's time."""
+    lines = ["| recipe | model | test | seeds | WER % | CER % | trained in |", "|---|---|---|---:|---:|---:|---:|"]
+    for recipe in sorted(path.parent for path in recipes.glob("*/results.json")):
+        for (model, test), group in _groups(read(recipe)).items():
+            wer, cer = (_spread(group, key) if len(group) > 1 else f"{group[0][key]:.2f}" for key in ("wer", "cer"))
+            minutes = sum(row["seconds"] for row in group) / len(group) / 60
+            name = f"[{recipe.name}](recipes/{recipe.name}/README.md)"
+            lines.append(f"| {name} | {model} | {test} | {len(group)} | {wer} | {cer} | {minutes:.1f} min |")
+    return "\n".join(lines)
+
+
+def show_summary(readme: Path, recipes: Path) -> str:
+    """The project's README with that table between the markers."""
+    return _put(readme.read_text(), summary(recipes))
+
+
 def show(recipe: Path) -> str:
     """The README's text with the table of its results.json between the markers."""
-    text = (recipe / "README.md").read_text()
-    block = f"{BEGIN}\n{table(read(recipe))}\n{END}"
+    return _put((recipe / "README.md").read_text(), table(read(recipe)))
+
+
+def _put(text: str, content: str) -> str:
+    block = f"{BEGIN}\n{content}\n{END}"
     if BEGIN in text:
         return re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: block, text, flags=re.DOTALL)
     head = text.split("## Results")[0].rstrip()
@@ -96,6 +116,9 @@ def main() -> None:
         for run_dir in options.runs:
             add(options.recipe, rows_of_run(run_dir, options.model, options.test))
     (options.recipe / "README.md").write_text(show(options.recipe))
+    recipes = Path(__file__).resolve().parent
+    readme = recipes.parent / "README.md"
+    readme.write_text(show_summary(readme, recipes))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,11 @@ def test_every_row_says_how_it_was_made(recipe: Path, results: ModuleType) -> No
         assert row["command"].startswith("asr ") and row["hardware"]
 
 
+def test_the_front_page_says_what_the_recipes_say(results: ModuleType) -> None:
+    readme = RECIPES.parent / "README.md"
+    assert readme.read_text() == results.show_summary(readme, RECIPES), "run: python recipes/results.py show RECIPE"
+
+
 def test_mean_and_deviation_are_those_of_a_hand_calculation(results: ModuleType) -> None:
     row = {"model": "m", "test": "t", "cer": 1.0, "seconds": 60, "command": "asr run", "commit": "c", "hardware": "h", "dev_wer": 1.0}
     rows = [{**row, "wer": wer, "seed": seed} for seed, wer in enumerate((1.0, 2.0, 4.5))]
