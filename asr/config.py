@@ -1,6 +1,7 @@
 """Hydra's composed configuration into typed settings, and back into files that say what a run was told.
 
-In: a composed config. Out: ``RunConfig``. With ``asr.commands`` and ``asr.cli`` this is the only place that knows OmegaConf.
+In: a composed config. Out: ``RunConfig``. With ``asr.commands`` and ``asr.cli`` this is the only place that knows
+OmegaConf.
 """
 
 import os
@@ -20,8 +21,10 @@ from asr.schema import build, check, check_choice, to_plain
 from asr.text.normalize import NORMALIZERS
 from asr.training.config import TrainSettings
 
-FREE_KEYS = frozenset(  # what a run may go on with otherwise: none changes a result, and the data's fingerprint is checked
-    ("data.dir", "data.workers", "training.save_every_steps", "training.dry_run", "training.tensorboard")
+FREE_KEYS = (
+    frozenset(  # what a run may go on with otherwise: none changes a result, and the data's fingerprint is checked
+        ("data.dir", "data.workers", "training.save_every_steps", "training.dry_run", "training.tensorboard")
+    )
 )
 STAGES = ("prepare", "train", "evaluate", "report")
 
@@ -90,7 +93,9 @@ def changed_keys(one: TrainSettings, other: TrainSettings) -> list[str]:
 
 
 def save_config(composed: DictConfig, path: Path) -> None:
-    """Write the composed config as YAML, interpolations resolved and ``data.dir`` absolute, so that a run goes on from anywhere."""
+    """Write the composed config as YAML, interpolations resolved and ``data.dir`` absolute, so that a run goes on from
+    anywhere.
+    """
     values = _plain(composed)
     if values["data"]["dir"]:
         values["data"]["dir"] = os.path.abspath(str(values["data"]["dir"]))

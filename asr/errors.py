@@ -25,7 +25,10 @@ class ConfigError(AsrError):
 
 
 class AudioError(AsrError):
-    """A recording cannot be read: absent, empty, damaged, too large or of a strange kind; the message names the file."""
+    """A recording cannot be read.
+
+    Absent, empty, damaged, too large or of a strange kind; the message names the file.
+    """
 
 
 class DataError(AsrError):

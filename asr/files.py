@@ -1,7 +1,8 @@
 """Files that appear whole or not at all, and their fingerprints.
 
 In: a path and what to write. Out: the file under its final name only once every byte is on disk, so that whatever kills
-the process leaves either the old file or the new one (FIELD_NOTES: plain overwriting lost 14 of 15 files under SIGKILL).
+the process leaves either the old file or the new one (FIELD_NOTES: plain overwriting lost 14 of 15 files under
+SIGKILL).
 """
 
 import contextlib

@@ -1,4 +1,7 @@
-"""Valid lengths inside a padded batch: masks and exact reversal. All lengths are int64 counts of frames, never fractions."""
+"""Valid lengths inside a padded batch.
+
+Masks and exact reversal. All lengths are int64 counts of frames, never fractions.
+"""
 
 import torch
 from torch import Tensor

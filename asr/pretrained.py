@@ -77,7 +77,9 @@ def from_pretrained(directory: Path, device: torch.device | str = "cpu") -> Pret
         model = AcousticModel(build_model_config(config["model"]), features.config.n_mels, tokenizer.vocab_size)
     except (KeyError, *NOT_UNDERSTOOD) as error:
         why = f"no key {error}" if isinstance(error, KeyError) else _one_line(error)
-        raise ModelError(f"{directory / CONFIG}: cannot be understood ({why}); was it written by another version?") from None
+        raise ModelError(
+            f"{directory / CONFIG}: cannot be understood ({why}); was it written by another version?"
+        ) from None
     try:
         tensors = safetensors.torch.load_file(weights)
         model.load_state_dict(_with_prefix(tensors, "model."))
@@ -116,9 +118,14 @@ def _describe(
     weights: Path, features: LogMel, model: AcousticModel, tokenizer: Tokenizer, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     return {
-        "format": FORMAT, "features": asdict(features.config), "tokenizer": tokenizer.to_dict(), "model": asdict(model.config),
-        "facts": dict(facts), "versions": library_versions(), "sha256": {WEIGHTS: sha256_file(weights)},
-    }  # fmt: skip
+        "format": FORMAT,
+        "features": asdict(features.config),
+        "tokenizer": tokenizer.to_dict(),
+        "model": asdict(model.config),
+        "facts": dict(facts),
+        "versions": library_versions(),
+        "sha256": {WEIGHTS: sha256_file(weights)},
+    }
 
 
 def _read_config(directory: Path) -> dict[str, Any]:
@@ -132,7 +139,9 @@ def _read_config(directory: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: cannot be read ({_one_line(error)})") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         found = config.get("format") if isinstance(config, dict) else None
-        raise ModelError(f"{path}: format {found!r} is unknown to this version, which reads format {FORMAT}; update, or export again")
+        raise ModelError(
+            f"{path}: format {found!r} is unknown to this version, which reads format {FORMAT}; update, or export again"
+        )
     return config
 
 

@@ -1,7 +1,7 @@
 """Build a typed configuration from plain mappings, with messages that name the key.
 
-In: a dataclass and nested ``dict``s (from Hydra, or from a model directory's JSON). Out: the dataclass, every value of the
-declared type. Exists so that one checked path serves both, and neither needs Hydra's ``instantiate`` or a pickle.
+In: a dataclass and nested ``dict``s (from Hydra, or from a model directory's JSON). Out: the dataclass, every value of
+the declared type. Exists so that one checked path serves both, and neither needs Hydra's ``instantiate`` or a pickle.
 """
 
 import dataclasses
@@ -100,7 +100,9 @@ def _convert_scalar(hint: type, value: Any, where: str) -> Any:
         try:
             value = float(value)
         except OverflowError:
-            raise ConfigError(f"config: {where} must be a finite number, not one of {len(str(abs(value)))} digits") from None
+            raise ConfigError(
+                f"config: {where} must be a finite number, not one of {len(str(abs(value)))} digits"
+            ) from None
     if hint is int and isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

@@ -1,4 +1,5 @@
-"""The results of a recipe: rows in ``results.json``, made from finished runs, and the same figures as a table in its README.
+"""The results of a recipe: rows in ``results.json``, made from finished runs, and the same figures as a table in its
+README.
 
     python recipes/results.py add recipes/fsdd runs/fsdd --model bilstm     # a row for each test set of a run
     python recipes/results.py show recipes/fsdd                             # write the tables into the READMEs
@@ -24,24 +25,43 @@ def rows_of_run(run_dir: Path, model: str, test: str | None = None) -> list[dict
     rows = []
     for path in sorted((run_dir / "evaluation").glob("*/summary.json")):
         summary = json.loads(path.read_text())
-        figures = {"wer": round(summary["wer"], 2), "cer": round(summary["cer"], 2), "seconds": round(facts["training_seconds"])}
+        figures = {
+            "wer": round(summary["wer"], 2),
+            "cer": round(summary["cer"], 2),
+            "seconds": round(facts["training_seconds"]),
+        }
         known = {key: facts[key] for key in ("command", "commit", "seed", "hardware")}
-        more = {"utterances": summary["utterances"], "dev_wer": round(100 * facts["dev_wer"], 2), "epoch": facts["epoch"]}
+        more = {
+            "utterances": summary["utterances"],
+            "dev_wer": round(100 * facts["dev_wer"], 2),
+            "epoch": facts["epoch"],
+        }
         rows.append({"model": model, "test": test or path.parent.name, **figures, **known, **more})
     return rows
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """A Markdown table of the rows, and of mean and spread where a model and test have several seeds."""
-    lines = ["| model | test | seed | WER % | CER % | dev WER % | trained in | hardware | commit |", "|---|---|---:|---:|---:|---:|---:|---|---|"]
+    lines = [
+        "| model | test | seed | WER % | CER % | dev WER % | trained in | hardware | commit |",
+        "|---|---|---:|---:|---:|---:|---:|---|---|",
+    ]
     for row in rows:
         time = f"{row['seconds'] / 60:.1f} min"
-        cells = [row["model"], row["test"], row["seed"], f"{row['wer']:.2f}", f"{row['cer']:.2f}", f"{row['dev_wer']:.2f}", time]
+        cells = [
+            row["model"],
+            row["test"],
+            row["seed"],
+            f"{row['wer']:.2f}",
+            f"{row['cer']:.2f}",
+            f"{row['dev_wer']:.2f}",
+            time,
+        ]
         lines.append(f"| {' | '.join(map(str, [*cells, row['hardware'], row['commit']]))} |")
     for (model, test), group in _groups(rows).items():
         if len(group) > 1:
-            words = f"mean of {len(group)} seeds: WER {_spread(group, 'wer')} %, CER {_spread(group, 'cer')} % (± one standard deviation)"
-            lines.append(f"\n`{model}` on {test}, {words}.")
+            words = f"mean of {len(group)} seeds: WER {_spread(group, 'wer')} %, CER {_spread(group, 'cer')} %"
+            lines.append(f"\n`{model}` on {test}, {words} (± one standard deviation).")
     commands = dict.fromkeys(row["command"] for row in rows)
     return "\n".join([*lines, "", "```", *commands, "```"])
 

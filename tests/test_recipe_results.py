@@ -22,14 +22,16 @@ def results() -> ModuleType:
 
 @pytest.mark.parametrize("recipe", WITH_RESULTS, ids=lambda path: path.name)
 def test_the_readme_says_what_results_json_says(recipe: Path, results: ModuleType) -> None:
-    assert (recipe / "README.md").read_text() == results.show(recipe), "run: python recipes/results.py show " + str(recipe)
+    assert (recipe / "README.md").read_text() == results.show(recipe), "run: python recipes/results.py show " + str(
+        recipe
+    )
 
 
 @pytest.mark.parametrize("recipe", WITH_RESULTS, ids=lambda path: path.name)
 def test_every_row_says_how_it_was_made(recipe: Path, results: ModuleType) -> None:
     for row in json.loads((recipe / "results.json").read_text()):
         assert set(results.KEYS) <= row.keys()
-        assert 0 <= row["wer"] and 0 <= row["cer"] <= 100
+        assert row["wer"] >= 0 and 0 <= row["cer"] <= 100
         assert row["command"].startswith("asr ") and row["hardware"]
 
 
@@ -39,15 +41,24 @@ def test_the_front_page_says_what_the_recipes_say(results: ModuleType) -> None:
 
 
 def test_mean_and_deviation_are_those_of_a_hand_calculation(results: ModuleType) -> None:
-    row = {"model": "m", "test": "t", "cer": 1.0, "seconds": 60, "command": "asr run", "commit": "c", "hardware": "h", "dev_wer": 1.0}
+    row = {
+        "model": "m",
+        "test": "t",
+        "cer": 1.0,
+        "seconds": 60,
+        "command": "asr run",
+        "commit": "c",
+        "hardware": "h",
+        "dev_wer": 1.0,
+    }
     rows = [{**row, "wer": wer, "seed": seed} for seed, wer in enumerate((1.0, 2.0, 4.5))]
     assert "WER 2.50 ± 1.80 %" in results.table(rows)  # mean 7.5 / 3; sqrt((2.25 + 0.25 + 4) / 2) = 1.803
 
 
 def test_a_table_follows_its_rows(results: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# Title\n\n## Results\n\n(none)\n")
-    row = {"model": "m", "test": "t", "wer": 12.34, "cer": 1.0, "seconds": 90, "command": "asr run x", "commit": "c", "seed": 1,
-           "hardware": "h", "dev_wer": 1.0}  # fmt: skip
+    made = {"seconds": 90, "command": "asr x", "commit": "c", "seed": 1, "hardware": "h"}
+    row = {"model": "m", "test": "t", "wer": 12.34, "cer": 1.0, "dev_wer": 1.0, **made}
     results.add(tmp_path, [row])
     first = results.show(tmp_path)
     assert "| 12.34 |" in first and "1.5 min" in first and "(none)" not in first

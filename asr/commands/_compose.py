@@ -1,7 +1,8 @@
-"""Hydra composes a recipe with the vocabulary in conf/: overrides, ``-m`` sweeps and ``--cfg job`` as Hydra users know them.
+"""Hydra composes a recipe with the vocabulary in conf/: overrides, ``-m`` sweeps and ``--cfg job`` as Hydra users know
+them.
 
-In: a recipe file and the words after it. Out: the task called once per job with its composed config. Hydra's own logging,
-output folders and tracebacks are switched off; its messages become ConfigErrors.
+In: a recipe file and the words after it. Out: the task called once per job with its composed config. Hydra's own
+logging, output folders and tracebacks are switched off; its messages become ConfigErrors.
 """
 
 import os
@@ -25,9 +26,14 @@ from asr.schema import nearest
 
 FOLDERS = ("run_dir", "data.dir", "corpus")
 QUIET = (
-    "hydra.output_subdir=null", "hydra.run.dir=.", "hydra.sweep.dir=${run_dir}", "hydra.sweep.subdir=.", "hydra.job.chdir=false",
-    "hydra/job_logging=none", "hydra/hydra_logging=none",
-)  # fmt: skip
+    "hydra.output_subdir=null",
+    "hydra.run.dir=.",
+    "hydra.sweep.dir=${run_dir}",
+    "hydra.sweep.subdir=.",
+    "hydra.job.chdir=false",
+    "hydra/job_logging=none",
+    "hydra/hydra_logging=none",
+)
 
 
 def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], Any]) -> list[Any]:
@@ -80,7 +86,10 @@ def _swept_keys(overrides: list[str]) -> set[str]:
 
 
 def _plain_path(word: str) -> str:
-    """A folder as a person's shell gives it: ``~`` is their home, and quotes stand where it would break Hydra's grammar."""
+    """A folder as a person's shell gives it.
+
+    ``~`` is their home, and quotes stand where it would break Hydra's grammar.
+    """
     key, equals, value = word.partition("=")
     if key.startswith("prepare."):  # the recipe's own options, which only its prepare.py knows and checks
         return f"++{word}"
@@ -134,11 +143,15 @@ def _explain(error: Exception, recipe: Path) -> str:
     if unknown:
         key = unknown.group(1)
         return f"config: there is no key '{key}' to override{_near_key(key, recipe)}"
-    option = re.search(r"Could not find '([^']+)/([^'/]+)' Available options in '[^']+': (.*?) Config search path", text)
+    option = re.search(
+        r"Could not find '([^']+)/([^'/]+)' Available options in '[^']+': (.*?) Config search path", text
+    )
     if option:
         return f"config: there is no {option[2]!r} in the group '{option[1]}'{nearest(option[2], option[3].split())}"
     if "override_grammar" in text:
-        fault = text.split(" See https://hydra.cc")[0].removeprefix("Error parsing override ").replace(" at '<EOF>'", "")
+        fault = (
+            text.split(" See https://hydra.cc")[0].removeprefix("Error parsing override ").replace(" at '<EOF>'", "")
+        )
         return f"config: cannot be read as key=value: {fault} (values with =,()[]{{}} go into quotes: key=\"'a=b'\")"
     if isinstance(error, InterpolationToMissingValueError) and "run_dir" in text:
         return "config: run_dir is not set; give the folder for this sweep (run_dir=runs/NAME)"

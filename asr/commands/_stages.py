@@ -46,7 +46,13 @@ def train(composed: Any, config: "RunConfig", command: list[str]) -> None:
 
 def evaluate_inputs(config: "RunConfig") -> str:
     """The model, the test manifests and the rules of scoring."""
-    return _digest([asdict(config.scoring), asdict(config.decoding), _hashes([config.run_dir / "model" / "config.json", *_tests(config)])])
+    return _digest(
+        [
+            asdict(config.scoring),
+            asdict(config.decoding),
+            _hashes([config.run_dir / "model" / "config.json", *_tests(config)]),
+        ]
+    )
 
 
 def evaluate_outputs(config: "RunConfig") -> list[Path]:
@@ -65,7 +71,17 @@ def evaluate(config: "RunConfig") -> None:
     for path in tests:
         out = config.run_dir / "evaluation" / path.stem
         options = ["--normalizer", config.scoring.normalizer, "--worst", str(config.scoring.worst)]
-        verb.run([str(config.run_dir / "model"), str(path), "--out", str(out), "--device", config.train.training.device, *options])
+        verb.run(
+            [
+                str(config.run_dir / "model"),
+                str(path),
+                "--out",
+                str(out),
+                "--device",
+                config.train.training.device,
+                *options,
+            ]
+        )
 
 
 def report_inputs(config: "RunConfig") -> str:
@@ -78,7 +94,9 @@ def report(recipe: Path, config: "RunConfig") -> None:
     """One page on the whole run: result, training, curves, and how to repeat it."""
     described = config.run_dir / "model" / "config.json"
     if not described.is_file():
-        raise ModelError(f"{config.run_dir}: no model to report on; let the stage train run first (stages=[train,evaluate,report])")
+        raise ModelError(
+            f"{config.run_dir}: no model to report on; let the stage train run first (stages=[train,evaluate,report])"
+        )
     facts = json.loads(described.read_text(encoding="utf-8"))
     page = config.run_dir / "report.md"
     write_text(page, _page(recipe, config, facts))
@@ -89,14 +107,26 @@ def _page(recipe: Path, config: "RunConfig", model: dict[str, Any]) -> str:
     facts = model["facts"]
     rows = [_result_row(config, path) for path in _summaries(config) if path.is_file()]
     lines = [
-        f"# {recipe.parent.name}/{recipe.stem}, seed {facts['seed']}", "",
-        "| test | utterances | WER % | CER % | S | D | I | real-time factor |", "|---|---:|---:|---:|---:|---:|---:|---:|", *rows, "",
-        f"Scored with normaliser `{config.scoring.normalizer}`, decoded with `{config.decoding.name}`.", "",
-        "![learning curves](curves.png)", "", "## Training", "", "| | |", "|---|---|",
+        f"# {recipe.parent.name}/{recipe.stem}, seed {facts['seed']}",
+        "",
+        "| test | utterances | WER % | CER % | S | D | I | real-time factor |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        *rows,
+        "",
+        f"Scored with normaliser `{config.scoring.normalizer}`, decoded with `{config.decoding.name}`.",
+        "",
+        "![learning curves](curves.png)",
+        "",
+        "## Training",
+        "",
+        "| | |",
+        "|---|---|",
         *(f"| {key.replace('_', ' ')} | {_cell(value)} |" for key, value in facts.items()),
-        *(f"| {name} | {version} |" for name, version in model["versions"].items()), "",
-        "The whole configuration is in [config.yaml](config.yaml), every step's figures in [metrics.jsonl](metrics.jsonl).", "",
-    ]  # fmt: skip
+        *(f"| {name} | {version} |" for name, version in model["versions"].items()),
+        "",
+        "The whole configuration is in [config.yaml](config.yaml), every step in [metrics.jsonl](metrics.jsonl).",
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -107,7 +137,13 @@ def _result_row(config: "RunConfig", path: Path) -> str:
     counts = [words["substitutions"], words["deletions"], words["insertions"]]
     name = path.parent.name
     factor = summary.get("real_time_factor")
-    cells = [f"[{name}](evaluation/{name}/report.md)", summary["utterances"], *shown, *counts, "–" if factor is None else f"{factor:.4f}"]
+    cells = [
+        f"[{name}](evaluation/{name}/report.md)",
+        summary["utterances"],
+        *shown,
+        *counts,
+        "–" if factor is None else f"{factor:.4f}",
+    ]
     return f"| {' | '.join(map(str, cells))} |"
 
 
@@ -144,7 +180,10 @@ def _hashes(paths: list[Path]) -> list[tuple[str, str | None]]:
 
 
 def _listing(folder: Path) -> list[tuple[str, int, int]]:
-    """Every file below ``folder`` (or the file itself) with its size and time of change; stats only, so a large corpus is quick."""
+    """Every file below ``folder`` (or the file itself) with its size and time of change.
+
+    Stats only, so a large corpus is quick.
+    """
     paths = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
     found = []
     for path in paths:

@@ -85,13 +85,16 @@ def _summary(utterances: "Sequence[Utterance]", recordings: "Recordings") -> lis
     words = sum(len(utterance.text.split()) for utterance in utterances)
     return [
         ("utterances", f"{len(utterances):,} in {len(recordings):,} recordings"),
-        ("length", f"{sum(lengths_s) / 3600:.2f} h; {lengths_s[0]:.2f} to {lengths_s[-1]:.2f} s, "
-                   f"median {lengths_s[len(lengths_s) // 2]:.2f} s"),
+        (
+            "length",
+            f"{sum(lengths_s) / 3600:.2f} h; {lengths_s[0]:.2f} to {lengths_s[-1]:.2f} s, "
+            f"median {lengths_s[len(lengths_s) // 2]:.2f} s",
+        ),
         ("speakers", f"{len(speakers):,}" + (f"; unknown for {unnamed:,} utterances" if unnamed else "")),
         ("words", f"{words:,}"),
         ("characters", f"{len(characters)}: {shown}" + (" ..." if len(characters) > _CHARACTERS_SHOWN else "")),
         ("audio", _counted(f"{info.format} {info.subtype} {info.sample_rate} Hz {info.channels} ch" for info in infos)),
-    ]  # fmt: skip
+    ]
 
 
 def _counted(values: "Iterable[str]") -> str:

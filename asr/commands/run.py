@@ -1,7 +1,7 @@
 """``asr run RECIPE.yaml [corpus=FOLDER] run_dir=FOLDER [key=value ...]``: prepare, train, evaluate, report.
 
-A stage is skipped where its outputs stand and its inputs have not changed since it made them; ``stages=[train,evaluate]``
-picks. What each stage was made from is in ``run_dir/stages.json``.
+A stage is skipped where its outputs stand and its inputs have not changed since it made them;
+``stages=[train,evaluate]`` picks. What each stage was made from is in ``run_dir/stages.json``.
 """
 
 import json
@@ -74,13 +74,31 @@ def _stages(recipe: Path, composed: Any, config: "RunConfig", command: list[str]
 
     run_dir = config.run_dir
     return [
-        Stage("prepare", lambda: work.prepare_inputs(recipe, config), lambda: work.prepare_outputs(config),
-              lambda: work.prepare(recipe, config)),
-        Stage("train", lambda: work.train_inputs(config), lambda: [run_dir / "model" / "config.json", run_dir / "metrics.jsonl"],
-              lambda: work.train(composed, config, command)),
-        Stage("evaluate", lambda: work.evaluate_inputs(config), lambda: work.evaluate_outputs(config), lambda: work.evaluate(config)),
-        Stage("report", lambda: work.report_inputs(config), lambda: [run_dir / "report.md"], lambda: work.report(recipe, config)),
-    ]  # fmt: skip
+        Stage(
+            "prepare",
+            lambda: work.prepare_inputs(recipe, config),
+            lambda: work.prepare_outputs(config),
+            lambda: work.prepare(recipe, config),
+        ),
+        Stage(
+            "train",
+            lambda: work.train_inputs(config),
+            lambda: [run_dir / "model" / "config.json", run_dir / "metrics.jsonl"],
+            lambda: work.train(composed, config, command),
+        ),
+        Stage(
+            "evaluate",
+            lambda: work.evaluate_inputs(config),
+            lambda: work.evaluate_outputs(config),
+            lambda: work.evaluate(config),
+        ),
+        Stage(
+            "report",
+            lambda: work.report_inputs(config),
+            lambda: [run_dir / "report.md"],
+            lambda: work.report(recipe, config),
+        ),
+    ]
 
 
 class Ledger:
@@ -92,7 +110,10 @@ class Ledger:
     def run(self, stage: Stage) -> None:
         """Do the stage's work unless its outputs stand, untouched, and come from the same inputs."""
         outputs = _hashes(stage.outputs())
-        if None not in outputs.values() and self._read().get(stage.name) == {"inputs": stage.inputs(), "outputs": outputs}:
+        if None not in outputs.values() and self._read().get(stage.name) == {
+            "inputs": stage.inputs(),
+            "outputs": outputs,
+        }:
             print(f"{styled(stage.name, 'bold')}: stands, skipped", file=sys.stderr)
             return
         print(styled(stage.name, "bold"), file=sys.stderr, flush=True)

@@ -84,7 +84,10 @@ def _go_on(run_dir: Path, rest: list[str]) -> int:
 
 
 def commit() -> str:
-    """The git commit of the code that runs, with ``+`` where it has uncommitted changes; "unknown" outside a checkout."""
+    """The git commit of the code that runs, with ``+`` where it has uncommitted changes.
+
+    "unknown" outside a checkout.
+    """
     folder = Path(__file__).resolve().parent
     try:
         words = ["git", "-C", str(folder), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
@@ -115,14 +118,17 @@ class ConsoleObserver:
         if self._line is None or record["epoch"] != self._epoch:
             self._close()
             self._epoch = record["epoch"]
-            self._line = ProgressLine(record["batches"], f"epoch {self._epoch}/{record['epochs']}", "batches", done=record["batch"] - 1)
+            self._line = ProgressLine(
+                record["batches"], f"epoch {self._epoch}/{record['epochs']}", "batches", done=record["batch"] - 1
+            )
         self._line.update(record["batch"] - self._line.done, f"loss {record['loss']:.2f}, {_left(record)}")
 
     def epoch(self, record: dict[str, Any]) -> None:
         """The epoch's figures."""
         dev = f"  dev WER {record['dev_wer']:7.2%}  CER {record['dev_cer']:7.2%}" if "dev_wer" in record else ""
         mark = "  best" if record.get("best") else ""
-        line = f"epoch {record['epoch']:3d}/{record['epochs']}  loss {record['train_loss']:8.3f}{dev}  {format_duration(record['seconds'])}{mark}"
+        head = f"epoch {record['epoch']:3d}/{record['epochs']}  loss {record['train_loss']:8.3f}"
+        line = f"{head}{dev}  {format_duration(record['seconds'])}{mark}"
         self._say(line)
 
     def _say(self, text: str) -> None:

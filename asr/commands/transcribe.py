@@ -1,7 +1,7 @@
 """``asr transcribe MODEL FILE...``: the text of audio files, one line each on stdout.
 
-In: a model directory and audio files. Out: the text alone for one file, ``FILE<TAB>text`` for several, as each is ready. A
-file that cannot be read is named on stderr, the others go on, and the exit code is 1.
+In: a model directory and audio files. Out: the text alone for one file, ``FILE<TAB>text`` for several, as each is
+ready. A file that cannot be read is named on stderr, the others go on, and the exit code is 1.
 """
 
 import argparse

@@ -1,4 +1,7 @@
-"""From one token per frame to the labels they spell: repeats merge, blanks fall away (the map B of Graves et al. 2006)."""
+"""From one token per frame to the labels they spell.
+
+Repeats merge, blanks fall away (the map B of Graves et al. 2006).
+"""
 
 from collections.abc import Sequence
 
@@ -13,6 +16,9 @@ def collapse(path: Sequence[int]) -> list[int]:
 
 
 def best_path(log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
-    """The likeliest token of every valid frame: ``(batch, frames, vocab)``, ``(batch,)`` -> a list of frames per utterance."""
+    """The likeliest token of every valid frame.
+
+    ``(batch, frames, vocab)``, ``(batch,)`` -> a list of frames per utterance.
+    """
     best = log_probs.argmax(dim=2).cpu().tolist()
     return [path[:length] for path, length in zip(best, lengths.tolist(), strict=True)]

@@ -1,12 +1,13 @@
 """The CTC loss with every precondition checked, per utterance, and never hidden.
 
-In: log-probabilities with lengths and target ids. Out: one loss per utterance, in nats. torch's own loss reads out of bounds
-for labels outside the vocabulary (pytorch#193794), accepts a blank inside a target, and with ``zero_infinity`` turns what
-cannot be spelled into 0; here each is an error that names the utterance's place.
+In: log-probabilities with lengths and target ids. Out: one loss per utterance, in nats. torch's own loss reads out of
+bounds for labels outside the vocabulary (pytorch#193794), accepts a blank inside a target, and with ``zero_infinity``
+turns what cannot be spelled into 0; here each is an error that names the utterance's place.
 
 Source: Graves et al. 2006, "Connectionist Temporal Classification".
 """
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -19,7 +20,7 @@ from asr.text.tokenizer import BLANK_ID
 
 def frames_needed(target: Sequence[int]) -> int:
     """Frames that CTC needs for ``target``: one per label, and a blank between equal neighbours."""
-    return len(target) + sum(one == other for one, other in zip(target, target[1:], strict=False))
+    return len(target) + sum(one == other for one, other in itertools.pairwise(target))
 
 
 def check_targets(targets: Sequence[Sequence[int]], lengths: Sequence[int], vocab_size: int) -> None:
@@ -30,18 +31,24 @@ def check_targets(targets: Sequence[Sequence[int]], lengths: Sequence[int], voca
         for label in target:
             if not BLANK_ID < label < vocab_size:
                 kind = "the blank" if label == BLANK_ID else "outside the vocabulary"
-                raise TrainingError(f"CTC: target {index} has label {label}, {kind}; labels must be 1 to {vocab_size - 1}")
+                raise TrainingError(
+                    f"CTC: target {index} has label {label}, {kind}; labels must be 1 to {vocab_size - 1}"
+                )
         if frames < max(1, frames_needed(target)):
             need = max(1, frames_needed(target))
-            raise TrainingError(f"CTC: target {index} needs {need} frames (labels and repeats) but has {frames}; see 'asr check'")
+            raise TrainingError(
+                f"CTC: target {index} needs {need} frames (labels and repeats) but has {frames}; see 'asr check'"
+            )
 
 
 def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
-    """Negative log-likelihood of each target: ``(batch, frames, vocab)``, ``(batch,)``, lists of ids -> ``(batch,)`` nats.
+    """Negative log-likelihood of each target: ``(batch, frames, vocab)``, ``(batch,)``, lists of ids -> ``(batch,)``
+    nats.
 
-    Raises TrainingError for what CTC cannot spell. Log-probabilities that are not numbers give a loss that is not one either.
+    Raises TrainingError for what CTC cannot spell. Log-probabilities that are not numbers give a loss that is not one
+    either.
     """
-    batch, frames, vocab_size = log_probs.shape
+    _, frames, vocab_size = log_probs.shape
     lengths_list = lengths.tolist()
     check_targets(targets, lengths_list, vocab_size)
     if max(lengths_list, default=0) > frames:

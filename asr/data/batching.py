@@ -14,9 +14,9 @@ from asr.seeds import numpy_generator
 
 @dataclass(kw_only=True, slots=True)
 class BatchingConfig:
-    """``batch_s``: seconds of padded audio in one process's batch. ``max_utterances``: a bound on their number. With several
-    processes the bound holds for all of them together (so that the plan is that of one process with as much), and a share can
-    exceed its part by less than one utterance.
+    """``batch_s``: seconds of padded audio in one process's batch. ``max_utterances``: a bound on their number. With
+    several processes the bound holds for all of them together (so that the plan is that of one process with as much),
+    and a share can exceed its part by less than one utterance.
 
     ``shuffle_width``: how far durations are jittered before sorting (0: strict buckets, least padding; 0.05: 5% of each
     duration). ``short_first``: the first epoch goes from short to long, which helps CTC to start.
@@ -35,7 +35,10 @@ class BatchingConfig:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One utterance of the plan: its ``index``, the ``epoch`` (for its random draws) and the ``speed`` at which it is played."""
+    """One utterance of the plan.
+
+    Its ``index``, the ``epoch`` (for its random draws) and the ``speed`` at which it is played.
+    """
 
     index: int
     epoch: int
@@ -45,7 +48,10 @@ class Request:
 def plan_epoch(
     durations_s: Sequence[float], config: BatchingConfig, *, seed: int, epoch: int, speeds: Sequence[float] = (1.0,), processes: int = 1
 ) -> list[list[Request]]:
-    """The batches of ``epoch``; every utterance occurs once. A batch of ``processes`` shares holds as many times the seconds."""
+    """The batches of ``epoch``.
+
+    Every utterance occurs once. A batch of ``processes`` shares holds as many times the seconds.
+    """
     generator = numpy_generator(seed, "plan", epoch)
     drawn = generator.integers(len(speeds), size=len(durations_s))
     requests = [Request(index, epoch, speeds[choice]) for index, choice in enumerate(drawn)]
@@ -59,7 +65,10 @@ def plan_epoch(
 
 
 def share(batch: Sequence[Request], rank: int, processes: int) -> list[Request]:
-    """The part of ``batch`` that process ``rank`` computes: every ``processes``-th utterance, so that lengths are alike."""
+    """The part of ``batch`` that process ``rank`` computes.
+
+    Every ``processes``-th utterance, so that lengths are alike.
+    """
     return list(batch[rank::processes])
 
 

@@ -1,7 +1,7 @@
 """From requests to padded batches: reads, changes speed and level, pads, and hands errors over by name.
 
-In: utterances with their token ids, and a plan of batches. Out: ``Batch``es of waveforms with integer lengths, in the plan's
-order whatever the number of workers. Each utterance's random draws follow from (seed, epoch, index) alone.
+In: utterances with their token ids, and a plan of batches. Out: ``Batch``es of waveforms with integer lengths, in the
+plan's order whatever the number of workers. Each utterance's random draws follow from (seed, epoch, index) alone.
 """
 
 import atexit
@@ -27,7 +27,9 @@ WaveformChange = Callable[[NDArray[np.float32], float, np.random.Generator], NDA
 
 @dataclass(slots=True)
 class Batch:
-    """Padded waveforms ``(batch, samples)`` float32, ``lengths`` ``(batch,)`` int64, token ids, and indices into the data."""
+    """Padded waveforms ``(batch, samples)`` float32, ``lengths`` ``(batch,)`` int64, token ids, and indices into the
+    data.
+    """
 
     waveforms: Tensor
     lengths: Tensor
@@ -36,7 +38,8 @@ class Batch:
 
 
 class SpeechDataset(Dataset[Batch | AsrError]):
-    """A map from a list of requests to one ``Batch``; a file that cannot be read comes back as its error, not as a traceback.
+    """A map from a list of requests to one ``Batch``; a file that cannot be read comes back as its error, not as a
+    traceback.
 
     ``change(waveform, speed, generator)`` augments one waveform; None leaves it as recorded.
     """
@@ -67,7 +70,7 @@ def load_utterance(utterance: Utterance, sample_rate: int) -> NDArray[np.float32
     return load_audio(
         utterance.audio, sample_rate=sample_rate, start_s=utterance.start_s,
         duration_s=utterance.duration_s, channel=utterance.channel,
-    )  # fmt: skip
+    )
 
 
 def collate(waveforms: Sequence[NDArray[np.float32]], targets: list[list[int]], indices: list[int]) -> Batch:
@@ -80,11 +83,14 @@ def collate(waveforms: Sequence[NDArray[np.float32]], targets: list[list[int]], 
 
 
 def load_batches(dataset: SpeechDataset, plan: Sequence[Sequence[Request]], workers: int) -> Iterator[Batch]:
-    """The plan's batches in its order, read ahead by ``workers`` processes (0: none). Raises the AsrError of a bad file."""
+    """The plan's batches in its order, read ahead by ``workers`` processes (0.
+
+    None). Raises the AsrError of a bad file.
+    """
     loader: DataLoader[Batch | AsrError] = DataLoader(
         dataset, batch_size=None, sampler=plan, num_workers=workers, prefetch_factor=4 if workers else None,
         worker_init_fn=_start_worker, pin_memory=False,
-    )  # fmt: skip
+    )
     batches = iter(loader)
     stop = partial(_stop_workers, batches)
     atexit.register(stop)
@@ -114,8 +120,8 @@ def _next_or_error(batches: Iterator[Batch | AsrError]) -> Batch | AsrError | No
 def _stop_workers(batches: Any) -> None:
     """End the processes that read ahead, now: when their batches are no longer wanted, or before Python's own way out.
 
-    They ignore SIGTERM, and multiprocessing sends just that at exit and then waits for them without limit. Whatever holds
-    the loader's iterator then (a traceback does) would make a training that failed hang instead of ending.
+    They ignore SIGTERM, and multiprocessing sends just that at exit and then waits for them without limit. Whatever
+    holds the loader's iterator then (a traceback does) would make a training that failed hang instead of ending.
     """
     if hasattr(batches, "_shutdown_workers"):
         batches._shutdown_workers()
@@ -128,5 +134,6 @@ def _start_worker(worker: int) -> None:
     import signal
 
     torch.set_num_threads(1)
-    for number in (signal.SIGINT, signal.SIGTERM):  # sent to a whole group; the main process saves, then ends its workers
+    # sent to a whole group; the main process saves, then ends its workers
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -4,5 +4,11 @@ from asr.features.augment import AugmentConfig, SpecAugmentConfig, augment_wavef
 from asr.features.log_mel import LogMel, LogMelConfig, NormalisationStatistics
 
 __all__ = [
-    "AugmentConfig", "LogMel", "LogMelConfig", "NormalisationStatistics", "SpecAugmentConfig", "augment_waveform", "spec_augment",
-]  # fmt: skip
+    "AugmentConfig",
+    "LogMel",
+    "LogMelConfig",
+    "NormalisationStatistics",
+    "SpecAugmentConfig",
+    "augment_waveform",
+    "spec_augment",
+]

@@ -1,4 +1,5 @@
-"""Augmentation: SpecAugment on log-mel frames; speed, gain and noise on waveforms. Every draw comes from a given generator.
+"""Augmentation: SpecAugment on log-mel frames; speed, gain and noise on waveforms. Every draw comes from a given
+generator.
 
 Sources: SpecAugment, Park et al. 2019 (arXiv 1904.08779), with the number of time masks growing with length as in its
 follow-up (arXiv 1912.05533); speed perturbation, Ko et al. 2015.
@@ -41,8 +42,8 @@ class SpecAugmentConfig:
 class AugmentConfig:
     """What happens to training data only. ``speeds``: one is drawn per utterance and epoch (pitch moves with it).
 
-    ``gain_db``: level drawn from plus or minus this many dB. ``noise_probability``: share of utterances to which white noise
-    at a signal-to-noise ratio from ``noise_snr_db`` (low, high) is added.
+    ``gain_db``: level drawn from plus or minus this many dB. ``noise_probability``: share of utterances to which white
+    noise at a signal-to-noise ratio from ``noise_snr_db`` (low, high) is added.
     """
 
     speeds: list[float] = field(default_factory=lambda: [0.9, 1.0, 1.1])
@@ -73,7 +74,10 @@ class AugmentConfig:
 def augment_waveform(
     waveform: NDArray[np.float32], sample_rate: int, config: AugmentConfig, speed: float, generator: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Played at ``speed``, then gain and noise as drawn from ``generator``: ``(samples,)`` float32 -> ``(samples',)`` float32."""
+    """Played at ``speed``, then gain and noise as drawn from ``generator``.
+
+    ``(samples,)`` float32 -> ``(samples',)`` float32.
+    """
     if speed != 1.0:
         waveform = resample(waveform, round(sample_rate * speed), sample_rate)
     if config.gain_db:
@@ -96,8 +100,8 @@ def add_white_noise(
 def spec_augment(log_mel: Tensor, lengths: Tensor, config: SpecAugmentConfig, generator: torch.Generator) -> Tensor:
     """Mask bands of mels and spans of time with 0, the mean of normalised features.
 
-    ``log_mel`` (batch, frames, mels), ``lengths`` (batch,) -> a new tensor of the same shape. ``generator`` lives on the CPU, so
-    that the same seed masks the same spans on every device.
+    ``log_mel`` (batch, frames, mels), ``lengths`` (batch,) -> a new tensor of the same shape. ``generator`` lives on
+    the CPU, so that the same seed masks the same spans on every device.
     """
     batch, frames, mels = log_mel.shape
     lengths_cpu = lengths.cpu()
@@ -113,8 +117,8 @@ def spec_augment(log_mel: Tensor, lengths: Tensor, config: SpecAugmentConfig, ge
 def _masks(sizes: Tensor, width: int, counts: Tensor, longest: Tensor, generator: torch.Generator) -> Tensor:
     """True where nothing is masked, ``(batch, width)``: ``counts`` spans, each of 0 to ``longest``, inside ``sizes``.
 
-    A row's ``counts``, ``longest`` and ``sizes``, all ``(batch,)``, are its own, so that the batch's longest utterance does not
-    mask the others more.
+    A row's ``counts``, ``longest`` and ``sizes``, all ``(batch,)``, are its own, so that the batch's longest utterance
+    does not mask the others more.
     """
     sizes, longest = sizes.unsqueeze(1), torch.minimum(longest, sizes).unsqueeze(1)
     drawn = (sizes.size(0), int(counts.max()) if counts.numel() else 0)

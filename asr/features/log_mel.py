@@ -1,8 +1,9 @@
 """From waveform to log-mel frames, on the model's device, the same code in training and in transcription.
 
 In: padded waveforms ``(batch, samples)`` and integer lengths. Out: ``(batch, frames, n_mels)`` and honest frame counts.
-Frame t is centred on sample ``t * hop_length``; the signal is extended by zeros, as librosa does by default, so what a frame
-sees never depends on the batch it came in. Equal to ``log(max(librosa.feature.melspectrogram(...), floor))`` within 1e-4.
+Frame t is centred on sample ``t * hop_length``; the signal is extended by zeros, as librosa does by default, so what a
+frame sees never depends on the batch it came in. Equal to ``log(max(librosa.feature.melspectrogram(...), floor))``
+within 1e-4.
 """
 
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ class LogMelConfig:
 
     ``normalization``: "global" (mean and standard deviation per mel bin, learned from training data), "utterance" (each
     recording's own mean is taken off first, which removes the channel; then the global scale), or "none".
-    ``edge_padding_s`` of silence is put before and after each recording: closely trimmed ones leave CTC too few frames to spell
-    in. Frame 0 is then centred on ``-edge_padding_s``.
+    ``edge_padding_s`` of silence is put before and after each recording: closely trimmed ones leave CTC too few frames
+    to spell in. Frame 0 is then centred on ``-edge_padding_s``.
     """
 
     sample_rate: int = 16000
@@ -42,12 +43,18 @@ class LogMelConfig:
         check(4000 <= self.sample_rate <= 384_000, f"features.sample_rate={self.sample_rate} must be 4000 to 384000")
         check(self.frame_shift_s > 0, f"features.frame_shift_s={self.frame_shift_s} must be above 0")
         check(self.window_s >= self.frame_shift_s, "features.window_s must be at least features.frame_shift_s")
-        check(self.hop_length >= 1, f"features.frame_shift_s={self.frame_shift_s} is less than one sample at {self.sample_rate} Hz")
+        check(
+            self.hop_length >= 1,
+            f"features.frame_shift_s={self.frame_shift_s} is less than one sample at {self.sample_rate} Hz",
+        )
         check(1 <= self.n_mels <= 256, f"features.n_mels={self.n_mels} must be 1 to 256")
         check(self.log_floor >= MINIMUM_FLOOR, f"features.log_floor={self.log_floor} must be at least {MINIMUM_FLOOR}")
         top = self.f_max_hz if self.f_max_hz is not None else self.sample_rate / 2
         good = 0 <= self.f_min_hz < top <= self.sample_rate / 2
-        check(good, f"features.f_min_hz={self.f_min_hz} and f_max_hz={top} must satisfy 0 <= f_min < f_max <= sample_rate / 2")
+        check(
+            good,
+            f"features.f_min_hz={self.f_min_hz} and f_max_hz={top} must satisfy 0 <= f_min < f_max <= sample_rate / 2",
+        )
         check(0 <= self.edge_padding_s <= 10, f"features.edge_padding_s={self.edge_padding_s} must be 0 to 10")
         check_choice("features.normalization", self.normalization, NORMALIZATIONS)
 
@@ -94,7 +101,9 @@ class LogMel(nn.Module):
         return torch.where(lengths > 0, padded.div(self.config.hop_length, rounding_mode="floor") + 1, 0)
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """``(batch, samples)`` float32, ``(batch,)`` int64 -> normalised log-mel ``(batch, frames, n_mels)``, ``(batch,)``."""
+        """``(batch, samples)`` float32, ``(batch,)`` int64 -> normalised log-mel ``(batch, frames, n_mels)``,
+        ``(batch,)``.
+        """
         log_mel, frames = self.unnormalised(waveforms, lengths)
         mask = valid_mask(frames, log_mel.size(1)).unsqueeze(2)
         if self.config.normalization == "utterance":
@@ -111,9 +120,15 @@ class LogMel(nn.Module):
         silent = waveforms.float().masked_fill(~valid_mask(lengths, waveforms.size(1)), 0.0)
         silent = nn.functional.pad(silent, (config.edge_samples, config.edge_samples))
         spectrum = torch.stft(
-            silent, config.n_fft, config.hop_length, config.window_length, self.window,
-            center=True, pad_mode="constant", return_complex=True,
-        )  # fmt: skip  # (batch, bins, frames)
+            silent,
+            config.n_fft,
+            config.hop_length,
+            config.window_length,
+            self.window,
+            center=True,
+            pad_mode="constant",
+            return_complex=True,
+        )  # (batch, bins, frames)
         power = spectrum.real.square() + spectrum.imag.square()
         mel = torch.matmul(self.filterbank, power).transpose(1, 2)
         return mel.clamp_min(config.log_floor).log(), self.frame_lengths(lengths)

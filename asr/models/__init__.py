@@ -5,6 +5,13 @@ from asr.models.lstm import BiLstm, BiLstmConfig, BiLstmLayer
 from asr.models.subsampling import ConvSubsampling, SubsamplingConfig
 
 __all__ = [
-    "ENCODERS", "AcousticModel", "BiLstm", "BiLstmConfig", "BiLstmLayer", "ConvSubsampling", "ModelConfig",
-    "SubsamplingConfig", "build_model_config",
-]  # fmt: skip
+    "ENCODERS",
+    "AcousticModel",
+    "BiLstm",
+    "BiLstmConfig",
+    "BiLstmLayer",
+    "ConvSubsampling",
+    "ModelConfig",
+    "SubsamplingConfig",
+    "build_model_config",
+]

@@ -1,7 +1,8 @@
 """The acoustic model: log-mel frames in, log-probabilities over tokens out.
 
-``AcousticModel`` = subsampling + encoder + linear head. Encoders come from a closed list (``ENCODERS``): a new member of the
-family is a class with ``(input_size, config)``, ``output_size`` and ``forward(inputs, lengths)``, and one line here.
+``AcousticModel`` = subsampling + encoder + linear head. Encoders come from a closed list (``ENCODERS``): a new member
+of the family is a class with ``(input_size, config)``, ``output_size`` and ``forward(inputs, lengths)``, and one line
+here.
 """
 
 from collections.abc import Mapping
@@ -35,7 +36,8 @@ def build_model_config(values: Mapping[str, Any]) -> ModelConfig:
 class AcousticModel(nn.Module):
     """Subsampling, encoder, CTC head.
 
-    Args: ``n_mels`` input mel bins; ``vocab_size`` tokens with the blank as id 0; ``config`` one of the family's configs.
+    Args: ``n_mels`` input mel bins; ``vocab_size`` tokens with the blank as id 0; ``config`` one of the family's
+    configs.
     """
 
     def __init__(self, config: ModelConfig, n_mels: int, vocab_size: int) -> None:
@@ -51,12 +53,15 @@ class AcousticModel(nn.Module):
         return self.subsampling.output_lengths(lengths)
 
     def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """``(batch, frames, mels)`` float, ``(batch,)`` int64 -> log_probs ``(batch, frames', vocab)`` float32, ``(batch,)``.
+        """``(batch, frames, mels)`` float, ``(batch,)`` int64 -> log_probs ``(batch, frames', vocab)`` float32,
+        ``(batch,)``.
 
         Raises ValueError when the shapes do not fit.
         """
         if log_mel.dim() != 3 or log_mel.size(2) != self.n_mels or lengths.shape != log_mel.shape[:1]:
-            raise ValueError(f"expected log_mel (batch, frames, {self.n_mels}) and lengths (batch,), got {log_mel.shape}")
+            raise ValueError(
+                f"expected log_mel (batch, frames, {self.n_mels}) and lengths (batch,), got {log_mel.shape}"
+            )
         hidden, lengths = self.subsampling(log_mel, lengths)
         logits = self.head(self.encoder(hidden, lengths))
         return torch.log_softmax(logits.float(), dim=2), lengths

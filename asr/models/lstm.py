@@ -3,9 +3,11 @@
 In: ``(batch, frames, input_size)`` and lengths. Out: ``(batch, frames, output_size)``, zero beyond each length. One
 single-direction ``torch.nn.LSTM`` per direction runs over the padded batch; the backward one reads each utterance
 reversed inside its own length, so padding comes last for both and never reaches a valid frame. This equals
-``pack_padded_sequence`` to rounding and trains faster (benchmarks/lstm_step.py; packing makes the CPU backward 2.1x slower).
+``pack_padded_sequence`` to rounding and trains faster (benchmarks/lstm_step.py; packing makes the CPU backward 2.1x
+slower).
 
-Sources: Hochreiter & Schmidhuber 1997 (cell); Gers et al. 2000 (forget gate); Graves & Schmidhuber 2005 (both directions).
+Sources: Hochreiter & Schmidhuber 1997 (cell); Gers et al. 2000 (forget gate); Graves & Schmidhuber 2005 (both
+directions).
 """
 
 from dataclasses import dataclass, field
@@ -24,9 +26,10 @@ GATES = ("input", "forget", "cell", "output")  # the order of torch's stacked ga
 class BiLstmConfig:
     """A stack of bidirectional LSTM layers. ``hidden_size`` is per direction.
 
-    ``dropout`` acts on each layer's output but the last; ``input_dropout`` before the first layer, ``output_dropout`` after
-    the last. ``projection_size`` (per direction, None: none) is torch's ``proj_size``. ``residual`` adds a layer's input to its
-    output where sizes agree, ``layer_norm`` normalises each layer's input. ``forget_bias`` is the *sum* of torch's two biases.
+    ``dropout`` acts on each layer's output but the last; ``input_dropout`` before the first layer, ``output_dropout``
+    after the last. ``projection_size`` (per direction, None: none) is torch's ``proj_size``. ``residual`` adds a
+    layer's input to its output where sizes agree, ``layer_norm`` normalises each layer's input. ``forget_bias`` is the
+    *sum* of torch's two biases.
     """
 
     name: str = "bilstm"
@@ -54,7 +57,8 @@ class BiLstmConfig:
 class BiLstmLayer(nn.Module):
     """One bidirectional layer: ``forward_lstm`` and ``backward_lstm`` side by side, outputs concatenated.
 
-    With ``layer.load_torch(torch.nn.LSTM(..., bidirectional=True))`` it computes what that module computes on packed input.
+    With ``layer.load_torch(torch.nn.LSTM(..., bidirectional=True))`` it computes what that module computes on packed
+    input.
     """
 
     def __init__(self, input_size: int, hidden_size: int, projection_size: int | None = None) -> None:
@@ -116,7 +120,8 @@ class BiLstm(nn.Module):
 def initialise_lstm(module: nn.Module, forget_bias: float) -> None:
     """Xavier input weights, orthogonal recurrent weights gate by gate, zero biases, and the forget bias.
 
-    torch adds two bias vectors; their *sum* is what counts (NeMo parts/rnn.py), so one holds ``forget_bias`` and the other 0.
+    torch adds two bias vectors; their *sum* is what counts (NeMo parts/rnn.py), so one holds ``forget_bias`` and the
+    other 0.
     """
     for lstm in (part for part in module.modules() if isinstance(part, nn.LSTM)):
         for name, weight in lstm.named_parameters():

@@ -1,7 +1,8 @@
 """Convolutional subsampling: fewer, richer frames before the first recurrent layer.
 
-In: log-mel ``(batch, frames, mels)`` and lengths. Out: ``(batch, ceil(frames / factor), output_size)`` and exact lengths.
-Two or three 3x3 convolutions; padding is zeroed before each, so a batch computes what each utterance computes alone.
+In: log-mel ``(batch, frames, mels)`` and lengths. Out: ``(batch, ceil(frames / factor), output_size)`` and exact
+lengths. Two or three 3x3 convolutions; padding is zeroed before each, so a batch computes what each utterance computes
+alone.
 """
 
 from dataclasses import dataclass
@@ -35,7 +36,9 @@ class SubsamplingConfig:
 
 
 class ConvSubsampling(nn.Module):
-    """Strided 3x3 convolutions over (time, mel), each halving the mel axis, then a linear map and layer normalisation."""
+    """Strided 3x3 convolutions over (time, mel), each halving the mel axis, then a linear map and layer
+    normalisation.
+    """
 
     def __init__(self, n_mels: int, config: SubsamplingConfig) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """From recordings to texts with a trained model: the same features and the same model as in training.
 
-In: a model directory, then paths, waveforms or utterances. Out: ``Hypothesis``es in the order of what came in. Batches are
-made of recordings of like length; padding changes no result (law 1), so neither does ``batch_s``.
+In: a model directory, then paths, waveforms or utterances. Out: ``Hypothesis``es in the order of what came in. Batches
+are made of recordings of like length; padding changes no result (law 1), so neither does ``batch_s``.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,7 +51,10 @@ class Recognizer:
 
     @classmethod
     def from_pretrained(cls, directory: str | Path, device: str = "auto") -> "Recognizer":
-        """Read a model directory onto ``device`` ("auto": a GPU where there is one). Raises ModelError or ConfigError."""
+        """Read a model directory onto ``device`` ("auto".
+
+        A GPU where there is one). Raises ModelError or ConfigError.
+        """
         chosen = choose_device(device)
         return cls(from_pretrained(Path(directory), chosen), chosen)
 
@@ -70,7 +73,8 @@ class Recognizer:
     def transcribe_utterances(
         self, utterances: Sequence[Utterance], batch_s: float = 60.0, progress: Callable[[int, int], None] | None = None
     ) -> list[Hypothesis]:
-        """The text of each utterance, in order. ``batch_s`` bounds the padded seconds of a batch; ``progress(done, total)``.
+        """The text of each utterance, in order. ``batch_s`` bounds the padded seconds of a batch; ``progress(done,
+        total)``.
 
         Raises AudioError naming the first recording that cannot be read.
         """
@@ -99,7 +103,9 @@ class Recognizer:
         if isinstance(audio, (str, Path)):
             return load_audio(audio, sample_rate=self.sample_rate)
         if sample_rate is None:
-            raise ConfigError("transcribe: a waveform needs its sample_rate in Hz, e.g. transcribe(waveform, sample_rate=16000)")
+            raise ConfigError(
+                "transcribe: a waveform needs its sample_rate in Hz, e.g. transcribe(waveform, sample_rate=16000)"
+            )
         if not 4000 <= sample_rate <= 384_000:
             raise ConfigError(f"transcribe: sample_rate={sample_rate!r} must be 4000 to 384000 Hz")
         waveform = _checked_waveform(audio)
@@ -107,18 +113,26 @@ class Recognizer:
 
 
 def _checked_waveform(audio: Any) -> Waveform:
-    """``audio`` as float32 ``(samples,)``. Raises AudioError unless it is floating point, finite, mono and not empty."""
+    """``audio`` as float32 ``(samples,)``.
+
+    Raises AudioError unless it is floating point, finite, mono and not empty.
+    """
     values = np.asarray(audio)
     if values.dtype.kind != "f":
         advice = "; divide 16-bit samples by 32768" if values.dtype.kind in "iu" else ""
         raise AudioError(f"transcribe: a waveform must be floating point, -1 to 1, not {values.dtype}{advice}")
     if values.ndim != 1 or not values.size or not np.isfinite(values).all():
-        raise AudioError(f"transcribe: a waveform must be finite, mono and not empty, (samples,); this one is {values.shape}")
+        raise AudioError(
+            f"transcribe: a waveform must be finite, mono and not empty, (samples,); this one is {values.shape}"
+        )
     return values.astype(np.float32, copy=False)
 
 
 def plan_batches(durations_s: Sequence[float], batch_s: float) -> Iterator[list[int]]:
-    """Indices in batches of like durations, longest first so that memory fails at once; each at most ``batch_s`` padded."""
+    """Indices in batches of like durations, longest first so that memory fails at once.
+
+    Each at most ``batch_s`` padded.
+    """
     batch: list[int] = []
     for index in sorted(range(len(durations_s)), key=lambda one: -durations_s[one]):
         longest_s = durations_s[batch[0]] if batch else durations_s[index]

@@ -1,7 +1,7 @@
 """Tokenizers: transcripts to token ids and back. Id 0 is always the CTC blank.
 
-In: the training transcripts. Out: a tokenizer that spells any text over the same characters, and a plain ``dict`` that goes
-into the model directory, so that a model never travels without its tokens.
+In: the training transcripts. Out: a tokenizer that spells any text over the same characters, and a plain ``dict`` that
+goes into the model directory, so that a model never travels without its tokens.
 """
 
 import base64
@@ -60,7 +60,9 @@ class CharacterTokenizer:
 
     def __init__(self, characters: Sequence[str]) -> None:
         if not characters or any(len(one) != 1 for one in characters) or len(set(characters)) != len(characters):
-            raise TextError(f"tokenizer: characters must be single, distinct and at least one, not {list(characters)!r}")
+            raise TextError(
+                f"tokenizer: characters must be single, distinct and at least one, not {list(characters)!r}"
+            )
         self._tokens = (BLANK, *characters)
         self._ids = {character: index for index, character in enumerate(self._tokens) if index != BLANK_ID}
 
@@ -69,7 +71,9 @@ class CharacterTokenizer:
         """The characters that occur, sorted by code point. Raises TextError when there are none."""
         characters = sorted({character for text in texts for character in text})
         if not characters:
-            raise TextError("tokenizer: the training transcripts hold no characters; check the 'text' fields of the manifest")
+            raise TextError(
+                "tokenizer: the training transcripts hold no characters; check the 'text' fields of the manifest"
+            )
         return cls(characters)
 
     @property
@@ -83,7 +87,9 @@ class CharacterTokenizer:
     def encode(self, text: str) -> list[int]:
         unknown = sorted(set(text) - self._ids.keys())
         if unknown:
-            raise TextError(f"characters {''.join(unknown)!r} of {text!r} are not in the vocabulary {''.join(self._ids)!r}")
+            raise TextError(
+                f"characters {''.join(unknown)!r} of {text!r} are not in the vocabulary {''.join(self._ids)!r}"
+            )
         return [self._ids[character] for character in text]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -94,7 +100,10 @@ class CharacterTokenizer:
 
 
 class WordTokenizer:
-    """One token per word, for a closed vocabulary (digits, commands): no word is ever half spelled, and no other one is known."""
+    """One token per word, for a closed vocabulary (digits, commands).
+
+    No word is ever half spelled, and no other one is known.
+    """
 
     def __init__(self, words: Sequence[str]) -> None:
         if not words or any(not one or len(one.split()) != 1 for one in words) or len(set(words)) != len(words):
@@ -107,7 +116,9 @@ class WordTokenizer:
         """The words that occur, sorted. Raises TextError when there are none."""
         words = sorted({word for text in texts for word in text.split()})
         if not words:
-            raise TextError("tokenizer: the training transcripts hold no words; check the 'text' fields of the manifest")
+            raise TextError(
+                "tokenizer: the training transcripts hold no words; check the 'text' fields of the manifest"
+            )
         return cls(words)
 
     @property
@@ -121,7 +132,9 @@ class WordTokenizer:
     def encode(self, text: str) -> list[int]:
         unknown = sorted(set(text.split()) - self._ids.keys())
         if unknown:
-            raise TextError(f"words {', '.join(map(repr, unknown))} of {text!r} are not among the {len(self._ids)} of the vocabulary")
+            raise TextError(
+                f"words {', '.join(map(repr, unknown))} of {text!r} are not among the vocabulary's {len(self._ids)}"
+            )
         return [self._ids[word] for word in text.split()]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -154,12 +167,22 @@ class SentencePieceTokenizer:
             prefix = Path(folder) / "pieces"
             try:
                 spm.SentencePieceTrainer.train(
-                    sentence_iterator=iter([text for text in texts if text]), model_prefix=str(prefix),
-                    vocab_size=vocab_size - 1, character_coverage=1.0, hard_vocab_limit=False, minloglevel=2,
-                    bos_id=-1, eos_id=-1, unk_id=0, add_dummy_prefix=True, num_threads=1,
-                )  # fmt: skip
+                    sentence_iterator=iter([text for text in texts if text]),
+                    model_prefix=str(prefix),
+                    vocab_size=vocab_size - 1,
+                    character_coverage=1.0,
+                    hard_vocab_limit=False,
+                    minloglevel=2,
+                    bos_id=-1,
+                    eos_id=-1,
+                    unk_id=0,
+                    add_dummy_prefix=True,
+                    num_threads=1,
+                )
             except (RuntimeError, OSError) as error:
-                raise TextError(f"tokenizer: sentencepiece cannot learn {vocab_size} pieces from these texts: {error}") from None
+                raise TextError(
+                    f"tokenizer: sentencepiece cannot learn {vocab_size} pieces from these texts: {error}"
+                ) from None
             return cls(prefix.with_suffix(".model").read_bytes())
 
     @property
@@ -211,5 +234,7 @@ def _sentencepiece() -> Any:
     try:
         import sentencepiece
     except ImportError:
-        raise ConfigError("tokenizer.name=sentencepiece needs the sentencepiece extra: pip install 'sentencepiece'") from None
+        raise ConfigError(
+            "tokenizer.name=sentencepiece needs the sentencepiece extra: pip install 'sentencepiece'"
+        ) from None
     return sentencepiece

@@ -34,7 +34,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             stream.write(payload)
     except OSError as error:
         raise TrainingError(
-            f"{path}: cannot be saved ({error.strerror}, {len(payload) / 2**20:.1f} MiB); what was saved before still stands:"
+            f"{path}: cannot be saved ({error.strerror}, {len(payload) / 2**20:.1f} MiB);"
+            " what was saved before still stands:"
             " make room, then go on with the same command"
         ) from None
 

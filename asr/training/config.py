@@ -17,8 +17,9 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 class DataConfig:
     """Manifests and how they are read. ``dir`` holds train.jsonl, dev.jsonl and test.jsonl.
 
-    ``normalizer`` is applied to transcripts before they are spelled in tokens. ``unspellable``: "error" stops before step 1,
-    naming utterances too short for their text; "drop" leaves them out and says so. ``workers`` read ahead (0: none).
+    ``normalizer`` is applied to transcripts before they are spelled in tokens. ``unspellable``: "error" stops before
+    step 1, naming utterances too short for their text; "drop" leaves them out and says so. ``workers`` read ahead (0:
+    none).
     """
 
     dir: str = ""
@@ -34,7 +35,10 @@ class DataConfig:
 
 @dataclass(kw_only=True, slots=True)
 class OptimizerConfig:
-    """``weight_decay`` acts on matrices only, never on biases or norms. ``clip_norm``: bound on the gradient's L2 norm."""
+    """``weight_decay`` acts on matrices only, never on biases or norms.
+
+    ``clip_norm``: bound on the gradient's L2 norm.
+    """
 
     name: str = "adamw"
     learning_rate: float = 1e-3
@@ -49,14 +53,18 @@ class OptimizerConfig:
         check(self.learning_rate > 0, f"optimizer.learning_rate={self.learning_rate} must be above 0")
         check(self.weight_decay >= 0, f"optimizer.weight_decay={self.weight_decay} must not be negative")
         check(self.clip_norm > 0, f"optimizer.clip_norm={self.clip_norm} must be above 0")
-        check(len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas), "optimizer.betas must be two numbers in [0, 1)")
+        check(
+            len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
+            "optimizer.betas must be two numbers in [0, 1)",
+        )
 
 
 @dataclass(kw_only=True, slots=True)
 class ScheduleConfig:
     """The learning rate over the run: ``warmup_epochs`` from 0 up, then ``name`` down to ``final_factor`` of the peak.
 
-    "plateau" (newbob) multiplies by ``plateau_factor`` each time dev WER has not improved for ``plateau_patience`` epochs.
+    "plateau" (newbob) multiplies by ``plateau_factor`` each time dev WER has not improved for ``plateau_patience``
+    epochs.
     """
 
     name: str = "cosine"
@@ -75,11 +83,13 @@ class ScheduleConfig:
 
 @dataclass(kw_only=True, slots=True)
 class TrainingConfig:
-    """``accumulate``: batches per step. ``patience``: epochs without a better dev WER before stopping early (None: never).
+    """``accumulate``: batches per step. ``patience``: epochs without a better dev WER before stopping early (None:
+    never).
 
-    ``save_every_steps``: a checkpoint between epochs too (None: at epoch ends only). ``keep_last``: weights of so many last
-    epochs are kept and averaged at the end (0: no averaging). ``threads``: torch threads per process (None: torch's choice).
-    ``max_steps``: stop after so many steps, for trials. ``evaluate_from_epoch``: no dev pass before this epoch.
+    ``save_every_steps``: a checkpoint between epochs too (None: at epoch ends only). ``keep_last``: weights of so many
+    last epochs are kept and averaged at the end (0: no averaging). ``threads``: torch threads per process (None:
+    torch's choice). ``max_steps``: stop after so many steps, for trials. ``evaluate_from_epoch``: no dev pass before
+    this epoch.
     """
 
     epochs: int = 30

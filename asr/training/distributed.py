@@ -1,4 +1,7 @@
-"""One process or many, on one machine or several, through torchrun's environment. Alone, everything here does nothing."""
+"""One process or many, on one machine or several, through torchrun's environment.
+
+Alone, everything here does nothing.
+"""
 
 import os
 from dataclasses import dataclass

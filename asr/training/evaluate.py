@@ -19,7 +19,10 @@ from asr.training.distributed import Processes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevResult:
-    """``wer`` and ``cer`` as fractions; ``loss`` in nats per utterance that can be spelled; ``blank_share`` of frames."""
+    """``wer`` and ``cer`` as fractions.
+
+    ``loss`` in nats per utterance that can be spelled; ``blank_share`` of frames.
+    """
 
     wer: float
     cer: float
@@ -30,9 +33,17 @@ class DevResult:
 
 @torch.no_grad()
 def evaluate_dev(
-    features: LogMel, model: AcousticModel, tokenizer: Tokenizer, batches: Iterable[Batch], texts: list[str], processes: Processes
+    features: LogMel,
+    model: AcousticModel,
+    tokenizer: Tokenizer,
+    batches: Iterable[Batch],
+    texts: list[str],
+    processes: Processes,
 ) -> DevResult:
-    """Decode this process's ``batches`` and add the counts over all; ``texts[index]`` is the reference of an utterance."""
+    """Decode this process's ``batches`` and add the counts over all.
+
+    ``texts[index]`` is the reference of an utterance.
+    """
     was_training = model.training
     model.eval()
     totals = torch.zeros(10, dtype=torch.float64)
@@ -49,11 +60,16 @@ def evaluate_dev(
         totals[9] += counted
     model.train(was_training)
     total = processes.sum(totals.to(processes.device) if processes.device.type == "cuda" else totals).tolist()
-    word_errors, words, character_errors, characters, empty, texts_seen, blanks, all_frames, loss_sum, counted_all = total
+    word_errors, words, character_errors, characters, empty, texts_seen, blanks, all_frames, loss_sum, counted_all = (
+        total
+    )
     return DevResult(
-        wer=word_errors / max(words, 1), cer=character_errors / max(characters, 1), loss=loss_sum / max(counted_all, 1),
-        blank_share=blanks / max(all_frames, 1), empty_share=empty / max(texts_seen, 1),
-    )  # fmt: skip
+        wer=word_errors / max(words, 1),
+        cer=character_errors / max(characters, 1),
+        loss=loss_sum / max(counted_all, 1),
+        blank_share=blanks / max(all_frames, 1),
+        empty_share=empty / max(texts_seen, 1),
+    )
 
 
 def _count_texts(references: list[str], hypotheses: list[str]) -> torch.Tensor:
@@ -65,7 +81,9 @@ def _count_texts(references: list[str], hypotheses: list[str]) -> torch.Tensor:
     return totals
 
 
-def _loss(log_probs: torch.Tensor, lengths: torch.Tensor, references: list[str], tokenizer: Tokenizer) -> tuple[float, int]:
+def _loss(
+    log_probs: torch.Tensor, lengths: torch.Tensor, references: list[str], tokenizer: Tokenizer
+) -> tuple[float, int]:
     """Summed loss of the utterances that the vocabulary and the frames can spell, and their number."""
     rows, targets = [], []
     for row, (reference, frames) in enumerate(zip(references, lengths.tolist(), strict=True)):

@@ -1,7 +1,7 @@
 """What a run leaves to look at: TensorBoard events and a picture of its learning curves.
 
-In: the records that the loop hands to its observers. Out: ``run_dir/tensorboard/`` and ``run_dir/curves.png``. metrics.jsonl is
-the loop's own; both of these can be made again from it.
+In: the records that the loop hands to its observers. Out: ``run_dir/tensorboard/`` and ``run_dir/curves.png``.
+metrics.jsonl is the loop's own; both of these can be made again from it.
 """
 
 import contextlib
@@ -63,7 +63,10 @@ class RunLogs:
 
 
 def draw_curves(records: list[dict[str, Any]], path: Path) -> None:
-    """Loss, dev WER and CER, learning rate and gradient norm against epochs, as a PNG at ``path``; nothing without epochs."""
+    """Loss, dev WER and CER, learning rate and gradient norm against epochs, as a PNG at ``path``.
+
+    Nothing without epochs.
+    """
     epochs = [record for record in records if record["kind"] == "epoch"]
     steps = [record for record in records if record["kind"] == "step"]
     if not epochs:

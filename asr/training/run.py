@@ -1,7 +1,8 @@
 """Start a run, or go on with one: the step between settings and the loop.
 
-In: settings, a run folder, an observer. Out: a finished (or cleanly interrupted) run. The checkpoint holds the tokenizer, the
-feature statistics and the fingerprint of the data, so that a run goes on with what it began with or not at all.
+In: settings, a run folder, an observer. Out: a finished (or cleanly interrupted) run. The checkpoint holds the
+tokenizer, the feature statistics and the fingerprint of the data, so that a run goes on with what it began with or not
+at all.
 """
 
 import contextlib
@@ -30,12 +31,17 @@ from asr.training.trainer import Observer, Trainer
 
 
 def train(
-    settings: TrainSettings, run_path: Path, observer: Observer, facts: dict[str, Any] | None = None, claim: Callable[[], None] | None = None
+    settings: TrainSettings,
+    run_path: Path,
+    observer: Observer,
+    facts: dict[str, Any] | None = None,
+    claim: Callable[[], None] | None = None,
 ) -> Progress:
     """Train in ``run_path``; where it already holds a checkpoint, go on from it exactly.
 
     ``claim`` is called by the main process once the folder is locked and before anything is read from it.
-    Raises ConfigError, DataError, TextError, TrainingError before step 1 where they are due; Interrupted after a signal, saved.
+    Raises ConfigError, DataError, TextError, TrainingError before step 1 where they are due; Interrupted after a
+    signal, saved.
     """
     if settings.training.threads:
         torch.set_num_threads(settings.training.threads)
@@ -83,7 +89,12 @@ class Observers:
 
 
 def _make_trainer(
-    settings: TrainSettings, run: RunDir, processes: Processes, observer: Observer, facts: dict[str, Any], state: dict[str, Any] | None
+    settings: TrainSettings,
+    run: RunDir,
+    processes: Processes,
+    observer: Observer,
+    facts: dict[str, Any],
+    state: dict[str, Any] | None,
 ) -> Trainer:
     setup = prepare_setup(settings, tokenizer_from_dict(json.loads(state["tokenizer"])) if state else None)
     _announce(setup, observer)
@@ -93,9 +104,11 @@ def _make_trainer(
     facts = {**facts, "hardware": hardware(processes)}
     known = {"seed": settings.seed, "normalizer": settings.data.normalizer, "normalizer_label": normalizer.label}
     extra = {
-        "data": fingerprint(settings), "tokenizer": json.dumps(setup.tokenizer.to_dict()), "versions": library_versions(),
+        "data": fingerprint(settings),
+        "tokenizer": json.dumps(setup.tokenizer.to_dict()),
+        "versions": library_versions(),
         "facts": {**known, **(_joined(state["facts"], facts) if state else facts)},
-    }  # fmt: skip
+    }
     trainer = Trainer(settings, setup, run, processes, observer, extra)
     if state is not None:
         trainer.resume(state)
@@ -107,20 +120,28 @@ def _make_trainer(
 
 
 def _read_state(run: RunDir, settings: TrainSettings) -> dict[str, Any] | None:
-    """The checkpoint to go on from, if there is one. Raises ModelError, or TrainingError where the data is not what it was."""
+    """The checkpoint to go on from, if there is one.
+
+    Raises ModelError, or TrainingError where the data is not what it was.
+    """
     if not run.checkpoint.exists():
         return None
     state = load_checkpoint(run.checkpoint)
-    missing = [key for key in ("progress", "data", "tokenizer", "facts", "feature_mean", "feature_std") if key not in state]
+    missing = [
+        key for key in ("progress", "data", "tokenizer", "facts", "feature_mean", "feature_std") if key not in state
+    ]
     if missing:
-        raise ModelError(f"{run.checkpoint}: not the checkpoint of a run, it lacks {', '.join(missing)}; restore it from a copy")
+        raise ModelError(
+            f"{run.checkpoint}: not the checkpoint of a run, it lacks {', '.join(missing)}; restore it from a copy"
+        )
     data = fingerprint(settings)
     if "absent" in data and state["progress"]["finished"]:
         return state
     if state["data"] != data:
         what = "is not there any more" if "absent" in data else "has changed since this run began"
         raise TrainingError(
-            f"{run.path}: the training or dev manifest in {settings.data.dir} {what}; put it back, or train in a new run_dir"
+            f"{run.path}: the training or dev manifest in {settings.data.dir} {what};"
+            " put it back, or train in a new run_dir"
         )
     return state
 
@@ -162,7 +183,9 @@ def _cpu_name() -> str:
 def _check_precision(settings: TrainSettings, processes: Processes) -> None:
     if processes.device.type == "cpu" and settings.training.precision != "fp32":
         kind = settings.training.precision
-        raise ConfigError(f"config: training.precision={kind} is for GPUs and this run is on the CPU; use training.precision=fp32")
+        raise ConfigError(
+            f"config: training.precision={kind} is for GPUs and this run is on the CPU; use training.precision=fp32"
+        )
 
 
 def _announce(setup: Setup, observer: Observer) -> None:

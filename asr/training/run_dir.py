@@ -1,7 +1,7 @@
 """A run's folder: its lock, its metrics, and where its files lie.
 
-``run_dir/`` holds config.yaml, run.json (command, commit, versions of each start), metrics.jsonl, checkpoints/last.ckpt,
-checkpoints/epochs/, model/ (what is shared), tensorboard/, curves.png.
+``run_dir/`` holds config.yaml, run.json (command, commit, versions of each start), metrics.jsonl,
+checkpoints/last.ckpt, checkpoints/epochs/, model/ (what is shared), tensorboard/, curves.png.
 """
 
 import contextlib
@@ -36,7 +36,9 @@ class RunDir:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = (self.path / ".lock").open("a+")
         except OSError as error:
-            raise TrainingError(f"{self.path}: the run folder cannot be written ({error.strerror}); choose another run_dir") from None
+            raise TrainingError(
+                f"{self.path}: the run folder cannot be written ({error.strerror}); choose another run_dir"
+            ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -89,7 +91,10 @@ class RunDir:
         return read_metrics(self.metrics)
 
     def forget_metrics_after(self, step: int, epochs: int) -> None:
-        """Drop records that a checkpoint at ``step``, with ``epochs`` whole, does not know: the run will write them again."""
+        """Drop records that a checkpoint at ``step``, with ``epochs`` whole, does not know.
+
+        The run will write them again.
+        """
         records = [record for record in self.read_metrics() if record["step"] <= step]
         kept = [record for record in records if record["kind"] != "epoch" or record["epoch"] <= epochs]
         if self.metrics.exists():

@@ -39,7 +39,10 @@ class Setup:
 
 
 def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -> Setup:
-    """Read and check the data, learn tokens (unless given), make the model. Raises DataError, TextError, ConfigError."""
+    """Read and check the data, learn tokens (unless given), make the model.
+
+    Raises DataError, TextError, ConfigError.
+    """
     train = _read_split(settings, "train")
     dev = _read_split(settings, "dev")
     tokenizer = tokenizer or build_tokenizer(settings.tokenizer, [one.text for one in train])
@@ -50,11 +53,13 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
     rate = settings.features.sample_rate
     change = partial(_change_waveform, settings=settings)
     return Setup(
-        features, model, tokenizer,
+        features,
+        model,
+        tokenizer,
         SpeechDataset(train, [tokenizer.encode(one.text) for one in train], rate, settings.seed, change),
         SpeechDataset(dev, [[] for _ in dev], rate, settings.seed),
         dropped,
-    )  # fmt: skip
+    )
 
 
 def learn_normalisation(setup: Setup, settings: TrainSettings) -> None:
@@ -112,7 +117,8 @@ def _drop_unspellable(
         raise DataError(f"train: {len(faults)} transcripts cannot be spelled: {_some(faults)}")
     if short and (settings.data.unspellable == "error" or not keep):
         raise DataError(
-            f"train: {len(short)} utterances are too short for their text at {fastest}x speed and 1/{model.subsampling.factor} of the"
+            f"train: {len(short)} utterances are too short for their text at {fastest}x speed"
+            f" and 1/{model.subsampling.factor} of the"
             f" frames: {_some(short)}; set data.unspellable=drop to leave them out, or lower model.subsampling.factor"
         )
     return keep, short

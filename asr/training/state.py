@@ -11,7 +11,10 @@ from asr.errors import ModelError
 
 @dataclass(slots=True)
 class Progress:
-    """``epoch`` and ``batch`` name the next batch; sums run over the current epoch so that its record survives a resume."""
+    """``epoch`` and ``batch`` name the next batch.
+
+    Sums run over the current epoch so that its record survives a resume.
+    """
 
     epoch: int = 0
     batch: int = 0
@@ -41,13 +44,20 @@ class Progress:
 
 
 def pack_state(
-    progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: "torch.amp.GradScaler", extra: dict[str, Any]
+    progress: Progress,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: "torch.amp.GradScaler",
+    extra: dict[str, Any],
 ) -> dict[str, Any]:
     """Everything that a resumed run needs, as tensors and plain values."""
     return {
-        "progress": asdict(progress), "model": model.state_dict(), "optimizer": optimizer.state_dict(),
-        "scaler": scaler.state_dict(), **extra,
-    }  # fmt: skip
+        "progress": asdict(progress),
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "scaler": scaler.state_dict(),
+        **extra,
+    }
 
 
 def unpack_state(

@@ -1,7 +1,8 @@
-"""One optimizer step: forward, loss per utterance, backward, clip, update. Padding, order and process count change nothing.
+"""One optimizer step: forward, loss per utterance, backward, clip, update. Padding, order and process count change
+nothing.
 
-The loss of a step is the sum of its utterances' losses over their number in *all* its batches and *all* processes, so that
-accumulation and distribution compute the same gradient as one large batch.
+The loss of a step is the sum of its utterances' losses over their number in *all* its batches and *all* processes, so
+that accumulation and distribution compute the same gradient as one large batch.
 """
 
 import contextlib
@@ -33,7 +34,9 @@ class StepResult:
 
 @dataclass(slots=True)
 class Stepper:
-    """What a step needs. ``model`` is the acoustic model, wrapped for distribution where there are several processes."""
+    """What a step needs. ``model`` is the acoustic model, wrapped for distribution where there are several
+    processes.
+    """
 
     features: LogMel
     model: nn.Module
@@ -47,13 +50,18 @@ class Stepper:
     ids: Sequence[str]  # of the training utterances, for messages
 
     def run(self, batches: Sequence[Batch | None], step: int, utterances: int) -> StepResult:
-        """Train on this process's ``batches`` (None: no share of that one) of a step of ``utterances`` in all processes."""
+        """Train on this process's ``batches`` (None.
+
+        No share of that one) of a step of ``utterances`` in all processes.
+        """
         self.optimizer.zero_grad(set_to_none=True)
         loss_sum = torch.zeros((), dtype=torch.float64)
         for index, batch in enumerate(batches):
             last = index + 1 == len(batches)
             with contextlib.nullcontext() if last else self._no_sync():
-                loss_sum += self._backward(batch, derive_seed(self.seed, "step", step, index, self.processes.rank), utterances)
+                loss_sum += self._backward(
+                    batch, derive_seed(self.seed, "step", step, index, self.processes.rank), utterances
+                )
         loss_sum = self.processes.sum(loss_sum.to(self.processes.device, torch.float64)).cpu()
         self.scaler.unscale_(self.optimizer)
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm))
@@ -69,7 +77,9 @@ class Stepper:
         self.optimizer.zero_grad(set_to_none=True)
 
     def _backward(self, batch: Batch | None, seed: int, utterances: int) -> Tensor:
-        torch.manual_seed(seed)  # dropout; each step's draws follow from its number, so resuming needs no generator state
+        torch.manual_seed(
+            seed
+        )  # dropout; each step's draws follow from its number, so resuming needs no generator state
         real = batch if batch is not None else _silence(self.features)
         losses = self._losses(real, torch.Generator().manual_seed(seed))
         if batch is None:
@@ -78,7 +88,8 @@ class Stepper:
             rows = (~torch.isfinite(losses.detach())).nonzero().flatten().tolist()
             raise TrainingError(
                 f"training: the loss of {len(rows)} of {len(losses)} utterances is not a finite number:"
-                f" {', '.join(self.ids[real.indices[row]] for row in rows[:10])}; see 'asr check', or lower optimizer.learning_rate"
+                f" {', '.join(self.ids[real.indices[row]] for row in rows[:10])};"
+                " see 'asr check', or lower optimizer.learning_rate"
             )
         scale = self.processes.count / utterances  # DistributedDataParallel averages gradients over processes
         self.scaler.scale(losses.sum() * scale).backward()

@@ -1,7 +1,7 @@
 """The training loop. In: settings and a run folder. Out: checkpoints while it runs, and a model directory.
 
-Exact: whatever stops the loop, ``Trainer`` goes on from the last checkpoint as if it had not been stopped, to the bit on a
-CPU, because an epoch's plan and a step's randomness follow from their numbers.
+Exact: whatever stops the loop, ``Trainer`` goes on from the last checkpoint as if it had not been stopped, to the bit
+on a CPU, because an epoch's plan and a step's randomness follow from their numbers.
 """
 
 import shlex
@@ -47,12 +47,27 @@ class Observer(Protocol):
 
 
 class Trainer:
-    """One run. ``extra`` goes into every checkpoint and says what it belongs to; ``facts`` goes into the model directory."""
+    """One run. ``extra`` goes into every checkpoint and says what it belongs to.
+
+    ``facts`` goes into the model directory.
+    """
 
     def __init__(
-        self, settings: TrainSettings, setup: Setup, run: RunDir, processes: Processes, observer: Observer, extra: dict[str, Any]
+        self,
+        settings: TrainSettings,
+        setup: Setup,
+        run: RunDir,
+        processes: Processes,
+        observer: Observer,
+        extra: dict[str, Any],
     ) -> None:
-        self.settings, self.setup, self.run_dir, self.processes, self.observer = settings, setup, run, processes, observer
+        self.settings, self.setup, self.run_dir, self.processes, self.observer = (
+            settings,
+            setup,
+            run,
+            processes,
+            observer,
+        )
         self.extra = extra
         self.model = setup.model.to(processes.device)
         self.features = setup.features.to(processes.device)
@@ -92,10 +107,17 @@ class Trainer:
         if self.processes.count > 1:
             model = nn.parallel.DistributedDataParallel(model)
         return Stepper(
-            self.features, model, self.optimizer, self.scaler, self.processes, self.settings.augment.spec_augment,
-            self.settings.optimizer.clip_norm, self.settings.training.precision, self.settings.seed,
+            self.features,
+            model,
+            self.optimizer,
+            self.scaler,
+            self.processes,
+            self.settings.augment.spec_augment,
+            self.settings.optimizer.clip_norm,
+            self.settings.training.precision,
+            self.settings.seed,
             [one.id for one in self.setup.train.utterances],
-        )  # fmt: skip
+        )
 
     def _is_done(self) -> bool:
         config, progress = self.settings.training, self.progress
@@ -105,9 +127,13 @@ class Trainer:
 
     def _plan(self, epoch: int) -> list[list[Request]]:
         return plan_epoch(
-            self.durations_s, self.settings.data.batching, seed=self.settings.seed, epoch=epoch,
-            speeds=self.settings.augment.speeds, processes=self.processes.count,
-        )  # fmt: skip
+            self.durations_s,
+            self.settings.data.batching,
+            seed=self.settings.seed,
+            epoch=epoch,
+            speeds=self.settings.augment.speeds,
+            processes=self.processes.count,
+        )
 
     def _train_epoch(self) -> None:
         self.model.train()
@@ -151,11 +177,18 @@ class Trainer:
         progress.epoch_utterances += result.utterances
         self._count_skips(result)
         record = {
-            "kind": "step", "step": progress.step, "epoch": progress.epoch + 1, "batch": progress.batch, "batches": batches,
+            "kind": "step",
+            "step": progress.step,
+            "epoch": progress.epoch + 1,
+            "batch": progress.batch,
+            "batches": batches,
             "epochs": self.settings.training.epochs,
-            "loss": result.loss, "grad_norm": result.grad_norm, "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "seconds": round(progress.seconds, 3), "audio_s": round(progress.audio_s, 3),
-        }  # fmt: skip
+            "loss": result.loss,
+            "grad_norm": result.grad_norm,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "seconds": round(progress.seconds, 3),
+            "audio_s": round(progress.audio_s, 3),
+        }
         if self.processes.is_main:
             if progress.step % LOG_EVERY_STEPS == 0:
                 self.run_dir.append_metrics(record)
@@ -194,7 +227,9 @@ class Trainer:
         if dev is not None:
             record["best"] = self._compare(dev)
         if self.processes.is_main:
-            self.run_dir.append_metrics(record)  # before the checkpoint: what it does not know is forgotten, never missed
+            self.run_dir.append_metrics(
+                record
+            )  # before the checkpoint: what it does not know is forgotten, never missed
         self._save()
         if self.processes.is_main:
             self.observer.epoch(record)
@@ -204,11 +239,17 @@ class Trainer:
         progress = self.progress
         figures = {f"dev_{key}": value for key, value in asdict(dev).items()} if dev else {}
         return {
-            "kind": "epoch", "epoch": progress.epoch + 1, "step": progress.step, "epochs": self.settings.training.epochs,
-            "train_loss": progress.epoch_loss / max(progress.epoch_utterances, 1), **figures,
-            "learning_rate": self.optimizer.param_groups[0]["lr"], "skipped": progress.skipped,
-            "seconds": round(progress.seconds + dev_seconds, 3), "audio_s": round(progress.audio_s, 3),
-        }  # fmt: skip
+            "kind": "epoch",
+            "epoch": progress.epoch + 1,
+            "step": progress.step,
+            "epochs": self.settings.training.epochs,
+            "train_loss": progress.epoch_loss / max(progress.epoch_utterances, 1),
+            **figures,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "skipped": progress.skipped,
+            "seconds": round(progress.seconds + dev_seconds, 3),
+            "audio_s": round(progress.audio_s, 3),
+        }
 
     def _evaluate_or_stop(self) -> DevResult:
         try:
@@ -259,7 +300,8 @@ class Trainer:
     def _warn_of_blanks(self, dev: DevResult | None) -> None:
         if dev and dev.empty_share > 0.99 and self.progress.epoch == PLATEAU_EPOCHS:
             self.observer.message(
-                f"after {PLATEAU_EPOCHS} epochs dev texts are still empty (blank share {dev.blank_share:.1%}): CTC's blank-only plateau."
+                f"after {PLATEAU_EPOCHS} epochs dev texts are still empty (blank share {dev.blank_share:.1%}):"
+                " CTC's blank-only plateau."
                 " It often ends by itself after a few hundred steps; if not: more or longer warm-up, a lower"
                 " optimizer.learning_rate, less dropout and masking, or smaller batches (more steps)"
             )
@@ -285,7 +327,9 @@ class Trainer:
         self.model.load_state_dict(average_weights(states))
         dev = self._evaluate()
         best = (self.progress.best_wer, self.progress.best_cer)
-        better = self.progress.is_better(dev.wer, dev.cer) or (dev.wer, dev.cer) == best  # of equals, the mean is the steadier
+        better = (
+            self.progress.is_better(dev.wer, dev.cer) or (dev.wer, dev.cer) == best
+        )  # of equals, the mean is the steadier
         if self.processes.is_main:
             verdict = "kept" if better else "not kept: the best single epoch is better"
             self.observer.message(f"average of the last {len(states)} epochs: dev WER {dev.wer:.2%}; {verdict}")
@@ -299,26 +343,38 @@ class Trainer:
     def _export(self, averaged: int = 1) -> None:
         progress = self.progress
         facts = {
-            "epoch": progress.epoch, "step": progress.step, "averaged_epochs": averaged, "dev_wer": progress.best_wer, "dev_cer": progress.best_cer,
-            "training_seconds": round(progress.seconds, 1), "audio_hours_heard": round(progress.audio_s / 3600, 3), **self.extra["facts"],
-        }  # fmt: skip
+            "epoch": progress.epoch,
+            "step": progress.step,
+            "averaged_epochs": averaged,
+            "dev_wer": progress.best_wer,
+            "dev_cer": progress.best_cer,
+            "training_seconds": round(progress.seconds, 1),
+            "audio_hours_heard": round(progress.audio_s / 3600, 3),
+            **self.extra["facts"],
+        }
         save_pretrained(self.run_dir.model, self.features, self.model, self.setup.tokenizer, facts)
 
     def _save(self) -> None:
         if self.processes.is_main:
             extra = {"feature_mean": self.features.mean, "feature_std": self.features.std, **self.extra}
-            save_checkpoint(self.run_dir.checkpoint, pack_state(self.progress, self.model, self.optimizer, self.scaler, extra))
+            save_checkpoint(
+                self.run_dir.checkpoint, pack_state(self.progress, self.model, self.optimizer, self.scaler, extra)
+            )
         self.processes.wait()
 
     def _dry_run(self) -> None:
         """One step forward and back on the shape of the largest batch, so that memory fails now and not in an hour."""
         plan = self._plan(1)
-        largest = max(plan, key=lambda batch: len(batch) * max(self.durations_s[one.index] / one.speed for one in batch))
+        largest = max(
+            plan, key=lambda batch: len(batch) * max(self.durations_s[one.index] / one.speed for one in batch)
+        )
         mine = share(largest, self.processes.rank, self.processes.count) or largest[:1]
         rate = self.settings.features.sample_rate
         samples = max(int(self.durations_s[one.index] / one.speed * rate) for one in largest)
         targets = [self.setup.train.targets[one.index] for one in mine]
-        batch = Batch(torch.zeros(len(mine), samples), torch.full((len(mine),), samples), targets, [one.index for one in mine])
+        batch = Batch(
+            torch.zeros(len(mine), samples), torch.full((len(mine),), samples), targets, [one.index for one in mine]
+        )
         self.model.train()
         try:
             self.stepper.rehearse(batch)
