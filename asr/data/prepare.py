@@ -75,7 +75,8 @@ def run_prepare(
     if download:
         _download(recipe_dir, recipe, typing.cast(Path, corpus), checked)
     if corpus is not None and not corpus.exists():  # a recipe may take a file, as recipes/folder does
-        hint = " Or add --download." if hasattr(recipe, "download") else ""
+        fetch = f" Or fetch it: asr prepare {recipe_dir} {corpus} {out} --download"
+        hint = fetch if hasattr(recipe, "download") else ""
         raise DataError(f"The corpus folder {corpus} does not exist. Give the folder that holds the corpus.{hint}")
     return str(recipe.prepare(corpus, out, **checked))
 
