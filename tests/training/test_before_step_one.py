@@ -256,11 +256,9 @@ def test_each_start_is_kept_with_its_command_and_the_model_names_the_first(corpu
     import json
 
     chosen, run = settings(corpus), tmp_path / "run"
-    try:
-        chosen.training.save_every_steps = 1
+    chosen.training.save_every_steps = 1
+    with pytest.raises(Stopped):
         train(chosen, run, Quiet(raise_at_2), {"command": "asr train first", "commit": "abc"})
-    except Stopped:
-        pass
     train(chosen, run, Quiet(), {"command": "asr train again", "commit": "def"})
     starts = json.loads((run / "run.json").read_text())["starts"]
     assert [(one["command"], one["from_step"]) for one in starts] == [
