@@ -132,3 +132,14 @@ def test_real_an4_has_948_training_and_117_test_utterances(corpora: Path, tmp_pa
     assert (train + dev, test) == (948, 117)
     assert 85 <= dev <= 105
     assert "13 utterances of speaker fcaw" in summary
+
+
+def test_real_fsdd_folds_share_the_training_recordings_and_leave_the_test_alone(corpora: Path, tmp_path: Path) -> None:
+    folds = []
+    for fold in range(3):
+        out = tmp_path / str(fold)
+        run_prepare(RECIPES / "fsdd", corpora / "free-spoken-digit-dataset", out, {"fold": fold})
+        folds.append(set(ids(out / "dev.jsonl")))
+        assert len(ids(out / "train.jsonl")) == 1800 and len(ids(out / "test.jsonl")) == 300
+    assert [len(one) for one in folds] == [900, 900, 900] and len(set.union(*folds)) == 2700
+    assert not set.union(*folds) & set(ids(out / "test.jsonl"))
