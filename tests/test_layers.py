@@ -27,6 +27,7 @@ LAYERS: list[set[str]] = [
     {"scoring"},
     {"pretrained"},
     {"recognition"},
+    {"formats"},
     {"training"},
     {"config"},
     {"commands", "server"},
@@ -44,6 +45,7 @@ KNOWS_NOTHING_OF: dict[str, set[str]] = {
     "ctc": {"models"},
     "decoding": {"audio"},
     "scoring": {"models"},
+    "formats": {"audio", "data", "features", "models", "pretrained", "training"},
 }
 WITHOUT_TORCH = {"audio", "text", "scoring"}
 MAY_IMPORT_HYDRA = {"config", "commands", "cli"}
