@@ -20,7 +20,7 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedText:
-    """``text`` and its natural log-probability ``score``: of the best path (greedy), or what ranked it (beam).
+    """``text`` and its ``score``: the natural log-probability of the best path (greedy), or what ranked it (beam).
 
     ``tokens``: the label ids that spell it, no blanks. ``n_best``: the best texts, this one first; empty for greedy.
     """
