@@ -19,7 +19,7 @@ STDIN = "-"
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One recording: ``path`` to read, ``label`` as a person knows it, and ``relative``, its place in an output tree."""
+    """One recording: ``path`` to read, ``label`` for people, and ``relative``, its place in an output tree."""
 
     path: Path
     label: str

@@ -3,7 +3,9 @@
 In: options and paths. Out: a recogniser; hypotheses or errors in the order of the paths.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,7 @@ def build_recognizer(options: TranscribeOptions) -> "Recognizer":
 
     if options.decoder.given().get("name", "greedy") != "greedy" or options.decoder.given().keys() - {"name"}:
         raise UsageError("beam search is not part of this version; leave out its options")
-    return Recognizer.from_pretrained(options.model, device=options.device)
+    return Recognizer.from_pretrained(options.model, device=options.device, speech_gate=options.speech_gate)
 
 
 def transcribe_all(
@@ -28,21 +30,16 @@ def transcribe_all(
     paths: Sequence[Path],
     options: TranscribeOptions,
     progress: Callable[[float, float], None],
-) -> Iterator["Hypothesis | AsrError"]:
+) -> Generator["Hypothesis | AsrError", None, None]:
     """A hypothesis, or the error that says why there is none, for each path in order.
 
-    ``progress(done_s, total_s)`` in seconds of audio.
+    ``progress(done_s, total_s)`` in seconds of audio. Closing the iterator stops the work.
     """
-    from asr.audio import load_audio
-
-    done_s = 0.0
-    for number, path in enumerate(paths, 1):
-        try:
-            waveform = load_audio(path, sample_rate=recognizer.sample_rate, channel=options.channel)
-            hypothesis = recognizer.transcribe(waveform, sample_rate=recognizer.sample_rate)
-        except AsrError as error:
-            yield error
-            continue
-        done_s += hypothesis.duration_s
-        progress(done_s, done_s / number * len(paths))
-        yield hypothesis
+    results = recognizer.transcribe_files(
+        paths, progress=progress, workers=options.workers, batch_s=options.batch_s, channel=options.channel
+    )
+    with closing(results):
+        for _, result in results:
+            if not options.words and not isinstance(result, AsrError):
+                result = replace(result, words=(), confidence=None)
+            yield result

@@ -115,9 +115,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="A file name that begins with '-' is given as ./-name. Exit code: 0, or 1 where a recording failed.",
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory, such as runs/fsdd/model")
-    parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="audio files, folders of them, or - for standard input"
-    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="audio files, folders, or - for standard input")
     _add_outputs(parser.add_argument_group("what is read, what is written"))
     _add_decoding(parser.add_argument_group("decoding"))
     _add_machine(parser.add_argument_group("the machine"))
@@ -135,15 +133,13 @@ def _add_outputs(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--skip-existing",
         action="store_true",
-        help="leave out what stands and is up to date (recording, model, settings)",
+        help="leave out what stands, made of the same recording by the same model",
     )
     group.add_argument("--overwrite", action="store_true", help="also replace files that this command did not write")
     group.add_argument(
         "--channel", type=_channel, metavar="N", help="the channel to hear, from 0, or mix (default: mix)"
     )
-    group.add_argument(
-        "--no-words", dest="words", action="store_false", help="no word times and confidences: text only"
-    )
+    group.add_argument("--no-words", dest="words", action="store_false", help="text only: no word times, no confidence")
     group.add_argument(
         "--no-speech-gate", dest="speech_gate", action="store_false", help="look for words in silence and noise too"
     )

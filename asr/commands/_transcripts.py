@@ -63,8 +63,8 @@ class OutputFiles:
         """Why the job may not be done: a file of its name is not ours. None where it may."""
         for name in [] if self.overwrite else job.names.values():
             if job.ledger.state(job.input.identity, name) == "foreign":
-                path = job.ledger.folder / name
-                return f"{path}: stands there and was not written by this command, or changed since; --overwrite replaces it"
+                why = "stands there and was not written by this command, or changed since"
+                return f"{job.ledger.folder / name}: {why}; --overwrite replaces it"
         return None
 
     def write(self, job: Job, texts: Mapping[str, str]) -> None:
@@ -100,12 +100,11 @@ class OutputFiles:
         """The stem where it is one recording's alone, else the whole file name, else that with a number."""
         full = stem.with_name(one.path.name if one.label != STDIN else stem.name)
         numbered = (full.with_name(f"{full.name}-{number}") for number in range(2, 1_000_000))
-        had = any(
-            ledger.owner(f"{stem.as_posix()}{EXTENSIONS[one_format]}") == one.identity for one_format in self.formats
-        )
+        endings = [EXTENSIONS[format_name] for format_name in self.formats]
+        had = any(ledger.owner(f"{stem.as_posix()}{ending}") == one.identity for ending in endings)
         for candidate in chain([stem] if alone or had else [], [full], numbered):
             name = candidate.as_posix()
-            owners = {ledger.owner(f"{name}{EXTENSIONS[format_name]}") for format_name in self.formats}
+            owners = {ledger.owner(f"{name}{ending}") for ending in endings}
             owners = {owner for owner in owners if owner is not None and (owner == STDIN or os.path.exists(owner))}
             slot = _plain_name(ledger.folder / candidate)
             if owners <= {one.identity} and taken.setdefault(slot, one.identity) == one.identity:

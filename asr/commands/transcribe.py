@@ -1,4 +1,4 @@
-"""``asr transcribe MODEL PATHS...``: audio files, folders or standard input to transcripts, on the terminal or in files.
+"""``asr transcribe MODEL PATHS...``: audio files, folders or standard input to transcripts, printed or in files.
 
 In: a model directory and recordings. Out: each transcript as soon as it is ready, in the order of the recordings. One
 that cannot be read is named on stderr (and in OUTPUT_DIR/failures.jsonl), the others go on, and the exit code is 1.

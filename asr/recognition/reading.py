@@ -38,10 +38,12 @@ class Source:
     key: Any = None
 
 
-def file_source(path: str | Path, sample_rate: int, key: Any = None) -> Source:
-    """A whole file of any length."""
+def file_source(path: str | Path, sample_rate: int, key: Any = None, channel: int | None = None) -> Source:
+    """A whole file of any length; ``channel`` from 0, None mixes them."""
     return Source(
-        lambda: stream_audio(path, sample_rate=sample_rate, block_s=BLOCK_S), lambda: probe(path).duration_s, key
+        lambda: stream_audio(path, sample_rate=sample_rate, block_s=BLOCK_S, channel=channel),
+        lambda: probe(path).duration_s,
+        key,
     )
 
 

@@ -107,15 +107,17 @@ class Recognizer:
         progress: Callable[[float, float], None] | None = None,
         workers: int | None = None,
         batch_s: float = BATCH_S,
+        channel: int | None = None,
     ) -> Generator[tuple[Path, Hypothesis | AsrError], None, None]:
         """Each file with its text, in the order given, or with the AsrError that says why it has none.
 
         ``progress(done_s, total_s)`` is called from this thread, in seconds of audio; the total is an estimate until
         all files have been opened. ``workers``: threads that compute, by default one a core. Closing the iterator
         stops the work. Neither ``workers`` nor ``batch_s`` (padded seconds in a batch) changes a text.
+        ``channel``: the one to hear, from 0; None mixes them.
         """
         files = [Path(path) for path in paths]
-        sources = (file_source(path, self.sample_rate, index) for index, path in enumerate(files))
+        sources = (file_source(path, self.sample_rate, index, channel) for index, path in enumerate(files))
         on_step = FileProgress(files, self.frame_s, progress).step if progress else None
         results = self._pooled(sources, self.decode, workers=workers, batch_s=batch_s, on_step=on_step)
         with closing(results):
