@@ -50,7 +50,10 @@ def find_inputs(arguments: Sequence[str], spool: Path, *, recursive: bool) -> tu
     inputs = [one for group in groups for one in group]
     if len(groups) > 1 and len({one.relative for one in inputs}) < len(inputs):
         inputs = _below_common_folder(inputs)
-    return list({one.identity: one for one in reversed(inputs)}.values())[::-1], faults
+    first: dict[str, Input] = {}
+    for one in inputs:
+        first.setdefault(one.identity, one)
+    return list(first.values()), faults
 
 
 def _of_argument(argument: str, spool: Path, recursive: bool, faults: list[Fault]) -> Iterator[Input]:
