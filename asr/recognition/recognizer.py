@@ -192,7 +192,7 @@ class Recognizer:
         log_probs = stitch(parts, self.tokenizer.vocab_size)
         edge_s = config.edge_samples / config.sample_rate
         if reader.signal is not None:
-            log_probs = apply_gate(log_probs, reader.signal, self.frame_s, edge_s)
+            log_probs = apply_gate(log_probs, reader.signal.log_odds(), self.frame_s, edge_s)
         return Emissions(log_probs, self.frame_s, edge_s, reader.samples / config.sample_rate)
 
     def _source(self, recording: str | Path | Utterance | Waveform) -> Source:
