@@ -23,6 +23,7 @@ LAYERS: list[set[str]] = [
     {"features"},
     {"models"},
     {"ctc"},
+    {"lm"},
     {"decoding"},
     {"scoring"},
     {"pretrained"},
@@ -42,10 +43,11 @@ KNOWS_NOTHING_OF: dict[str, set[str]] = {
     "features": {"data"},
     "models": {"data", "files"},
     "ctc": {"models"},
+    "lm": {"audio", "features", "models", "ctc"},
     "decoding": {"audio"},
     "scoring": {"models"},
 }
-WITHOUT_TORCH = {"audio", "text", "scoring"}
+WITHOUT_TORCH = {"audio", "text", "lm", "scoring"}
 MAY_IMPORT_HYDRA = {"config", "commands", "cli"}
 MAY_PRINT = {"commands", "cli", "terminal"}
 
