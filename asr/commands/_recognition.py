@@ -10,19 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.commands._transcribe_options import TranscribeOptions
-from asr.errors import AsrError, UsageError
+from asr.errors import AsrError
+from asr.schema import build
 
 if TYPE_CHECKING:
     from asr.recognition import Hypothesis, Recognizer
 
 
 def build_recognizer(options: TranscribeOptions) -> "Recognizer":
-    """The model on its device, with the decoder that was asked for. Raises ModelError, ConfigError or UsageError."""
+    """The model on its device, with the decoder that was asked for. Raises ModelError or ConfigError."""
+    from asr.decoding import DecodingConfig
+    from asr.decoding.build import build_decoder
     from asr.recognition import Recognizer
 
-    if options.decoder.given().get("name", "greedy") != "greedy" or options.decoder.given().keys() - {"name"}:
-        raise UsageError("beam search is not part of this version; leave out its options")
-    return Recognizer.from_pretrained(options.model, device=options.device, speech_gate=options.speech_gate)
+    settings = build(DecodingConfig, options.decoder.given(), "decoding")
+    recognizer = Recognizer.from_pretrained(options.model, device=options.device, speech_gate=options.speech_gate)
+    recognizer.decoder = build_decoder(settings, recognizer.tokenizer)
+    return recognizer
 
 
 def transcribe_all(

@@ -18,7 +18,7 @@ ON_TERMINAL = frozenset({"txt", "json", "ctm"})  # of several recordings; the ot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecoderOptions:
-    """How to decode; None leaves what is stored beside the model, or the default."""
+    """How to decode; None leaves the default. The name is "beam" where only a beam search can do what is asked."""
 
     name: str | None = None  # "greedy" or "beam"
     beam_width: int | None = None
@@ -32,7 +32,6 @@ class DecoderOptions:
     def given(self) -> dict[str, Any]:
         """The keys of `asr.decoding.DecodingConfig` that were asked for, with their values."""
         values: dict[str, Any] = {
-            "name": self.name,
             "beam_width": self.beam_width,
             "language_model": None if self.language_model is None else str(self.language_model),
             "lm_weight": self.lm_weight,
@@ -41,7 +40,9 @@ class DecoderOptions:
             "hotwords": dict(self.hotwords) or None,
             "n_best": self.n_best if self.n_best > 1 else None,
         }
-        return {key: value for key, value in values.items() if value is not None}
+        given = {key: value for key, value in values.items() if value is not None}
+        name = self.name or ("beam" if given else None)
+        return given if name is None else {"name": name, **given}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

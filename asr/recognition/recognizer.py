@@ -40,7 +40,9 @@ BATCH_S = 60.0  # padded seconds in a batch: larger ones are no faster on a CPU 
 class Decoder(Protocol):
     """Log-probabilities ``(batch, frames, vocab)`` with lengths ``(batch,)`` to one text each."""
 
-    def __call__(self, log_probs: torch.Tensor, lengths: torch.Tensor, tokenizer: Tokenizer) -> list[DecodedText]: ...
+    def __call__(
+        self, log_probs: torch.Tensor, lengths: torch.Tensor, tokenizer: Tokenizer, /
+    ) -> list[DecodedText]: ...
 
 
 class Recognizer:

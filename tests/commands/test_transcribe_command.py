@@ -477,6 +477,7 @@ def test_decoder_options_arrive_as_the_decoders_keys(tmp_path: Path) -> None:
         "5",
     ]
     assert parse_options(["m", "a.wav", *words]).decoder.given() == {
+        "name": "beam",
         "language_model": str(tmp_path / "lm.arpa"),
         "lm_weight": 0.7,
         "hotwords": {"new york": 2.5, "ann": 5.0},
