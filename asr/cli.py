@@ -22,7 +22,7 @@ VERBS: dict[str, str] = {
     "run": "run a whole recipe: prepare, train, evaluate, report; stages that stand are skipped",
     "prepare": "turn a corpus folder into train/dev/test.jsonl",
     "train": "train a model, or go on exactly where a run stopped",
-    "transcribe": "print the text of audio files",
+    "transcribe": "write down what is said in audio files",
     "evaluate": "transcribe a manifest and report the error",
     "score": "report the error between any two files of texts",
     "check": "say what is wrong with a manifest",

@@ -14,6 +14,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from asr.decoding.config import DecodingConfig
 from asr.errors import ConfigError, ModelError
 from asr.files import write_text
 from asr.models import build_model_config
@@ -27,16 +28,6 @@ FREE_KEYS = (
     )
 )
 STAGES = ("prepare", "train", "evaluate", "report")
-
-
-@dataclass(kw_only=True, slots=True)
-class DecodingConfig:
-    """How log-probabilities become text."""
-
-    name: str = "greedy"
-
-    def __post_init__(self) -> None:
-        check_choice("decoding.name", self.name, ("greedy",))
 
 
 @dataclass(kw_only=True, slots=True)

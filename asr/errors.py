@@ -51,6 +51,10 @@ class ScoringError(AsrError):
     """References and hypotheses do not fit together."""
 
 
+class TranscriptError(AsrError):
+    """A transcript cannot be written in a format, such as subtitles of a text without word times."""
+
+
 class Interrupted(AsrError):
     """A signal ended the work after saving; ``exit_code`` is 128 + the signal's number (130 Ctrl-C, 143 SIGTERM)."""
 

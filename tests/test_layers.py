@@ -23,10 +23,12 @@ LAYERS: list[set[str]] = [
     {"features"},
     {"models"},
     {"ctc"},
+    {"lm"},
     {"decoding"},
     {"scoring"},
     {"pretrained"},
     {"recognition"},
+    {"formats"},
     {"training"},
     {"config"},
     {"commands", "server"},
@@ -42,10 +44,12 @@ KNOWS_NOTHING_OF: dict[str, set[str]] = {
     "features": {"data"},
     "models": {"data", "files"},
     "ctc": {"models"},
+    "lm": {"audio", "features", "models", "ctc"},
     "decoding": {"audio"},
     "scoring": {"models"},
+    "formats": {"audio", "data", "features", "models", "pretrained", "training"},
 }
-WITHOUT_TORCH = {"audio", "text", "scoring"}
+WITHOUT_TORCH = {"audio", "text", "lm", "scoring"}
 MAY_IMPORT_HYDRA = {"config", "commands", "cli"}
 MAY_PRINT = {"commands", "cli", "terminal"}
 

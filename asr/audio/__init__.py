@@ -1,6 +1,7 @@
 """Recordings in, mono float32 waveforms out: probe, load, stream and resample. Knows nothing of text or models."""
 
 from asr.audio.load import load_audio, stream_audio
+from asr.audio.media import MEDIA_EXTENSIONS
 from asr.audio.probe import AudioInfo, probe
 from asr.audio.resample import resample
 
@@ -10,4 +11,4 @@ AUDIO_EXTENSIONS: frozenset[str] = frozenset(
     | {".sph", ".nist", ".voc"}
 )
 
-__all__ = ["AUDIO_EXTENSIONS", "AudioInfo", "load_audio", "probe", "resample", "stream_audio"]
+__all__ = ["AUDIO_EXTENSIONS", "MEDIA_EXTENSIONS", "AudioInfo", "load_audio", "probe", "resample", "stream_audio"]

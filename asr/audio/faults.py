@@ -22,17 +22,21 @@ def damaged(path: AudioPath, why: str) -> AudioError:
     return AudioError(f"{os.fspath(path)}: {why}. {_AGAIN}")
 
 
-def _foreign_kind(head: bytes) -> str | None:
-    """The name of a file kind that people mistake for readable audio, or None."""
-    if head[4:8] == b"ftyp":
-        return "an MP4 file (m4a, mp4, mov)"
+def media_kind(head: bytes) -> str | None:
+    """The kind of a file that asr/audio/media.py reads and soundfile does not, by its first bytes; or None."""
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"pnot"):
+        return "mp4"
+    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        return "avi"
     signatures = {
-        b"\x1aE\xdf\xa3": "a Matroska file (webm, mkv)",
-        b"0&\xb2u": "a Windows Media file (wma, wmv)",
-        b"#!AMR": "an AMR recording",
-        b"\xff\xf1": "a raw AAC recording",
-        b"\xff\xf9": "a raw AAC recording",
-        b"FLV": "a Flash video",
+        b"\x1aE\xdf\xa3": "matroska",
+        b"0&\xb2u": "asf",
+        b"#!AMR": "amr",
+        b"\xff\xf0": "aac",
+        b"\xff\xf1": "aac",
+        b"\xff\xf8": "aac",
+        b"\xff\xf9": "aac",
+        b"FLV": "flv",
     }
     return next((kind for start, kind in signatures.items() if head.startswith(start)), None)
 
@@ -59,8 +63,8 @@ def read_head(path: AudioPath) -> bytes:
         Up to `HEAD_BYTES` bytes, never none.
 
     Raises:
-        AudioError: the file is absent, a folder, not regular (a FIFO, a device), unreadable, empty, or of a known kind
-            that needs converting first.
+        AudioError: the file is absent, a folder, not regular (a FIFO, a device), unreadable, empty, or plainly
+            something other than a recording.
     """
     name = os.fspath(path)
     try:
@@ -87,10 +91,5 @@ def read_head(path: AudioPath) -> bytes:
 def _refuse_strange_kinds(name: str, head: bytes) -> None:
     if not head:
         raise damaged(name, "is empty (0 bytes)")
-    if (kind := _foreign_kind(head)) is not None:
-        raise AudioError(
-            f"{name}: is {kind}, which this program does not read yet (a [media] extra will). "
-            "Convert it first: ffmpeg -i INPUT OUTPUT.wav"
-        )
     if (kind := _no_audio_kind(head)) is not None:
         raise damaged(name, f"is not audio: it is {kind}")

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from asr.audio.faults import AudioPath
+from asr.audio.opening import AnyRecording, open_recording
 from asr.audio.resample import CONTEXT_S, common_period, resample_blocks
-from asr.audio.source import MAX_RATE_HZ, MIN_RATE_HZ, Recording
+from asr.audio.source import MAX_RATE_HZ, MIN_RATE_HZ
 from asr.errors import AudioError
 
 # 8 h at 16 kHz are 1.8 GB. Longer recordings are streamed, or cut by start_s and duration_s.
@@ -34,7 +35,7 @@ def load_audio(
     """A recording, or a part of one, as a waveform.
 
     Args:
-        path: any file that soundfile reads, at 4 to 384 kHz.
+        path: any file that soundfile reads, or PyAV where it is installed, at 4 to 384 kHz.
         sample_rate: of the result, in Hz.
         start_s: where the part begins.
         duration_s: how long it lasts; None means to the end.
@@ -48,7 +49,7 @@ def load_audio(
     Raises:
         AudioError: the file cannot be read whole, holds NaN or infinity, lacks the span or the channel, or is too long.
     """
-    with Recording(path) as recording:
+    with open_recording(path) as recording:
         span = _plan(recording, sample_rate, start_s, duration_s)
         if span.samples / sample_rate > max_duration_s:
             raise AudioError(
@@ -67,7 +68,7 @@ def stream_audio(
     """A recording of any length, block by block, with one resampler through all of them.
 
     Args:
-        path: any file that soundfile reads, at 4 to 384 kHz.
+        path: any file that soundfile reads, or PyAV where it is installed, at 4 to 384 kHz.
         sample_rate: of the blocks, in Hz.
         block_s: length of every block but the last.
         channel: which one, from 0; None means the mean of all.
@@ -81,7 +82,7 @@ def stream_audio(
     block_samples = round(block_s * sample_rate)
     if block_samples < 1:
         raise AudioError(f"{os.fspath(path)}: blocks of {block_s} s hold no sample. Ask for longer ones.")
-    with Recording(path) as recording:
+    with open_recording(path) as recording:
         span = _plan(recording, sample_rate, 0.0, None)
         waiting: list[np.ndarray] = []
         samples = 0
@@ -108,7 +109,7 @@ class _Span:
     samples: int
 
 
-def _plan(recording: Recording, to_rate: int, start_s: float, duration_s: float | None) -> _Span:
+def _plan(recording: AnyRecording, to_rate: int, start_s: float, duration_s: float | None) -> _Span:
     if not MIN_RATE_HZ <= to_rate <= MAX_RATE_HZ:
         raise AudioError(f"sample_rate {to_rate:,} Hz is outside {MIN_RATE_HZ:,} to {MAX_RATE_HZ:,} Hz. Use 16000.")
     _check_span(recording, start_s, duration_s)
@@ -126,7 +127,7 @@ def _plan(recording: Recording, to_rate: int, start_s: float, duration_s: float 
     )
 
 
-def _check_span(recording: Recording, start_s: float, duration_s: float | None) -> None:
+def _check_span(recording: AnyRecording, start_s: float, duration_s: float | None) -> None:
     name, file_s = os.fspath(recording.path), recording.frames / recording.sample_rate
     if not (math.isfinite(start_s) and start_s >= 0):
         raise AudioError(f"{name}: start_s is {start_s}; it must be 0 or more seconds.")
@@ -140,7 +141,7 @@ def _check_span(recording: Recording, start_s: float, duration_s: float | None) 
         )
 
 
-def _waveform(recording: Recording, span: _Span, to_rate: int, channel: int | None) -> Iterator[np.ndarray]:
+def _waveform(recording: AnyRecording, span: _Span, to_rate: int, channel: int | None) -> Iterator[np.ndarray]:
     """The span's samples in pieces: decoded, mixed, resampled, and trimmed to the plan."""
     if channel is not None and not 0 <= channel < recording.channels:
         raise AudioError(

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr.audio.faults import AudioPath
-from asr.audio.source import Recording
+from asr.audio.opening import open_recording
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """Facts of one recording. `frames` counts samples per channel; `format` and `subtype` are libsndfile's words."""
+    """Facts of one recording. `frames` counts samples per channel; `format` and `subtype` are libsndfile's words.
+
+    For a media file they name the container and the codec, such as `MP4` and `AAC`.
+    """
 
     path: Path
     frames: int
@@ -36,7 +39,7 @@ def probe(path: AudioPath) -> AudioInfo:
     Raises:
         AudioError: absent, a folder, a pipe, unreadable, empty, not audio, cut short, or with an absurd header.
     """
-    with Recording(path) as recording:
+    with open_recording(path) as recording:
         if recording.format == "FLAC":
             recording.check_last_frame()
         return AudioInfo(

@@ -155,14 +155,9 @@ class Recording:
         return min(frames, length.walked_samples)
 
     def _check_header(self) -> None:
-        name, rate = os.fspath(self.path), self.sample_rate
-        if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
-            raise AudioError(
-                f"{name}: has a sample rate of {rate:,} Hz by its header, outside {MIN_RATE_HZ:,} to {MAX_RATE_HZ:,} "
-                "Hz. The header is probably damaged; export the recording again."
-            )
+        check_rate(self.path, self.sample_rate)
         if self.frames <= 0:
-            raise damaged(name, "declares no samples (a recording that was never finished?)")
+            raise damaged(self.path, "declares no samples (a recording that was never finished?)")
 
     def _seek(self, start: int) -> None:
         preroll = int(_PREROLL_S * self.sample_rate) if self.format in _PREROLL_FORMATS else 0
@@ -200,6 +195,15 @@ class Recording:
         return damaged(
             self.path,
             f"is damaged or cut: its header declares {self.frames:,} samples ({duration_s:.2f} s), {reached}",
+        )
+
+
+def check_rate(path: AudioPath, sample_rate: int) -> None:
+    """Raise AudioError where a header gives a rate in Hz at which nobody records."""
+    if not MIN_RATE_HZ <= sample_rate <= MAX_RATE_HZ:
+        raise AudioError(
+            f"{os.fspath(path)}: has a sample rate of {sample_rate:,} Hz by its header, outside {MIN_RATE_HZ:,} to "
+            f"{MAX_RATE_HZ:,} Hz. The header is probably damaged; export the recording again."
         )
 
 

@@ -1,53 +1,55 @@
-"""``asr transcribe MODEL FILE...``: the text of audio files, one line each on stdout.
+"""``asr transcribe MODEL PATHS...``: audio files, folders or standard input to transcripts, printed or in files.
 
-In: a model directory and audio files. Out: the text alone for one file, ``FILE<TAB>text`` for several, as each is
-ready. A file that cannot be read is named on stderr, the others go on, and the exit code is 1.
+In: a model directory and recordings. Out: each transcript as soon as it is ready, in the order of the recordings. One
+that cannot be read is named on stderr (and in OUTPUT_DIR/failures.jsonl), the others go on, and the exit code is 1.
+What is done stays done: after Ctrl-C the same command with --skip-existing goes on.
 """
 
-import argparse
-import sys
+import contextlib
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
 
-from asr.errors import AudioError
-from asr.terminal import Progress
+from asr.commands._inputs import find_inputs
+from asr.commands._transcribe_options import build_parser, parse_options
+from asr.commands._transcribe_work import Work
+from asr.errors import Interrupted
 
-if TYPE_CHECKING:
-    from asr.recognition import Recognizer
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The arguments of ``asr transcribe``."""
-    parser = argparse.ArgumentParser(prog="asr transcribe", description="Print the text of audio files.")
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory, such as runs/fsdd/model")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="audio: wav, flac, mp3, ogg, opus, ...")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
-    return parser
+__all__ = ["build_parser", "run"]
 
 
 def run(arguments: list[str]) -> int:
-    """Transcribe; returns 0, or 1 when a file could not be read. Raises ModelError for the model."""
-    options = build_parser().parse_args(arguments)
-    from asr.recognition import Recognizer
+    """Transcribe; returns 0, or 1 when a recording failed. Raises an AsrError for what concerns them all."""
+    options = parse_options(arguments)
+    stopped_by: list[int] = []
+    with tempfile.TemporaryDirectory(prefix="asr-") as spool, _sigterm_as_ctrl_c(stopped_by):
+        work = Work(options)
+        try:
+            inputs, faults = find_inputs(options.paths, Path(spool), recursive=options.recursive)
+            work.transcribe(inputs, faults)
+        except KeyboardInterrupt:
+            raise Interrupted(work.stopped(), (stopped_by or [signal.SIGINT])[0]) from None
+        finally:
+            work.close()
+    return 1 if work.failed else 0
 
-    recognizer = Recognizer.from_pretrained(options.model, device=options.device)
-    progress = None if sys.stdout.isatty() else Progress(len(options.files), "transcribing", "files")
-    failures = sum(not _transcribe_file(recognizer, file, len(options.files) > 1, progress) for file in options.files)
-    if progress is not None:
-        progress.close()
-    return 1 if failures else 0
 
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c(stopped_by: list[int]) -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does, and note it in ``stopped_by``."""
+    if threading.current_thread() is not threading.main_thread():  # where Python sets no handlers
+        yield
+        return
 
-def _transcribe_file(recognizer: "Recognizer", file: str, named: bool, progress: Progress | None) -> bool:
-    """Print one file's text, or its error; True where there was a text."""
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped_by.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
-        text = recognizer.transcribe(file).text
-    except AudioError as error:
-        message = f"asr: error: {error}"
-        progress.say(message) if progress else print(message, file=sys.stderr)
-        return False
+        yield
     finally:
-        if progress is not None:
-            progress.update()
-    print(f"{file}\t{text}" if named else text, flush=True)
-    return True
+        signal.signal(signal.SIGTERM, before)

@@ -1,5 +1,10 @@
-"""Decoding: log-probabilities to text. Knows nothing of audio or training."""
+"""Decoding: log-probabilities to text. Knows nothing of audio or training.
 
-from asr.decoding.greedy import DecodedText, greedy_decode, greedy_texts
+The beam search stands in ``asr.decoding.beam`` and is imported from there, so that greedy decoding never loads numba.
+"""
 
-__all__ = ["DecodedText", "greedy_decode", "greedy_texts"]
+from asr.decoding.config import BeamConfig, DecodingConfig
+from asr.decoding.decoded import Alternative, DecodedText
+from asr.decoding.greedy import greedy_decode, greedy_texts
+
+__all__ = ["Alternative", "BeamConfig", "DecodedText", "DecodingConfig", "greedy_decode", "greedy_texts"]

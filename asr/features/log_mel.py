@@ -104,10 +104,16 @@ class LogMel(nn.Module):
         """``(batch, samples)`` float32, ``(batch,)`` int64 -> normalised log-mel ``(batch, frames, n_mels)``,
         ``(batch,)``.
         """
-        log_mel, frames = self.unnormalised(waveforms, lengths)
+        return self.normalise(*self.unnormalised(waveforms, lengths))
+
+    def normalise(self, log_mel: Tensor, frames: Tensor, own_mean: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What ``unnormalised`` gives, on the scale that the model was trained on; zero beyond each length.
+
+        ``own_mean`` ``(batch, 1, n_mels)``: each recording's own mean, where ``log_mel`` holds only a part of it.
+        """
         mask = valid_mask(frames, log_mel.size(1)).unsqueeze(2)
         if self.config.normalization == "utterance":
-            log_mel = log_mel - utterance_mean(log_mel, frames, mask)
+            log_mel = log_mel - (utterance_mean(log_mel, frames, mask) if own_mean is None else own_mean)
         if self.config.normalization != "none":
             log_mel = (log_mel - self.mean) / self.std
         return log_mel.masked_fill(~mask, 0.0), frames

@@ -1,36 +1,48 @@
 """From recordings to texts with a trained model: the same features and the same model as in training.
 
-In: a model directory, then paths, waveforms or utterances. Out: ``Hypothesis``es in the order of what came in. Batches
-are made of recordings of like length; padding changes no result (law 1), so neither does ``batch_s``.
+In: a model directory, then paths, waveforms or utterances, of any length. Out: ``Hypothesis``es in the order of what
+came in. The walk of a recording: read in blocks -> windows -> the model, in batches -> joined -> speech gate ->
+decoded once as a whole. Neither batches nor the number of workers change a result (law 1).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asr.audio import load_audio, resample
-from asr.data.dataset import collate, load_utterance
 from asr.data.utterance import Utterance
 from asr.decoding import DecodedText, greedy_decode
-from asr.errors import AudioError, ConfigError
+from asr.errors import AsrError
 from asr.features import LogMel
 from asr.models import AcousticModel
 from asr.pretrained import Pretrained, choose_device, from_pretrained
+from asr.recognition.emissions import Array, Emissions, compute_windows, frame_seconds, stitch
+from asr.recognition.gate import apply_gate
 from asr.recognition.hypothesis import Hypothesis
+from asr.recognition.pool import Pool
+from asr.recognition.progress import FileProgress
+from asr.recognition.reading import Reader, Source, checked_waveform, file_source, utterance_source, waveform_source
+from asr.recognition.windows import MAX_WINDOW_S, WindowSizes
+from asr.recognition.workers import usable_cores
 from asr.text.tokenizer import Tokenizer
 
+T = TypeVar("T")
 Waveform = NDArray[np.float32]
-MAX_BATCH = 64  # recordings in a batch, however short
+Recordings = Iterable[str | Path | Utterance | Waveform]
+BATCH_S = 60.0  # padded seconds in a batch: larger ones are no faster on a CPU (benchmarks/transcription_speed.py)
 
 
 class Decoder(Protocol):
     """Log-probabilities ``(batch, frames, vocab)`` with lengths ``(batch,)`` to one text each."""
 
-    def __call__(self, log_probs: torch.Tensor, lengths: torch.Tensor, tokenizer: Tokenizer) -> list[DecodedText]: ...
+    def __call__(
+        self, log_probs: torch.Tensor, lengths: torch.Tensor, tokenizer: Tokenizer, /
+    ) -> list[DecodedText]: ...
 
 
 class Recognizer:
@@ -41,22 +53,35 @@ class Recognizer:
     'seven'
     """
 
-    def __init__(self, pretrained: Pretrained, device: torch.device, decoder: Decoder = greedy_decode) -> None:
+    def __init__(
+        self,
+        pretrained: Pretrained,
+        device: torch.device,
+        decoder: Decoder = greedy_decode,
+        *,
+        speech_gate: bool = True,
+        sizes: WindowSizes | None = None,
+    ) -> None:
         self.features: LogMel = pretrained.features
         self.model: AcousticModel = pretrained.model
         self.tokenizer: Tokenizer = pretrained.tokenizer
         self.facts: Mapping[str, Any] = pretrained.facts
         self.device = device
         self.decoder = decoder
+        self.speech_gate = speech_gate
+        factor = self.model.subsampling.factor
+        self.frame_s = frame_seconds(self.features.config, factor)
+        self.sizes = sizes or WindowSizes.of(self.frame_s / factor, factor)
 
     @classmethod
-    def from_pretrained(cls, directory: str | Path, device: str = "auto") -> "Recognizer":
-        """Read a model directory onto ``device`` ("auto".
+    def from_pretrained(cls, directory: str | Path, device: str = "auto", *, speech_gate: bool = True) -> "Recognizer":
+        """Read a model directory onto ``device`` ("auto": a GPU where there is one).
 
-        A GPU where there is one). Raises ModelError or ConfigError.
+        ``speech_gate``: keep silence and noise from becoming words (asr/recognition/gate.py). Raises ModelError or
+        ConfigError.
         """
         chosen = choose_device(device)
-        return cls(from_pretrained(Path(directory), chosen), chosen)
+        return cls(from_pretrained(Path(directory), chosen), chosen, speech_gate=speech_gate)
 
     @property
     def sample_rate(self) -> int:
@@ -66,79 +91,124 @@ class Recognizer:
     def transcribe(self, audio: str | Path | Waveform, sample_rate: int | None = None) -> Hypothesis:
         """The text of one file, or of one mono waveform ``(samples,)`` whose ``sample_rate`` in Hz must then be given.
 
-        Raises AudioError when the recording cannot be read, ConfigError when a waveform comes without its rate.
+        Of any length, in bounded memory; a long one keeps all cores busy. Raises AudioError when the recording cannot
+        be read, ConfigError when a waveform comes without its rate.
         """
-        return self.transcribe_waveforms([self._waveform(audio, sample_rate)])[0]
+        if isinstance(audio, (str, Path)):
+            source = file_source(audio, self.sample_rate)
+        else:
+            source = waveform_source(checked_waveform(audio, sample_rate, self.sample_rate), self.sample_rate)
+        workers = 1 if source.duration_s() <= MAX_WINDOW_S else None
+        (hypothesis,) = _raised(self._pooled([source], self.decode, workers=workers))
+        return hypothesis
+
+    def transcribe_files(
+        self,
+        paths: Iterable[str | Path],
+        *,
+        progress: Callable[[float, float], None] | None = None,
+        workers: int | None = None,
+        batch_s: float = BATCH_S,
+        channel: int | None = None,
+    ) -> Generator[tuple[Path, Hypothesis | AsrError], None, None]:
+        """Each file with its text, in the order given, or with the AsrError that says why it has none.
+
+        ``progress(done_s, total_s)`` is called from this thread, in seconds of audio; the total is an estimate until
+        all files have been opened. ``workers``: threads that compute, by default one a core. Closing the iterator
+        stops the work. Neither ``workers`` nor ``batch_s`` (padded seconds in a batch) changes a text.
+        ``channel``: the one to hear, from 0; None mixes them.
+        """
+        files = [Path(path) for path in paths]
+        sources = (file_source(path, self.sample_rate, index, channel) for index, path in enumerate(files))
+        on_step = FileProgress(files, self.frame_s, progress).step if progress else None
+        results = self._pooled(sources, self.decode, workers=workers, batch_s=batch_s, on_step=on_step)
+        with closing(results):
+            yield from zip(files, results, strict=True)
 
     def transcribe_utterances(
-        self, utterances: Sequence[Utterance], batch_s: float = 60.0, progress: Callable[[int, int], None] | None = None
+        self,
+        utterances: Sequence[Utterance],
+        batch_s: float = BATCH_S,
+        progress: Callable[[int, int], None] | None = None,
+        workers: int | None = None,
     ) -> list[Hypothesis]:
         """The text of each utterance, in order. ``batch_s`` bounds the padded seconds of a batch; ``progress(done,
         total)``.
 
         Raises AudioError naming the first recording that cannot be read.
         """
-        durations_s = [utterance.duration_s for utterance in utterances]
-        found: dict[int, Hypothesis] = {}
-        for indices in plan_batches(durations_s, batch_s):
-            waveforms = [load_utterance(utterances[index], self.sample_rate) for index in indices]
-            found.update(zip(indices, self.transcribe_waveforms(waveforms), strict=True))
+        sources = (utterance_source(utterance, self.sample_rate) for utterance in utterances)
+        found: list[Hypothesis] = []
+        for hypothesis in _raised(self._pooled(sources, self.decode, workers=workers, batch_s=batch_s)):
+            found.append(hypothesis)
             if progress is not None:
                 progress(len(found), len(utterances))
-        return [found[index] for index in range(len(utterances))]
+        return found
 
-    @torch.inference_mode()
     def transcribe_waveforms(self, waveforms: Sequence[Waveform]) -> list[Hypothesis]:
-        """One batch: mono waveforms ``(samples,)`` at the model's rate -> a hypothesis each."""
-        batch = collate(waveforms, [[] for _ in waveforms], [])
-        log_mel, frames = self.features(batch.waveforms.to(self.device), batch.lengths.to(self.device))
-        log_probs, lengths = self.model(log_mel, frames)
-        texts = self.decoder(log_probs, lengths, self.tokenizer)
-        return [
-            Hypothesis(text=text.text, score=text.score, duration_s=len(waveform) / self.sample_rate)
-            for text, waveform in zip(texts, waveforms, strict=True)
-        ]
+        """Mono waveforms ``(samples,)`` at the model's rate -> a hypothesis each."""
+        return [self.decode(emissions) for emissions in _raised(self.emissions(waveforms, workers=1))]
 
-    def _waveform(self, audio: str | Path | Waveform, sample_rate: int | None) -> Waveform:
-        if isinstance(audio, (str, Path)):
-            return load_audio(audio, sample_rate=self.sample_rate)
-        if sample_rate is None:
-            raise ConfigError(
-                "transcribe: a waveform needs its sample_rate in Hz, e.g. transcribe(waveform, sample_rate=16000)"
-            )
-        if not 4000 <= sample_rate <= 384_000:
-            raise ConfigError(f"transcribe: sample_rate={sample_rate!r} must be 4000 to 384000 Hz")
-        waveform = _checked_waveform(audio)
-        return waveform if sample_rate == self.sample_rate else resample(waveform, int(sample_rate), self.sample_rate)
+    def emissions(
+        self, recordings: Recordings, *, workers: int | None = None, batch_s: float = BATCH_S
+    ) -> Generator[Emissions | AsrError, None, None]:
+        """What the model says about each recording, in order, the speech gate applied; for ``decode``.
 
-
-def _checked_waveform(audio: Any) -> Waveform:
-    """``audio`` as float32 ``(samples,)``.
-
-    Raises AudioError unless it is floating point, finite, mono and not empty.
-    """
-    values = np.asarray(audio)
-    if values.dtype.kind != "f":
-        advice = "; divide 16-bit samples by 32768" if values.dtype.kind in "iu" else ""
-        raise AudioError(f"transcribe: a waveform must be floating point, -1 to 1, not {values.dtype}{advice}")
-    if values.ndim != 1 or not values.size or not np.isfinite(values).all():
-        raise AudioError(
-            f"transcribe: a waveform must be finite, mono and not empty, (samples,); this one is {values.shape}"
+        A recording is a path, an utterance, or a mono waveform ``(samples,)`` at the model's rate. One that cannot be
+        read has its AsrError in its place.
+        """
+        return self._pooled(
+            map(self._source, recordings), lambda emissions: emissions, workers=workers, batch_s=batch_s
         )
-    return values.astype(np.float32, copy=False)
+
+    def decode(self, emissions: Emissions) -> Hypothesis:
+        """The text of one recording's emissions."""
+        log_probs = torch.from_numpy(emissions.log_probs)[None]  # (1, frames, vocab)
+        decoded = self.decoder(log_probs, torch.tensor([log_probs.size(1)]), self.tokenizer)[0]
+        return Hypothesis(text=decoded.text, score=decoded.score, duration_s=emissions.duration_s)
+
+    def _pooled(
+        self,
+        sources: Iterable[Source],
+        result_of: Callable[[Emissions], T],
+        *,
+        workers: int | None = None,
+        batch_s: float = BATCH_S,
+        on_step: Callable[[Reader, int], None] | None = None,
+    ) -> Generator[T | AsrError, None, None]:
+        gate, expect = self.speech_gate, on_step is not None
+        readers = (Reader(source, self.features, self.sizes, gate=gate, expect=expect) for source in sources)
+        pool = Pool(
+            readers,
+            partial(compute_windows, self.model),
+            lambda reader, parts: result_of(self._joined(reader, parts)),
+            workers=usable_cores() if workers is None else workers,
+            batch_frames=max(1, round(batch_s / (self.frame_s / self.sizes.factor))),
+            on_step=on_step,
+        )
+        return pool.results()
+
+    def _joined(self, reader: Reader, parts: Sequence[Array]) -> Emissions:
+        """One recording's windows as its emissions, gated."""
+        config = self.features.config
+        log_probs = stitch(parts, self.tokenizer.vocab_size)
+        edge_s = config.edge_samples / config.sample_rate
+        if reader.signal is not None:
+            log_probs = apply_gate(log_probs, reader.signal.log_odds(), self.frame_s, edge_s)
+        return Emissions(log_probs, self.frame_s, edge_s, reader.samples / config.sample_rate)
+
+    def _source(self, recording: str | Path | Utterance | Waveform) -> Source:
+        if isinstance(recording, (str, Path)):
+            return file_source(recording, self.sample_rate)
+        if isinstance(recording, Utterance):
+            return utterance_source(recording, self.sample_rate)
+        return waveform_source(recording, self.sample_rate)
 
 
-def plan_batches(durations_s: Sequence[float], batch_s: float) -> Iterator[list[int]]:
-    """Indices in batches of like durations, longest first so that memory fails at once.
-
-    Each at most ``batch_s`` padded.
-    """
-    batch: list[int] = []
-    for index in sorted(range(len(durations_s)), key=lambda one: -durations_s[one]):
-        longest_s = durations_s[batch[0]] if batch else durations_s[index]
-        if batch and (longest_s * (len(batch) + 1) > batch_s or len(batch) >= MAX_BATCH):
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
+def _raised(results: Generator[T | AsrError, None, None]) -> Iterator[T]:
+    """The results; the first error among them is raised."""
+    with closing(results):
+        for result in results:
+            if isinstance(result, AsrError):
+                raise result
+            yield result

@@ -68,8 +68,6 @@ def test_a_file_without_the_right_to_read_it_is_refused(tmp_path: Path, monkeypa
     [
         (b"hello, this is text\n" * 100, "is not audio"),
         (b"RIFF\x00\x00\x00\x00WAVE", "is not audio that can be read"),
-        (b"\x00\x00\x00\x20ftypM4A " + bytes(100), r"MP4.*\[media\].*ffmpeg"),
-        (b"\x1aE\xdf\xa3" + bytes(100), r"Matroska.*ffmpeg"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
         (b"<!DOCTYPE html><html>404</html>", "web page"),
         (b"PK\x03\x04" + bytes(100), "archive"),

@@ -17,7 +17,7 @@ from asr.features import LogMel, LogMelConfig
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
 from asr.pretrained import save_pretrained
 from asr.recognition import Recognizer
-from asr.recognition.recognizer import plan_batches
+from asr.recognition.workers import plan_batches
 from asr.text.tokenizer import CharacterTokenizer
 
 RATE = 8000

@@ -1,0 +1,238 @@
+"""Sound out of m4a, mp4, mov, webm, mkv, aac, wma and their like, by PyAV (FFmpeg's libraries), which the [media] extra
+brings.
+
+In: a path of such a file. Out: the same checked, countable recording that `Recording` is for soundfile's formats. The
+sound is always decoded from its beginning: after a seek AAC and WMA give other samples, and Matroska's times are whole
+milliseconds, so that a part would not equal the slice of the whole. The length is counted by decoding, because headers
+give it only to a frame or not at all; the count is kept per file version.
+"""
+
+import functools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType, TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from asr.audio.faults import AudioPath, damaged, media_kind
+from asr.errors import AudioError
+
+MEDIA_EXTENSIONS: frozenset[str] = frozenset(
+    {".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".3gp", ".webm", ".mka", ".mkv", ".aac", ".wma", ".wmv", ".asf", ".amr"}
+)
+
+# FFmpeg may try the reader of the file's own kind only: playlists, which name other files and servers, are not for us.
+_READERS = {"mp4": "mov", "matroska": "matroska", "asf": "asf", "aac": "aac", "amr": "amr", "flv": "flv", "avi": "avi"}
+# These say how long they are; raw AAC and AMR only let it be guessed from the bit rate.
+_PROMISING = {"mp4", "matroska", "asf"}
+# Declared lengths are rounded, and count the padding of the last frame (AAC 0.05 s, WMA 0.2 s).
+_SLACK_S = 0.5
+_BLOCK_FRAMES = 1 << 16
+_SCALES = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0, "flt": 1.0, "dbl": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What decoding the whole file found."""
+
+    frames: int
+    sample_rate: int
+    channels: int
+    format: str
+    subtype: str
+
+
+class MediaRecording:
+    """An open, checked recording inside a media file; the attributes and the contract are those of `Recording`."""
+
+    def __init__(self, path: AudioPath, head: bytes) -> None:
+        """Open `path`, whose first bytes are `head`, and count its samples.
+
+        Raises:
+            AudioError: PyAV is not installed, there is no sound in the file, or it is damaged or cut.
+        """
+        self.path = path
+        kind = _kind(path, head)
+        status = os.stat(path)
+        facts = _survey(os.fspath(path), kind, status.st_size, status.st_mtime_ns)
+        self.frames, self.sample_rate, self.channels = facts.frames, facts.sample_rate, facts.channels
+        self.format, self.subtype = facts.format, facts.subtype
+        self._opened = _Opened(path, kind)
+
+    def __enter__(self) -> "MediaRecording":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; safe to repeat."""
+        self._opened.close()
+
+    def blocks(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        """Decode the frames from `start` up to `stop`; as `Recording.blocks`, once per open recording."""
+        position = 0
+        for block in _joined(self._opened.pieces()):
+            first, last = max(0, start - position), min(len(block), stop - position)
+            position += len(block)
+            if first < last:
+                yield _finite(self.path, block[first:last])
+            if position >= stop:
+                return
+        raise damaged(self.path, f"changed while it was read: {position:,} samples came, {self.frames:,} were counted")
+
+    def check_last_frame(self) -> None:
+        """Nothing left to do: the whole file was decoded when it was opened."""
+
+
+class _Opened:
+    """An open file with its best sound track; `reached_s` is how far any of its tracks, pictures too, has been read."""
+
+    def __init__(self, path: AudioPath, kind: str) -> None:
+        self.path, self.kind = path, kind
+        self.av = _pyav(path, kind)
+        self.reached_s = 0.0
+        self._stream: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed in close()
+        self._container: Any = None
+        try:
+            self._container = self.av.open(self._stream, mode="r", format=_READERS[kind], metadata_errors="replace")
+            self.track = self._container.streams.best("audio")
+            if self.track is None:
+                raise AudioError(
+                    f"{os.fspath(path)}: holds no sound (a video without a sound track?). Take it out of the list."
+                )
+        except self.av.error.FFmpegError as error:
+            self.close()
+            raise damaged(path, f"is not audio that can be read (FFmpeg: {_reason(error)})") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+        self._stream.close()
+
+    @property
+    def declared_s(self) -> float | None:
+        """How long the container says that it lasts; None where it does not say, or only guesses."""
+        duration = self._container.duration
+        return None if duration is None or self.kind not in _PROMISING else float(duration) / 1e6
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The container's and the codec's names, such as `MP4` and `AAC`."""
+        return self.kind.upper(), str(self.track.codec_context.name).upper()
+
+    def pieces(self) -> Iterator[tuple[int, np.ndarray]]:
+        """`(rate, float32 (frames, channels))` for each decoded frame, from the first to the last."""
+        try:
+            for packet in self._container.demux():
+                if packet.pts is not None and packet.time_base is not None:
+                    self.reached_s = max(
+                        self.reached_s, float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                    )
+                if packet.stream.index == self.track.index:
+                    for frame in packet.decode():
+                        yield int(frame.sample_rate), _samples(frame)
+        except self.av.error.FFmpegError as error:
+            raise damaged(self.path, f"is damaged or cut: decoding ended with an error ({_reason(error)})") from None
+
+
+@functools.lru_cache(maxsize=256)
+def _survey(path: str, kind: str, size: int, mtime_ns: int) -> _Facts:
+    opened = _Opened(path, kind)
+    try:
+        frames, shape = 0, None
+        for rate, piece in opened.pieces():
+            found = (rate, piece.shape[1])
+            if shape is not None and found != shape:
+                raise AudioError(
+                    f"{path}: changes from {shape[0]:,} Hz, {shape[1]} channels to {found[0]:,} Hz, {found[1]} "
+                    f"channels after {frames / shape[0]:.1f} s. Convert it first: ffmpeg -i INPUT -ar 16000 OUTPUT.wav"
+                )
+            shape = found
+            frames += len(piece)
+        if shape is None or not frames:
+            raise damaged(path, "holds no samples (a recording that was never finished?)")
+        if opened.declared_s is not None and opened.reached_s < opened.declared_s - _SLACK_S:
+            raise damaged(
+                path,
+                f"is cut short: its header declares {opened.declared_s:.2f} s, it ends at {opened.reached_s:.2f} s",
+            )
+        return _Facts(frames, *shape, *opened.names)
+    finally:
+        opened.close()
+
+
+def _joined(pieces: Iterator[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
+    """Pieces of about a thousand frames in larger blocks, which resample faster."""
+    waiting: list[np.ndarray] = []
+    frames = 0
+    for _, piece in pieces:
+        waiting.append(piece)
+        frames += len(piece)
+        if frames >= _BLOCK_FRAMES:
+            yield np.concatenate(waiting)
+            waiting, frames = [], 0
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def _samples(frame: Any) -> np.ndarray:
+    """Any of FFmpeg's sample formats as float32 `(frames, channels)`, full scale 1."""
+    name = str(frame.format.name).removesuffix("p")
+    values = frame.to_ndarray()  # (channels, frames) if planar, else (1, frames * channels)
+    if not frame.format.is_planar:
+        values = values.reshape(-1, len(frame.layout.channels)).T
+    if name not in _SCALES:
+        raise AudioError(f"the sound's sample format {name} is unknown. Convert it first: ffmpeg -i INPUT OUTPUT.wav")
+    scaled = values.astype(np.float64) - 128.0 if name == "u8" else values
+    samples: np.ndarray = np.ascontiguousarray((scaled / _SCALES[name]).T, np.float32)
+    return samples
+
+
+def _finite(path: AudioPath, block: np.ndarray) -> np.ndarray:
+    if not np.isfinite(block).all():
+        raise damaged(path, "holds samples that are not numbers (NaN or infinity)")
+    return block
+
+
+def _kind(path: AudioPath, head: bytes) -> str:
+    kind = media_kind(head)
+    if kind is None:
+        raise AudioError(f"{os.fspath(path)}: is no media file.")
+    return kind
+
+
+def _pyav(path: AudioPath, kind: str) -> ModuleType:
+    """PyAV, imported when first needed: it takes 0.1 s, and most people never need it."""
+    try:
+        import av
+    except ImportError:
+        raise AudioError(
+            f"{os.fspath(path)}: is {KIND_NAMES[kind]}; reading it needs PyAV. Install it with: "
+            "pip install 'asr-bilstm[media]', or convert the file: ffmpeg -i INPUT OUTPUT.wav"
+        ) from None
+    module: ModuleType = av
+    return module
+
+
+def _reason(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(str(text).split()).rstrip(".")
+
+
+KIND_NAMES = {
+    "mp4": "an MP4 or QuickTime file (m4a, mp4, mov)",
+    "matroska": "a Matroska file (webm, mkv)",
+    "asf": "a Windows Media file (wma, wmv)",
+    "amr": "an AMR recording",
+    "aac": "a raw AAC recording",
+    "flv": "a Flash video",
+    "avi": "an AVI video",
+}

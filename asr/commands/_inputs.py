@@ -1,0 +1,116 @@
+"""What `asr transcribe` is asked to read: files, folders and standard input, as one list without repetitions.
+
+In: the words of the command line. Out: `Input`s in a fixed order, and what could not be looked into.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from asr.audio import AUDIO_EXTENSIONS, MEDIA_EXTENSIONS
+from asr.errors import UsageError
+
+_EXTENSIONS = AUDIO_EXTENSIONS | MEDIA_EXTENSIONS
+STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One recording: ``path`` to read, ``label`` for people, and ``relative``, its place in an output tree."""
+
+    path: Path
+    label: str
+    relative: Path
+
+    @property
+    def identity(self) -> str:
+        """What tells this input from others, in this run and the next."""
+        return STDIN if self.label == STDIN else os.path.abspath(self.path)
+
+
+Fault = tuple[str, str]  # label, message
+
+
+def find_inputs(arguments: Sequence[str], spool: Path, *, recursive: bool) -> tuple[list[Input], list[Fault]]:
+    """The recordings that ``arguments`` mean, in their order, a folder's sorted by name.
+
+    Args:
+        arguments: files (whatever their ending), folders (their files with an audio ending), "-" for standard input.
+        spool: an empty folder in which standard input is kept.
+        recursive: look into folders within folders; links are followed, each folder is visited once.
+
+    Raises:
+        UsageError: "-" where standard input is a terminal, or closed.
+    """
+    faults: list[Fault] = []
+    groups = [list(_of_argument(argument, spool, recursive, faults)) for argument in dict.fromkeys(arguments)]
+    inputs = [one for group in groups for one in group]
+    if len(groups) > 1 and len({one.relative for one in inputs}) < len(inputs):
+        inputs = _below_common_folder(inputs)
+    first: dict[str, Input] = {}
+    for one in inputs:
+        first.setdefault(one.identity, one)
+    return list(first.values()), faults
+
+
+def _of_argument(argument: str, spool: Path, recursive: bool, faults: list[Fault]) -> Iterator[Input]:
+    if argument == STDIN:
+        yield Input(_spooled(spool), STDIN, Path("stdin"))
+        return
+    path = Path(argument)
+    if not path.is_dir():
+        yield Input(path, argument, Path(path.name or argument))
+        return
+    files = sorted(_audio_files(path, recursive, faults), key=lambda file: file.parts)
+    if not files:
+        advice = "" if recursive else "; -r looks into the folders in it"
+        faults.append((argument, f"{argument}: the folder holds no recordings (.wav, .flac, .mp3, ...){advice}"))
+    for file in files:
+        yield Input(file, str(file), file.relative_to(path))
+
+
+def _audio_files(folder: Path, recursive: bool, faults: list[Fault]) -> Iterator[Path]:
+    def cannot_look(error: OSError) -> None:
+        name = os.fsdecode(error.filename or folder)
+        faults.append((name, f"{name}: the folder cannot be read ({error.strerror}); change its rights"))
+
+    seen: set[tuple[int, int]] = set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=cannot_look):
+        status = os.stat(place)
+        if (status.st_dev, status.st_ino) in seen:  # a link to a folder above, or to one seen before
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
+        for name in names:
+            if is_audio_name(name):
+                yield Path(place) / name
+
+
+def is_audio_name(name: str) -> bool:
+    """Whether a file of this name is taken for a recording when a folder is searched; hidden ones are not."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in _EXTENSIONS
+
+
+def _below_common_folder(inputs: list[Input]) -> list[Input]:
+    """Arguments whose files have the same names keep the folders that tell them apart."""
+    absolute = [Path(os.path.abspath(one.path)) for one in inputs if one.label != STDIN]
+    root = Path(os.path.commonpath([path.parent for path in absolute]))
+    return [
+        one if one.label == STDIN else replace(one, relative=Path(os.path.abspath(one.path)).relative_to(root))
+        for one in inputs
+    ]
+
+
+def _spooled(folder: Path) -> Path:
+    """All of standard input as a file: decoders must know its length and go back in it."""
+    stream = getattr(sys.stdin, "buffer", None)
+    if stream is None or sys.stdin.isatty():
+        raise UsageError("'-' reads audio from a pipe, and standard input is none: asr transcribe MODEL - < FILE")
+    path = folder / "stdin"
+    with path.open("wb") as file:
+        shutil.copyfileobj(stream, file, 1 << 20)
+    return path

@@ -1,0 +1,138 @@
+"""Prefix beam search with language model, lexicon and hotwords: log-probabilities to the best texts.
+
+In: log-probabilities of whole recordings, of any length. Out: per recording a ``DecodedText`` with its n-best list.
+Importing this module imports numba; the compiled search is kept on disk between runs.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from asr.decoding.candidates import new_work_space
+from asr.decoding.checks import check_log_probs, check_sources
+from asr.decoding.config import BeamConfig, check_hotwords
+from asr.decoding.decoded import Alternative, DecodedText
+from asr.decoding.greedy import tidy_text
+from asr.decoding.prefix_tree import Tree, new_tree, plant, spell, with_room
+from asr.decoding.records import NODE, Records
+from asr.decoding.search import ENDING, advance, finish_prefixes, new_beam
+from asr.decoding.spelling import spelling_of
+from asr.decoding.tables import build_tables
+from asr.errors import ConfigError
+from asr.lm.model import NgramModel
+from asr.text.tokenizer import Tokenizer
+
+SMALLEST_TREE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Labelling:
+    """One prefix at the end, and the logarithms that rank it."""
+
+    node: int
+    score: float
+    ctc_score: float
+    lm_score: float
+    text: int  # equal for those that read the same
+
+
+class BeamDecoder:
+    """Decodes as ``config`` says, where given with a language model, a closed ``lexicon`` and ``hotwords``.
+
+    ``language_model`` may count words or characters. ``lexicon``: no other words can be spelled. ``hotwords``: each
+    word or phrase earns its boost (nats) every time it is heard as whole words. The decoder keeps nothing between
+    calls, so one may be used by several threads at once; the search lets the interpreter's lock go.
+
+    Raises ConfigError when a language model or lexicon shares nothing with the tokens, or a hotword cannot be spelled.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        config: BeamConfig,
+        language_model: NgramModel | None = None,
+        lexicon: Sequence[str] | None = None,
+        hotwords: Mapping[str, float] | None = None,
+    ) -> None:
+        hotwords = dict(hotwords or {})
+        check_hotwords(hotwords)
+        spelling = spelling_of(tokenizer)
+        check_sources(spelling, language_model, lexicon, hotwords)
+        self.tokenizer = tokenizer
+        self.config = config
+        self._tables = build_tables(spelling, config, language_model, lexicon, hotwords)
+
+    def __call__(self, log_probs: Tensor, lengths: Tensor, tokenizer: Tokenizer) -> list[DecodedText]:
+        """One ``DecodedText`` per utterance from ``log_probs`` ``(batch, frames, vocab)`` and ``lengths`` ``(batch,)``.
+
+        Raises ConfigError when ``tokenizer`` has other tokens than the decoder was made for, ModelError when
+        log-probabilities are not numbers.
+        """
+        if tokenizer is not self.tokenizer and tokenizer.tokens != self.tokenizer.tokens:
+            raise ConfigError("decoding: the beam search was made for another model's tokens; make one for this model")
+        rows = log_probs.detach().float().cpu().numpy()
+        return [self.decode(row[:length]) for row, length in zip(rows, lengths.tolist(), strict=True)]
+
+    def decode(self, log_probs: npt.NDArray[np.float32]) -> DecodedText:
+        """The same for one utterance, ``(frames, vocab)``."""
+        log_probs = np.ascontiguousarray(log_probs, dtype=np.float32)
+        check_log_probs(log_probs, self.tokenizer.vocab_size)
+        tree, beam = self._search(log_probs)
+        groups = self._texts(tree, beam) or self._unfinished(tree, beam)
+        if not groups:
+            return DecodedText(text="", score=-math.inf)
+        n_best = tuple(self._alternative(tree, group) for group in groups[: self.config.n_best])
+        tokens = spell(tree.nodes, groups[0][0].node)
+        return DecodedText(text=n_best[0].text, score=n_best[0].score, tokens=tokens, n_best=n_best)
+
+    def _search(self, log_probs: npt.NDArray[np.float32]) -> tuple[Tree, Records]:
+        width, settings = self.config.beam_width, self._tables.settings[0]
+        tree = new_tree(max(SMALLEST_TREE, 1 << (8 * width - 1).bit_length()))
+        plant(tree, int(settings["start_state"]), int(settings["hot_start"]))
+        beam, space, frame, size = new_beam(width), new_work_space(width, log_probs.shape[1]), 0, 1
+        while True:
+            frame, size = advance(self._tables, log_probs, frame, tree, beam, size, space)
+            if frame == len(log_probs):
+                return tree, beam[:size]
+            tree = with_room(tree, beam, size)
+
+    def _texts(self, tree: Tree, beam: Records) -> list[list[_Labelling]]:
+        """The beam's labellings that may end here, those of one text together, the likeliest text first."""
+        groups: dict[int, list[_Labelling]] = {}
+        for one in sorted(self._endings(tree, beam), key=lambda one: -one.score):
+            if one.score > -math.inf:
+                groups.setdefault(one.text, []).append(one)
+        return sorted(groups.values(), key=lambda group: -_log_sum([one.score for one in group]))
+
+    def _endings(self, tree: Tree, beam: Records) -> list[_Labelling]:
+        endings = np.empty(len(beam), dtype=ENDING)
+        finish_prefixes(self._tables, tree.nodes, beam, endings, np.empty(1, dtype=NODE))
+        columns = beam["node"], endings["score"], beam["total"], endings["lm_score"], endings["text"]
+        return [_Labelling(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
+
+    def _alternative(self, tree: Tree, group: Sequence[_Labelling]) -> Alternative:
+        """Several labellings may read the same (pieces; doubled spaces): the text has the probability of them all."""
+        return Alternative(
+            text=tidy_text(self.tokenizer, spell(tree.nodes, group[0].node)),
+            score=_log_sum([one.score for one in group]),
+            ctc_score=_log_sum([one.ctc_score for one in group]),
+            lm_score=group[0].lm_score,
+        )
+
+    def _unfinished(self, tree: Tree, beam: Records) -> list[list[_Labelling]]:
+        """All prefixes end in mid-word and the lexicon is closed: the best one, up to its last whole word."""
+        if not len(beam):  # nothing that the lexicon allows has any probability, nor has silence
+            return []
+        best = int(np.argmax(beam["total"] + beam["worth"]))
+        whole = beam[best : best + 1].copy()
+        while tree.nodes[whole["node"][0]]["is_open"]:
+            whole["node"] = tree.nodes[whole["node"][0]]["parent"]
+        return [self._endings(tree, whole)]
+
+
+def _log_sum(values: Sequence[float]) -> float:
+    return float(np.logaddexp.reduce(values)) if len(values) > 1 else values[0]

@@ -1,0 +1,242 @@
+"""CTC prefix beam search, compiled: the loop over frames.
+
+In: log-probabilities (frames, vocab), the tables, and a beam of one empty prefix. Out: the beam after the last frame.
+Per prefix the probabilities of the paths that end in a blank and in its last label are kept apart (Graves and Jaitly,
+2014; Hannun et al., 2014), as natural logarithms in float64. With a beam as wide as there are prefixes and both bounds
+off it is exact. Nothing is allocated in the loop.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asr.decoding.candidates import STAY, Ints, WorkSpace, make_heap, put, sift_down
+from asr.decoding.context import extend, finish
+from asr.decoding.prefix_tree import NOT_FOUND, ROOT, Tree, find
+from asr.decoding.records import NO_MODEL, Records, Tables, compiled, stored
+
+BLANK = 0
+
+# A prefix in the beam. Log-probabilities: ``blank``, of its paths that end in a blank; ``label``, of those that end in
+# its last token; ``total``, of both. ``ceiling``: its worth could not be more after one more token. ``head``: the first
+# of its children in the beam, ``sibling``: the next child of the same parent; -1: none.
+PREFIX = np.dtype(
+    [
+        ("blank", np.float64),
+        ("label", np.float64),
+        ("total", np.float64),
+        ("worth", np.float64),
+        ("ceiling", np.float64),
+        ("node", np.int32),
+        ("last", np.int32),
+        ("head", np.int32),
+        ("sibling", np.int32),
+    ],
+    align=True,
+)
+# How a prefix ends: ``score`` -inf where the lexicon forbids it.
+ENDING = np.dtype([("score", np.float64), ("lm_score", np.float64), ("text", np.uint64)], align=True)
+
+Row = npt.NDArray[np.float32]
+
+
+def new_beam(width: int) -> Records:
+    """Room for ``width`` prefixes, the first of them the empty one."""
+    beam = np.zeros(width, dtype=PREFIX)
+    beam[0] = (0.0, -np.inf, 0.0, 0.0, np.inf, ROOT, -1, -1, -1)
+    return beam
+
+
+@stored
+def advance(
+    tables: Tables,
+    log_probs: npt.NDArray[np.float32],
+    first: int,
+    tree: Tree,
+    beam: Records,
+    size: int,
+    space: WorkSpace,
+) -> tuple[int, int]:
+    """Search from frame ``first`` on with the first ``size`` prefixes of ``beam``.
+
+    Returns the frame it stopped before (the end, or where the tree has no room any more) and the prefixes there are.
+    """
+    frames, width, settings = len(log_probs), len(beam), tables.settings[0]
+    for frame in range(first, frames):
+        row = log_probs[frame]
+        if row[BLANK] > settings.blank_skip:
+            _add_blank(float(row[BLANK]), beam, size)
+            continue
+        if tree.used[0] + width > len(tree.nodes):
+            return frame, size
+        tokens = space.tokens[: _likely_tokens(row, settings.token_min_log_prob, space.tokens)]
+        chosen = _stay(row, tree.nodes, beam, size, space.best)
+        chosen = _grow(tables, row, tokens, tree, beam, size, space, chosen)
+        size = _settle(tables, tree, beam, size, space.best, chosen)
+    return frames, size
+
+
+@compiled
+def _log_add(one: float, other: float) -> float:
+    """log(exp(one) + exp(other))."""
+    if one < other:
+        one, other = other, one
+    return one if other == -np.inf else one + math.log1p(math.exp(other - one))
+
+
+@compiled
+def _add_blank(log_prob: float, beam: Records, size: int) -> None:
+    """A frame that is surely blank: the same prefixes, all ended by one, so that a repeat after it is a new label."""
+    for slot in range(size):
+        beam[slot].total += log_prob
+        beam[slot].blank, beam[slot].label = beam[slot].total, -np.inf
+
+
+@compiled
+def _likely_tokens(row: Row, least: float, tokens: Ints) -> int:
+    """Put the tokens that may be added into ``tokens``; how many."""
+    top = row[0]
+    for token in range(1, len(row)):
+        top = max(top, row[token])
+    floor = max(top + least, -1e30)
+    count = 0
+    for token in range(1, len(row)):
+        if row[token] >= floor:
+            tokens[count] = token
+            count += 1
+    return count
+
+
+@compiled
+def _stay(row: Row, nodes: Records, beam: Records, size: int, best: Records) -> int:
+    """Every prefix as it is one frame later: a blank, its last label once more, or that label added to its parent."""
+    for slot in range(size):
+        beam[slot].head = -1
+    count = 0
+    for slot in range(size):
+        prefix = beam[slot]
+        label = -np.inf
+        if prefix.node != ROOT:
+            log_prob = float(row[prefix.last])
+            label = prefix.label + log_prob
+            place = nodes[nodes[prefix.node].parent].slot
+            if place >= 0:
+                parent = beam[place]
+                before = parent.blank if parent.last == prefix.last else parent.total
+                label = _log_add(label, before + log_prob)
+                prefix.sibling = parent.head
+                parent.head = slot
+        blank = prefix.total + float(row[BLANK])
+        total = _log_add(blank, label)
+        if total > -np.inf:
+            put(best[count], total, prefix.worth, slot, STAY)
+            best[count].blank, best[count].label = blank, label
+            count += 1
+    return count
+
+
+@compiled
+def _grow(
+    tables: Tables,
+    row: Row,
+    tokens: Ints,
+    tree: Tree,
+    beam: Records,
+    size: int,
+    space: WorkSpace,
+    count: int,
+) -> int:
+    """Every prefix with one more token, unless that one is in the beam already; the best of all stay in ``best``."""
+    width, is_plain, best, heap = len(beam), tables.settings[0].is_plain, space.best, space.heap
+    if count == width:
+        make_heap(best, heap, count)
+    for slot in range(size):
+        prefix = beam[slot]
+        for token in tokens:
+            before = prefix.blank if token == prefix.last else prefix.total
+            total = before + float(row[token])
+            if count == width and total + prefix.ceiling <= best[heap[0]].score:
+                continue
+            if total == -np.inf or _has_child(beam, prefix.head, token):
+                continue
+            gain = 0.0 if is_plain else _worth_with(tables, tree, int(prefix.node), token, space.draft[0])
+            if count < width and gain > -np.inf:
+                put(best[count], total, gain, slot, token)
+                count += 1
+                if count == width:
+                    make_heap(best, heap, count)
+            elif count == width and total + gain > best[heap[0]].score:
+                put(best[heap[0]], total, gain, slot, token)
+                sift_down(best, heap, 0, count)
+    return count
+
+
+@compiled
+def _has_child(beam: Records, child: int, token: int) -> bool:
+    """Whether ``child`` or one of its siblings ends in ``token``."""
+    while child != -1 and beam[child].last != token:
+        child = beam[child].sibling
+    return child != -1
+
+
+@compiled
+def _worth_with(tables: Tables, tree: Tree, parent: int, token: int, draft: Any) -> float:
+    """The worth of a prefix with one more token; -inf when it may not be."""
+    node, _ = find(tree, parent, token)
+    if node != NOT_FOUND:
+        return float(tree.nodes[node].worth)
+    extend(tables, tree.nodes[parent], token, draft)
+    return float(draft.worth)
+
+
+@compiled
+def _settle(tables: Tables, tree: Tree, beam: Records, size: int, best: Records, count: int) -> int:
+    """The candidates become the beam."""
+    for slot in range(size):
+        tree.nodes[beam[slot].node].slot = -1
+    for place in range(count):
+        node = int(beam[best[place].slot].node)
+        if best[place].token != STAY:
+            node = _child_node(tables, tree, node, int(best[place].token))
+        best[place].slot = node
+    for place in range(count):
+        chosen, prefix, node = best[place], beam[place], tree.nodes[best[place].slot]
+        node.slot = place
+        prefix.node, prefix.last = chosen.slot, node.token
+        prefix.blank, prefix.label, prefix.total = chosen.blank, chosen.label, chosen.total
+        prefix.worth = chosen.worth
+        prefix.ceiling = _ceiling(tables.settings[0], node)
+    return count
+
+
+@compiled
+def _child_node(tables: Tables, tree: Tree, parent: int, token: int) -> int:
+    node, place = find(tree, parent, token)
+    if node == NOT_FOUND:
+        node = tree.used[0]
+        tree.used[0] += 1
+        tree.table[place] = node
+        tree.nodes[node].parent, tree.nodes[node].token = parent, token
+        extend(tables, tree.nodes[parent], token, tree.nodes[node])
+    return node
+
+
+@compiled
+def _ceiling(settings: Any, node: Any) -> float:
+    """No token makes a prefix worth more: forecasts are taken back, and no log-probability is above 0."""
+    if settings.is_plain:
+        return 0.0
+    sure = node.hot + settings.word_score * node.words + settings.most_gain
+    return float(sure if settings.model == NO_MODEL else sure + settings.lm_weight * node.lm_sum)
+
+
+@stored
+def finish_prefixes(tables: Tables, nodes: Records, beam: Records, endings: Records, draft: Records) -> None:
+    """How each prefix of ``beam`` ends, into ``endings`` (prefixes,); ``draft`` (1,) is room to work in."""
+    for slot in range(len(beam)):
+        draft[0] = nodes[beam[slot].node]
+        finish(tables, draft[0])
+        endings[slot].score = beam[slot].total + draft[0].worth
+        endings[slot].lm_score, endings[slot].text = draft[0].lm_sum, draft[0].text

@@ -1,0 +1,176 @@
+"""The tables of a search, put together from a tokenizer's spelling, a language model, a lexicon and hotwords.
+
+In: plain Python values. Out: ``Tables`` as the compiled search reads them. A hotword is known wherever it
+is given: it joins the lexicon, and the language model's <unk> stands for it without ``unk_score``.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from asr.decoding.config import BeamConfig
+from asr.decoding.hotwords import HotwordAutomaton, build_hotwords
+from asr.decoding.records import (
+    CHARACTER_MODEL,
+    HOT_STATE,
+    IMPOSSIBLE,
+    LETTER,
+    NO_MODEL,
+    SETTINGS,
+    TOKEN,
+    TRIE_NODE,
+    WORD_MODEL,
+    Records,
+    Tables,
+)
+from asr.decoding.spelling import Spelling
+from asr.decoding.word_trie import WordTrie, build_trie
+from asr.lm.model import BOS, EOS, SPACE, UNK, NgramModel
+
+NO_NGRAMS = NgramModel(
+    order=1,
+    unit="word",
+    words=(UNK, BOS, EOS),
+    unk=0,
+    bos=1,
+    eos=2,
+    arc_start=np.array([0, 3], dtype=np.int64),
+    arc_word=np.arange(3, dtype=np.int32),
+    arc_log_prob=np.zeros(3, dtype=np.float32),
+    arc_next=np.zeros(3, dtype=np.int32),
+    backoff_log_weight=np.zeros(1, dtype=np.float32),
+    backoff_state=np.zeros(1, dtype=np.int32),
+    start_state=0,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The words of the trie: ``ids``, ``extra`` (words,): the model's number, and what is added to its log-probability."""
+
+    trie: WordTrie
+    ids: npt.NDArray[np.int32]
+    extra: npt.NDArray[np.float32]
+
+
+def build_tables(
+    spelling: Spelling,
+    config: BeamConfig,
+    model: NgramModel | None,
+    lexicon: Sequence[str] | None,
+    hotwords: Mapping[str, float],
+) -> Tables:
+    """All tables, of the dtypes that the search is compiled for."""
+    ngrams = model or NO_NGRAMS
+    kind = NO_MODEL if model is None else WORD_MODEL if model.unit == "word" else CHARACTER_MODEL
+    words = _words(spelling, config, ngrams, kind, lexicon, [word for phrase in hotwords for word in phrase.split()])
+    hot = build_hotwords(hotwords, spelling.alphabet)
+    settings = _settings(config, ngrams, kind, lexicon is not None, hot, spelling)
+    tokens = np.zeros(len(spelling.ends_before), dtype=TOKEN)
+    tokens["start"], tokens["end"] = spelling.start[:-1], spelling.start[1:]
+    tokens["ends_before"], tokens["ends_after"] = spelling.ends_before, spelling.ends_after
+    hot_states = np.zeros(len(hot.credit), dtype=HOT_STATE)
+    hot_states["credit"], hot_states["gain"] = hot.credit, hot.gain
+    return Tables(
+        settings=settings,
+        tokens=tokens,
+        spelling=spelling.characters,
+        letters=_letters(spelling, config, ngrams, hot),
+        trie=_trie(words, _unigram(ngrams), None if lexicon is not None else float(settings["outside_ahead"][0])),
+        hot_next=hot.next_state,
+        hot_states=hot_states,
+        arc_start=ngrams.arc_start,
+        arc_word=ngrams.arc_word,
+        arc_log_prob=ngrams.arc_log_prob,
+        arc_next=ngrams.arc_next,
+        backoff_log_weight=ngrams.backoff_log_weight,
+        backoff_state=ngrams.backoff_state,
+    )
+
+
+def _settings(
+    config: BeamConfig, ngrams: NgramModel, kind: int, is_closed: bool, hot: HotwordAutomaton, spelling: Spelling
+) -> Records:
+    settings = np.zeros(1, dtype=SETTINGS)
+    longest = int(np.diff(spelling.start).max(initial=0)) + 1  # letters of a token and a word's end
+    most_gain = max(config.word_score, 0.0) + longest * max(config.lm_weight * config.unk_score, 0.0)
+    most_gain += float(hot.credit.max()) + longest * max(float(hot.gain.max()), 0.0)
+    values = {
+        "has_trie": kind == WORD_MODEL or is_closed,
+        "is_closed": is_closed,
+        "has_hotwords": len(hot.gain) > 1,
+        "is_plain": kind == NO_MODEL and not is_closed and len(hot.gain) == 1 and config.word_score == 0.0,
+        "model": kind,
+        "letters": len(spelling.alphabet),
+        "hot_start": hot.start,
+        "start_state": ngrams.start_state,
+        "unk": ngrams.unk,
+        "eos": ngrams.eos,
+        "lm_weight": config.lm_weight,
+        "word_score": config.word_score,
+        "unk_score": config.unk_score,
+        "outside_ahead": max(float(_unigram(ngrams)[ngrams.unk]) + config.unk_score, IMPOSSIBLE),
+        "most_gain": most_gain,
+        "blank_skip": math.log(config.blank_skip) if config.blank_skip < 1 else math.inf,
+        "token_min_log_prob": config.token_min_log_prob,
+    }
+    for name, value in values.items():
+        settings[name] = value
+    return settings
+
+
+def _letters(spelling: Spelling, config: BeamConfig, ngrams: NgramModel, hot: HotwordAutomaton) -> Records:
+    """The alphabet and the space."""
+    symbols = [*spelling.alphabet, SPACE]
+    known = set(ngrams.words) if ngrams.unit == "character" else set()
+    letters = np.zeros(len(symbols), dtype=LETTER)
+    letters["word"] = [ngrams.word_id(one) for one in symbols]
+    letters["extra"] = [0.0 if one in known else config.unk_score for one in symbols]
+    letters["hot_symbol"] = hot.symbol
+    return letters
+
+
+def _trie(words: _Words, unigram: npt.NDArray[np.float32], unknown_ahead: float | None) -> Records:
+    """The trie with what the language model says; where unknown words are allowed, letters may still become one."""
+    trie = np.zeros(len(words.trie.word), dtype=TRIE_NODE)
+    trie["first_child"], trie["end_child"] = words.trie.first_child[:-1], words.trie.first_child[1:]
+    trie["letter"], trie["word"] = words.trie.character, -1
+    ends = words.trie.word >= 0
+    trie["word"][ends] = words.ids[words.trie.word[ends]]
+    trie["extra"][ends] = words.extra[words.trie.word[ends]]
+    ahead = words.trie.best_below(np.maximum(unigram[words.ids] + words.extra, IMPOSSIBLE))
+    trie["ahead"] = ahead if unknown_ahead is None else np.maximum(ahead, unknown_ahead)
+    return trie
+
+
+def _words(
+    spelling: Spelling,
+    config: BeamConfig,
+    ngrams: NgramModel,
+    kind: int,
+    lexicon: Sequence[str] | None,
+    hot_words: Iterable[str],
+) -> _Words:
+    """Hotwords first: of equal words the trie keeps the first, and theirs has no ``unk_score``."""
+    hot = list(dict.fromkeys(hot_words))
+    if lexicon is None and kind != WORD_MODEL:
+        return _Words(build_trie([], spelling.alphabet), np.zeros(0, np.int32), np.zeros(0, np.float32))
+    if lexicon is None:
+        special = {ngrams.unk, ngrams.bos, ngrams.eos}
+        numbers = [number for number in range(len(ngrams.words)) if number not in special]
+        words = [*hot, *(ngrams.words[number] for number in numbers)]
+        ids = [*(ngrams.word_id(word) for word in hot), *numbers]
+    else:
+        words = [*hot, *lexicon]
+        ids = [ngrams.word_id(word) if kind == WORD_MODEL else ngrams.unk for word in words]
+    extra = np.where(np.array(ids) == ngrams.unk, config.unk_score, 0.0)
+    extra[: len(hot)] = 0.0
+    return _Words(build_trie(words, spelling.alphabet), np.array(ids, np.int32), extra.astype(np.float32))
+
+
+def _unigram(ngrams: NgramModel) -> npt.NDArray[np.float32]:
+    """Log-probability of each word alone: the arcs of state 0."""
+    return ngrams.arc_log_prob[ngrams.arc_start[0] : ngrams.arc_start[0] + len(ngrams.words)]

@@ -1,0 +1,223 @@
+"""The ARPA format: read what SRILM, KenLM, IRSTLM and we ourselves write.
+
+In: a stream of bytes. Out: an `NgramTrie` in natural logs, or a `ModelError` with file and line. Lenient where writers
+differ and nothing is lost: backoff weights left out, contexts left out (put in with weight 1), `\\r\\n`, blank lines,
+-99 or -inf or 0 for <s>, <unk> absent (added as KenLM does, with 10^-100) or written <UNK>, and text before ``\\data\\``.
+"""
+
+import itertools
+import math
+import re
+from typing import BinaryIO
+
+import numpy as np
+
+from asr.errors import ModelError
+from asr.lm.model import BOS, EOS, SPACE, UNK
+from asr.lm.rows import DuplicateNgram, NgramRows, trie_from_rows
+from asr.lm.trie import NgramTrie
+
+LN_10 = math.log(10.0)
+LOWEST_LOG10 = -99.0  # what ARPA files write for a probability of 0
+_MISSING_UNK_LOG10 = -100.0
+_CHUNK_BYTES = 1 << 22
+_MOST_ORDERS = 20
+
+
+def read_arpa(stream: BinaryIO, name: str) -> NgramTrie:
+    """Read a whole ARPA file (already unzipped) that is called ``name`` in messages.
+
+    Raises:
+        ModelError: a line is wrong, or the file ends too early; the message names file and line.
+    """
+    return _Reader(stream, name).read()
+
+
+class _Reader:
+    """Walks through the file once; ``line`` is the number of the line last read."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self._stream, self._name = stream, name
+        self.line = 0
+        self._ids: dict[bytes, int] = {}
+
+    def read(self) -> NgramTrie:
+        counts = self._read_counts()
+        rows: list[NgramRows] = []
+        starts: list[int] = []
+        for order, count in enumerate(counts, start=1):
+            self._expect_section(order)
+            starts.append(self.line + 1)
+            rows.append(self._read_section(order, count, last=order == len(counts)))
+        if self._next_filled() != b"\\end\\":
+            raise self._fault(f"here \\end\\ should stand, after {counts[-1]:,} n-grams of order {len(counts)}")
+        self._add_special(rows)
+        words = tuple(self._decode(word) for word in self._ids)
+        try:
+            return trie_from_rows(_unit(words), words, rows)
+        except DuplicateNgram as error:
+            # exact where no blank lines stand between the n-grams, as in every file seen
+            self.line = starts[error.order - 1] + error.row
+            raise self._fault(f"this n-gram of order {error.order} stands in the file already") from None
+
+    def _read_counts(self) -> list[int]:
+        line = self._next_filled()
+        while line != b"\\data\\":
+            if line is None or self.line > 1000:
+                raise self._fault("no \\data\\ line: this is no ARPA file")
+            line = self._next_filled()
+        counts: list[int] = []
+        while True:
+            place = self._stream.tell()
+            line = self._next_filled()
+            match = re.fullmatch(rb"ngram\s+(\d+)\s*=\s*(\d+)", line or b"")
+            if match is None:
+                if not counts or line is None or not line.startswith(b"\\"):
+                    raise self._fault("here a count such as `ngram 1=2000` or the section \\1-grams: should stand")
+                self._stream.seek(place)
+                self.line -= 1
+                return counts
+            if int(match[1]) != len(counts) + 1 or len(counts) == _MOST_ORDERS:
+                raise self._fault(
+                    f"here the count of order {len(counts) + 1} should stand (at most {_MOST_ORDERS} orders)"
+                )
+            counts.append(int(match[2]))
+            if counts[0] == 0:
+                raise self._fault("a model without unigrams holds nothing")
+
+    def _expect_section(self, order: int) -> None:
+        line = self._next_filled()
+        if line != b"\\%d-grams:" % order:
+            raise self._fault(f"here the section \\{order}-grams: should stand (the header's counts may be wrong)")
+
+    def _read_section(self, order: int, count: int, *, last: bool) -> NgramRows:
+        words = np.zeros((count, order), np.int32)
+        log_prob, backoff = np.zeros(count, np.float32), np.zeros(count, np.float32)
+        done = 0
+        while done < count:
+            fields, numbers = self._next_rows(count - done)
+            if not fields:
+                raise self._fault(f"the file ends after {done:,} of {count:,} n-grams of order {order}; it is cut off")
+            part = slice(done, done + len(fields))
+            try:
+                ids, log_prob[part], backoff[part] = self._parse(fields, order)
+            except (ValueError, KeyError):
+                self._blame(fields, numbers, order)
+                raise
+            words[part] = ids
+            done += len(fields)
+        return NgramRows(words, log_prob, np.zeros_like(backoff) if last else backoff)
+
+    def _next_rows(self, most: int) -> tuple[list[list[bytes]], list[int]]:
+        """At most ``most`` lines that are not blank, split at white space, with their line numbers."""
+        fields: list[list[bytes]] = []
+        numbers: list[int] = []
+        size = 0
+        while len(fields) < most and size < _CHUNK_BYTES:
+            line = self._stream.readline()
+            if not line:
+                break
+            self.line += 1
+            size += len(line)
+            if parts := line.split():
+                fields.append(parts)
+                numbers.append(self.line)
+        return fields, numbers
+
+    def _parse(self, fields: list[list[bytes]], order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Word numbers (rows, order) and natural logs (rows,) twice; ValueError or KeyError where any row is wrong."""
+        lengths = set(map(len, fields))
+        if not lengths <= {order + 1, order + 2}:
+            raise ValueError
+        columns = list(itertools.zip_longest(*fields, fillvalue=b"0"))
+        log_prob = np.array(list(map(float, columns[0])))
+        backoff = np.array(list(map(float, columns[order + 1]))) if len(columns) == order + 2 else np.zeros(len(fields))
+        if np.isnan(log_prob).any() or np.isnan(backoff).any() or (log_prob > 0).any() or np.isposinf(backoff).any():
+            raise ValueError
+        if order == 1:
+            self._add_words(columns[1])
+        ids = np.array([list(map(self._ids.__getitem__, column)) for column in map(_known, columns[1 : order + 1])])
+        return ids.T, np.maximum(log_prob, LOWEST_LOG10 - 1) * LN_10, np.maximum(backoff, LOWEST_LOG10) * LN_10
+
+    def _add_words(self, words: tuple[bytes, ...]) -> None:
+        before = len(self._ids)
+        new = dict.fromkeys(_known(words))
+        if len(new) < len(words) or any(word in self._ids for word in new):
+            raise ValueError
+        self._ids.update(zip(new, range(before, before + len(new)), strict=True))
+
+    def _blame(self, fields: list[list[bytes]], numbers: list[int], order: int) -> None:
+        """Find the row that is wrong and raise with its line."""
+        for row, (parts, self.line) in enumerate(zip(fields, numbers, strict=True)):
+            if parts[0].startswith(b"\\"):
+                raise self._fault(f"the section of order {order} ends here, before the count that the header gives")
+            if len(parts) not in (order + 1, order + 2):
+                raise self._fault(
+                    f"here a log-probability, {order} word(s) and perhaps a backoff weight should stand, "
+                    f"but there are {len(parts)} fields"
+                )
+            for part in (parts[0], *parts[order + 1 :]):
+                self._check_number(part, is_probability=part is parts[0])
+            words = _known(parts[1 : order + 1])
+            if order == 1 and words[0] in set(_known([earlier[1] for earlier in fields[:row]])):
+                raise self._fault(f"the word {self._decode(words[0])!r} stands among the unigrams already")
+            unknown = [word for word in words if word not in self._ids] if order > 1 else []
+            if unknown:
+                raise self._fault(f"the word {self._decode(unknown[0])!r} is not among the unigrams")
+            if order == 1 and words[0] in self._ids:
+                raise self._fault(f"the word {self._decode(words[0])!r} stands among the unigrams already")
+
+    def _check_number(self, part: bytes, *, is_probability: bool) -> None:
+        what = "log-probability" if is_probability else "backoff weight"
+        shown = part.decode("utf-8", "replace")
+        try:
+            value = float(part)
+        except ValueError:
+            raise self._fault(f"{shown!r} should be a {what}, a number") from None
+        if math.isnan(value) or value == math.inf:
+            raise self._fault(f"{shown!r} cannot be a {what}")
+        if is_probability and value > 0:
+            raise self._fault(f"the log-probability {shown} is above 0; a probability is at most 1")
+
+    def _add_special(self, rows: list[NgramRows]) -> None:
+        """Append <unk> and <s> where the file has none; refuse a file without </s>."""
+        if EOS.encode() not in self._ids:
+            raise ModelError(f"{self._name}: has no </s> among its unigrams, so it cannot end a sentence")
+        for word, log10 in ((UNK.encode(), _MISSING_UNK_LOG10), (BOS.encode(), LOWEST_LOG10)):
+            if word not in self._ids:
+                self._ids[word] = len(self._ids)
+                rows[0] = NgramRows(
+                    np.append(rows[0].words, np.array([[self._ids[word]]], np.int32), axis=0),
+                    np.append(rows[0].log_prob, np.float32(log10 * LN_10)),
+                    np.append(rows[0].backoff, np.float32(0.0)),
+                )
+
+    def _next_filled(self) -> bytes | None:
+        """The next line that is not blank, stripped; None at the end."""
+        for line in iter(self._stream.readline, b""):
+            self.line += 1
+            if stripped := line.removeprefix(b"\xef\xbb\xbf").strip():
+                return stripped
+        return None
+
+    def _decode(self, word: bytes) -> str:
+        try:
+            return word.decode("utf-8")
+        except UnicodeDecodeError:
+            raise ModelError(
+                f"{self._name}: the word {word!r} is not UTF-8. Convert the file (iconv -t UTF-8)."
+            ) from None
+
+    def _fault(self, message: str) -> ModelError:
+        return ModelError(f"{self._name}:{self.line}: {message}")
+
+
+def _known(words: "list[bytes] | tuple[bytes, ...]") -> "list[bytes] | tuple[bytes, ...]":
+    """The same words, with <UNK> as <unk>."""
+    return [b"<unk>" if word == b"<UNK>" else word for word in words] if b"<UNK>" in words else words
+
+
+def _unit(words: tuple[str, ...]) -> str:
+    """ARPA does not say what its words are; a model that knows <space> and else only single characters spells texts."""
+    plain = set(words) - {UNK, BOS, EOS, SPACE}
+    return "character" if SPACE in words and all(len(word) == 1 for word in plain) else "word"

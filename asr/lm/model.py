@@ -1,0 +1,76 @@
+"""The query form of an n-gram language model: a backoff automaton of plain numpy arrays.
+
+In: a state (a context that the model knows) and a word. Out: the word's natural-log probability and the next state. The
+arrays are what the beam search walks inside numba (asr/lm/query.py); ``NgramModel.score`` is the same walk in plain
+Python, to read and to test against. Katz's backoff (1987), with a state for the longest context that matters, as in
+KenLM (Heafield, 2011).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+UNK, BOS, EOS, SPACE = "<unk>", "<s>", "</s>", "<space>"
+UNITS = ("word", "character")
+
+
+@dataclass(frozen=True, slots=True)
+class NgramModel:
+    """An n-gram model whose contexts are numbered states.
+
+    The arcs of state s are ``arc_start[s]:arc_start[s + 1]``, sorted by ``arc_word``. State 0 is the empty context and
+    has one arc a word, arc i for word i. A state's ``backoff_state`` has a smaller number than its own, so that backing off
+    ends. Arcs stand in the order of their n-gram's length, so that the n-grams of one order lie together.
+
+    Shapes: arc_start int64 (states + 1,), arc_word int32 (arcs,), arc_log_prob float32 (arcs,) natural log, arc_next
+    int32 (arcs,), backoff_log_weight float32 (states,) natural log, backoff_state int32 (states,).
+    """
+
+    order: int
+    unit: str  # "word" | "character"; a character model spells " " as "<space>"
+    words: tuple[str, ...]
+    unk: int
+    bos: int
+    eos: int
+    arc_start: npt.NDArray[np.int64]
+    arc_word: npt.NDArray[np.int32]
+    arc_log_prob: npt.NDArray[np.float32]
+    arc_next: npt.NDArray[np.int32]
+    backoff_log_weight: npt.NDArray[np.float32]
+    backoff_state: npt.NDArray[np.int32]
+    start_state: int
+    _ids: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
+
+    def score(self, state: int, word: int) -> tuple[float, int]:
+        """Natural-log probability of ``word`` after ``state``, and the state after it."""
+        log_prob = 0.0
+        while True:
+            first, last = int(self.arc_start[state]), int(self.arc_start[state + 1])
+            arc = first + int(np.searchsorted(self.arc_word[first:last], word))
+            if arc < last and self.arc_word[arc] == word:
+                return log_prob + float(self.arc_log_prob[arc]), int(self.arc_next[arc])
+            log_prob += float(self.backoff_log_weight[state])
+            state = int(self.backoff_state[state])
+
+    def word_id(self, word: str) -> int:
+        """The word's number; that of <unk> for a word the model does not know."""
+        if not self._ids:
+            self._ids.update({known: number for number, known in enumerate(self.words)})
+        return self._ids.get(word, self.unk)
+
+    def sentence_log_prob(self, words: Sequence[str], *, bos: bool = True, eos: bool = True) -> float:
+        """Natural-log probability of a sentence.
+
+        Args:
+            words: the sentence's words (characters, with "<space>" for " ", in a character model).
+            bos: begin in the context of <s>, else in the empty one.
+            eos: count the end of the sentence as well.
+        """
+        state, total = (self.start_state if bos else 0), 0.0
+        numbers = [self.word_id(word) for word in words]
+        for number in [*numbers, self.eos] if eos else numbers:
+            log_prob, state = self.score(state, number)
+            total += log_prob
+        return total

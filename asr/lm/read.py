@@ -1,0 +1,48 @@
+"""Read a language model, whatever its format: told by content, never by name.
+
+In: a path. Out: an `NgramModel`, or one clear `ModelError`.
+"""
+
+import gzip
+import io
+import os
+import zlib
+from typing import BinaryIO
+
+from asr.errors import ModelError
+from asr.lm.arpa import read_arpa
+from asr.lm.model import NgramModel
+from asr.lm.trie import NgramTrie, to_model
+
+_GZIP = b"\x1f\x8b"
+
+
+def read_lm(path: str | os.PathLike[str]) -> NgramModel:
+    """Read an n-gram model: ARPA, ARPA.gz or our binary.
+
+    Raises:
+        ModelError: there is no such file, it is damaged, or it is no language model.
+    """
+    return to_model(read_trie(path))
+
+
+def read_arpa_text(text: str) -> NgramModel:
+    """The model that an ARPA file of this text holds; for tests and small examples."""
+    return to_model(read_arpa(io.BytesIO(text.encode()), "<text>"))
+
+
+def read_trie(path: str | os.PathLike[str]) -> NgramTrie:
+    """Read an ARPA or ARPA.gz file as a trie."""
+    name = os.fspath(path)
+    try:
+        with open(name, "rb") as stream:
+            zipped = stream.read(2) == _GZIP
+            stream.seek(0)
+            content: BinaryIO = io.BufferedReader(gzip.GzipFile(fileobj=stream)) if zipped else stream
+            return read_arpa(content, name)
+    except FileNotFoundError:
+        raise ModelError(f"{name}: no such language model. Check the path, or make one with: asr lm build") from None
+    except IsADirectoryError:
+        raise ModelError(f"{name}: is a folder, not a language model (.arpa, .arpa.gz or .bin)") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ModelError(f"{name}: its compression is damaged ({error}); fetch or build it again") from None

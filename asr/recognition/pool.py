@@ -1,0 +1,205 @@
+"""Many recordings at once: their windows pooled, sorted by length, computed in batches by one worker a core.
+
+In: an iterable of ``Reader``s, a function from windows to their emissions, and one from a recording's emissions to its
+result. Out: the results in the order of the readers, an ``AsrError`` in the place of what could not be read.
+
+The caller's thread does all bookkeeping; workers only run three kinds of steps: read some windows of one recording,
+compute one batch, finish one recording. What is held is bounded however many recordings there are and however long
+they are: reading pauses while two pools of windows wait or are being computed.
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from asr.errors import AsrError
+from asr.recognition.reading import Reader
+from asr.recognition.windows import Window
+from asr.recognition.workers import plan_batches, start_workers
+
+T = TypeVar("T")
+Array = NDArray[np.float32]
+STEP_FRAMES = 6000  # a reading step ends once it has as many log-mel frames
+MAX_AHEAD = 1024  # recordings begun beyond the first unfinished one
+IN_FLIGHT = 3  # batches, and reading steps, given to the workers at a time, for each of them
+
+
+@dataclass(slots=True, eq=False)
+class _Recording:
+    order: int
+    reader: Reader
+    windows: Iterator[Window] | None = None  # None: not begun
+    parts: dict[int, Array] = field(default_factory=dict)  # emissions by window number
+    found: int = 0
+    read: bool = False
+    result: Any = None  # the result or the AsrError, once there is one
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    recording: _Recording
+    number: int
+    window: Window
+
+    @property
+    def frames(self) -> int:
+        return len(self.window.log_mel)
+
+
+class Pool(Generic[T]):
+    """``results()`` runs the whole; closing it early stops the workers. One object, one run.
+
+    ``batch_frames``: padded log-mel frames in a batch at most. ``on_step(reader, frames)`` is called in the caller's
+    thread with the output frames of each window that is done, and with -1 for a recording that is finished.
+    """
+
+    def __init__(
+        self,
+        readers: Iterable[Reader],
+        compute: Callable[[Sequence[Window]], list[Array]],
+        finish: Callable[[Reader, list[Array]], T],
+        *,
+        workers: int,
+        batch_frames: int,
+        on_step: Callable[[Reader, int], None] | None = None,
+    ) -> None:
+        self._readers, self._compute, self._finish = iter(readers), compute, finish
+        self._on_step = on_step or (lambda reader, frames: None)
+        self._workers, self._batch_frames = workers, batch_frames
+        self._pool_frames = 2 * workers * batch_frames
+        self._begun: deque[_Recording] = deque()  # from the first whose result is not given out yet
+        self._half_read: list[_Recording] = []
+        self._waiting: list[_Waiting] = []
+        self._waiting_frames = self._held_frames = 0  # held: waiting, planned, being computed, or about to be read
+        self._batches: deque[list[_Waiting]] = deque()
+        self._running: dict[Future[Any], Callable[[Future[Any]], None]] = {}
+        self._reads = self._computes = self._count = 0
+
+    def results(self) -> Generator[T | AsrError, None, None]:
+        """Each recording's result in order. Raises what is not an AsrError."""
+        threads = torch.get_num_threads()
+        self._executor: Executor = start_workers(self._workers)
+        try:
+            while self._read_ahead() or self._running or self._waiting or self._batches:
+                self._plan_batches()
+                self._send_batches()
+                for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+                    self._running.pop(future)(future)
+                while self._begun and self._begun[0].result is not None:
+                    yield self._begun.popleft().result
+        finally:
+            for recording in self._begun:
+                recording.reader.stop()
+            self._executor.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)  # the workers' 1 would be that of any later thread
+
+    def _read_ahead(self) -> bool:
+        """Hand out reading steps while there is room; whether some recording is left to read."""
+        while self._held_frames < 2 * self._pool_frames and self._reads < IN_FLIGHT * self._workers:
+            recording = self._next_to_read()
+            if recording is None:
+                return False
+            self._reads += 1
+            self._held_frames += STEP_FRAMES
+            self._run(partial(_read_some, recording), partial(self._have_read, recording))
+        return True
+
+    def _next_to_read(self) -> _Recording | None:
+        if self._half_read:
+            earliest = min(self._half_read, key=lambda one: one.order)
+            self._half_read.remove(earliest)
+            return earliest
+        reader = next(self._readers, None) if len(self._begun) < MAX_AHEAD else None
+        if reader is None:
+            return None
+        self._begun.append(_Recording(self._count, reader))
+        self._count += 1
+        return self._begun[-1]
+
+    def _have_read(self, recording: _Recording, future: Future[Any]) -> None:
+        self._reads -= 1
+        self._held_frames -= STEP_FRAMES
+        try:
+            windows, recording.read = future.result()
+        except AsrError as error:
+            self._fail(recording, error)
+            return
+        for window in windows:
+            self._waiting.append(_Waiting(recording, recording.found, window))
+            recording.found += 1
+        frames = sum(len(window.log_mel) for window in windows)
+        self._waiting_frames += frames
+        self._held_frames += frames
+        if not recording.read:
+            self._half_read.append(recording)
+        self._finish_if_whole(recording)
+
+    def _fail(self, recording: _Recording, error: AsrError) -> None:
+        recording.result = error
+        dropped = sum(one.frames for one in self._waiting if one.recording is recording)
+        self._waiting = [one for one in self._waiting if one.recording is not recording]
+        self._waiting_frames -= dropped
+        self._held_frames -= dropped
+        self._on_step(recording.reader, -1)
+
+    def _plan_batches(self) -> None:
+        """Sort what waits into batches once it fills a pool, or once nothing more comes before it is computed."""
+        full = self._held_frames >= 2 * self._pool_frames
+        more = self._reads > 0 or (full and self._held_frames > self._waiting_frames)
+        if self._waiting and (self._waiting_frames >= self._pool_frames or not more):
+            plan = plan_batches([one.frames for one in self._waiting], self._batch_frames)
+            self._batches.extend([self._waiting[index] for index in batch] for batch in plan)
+            self._waiting, self._waiting_frames = [], 0
+
+    def _send_batches(self) -> None:
+        while self._batches and self._computes < IN_FLIGHT * self._workers:
+            batch = self._batches.popleft()
+            self._computes += 1
+            self._run(partial(self._compute, [one.window for one in batch]), partial(self._have_computed, batch))
+
+    def _have_computed(self, batch: list[_Waiting], future: Future[Any]) -> None:
+        self._computes -= 1
+        for one, emissions in zip(batch, future.result(), strict=True):
+            self._held_frames -= one.frames
+            if one.recording.result is None:
+                one.recording.parts[one.number] = emissions
+                self._on_step(one.recording.reader, len(emissions))
+                self._finish_if_whole(one.recording)
+
+    def _finish_if_whole(self, recording: _Recording) -> None:
+        if recording.read and len(recording.parts) == recording.found:
+            parts = [recording.parts[number] for number in range(recording.found)]
+            recording.parts = {}
+            self._run(partial(self._finish, recording.reader, parts), partial(self._have_finished, recording))
+
+    def _have_finished(self, recording: _Recording, future: Future[Any]) -> None:
+        try:
+            recording.result = future.result()
+        except AsrError as error:
+            recording.result = error
+        self._on_step(recording.reader, -1)
+
+    def _run(self, step: Callable[[], Any], then: Callable[[Future[Any]], None]) -> None:
+        self._running[self._executor.submit(step)] = then
+
+
+def _read_some(recording: _Recording) -> tuple[list[Window], bool]:
+    """The recording's next windows, and whether they were the last."""
+    if recording.windows is None:
+        recording.windows = recording.reader.windows()
+    windows: list[Window] = []
+    frames = 0
+    for window in recording.windows:
+        windows.append(window)
+        frames += len(window.log_mel)
+        if frames >= STEP_FRAMES:
+            return windows, False
+    recording.windows = None
+    return windows, True

@@ -1,0 +1,155 @@
+"""From one recording to its windows, read forward in blocks, with what the speech gate needs to know on the side.
+
+In: a ``Source``: whatever gives a recording's blocks as often as asked. Out: a ``Reader`` whose ``windows()`` are taken
+one after another and which knows the recording's length once they have all been taken.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from asr.audio import load_audio, probe, resample, stream_audio
+from asr.data.utterance import Utterance
+from asr.errors import AudioError, ConfigError
+from asr.features import LogMel
+from asr.features.stream import recording_mean, stream_log_mel
+from asr.recognition.speech_signal import SignalTracker
+from asr.recognition.windows import MAX_WINDOW_S, Window, WindowSizes, cut_windows
+
+Waveform = NDArray[np.float32]
+BLOCK_S = MAX_WINDOW_S  # what fits into one window comes in one block, and so is computed as a whole
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A recording that can be read from its start: ``blocks()`` gives ``(samples,)`` at the model's rate.
+
+    ``duration_s()`` tells its length beforehand, where that is cheap; ``key`` is what the caller knows it by.
+    """
+
+    blocks: Callable[[], Iterator[Waveform]]
+    duration_s: Callable[[], float]
+    key: Any = None
+
+
+def file_source(path: str | Path, sample_rate: int, key: Any = None, channel: int | None = None) -> Source:
+    """A whole file of any length; ``channel`` from 0, None mixes them."""
+    return Source(
+        lambda: stream_audio(path, sample_rate=sample_rate, block_s=BLOCK_S, channel=channel),
+        lambda: probe(path).duration_s,
+        key,
+    )
+
+
+def waveform_source(waveform: Waveform, sample_rate: int) -> Source:
+    """A waveform at hand."""
+    return Source(lambda: _in_blocks(waveform, sample_rate), lambda: len(waveform) / sample_rate)
+
+
+def utterance_source(utterance: Utterance, sample_rate: int) -> Source:
+    """The utterance's own span of its recording, read when it is asked for."""
+
+    def blocks() -> Iterator[Waveform]:
+        waveform = load_audio(
+            utterance.audio,
+            sample_rate=sample_rate,
+            start_s=utterance.start_s,
+            duration_s=utterance.duration_s,
+            channel=utterance.channel,
+        )
+        yield from _in_blocks(waveform, sample_rate)
+
+    return Source(blocks, lambda: utterance.duration_s)
+
+
+def checked_waveform(audio: Any, from_rate: int | None, to_rate: int) -> Waveform:
+    """What a caller gave, as float32 ``(samples,)`` at ``to_rate``.
+
+    Raises ConfigError unless its rate is given and possible, AudioError unless it is floating point, finite, mono and
+    not empty.
+    """
+    if from_rate is None:
+        raise ConfigError(
+            "transcribe: a waveform needs its sample_rate in Hz, e.g. transcribe(waveform, sample_rate=16000)"
+        )
+    if not 4000 <= from_rate <= 384_000:
+        raise ConfigError(f"transcribe: sample_rate={from_rate!r} must be 4000 to 384000 Hz")
+    values = np.asarray(audio)
+    if values.dtype.kind != "f":
+        advice = "; divide 16-bit samples by 32768" if values.dtype.kind in "iu" else ""
+        raise AudioError(f"transcribe: a waveform must be floating point, -1 to 1, not {values.dtype}{advice}")
+    if values.ndim != 1 or not values.size or not np.isfinite(values).all():
+        raise AudioError(
+            f"transcribe: a waveform must be finite, mono and not empty, (samples,); this one is {values.shape}"
+        )
+    waveform = values.astype(np.float32, copy=False)
+    return waveform if from_rate == to_rate else resample(waveform, int(from_rate), to_rate)
+
+
+def _in_blocks(waveform: Waveform, sample_rate: int) -> Iterator[Waveform]:
+    size = round(BLOCK_S * sample_rate)
+    return (waveform[start : start + size] for start in range(0, len(waveform), size))
+
+
+class Reader:
+    """One recording on its way through the features.
+
+    Attributes: ``samples`` heard so far; ``signal``, what the speech gate noticed so far (None: it does not listen);
+    ``expected_s``, the recording's length, known from its header once reading has begun (None: not asked for).
+    """
+
+    def __init__(
+        self, source: Source, features: LogMel, sizes: WindowSizes, *, gate: bool = True, expect: bool = False
+    ) -> None:
+        self.source, self.features, self.sizes, self.expect = source, features, sizes, expect
+        self.samples = 0
+        self.signal = SignalTracker(features.config.sample_rate) if gate else None
+        self.expected_s: float | None = None
+        self._stopped = False
+
+    def windows(self) -> Iterator[Window]:
+        """The recording's windows. Raises AudioError when the reading reaches damage."""
+        if self.expect:
+            self.expected_s = self.source.duration_s()
+        blocks = self.source.blocks()
+        first = next(blocks, None)
+        mean = None
+        if first is not None and self._fills_a_block(first) and self.features.config.normalization == "utterance":
+            # the mean of the whole comes first: decoding is so fast that a second pass costs less than keeping it all
+            mean = recording_mean(self.features, self._unless_stopped(chain([first], blocks)))
+            first, blocks = None, self.source.blocks()
+        blocks = blocks if first is None else chain([first], blocks)
+        yield from cut_windows(self._log_mel(self._heard(blocks), mean), self.sizes)
+
+    def stop(self) -> None:
+        """Make reading end soon, from another thread."""
+        self._stopped = True
+
+    def _fills_a_block(self, block: Waveform) -> bool:
+        return len(block) >= round(BLOCK_S * self.features.config.sample_rate)
+
+    def _log_mel(self, blocks: Iterator[Waveform], mean: torch.Tensor | None) -> Iterator[torch.Tensor]:
+        for log_mel in stream_log_mel(self.features, blocks):
+            yield self._normalise(log_mel, mean)
+
+    @torch.inference_mode()
+    def _normalise(self, log_mel: torch.Tensor, mean: torch.Tensor | None) -> torch.Tensor:
+        frames = torch.tensor([len(log_mel)], device=log_mel.device)
+        own_mean = None if mean is None else mean.to(log_mel.device)
+        return self.features.normalise(log_mel[None], frames, own_mean)[0][0]
+
+    def _heard(self, blocks: Iterable[Waveform]) -> Iterator[Waveform]:
+        for block in self._unless_stopped(blocks):
+            self.samples += len(block)
+            if self.signal is not None:
+                self.signal.push(block)
+            yield block
+
+    def _unless_stopped(self, blocks: Iterable[Waveform]) -> Iterator[Waveform]:
+        return takewhile(lambda block: not self._stopped, blocks)

@@ -1,0 +1,90 @@
+"""From one recording of any length to windows that a model computes on their own.
+
+In: normalised log-mel pieces in order. Out: ``Window``s of at most ``MAX_WINDOW_S``: a core, and around it context that
+the model hears and whose output is thrown away. Cores lie end to end on the grid of output frames, so that what the
+windows give, joined, stands frame for frame where the whole recording's output stands. They are cut where it is
+quietest. A recording that fits into one window is one window: it gives what it gives without this module.
+
+Context, measured with benchmarks/long_audio.py: see CONTEXT_S.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+MAX_WINDOW_S = 36.0  # LibriSpeech's longest utterance has 35 s: evaluation sets are not cut
+MIN_CORE_S, MAX_CORE_S = 16.0, 26.0
+CONTEXT_S = 5.0
+QUIET_S = 0.3  # a cut lies in the middle of the quietest stretch of this length
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSizes:
+    """Lengths in log-mel frames, each a multiple of ``factor``, the log-mel frames per output frame."""
+
+    factor: int
+    longest: int
+    min_core: int
+    max_core: int
+    context: int
+    quiet: int
+
+    @classmethod
+    def of(
+        cls,
+        frame_shift_s: float,
+        factor: int,
+        *,
+        longest_s: float = MAX_WINDOW_S,
+        core_s: tuple[float, float] = (MIN_CORE_S, MAX_CORE_S),
+        context_s: float = CONTEXT_S,
+    ) -> "WindowSizes":
+        """Sizes for a model. ``longest_s`` must hold the longest core and both contexts."""
+
+        def frames(seconds: float) -> int:
+            return max(1, round(seconds / frame_shift_s / factor)) * factor
+
+        context = frames(context_s) if context_s else 0
+        min_core, max_core = frames(core_s[0]), frames(core_s[1])
+        longest = max(frames(longest_s), max_core + 2 * context)
+        return cls(factor, longest, min_core, max_core, context, max(1, round(QUIET_S / frame_shift_s)))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """``log_mel`` ``(frames, n_mels)``; of the model's output ``keep`` frames are kept from ``skip`` on."""
+
+    log_mel: Tensor
+    skip: int
+    keep: int
+
+
+def cut_windows(pieces: Iterable[Tensor], sizes: WindowSizes) -> Iterator[Window]:
+    """Windows over the joined ``pieces`` ``(frames, n_mels)``, with at most one window and one piece held at a time."""
+    held: Tensor | None = None
+    front = 0  # frames of context in front of the core that `held` goes on to
+    for piece in pieces:
+        held = piece if held is None else torch.cat((held, piece))
+        while len(held) > max(sizes.longest, front + sizes.max_core + sizes.context):
+            cut = front + _quietest(held[front:], sizes)
+            yield _window(held[: cut + sizes.context].clone(), front, cut, sizes)
+            start = max(0, cut - sizes.context)
+            held, front = held[start:].clone(), cut - start
+    if held is not None and len(held):
+        yield _window(held, front, len(held), sizes)
+
+
+def _window(log_mel: Tensor, front: int, stop: int, sizes: WindowSizes) -> Window:
+    skip = front // sizes.factor
+    return Window(log_mel, skip, -(-stop // sizes.factor) - skip)
+
+
+def _quietest(log_mel: Tensor, sizes: WindowSizes) -> int:
+    """Where to end a core that begins with ``log_mel``: the middle of the quietest stretch, on the output grid."""
+    level = log_mel[sizes.min_core : sizes.max_core].mean(dim=1)
+    quiet = min(sizes.quiet, len(level))
+    mean = level.unfold(0, quiet, 1).mean(dim=1)
+    middle = sizes.min_core + int(mean.argmin()) + quiet // 2
+    return round(middle / sizes.factor) * sizes.factor

@@ -1,0 +1,199 @@
+"""Sound inside media files: the contract is that of every recording, and what is wrong is told by name."""
+
+import builtins
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from asr.audio import MEDIA_EXTENSIONS, load_audio, probe, stream_audio
+from asr.errors import AudioError
+
+av = pytest.importorskip("av")
+
+RATE = 16_000
+SECONDS = 3.3
+# extension: (PyAV's writer, codec, rate of the sound in the file)
+KINDS = {
+    "m4a": ("ipod", "aac", 44_100),
+    "mp4": ("mp4", "aac", 48_000),
+    "mov": ("mov", "pcm_s16le", 22_050),
+    "mkv": ("matroska", "flac", 16_000),
+    "webm": ("webm", "libopus", 48_000),
+    "aac": ("adts", "aac", 32_000),
+    "wma": ("asf", "wmav2", 44_100),
+}
+
+
+def tone(rate: int, hz: float = 440.0) -> np.ndarray:
+    """A tone that grows louder, so that its place in time can be seen: float32 `(samples,)`."""
+    time_s = np.arange(int(SECONDS * rate)) / rate
+    return (0.6 * time_s / SECONDS * np.sin(2 * np.pi * hz * time_s)).astype(np.float32)
+
+
+def write(path: Path, kind: str, *, channels: int = 1, video: bool = False, sound: bool = True, **options: str) -> Path:
+    """A media file of a tone, on the second channel one of another pitch; with black pictures if `video`."""
+    writer, codec, rate = KINDS[kind]
+    with av.open(str(path), "w", format=writer, options=options) as container:
+        pictures = container.add_stream("mpeg4" if writer != "webm" else "libvpx", rate=10) if video else None
+        if pictures is not None:
+            pictures.width = pictures.height = 32
+            pictures.pix_fmt = "yuv420p"
+        track = container.add_stream(codec, rate=rate, layout="stereo" if channels == 2 else "mono") if sound else None
+        if pictures is not None:
+            for number in range(int(SECONDS * 10)):
+                picture = av.VideoFrame.from_ndarray(np.zeros((48, 32), np.uint8), format="yuv420p")
+                picture.pts = number
+                container.mux(pictures.encode(picture))
+            container.mux(pictures.encode(None))
+        if track is not None:
+            track.bit_rate = 128_000
+            planar = np.stack([tone(rate), tone(rate, 1200.0)][:channels])
+            frame = av.AudioFrame.from_ndarray(planar, format="fltp", layout="stereo" if channels == 2 else "mono")
+            frame.sample_rate, frame.pts = rate, 0
+            resampler = av.AudioResampler(format=track.codec_context.format, layout=track.layout, rate=rate)
+            fifo = av.AudioFifo()
+            for converted in resampler.resample(frame):
+                fifo.write(converted)
+            size = track.codec_context.frame_size or 1024
+            position = 0
+            while (piece := fifo.read(size, partial=True)) is not None:
+                piece.pts, piece.time_base = position, Fraction(1, rate)
+                position += piece.samples
+                container.mux(track.encode(piece))
+            container.mux(track.encode(None))
+    return path
+
+
+def correlation(one: np.ndarray, other: np.ndarray) -> float:
+    length = min(len(one), len(other))
+    return float(np.corrcoef(one[:length], other[:length])[0, 1])
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_the_sound_is_what_was_written(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path / f"a b'ü.{kind}", kind)
+    waveform = load_audio(path, sample_rate=RATE)
+    expected = tone(RATE)
+    assert waveform.dtype == np.float32 and waveform.ndim == 1
+    assert len(waveform) / RATE == pytest.approx(SECONDS, abs=0.15)  # the codec's padding
+    lags = {lag: correlation(waveform[lag:], expected) for lag in range(0, 2400, 1 if kind in ("wma", "aac") else 40)}
+    assert max(lags.values()) > 0.97
+    if kind not in ("wma", "aac"):  # these do not say how many samples the encoder put in front
+        assert lags[0] > 0.98 and len(waveform) / RATE == pytest.approx(SECONDS, abs=0.03)
+    assert np.abs(waveform).max() == pytest.approx(0.6, abs=0.1)
+    assert f".{kind}" in MEDIA_EXTENSIONS
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
+def test_parts_and_streams_equal_the_whole(tmp_path: Path, kind: str, rate: int) -> None:
+    path = write(tmp_path / f"a.{kind}", kind, channels=2)
+    for channel in (None, 1):
+        whole = load_audio(path, sample_rate=rate, channel=channel)
+        streamed = list(stream_audio(path, sample_rate=rate, block_s=0.7, channel=channel))
+        np.testing.assert_array_equal(np.concatenate(streamed), whole)
+        for start_s, duration_s in ((0.0, 0.5), (1.234, 1.0), (2.9, 0.3)):
+            part = load_audio(path, sample_rate=rate, start_s=start_s, duration_s=duration_s, channel=channel)
+            first = round(start_s * rate)
+            np.testing.assert_allclose(part, whole[first : round((start_s + duration_s) * rate)], atol=1e-5)
+            assert len(part) == round((start_s + duration_s) * rate) - first
+
+
+def test_the_facts_are_told_and_agree_with_what_is_loaded(tmp_path: Path) -> None:
+    path = write(tmp_path / "named.wav", "m4a", channels=2)  # told by content, whatever the name says
+    info = probe(path)
+    assert (info.sample_rate, info.channels, info.format, info.subtype) == (44_100, 2, "MP4", "AAC")
+    assert len(load_audio(path, sample_rate=44_100)) == info.frames
+    assert info.duration_s == info.frames / 44_100
+    assert len(load_audio(path, sample_rate=RATE)) == pytest.approx(info.frames * RATE / 44_100, abs=1)
+
+
+def test_channels_are_chosen_or_mixed(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mov", "mov", channels=2)
+    left, right = (load_audio(path, sample_rate=22_050, channel=channel) for channel in (0, 1))
+    assert correlation(left, tone(22_050)) > 0.999 and correlation(right, tone(22_050, 1200.0)) > 0.999
+    np.testing.assert_allclose(load_audio(path, sample_rate=22_050), (left + right) / 2, atol=1e-6)
+    with pytest.raises(AudioError, match="has no channel 2; it has 2"):
+        load_audio(path, channel=2)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "webm"])
+def test_the_sound_of_a_video_is_heard(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path / f"v.{kind}", kind, video=True)
+    waveform = load_audio(path, sample_rate=RATE)
+    assert correlation(waveform, tone(RATE)) > 0.98
+    assert len(waveform) / RATE == pytest.approx(SECONDS, abs=0.03)
+
+
+def refused(path: Path, words: str) -> None:
+    for read in (probe, load_audio, lambda one: list(stream_audio(one))):
+        with pytest.raises(AudioError, match=words) as caught:
+            read(path)
+        assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "webm"])
+def test_a_video_without_sound_is_refused(tmp_path: Path, kind: str) -> None:
+    refused(write(tmp_path / f"silent.{kind}", kind, video=True, sound=False), "holds no sound")
+
+
+@pytest.mark.parametrize(
+    ("kind", "share", "options", "words"),
+    [
+        ("m4a", 0.6, {}, "is not audio that can be read"),  # the index stands at the end
+        ("mp4", 0.5, {"movflags": "faststart"}, "damaged or cut|cut short"),
+        ("mov", 0.5, {"movflags": "faststart"}, "damaged or cut|cut short"),
+        ("mkv", 0.5, {}, "cut short: its header declares 3.3"),
+        ("webm", 0.5, {}, "cut short: its header declares 3.3"),
+        ("wma", 0.5, {}, "damaged or cut|cut short"),
+        ("m4a", 0.001, {}, "is not audio|FFmpeg"),
+    ],
+)
+def test_a_cut_file_is_refused(tmp_path: Path, kind: str, share: float, options: dict[str, str], words: str) -> None:
+    whole = write(tmp_path / f"whole.{kind}", kind, **options).read_bytes()
+    path = tmp_path / f"cut.{kind}"
+    path.write_bytes(whole[: max(12, int(len(whole) * share))])
+    refused(path, words)
+
+
+@pytest.mark.parametrize("kind", ["m4a", "webm", "wma", "aac", "mkv"])
+def test_whatever_bytes_are_spoiled_there_is_an_answer_or_one_line(tmp_path: Path, kind: str) -> None:
+    whole = write(tmp_path / f"whole.{kind}", kind).read_bytes()
+    generator = np.random.default_rng(5)
+    for number in range(12):
+        spoiled = bytearray(whole)
+        for place in generator.integers(12, len(whole), size=int(generator.integers(1, 60))):
+            spoiled[place] = int(generator.integers(256))
+        path = tmp_path / f"{number}.{kind}"
+        path.write_bytes(spoiled)
+        try:
+            assert np.isfinite(load_audio(path, max_duration_s=60)).all()
+        except AudioError as error:
+            assert str(error).startswith(str(path)) and "\n" not in str(error)
+
+
+def test_a_playlist_in_disguise_reaches_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "a.m4a").write_bytes(b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n")
+    refused(tmp_path / "a.m4a", "is not audio")
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [(b"\x00\x00\x00\x20ftypM4A ", "an MP4"), (b"\x1aE\xdf\xa3", "a Matroska"), (b"0&\xb2u\x8e\x66", "Windows Media")],
+)
+def test_without_pyav_the_message_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: bytes, name: str
+) -> None:
+    real = builtins.__import__
+
+    def without_pyav(module: str, *rest: Any, **more: Any) -> Any:
+        if module == "av":
+            raise ImportError("No module named 'av'")
+        return real(module, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", without_pyav)
+    (tmp_path / "a.m4a").write_bytes(head + bytes(100))
+    refused(tmp_path / "a.m4a", rf"is an? .*{name.split()[-1]}.*pip install 'asr-bilstm\[media\]'.*ffmpeg")

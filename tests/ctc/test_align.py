@@ -1,0 +1,177 @@
+"""Forced alignment is the likeliest path that spells the text: by enumeration, by plain Viterbi, and by torchaudio."""
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import asr.ctc.align
+from asr.ctc.align import forced_align
+from asr.errors import ModelError, TextError
+from asr.torchaudio_door import has_extension, load_torchaudio
+
+VOCAB = 4
+
+
+def make_log_probs(frames: int, vocab: int, seed: int, sharpness: float = 1.0) -> np.ndarray:
+    values = sharpness * np.random.default_rng(seed).standard_normal((frames, vocab))
+    return (values - np.log(np.exp(values).sum(axis=1, keepdims=True))).astype(np.float32)
+
+
+def spelled_by(path: Sequence[int]) -> tuple[int, ...]:
+    return tuple(int(token) for token, _ in itertools.groupby(path) if token != 0)
+
+
+def best_by_enumeration(log_probs: np.ndarray, tokens: Sequence[int]) -> float:
+    rows = log_probs.astype(np.float64)
+    paths = itertools.product(range(log_probs.shape[1]), repeat=len(rows))
+    return max(
+        sum(row[one] for row, one in zip(rows, path, strict=True))
+        for path in paths
+        if spelled_by(path) == tuple(tokens)
+    )
+
+
+def best_by_plain_viterbi(log_probs: np.ndarray, tokens: Sequence[int]) -> float:
+    """The whole table, row by row, as in the textbook."""
+    labels = [0] + [label for token in tokens for label in (token, 0)]
+    score = np.full(len(labels), -np.inf)
+    score[:2] = [log_probs[0, label] for label in labels[:2]]
+    for row in log_probs[1:].astype(np.float64):
+        one = np.concatenate([[-np.inf], score])[: len(labels)]
+        two = np.concatenate([[-np.inf] * 2, score])[: len(labels)]
+        for state, label in enumerate(labels):
+            if label == 0 or state < 2 or labels[state - 2] == label:
+                two[state] = -np.inf
+        score = np.maximum(np.maximum(score, one), two) + row[labels]
+    return float(score[-2:].max())
+
+
+@pytest.mark.parametrize("tokens", [(), (1,), (3,), (1, 2), (1, 1), (2, 2, 2), (1, 1, 2), (3, 2, 1), (1, 2, 3, 1, 2)])
+def test_the_path_is_the_best_of_all_that_spell_the_text(tokens: tuple[int, ...]) -> None:
+    for seed in range(5):
+        log_probs = make_log_probs(5, VOCAB, seed)
+        alignment = forced_align(log_probs, tokens)
+        assert spelled_by(alignment.path) == tokens
+        assert alignment.score == pytest.approx(best_by_enumeration(log_probs, tokens), abs=1e-5)
+        assert alignment.exact
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    tokens=st.lists(st.integers(1, 5), max_size=12),
+    spare=st.integers(0, 30),
+    seed=st.integers(0, 10**6),
+    sharpness=st.sampled_from([0.0, 1.0, 20.0]),
+    beam=st.sampled_from([0.0, 1.0, 40.0]),
+)
+def test_the_score_is_that_of_a_plain_viterbi_however_narrow_the_first_beam(
+    tokens: list[int], spare: int, seed: int, sharpness: float, beam: float
+) -> None:
+    frames = max(1, len(tokens) + sum(a == b for a, b in itertools.pairwise(tokens)) + spare)
+    log_probs = make_log_probs(frames, 6, seed, sharpness)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asr.ctc.align, "BEAM", beam)
+        alignment = forced_align(log_probs, tokens)
+    assert alignment.exact
+    assert spelled_by(alignment.path) == tuple(tokens)
+    assert alignment.score == pytest.approx(best_by_plain_viterbi(log_probs, tokens), abs=1e-3)
+
+
+def test_spans_say_where_each_token_lies_on_the_path() -> None:
+    """By hand: blank, 1, 1, blank, 1, 2, 2, blank, each frame's own token at probability 0.7."""
+    path = [0, 1, 1, 0, 1, 2, 2, 0]
+    log_probs = np.full((8, 4), np.log(0.1), np.float32)
+    log_probs[np.arange(8), path] = np.log(0.7)
+    log_probs[2, 1] = np.log(0.5)
+    alignment = forced_align(log_probs, [1, 1, 2])
+    assert alignment.path.tolist() == path
+    assert [(one.token, one.start_frame, one.end_frame) for one in alignment.spans] == [(1, 1, 3), (1, 4, 5), (2, 5, 7)]
+    assert alignment.spans[0].log_prob == pytest.approx((np.log(0.7) + np.log(0.5)) / 2, abs=1e-6)
+    assert alignment.score == pytest.approx(7 * np.log(0.7) + np.log(0.5), abs=1e-5)
+
+
+def test_it_equals_torchaudio_where_that_loads() -> None:
+    torchaudio = load_torchaudio()
+    if torchaudio is None or not has_extension(torchaudio):
+        pytest.skip("torchaudio's compiled extension does not load beside this torch")
+    generator = np.random.default_rng(5)
+    for seed in range(30):
+        tokens = generator.integers(1, 7, generator.integers(1, 15)).tolist()
+        log_probs = make_log_probs(40, 7, seed)
+        path, _ = torchaudio.functional.forced_align(torch.from_numpy(log_probs)[None], torch.tensor([tokens]))
+        assert forced_align(log_probs, tokens).path.tolist() == path[0].tolist()
+
+
+def test_where_memory_forbids_the_proof_the_path_still_spells_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asr.ctc.align, "MAX_CELLS", 1)
+    monkeypatch.setattr(asr.ctc.align, "MIN_WIDTH", 4)
+    tokens = np.random.default_rng(0).integers(1, 6, 60).tolist()
+    log_probs = make_log_probs(400, 6, 1, 3.0)
+    alignment = forced_align(log_probs, tokens)
+    assert spelled_by(alignment.path) == tuple(tokens)
+    assert not alignment.exact
+    assert alignment.score <= best_by_plain_viterbi(log_probs, tokens) + 1e-3
+
+
+def test_a_probability_of_0_is_avoided_and_where_it_cannot_be_that_is_said() -> None:
+    log_probs = np.log(np.array([[0.5, 0.5], [0.0, 1.0], [1.0, 0.0]], np.float32), where=[[1, 1], [0, 1], [1, 0]],
+                       out=np.full((3, 2), -np.inf, np.float32))  # fmt: skip
+    assert forced_align(log_probs, [1]).score == pytest.approx(np.log(0.5))
+    with pytest.raises(TextError, match="probability 0"):
+        forced_align(log_probs, [])
+
+
+@pytest.mark.parametrize(("label", "why"), [(0, "the blank"), (-1, "outside"), (VOCAB, "outside"), (10**7, "outside")])
+def test_a_label_that_is_none_is_refused_by_its_place(label: int, why: str) -> None:
+    with pytest.raises(TextError, match=f"token 1 of the text is {label}, {why}"):
+        forced_align(make_log_probs(9, VOCAB, 0), [2, label])
+
+
+def test_too_few_frames_are_refused_with_both_counts() -> None:
+    forced_align(make_log_probs(4, VOCAB, 0), [1, 1, 2])
+    with pytest.raises(TextError, match=r"needs 4 frames .* has 3"):
+        forced_align(make_log_probs(3, VOCAB, 0), [1, 1, 2])
+    assert forced_align(np.zeros((0, VOCAB), np.float32), []).spans == ()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_log_probs_that_are_no_numbers_are_refused(value: float) -> None:
+    log_probs = make_log_probs(5, VOCAB, 0)
+    log_probs[3, 2] = value
+    with pytest.raises(ModelError, match="frame 3"):
+        forced_align(log_probs, [1])
+
+
+@pytest.mark.slow
+def test_an_hour_of_speech_takes_little_memory() -> None:
+    """90,000 frames and 50,000 tokens: 9 billion cells, of which the window visits few."""
+    script = """
+import resource, numpy as np
+from asr.ctc.align import forced_align
+generator = np.random.default_rng(0)
+path = np.zeros(90_000, int)
+path[::2] = generator.integers(1, 29, 45_000)
+path[1:10_001:2] = 29
+tokens = path[path > 0]
+log_probs = np.full((90_000, 30), np.log(0.1 / 29), np.float32)
+log_probs[np.arange(90_000), path] = np.log(0.9)
+forced_align(log_probs[:100], tokens[:20])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+alignment = forced_align(log_probs, tokens)
+assert (alignment.path == path).all() and alignment.exact and len(tokens) == 50_000
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 100_000  # kilobytes; the emissions alone are 10,800
+
+
+def test_importing_the_module_does_not_import_numba() -> None:
+    script = "import sys, asr.ctc.align, asr.ctc; assert 'numba' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)

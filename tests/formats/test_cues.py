@@ -1,0 +1,107 @@
+"""Subtitles that can be read: the limits hold for every transcript, and breaks fall where a person would put them."""
+
+from itertools import pairwise
+
+import hypothesis.strategies as some
+import pytest
+from hypothesis import given, settings
+
+from asr.formats import Cue, make_cues
+from asr.formats.spans import duration_ms, word_spans
+from asr.recognition.hypothesis import Hypothesis
+from asr.terminal import display_width
+from tests.formats.made import evenly, spoken
+
+
+def cues_of(transcript: Hypothesis) -> list[Cue]:
+    spans = word_spans(transcript, "srt")
+    return make_cues(spans, duration_ms(transcript, spans))
+
+
+WORD = some.text(some.sampled_from("abcdefgé.,?'日ｗ"), min_size=1, max_size=12) | some.text(
+    "xy", min_size=1, max_size=130
+)
+TIMED = some.tuples(WORD, some.integers(0, 3000), some.integers(0, 9000))
+
+
+@settings(max_examples=150, deadline=None)
+@given(some.lists(TIMED, max_size=60), some.integers(0, 5000))
+def test_the_limits_hold_for_any_words(timed: list[tuple[str, int, int]], tail_ms: int) -> None:
+    words, now_ms = [], 0
+    for text, gap_ms, length_ms in timed:
+        words.append((text, (now_ms + gap_ms) / 1000, (now_ms + gap_ms + length_ms) / 1000))
+        now_ms += gap_ms + length_ms
+    transcript = spoken(*words, duration_s=(now_ms + tail_ms) / 1000)
+    cues = cues_of(transcript)
+    for cue in cues:
+        assert 1 <= len(cue.lines) <= 2
+        assert all(line.strip() == line and 1 <= display_width(line) <= 42 for line in cue.lines)
+        assert 0 <= cue.start_ms < cue.end_ms <= cue.start_ms + 7000
+    assert all(one.end_ms <= next_one.start_ms for one, next_one in pairwise(cues))
+    spelled = "".join("".join(cue.lines) for cue in cues).replace(" ", "")
+    assert spelled == transcript.text.replace(" ", ""), "every word once, in order"
+    if cues:
+        assert cues[-1].end_ms <= max(now_ms + tail_ms, now_ms + len(words))
+    for before, cue, after in zip([None, *cues], cues, [*cues[1:], None], strict=False):
+        room_ms = (after.start_ms if after else now_ms + tail_ms) - (before.end_ms if before else 0)
+        assert cue.end_ms - cue.start_ms >= min(1000, room_ms) or room_ms < 1000
+
+
+def test_every_word_belongs_to_the_cue_that_shows_it() -> None:
+    texts = [f"w{index}" for index in range(100)]
+    shown = [cue for cue in cues_of(evenly(texts))]
+    assert [number for cue in shown for number in range(cue.first_word, cue.stop_word)] == list(range(100))
+    for cue in shown:
+        assert " ".join(cue.lines).split() == texts[cue.first_word : cue.stop_word]
+
+
+def test_a_long_pause_ends_a_cue_and_a_cue_never_waits_in_it() -> None:
+    transcript = spoken(("one", 0.0, 0.4), ("two", 0.5, 1.3), ("three", 3.5, 3.9), ("four", 4.0, 5.0))
+    assert [(cue.lines, cue.start_ms, cue.end_ms) for cue in cues_of(transcript)] == [
+        (("one two",), 0, 1300),
+        (("three four",), 3500, 5000),
+    ]
+
+
+def test_a_cue_breaks_at_the_pause_rather_than_in_the_flow_of_words() -> None:
+    # 24 words of 4 letters do not fit into one cue; the only pause is after the tenth
+    words = [
+        (f"w{index:03d}", index * 0.3 + 0.4 * (index >= 10), index * 0.3 + 0.28 + 0.4 * (index >= 10))
+        for index in range(24)
+    ]
+    assert [cue.first_word for cue in cues_of(spoken(*words))] == [0, 10]
+
+
+def test_a_cue_breaks_after_a_sentence() -> None:
+    text = "so this is where it ends at last. and here the next sentence begins which is a long one too"
+    assert [cue.lines[0].split()[0] for cue in cues_of(evenly(text.split()))] == ["so", "and"]
+
+
+def test_two_lines_are_about_even() -> None:
+    text = "the quick brown fox jumps over the lazy dog again"
+    (cue,) = cues_of(evenly(text.split()))
+    assert cue.lines == ("the quick brown fox jumps", "over the lazy dog again")
+
+
+def test_a_short_cue_stands_for_a_second_where_there_is_room() -> None:
+    assert [(c.start_ms, c.end_ms) for c in cues_of(spoken(("hi", 2.0, 2.1), duration_s=9.0))] == [(2000, 3000)]
+    # at the recording's end there is room before it only
+    assert [(c.start_ms, c.end_ms) for c in cues_of(spoken(("hi", 2.0, 2.1), duration_s=2.2))] == [(1200, 2200)]
+
+
+def test_a_full_cue_stands_until_it_can_be_read() -> None:
+    transcript = spoken(*((f"{index:05d}", index * 0.1, index * 0.1 + 0.1) for index in range(12)), duration_s=9.0)
+    (cue,) = cues_of(transcript)
+    assert cue.end_ms == 50 * sum(map(len, cue.lines))  # 20 characters a second
+
+
+def test_no_words_give_no_cues() -> None:
+    assert cues_of(spoken(duration_s=3.0)) == []
+
+
+@pytest.mark.parametrize("length", [43, 84, 85, 300])
+def test_a_word_longer_than_a_line_is_cut_into_lines(length: int) -> None:
+    cues = cues_of(spoken(("x" * length, 0.0, 5.0)))
+    assert [len(line) for cue in cues for line in cue.lines] == [42] * (length // 42) + [length % 42] * (
+        length % 42 > 0
+    )
