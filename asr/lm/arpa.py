@@ -2,7 +2,7 @@
 
 In: a stream of bytes. Out: an `NgramTrie` in natural logs, or a `ModelError` with file and line. Lenient where writers
 differ and nothing is lost: backoff weights left out, contexts left out (put in with weight 1), `\\r\\n`, blank lines,
--99 or -inf or 0 for <s>, <unk> absent (added as KenLM does, with 10^-100) or written <UNK>, and text before ``\\data\\``.
+-99, -inf or 0 for <s>, <unk> absent (added as KenLM does, with 10^-100) or written <UNK>, text before ``\\data\\``.
 """
 
 import itertools

@@ -107,3 +107,47 @@ def _nearest_states(is_state: npt.NDArray[np.bool_], suffix: Ints) -> Ints:
         state[waiting] = suffix[state[waiting]]
         waiting = waiting[~is_state[state[waiting]]]
     return state
+
+
+def select(trie: NgramTrie, kept: npt.NDArray[np.bool_]) -> NgramTrie:
+    """The trie with only some of its n-grams: all unigrams, and the context of every n-gram that is kept.
+
+    Orders of which nothing is left are dropped; an n-gram's backoff weight stays as it is.
+    """
+    number = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])
+    bounds = trie.bounds()
+    counts = [int(np.count_nonzero(kept[first:last])) for first, last in itertools.pairwise(bounds)]
+    while counts[-1] == 0:
+        counts.pop()
+    return NgramTrie(
+        unit=trie.unit,
+        words=trie.words,
+        counts=tuple(counts),
+        parent=number[trie.parent[kept]].astype(np.int32),
+        word=trie.word[kept],
+        log_prob=trie.log_prob[kept],
+        backoff=trie.backoff[kept],
+    )
+
+
+def to_trie(model: NgramModel) -> NgramTrie:
+    """The trie that a model was made of (`to_model` backwards)."""
+    arcs = len(model.arc_word)
+    node = np.zeros(len(model.backoff_state), np.int64)  # of each state; no arc that leads there stands before its own
+    node[model.arc_next[::-1]] = np.arange(arcs, 0, -1)
+    node[0] = 0
+    parent = np.repeat(node, np.diff(model.arc_start))
+    bounds = [0, len(model.words)]
+    while bounds[-1] < arcs:
+        bounds.append(int(np.searchsorted(parent, bounds[-1], side="right")))
+    backoff = np.zeros(arcs, np.float32)
+    backoff[node[1:] - 1] = model.backoff_log_weight[1:]
+    return NgramTrie(
+        unit=model.unit,
+        words=model.words,
+        counts=tuple(last - first for first, last in itertools.pairwise(bounds)),
+        parent=parent.astype(np.int32),
+        word=model.arc_word,
+        log_prob=model.arc_log_prob,
+        backoff=backoff,
+    )
