@@ -20,7 +20,7 @@ from asr.lm.trie import NgramTrie
 LN_10 = math.log(10.0)
 LOWEST_LOG10 = -99.0  # what ARPA files write for a probability of 0
 _MISSING_UNK_LOG10 = -100.0
-_CHUNK_BYTES = 1 << 22
+_CHUNK_LINES = 20_000
 _MOST_ORDERS = 20
 
 
@@ -110,18 +110,14 @@ class _Reader:
 
     def _next_rows(self, most: int) -> tuple[list[list[bytes]], list[int]]:
         """At most ``most`` lines that are not blank, split at white space, with their line numbers."""
-        fields: list[list[bytes]] = []
-        numbers: list[int] = []
-        size = 0
-        while len(fields) < most and size < _CHUNK_BYTES:
-            line = self._stream.readline()
-            if not line:
-                break
-            self.line += 1
-            size += len(line)
-            if parts := line.split():
-                fields.append(parts)
-                numbers.append(self.line)
+        lines = list(itertools.islice(self._stream, min(most, _CHUNK_LINES)))
+        fields = [line.split() for line in lines]
+        numbers = list(range(self.line + 1, self.line + 1 + len(lines)))
+        self.line += len(lines)
+        if lines and not all(fields):
+            numbers = [number for number, parts in zip(numbers, fields, strict=True) if parts]
+            fields = [parts for parts in fields if parts]
+            return (fields, numbers) if fields else self._next_rows(most)
         return fields, numbers
 
     def _parse(self, fields: list[list[bytes]], order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """Our binary form of an `NgramModel`: its arrays as they lie in memory, so that it loads at once.
 
-In: a model, or a file's bytes. Out: the file, or the model. Data only, never pickle. The layout, all numbers little-endian:
+In: a model, or a file's bytes. Out: the file, or the model. Data only, never pickle. The layout, little-endian:
 
     0   8 bytes   b"asrngram"
     8   uint32    version, 1
@@ -103,22 +103,22 @@ def _read_header(content: mmap.mmap, name: str) -> tuple[dict[str, Any], int]:
 def _read_model(content: mmap.mmap, header: dict[str, Any], start: int) -> NgramModel:
     states, arcs = header["states"], header["arcs"]
     lengths = [states + 1, arcs, arcs, arcs, states, states]
-    arrays: list[npt.NDArray[Any]] = []
-    for dtype, length, size in zip(_DTYPES.values(), lengths, header["sizes"][:-1], strict=True):
-        arrays.append(np.frombuffer(content, dtype, length, start))
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for (name, dtype), length, size in zip(_DTYPES.items(), lengths, header["sizes"][:-1], strict=True):
+        arrays[name] = np.frombuffer(content, dtype, length, start)
         start += _aligned(size)
     words = tuple(content[start : start + header["sizes"][-1]].decode("utf-8").split("\n"))
     if len(words) != header["words"]:
         raise ValueError
     return NgramModel(
-        header["order"],
-        header["unit"],
-        words,
-        words.index(UNK),
-        words.index(BOS),
-        words.index(EOS),
-        *arrays,
+        order=header["order"],
+        unit=header["unit"],
+        words=words,
+        unk=words.index(UNK),
+        bos=words.index(BOS),
+        eos=words.index(EOS),
         start_state=header["start_state"],
+        **arrays,
     )
 
 
@@ -145,7 +145,7 @@ def _is_sound(model: NgramModel) -> bool:
 
 
 def _bytes(values: npt.NDArray[Any], dtype: str) -> memoryview:
-    return memoryview(np.ascontiguousarray(values, dtype)).cast("B")
+    return np.ascontiguousarray(values, dtype).data.cast("B")
 
 
 def _padding(length: int) -> bytes:

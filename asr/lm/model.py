@@ -41,7 +41,7 @@ class NgramModel:
     backoff_log_weight: npt.NDArray[np.float32]
     backoff_state: npt.NDArray[np.int32]
     start_state: int
-    _ids: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
+    _ids: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def score(self, state: int, word: int) -> tuple[float, int]:
         """Natural-log probability of ``word`` after ``state``, and the state after it."""

@@ -1,7 +1,7 @@
 """How well a model predicts a text: perplexity, with and without the words it does not know.
 
-In: a model and sentences. Out: the counts and log-probabilities behind the figures, which are those of KenLM's `query`: each
-sentence begins in the context of <s>, its end is predicted as well, and a word outside the vocabulary counts as <unk>.
+In: a model and sentences. Out: the counts and log-probabilities behind the figures, which are those of KenLM's `query`:
+each sentence begins in the context of <s>, its end is predicted as well, and an unknown word counts as <unk>.
 """
 
 import math
@@ -95,7 +95,7 @@ def token_log_probs(
     state = start_state
     for i in range(len(tokens)):
         log_probs[i], state = lm_step(
-            arc_start, arc_word, arc_log_prob, arc_next, backoff_log_weight, backoff_state, state, np.int64(tokens[i])
+            arc_start, arc_word, arc_log_prob, arc_next, backoff_log_weight, backoff_state, state, int(tokens[i])
         )
         if tokens[i] == eos:
             state = start_state

@@ -6,9 +6,9 @@ adjusted count a
     p(w | c) = (a - D(a)) / A(c) + gamma(c) p(w | shorter c),    gamma(c) = (sum of the discounts) / A(c)
 
 where A(c) is the sum of c's adjusted counts and D takes one of three values for a = 1, 2, 3 and more, estimated for
-each order from how many n-grams have a count of 1 to 4. Unigrams are interpolated with the uniform distribution over all
-words but <s>, from which <unk> and words that were never seen get what they have. A pruned n-gram leaves its whole count
-to gamma.
+each order from how many n-grams have a count of 1 to 4. Unigrams are interpolated with the uniform distribution over
+all words but <s>, from which <unk> and words that were never seen get what they have. A pruned n-gram leaves its whole
+count to gamma.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Texts in, sentences of the compared kind out: what a language model is counted from and measured on.
 
-In: text files, .gz of them, manifests (.jsonl with "text") and folders of all these. Out: normalised sentences, one at a
-time. Prose comes a paragraph a line and is split at sentence ends, because a decoder sees utterances: a model should
+In: text files, .gz of them, manifests (.jsonl with "text") and folders of all these. Out: normalised sentences, one at
+a time. Prose comes a paragraph a line and is split at sentence ends, because a decoder sees utterances: a model should
 know how they begin and end.
 """
 
@@ -24,9 +24,10 @@ _GZIP = b"\x1f\x8b"
 
 # An end of sentence: marks, closing quotes and brackets, white space, and what opens the next.
 _END = re.compile(r"(?P<word>[\w'’]*)(?P<mark>[.!?…]+)[\"'”’»)\]_*]*(?P<gap>\s+)(?=[\"'“‘«(\[_*—–-]*(?P<next>\w))")
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms messrs mme mlle dr st rev hon capt col gen lt maj sgt prof esq jr sr no vol chap fig cf viz vs etc".split()
-)
+_ABBREVIATIONS = {
+    "mr", "mrs", "ms", "messrs", "mme", "mlle", "dr", "st", "rev", "hon", "capt", "col", "gen", "lt", "maj", "sgt",
+    "prof", "esq", "jr", "sr", "no", "vol", "chap", "fig", "cf", "viz", "vs", "etc",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

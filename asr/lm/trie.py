@@ -65,6 +65,32 @@ def suffix_nodes(trie: NgramTrie) -> Ints:
     return suffix
 
 
+def backed_off(
+    trie: NgramTrie, keys: Ints, suffix: Ints, contexts: npt.NDArray[np.int32], words: npt.NDArray[np.int32]
+) -> npt.NDArray[np.float64]:
+    """Natural-log probability of each word in the next shorter context than its own, backing off where need be.
+
+    Args:
+        trie: its n-grams' ``log_prob`` and ``backoff`` are used, those of orders below the contexts' at most.
+        keys: `NgramTrie.keys`.
+        suffix: `suffix_nodes` of the trie.
+        contexts: nodes, not the root (queries,).
+        words: what follows (queries,).
+    """
+    context = suffix[contexts]
+    total = np.zeros(len(words))
+    waiting = np.arange(len(words))
+    while waiting.size:
+        here = context[waiting]
+        child = find_children(keys, len(trie.words), here, words[waiting])
+        found = child > 0
+        total[waiting[found]] += trie.log_prob[child[found] - 1]
+        waiting, here = waiting[~found], here[~found]
+        total[waiting] += trie.backoff[here - 1]
+        context[waiting] = suffix[here]
+    return total
+
+
 def to_model(trie: NgramTrie) -> NgramModel:
     """The automaton: its states are the contexts that have a continuation or a backoff weight; its arcs the n-grams."""
     nodes = len(trie.word) + 1
