@@ -156,18 +156,17 @@ def select(trie: NgramTrie, kept: npt.NDArray[np.bool_]) -> NgramTrie:
     )
 
 
+def ngram_counts(model: NgramModel) -> tuple[int, ...]:
+    """How many n-grams of each order a model holds."""
+    return tuple(last - first for first, last in itertools.pairwise(_order_bounds(_arc_parents(model), model)))
+
+
 def to_trie(model: NgramModel) -> NgramTrie:
     """The trie that a model was made of (`to_model` backwards)."""
-    arcs = len(model.arc_word)
-    node = np.zeros(len(model.backoff_state), np.int64)  # of each state; no arc that leads there stands before its own
-    node[model.arc_next[::-1]] = np.arange(arcs, 0, -1)
-    node[0] = 0
-    parent = np.repeat(node, np.diff(model.arc_start))
-    bounds = [0, len(model.words)]
-    while bounds[-1] < arcs:
-        bounds.append(int(np.searchsorted(parent, bounds[-1], side="right")))
-    backoff = np.zeros(arcs, np.float32)
-    backoff[node[1:] - 1] = model.backoff_log_weight[1:]
+    parent = _arc_parents(model)
+    backoff = np.zeros(len(model.arc_word), np.float32)
+    backoff[_state_nodes(model)[1:] - 1] = model.backoff_log_weight[1:]
+    bounds = _order_bounds(parent, model)
     return NgramTrie(
         unit=model.unit,
         words=model.words,
@@ -177,3 +176,22 @@ def to_trie(model: NgramModel) -> NgramTrie:
         log_prob=model.arc_log_prob,
         backoff=backoff,
     )
+
+
+def _state_nodes(model: NgramModel) -> Ints:
+    """The node of each state: the first of the n-grams that lead there, as the others are longer."""
+    node = np.zeros(len(model.backoff_state), np.int64)
+    node[model.arc_next[::-1]] = np.arange(len(model.arc_word), 0, -1)  # where several assign, the last one stays
+    node[0] = 0
+    return node
+
+
+def _arc_parents(model: NgramModel) -> Ints:
+    return np.repeat(_state_nodes(model), np.diff(model.arc_start))
+
+
+def _order_bounds(parent: Ints, model: NgramModel) -> list[int]:
+    bounds = [0, len(model.words)]
+    while bounds[-1] < len(parent):
+        bounds.append(int(np.searchsorted(parent, bounds[-1], side="right")))
+    return bounds
