@@ -15,8 +15,8 @@ def build_parser() -> argparse.ArgumentParser:
     """The arguments of `asr lm perplexity`."""
     parser = argparse.ArgumentParser(
         prog="asr lm perplexity",
-        description="Report a language model's perplexity on texts, as KenLM's `query` does: each sentence's end counts, "
-        "and an unknown word counts as <unk>.",
+        description="Report a language model's perplexity on texts, as KenLM's `query` does: each sentence's end "
+        "counts, and an unknown word counts as <unk>.",
         epilog="Read the texts as those of the model were read: give the same --normalizer and other options.",
     )
     parser.add_argument("model", type=Path, metavar="LM", help="a language model: .arpa, .arpa.gz or binary")

@@ -68,14 +68,14 @@ class _Reader:
             line = self._next_filled()
         counts: list[int] = []
         while True:
-            place = self._stream.tell()
+            place, number = self._stream.tell(), self.line
             line = self._next_filled()
             match = re.fullmatch(rb"ngram\s+(\d+)\s*=\s*(\d+)", line or b"")
             if match is None:
                 if not counts or line is None or not line.startswith(b"\\"):
                     raise self._fault("here a count such as `ngram 1=2000` or the section \\1-grams: should stand")
                 self._stream.seek(place)
-                self.line -= 1
+                self.line = number
                 return counts
             if int(match[1]) != len(counts) + 1 or len(counts) == _MOST_ORDERS:
                 raise self._fault(
@@ -144,7 +144,8 @@ class _Reader:
 
     def _blame(self, fields: list[list[bytes]], numbers: list[int], order: int) -> None:
         """Find the row that is wrong and raise with its line."""
-        for row, (parts, self.line) in enumerate(zip(fields, numbers, strict=True)):
+        seen = set[bytes]() if order > 1 else set(self._ids)
+        for parts, self.line in zip(fields, numbers, strict=True):
             if parts[0].startswith(b"\\"):
                 raise self._fault(f"the section of order {order} ends here, before the count that the header gives")
             if len(parts) not in (order + 1, order + 2):
@@ -155,13 +156,12 @@ class _Reader:
             for part in (parts[0], *parts[order + 1 :]):
                 self._check_number(part, is_probability=part is parts[0])
             words = _known(parts[1 : order + 1])
-            if order == 1 and words[0] in set(_known([earlier[1] for earlier in fields[:row]])):
-                raise self._fault(f"the word {self._decode(words[0])!r} stands among the unigrams already")
             unknown = [word for word in words if word not in self._ids] if order > 1 else []
             if unknown:
                 raise self._fault(f"the word {self._decode(unknown[0])!r} is not among the unigrams")
-            if order == 1 and words[0] in self._ids:
+            if order == 1 and words[0] in seen:
                 raise self._fault(f"the word {self._decode(words[0])!r} stands among the unigrams already")
+            seen.add(words[0])
 
     def _check_number(self, part: bytes, *, is_probability: bool) -> None:
         what = "log-probability" if is_probability else "backoff weight"

@@ -6,8 +6,8 @@ In: a model, or a file's bytes. Out: the file, or the model. Data only, never pi
     8   uint32    version, 1
     12  uint32    length of the header
     16  uint32    CRC-32 of the header
-    20  ...       the header: JSON with the sizes, the special words, the arrays' offsets and the CRC-32 of what follows
-    64-byte steps the arrays and the words (UTF-8, a line each), in the order of the header
+    20  ...       the header: JSON with the sizes, the start state and the CRC-32 of all that follows; spaces up to 64
+    64-byte steps the arrays in the order of `_DTYPES`, then the words (UTF-8, a line each)
 
 The file is mapped, not copied: several processes share its pages. A file whose bytes changed, or whose numbers point
 outside the model, is refused, because the compiled search does not check them.
@@ -57,8 +57,8 @@ def write_binary(stream: BinaryIO, model: NgramModel) -> None:
         "sizes": sizes,
         "crc32": checksum,
     }).encode()  # fmt: skip
+    header += b" " * (_aligned(_PREFIX.size + len(header)) - _PREFIX.size - len(header))  # so that its CRC covers all
     stream.write(_PREFIX.pack(MAGIC, _VERSION, len(header), zlib.crc32(header)) + header)
-    stream.write(_padding(_PREFIX.size + len(header)))
     for part in parts:
         stream.write(part)
         stream.write(_padding(len(part)))
@@ -91,12 +91,13 @@ def _read_header(content: mmap.mmap, name: str) -> tuple[dict[str, Any], int]:
             "build it again, or upgrade this program"
         )
     text = content[_PREFIX.size : _PREFIX.size + length]
-    start = _aligned(_PREFIX.size + length)
+    start = _PREFIX.size + length
     if zlib.crc32(text) != checksum:
         raise _damaged(name)
-    header = json.loads(text)
-    if zlib.crc32(memoryview(content)[start:]) != header["crc32"]:
-        raise _damaged(name)
+    header: dict[str, Any] = json.loads(text)
+    with memoryview(content) as view, view[start:] as rest:
+        if zlib.crc32(rest) != header["crc32"]:
+            raise _damaged(name)
     return header, start
 
 
