@@ -1,0 +1,54 @@
+"""A decoder from settings: the one place that reads the files which they name.
+
+In: ``DecodingConfig`` and the model's tokenizer. Out: what the recogniser calls with log-probabilities. numba is imported
+here only when a beam search is asked for.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor
+
+from asr.decoding.config import DecodingConfig
+from asr.decoding.decoded import DecodedText
+from asr.decoding.greedy import greedy_decode
+from asr.errors import ConfigError
+from asr.text.tokenizer import Tokenizer
+
+Decoder = Callable[[Tensor, Tensor, Tokenizer], list[DecodedText]]
+
+
+def build_decoder(settings: DecodingConfig, tokenizer: Tokenizer) -> Decoder:
+    """Greedy decoding or a ``BeamDecoder``, with its language model and lexicon read.
+
+    Raises ConfigError when greedy decoding is given what only a beam search uses, when a lexicon cannot be read, or when
+    what is read shares nothing with the tokens; ModelError when the language model cannot be read.
+    """
+    if settings.name == "greedy":
+        _check_greedy(settings)
+        return greedy_decode
+    from asr.decoding.beam import BeamDecoder
+    from asr.lm import read_lm
+
+    model = read_lm(Path(settings.language_model)) if settings.language_model else None
+    lexicon = read_lexicon(Path(settings.lexicon)) if settings.lexicon else None
+    return BeamDecoder(tokenizer, settings, model, lexicon, settings.hotwords)
+
+
+def read_lexicon(path: Path) -> list[str]:
+    """The first word of each line (a pronunciation may follow); empty lines are left out. Raises ConfigError."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigError(f"decoding.lexicon: {path} cannot be read ({reason})") from None
+    words = list(dict.fromkeys(line.split()[0] for line in lines if line.split()))
+    if not words:
+        raise ConfigError(f"decoding.lexicon: {path} holds no words; write one a line")
+    return words
+
+
+def _check_greedy(settings: DecodingConfig) -> None:
+    for key in ("language_model", "lexicon", "hotwords"):
+        if getattr(settings, key):
+            raise ConfigError(f"decoding.{key} is for the beam search and would be ignored; set decoding.name=beam")
