@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from recordings import at_level, quietest, recordings, telephone, with_noise  # noqa: E402
+from recordings import at_level, recordings, rooms, telephone, with_noise  # noqa: E402
 from sounds import TUNED, looped, make_sound  # noqa: E402
 
 from asr.audio import load_audio  # noqa: E402
@@ -42,7 +42,7 @@ def speech(options: argparse.Namespace) -> Iterator[Array]:
             for path in files if rate == 16000 else files[::2]:
                 waveform = load_audio(path, sample_rate=rate)
                 yield windows(waveform, rate)
-                if name in ("librispeech", "an4"):
+                if name in ("librispeech", "an4", "fsdd"):
                     yield windows(with_noise(waveform, 10, random), rate)
                     yield windows(at_level(waveform, -40), rate)
                     yield windows(telephone(waveform, rate), rate)
@@ -54,8 +54,7 @@ def no_speech(options: argparse.Namespace) -> Iterator[Array]:
         for kind in TUNED:
             for seed in range(options.clips):
                 yield windows(make_sound(kind, FIRST_SEED + seed, rate), rate)
-        for path in recordings("librispeech", reported=False, count=options.clips, seed=5):
-            quiet = quietest(load_audio(path, sample_rate=rate), rate)
+        for quiet in rooms(rate, options.clips, reported=False, seed=5):
             yield windows(looped(quiet, 4 * rate, rate // 20), rate)
 
 

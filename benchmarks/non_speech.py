@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from recordings import PARTS, at_level, quietest, recordings, telephone, with_noise  # noqa: E402
+from recordings import PARTS, at_level, recordings, rooms, telephone, with_noise  # noqa: E402
 from sounds import TUNED, UNSEEN, looped, make_sound  # noqa: E402
 
 from asr.audio import load_audio  # noqa: E402
@@ -40,13 +40,10 @@ CLIPS = 200
 def clips(rate: int, seed: int) -> list[tuple[str, Waveform]]:
     """200 sounds: every kind in turn, then 15 rooms where LibriSpeech is at hand."""
     kinds = [*TUNED, *UNSEEN]
-    rooms = [
-        looped(quietest(load_audio(path, sample_rate=rate), rate), 5 * rate, rate // 20)
-        for path in recordings("librispeech", reported=True, count=15, seed=seed)
-    ]
-    count = CLIPS - len(rooms)
+    tones = [looped(tone, 5 * rate, rate // 20) for tone in rooms(rate, 15, reported=True, seed=seed)]
+    count = CLIPS - len(tones)
     made = [(kinds[index % len(kinds)], make_sound(kinds[index % len(kinds)], seed + index, rate)) for index in range(count)]
-    return made + [("room", room) for room in rooms]
+    return made + [("room", tone) for tone in tones]
 
 
 def words_on(recognizer: Recognizer, sounds: list[tuple[str, Waveform]]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ In: the folder of corpora ($ASR_CORPORA, else ../shared/corpora). Out: lists of 
 import glob
 import os
 import random
+import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,10 @@ from numpy.typing import NDArray
 
 Waveform = NDArray[np.float32]
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from asr.audio import load_audio  # noqa: E402
+
 CORPORA = Path(os.environ.get("ASR_CORPORA") or ROOT.parent / "shared" / "corpora")
 LIBRISPEECH_DEV_SPEAKERS = ("2277", "251", "2902", "1993")
 # corpus -> (patterns of the training part, patterns of the part that is reported on)
@@ -58,9 +64,18 @@ def telephone(waveform: Waveform, rate: int) -> Waveform:
     return np.fft.irfft(spectrum, len(waveform)).astype(np.float32)
 
 
-def quietest(waveform: Waveform, rate: int, length_s: float = 0.5) -> Waveform:
-    """The quietest stretch: the room, with nobody speaking."""
+def room_tone(waveform: Waveform, rate: int, length_s: float = 0.3, under_db: float = 30.0) -> Waveform | None:
+    """The quietest stretch: the room, with nobody speaking. None where it is not ``under_db`` below the recording."""
     length = int(length_s * rate)
     energy = np.convolve(waveform.astype(np.float64) ** 2, np.ones(length), "valid")
-    start = int(energy.argmin()) if len(energy) else 0
+    if not len(energy) or energy.min() / length > float(np.mean(waveform**2)) * 10 ** (-under_db / 10):
+        return None
+    start = int(energy.argmin())
     return waveform[start : start + length]
+
+
+def rooms(rate: int, count: int, *, reported: bool, seed: int) -> list[Waveform]:
+    """Room tones of LibriSpeech's recordings; none where it is absent."""
+    waveforms = (load_audio(path, sample_rate=rate) for path in recordings("librispeech", reported=reported, seed=seed))
+    tones = (room_tone(waveform, rate) for waveform in waveforms)
+    return list(islice((tone for tone in tones if tone is not None), count))

@@ -154,6 +154,31 @@ def surf(random: Random, rate: int, samples: int) -> Waveform:
     return coloured_noise(random, rate, samples, random.uniform(0, 1.5)) * swell
 
 
+def whistle(random: Random, rate: int, samples: int) -> Waveform:
+    """A whistled tune: one gliding tone with vibrato, breathy."""
+    steps = np.repeat(random.choice([0, 2, 4, 5, 7, 9, 11, 12], samples // (rate // 4) + 1), rate // 4)[:samples]
+    smooth = np.convolve(steps, np.ones(rate // 20) / (rate // 20), "same")
+    hertz = 900 * 2 ** ((smooth + 0.3 * np.sin(2 * np.pi * 5.5 * _time(rate, samples))) / 12)
+    return np.sin(2 * np.pi * np.cumsum(hertz) / rate) + 0.05 * random.standard_normal(samples)
+
+
+def modem(random: Random, rate: int, samples: int) -> Waveform:
+    """Data as tones: a carrier that jumps between two frequencies 300 times a second."""
+    bits = np.repeat(random.integers(0, 2, samples * 300 // rate + 2), rate // 300 + 1)[:samples]
+    return np.sin(2 * np.pi * np.cumsum(np.where(bits, 1270.0, 1070.0)) / rate)
+
+
+def footsteps(random: Random, rate: int, samples: int) -> Waveform:
+    """Dull thuds, regular as steps are."""
+    sound, length = np.zeros(samples), int(0.12 * rate)
+    thud = np.exp(-np.arange(length) / (0.02 * rate)) * np.sin(2 * np.pi * random.uniform(60, 150) * np.arange(length) / rate)
+    for start_s in np.arange(0.1, samples / rate - 0.2, random.uniform(0.35, 0.7)):
+        start = int((start_s + random.uniform(0, 0.03)) * rate)
+        now = min(length, samples - start)
+        sound[start : start + now] += (thud + 0.2 * random.standard_normal(length) * np.abs(thud))[:now]
+    return sound + 0.003 * random.standard_normal(samples)
+
+
 def engine(random: Random, rate: int, samples: int) -> Waveform:
     """A motor that speeds up and slows down."""
     hertz = random.uniform(30, 90) * np.exp(0.3 * _wandering(random, rate, samples, 0.5))
@@ -167,11 +192,11 @@ TUNED: dict[str, Kind] = {
     kind.__name__: kind
     for kind in (
         digital_silence, dithered_silence, white_noise, pink_noise, brown_noise, hum, fan, tone, sweep, clicks,
-        telephone_keys, rain, wind, chords, arpeggio,
+        telephone_keys, rain, wind, chords, arpeggio, siren, birds, telephone_bell,
     )
 }  # fmt: skip
 UNSEEN: dict[str, Kind] = {
-    kind.__name__: kind for kind in (siren, birds, applause, telephone_bell, surf, engine)
+    kind.__name__: kind for kind in (applause, surf, engine, whistle, modem, footsteps)
 }
 UNSCALED = {"digital_silence", "dithered_silence"}
 

@@ -176,10 +176,8 @@ class Recognizer:
         batch_s: float = BATCH_S,
         on_step: Callable[[Reader, int], None] | None = None,
     ) -> Generator[T | AsrError, None, None]:
-        gate, expect = self.speech_gate, on_step is not None
-        readers = (Reader(source, self.features, self.sizes, gate=gate, expect=expect) for source in sources)
         pool = Pool(
-            readers,
+            (self._reader(source, expect=on_step is not None) for source in sources),
             partial(compute_windows, self.model),
             lambda reader, parts: result_of(self._joined(reader, parts)),
             workers=usable_cores() if workers is None else workers,
@@ -187,6 +185,9 @@ class Recognizer:
             on_step=on_step,
         )
         return pool.results()
+
+    def _reader(self, source: Source, expect: bool = False) -> Reader:
+        return Reader(source, self.features, self.sizes, gate=self.speech_gate, expect=expect)
 
     def _joined(self, reader: Reader, parts: Sequence[Array]) -> Emissions:
         """One recording's windows as its emissions, gated."""
