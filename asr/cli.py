@@ -25,6 +25,7 @@ VERBS: dict[str, str] = {
     "transcribe": "write down what is said in audio files",
     "evaluate": "transcribe a manifest and report the error",
     "lm": "build, examine and mix n-gram language models",
+    "calibrate": "make word confidence a probability, on a dev manifest",
     "score": "report the error between any two files of texts",
     "check": "say what is wrong with a manifest",
 }
