@@ -5,13 +5,11 @@ In: options and paths. Out: a recogniser; hypotheses or errors in the order of t
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.commands._transcribe_options import TranscribeOptions
 from asr.errors import AsrError
-from asr.schema import build
 
 if TYPE_CHECKING:
     from asr.recognition import Hypothesis, Recognizer
@@ -19,14 +17,15 @@ if TYPE_CHECKING:
 
 def build_recognizer(options: TranscribeOptions) -> "Recognizer":
     """The model on its device, with the decoder that was asked for. Raises ModelError or ConfigError."""
-    from asr.decoding import DecodingConfig
-    from asr.decoding.build import build_decoder
     from asr.recognition import Recognizer
 
-    settings = build(DecodingConfig, options.decoder.given(), "decoding")
-    recognizer = Recognizer.from_pretrained(options.model, device=options.device, speech_gate=options.speech_gate)
-    recognizer.decoder = build_decoder(settings, recognizer.tokenizer)
-    return recognizer
+    return Recognizer.from_pretrained(
+        options.model,
+        device=options.device,
+        speech_gate=options.speech_gate,
+        words=options.words,
+        decoding=options.decoder.given(),
+    )
 
 
 def transcribe_all(
@@ -44,6 +43,4 @@ def transcribe_all(
     )
     with closing(results):
         for _, result in results:
-            if not options.words and not isinstance(result, AsrError):
-                result = replace(result, words=(), confidence=None)
             yield result

@@ -71,17 +71,9 @@ def evaluate(config: "RunConfig") -> None:
     for path in tests:
         out = config.run_dir / "evaluation" / path.stem
         options = ["--normalizer", config.scoring.normalizer, "--worst", str(config.scoring.worst)]
-        verb.run(
-            [
-                str(config.run_dir / "model"),
-                str(path),
-                "--out",
-                str(out),
-                "--device",
-                config.train.training.device,
-                *options,
-            ]
-        )
+        words = [str(config.run_dir / "model"), str(path), "--out", str(out), *options]
+        parsed = verb.build_parser().parse_args([*words, "--device", config.train.training.device])
+        verb.evaluate_manifest(parsed, asdict(config.decoding))
 
 
 def report_inputs(config: "RunConfig") -> str:

@@ -4,45 +4,15 @@ In: words. Out: `TranscribeOptions`, or one message that says which of them do n
 """
 
 import argparse
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asr.commands._decoder_options import DecoderOptions, add_decoding, count, decoder_options, seconds
 from asr.errors import UsageError
 from asr.formats import FORMATS, TIMED_FORMATS
 
-DEFAULT_BOOST = 5.0  # nats a hotword earns
 ON_TERMINAL = frozenset({"txt", "json", "ctm"})  # of several recordings; the others are files of one recording
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecoderOptions:
-    """How to decode; None leaves the default. The name is "beam" where only a beam search can do what is asked."""
-
-    name: str | None = None  # "greedy" or "beam"
-    beam_width: int | None = None
-    language_model: Path | None = None
-    lm_weight: float | None = None
-    word_score: float | None = None
-    lexicon: Path | None = None
-    hotwords: tuple[tuple[str, float], ...] = ()
-    n_best: int = 1
-
-    def given(self) -> dict[str, Any]:
-        """The keys of `asr.decoding.DecodingConfig` that were asked for, with their values."""
-        values: dict[str, Any] = {
-            "beam_width": self.beam_width,
-            "language_model": None if self.language_model is None else str(self.language_model),
-            "lm_weight": self.lm_weight,
-            "word_score": self.word_score,
-            "lexicon": None if self.lexicon is None else str(self.lexicon),
-            "hotwords": dict(self.hotwords) or None,
-            "n_best": self.n_best if self.n_best > 1 else None,
-        }
-        given = {key: value for key, value in values.items() if value is not None}
-        name = self.name or ("beam" if given else None)
-        return given if name is None else {"name": name, **given}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +72,7 @@ def parse_options(arguments: list[str]) -> TranscribeOptions:
         batch_s=found.batch_s,
         workers=found.workers,
         device=found.device,
-        decoder=_decoder_options(found),
+        decoder=decoder_options(found),
     )
     _check(options)
     return options
@@ -118,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory, such as runs/fsdd/model")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="audio files, folders, or - for standard input")
     _add_outputs(parser.add_argument_group("what is read, what is written"))
-    _add_decoding(parser.add_argument_group("decoding"))
+    add_decoding(parser.add_argument_group("decoding"))
     _add_machine(parser.add_argument_group("the machine"))
     return parser
 
@@ -146,49 +116,13 @@ def _add_outputs(group: "argparse._ArgumentGroup") -> None:
     )
 
 
-def _add_decoding(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--decoder", choices=("greedy", "beam"), help="default: beam where one of the next is given")
-    group.add_argument("--beam-width", type=_count, metavar="N", help="texts kept in the race")
-    group.add_argument("--lm", type=Path, metavar="FILE", help="a language model of `asr lm build`, or any ARPA file")
-    group.add_argument("--lm-weight", type=_number, metavar="X", help="how much the language model counts")
-    group.add_argument("--word-score", type=_number, metavar="X", help="added for each word: more of them, or fewer")
-    group.add_argument("--lexicon", type=Path, metavar="FILE", help="a word a line; no others are written")
-    group.add_argument(
-        "--hotword", type=_hotword, action="append", default=[], metavar="WORD[:BOOST]",
-        help=f"listen for a word or phrase; repeatable (boost: {DEFAULT_BOOST})",
-    )  # fmt: skip
-    group.add_argument("--n-best", type=_count, default=1, metavar="N", help="alternative texts, in json (default: 1)")
-
-
 def _add_machine(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--batch-s", type=_seconds, default=60.0, metavar="S", help="seconds in a batch (default: 60)")
-    group.add_argument("--workers", type=_count, metavar="N", help="threads (default: one a core)")
+    group.add_argument("--batch-s", type=seconds, default=60.0, metavar="S", help="seconds in a batch (default: 60)")
+    group.add_argument("--workers", type=count, metavar="N", help="threads (default: one a core)")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
 
 
-def _decoder_options(found: argparse.Namespace) -> DecoderOptions:
-    return DecoderOptions(
-        name=found.decoder,
-        beam_width=found.beam_width,
-        language_model=found.lm,
-        lm_weight=found.lm_weight,
-        word_score=found.word_score,
-        lexicon=found.lexicon,
-        hotwords=tuple(found.hotword),
-        n_best=found.n_best,
-    )
-
-
 def _check(options: TranscribeOptions) -> None:
-    decoder = options.decoder
-    beam = {key for key in decoder.given() if key != "name"}
-    if decoder.name == "greedy" and beam:
-        raise UsageError(f"--decoder greedy has no use for {', '.join(sorted(beam))}; leave out one or the other")
-    if decoder.lm_weight is not None and decoder.lm_weight < 0:
-        raise UsageError(f"--lm-weight {decoder.lm_weight} must be 0 or more")
-    for name, path in (("--lm", decoder.language_model), ("--lexicon", decoder.lexicon)):
-        if path is not None and not path.is_file():
-            raise UsageError(f"{name} {path}: no such file")
     timed = [name for name in options.formats if name in TIMED_FORMATS]
     if timed and not options.words:
         raise UsageError(f"--no-words: {', '.join(timed)} is made of word times; leave out one or the other")
@@ -219,36 +153,4 @@ def _channel(text: str) -> int | None:
         return None
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is neither a channel's number, from 0, nor mix")
-    return int(text)
-
-
-def _hotword(text: str) -> tuple[str, float]:
-    word, colon, boost = text.rpartition(":")
-    if not colon:
-        word, boost = text, str(DEFAULT_BOOST)
-    if not word.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} holds no word")
-    return " ".join(word.split()), _number(boost)
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = _number(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} must be more than 0 seconds")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)

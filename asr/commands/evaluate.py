@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asr.commands._decoder_options import add_decoding, decoder_options
 from asr.text.normalize import NORMALIZERS, Normalizer, get_normalizer
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from asr.recognition import Recognizer
     from asr.scoring import ScoreReport
 
-_EXTRAS = ("score", "confidence", "words")  # what a hypothesis may know beyond its text
+_EXTRAS = ("score", "confidence", "words", "n_best")  # what a hypothesis may know beyond its text
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class Evaluation:
     extras: dict[str, dict[str, Any]]
     recognition_s: float
     device: str
+    decoding: dict[str, Any]
 
     @property
     def real_time_factor(self) -> float:
@@ -59,12 +61,19 @@ def build_parser() -> argparse.ArgumentParser:
         "--worst", type=_whole_number, default=10, metavar="N", help="utterances shown with alignment (default: 10)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    add_decoding(parser.add_argument_group("decoding"))
     return parser
 
 
 def run(arguments: list[str]) -> int:
     """Evaluate; returns 0, or raises an AsrError."""
     options = build_parser().parse_args(arguments)
+    evaluate_manifest(options, decoder_options(options).given())
+    return 0
+
+
+def evaluate_manifest(options: argparse.Namespace, decoding: dict[str, Any]) -> None:
+    """The whole command with parsed ``options``; ``decoding``: keys of ``DecodingConfig`` (see choose_decoding)."""
     from asr.data.manifest import read_manifest
     from asr.scoring.output import prepare_folder
 
@@ -72,11 +81,10 @@ def run(arguments: list[str]) -> int:
     prepare_folder(options.out, options.manifest)
     from asr.recognition import Recognizer
 
-    recognizer = Recognizer.from_pretrained(options.model, device=options.device)
+    recognizer = Recognizer.from_pretrained(options.model, device=options.device, decoding=decoding)
     normalizer = get_normalizer(options.normalizer)
     evaluation = evaluate(recognizer, utterances, batch_s=options.batch_s, normalizer=normalizer)
     _write(evaluation, options)
-    return 0
 
 
 def evaluate(
@@ -102,7 +110,13 @@ def evaluate(
         durations_s={one.id: one.duration_s for one in utterances},
     )
     extras = {key: _extras(hypothesis) for key, hypothesis in by_id.items()}
-    return Evaluation(report=report, extras=extras, recognition_s=recognition_s, device=str(recognizer.device))
+    return Evaluation(
+        report=report,
+        extras=extras,
+        recognition_s=recognition_s,
+        device=str(recognizer.device),
+        decoding=recognizer.decoding.described(),
+    )
 
 
 def _write(evaluation: Evaluation, options: argparse.Namespace) -> None:
@@ -119,12 +133,13 @@ def _write(evaluation: Evaluation, options: argparse.Namespace) -> None:
         system=str(options.model),
         data=str(options.manifest),
         date=now(),
-        facts={"Real-time factor": speed},
+        facts={"Decoding": _shown(evaluation.decoding), "Real-time factor": speed},
     )
     measures = {
         "real_time_factor": _finite(factor),
         "recognition_s": round(evaluation.recognition_s, 3),
         "device": evaluation.device,
+        "decoding": evaluation.decoding,
     }
     files = write_report(options.out, report, header, worst=options.worst, extras=evaluation.extras, measures=measures)
     print(f"{counted(len(report.utterances), 'utterance')} of {options.manifest}; real-time factor {speed}")
@@ -132,6 +147,11 @@ def _write(evaluation: Evaluation, options: argparse.Namespace) -> None:
     for note in summary_notes(report):
         print(f"note: {note}")
     print(f"report: {files.page}")
+
+
+def _shown(decoding: dict[str, Any]) -> str:
+    """``beam, beam_width 32, lm_weight 0.8``."""
+    return ", ".join([decoding["name"], *(f"{key} {value}" for key, value in decoding.items() if key != "name")])
 
 
 def _extras(hypothesis: Any) -> dict[str, Any]:

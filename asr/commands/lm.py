@@ -1,4 +1,4 @@
-"""`asr lm build|perplexity|info|mix|convert`: make and examine n-gram language models.
+"""`asr lm build|perplexity|tune|info|mix|convert`: make and examine n-gram language models.
 
 In: a sub-verb and its words. Out: what that sub-verb prints and returns; each is a module of its own beside this one,
 imported only when it is called for.
@@ -13,6 +13,7 @@ from asr.terminal import styled
 SUBVERBS: dict[str, str] = {
     "build": "build a model from texts (interpolated modified Kneser-Ney)",
     "perplexity": "say how well a model predicts texts, and how many of their words it knows",
+    "tune": "find on a dev set how much a model should count, and keep it beside the recogniser",
     "info": "say what is in a model",
     "mix": "interpolate models into one, with weights fitted to a text",
     "convert": "write a model in another format: .arpa, .arpa.gz, or binary",

@@ -4,9 +4,10 @@ In: log-probabilities of whole recordings, of any length. Out: per recording a `
 Importing this module imports numba; the compiled search is kept on disk between runs.
 """
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from asr.decoding.prefix_tree import Tree, new_tree, plant, spell, with_room
 from asr.decoding.records import NODE, Records
 from asr.decoding.search import ENDING, advance, finish_prefixes, new_beam
 from asr.decoding.spelling import spelling_of
-from asr.decoding.tables import build_tables
+from asr.decoding.tables import build_tables, reweighed
 from asr.errors import ConfigError
 from asr.lm.model import NgramModel
 from asr.text.tokenizer import Tokenizer
@@ -65,6 +66,13 @@ class BeamDecoder:
         self.tokenizer = tokenizer
         self.config = config
         self._tables = build_tables(spelling, config, language_model, lexicon, hotwords)
+
+    def reweighted(self, lm_weight: float, word_score: float) -> "BeamDecoder":
+        """A decoder that differs in these weights only. It shares this one's tables, so it costs nothing to make."""
+        other = copy.copy(self)
+        other.config = replace(self.config, lm_weight=lm_weight, word_score=word_score)
+        other._tables = reweighed(self._tables, other.config)
+        return other
 
     def __call__(self, log_probs: Tensor, lengths: Tensor, tokenizer: Tokenizer) -> list[DecodedText]:
         """One ``DecodedText`` per utterance from ``log_probs`` ``(batch, frames, vocab)`` and ``lengths`` ``(batch,)``.

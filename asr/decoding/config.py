@@ -1,7 +1,8 @@
 """The settings of decoding: plain, checked values. ``asr.decoding.build`` reads the files that they name."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from asr.schema import check, check_choice
 
@@ -63,6 +64,15 @@ class DecodingConfig(BeamConfig):
         BeamConfig.__post_init__(self)
         check_choice("decoding.name", self.name, ("greedy", "beam"))
         check_hotwords(self.hotwords)
+
+    def described(self) -> dict[str, Any]:
+        """The settings that bear on the result, as a report names them: of a greedy decoder its name only."""
+        if self.name == "greedy":
+            return {"name": "greedy"}
+        values = {"name": self.name, **{key: value for key, value in asdict(self).items() if key != "name"}}
+        if self.language_model is None:
+            del values["lm_weight"], values["unk_score"]
+        return {key: value for key, value in values.items() if value not in (None, {})}
 
 
 def check_hotwords(hotwords: object) -> None:

@@ -95,30 +95,49 @@ def _settings(
     config: BeamConfig, ngrams: NgramModel, kind: int, is_closed: bool, hot: HotwordAutomaton, spelling: Spelling
 ) -> Records:
     settings = np.zeros(1, dtype=SETTINGS)
-    longest = int(np.diff(spelling.start).max(initial=0)) + 1  # letters of a token and a word's end
-    most_gain = max(config.word_score, 0.0) + longest * max(config.lm_weight * config.unk_score, 0.0)
-    most_gain += float(hot.credit.max()) + longest * max(float(hot.gain.max()), 0.0)
     values = {
         "has_trie": kind == WORD_MODEL or is_closed,
         "is_closed": is_closed,
         "has_hotwords": len(hot.gain) > 1,
-        "is_plain": kind == NO_MODEL and not is_closed and len(hot.gain) == 1 and config.word_score == 0.0,
         "model": kind,
         "letters": len(spelling.alphabet),
         "hot_start": hot.start,
         "start_state": ngrams.start_state,
         "unk": ngrams.unk,
         "eos": ngrams.eos,
-        "lm_weight": config.lm_weight,
-        "word_score": config.word_score,
         "unk_score": config.unk_score,
         "outside_ahead": max(float(_unigram(ngrams)[ngrams.unk]) + config.unk_score, IMPOSSIBLE),
-        "most_gain": most_gain,
         "blank_skip": math.log(config.blank_skip) if config.blank_skip < 1 else math.inf,
         "token_min_log_prob": config.token_min_log_prob,
     }
     for name, value in values.items():
         settings[name] = value
+    longest = int(np.diff(spelling.start).max(initial=0)) + 1  # letters of a token and a word's end
+    return _weighed(settings, config, longest, hot.credit, hot.gain)
+
+
+def reweighed(tables: Tables, config: BeamConfig) -> Tables:
+    """The same tables with ``lm_weight`` and ``word_score`` of ``config``: nothing else depends on them."""
+    longest = int((tables.tokens["end"] - tables.tokens["start"]).max(initial=0)) + 1
+    hot = tables.hot_states
+    return tables._replace(settings=_weighed(tables.settings, config, longest, hot["credit"], hot["gain"]))
+
+
+def _weighed(
+    settings: Records,
+    config: BeamConfig,
+    longest: int,
+    hot_credit: npt.NDArray[np.float64],
+    hot_gain: npt.NDArray[np.float64],
+) -> Records:
+    """``settings`` with the weights of ``config`` and what follows from them; a token adds ``longest`` letters at most."""
+    settings = settings.copy()
+    one = settings[0]
+    most_gain = max(config.word_score, 0.0) + longest * max(config.lm_weight * config.unk_score, 0.0)
+    settings["most_gain"] = most_gain + float(hot_credit.max()) + longest * max(float(hot_gain.max()), 0.0)
+    settings["lm_weight"], settings["word_score"] = config.lm_weight, config.word_score
+    is_free = one["model"] == NO_MODEL and not one["is_closed"] and not one["has_hotwords"]
+    settings["is_plain"] = is_free and config.word_score == 0.0
     return settings
 
 

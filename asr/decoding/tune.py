@@ -1,8 +1,9 @@
 """Which lm_weight and word_score to decode with: a search on dev that looks at as few points as it can.
 
-In: a function that decodes dev with a pair of weights and counts its errors. Out: every point looked at, and the best of
-them. A coarse grid first, because the surface has ridges (a longer word_score makes up for a larger lm_weight); then
-around the best point, with half the distance each round. Nothing is drawn at random: the same dev gives the same weights.
+In: a function that decodes dev with a pair of weights and counts its errors. Out: every point looked at, the best
+first. A coarse grid comes first, because the surface has ridges (a larger word_score makes up for a larger lm_weight);
+then the surroundings of the best point, at half the distance each round. Nothing is drawn at random: the same dev gives
+the same weights.
 """
 
 import itertools
@@ -13,6 +14,7 @@ LM_WEIGHTS = (0.2, 0.6, 1.0, 1.4)
 WORD_SCORES = (-1.0, 0.5, 2.0)
 ROUNDS = 2
 LARGEST_WEIGHT = 5.0
+MOST_POINTS = len(LM_WEIGHTS) * len(WORD_SCORES) + 8 * ROUNDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

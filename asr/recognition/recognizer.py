@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from asr.data.utterance import Utterance
 from asr.decoding import DecodedText, greedy_decode
+from asr.decoding.build import build_decoder
+from asr.decoding.config import DecodingConfig
 from asr.errors import AsrError
 from asr.features import LogMel
 from asr.models import AcousticModel
@@ -28,6 +30,7 @@ from asr.recognition.hypothesis import Hypothesis
 from asr.recognition.pool import Pool
 from asr.recognition.progress import FileProgress
 from asr.recognition.reading import Reader, Source, checked_waveform, file_source, utterance_source, waveform_source
+from asr.recognition.stored_decoding import choose_decoding
 from asr.recognition.windows import MAX_WINDOW_S, WindowSizes
 from asr.recognition.words import word_times
 from asr.recognition.workers import usable_cores
@@ -73,6 +76,7 @@ class Recognizer:
         self.facts: Mapping[str, Any] = pretrained.facts
         self.device = device
         self.decoder = decoder
+        self.decoding = DecodingConfig()  # what the decoder was made from, where it was made from settings
         self.speech_gate, self.words, self.calibration = speech_gate, words, calibration
         factor = self.model.subsampling.factor
         self.frame_s = frame_seconds(self.features.config, factor)
@@ -87,17 +91,23 @@ class Recognizer:
         speech_gate: bool = True,
         words: bool = True,
         calibrated: bool = True,
+        decoding: Mapping[str, Any] | None = None,
     ) -> "Recognizer":
         """Read a model directory onto ``device`` ("auto": a GPU where there is one).
 
         ``speech_gate``: keep silence and noise from becoming words (asr/recognition/gate.py). ``words=False`` leaves
-        out word times and confidence, ``calibrated=False`` leaves calibration.json unread. Raises ModelError or
-        ConfigError.
+        out word times and confidence, ``calibrated=False`` leaves calibration.json unread. ``decoding``: keys of
+        ``DecodingConfig`` that replace those of the directory's decoding.json (greedy where there is none), such as
+        {"name": "beam", "language_model": "lm.bin", "hotwords": {"ann": 5.0}}. Raises ModelError or ConfigError.
         """
         chosen = choose_device(device)
         pretrained = from_pretrained(Path(directory), chosen)
         calibration = read_calibration(Path(directory)) if words and calibrated else None
-        return cls(pretrained, chosen, speech_gate=speech_gate, words=words, calibration=calibration)
+        settings = choose_decoding(Path(directory), decoding or {})
+        decoder = build_decoder(settings, pretrained.tokenizer)
+        recognizer = cls(pretrained, chosen, decoder, speech_gate=speech_gate, words=words, calibration=calibration)
+        recognizer.decoding = settings
+        return recognizer
 
     @property
     def sample_rate(self) -> int:

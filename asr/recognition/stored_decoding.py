@@ -1,0 +1,80 @@
+"""How a model directory is decoded by default: ``decoding.json``, and the language model beside it as ``lm.bin``.
+
+In: settings found on dev (``asr lm tune``), and their language model. Out: the same settings whenever the model is loaded.
+Both files are bound to the weights and to each other by SHA-256, so that neither is ever used with a stranger. A model
+directory thus stays whole: it can be copied to another machine and decodes there as it did on dev.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from asr.decoding.config import DecodingConfig
+from asr.errors import ConfigError, ModelError
+from asr.files import sha256_file
+from asr.lm.binary import write_binary
+from asr.lm.model import NgramModel
+from asr.pretrained import read_extra, write_extra
+from asr.schema import build
+
+FILE = "decoding.json"
+LANGUAGE_MODEL = "lm.bin"
+CALIBRATION = "calibration.json"  # fitted to the decoder that was; of no use with another
+OF_THE_LANGUAGE_MODEL = ("language_model", "lm_weight", "word_score", "unk_score")
+
+
+def store_decoding(
+    directory: Path, settings: DecodingConfig, language_model: NgramModel, facts: Mapping[str, Any]
+) -> None:
+    """Make ``settings`` the default of a model directory, with a copy of their language model. ``facts``: how they were
+    found.
+
+    Settings that name other files (a lexicon) are refused with ConfigError: they would not travel. A calibration of
+    confidence, which was fitted to the decoder before, is deleted.
+    """
+    if settings.lexicon is not None:
+        raise ConfigError("decoding.lexicon: a model directory stores no lexicon; give it when you transcribe")
+    write_binary(language_model, directory / LANGUAGE_MODEL)
+    values = {key: value for key, value in asdict(settings).items() if key not in ("language_model", "lexicon")}
+    found = {"settings": values, "sha256": {LANGUAGE_MODEL: sha256_file(directory / LANGUAGE_MODEL)}}
+    write_extra(directory, FILE, {**found, "facts": dict(facts)})
+    (directory / CALIBRATION).unlink(missing_ok=True)
+
+
+def read_decoding(directory: Path) -> DecodingConfig | None:
+    """The model directory's own settings, or None where it has none.
+
+    Raises ModelError when they are damaged, were made for other weights, or their language model is not what it was.
+    """
+    values = read_extra(directory, FILE)
+    if values is None:
+        return None
+    again = "tune again (asr lm tune), or delete it"
+    language_model = directory / LANGUAGE_MODEL
+    try:
+        settings = build(DecodingConfig, values["settings"], "decoding")
+        expected = values["sha256"][LANGUAGE_MODEL]
+    except (KeyError, TypeError, ConfigError) as error:
+        raise ModelError(f"{directory / FILE}: cannot be understood ({error}); {again}") from None
+    if settings.lexicon is not None or settings.language_model is not None:
+        raise ModelError(f"{directory / FILE}: names files of its own, which a model directory never does; {again}")
+    if not language_model.is_file() or sha256_file(language_model) != expected:
+        raise ModelError(f"{language_model}: absent, or not the one that {FILE} was made with; {again}")
+    return replace(settings, language_model=str(language_model))
+
+
+def choose_decoding(directory: Path, given: Mapping[str, Any]) -> DecodingConfig:
+    """The settings to decode with: the model directory's own, save for what is ``given`` (keys of ``DecodingConfig``).
+
+    Greedy where the directory has none and nothing is given. Another language model than the directory's comes with no
+    weights of the old one. Raises ConfigError for what does not go together, ModelError as ``read_decoding``.
+    """
+    if given.get("name") == "greedy":
+        return build(DecodingConfig, given, "decoding")
+    stored = read_decoding(directory)
+    own = {} if stored is None else asdict(stored)
+    if "language_model" in given:
+        own = {key: value for key, value in own.items() if key not in OF_THE_LANGUAGE_MODEL}
+    beam = {"name": "beam"} if given else {}
+    return build(DecodingConfig, {**own, **beam, **given}, "decoding")
