@@ -15,13 +15,15 @@ import numpy.typing as npt
 from asr.decoding.candidates import STAY, Ints, WorkSpace, make_heap, put, sift_down
 from asr.decoding.context import extend, finish
 from asr.decoding.prefix_tree import NOT_FOUND, ROOT, Tree, find
+from asr.decoding.recombine import EVERY, decide_past
 from asr.decoding.records import NO_MODEL, Records, Tables, compiled, stored
 
 BLANK = 0
 
 # A prefix in the beam. Log-probabilities: ``blank``, of its paths that end in a blank; ``label``, of those that end in
 # its last token; ``total``, of both. ``ceiling``: its worth could not be more after one more token. ``head``: the first
-# of its children in the beam, ``sibling``: the next child of the same parent; -1: none.
+# of its children in the beam, ``sibling``: the next child of the same parent; -1: none. ``recent``: for
+# ``decide_past``.
 PREFIX = np.dtype(
     [
         ("blank", np.float64),
@@ -33,6 +35,7 @@ PREFIX = np.dtype(
         ("last", np.int32),
         ("head", np.int32),
         ("sibling", np.int32),
+        ("recent", np.uint64),
     ],
     align=True,
 )
@@ -45,7 +48,7 @@ Row = npt.NDArray[np.float32]
 def new_beam(width: int) -> Records:
     """Room for ``width`` prefixes, the first of them the empty one."""
     beam = np.zeros(width, dtype=PREFIX)
-    beam[0] = (0.0, -np.inf, 0.0, 0.0, np.inf, ROOT, -1, -1, -1)
+    beam[0] = (0.0, -np.inf, 0.0, 0.0, np.inf, ROOT, -1, -1, -1, 0)
     return beam
 
 
@@ -66,6 +69,8 @@ def advance(
     frames, width, settings = len(log_probs), len(beam), tables.settings[0]
     for frame in range(first, frames):
         row = log_probs[frame]
+        if frame % EVERY == EVERY - 1:
+            size = decide_past(tree.nodes, beam, size)
         if row[BLANK] > settings.blank_skip:
             _add_blank(float(row[BLANK]), beam, size)
             continue

@@ -49,7 +49,7 @@ NO_NGRAMS = NgramModel(
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """The words of the trie: ``ids``, ``extra`` (words,): the model's number, and what is added to its log-probability."""
+    """The words of the trie: per word, its number in the model (``ids``) and what is added to its log-probability."""
 
     trie: WordTrie
     ids: npt.NDArray[np.int32]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from asr.ctc import collapse
 from asr.decoding import BeamConfig, greedy_decode
 from asr.decoding.beam import BeamDecoder
+from asr.decoding.prefix_tree import spell
 from asr.errors import ConfigError, ModelError
 from asr.text.tokenizer import CharacterTokenizer
 from tests.decoding import oracles
@@ -177,3 +178,23 @@ def test_an_hour_in_one_piece_takes_little_more_memory_than_its_text() -> None:
     tracemalloc.stop()
     assert len(decoded.tokens) > 15_000
     assert peak < 40e6
+
+
+def test_open_questions_of_long_ago_do_not_fill_the_beam() -> None:
+    # Each question: "a" or "b", nearly even. 12 in the first seconds, then 2500 frames of sure text.
+    generator = np.random.default_rng(1)
+    sure = oracles.peaky_emissions(2500, SPACED.vocab_size, 2)
+    sure = np.where(sure == sure.max(axis=1, keepdims=True), 0.0, -25.0).astype(np.float32)
+    question = np.full((2, SPACED.vocab_size), -25.0, dtype=np.float32)
+    question[1, 0] = 0.0
+    asked = []
+    for _ in range(12):
+        one = question.copy()
+        one[0, 2], one[0, 3] = np.log(0.52 - 0.01 * generator.random()), np.log(0.47)
+        asked.append(one)
+    log_probs = np.concatenate([*asked, sure])
+    decoder = BeamDecoder(SPACED, BeamConfig(beam_width=8, n_best=8, **FREE))
+    tree, beam = decoder._search(log_probs)
+    assert decoder.decode(log_probs).text.startswith("aaaaaaaaaaaa")
+    firsts = {decoder.tokenizer.decode(spell(tree.nodes, int(prefix["node"]))[:12]) for prefix in beam}
+    assert firsts == {"aaaaaaaaaaaa"}
