@@ -1,7 +1,7 @@
 """A decoder from settings: the one place that reads the files which they name.
 
-In: ``DecodingConfig`` and the model's tokenizer. Out: what the recogniser calls with log-probabilities. numba is
-imported here only when a beam search is asked for.
+In: ``DecodingConfig`` and the model's tokenizer. Out: what the recogniser calls with log-probabilities. numba is imported
+here only when a beam search is asked for.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,8 @@ Decoder = Callable[[Tensor, Tensor, Tokenizer], list[DecodedText]]
 def build_decoder(settings: DecodingConfig, tokenizer: Tokenizer) -> Decoder:
     """Greedy decoding or a ``BeamDecoder``, with its language model and lexicon read.
 
-    Raises ConfigError when greedy decoding is given what only a beam search uses, when a lexicon cannot be read, or
-    when what is read shares nothing with the tokens; ModelError when the language model cannot be read.
+    Raises ConfigError when greedy decoding is given what only a beam search uses, when a lexicon cannot be read, or when
+    what is read shares nothing with the tokens; ModelError when the language model cannot be read.
     """
     if settings.name == "greedy":
         _check_greedy(settings)

@@ -52,17 +52,18 @@ def put(candidate: Any, total: float, gain: float, slot: int, token: int) -> Non
 
 
 @compiled
-def make_heap(best: Records, heap: Ints, count: int) -> None:
-    """Order the candidates' numbers so that the worst is on top."""
+def make_heap(best: Records, heap: Ints, count: int) -> float:
+    """Order the candidates' numbers so that the worst is on top; its score."""
     for place in range(count):
         heap[place] = place
     for place in range(count // 2 - 1, -1, -1):
         sift_down(best, heap, place, count)
+    return float(best[heap[0]].score)
 
 
 @compiled
-def sift_down(best: Records, heap: Ints, place: int, count: int) -> None:
-    """Let a candidate sink to where its score belongs."""
+def sift_down(best: Records, heap: Ints, place: int, count: int) -> float:
+    """Let a candidate sink to where its score belongs; the worst score."""
     number = heap[place]
     while True:
         child = 2 * place + 1
@@ -75,3 +76,4 @@ def sift_down(best: Records, heap: Ints, place: int, count: int) -> None:
         heap[place] = heap[child]
         place = child
     heap[place] = number
+    return float(best[heap[0]].score)

@@ -150,26 +150,26 @@ def _grow(
 ) -> int:
     """Every prefix with one more token, unless that one is in the beam already; the best of all stay in ``best``."""
     width, is_plain, best, heap = len(beam), tables.settings[0].is_plain, space.best, space.heap
+    worst = -np.inf  # the score to beat
     if count == width:
-        make_heap(best, heap, count)
+        worst = make_heap(best, heap, count)
     for slot in range(size):
         prefix = beam[slot]
         for token in tokens:
-            before = prefix.blank if token == prefix.last else prefix.total
-            total = before + float(row[token])
-            if count == width and total + prefix.ceiling <= best[heap[0]].score:
-                continue
-            if total == -np.inf or _has_child(beam, prefix.head, token):
+            total = (prefix.blank if token == prefix.last else prefix.total) + float(row[token])
+            if total + prefix.ceiling <= worst or total == -np.inf or _has_child(beam, prefix.head, token):
                 continue
             gain = 0.0 if is_plain else _worth_with(tables, tree, int(prefix.node), token, space.draft[0])
-            if count < width and gain > -np.inf:
+            if total + gain <= worst:
+                continue
+            if count < width:
                 put(best[count], total, gain, slot, token)
                 count += 1
                 if count == width:
-                    make_heap(best, heap, count)
-            elif count == width and total + gain > best[heap[0]].score:
+                    worst = make_heap(best, heap, count)
+            else:
                 put(best[heap[0]], total, gain, slot, token)
-                sift_down(best, heap, 0, count)
+                worst = sift_down(best, heap, 0, count)
     return count
 
 
