@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "train": "train a model, or go on exactly where a run stopped",
     "transcribe": "write down what is said in audio files",
     "evaluate": "transcribe a manifest and report the error",
+    "calibrate": "make word confidence a probability, on a dev manifest",
     "score": "report the error between any two files of texts",
     "check": "say what is wrong with a manifest",
 }

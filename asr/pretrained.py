@@ -89,6 +89,30 @@ def from_pretrained(directory: Path, device: torch.device | str = "cpu") -> Pret
     return Pretrained(features.to(device).eval(), model.to(device).eval(), tokenizer, config.get("facts", {}))
 
 
+def write_extra(directory: Path, name: str, values: Mapping[str, Any]) -> None:
+    """Put a JSON file beside the weights (calibration, decoding, ...), bound to them: it is of no use to others."""
+    write_json(directory / name, {**values, "weights_sha256": _read_config(directory)["sha256"][WEIGHTS]})
+
+
+def read_extra(directory: Path, name: str) -> dict[str, Any] | None:
+    """What ``write_extra`` put there, or None where there is no such file.
+
+    Raises ModelError when it is damaged or was made for other weights.
+    """
+    path = directory / name
+    if not path.exists():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: cannot be read ({_one_line(error)}); make it again, or delete it") from None
+    if not isinstance(values, dict) or "weights_sha256" not in values:
+        raise ModelError(f"{path}: damaged, it does not name the weights it was made for; make it again, or delete it")
+    if values.pop("weights_sha256") != _read_config(directory).get("sha256", {}).get(WEIGHTS):
+        raise ModelError(f"{path}: was made for other weights than {WEIGHTS}; make it again, or delete it")
+    return values
+
+
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that matter for repeating a result; absent ones are left out."""
     versions = {}

@@ -170,9 +170,7 @@ TUNED: dict[str, Kind] = {
         telephone_keys, rain, wind, chords, arpeggio,
     )
 }  # fmt: skip
-UNSEEN: dict[str, Kind] = {
-    kind.__name__: kind for kind in (siren, birds, applause, telephone_bell, surf, engine)
-}
+UNSEEN: dict[str, Kind] = {kind.__name__: kind for kind in (siren, birds, applause, telephone_bell, surf, engine)}
 UNSCALED = {"digital_silence", "dithered_silence"}
 
 

@@ -5,7 +5,6 @@ In: options and paths. Out: a recogniser; hypotheses or errors in the order of t
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,9 @@ def build_recognizer(options: TranscribeOptions) -> "Recognizer":
     from asr.recognition import Recognizer
 
     settings = build(DecodingConfig, options.decoder.given(), "decoding")
-    recognizer = Recognizer.from_pretrained(options.model, device=options.device, speech_gate=options.speech_gate)
+    recognizer = Recognizer.from_pretrained(
+        options.model, device=options.device, speech_gate=options.speech_gate, words=options.words
+    )
     recognizer.decoder = build_decoder(settings, recognizer.tokenizer)
     return recognizer
 
@@ -44,6 +45,4 @@ def transcribe_all(
     )
     with closing(results):
         for _, result in results:
-            if not options.words and not isinstance(result, AsrError):
-                result = replace(result, words=(), confidence=None)
             yield result

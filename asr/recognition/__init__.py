@@ -1,6 +1,6 @@
 """Recognition: recordings to hypotheses with a model directory. Knows nothing of training."""
 
-from asr.recognition.hypothesis import Hypothesis
+from asr.recognition.hypothesis import Hypothesis, Word
 from asr.recognition.recognizer import Recognizer
 
-__all__ = ["Hypothesis", "Recognizer"]
+__all__ = ["Hypothesis", "Recognizer", "Word"]

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from asr.features import LogMelConfig
 from asr.models import AcousticModel
+from asr.recognition.bounds import SpeechLevel
 from asr.recognition.windows import Window
 
 Array = NDArray[np.float32]
@@ -24,13 +25,14 @@ class Emissions:
     """``log_probs`` float32 ``(frames, vocab)``, natural logarithms, of one whole recording of ``duration_s``.
 
     Frame ``t`` is centred on ``t * frame_s - edge_s`` seconds into the recording; ``edge_s`` is the silence that
-    the model was given in front.
+    the model was given in front. ``level``: where speech is, for word times; None where none are wanted.
     """
 
     log_probs: Array
     frame_s: float
     edge_s: float
     duration_s: float
+    level: SpeechLevel | None = None
 
 
 def frame_seconds(features: LogMelConfig, factor: int) -> float:

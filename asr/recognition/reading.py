@@ -19,6 +19,7 @@ from asr.data.utterance import Utterance
 from asr.errors import AudioError, ConfigError
 from asr.features import LogMel
 from asr.features.stream import recording_mean, stream_log_mel
+from asr.recognition.bounds import LevelTracker
 from asr.recognition.speech_signal import SignalTracker
 from asr.recognition.windows import MAX_WINDOW_S, Window, WindowSizes, cut_windows
 
@@ -101,15 +102,24 @@ class Reader:
     """One recording on its way through the features.
 
     Attributes: ``samples`` heard so far; ``signal``, what the speech gate noticed so far (None: it does not listen);
-    ``expected_s``, the recording's length, known from its header once reading has begun (None: not asked for).
+    ``level``, where speech is, for word times (None: they are not asked for); ``expected_s``, the recording's length,
+    known from its header once reading has begun (None: not asked for).
     """
 
     def __init__(
-        self, source: Source, features: LogMel, sizes: WindowSizes, *, gate: bool = True, expect: bool = False
+        self,
+        source: Source,
+        features: LogMel,
+        sizes: WindowSizes,
+        *,
+        gate: bool = True,
+        expect: bool = False,
+        words: bool = False,
     ) -> None:
         self.source, self.features, self.sizes, self.expect = source, features, sizes, expect
         self.samples = 0
         self.signal = SignalTracker(features.config.sample_rate) if gate else None
+        self.level = LevelTracker(features.config) if words else None
         self.expected_s: float | None = None
         self._stopped = False
 
@@ -136,6 +146,8 @@ class Reader:
 
     def _log_mel(self, blocks: Iterator[Waveform], mean: torch.Tensor | None) -> Iterator[torch.Tensor]:
         for log_mel in stream_log_mel(self.features, blocks):
+            if self.level is not None:
+                self.level.push(log_mel.cpu().numpy())
             yield self._normalise(log_mel, mean)
 
     @torch.inference_mode()

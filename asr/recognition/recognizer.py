@@ -21,6 +21,7 @@ from asr.errors import AsrError
 from asr.features import LogMel
 from asr.models import AcousticModel
 from asr.pretrained import Pretrained, choose_device, from_pretrained
+from asr.recognition.calibration import Calibration, read_calibration
 from asr.recognition.emissions import Array, Emissions, compute_windows, frame_seconds, stitch
 from asr.recognition.gate import apply_gate
 from asr.recognition.hypothesis import Hypothesis
@@ -28,6 +29,7 @@ from asr.recognition.pool import Pool
 from asr.recognition.progress import FileProgress
 from asr.recognition.reading import Reader, Source, checked_waveform, file_source, utterance_source, waveform_source
 from asr.recognition.windows import MAX_WINDOW_S, WindowSizes
+from asr.recognition.words import word_times
 from asr.recognition.workers import usable_cores
 from asr.text.tokenizer import Tokenizer
 
@@ -60,28 +62,42 @@ class Recognizer:
         decoder: Decoder = greedy_decode,
         *,
         speech_gate: bool = True,
+        words: bool = True,
+        calibration: Calibration | None = None,
         sizes: WindowSizes | None = None,
     ) -> None:
+        """``words``: find each word's times and confidence too. ``calibration`` makes confidence a probability."""
         self.features: LogMel = pretrained.features
         self.model: AcousticModel = pretrained.model
         self.tokenizer: Tokenizer = pretrained.tokenizer
         self.facts: Mapping[str, Any] = pretrained.facts
         self.device = device
         self.decoder = decoder
-        self.speech_gate = speech_gate
+        self.speech_gate, self.words, self.calibration = speech_gate, words, calibration
         factor = self.model.subsampling.factor
         self.frame_s = frame_seconds(self.features.config, factor)
         self.sizes = sizes or WindowSizes.of(self.frame_s / factor, factor)
 
     @classmethod
-    def from_pretrained(cls, directory: str | Path, device: str = "auto", *, speech_gate: bool = True) -> "Recognizer":
+    def from_pretrained(
+        cls,
+        directory: str | Path,
+        device: str = "auto",
+        *,
+        speech_gate: bool = True,
+        words: bool = True,
+        calibrated: bool = True,
+    ) -> "Recognizer":
         """Read a model directory onto ``device`` ("auto": a GPU where there is one).
 
-        ``speech_gate``: keep silence and noise from becoming words (asr/recognition/gate.py). Raises ModelError or
+        ``speech_gate``: keep silence and noise from becoming words (asr/recognition/gate.py). ``words=False`` leaves
+        out word times and confidence, ``calibrated=False`` leaves calibration.json unread. Raises ModelError or
         ConfigError.
         """
         chosen = choose_device(device)
-        return cls(from_pretrained(Path(directory), chosen), chosen, speech_gate=speech_gate)
+        pretrained = from_pretrained(Path(directory), chosen)
+        calibration = read_calibration(Path(directory)) if words and calibrated else None
+        return cls(pretrained, chosen, speech_gate=speech_gate, words=words, calibration=calibration)
 
     @property
     def sample_rate(self) -> int:
@@ -162,10 +178,31 @@ class Recognizer:
         )
 
     def decode(self, emissions: Emissions) -> Hypothesis:
-        """The text of one recording's emissions."""
+        """The text of one recording's emissions, its words with times and confidence if they are wanted."""
         log_probs = torch.from_numpy(emissions.log_probs)[None]  # (1, frames, vocab)
         decoded = self.decoder(log_probs, torch.tensor([log_probs.size(1)]), self.tokenizer)[0]
-        return Hypothesis(text=decoded.text, score=decoded.score, duration_s=emissions.duration_s)
+        timed = None
+        if self.words:
+            timed = word_times(
+                emissions.log_probs,
+                decoded.tokens,
+                self.tokenizer,
+                emissions.frame_s,
+                duration_s=emissions.duration_s,
+                start_s=-emissions.edge_s,
+                level=emissions.level,
+                n_best=decoded.n_best,
+                calibration=self.calibration,
+            )
+        return Hypothesis(
+            text=decoded.text,
+            score=decoded.score,
+            duration_s=emissions.duration_s,
+            words=timed.words if timed else (),
+            confidence=timed.confidence if timed else None,
+            n_best=decoded.n_best,
+            evidence=timed.evidence if timed else (),
+        )
 
     def _pooled(
         self,
@@ -177,7 +214,9 @@ class Recognizer:
         on_step: Callable[[Reader, int], None] | None = None,
     ) -> Generator[T | AsrError, None, None]:
         gate, expect = self.speech_gate, on_step is not None
-        readers = (Reader(source, self.features, self.sizes, gate=gate, expect=expect) for source in sources)
+        readers = (
+            Reader(source, self.features, self.sizes, gate=gate, expect=expect, words=self.words) for source in sources
+        )
         pool = Pool(
             readers,
             partial(compute_windows, self.model),
@@ -195,7 +234,8 @@ class Recognizer:
         edge_s = config.edge_samples / config.sample_rate
         if reader.signal is not None:
             log_probs = apply_gate(log_probs, reader.signal.log_odds(), self.frame_s, edge_s)
-        return Emissions(log_probs, self.frame_s, edge_s, reader.samples / config.sample_rate)
+        level = None if reader.level is None else reader.level.level()
+        return Emissions(log_probs, self.frame_s, edge_s, reader.samples / config.sample_rate, level)
 
     def _source(self, recording: str | Path | Utterance | Waveform) -> Source:
         if isinstance(recording, (str, Path)):

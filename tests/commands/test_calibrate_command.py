@@ -1,0 +1,93 @@
+"""`asr calibrate`: what it stores, says and refuses, on a small random model whose words are sometimes right."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from asr.cli import main
+from asr.data.manifest import write_manifest
+from asr.data.utterance import Utterance
+from asr.features import LogMel, LogMelConfig
+from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
+from asr.pretrained import save_pretrained
+from asr.recognition import Recognizer
+from asr.text.tokenizer import CharacterTokenizer
+
+RATE = 8000
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A model directory, and a manifest whose references are the model's own texts with every fourth word changed."""
+    folder = tmp_path_factory.mktemp("calibrate")
+    torch.manual_seed(4)
+    features = LogMel(LogMelConfig(sample_rate=RATE, n_mels=16))
+    features.set_normalisation(torch.full((16,), -6.0), torch.full((16,), 2.0))
+    tokenizer = CharacterTokenizer.from_texts(["abc "])
+    subsampling = SubsamplingConfig(factor=2, channels=4, output_size=16)
+    model = AcousticModel(BiLstmConfig(num_layers=2, hidden_size=12, subsampling=subsampling), 16, tokenizer.vocab_size)
+    with torch.no_grad():
+        for weight in (model.head.weight, *model.encoder.parameters()):
+            weight.mul_(6)
+    save_pretrained(folder / "model", features, model, tokenizer, {})
+    recognizer = Recognizer.from_pretrained(folder / "model", "cpu", words=False)
+    utterances = []
+    for number in range(8):
+        generator = np.random.default_rng(number)
+        level = np.repeat(generator.uniform(0, 0.5, 40), 400)
+        path = folder / f"{number}.wav"
+        sound = (level * np.cumsum(generator.standard_normal(level.size)) / 50).clip(-1, 1)
+        soundfile.write(path, sound.astype(np.float32), RATE, subtype="FLOAT")
+        words = recognizer.transcribe(path).text.split()
+        text = " ".join("zz" if index % 4 == number % 4 else word for index, word in enumerate(words))
+        utterances.append(
+            Utterance(id=str(number), audio=str(path), duration_s=2.0, text=text or "zz", speaker=f"s{number % 4}")
+        )
+    write_manifest(folder / "dev.jsonl", utterances)
+    return folder / "model", folder / "dev.jsonl"
+
+
+def test_it_fits_stores_tells_and_draws(
+    made: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, manifest = made
+    before = Recognizer.from_pretrained(model, "cpu").transcribe(manifest.parent / "0.wav")
+    assert main(["calibrate", str(model), str(manifest), "--out", str(tmp_path / "plot.png"), "--device", "cpu"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    facts = json.loads((model / "calibration.json").read_text())["facts"]
+    assert 0 < facts["wrong_words"] < facts["words"]
+    assert f"{facts['words']:,} recognised words of {manifest}, {facts['wrong_words']} of them wrong" in out
+    assert f"before {facts['ece_before']:.2%} {facts['brier_before']:.4f}" in out
+    assert f"after, on speakers held out {facts['ece_after']:.2%} {facts['brier_after']:.4f}" in out
+    assert (tmp_path / "plot.png").stat().st_size > 10_000
+    after = Recognizer.from_pretrained(model, "cpu").transcribe(manifest.parent / "0.wav")
+    assert after.text == before.text and after.confidence != before.confidence
+
+
+def test_a_calibration_that_no_longer_fits_does_not_stand_in_its_own_way(made: tuple[Path, Path]) -> None:
+    model, manifest = made
+    (model / "calibration.json").write_text("{")
+    assert main(["transcribe", str(model), str(manifest.parent / "0.wav"), "--device", "cpu"]) == 1
+    assert main(["calibrate", str(model), str(manifest), "--device", "cpu"]) == 0
+    assert main(["transcribe", str(model), str(manifest.parent / "0.wav"), "--device", "cpu"]) == 0
+    assert (model / "calibration.png").is_file()
+
+
+def test_a_dev_set_in_which_nothing_is_recognised_is_refused(
+    made: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(4), RATE)
+    write_manifest(
+        tmp_path / "dev.jsonl", [Utterance(id="a", audio=str(tmp_path / "silence.wav"), duration_s=4 / RATE, text="a")]
+    )
+    assert main(["calibrate", str(made[0]), str(tmp_path / "dev.jsonl"), "--device", "cpu"]) == 1
+    assert "recognised no word" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["m"], ["m", "d", "--normalizer", "?"], ["m", "d", "--outt", "x"]])
+def test_mistyped_options_are_exit_code_2(words: list[str]) -> None:
+    assert main(["calibrate", *words]) == 2
