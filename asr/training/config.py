@@ -89,7 +89,8 @@ class TrainingConfig:
     ``save_every_steps``: a checkpoint between epochs too (None: at epoch ends only). ``keep_last``: weights of so many
     last epochs are kept and averaged at the end (0: no averaging). ``threads``: torch threads per process (None:
     torch's choice). ``max_steps``: stop after so many steps, for trials. ``evaluate_from_epoch``: no dev pass before
-    this epoch.
+    this epoch. ``init_from``: a model directory whose weights and tokens to start from (fine-tuning); dropout, features'
+    normalisation and everything else are this run's own.
     """
 
     epochs: int = 30
@@ -105,6 +106,7 @@ class TrainingConfig:
     evaluate_from_epoch: int = 1
     dry_run: bool = True
     tensorboard: bool = True
+    init_from: str | None = None
 
     def __post_init__(self) -> None:
         check(self.epochs >= 1, f"training.epochs={self.epochs} must be at least 1")

@@ -103,6 +103,8 @@ def _make_trainer(
     normalizer = get_normalizer(settings.data.normalizer)
     facts = {**facts, "hardware": hardware(processes)}
     known = {"seed": settings.seed, "normalizer": settings.data.normalizer, "normalizer_label": normalizer.label}
+    if settings.training.init_from:
+        known["init_from"] = settings.training.init_from
     extra = {
         "data": fingerprint(settings),
         "tokenizer": json.dumps(setup.tokenizer.to_dict()),

@@ -18,6 +18,7 @@ from asr.data.utterance import Utterance
 from asr.errors import ConfigError, DataError, TextError
 from asr.features import LogMel, NormalisationStatistics, augment_waveform
 from asr.models import AcousticModel
+from asr.pretrained import from_pretrained
 from asr.seeds import derive_seed, numpy_generator
 from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import Tokenizer, build_tokenizer
@@ -45,10 +46,14 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
     """
     train = _read_split(settings, "train")
     dev = _read_split(settings, "dev")
-    tokenizer = tokenizer or build_tokenizer(settings.tokenizer, [one.text for one in train])
+    starts_from = settings.training.init_from if tokenizer is None else None  # a resumed run has weights of its own
+    earlier = from_pretrained(Path(starts_from)) if starts_from else None
+    tokenizer = tokenizer or (earlier and earlier.tokenizer) or build_tokenizer(settings.tokenizer, [one.text for one in train])
     features = LogMel(settings.features)
     torch.manual_seed(derive_seed(settings.seed, "weights"))
     model = AcousticModel(settings.model, settings.features.n_mels, tokenizer.vocab_size)
+    if earlier is not None:
+        _take_weights(model, earlier.model, settings)
     train, dropped = _drop_unspellable(train, tokenizer, features, model, settings)
     rate = settings.features.sample_rate
     change = partial(_change_waveform, settings=settings)
@@ -60,6 +65,19 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
         SpeechDataset(dev, [[] for _ in dev], rate, settings.seed),
         dropped,
     )
+
+
+def _take_weights(model: AcousticModel, earlier: AcousticModel, settings: TrainSettings) -> None:
+    """Start from ``earlier``. Raises ConfigError naming the first weight that is of another shape, or not there."""
+    found = {name: tuple(value.shape) for name, value in earlier.state_dict().items()}
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            raise ConfigError(
+                f"training.init_from={settings.training.init_from}: its {name} is {found.get(name, 'absent')}, this"
+                f" model's is {wanted.get(name, 'absent')}; give the same 'model' and 'features.n_mels' as it has"
+            )
+    model.load_state_dict(earlier.state_dict())
 
 
 def learn_normalisation(setup: Setup, settings: TrainSettings) -> None:
