@@ -2,7 +2,7 @@
 
 In: the training parts of the corpora (clean, in noise, quiet, telephone band), and sounds that are no speech, made from
 seeds 1000 on. Out: 30 weights and a bias. A recording is speech where it is most like it: of each, the best quarter of
-its windows counts, chosen anew in four rounds; of a sound that is none, every window does. What benchmarks/non_speech.py
+its windows counts, chosen anew in four rounds; of a sound that is none, every window does. benchmarks/non_speech.py
 reports on is other recordings, other seeds, and kinds of sound that are not used here.
 
     OMP_NUM_THREADS=1 python benchmarks/fit_speech_gate.py
@@ -34,7 +34,7 @@ FIRST_SEED = 1000
 def speech(options: argparse.Namespace) -> Iterator[Array]:
     """Windows of each recording, as it is and changed."""
     random = np.random.default_rng(1)
-    sizes = {"librispeech": 150, "an4": 250, "fsdd": 400, "speechocean762": 200}
+    sizes = {"librispeech": 60, "an4": 150, "fsdd": 300, "speechocean762": 100}
     paths = {name: recordings(name, reported=False, count=count) for name, count in sizes.items()}
     paths["digits"] = sorted(glob.glob(options.digits))[:200] if options.digits else []
     for rate in RATES:
@@ -101,14 +101,14 @@ def logistic_regression(inputs: Array, target: Array, weight: Array, penalty: fl
     return solution
 
 
-TEMPLATE = '''"""The speech gate's logistic regression over the measures of speech_signal.window_measures, in their order.
+TEMPLATE = '''"""The speech gate's logistic regression over speech_signal.window_measures, in their order.
 
 Written by benchmarks/fit_speech_gate.py from {speech} recordings of speech and {other} sounds that are none.
 """
 
 WEIGHTS: tuple[float, ...] = (
 {rows}
-)
+)  # fmt: skip
 BIAS = {bias:.4f}
 '''
 
@@ -117,7 +117,7 @@ def main() -> int:
     """Fit, write, and say how the training data comes out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--digits", default="", metavar="PATTERN", help="training recordings of recipes/digits")
-    parser.add_argument("--clips", type=int, default=40, help="sounds of each kind and rate (default: 40)")
+    parser.add_argument("--clips", type=int, default=30, help="sounds of each kind and rate (default: 30)")
     options = parser.parse_args()
     speech_clips, other_clips = list(speech(options)), list(no_speech(options))
     weights, bias = fit(speech_clips, other_clips)
@@ -127,7 +127,8 @@ def main() -> int:
     (ROOT / "asr" / "recognition" / "speech_weights.py").write_text(text, encoding="utf-8")
     best = [np.array([(clip @ weights).max() + bias for clip in clips]) for clips in (speech_clips, other_clips)]
     for bar in (-1.0, 0.0, 1.0):
-        print(f"bar {bar:+.0f}: {(best[0] <= bar).mean():.2%} of speech eaten, {(best[1] > bar).mean():.2%} of others pass")
+        eaten, passed = (best[0] <= bar).mean(), (best[1] > bar).mean()
+        print(f"bar {bar:+.0f}: {eaten:.2%} of speech eaten, {passed:.2%} of others pass")
     return 0
 
 

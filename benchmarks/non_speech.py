@@ -1,7 +1,7 @@
 """The speech gate: how many sounds that are no speech get words, and how much speech it eats.
 
-In: model directories, and the corpora for the second half. Out: of 200 clips (seeds that the gate was not fitted on; six
-of the kinds, and the rooms' recordings, were never used for it) how many come out empty, with the gate and without; of
+In: model directories, and the corpora for the second half. Out: of 200 clips (seeds that the gate was not fitted on;
+six of the kinds, and the rooms' recordings, were never used for it) how many come out empty, with the gate and without; of
 recordings that it was not fitted on, how many it changes, clean, quiet, in noise and through a telephone band.
 
     OMP_NUM_THREADS=1 python benchmarks/non_speech.py runs/an4/model runs/fsdd/model --out non_speech.json
@@ -42,7 +42,9 @@ def clips(rate: int, seed: int) -> list[tuple[str, Waveform]]:
     kinds = [*TUNED, *UNSEEN]
     tones = [looped(tone, 5 * rate, rate // 20) for tone in rooms(rate, 15, reported=True, seed=seed)]
     count = CLIPS - len(tones)
-    made = [(kinds[index % len(kinds)], make_sound(kinds[index % len(kinds)], seed + index, rate)) for index in range(count)]
+    made = [
+        (kinds[index % len(kinds)], make_sound(kinds[index % len(kinds)], seed + index, rate)) for index in range(count)
+    ]
     return made + [("room", tone) for tone in tones]
 
 
@@ -52,7 +54,9 @@ def words_on(recognizer: Recognizer, sounds: list[tuple[str, Waveform]]) -> dict
     for gate in (True, False):
         recognizer.speech_gate = gate
         texts = [recognizer.decode(one).text for one in _whole(recognizer.emissions([sound for _, sound in sounds]))]
-        found["with" if gate else "without"] = [(kind, text) for (kind, _), text in zip(sounds, texts, strict=True) if text]
+        found["with" if gate else "without"] = [
+            (kind, text) for (kind, _), text in zip(sounds, texts, strict=True) if text
+        ]
     return {
         "empty": 1 - len(found["with"]) / len(sounds),
         "empty_without_gate": 1 - len(found["without"]) / len(sounds),
@@ -72,7 +76,7 @@ def changes(rate: int) -> dict[str, Callable[[Waveform], Waveform]]:
 
 
 def eaten(recognizer: Recognizer, files: list[str], change: Callable[[Waveform], Waveform]) -> dict[str, Any]:
-    """Of the recordings, how many the gate leaves as they are, changes, and silences wholly; ``lost``: their text changed."""
+    """Of the recordings, how many the gate leaves as they are, changes or silences; ``text_lost``: tokens went."""
     waveforms = [change(load_audio(path, sample_rate=recognizer.sample_rate)) for path in files]
     recognizer.speech_gate = False
     counts = {"recordings": len(files), "touched": 0, "text_lost": 0, "silenced": 0}

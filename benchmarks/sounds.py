@@ -1,7 +1,7 @@
 """Sounds that are no speech, made from seeds: for the speech gate's benchmark and its tests.
 
-In: a kind, a generator, a rate and a length. Out: a waveform ``(samples,)`` float32 at a level between whisper-quiet and
-full scale. ``TUNED`` kinds were looked at while the gate was made; ``UNSEEN`` ones only when it was reported.
+In: a kind, a generator, a rate and a length. Out: a waveform ``(samples,)`` float32 at a level between whisper-quiet
+and full scale. ``TUNED`` kinds were looked at while the gate was made; ``UNSEEN`` ones only when it was reported.
 """
 
 from collections.abc import Callable
@@ -171,7 +171,9 @@ def modem(random: Random, rate: int, samples: int) -> Waveform:
 def footsteps(random: Random, rate: int, samples: int) -> Waveform:
     """Dull thuds, regular as steps are."""
     sound, length = np.zeros(samples), int(0.12 * rate)
-    thud = np.exp(-np.arange(length) / (0.02 * rate)) * np.sin(2 * np.pi * random.uniform(60, 150) * np.arange(length) / rate)
+    thud = np.exp(-np.arange(length) / (0.02 * rate)) * np.sin(
+        2 * np.pi * random.uniform(60, 150) * np.arange(length) / rate
+    )
     for start_s in np.arange(0.1, samples / rate - 0.2, random.uniform(0.35, 0.7)):
         start = int((start_s + random.uniform(0, 0.03)) * rate)
         now = min(length, samples - start)
@@ -195,16 +197,14 @@ TUNED: dict[str, Kind] = {
         telephone_keys, rain, wind, chords, arpeggio, siren, birds, telephone_bell,
     )
 }  # fmt: skip
-UNSEEN: dict[str, Kind] = {
-    kind.__name__: kind for kind in (applause, surf, engine, whistle, modem, footsteps)
-}
+UNSEEN: dict[str, Kind] = {kind.__name__: kind for kind in (applause, surf, engine, whistle, modem, footsteps)}
 UNSCALED = {"digital_silence", "dithered_silence"}
 
 
 def make_sound(kind: str, seed: int, rate: int, duration_s: float | None = None) -> NDArray[np.float32]:
-    """One clip of a kind: 1 to 12 s unless told, its peak from -60 to -1 dB of full scale."""
+    """One clip of a kind: 1 to 8 s unless told, its peak from -60 to -1 dB of full scale."""
     random = np.random.default_rng([seed, sum(map(ord, kind))])
-    samples = int(rate * (duration_s or random.uniform(1, 12)))
+    samples = int(rate * (duration_s or random.uniform(1, 8)))
     sound = {**TUNED, **UNSEEN}[kind](random, rate, samples)
     peak = 10 ** (random.uniform(-60, -1) / 20)
     scaled = sound if kind in UNSCALED else sound / max(1e-9, np.abs(sound).max()) * peak

@@ -3,11 +3,13 @@
 In: a recording's emissions and what ``SignalTracker`` heard in it. Out: the emissions, with certain blanks where nobody
 speaks. Every window of 0.8 s has log-odds of speech from its sound alone, so that the gate works with any model; the
 model has a say where the sound is in doubt: tokens that it is sure of lift the log-odds by up to ``MODEL_LIFT``. A
-window above 0 is speech, and with it ``MARGIN_S`` on both sides. A recording with no speech at all becomes all blank; in
-one with speech only stretches of at least ``LONG_S`` do, so a faint word between others is never lost.
+window above 0 is speech, and with it ``MARGIN_S`` on both sides. A recording with no speech at all becomes all blank;
+in one with speech only stretches of at least ``LONG_S`` do, so a faint word between others is never lost.
 
 What it lets through and what it eats is measured by benchmarks/non_speech.py; the figures are in benchmarks/README.md.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from asr.recognition.speech_signal import HOP_S, WINDOW, WINDOW_HOP
 from asr.text.tokenizer import BLANK_ID
 
 Array = NDArray[np.float32]
+Reals = NDArray[np.floating[Any]]
 BAR = 0.0
 MODEL_LIFT = 1.0
 SURE, UNSURE = 0.95, 0.70  # mean probability of a window's tokens that lifts fully, and not at all
@@ -25,7 +28,7 @@ NEVER = -50.0  # log-probability of all but blank where nobody speaks; finite, s
 WINDOW_S, STEP_S = WINDOW * HOP_S, WINDOW_HOP * HOP_S
 
 
-def apply_gate(log_probs: Array, log_odds: NDArray[np.float64], frame_s: float, edge_s: float) -> Array:
+def apply_gate(log_probs: Array, log_odds: Reals, frame_s: float, edge_s: float) -> Array:
     """Emissions ``(frames, vocab)`` with blanks where nobody speaks; the very same array where somebody always does.
 
     ``log_odds`` of ``SignalTracker``; frame ``t`` is centred on ``t * frame_s - edge_s`` seconds.
@@ -39,9 +42,7 @@ def apply_gate(log_probs: Array, log_odds: NDArray[np.float64], frame_s: float, 
     return gated
 
 
-def mute_frames(
-    log_probs: Array, log_odds: NDArray[np.float64], frame_s: float, edge_s: float
-) -> NDArray[np.bool_]:
+def mute_frames(log_probs: Array, log_odds: Reals, frame_s: float, edge_s: float) -> NDArray[np.bool_]:
     """Where nobody speaks: ``(frames,)``."""
     centres_s = np.arange(len(log_probs)) * frame_s - edge_s
     starts_s = np.arange(len(log_odds)) * STEP_S
@@ -55,7 +56,7 @@ def mute_frames(
     return _long_runs(~heard, LONG_S / frame_s)
 
 
-def token_lift(log_probs: Array, centres_s: NDArray[np.float64], starts_s: NDArray[np.float64]) -> NDArray[np.float64]:
+def token_lift(log_probs: Array, centres_s: Reals, starts_s: Reals) -> Reals:
     """How far the model's sureness lifts each window's log-odds, 0 to ``MODEL_LIFT``: ``(windows,)``.
 
     Sureness is the mean probability of the likeliest token over the window's frames where that is none but blank; one
@@ -67,7 +68,7 @@ def token_lift(log_probs: Array, centres_s: NDArray[np.float64], starts_s: NDArr
     counts, sums = (np.concatenate(([0.0], np.cumsum(values))) for values in (token, chance))
     first, last = np.searchsorted(centres_s, starts_s), np.searchsorted(centres_s, starts_s + WINDOW_S)
     sureness = (sums[last] - sums[first]) / np.maximum(2, counts[last] - counts[first])
-    lift: NDArray[np.float64] = MODEL_LIFT * np.clip((sureness - UNSURE) / (SURE - UNSURE), 0, 1)
+    lift: Reals = MODEL_LIFT * np.clip((sureness - UNSURE) / (SURE - UNSURE), 0, 1)
     return lift
 
 

@@ -39,7 +39,7 @@ from asr.text.tokenizer import Tokenizer
 T = TypeVar("T")
 Waveform = NDArray[np.float32]
 Recordings = Iterable[str | Path | Utterance | Waveform]
-BATCH_S = 60.0  # padded seconds in a batch: larger ones are no faster on a CPU (benchmarks/transcription_speed.py)
+BATCH_S = 120.0  # padded seconds in a batch: two of the longest windows
 
 
 class Decoder(Protocol):

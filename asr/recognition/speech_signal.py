@@ -3,12 +3,13 @@
 In: blocks of a waveform. Out: one log-odds per window, every 0.1 s. What tells speech from everything else is not
 loudness but that three things come together: a periodic source (autocorrelation of the compressed spectrum, after
 Tolonen & Karjalainen 2000), energy in many bands at once, and a spectrum that keeps moving, on both sides of a frame
-(notes and beeps move only where one gives way to the next), with a pitch that glides a little. Eighteen such measures and
-the logarithms of twelve go into a logistic regression of 31 numbers (speech_weights.py, made by
+(notes and beeps move only where one gives way to the next), with a pitch that glides a little. Eighteen such measures
+and the logarithms of twelve go into a logistic regression of 31 numbers (speech_weights.py, made by
 benchmarks/fit_speech_gate.py). Only 80 to 4000 Hz is looked at, so telephone speech and 8 kHz models are at no loss.
 """
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,9 @@ class SignalTracker:
             self._ended = True
             self._score(len(self._frames))
             if not self._scores and len(self._frames):
-                self._scores.append(window_log_odds(frame_measures(self._frames), min(WINDOW, len(self._frames)), 1)[:1])
+                self._scores.append(
+                    window_log_odds(frame_measures(self._frames), min(WINDOW, len(self._frames)), 1)[:1]
+                )
         return np.concatenate(self._scores) if self._scores else np.full(1, -math.inf)
 
     def _score(self, stop: int) -> None:
@@ -92,7 +95,7 @@ class _FrameSpectrum:
         mels = np.linspace(_mel(LOWEST_HZ), _mel(top_hz), BANDS + 1)
         edges = np.round(700 * (10 ** (mels / 2595) - 1) / self.bin_hz).astype(int)
         self.bands = torch.zeros(self.high + 1, BANDS)
-        for band, (start, stop) in enumerate(zip(edges, edges[1:], strict=False)):
+        for band, (start, stop) in enumerate(pairwise(edges)):
             self.bands[start : max(stop, start + 1), band] = 1.0
 
     @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Many recordings at once: the same results in the same order however many work, errors in their place, no thread left."""
+"""Many recordings at once: same results, same order however many work; errors in their place, no thread left."""
 
 import os
 import signal
@@ -165,7 +165,11 @@ def test_what_is_held_is_bounded_however_many_and_long_the_recordings() -> None:
         return [np.zeros((1, 2), np.float32) for _ in windows]
 
     pool: Pool[int] = Pool(
-        [Long() for _ in range(7)], compute, lambda reader, parts: len(parts), workers=workers, batch_frames=batch_frames
+        [Long() for _ in range(7)],
+        compute,
+        lambda reader, parts: len(parts),
+        workers=workers,
+        batch_frames=batch_frames,
     )  # type: ignore[arg-type]
     assert list(pool.results()) == [1000] * 7
     assert most <= 4 * workers * batch_frames + 6000 * 3, "two pools, and the reading steps under way"
@@ -184,7 +188,9 @@ def test_progress_ends_at_the_whole_length(recognizer: Recognizer, files: list[P
 
 def test_emissions_decode_to_what_transcribe_says(recognizer: Recognizer, files: list[Path]) -> None:
     emissions = list(recognizer.emissions([*files, np.zeros(0, np.float32)]))
-    assert [recognizer.decode(one).text for one in emissions[:-1]] == [recognizer.transcribe(path).text for path in files]  # type: ignore[arg-type]
+    assert [recognizer.decode(one).text for one in emissions[:-1]] == [
+        recognizer.transcribe(path).text for path in files
+    ]  # type: ignore[arg-type]
     last = emissions[-1]
     assert not isinstance(last, AsrError) and last.log_probs.shape == (0, recognizer.tokenizer.vocab_size)
     assert emissions[0].frame_s == pytest.approx(0.02)  # type: ignore[union-attr]

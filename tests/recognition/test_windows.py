@@ -1,4 +1,4 @@
-"""Windows: joined they stand frame for frame where the whole recording stands, for every subsampling factor and length."""
+"""Windows: joined they stand frame for frame where the whole stands, for every subsampling factor and length."""
 
 import numpy as np
 import pytest
@@ -98,7 +98,7 @@ def test_a_long_recording_read_in_blocks_equals_the_whole(normalization: str, ed
         LogMelConfig(sample_rate=4000, n_mels=MELS, normalization=normalization, edge_padding_s=edge_padding_s)
     ).eval()
     model = make_model(3, memory=False)
-    waveform = np.random.default_rng(1).standard_normal(4000 * 80 + 13).astype(np.float32) * 0.1
+    waveform = np.random.default_rng(1).standard_normal(4000 * 130 + 13).astype(np.float32) * 0.1
     with torch.inference_mode():
         whole = model(*features(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)])))[0][0].numpy()
     reader = Reader(waveform_source(waveform, 4000), features, WindowSizes.of(SHIFT_S, 3), gate=False)
@@ -110,7 +110,7 @@ def test_a_long_recording_read_in_blocks_equals_the_whole(normalization: str, ed
 def test_a_recording_of_one_window_is_the_plain_path_to_the_bit() -> None:
     features = LogMel(LogMelConfig(sample_rate=4000, n_mels=MELS, normalization="utterance")).eval()
     model = make_model(4, memory=True)
-    waveform = np.random.default_rng(2).standard_normal(4000 * 35).astype(np.float32) * 0.1
+    waveform = np.random.default_rng(2).standard_normal(4000 * 55).astype(np.float32) * 0.1
     with torch.inference_mode():
         plain = model(*features(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)])))[0][0].numpy()
     reader = Reader(waveform_source(waveform, 4000), features, WindowSizes.of(SHIFT_S, 4), gate=False)
