@@ -121,7 +121,7 @@ def _transcribe(recognizer: "Recognizer", utterances: "list[Utterance]") -> "lis
 
 
 def _facts(judged: Judged, before: "NDArray[np.float64]", after: "NDArray[np.float64]", honest: bool) -> dict[str, Any]:
-    from asr.recognition.reliability import brier_score, expected_calibration_error
+    from asr.recognition.reliability import brier_score, chance_error, expected_calibration_error
 
     groups = "speakers" if judged.by_speaker else "recordings"
     how = f"after, on {groups} held out" if honest else "after, on the words it was fitted to"
@@ -131,6 +131,7 @@ def _facts(judged: Judged, before: "NDArray[np.float64]", after: "NDArray[np.flo
         "how": how,
         "ece_before": expected_calibration_error(before, judged.right),
         "ece_after": expected_calibration_error(after, judged.right),
+        "ece_of_chance": chance_error(after),
         "brier_before": brier_score(before, judged.right),
         "brier_after": brier_score(after, judged.right),
     }
@@ -146,6 +147,7 @@ def _report(facts: dict[str, Any], model: Path, plot: Path) -> None:
         for name, key in (("before", "before"), (facts["how"], "after"))
     ]
     print(table(rows, ["confidence", "expected calibration error", "Brier score"]))
+    print(f"a perfect calibration would show {facts['ece_of_chance']:.2%} on so many words, by chance")
     if facts["wrong_words"] < FEW_ERRORS:
         print(
             f"note: {facts['wrong_words']} wrong words say little about what wrong ones look like; use a larger dev set"

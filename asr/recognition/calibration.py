@@ -1,8 +1,8 @@
 """From evidence to the probability that a word is right: a logistic model fitted on dev (Platt 1999).
 
 In: rows of evidence and whether each word was right. Out: ``Calibration``, stored as ``calibration.json`` in the model
-directory and bound to its weights. Targets are Platt's, drawn in from 0 and 1 by what the counts allow, so that a dev
-set without an error does not make the model certain; a ridge holds the weights where errors are few.
+directory and bound to its weights. Targets are Platt's, drawn in from 0 and 1 by what the counts allow; a ridge holds
+the weights near those that leave the uncalibrated confidence as it is, so that few words and few errors change little.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from asr.schema import build
 
 Array = NDArray[np.float64]
 FILE = "calibration.json"
-RIDGE = 1.0  # on weights of evidence of unit variance
+RIDGE = 1.0  # on the distance of weights from "unchanged", for evidence of unit variance
 MAX_STEPS = 100
 SMALLEST_STEP = 1e-10
 
@@ -52,31 +52,38 @@ def fit_calibration(evidence: Array, right: NDArray[np.bool_]) -> Calibration:
     mean, deviation = evidence.mean(axis=0), evidence.std(axis=0)
     scale = np.where(deviation > 1e-6, deviation, 1.0)
     inputs = np.column_stack([(evidence - mean) / scale, np.ones(len(right))])
-    ridge = np.append(np.full(evidence.shape[1], RIDGE), 0.0)
-    *weights, bias = fit_logistic(inputs, platt_targets(right), ridge).tolist()
+    unchanged = np.zeros(inputs.shape[1])
+    odds = EVIDENCE.index("least_odds")
+    unchanged[[odds, -1]] = scale[odds], mean[odds]
+    *weights, bias = fit_logistic(inputs, platt_targets(right), RIDGE, unchanged).tolist()
     return Calibration(evidence=list(EVIDENCE), mean=mean.tolist(), scale=scale.tolist(), weights=weights, bias=bias)
 
 
-def fit_logistic(inputs: Array, targets: Array, ridge: Array) -> Array:
-    """Weights ``(inputs,)`` that minimise cross-entropy plus ``ridge / 2 * weights ** 2``, by Newton's method.
+def fit_logistic(inputs: Array, targets: Array, ridge: float, start: Array) -> Array:
+    """Weights ``(inputs,)`` of the least cross-entropy plus ``ridge / 2 * (weights - start) ** 2``, by Newton's method.
 
-    ``inputs`` ``(rows, inputs)``, ``targets`` ``(rows,)`` in 0..1, not all 0 nor all 1. Steps that do not improve are
-    halved: the loss is convex, so this always arrives.
+    ``inputs`` ``(rows, inputs)``, ``targets`` ``(rows,)`` in 0..1, ``ridge`` above 0, ``start`` ``(inputs,)``. Steps
+    that do not improve are halved: the loss is convex, so this always arrives.
     """
-    weights = np.zeros(inputs.shape[1])
-    loss = _loss(weights, inputs, targets, ridge)
+    weights = start
+
+    def loss_of(some: Array) -> float:
+        scores = inputs @ some
+        return float(np.sum(np.logaddexp(0.0, scores) - targets * scores) + 0.5 * ridge * np.sum((some - start) ** 2))
+
+    loss = loss_of(weights)
     for _ in range(MAX_STEPS):
         predicted = sigmoid(inputs @ weights)
-        gradient = inputs.T @ (predicted - targets) + ridge * weights
-        curvature = (inputs * (predicted * (1 - predicted))[:, None]).T @ inputs + np.diag(ridge + 1e-9)
+        gradient = inputs.T @ (predicted - targets) + ridge * (weights - start)
+        curvature = (inputs * (predicted * (1 - predicted))[:, None]).T @ inputs + ridge * np.eye(len(weights))
         step = np.linalg.solve(curvature, gradient)
         size = 1.0
-        while size > SMALLEST_STEP and _loss(weights - size * step, inputs, targets, ridge) > loss:
+        while size > SMALLEST_STEP and loss_of(weights - size * step) > loss:
             size /= 2
         if size <= SMALLEST_STEP or np.abs(size * step).max() < SMALLEST_STEP:
             break
         weights = weights - size * step
-        loss = _loss(weights, inputs, targets, ridge)
+        loss = loss_of(weights)
     return weights
 
 
@@ -116,8 +123,3 @@ def _checked(values: Mapping[str, Any], path: Path) -> Calibration:
     except (ConfigError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: damaged ({error}); make it again with `asr calibrate`, or delete it") from None
     return calibration
-
-
-def _loss(weights: Array, inputs: Array, targets: Array, ridge: Array) -> float:
-    scores = inputs @ weights
-    return float(np.sum(np.logaddexp(0.0, scores) - targets * scores) + 0.5 * np.sum(ridge * weights**2))

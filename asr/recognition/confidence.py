@@ -18,12 +18,12 @@ Array = NDArray[np.float64]
 Places = NDArray[np.int64]
 EVIDENCE = (
     "mean_log_peak",  # mean over the word's tokens of the token's largest log-probability within its span
-    "min_log_peak",  # the least of them
+    "least_odds",  # log-odds of the least of them
     "min_margin",  # least over tokens of: how far it is above every other token (no blank), at most in its span
     "intrusion",  # the largest probability of a token that is not in the text, from the word before to the word after
     "agreement",  # share of the n-best list, by probability, that has the word in its place; 1 without such a list
 )
-FLOOR = -10.0  # log-probabilities and margins below it tell no more
+FLOOR = -10.0  # log-probabilities, log-odds and margins below it tell no more
 
 
 def word_evidence(
@@ -47,7 +47,7 @@ def word_evidence(
     return np.stack(
         [
             _reduce(np.add, peaks, first, stop) / (stop - first),
-            _reduce(np.minimum, peaks, first, stop),
+            _log_odds(_reduce(np.minimum, peaks, first, stop)),
             _reduce(np.minimum, margins, first, stop),
             np.exp(_reduce(np.maximum, other, heard_from, heard_to)),
             np.array(agreement, np.float64),
@@ -58,8 +58,7 @@ def word_evidence(
 
 def uncalibrated(evidence: Array) -> Array:
     """A confidence of 0 to 1 per word without calibration: the least probable token's peak probability."""
-    confidence: Array = np.exp(np.minimum(evidence[:, EVIDENCE.index("min_log_peak")], 0.0))
-    return confidence
+    return np.asarray(1 / (1 + np.exp(-evidence[:, EVIDENCE.index("least_odds")])))
 
 
 def silence_confidence(log_probs: NDArray[np.float32]) -> float:
@@ -78,6 +77,12 @@ def n_best_agreement(words: Sequence[str], n_best: Sequence[Alternative]) -> lis
         for block in SequenceMatcher(None, words, alternative.text.split(), autojunk=False).get_matching_blocks():
             shares[block.a : block.a + block.size] += weight
     return [float(share) for share in shares]
+
+
+def _log_odds(log_probs: Array) -> Array:
+    """``log(p / (1 - p))``, within -10 to 10."""
+    rest = np.log(np.maximum(-np.expm1(log_probs), 1e-9))  # float32 rounds log-probabilities to 0 and above
+    return np.clip(log_probs - rest, FLOOR, -FLOOR)
 
 
 def _strongest_other(log_probs: NDArray[np.float32], alignment: Alignment) -> NDArray[np.float32]:

@@ -40,6 +40,13 @@ def expected_calibration_error(confidence: Array, right: NDArray[np.bool_], bins
     return float(sum(count * abs(promised - held) for promised, held, count in rows) / len(confidence))
 
 
+def chance_error(confidence: Array, bins: int = BINS, draws: int = 200) -> float:
+    """The calibration error that so many words would show if each were right with just its confidence's probability."""
+    generator = np.random.default_rng(0)
+    rights = generator.random((draws, len(confidence))) < confidence
+    return float(np.mean([expected_calibration_error(confidence, right, bins) for right in rights]))
+
+
 def brier_score(confidence: Array, right: NDArray[np.bool_]) -> float:
     """Mean squared difference between confidence and 1 (right) or 0 (wrong)."""
     return float(np.mean((confidence - right) ** 2))
