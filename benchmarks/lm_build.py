@@ -1,7 +1,7 @@
 """Build language models of the books: seconds, peak memory, n-grams, perplexity; each build in a process of its own.
 
 In: a folder of texts (default: ../shared/text/books), and perhaps a text to measure perplexity on. Out: a table on
-stdout, a row a model, single thread:
+stdout, a row a model. Seconds are of one core's time, not of the wall's, as the machine may have other work:
 
     python benchmarks/lm_build.py --texts ../shared/text/books --dev dev.jsonl
 """
@@ -52,6 +52,7 @@ def main() -> int:
     for name in options.only:
         with context.Pool(1) as pool:
             rows.append((name, *pool.apply(measure, (options.texts, options.dev, VARIANTS[name], options.suffix))))
+        print(*rows[-1], sep=" | ", file=sys.stderr, flush=True)
     print(table(rows, HEADER))
     return 0
 
@@ -60,19 +61,19 @@ def measure(texts: list[Path], dev: Path | None, options: dict[str, Any], suffix
     """Build one model from scratch; the cells of its row."""
     reading = TextOptions()
     clock = _Clock(words for path in find_texts(texts) for words in read_sentences(path, reading))
-    started_s = time.perf_counter()
+    started_s = time.process_time()
     built = build_lm(clock.sentences(), BuildOptions(**options))
-    build_s = time.perf_counter() - started_s - clock.read_s
+    build_s = time.process_time() - started_s - clock.read_s
     read_s = clock.read_s
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"lm{suffix}"
-        before_s = time.perf_counter()
+        before_s = time.process_time()
         write_lm(file, built.trie)
-        write_s = time.perf_counter() - before_s
+        write_s = time.process_time() - before_s
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        before_s = time.perf_counter()
+        before_s = time.process_time()
         model = read_lm(file)
-        load_s = time.perf_counter() - before_s
+        load_s = time.process_time() - before_s
         size_mb = file.stat().st_size / 1e6
     perplexity = unknown = "-"
     if dev is not None:
@@ -94,9 +95,9 @@ class _Clock:
     def sentences(self) -> Iterator[list[str]]:
         """The same sentences."""
         while True:
-            started_s = time.perf_counter()
+            started_s = time.process_time()
             words = next(self._source, None)
-            self.read_s += time.perf_counter() - started_s
+            self.read_s += time.process_time() - started_s
             if words is None:
                 return
             yield words

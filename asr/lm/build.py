@@ -85,12 +85,14 @@ def build_lm(sentences: Iterable[list[str]], options: BuildOptions) -> BuiltMode
     missing = options.order - len(options.cutoffs)
     cutoffs = (*options.cutoffs, *options.cutoffs[-1:] * missing)
     trie, discounts, raw = smooth(counts, options.unit, cutoffs)
+    counted = counts.orders
+    del counts  # a third of the peak, which pruning would raise
     if options.prune_entropy:
         trie = prune_by_entropy(trie, raw, options.prune_entropy)
     return BuiltModel(
         trie=trie,
         discounts=tuple(discounts),
-        counted=counts.orders,
+        counted=counted,
         sentences=corpus.sentences,
         tokens=len(corpus.tokens) - corpus.sentences,
         unknown=corpus.unknown,
