@@ -178,11 +178,15 @@ def tune(dev: Dev, settings: "DecodingConfig", language_model: Any) -> Tuned:
 
 
 def _print(found: Tuned, dev: Dev, options: argparse.Namespace) -> None:
+    from asr.decoding.tune import DevErrors
     from asr.terminal import table
 
-    rows = [["greedy", "", "", found.greedy], [f"beam {options.beam_width}", "", "", found.beam]]
+    rows: list[tuple[str, str, str, DevErrors]] = [
+        ("greedy", "", "", found.greedy),
+        (f"beam {options.beam_width}", "", "", found.beam),
+    ]
     rows += [
-        ["with the language model", f"{one.lm_weight:.2f}", f"{one.word_score:.2f}", one.errors]
+        ("with the language model", f"{one.lm_weight:.2f}", f"{one.word_score:.2f}", one.errors)
         for one in found.points[:SHOWN]
     ]
     shown = [

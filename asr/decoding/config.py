@@ -1,7 +1,7 @@
 """The settings of decoding: plain, checked values. ``asr.decoding.build`` reads the files that they name."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from asr.schema import check, check_choice
@@ -58,12 +58,12 @@ class DecodingConfig(BeamConfig):
     name: str = "greedy"
     language_model: str | None = None
     lexicon: str | None = None
-    hotwords: dict[str, float] = field(default_factory=dict)
+    hotwords: dict[str, float] | None = None
 
     def __post_init__(self) -> None:
         BeamConfig.__post_init__(self)
         check_choice("decoding.name", self.name, ("greedy", "beam"))
-        check_hotwords(self.hotwords)
+        check_hotwords(self.hotwords or {})
 
     def described(self) -> dict[str, Any]:
         """The settings that bear on the result, as a report names them: of a greedy decoder its name only."""

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from asr.lm import query
 
 F = TypeVar("F", bound=Callable[..., Any])
+COMPILED = ("candidates", "context", "prefix_tree", "recombine", "records", "search")  # the modules of the search
 JIT: Any = numba.njit  # its stubs do not know ``_nrt``
 
 NO_MODEL, WORD_MODEL, CHARACTER_MODEL = 0, 1, 2
@@ -130,5 +131,6 @@ def stored(function: F) -> F:
 
 @functools.cache
 def _digest() -> str:
-    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(query.__file__)]
+    here = Path(__file__).parent
+    files = [*(here / f"{name}.py" for name in COMPILED), Path(query.__file__)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]

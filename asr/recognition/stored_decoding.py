@@ -12,7 +12,7 @@ from typing import Any
 
 from asr.decoding.config import DecodingConfig
 from asr.errors import ConfigError, ModelError
-from asr.files import sha256_file
+from asr.files import atomic_path, sha256_file
 from asr.lm.binary import write_binary
 from asr.lm.model import NgramModel
 from asr.pretrained import read_extra, write_extra
@@ -35,7 +35,8 @@ def store_decoding(
     """
     if settings.lexicon is not None:
         raise ConfigError("decoding.lexicon: a model directory stores no lexicon; give it when you transcribe")
-    write_binary(language_model, directory / LANGUAGE_MODEL)
+    with atomic_path(directory / LANGUAGE_MODEL) as temporary, temporary.open("wb") as stream:
+        write_binary(stream, language_model)
     values = {key: value for key, value in asdict(settings).items() if key not in ("language_model", "lexicon")}
     found = {"settings": values, "sha256": {LANGUAGE_MODEL: sha256_file(directory / LANGUAGE_MODEL)}}
     write_extra(directory, FILE, {**found, "facts": dict(facts)})

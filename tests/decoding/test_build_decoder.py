@@ -86,7 +86,7 @@ def test_a_language_model_in_upper_case_is_refused_with_the_remedy(tmp_path: Pat
 
 
 def upper_entries(line: str) -> str:
-    return (line.upper() if "\t" in line and "<" not in line else line) + "\n"
+    return (line.replace("a", "A").replace("b", "B") if "\t" in line else line) + "\n"
 
 
 def test_a_language_model_of_other_letters_or_words_is_refused(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_hotword_that_the_language_model_does_not_know_wins(tmp_path: Path) ->
     model = oracles.arpa(tmp_path, oracles.WORD_ARPA)
     path = LETTERS.encode("a bab")  # "bab" is heard only a little worse than "ba", which the model knows
     log_probs = np.full((2 * len(path), LETTERS.vocab_size), -6.0, dtype=np.float32)
-    log_probs[:, 0] = -0.2
+    log_probs[1::2, 0] = -0.1
     log_probs[np.arange(0, 2 * len(path), 2), path] = -0.1
     log_probs[-2, [0, path[-1]]] = -0.5, -1.0
     without = BeamDecoder(LETTERS, BeamConfig(), model).decode(log_probs).text
