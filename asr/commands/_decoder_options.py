@@ -49,7 +49,9 @@ class DecoderOptions:
 def add_decoding(group: "argparse._ArgumentGroup") -> None:
     """Add them to a parser's group."""
     group.add_argument(
-        "--decoder", choices=("greedy", "beam"), help="default: as tuned (asr lm tune), or beam where it is needed, or greedy"
+        "--decoder",
+        choices=("greedy", "beam"),
+        help="default: as tuned (asr lm tune), or beam where it is needed, or greedy",
     )
     group.add_argument("--beam-width", type=count, metavar="N", help="texts kept in the race")
     group.add_argument("--lm", type=Path, metavar="FILE", help="a language model, binary or ARPA, or none")

@@ -38,7 +38,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory, such as runs/an4/model")
     parser.add_argument("manifest", type=Path, metavar="DEV", help="recordings not trained on, with their text")
     parser.add_argument("--lm", type=Path, required=True, metavar="FILE", help="of `asr lm build`, or any ARPA file")
-    parser.add_argument("--beam-width", type=count, default=32, metavar="N", help="texts kept in the race (default: 32)")
+    parser.add_argument(
+        "--beam-width", type=count, default=32, metavar="N", help="texts kept in the race (default: 32)"
+    )
     parser.add_argument(
         "--normalizer", choices=NORMALIZERS, default="basic", help="what counts as the same text (default: basic)"
     )
@@ -193,5 +195,7 @@ def _print(found: Tuned, dev: Dev, options: argparse.Namespace) -> None:
         [name, weight, score, f"{errors.words / dev.words:.2%}", f"{errors.characters / dev.characters:.2%}"]
         for name, weight, score, errors in rows
     ]
-    print(f"{len(dev.references):,} utterances of {options.manifest}; the best {SHOWN} of {len(found.points)} pairs of weights")
+    print(
+        f"{len(dev.references):,} utterances of {options.manifest}; the best {SHOWN} of {len(found.points)} pairs of weights"
+    )
     print(table(shown, ["decoding", "lm_weight", "word_score", "WER", "CER"]))

@@ -234,9 +234,7 @@ class Recognizer:
         return pool.results()
 
     def _reader(self, source: Source, expect: bool = False) -> Reader:
-        return Reader(
-            source, self.features, self.sizes, gate=self.speech_gate, expect=expect, words=self.words
-        )
+        return Reader(source, self.features, self.sizes, gate=self.speech_gate, expect=expect, words=self.words)
 
     def _joined(self, reader: Reader, parts: Sequence[Array]) -> Emissions:
         """One recording's windows as its emissions, gated."""

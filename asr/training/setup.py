@@ -48,7 +48,9 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
     dev = _read_split(settings, "dev")
     starts_from = settings.training.init_from if tokenizer is None else None  # a resumed run has weights of its own
     earlier = from_pretrained(Path(starts_from)) if starts_from else None
-    tokenizer = tokenizer or (earlier and earlier.tokenizer) or build_tokenizer(settings.tokenizer, [one.text for one in train])
+    tokenizer = (
+        tokenizer or (earlier and earlier.tokenizer) or build_tokenizer(settings.tokenizer, [one.text for one in train])
+    )
     features = LogMel(settings.features)
     torch.manual_seed(derive_seed(settings.seed, "weights"))
     model = AcousticModel(settings.model, settings.features.n_mels, tokenizer.vocab_size)

@@ -6,12 +6,14 @@ import wave
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import asr.recognition
 from asr.cli import main
 from asr.data.utterance import Utterance
+from asr.decoding.config import DecodingConfig
 
 ANSWERS = {"u1": "hello world", "u2": "one too", "u3": ""}
 
@@ -32,10 +34,12 @@ class StubHypothesis:
 class StubRecognizer:
     asked: dict[str, object] = {}  # noqa: RUF012
     device = "cpu"
+    decoding = DecodingConfig()
 
     @classmethod
-    def from_pretrained(cls, directory: Path, *, device: str) -> "StubRecognizer":
+    def from_pretrained(cls, directory: Path, *, device: str, decoding: dict[str, Any]) -> "StubRecognizer":
         cls.asked = {"directory": directory, "device": device}
+        cls.decoding = DecodingConfig(**decoding)
         return cls()
 
     def transcribe_utterances(
