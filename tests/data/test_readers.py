@@ -72,6 +72,44 @@ def test_csv_with_spans_speakers_and_further_columns(tmp_path: Path) -> None:
     assert (second.start_s, second.duration_s, second.channel) == (2.0, 1.0, None)
 
 
+@pytest.mark.parametrize("closing", ["", '"'], ids=["never closed", "closed three rows later"])
+def test_an_open_quote_in_a_csv_never_swallows_rows(tmp_path: Path, closing: str) -> None:
+    texts = ["one", '"two', "three", "four", f"five{closing}", "six"]
+    for number in range(len(texts)):
+        write_tone(tmp_path / f"{number}.wav")
+    table = tmp_path / "table.csv"
+    table.write_text("audio,text\n" + "".join(f"{number}.wav,{text}\n" for number, text in enumerate(texts)))
+    with pytest.raises(DataError, match=r"table\.csv:\d: .*quote"):
+        read_table(table)
+
+
+def test_a_quoted_text_may_go_over_lines(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a.wav")
+    (tmp_path / "table.csv").write_text('audio,text\r\na.wav,"one,\r\ntwo, three"\r\n')
+    assert [one.text for one in read_table(tmp_path / "table.csv")] == ["one, two, three"]
+
+
+def test_a_csv_row_does_not_end_at_a_unicode_line_separator(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a.wav")
+    (tmp_path / "table.csv").write_text("audio,text\na.wav,one\u2028two\x85three\n", encoding="utf-8")
+    assert [one.text for one in read_table(tmp_path / "table.csv")] == ["one two three"]
+
+
+def test_a_csv_field_beyond_what_python_reads_is_a_fault_of_its_line(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a.wav")
+    (tmp_path / "table.csv").write_text("audio,text\na.wav," + "word " * 50_000)
+    with pytest.raises(DataError, match=r"table\.csv:\d: not a row"):
+        read_table(tmp_path / "table.csv")
+
+
+def test_accents_composed_in_the_table_find_a_file_named_with_accents_apart(tmp_path: Path) -> None:
+    write_tone(tmp_path / "cafe\u0301.wav")
+    (tmp_path / "table.csv").write_text(f"audio,text\ncaf\u00e9.wav,hello\n{'x' * 300}.wav,hello\n", encoding="utf-8")
+    with pytest.raises(DataError, match="1 fault") as caught:
+        read_table(tmp_path / "table.csv")
+    assert "caf" not in str(caught.value)
+
+
 def test_tsv_keeps_quotes_as_common_voice_writes_them(tmp_path: Path) -> None:
     write_tone(tmp_path / "clips" / "a.wav")
     (tmp_path / "validated.tsv").write_text('client_id\tpath\tsentence\tage\nxyz\ta.wav\t"Yes" he said\t\n')
