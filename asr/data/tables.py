@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from asr.data.durations import with_durations
-from asr.data.faults import raise_faults
 from asr.data.utterance import Scalar, Utterance
 from asr.errors import DataError
 
@@ -56,14 +55,13 @@ def read_nemo(file: Path) -> list[Utterance]:
 
 
 def finish(where: Path, utterances: list[Utterance], faults: list[str]) -> list[Utterance]:
-    """Refuse repeated ids along with the other faults, then measure durations."""
+    """Measure durations; refuse repeated ids and unreadable recordings along with the other faults."""
     seen: dict[str, str] = {}
     for utterance in utterances:
         if utterance.id in seen:
             faults.append(f"id {utterance.id} is there twice: {seen[utterance.id]} and {utterance.audio}")
         seen[utterance.id] = utterance.audio
-    raise_faults(str(where), faults)
-    return with_durations(utterances)
+    return with_durations(utterances, where=str(where), faults=faults)
 
 
 def _table_rows(file: Path) -> Iterator[tuple[int, Row | str]]:

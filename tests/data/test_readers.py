@@ -58,6 +58,43 @@ def test_text_beside_audio_names_every_fault(tmp_path: Path) -> None:
         assert part in message
 
 
+def test_accents_apart_in_one_name_and_composed_in_the_other_are_one_stem(tmp_path: Path) -> None:
+    write_tone(tmp_path / "caf\u00e9.wav")
+    (tmp_path / "cafe\u0301.txt").write_text("hello")
+    assert [one.text for one in read_text_beside_audio(tmp_path)] == ["hello"]
+
+
+def test_linked_folders_are_entered_and_a_link_in_a_circle_ends(tmp_path: Path) -> None:
+    write_pair(tmp_path / "elsewhere" / "ann" / "a")
+    corpus = tmp_path / "corpus"
+    write_pair(corpus / "bob" / "b")
+    (corpus / "ann").symlink_to(tmp_path / "elsewhere" / "ann")
+    (corpus / "bob" / "round").symlink_to(corpus)
+    assert {one.speaker for one in read_text_beside_audio(corpus)} == {"ann", "bob"}
+
+
+def test_unreadable_recordings_are_named_along_with_the_other_faults(tmp_path: Path) -> None:
+    write_pair(tmp_path / "empty", "")
+    write_pair(tmp_path / "noise")
+    (tmp_path / "noise.wav").write_bytes(b"RIFF" + bytes(100))
+    with pytest.raises(DataError, match="2 fault") as caught:
+        read_text_beside_audio(tmp_path)
+    assert "noise.wav" in str(caught.value) and "empty.txt" in str(caught.value)
+
+
+def test_recordings_are_opened_and_spans_held_against_them_where_durations_are_given(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a.wav", 2.0)
+    (tmp_path / "b.wav").write_bytes(b"no sound")
+    # 10 ms beyond the end is rounding
+    rows = [("a", 0, 1.5), ("a", 1.5, 0.51), ("a", 1.6, 9), ("a", 7, 1), ("b", 0, 1)]
+    lines = [{"audio_filepath": f"{a}.wav", "text": "x", "offset": start, "duration": d} for a, start, d in rows]
+    (tmp_path / "m.jsonl").write_text("\n" + "\n".join(map(json.dumps, lines)))
+    with pytest.raises(DataError, match="3 fault") as caught:
+        read_folder(tmp_path)
+    for part in ("ends at 10.600 s", "starts at 7.0 s", "b.wav"):
+        assert part in str(caught.value)
+
+
 def test_csv_with_spans_speakers_and_further_columns(tmp_path: Path) -> None:
     write_tone(tmp_path / "wavs" / "long.wav", 3.0)
     (tmp_path / "t.csv").write_text(
@@ -181,6 +218,12 @@ def kaldi(tmp_path: Path) -> Path:
     (folder / "text").write_text("ann-1 GOOD DAY\nann-2 YES\n")
     (folder / "utt2spk").write_text("ann-1 ann\nann-2 ann\n")
     return folder
+
+
+def test_a_kaldi_text_may_hold_a_unicode_line_separator(kaldi: Path) -> None:
+    text = kaldi / "text"
+    text.write_text(text.read_text().replace(" ", " one\x85", 1), encoding="utf-8")
+    assert read_kaldi(kaldi)[0].text.startswith("one ")
 
 
 def test_kaldi_segments_cut_the_recording(kaldi: Path) -> None:
