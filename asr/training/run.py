@@ -39,7 +39,8 @@ def train(
 ) -> Progress:
     """Train in ``run_path``; where it already holds a checkpoint, go on from it exactly.
 
-    ``claim`` is called by the main process once the folder is locked and before anything is read from it.
+    ``claim`` is called by the main process once the folder is locked and its data is known to be what it was: what is
+    refused has written nothing.
     Raises ConfigError, DataError, TextError, TrainingError before step 1 where they are due; Interrupted after a
     signal, saved.
     """
@@ -52,13 +53,14 @@ def train(
         stack.callback(stop_processes, processes)
         if processes.is_main:
             stack.enter_context(run)
+        processes.wait()
+        state = _read_state(run, settings)
+        if processes.is_main:
             if claim:
                 claim()
             logs = RunLogs(run_path, settings.training.tensorboard)
             stack.callback(logs.close)
             observers.members += [observer, logs]
-        processes.wait()
-        state = _read_state(run, settings)
         if state is not None and state["progress"]["finished"]:
             observers.message(f"{run_path}: already finished")
             if (run.model / "config.json").exists():
