@@ -79,6 +79,7 @@ def test_the_directory_holds_two_files_that_anyone_can_read(directory: Path) -> 
         or values["versions"]["torch"] == torch.__version__
     )
     assert directory.stat().st_mode & 0o777 == 0o755
+    assert {one.stat().st_mode & 0o777 for one in directory.iterdir()} == {0o644}
 
 
 def test_an_earlier_directory_is_replaced_as_a_whole(directory: Path) -> None:
