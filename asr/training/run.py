@@ -24,10 +24,11 @@ from asr.training.checkpoint import load_checkpoint
 from asr.training.config import TrainSettings
 from asr.training.distributed import Processes, start_processes, stop_processes
 from asr.training.logs import RunLogs
+from asr.training.records import Observer
 from asr.training.run_dir import RunDir
 from asr.training.setup import Setup, learn_normalisation, prepare_setup
 from asr.training.state import Progress
-from asr.training.trainer import Observer, Trainer
+from asr.training.trainer import Trainer
 
 
 def train(
