@@ -21,7 +21,7 @@ import torch
 
 from asr.errors import ConfigError, ModelError
 from asr.features import LogMel, LogMelConfig
-from asr.files import sha256_file, write_json
+from asr.files import atomic_path, sha256_file, umask, write_json
 from asr.models import AcousticModel, build_model_config
 from asr.schema import build
 from asr.text.tokenizer import Tokenizer, tokenizer_from_dict
@@ -54,9 +54,10 @@ def save_pretrained(
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
         tensors |= {f"features.{name}": value for name, value in features.state_dict().items()}
         plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        safetensors.torch.save_file(plain, fresh / WEIGHTS)
+        with atomic_path(fresh / WEIGHTS) as temporary:  # on disk, and readable for whom the model is shared with
+            safetensors.torch.save_file(plain, temporary)
         write_json(fresh / CONFIG, _describe(fresh / WEIGHTS, features, model, tokenizer, facts))
-        os.chmod(fresh, 0o755)
+        os.chmod(fresh, 0o777 & ~umask())
         _replace_directory(fresh, directory)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

@@ -76,6 +76,7 @@ def test_keys_that_bear_on_the_result_are_told_apart_from_those_that_do_not(reci
         ("+model.hiden_size=3", "unknown key 'model.hiden_size'; did you mean 'hidden_size'?"),
         ("model.hidden_size=wide", "model.hidden_size must be a whole number, not 'wide'"),
         ("training.epochs=1.5", "training.epochs must be a whole number, not 1.5"),
+        ("data.workers=100000", "data.workers=100000 must be 0 to 256"),
         ("training.epochs=0", "training.epochs=0 must be at least 1"),
         ("training.dry_run=3", "training.dry_run must be true or false, not 3"),
         ("optimizer.learning_rate=nan", "optimizer.learning_rate must be a finite number"),
@@ -112,7 +113,25 @@ def test_a_run_without_a_folder_says_how_to_give_one(recipe: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a=b", "sp ace", "(x)", "a,b", "it's", "[1]", "{x}", "ü", "2024", "#1", "back\\slash", 'q"q']
+    "name",
+    [
+        "a=b",
+        "sp ace",
+        "(x)",
+        "a,b",
+        "it's",
+        "[1]",
+        "{x}",
+        "ü",
+        "2024",
+        "1e3",
+        "true",
+        "1_0",
+        "~a",
+        "#1",
+        "back\\slash",
+        'q"q',
+    ],
 )
 def test_folders_may_have_any_name(recipe: Path, name: str) -> None:
     config = typed_config(compose(recipe, f"run_dir=runs/{name}", f"data.dir={name}", f"corpus={name}"))
@@ -139,6 +158,13 @@ def test_options_may_stand_between_overrides(recipe: Path, tmp_path: Path) -> No
         (1, f"{tmp_path}/s/seed=1", "d"),
         (2, f"{tmp_path}/s/seed=2", "d"),
     ]
+
+
+@pytest.mark.parametrize("words", [["-x"], ["--shell-completion"], ["--experimental-rerun=x.pickle"], ["--cfg"]])
+def test_an_option_that_is_not_known_or_not_whole_is_refused_in_a_line(recipe: Path, words: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        compose(recipe, "run_dir=x", *words)
+    assert words[0] in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_failure_ends_a_sweep_and_is_told(recipe: Path, tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def test_the_directory_holds_two_files_that_anyone_can_read(directory: Path) -> 
         or values["versions"]["torch"] == torch.__version__
     )
     assert directory.stat().st_mode & 0o777 == 0o755
+    assert {one.stat().st_mode & 0o777 for one in directory.iterdir()} == {0o644}
 
 
 def test_an_earlier_directory_is_replaced_as_a_whole(directory: Path) -> None:
@@ -159,6 +160,7 @@ def test_a_config_that_is_no_json_object_is_refused(directory: Path, text: str) 
         ),
         (lambda values: values.update(model=[]), "'model' must be a group of keys"),
         (lambda values: values["model"].update(hidden_size=10**9), "cannot be understood"),
+        (lambda values: values["model"].update(num_layers=10**9), "model.num_layers=1000000000 must be 1 to 64"),
         (lambda values: values["model"].update(hidden_size=10**30), "cannot be understood"),
         (lambda values: values["features"].update(window_s=10**400), "features.window_s must be a finite number"),
         (lambda values: values["features"].update(n_mels=13), "does not fit"),

@@ -24,6 +24,9 @@ from asr.errors import ConfigError, UsageError
 from asr.paths import conf_dir
 from asr.schema import nearest
 
+_ALONE = ("-m", "--multirun", "--resolve")
+_EXAMPLES = {"--cfg": "--cfg job", "-c": "-c job", "--info": "--info defaults"}
+_WITH_VALUE = tuple(_EXAMPLES)
 FOLDERS = ("run_dir", "data.dir", "corpus")
 QUIET = (
     "hydra.output_subdir=null",
@@ -71,9 +74,25 @@ def _sorted(words: list[str]) -> tuple[list[str], list[str]]:
     flags: list[str] = []
     overrides: list[str] = []
     for before, word in zip(["", *words], words, strict=False):
-        is_value = before.startswith("-") and "=" not in word and not word.startswith("~")
-        (flags if word.startswith("-") or is_value else overrides).append(word)
+        if before in _WITH_VALUE:
+            flags.append(word)
+        elif word.startswith("-"):
+            flags.append(_known_option(word))
+        else:
+            overrides.append(word)
+    if words and words[-1] in _WITH_VALUE:
+        raise UsageError(f"{words[-1]} wants a value, e.g. {_EXAMPLES[words[-1]]}")
     return flags, overrides
+
+
+def _known_option(word: str) -> str:
+    """``word`` if it is one of Hydra's options that make sense here: others print, install or unpickle things."""
+    name = word.partition("=")[0]
+    if name not in _ALONE and name not in _WITH_VALUE:
+        raise UsageError(
+            f"unknown option {word!r}; there are -m (a sweep), --cfg job (print the configuration) and --info WHAT"
+        )
+    return word
 
 
 def _swept_keys(overrides: list[str]) -> set[str]:
@@ -96,8 +115,9 @@ def _plain_path(word: str) -> str:
     if key in FOLDERS and value.startswith("~"):  # shells leave it alone after "key="
         value = os.path.expanduser(value)
         word = f"{key}={value}"
-    strange = re.search(r"[^\w./:@%+-]", value, re.ASCII) and value[:1] not in ("'", '"') and "${" not in value
-    return f"{key}={_quoted(value)}" if equals and key in FOLDERS and strange else word
+    ours = equals and key in FOLDERS and value and value[:1] not in ("'", '"') and "${" not in value
+    as_it_is = value.lower() == "null"  # everything else is a name, also 2026, 1e3 and true
+    return f"{key}={_quoted(value)}" if ours and not as_it_is else word
 
 
 def _quoted(value: str) -> str:

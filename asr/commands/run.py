@@ -55,11 +55,11 @@ class Stage:
 
 
 def _run_stages(recipe: Path, composed: Any, command: list[str]) -> None:
-    from omegaconf import open_dict
+    from omegaconf import OmegaConf, open_dict
 
     from asr.config import typed_config
 
-    if not (composed.data.get("dir") or ""):
+    if not (composed.data.get("dir") or "") and (OmegaConf.select(composed, "run_dir") or ""):
         with open_dict(composed):
             composed.data.dir = str(Path(composed.run_dir) / "data")
     config = typed_config(composed)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from asr.data.findings import Finding
 from asr.data.utterance import Utterance
+from asr.text.normalize import normalize_basic
 
 # Control, format, private and unassigned characters; U+FFFD is what a wrong decoding leaves behind.
 _ODD_CATEGORIES = {"Cc", "Cf", "Co", "Cn", "Cs"}
@@ -28,6 +29,8 @@ def text_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
         seen.update(characters)
         if not text.strip():
             yield _warning("empty text", utterance.id, "nothing was said, by its transcript")
+        elif not normalize_basic(text):
+            yield _warning("no words", utterance.id, f"{text!r} holds no letter or digit; training refuses it")
         if odd := sorted(character for character in characters if _is_odd(character)):
             yield _warning("odd characters", utterance.id, ", ".join(map(describe_character, odd[:5])))
         if not unicodedata.is_normalized("NFC", text):

@@ -7,7 +7,6 @@ file must not start programs.
 from pathlib import Path
 
 from asr.data.durations import with_durations
-from asr.data.faults import raise_faults
 from asr.data.utterance import Utterance
 
 
@@ -26,7 +25,7 @@ def read_kaldi(folder: Path) -> list[Utterance]:
     segments = _read_segments(folder / "segments", recordings, faults)
     speakers = read_kaldi_table(folder / "utt2spk", faults) if (folder / "utt2spk").is_file() else {}
     utterances = []
-    for name, text in texts.items():
+    for name, text in ((name, " ".join(text.split())) for name, text in texts.items()):
         if not text:
             faults.append(f"{folder / 'text'}: {name} has an empty transcript")
         if name not in segments:
@@ -44,8 +43,8 @@ def read_kaldi(folder: Path) -> list[Utterance]:
             )
         )
     faults += [f"{folder}: {name} has a recording but no transcript" for name in segments if name not in texts]
-    raise_faults(str(folder), faults)
-    return with_durations(utterances)
+    there = [utterance for utterance in utterances if Path(utterance.audio).is_file()]  # absent ones are named already
+    return with_durations(there, where=str(folder), faults=faults)
 
 
 def read_kaldi_table(file: Path, faults: list[str], *, allow_empty: bool = False) -> dict[str, str]:
@@ -54,7 +53,7 @@ def read_kaldi_table(file: Path, faults: list[str], *, allow_empty: bool = False
         faults.append(f"{file} is missing")
         return {}
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").split("\n")  # never at U+2028
     except UnicodeDecodeError as error:
         faults.append(f"{file} is not UTF-8 (byte {error.start}); convert it")
         return {}

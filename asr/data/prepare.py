@@ -97,7 +97,15 @@ def write_splits(out: Path, splits: Splits) -> str:
     for name, utterances in splits.named().items():
         if utterances:
             write_manifest(out / f"{name}.jsonl", utterances)
-    return summarize(splits)
+        else:
+            (out / f"{name}.jsonl").unlink(missing_ok=True)  # of an earlier cut: its utterances may be in train now
+    return "\n".join([summarize(splits), *_notes_on_others(out, splits)])
+
+
+def _notes_on_others(out: Path, splits: Splits) -> list[str]:
+    """Test sets in ``out`` that this preparation did not make, which ``asr run`` would evaluate on as well."""
+    others = sorted(file.name for file in out.glob("test-*.jsonl") if file.stem not in splits.named())
+    return [f"{name} in {out} was there before and stays; remove it if it is not meant." for name in others]
 
 
 def expect_count(what: str, found: int, expected: int, *, complete: bool = True) -> None:

@@ -4,6 +4,8 @@ In: a folder with a ``.txt`` beside each recording, a CSV or TSV with a header, 
 or ours). Out: utterances with durations; speakers where they are known. All faults are listed at once, by name.
 """
 
+import os
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,7 +77,8 @@ def _reader_of_file(file: Path) -> Callable[[Path], list[Utterance]]:
         return read_table
     if suffix in {".jsonl", ".json"}:
         with file.open(encoding="utf-8", errors="replace") as stream:
-            return read_nemo if '"audio_filepath"' in stream.readline() else read_manifest
+            first = next((line for line in stream if line.strip(" \t\r\n\ufeff")), "")
+        return read_nemo if '"audio_filepath"' in first else read_manifest
     raise DataError(f"{file} is no table of utterances: .csv, .tsv or .jsonl is wanted, or a folder.")
 
 
@@ -83,8 +86,9 @@ def _audio_and_texts(folder: Path, faults: list[str]) -> tuple[dict[str, Path], 
     """Recordings and transcripts by their path below ``folder`` without the extension."""
     audio: dict[str, Path] = {}
     texts: dict[str, Path] = {}
-    for file in sorted(folder.resolve().rglob("*")):
-        stem = file.relative_to(folder.resolve()).with_suffix("").as_posix()
+    for file in _files_below(folder.resolve()):
+        # composed, so that a recording and its text meet even where one name came from macOS
+        stem = unicodedata.normalize("NFC", file.relative_to(folder.resolve()).with_suffix("").as_posix())
         if file.name.startswith(".") or not file.is_file():
             continue
         if file.suffix.lower() in AUDIO_EXTENSIONS:
@@ -94,6 +98,17 @@ def _audio_and_texts(folder: Path, faults: list[str]) -> tuple[dict[str, Path], 
         elif file.suffix.lower() == ".txt" and file.stem.lower() not in _NOT_TRANSCRIPTS:
             texts[stem] = file
     return audio, texts
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Every file below ``folder``, sorted; linked folders are entered (Path.rglob passes them over), each once."""
+    seen: set[str] = set()
+    files = []
+    for place, subfolders, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(place))
+        subfolders[:] = [one for one in subfolders if os.path.realpath(os.path.join(place, one)) not in seen]
+        files += [Path(place, name) for name in names]
+    return sorted(files)
 
 
 def _read_text(file: Path, faults: list[str]) -> str:

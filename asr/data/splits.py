@@ -6,6 +6,7 @@ on the seed and their names alone, through SHA-256, so that an added speaker har
 """
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,8 +92,12 @@ def _groups(utterances: Sequence[Utterance]) -> tuple[dict[str, float], dict[str
 
 
 def _keys(utterances: Sequence[Utterance], *, by_speaker: bool) -> list[str]:
+    """Each utterance's group. Recordings are named from the folder that holds them all: a corpus may be moved."""
+    audio = [os.path.abspath(u.audio) for u in utterances]
+    home = os.path.commonpath([os.path.dirname(path) for path in audio]) if audio else ""
     return [
-        f"speaker {u.speaker}" if by_speaker and u.speaker is not None else f"recording {u.audio}" for u in utterances
+        f"speaker {u.speaker}" if by_speaker and u.speaker is not None else f"recording {os.path.relpath(path, home)}"
+        for u, path in zip(utterances, audio, strict=True)
     ]
 
 

@@ -4,15 +4,17 @@ In: the file. Out: utterances with durations. Columns are known by the names tha
 is kept as ``extra``.
 """
 
+import contextlib
 import csv
+import io
 import json
 import math
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from asr.data.durations import with_durations
-from asr.data.faults import raise_faults
 from asr.data.utterance import Scalar, Utterance
 from asr.errors import DataError
 
@@ -53,28 +55,18 @@ def read_nemo(file: Path) -> list[Utterance]:
 
 
 def finish(where: Path, utterances: list[Utterance], faults: list[str]) -> list[Utterance]:
-    """Refuse repeated ids along with the other faults, then measure durations."""
+    """Measure durations; refuse repeated ids and unreadable recordings along with the other faults."""
     seen: dict[str, str] = {}
     for utterance in utterances:
         if utterance.id in seen:
             faults.append(f"id {utterance.id} is there twice: {seen[utterance.id]} and {utterance.audio}")
         seen[utterance.id] = utterance.audio
-    raise_faults(str(where), faults)
-    return with_durations(utterances)
+    return with_durations(utterances, where=str(where), faults=faults)
 
 
 def _table_rows(file: Path) -> Iterator[tuple[int, Row | str]]:
     """(line number, column → value, or what is wrong with the line) of each row that is not blank."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines(keepends=True)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 (byte {error.start}): convert it.") from error
-    header = lines[0] if lines else ""
-    # Quotes are ordinary characters in TSV files as Common Voice writes them.
-    if file.suffix.lower() == ".tsv" or "\t" in header:
-        rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    else:
-        rows = csv.DictReader(lines, delimiter=max(",;|", key=header.count))
+    rows, header = _open_table(file)
     names = {(name or "").strip().lower() for name in rows.fieldnames or []}
     for field in ("audio", "text"):
         if not names & set(COLUMNS[field]):
@@ -82,11 +74,44 @@ def _table_rows(file: Path) -> Iterator[tuple[int, Row | str]]:
                 f"{file}: no column for {field} in the header {header.strip()[:80]!r}. Name it {field} (also known: "
                 f"{', '.join(COLUMNS[field][1:])})."
             )
-    for row in rows:
-        if None in row:
-            yield rows.line_num, "more fields than the header has (if a text holds a separator, quote the text)"
-        elif any(row.values()):
-            yield rows.line_num, {name.strip().lower(): value for name, value in row.items()}
+    try:
+        for row in rows:
+            if None in row:
+                yield rows.line_num, "more fields than the header has (if a text holds a separator, quote the text)"
+            elif swallowed := _swallowed_rows(file, row, rows.reader.dialect.delimiter):
+                yield rows.line_num, f"a quote that opens {swallowed} line(s) above is closed only here: close it there"
+            elif any(row.values()):
+                yield rows.line_num, {name.strip().lower(): value for name, value in row.items()}
+    except csv.Error as error:
+        yield (
+            rows.line_num,
+            f"not a row of a table ({error}): is a quote not closed here, above or below? Double it inside a text",
+        )
+
+
+def _open_table(file: Path) -> tuple["csv.DictReader[str]", str]:
+    """Rows by column, and the header line. Lines end where CSV says, not at U+2028 or U+0085 inside a text."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            lines = io.StringIO(stream.read(), newline="")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not UTF-8 (byte {error.start}): convert it.") from error
+    header = lines.readline()
+    lines.seek(0)
+    # Quotes are ordinary characters in TSV files as Common Voice writes them.
+    if file.suffix.lower() == ".tsv" or "\t" in header:
+        return csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE), header
+    # strict: a quote that is never closed is an error, and does not take all further rows into one text
+    return csv.DictReader(lines, delimiter=max(",;|", key=header.count), strict=True), header
+
+
+def _swallowed_rows(file: Path, row: Row, delimiter: str) -> int:
+    """How many lines a field goes on for where one of them names a recording, as a row does and a text does not."""
+    for value in filter(None, row.values()):
+        inner = value.splitlines()[1:]
+        if any(_find_audio(file, cell.strip(' "')) for line in inner for cell in line.split(delimiter)):
+            return len(inner)
+    return 0
 
 
 def _json_rows(file: Path) -> Iterator[tuple[int, Row | str]]:
@@ -122,8 +147,7 @@ def _utterance_of_row(file: Path, row: Row) -> Utterance | str:
     text, audio = " ".join(str(fields["text"] or "").split()), str(fields["audio"] or "")
     if not audio or not text:
         return "no audio" if not audio else f"{audio}: the transcript is empty"
-    places = [file.resolve().parent / folder / audio for folder in AUDIO_FOLDERS]
-    path = next((place for place in places if place.is_file()), None)
+    path = _find_audio(file, audio)
     if path is None:
         return f"{audio} does not exist beside the table"
     span = _span(fields)
@@ -139,6 +163,20 @@ def _utterance_of_row(file: Path, row: Row) -> Utterance | str:
         channel=None if fields["channel"] is None else int(fields["channel"]),
         extra=_extra(row),
     )
+
+
+def _find_audio(table: Path, name: str) -> Path | None:
+    """The recording beside the table or in one of ``AUDIO_FOLDERS``.
+
+    Accents may be composed in the table and apart in the file's name, or the other way round (macOS, Excel).
+    """
+    home = table.resolve().parent
+    for spelled in dict.fromkeys((name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))):
+        for folder in AUDIO_FOLDERS:
+            with contextlib.suppress(OSError):  # a name too long for the file system
+                if name and (home / folder / spelled).is_file():
+                    return home / folder / spelled
+    return None
 
 
 def _extra(row: Row) -> dict[str, Scalar]:

@@ -45,7 +45,8 @@ class BiLstmConfig:
     subsampling: SubsamplingConfig = field(default_factory=SubsamplingConfig)
 
     def __post_init__(self) -> None:
-        check(self.num_layers >= 1, f"model.num_layers={self.num_layers} must be at least 1")
+        # a model directory from elsewhere must not keep the machine busy building layers before its weights are seen
+        check(1 <= self.num_layers <= 64, f"model.num_layers={self.num_layers} must be 1 to 64")
         check(self.hidden_size >= 1, f"model.hidden_size={self.hidden_size} must be at least 1")
         for key in ("dropout", "input_dropout", "output_dropout"):
             check(0.0 <= getattr(self, key) < 1.0, f"model.{key}={getattr(self, key)} must be in [0, 1)")

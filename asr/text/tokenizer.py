@@ -55,7 +55,29 @@ class Tokenizer(Protocol):
         """Plain values from which ``tokenizer_from_dict`` makes an equal tokenizer."""
 
 
-class CharacterTokenizer:
+class _TokenTable:
+    """What all tokenizers share: the token of each id, the blank first, and the id of each token but the blank."""
+
+    def __init__(self, units: Iterable[str]) -> None:
+        self._tokens = (BLANK, *units)
+        self._ids = {token: index for index, token in enumerate(self._tokens) if index != BLANK_ID}
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self._tokens)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return self._tokens
+
+    def _unknown(self, units: Iterable[str]) -> list[str]:
+        return sorted(set(units) - self._ids.keys())
+
+    def _spelled(self, ids: Iterable[int]) -> list[str]:
+        return [self._tokens[index] for index in ids if index != BLANK_ID]
+
+
+class CharacterTokenizer(_TokenTable):
     """One token per character, the space among them."""
 
     def __init__(self, characters: Sequence[str]) -> None:
@@ -63,8 +85,7 @@ class CharacterTokenizer:
             raise TextError(
                 f"tokenizer: characters must be single, distinct and at least one, not {list(characters)!r}"
             )
-        self._tokens = (BLANK, *characters)
-        self._ids = {character: index for index, character in enumerate(self._tokens) if index != BLANK_ID}
+        super().__init__(characters)
 
     @classmethod
     def from_texts(cls, texts: Iterable[str]) -> "CharacterTokenizer":
@@ -76,30 +97,21 @@ class CharacterTokenizer:
             )
         return cls(characters)
 
-    @property
-    def vocab_size(self) -> int:
-        return len(self._tokens)
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
-        return self._tokens
-
     def encode(self, text: str) -> list[int]:
-        unknown = sorted(set(text) - self._ids.keys())
-        if unknown:
+        if unknown := self._unknown(text):
             raise TextError(
                 f"characters {''.join(unknown)!r} of {text!r} are not in the vocabulary {''.join(self._ids)!r}"
             )
         return [self._ids[character] for character in text]
 
     def decode(self, ids: Sequence[int]) -> str:
-        return "".join(self._tokens[index] for index in ids if index != BLANK_ID)
+        return "".join(self._spelled(ids))
 
     def to_dict(self) -> dict[str, Any]:
         return {"name": "characters", "characters": list(self._tokens[1:])}
 
 
-class WordTokenizer:
+class WordTokenizer(_TokenTable):
     """One token per word, for a closed vocabulary (digits, commands).
 
     No word is ever half spelled, and no other one is known.
@@ -108,8 +120,7 @@ class WordTokenizer:
     def __init__(self, words: Sequence[str]) -> None:
         if not words or any(not one or len(one.split()) != 1 for one in words) or len(set(words)) != len(words):
             raise TextError(f"tokenizer: words must be distinct, without spaces, and at least one, not {list(words)!r}")
-        self._tokens = (BLANK, *words)
-        self._ids = {word: index for index, word in enumerate(self._tokens) if index != BLANK_ID}
+        super().__init__(words)
 
     @classmethod
     def from_texts(cls, texts: Iterable[str]) -> "WordTokenizer":
@@ -121,30 +132,21 @@ class WordTokenizer:
             )
         return cls(words)
 
-    @property
-    def vocab_size(self) -> int:
-        return len(self._tokens)
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
-        return self._tokens
-
     def encode(self, text: str) -> list[int]:
-        unknown = sorted(set(text.split()) - self._ids.keys())
-        if unknown:
+        if unknown := self._unknown(text.split()):
             raise TextError(
                 f"words {', '.join(map(repr, unknown))} of {text!r} are not among the vocabulary's {len(self._ids)}"
             )
         return [self._ids[word] for word in text.split()]
 
     def decode(self, ids: Sequence[int]) -> str:
-        return " ".join(self._tokens[index] for index in ids if index != BLANK_ID)
+        return " ".join(self._spelled(ids))
 
     def to_dict(self) -> dict[str, Any]:
         return {"name": "words", "words": list(self._tokens[1:])}
 
 
-class SentencePieceTokenizer:
+class SentencePieceTokenizer(_TokenTable):
     """Unigram pieces by the ``sentencepiece`` library; the piece model travels inside ``to_dict`` as base64."""
 
     def __init__(self, model: bytes) -> None:
@@ -157,7 +159,7 @@ class SentencePieceTokenizer:
         pieces = self._processor.get_piece_size() if model else 0  # no bytes at all load as no model, without an error
         if not pieces:
             raise ModelError("tokenizer: the sentencepiece model holds no pieces")
-        self._tokens = (BLANK, *(self._processor.id_to_piece(index) for index in range(pieces)))
+        super().__init__(self._processor.id_to_piece(index) for index in range(pieces))
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], vocab_size: int) -> "SentencePieceTokenizer":
@@ -184,14 +186,6 @@ class SentencePieceTokenizer:
                     f"tokenizer: sentencepiece cannot learn {vocab_size} pieces from these texts: {error}"
                 ) from None
             return cls(prefix.with_suffix(".model").read_bytes())
-
-    @property
-    def vocab_size(self) -> int:
-        return len(self._tokens)
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
-        return self._tokens
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = self._processor.encode(text)

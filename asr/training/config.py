@@ -10,6 +10,7 @@ from asr.text.tokenizer import TokenizerConfig
 
 OPTIMIZERS = ("adamw", "adam", "sgd", "adadelta")
 SCHEDULES = ("cosine", "linear", "constant", "inverse_sqrt", "plateau")
+MOST_WORKERS = 256  # processes; a mistyped number must not fill the machine with them
 PRECISIONS = ("fp32", "bf16", "fp16")
 
 
@@ -30,7 +31,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check_choice("data.unspellable", self.unspellable, ("error", "drop"))
-        check(self.workers >= 0, f"data.workers={self.workers} must not be negative")
+        check(0 <= self.workers <= MOST_WORKERS, f"data.workers={self.workers} must be 0 to {MOST_WORKERS}")
 
 
 @dataclass(kw_only=True, slots=True)

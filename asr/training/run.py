@@ -24,10 +24,11 @@ from asr.training.checkpoint import load_checkpoint
 from asr.training.config import TrainSettings
 from asr.training.distributed import Processes, start_processes, stop_processes
 from asr.training.logs import RunLogs
+from asr.training.records import Observer
 from asr.training.run_dir import RunDir
 from asr.training.setup import Setup, learn_normalisation, prepare_setup
 from asr.training.state import Progress
-from asr.training.trainer import Observer, Trainer
+from asr.training.trainer import Trainer
 
 
 def train(
@@ -39,7 +40,8 @@ def train(
 ) -> Progress:
     """Train in ``run_path``; where it already holds a checkpoint, go on from it exactly.
 
-    ``claim`` is called by the main process once the folder is locked and before anything is read from it.
+    ``claim`` is called by the main process once the folder is locked and its data is known to be what it was: what is
+    refused has written nothing.
     Raises ConfigError, DataError, TextError, TrainingError before step 1 where they are due; Interrupted after a
     signal, saved.
     """
@@ -52,13 +54,14 @@ def train(
         stack.callback(stop_processes, processes)
         if processes.is_main:
             stack.enter_context(run)
+        processes.wait()
+        state = _read_state(run, settings)
+        if processes.is_main:
             if claim:
                 claim()
             logs = RunLogs(run_path, settings.training.tensorboard)
             stack.callback(logs.close)
             observers.members += [observer, logs]
-        processes.wait()
-        state = _read_state(run, settings)
         if state is not None and state["progress"]["finished"]:
             observers.message(f"{run_path}: already finished")
             if (run.model / "config.json").exists():

@@ -42,6 +42,17 @@ class Progress:
             return True
         return (wer, cer) < (self.best_wer, self.best_cer)
 
+    def count_dev(self, wer: float, cer: float, plateau_patience: int) -> bool:
+        """Count an epoch's dev figures; True where they are the best yet."""
+        if self.is_better(wer, cer):
+            self.best_wer, self.best_cer, self.best_epoch = wer, cer, self.epoch
+            self.stale_epochs = 0
+            return True
+        self.stale_epochs += 1
+        if self.stale_epochs % plateau_patience == 0:
+            self.plateau_cuts += 1
+        return False
+
 
 def pack_state(
     progress: Progress,

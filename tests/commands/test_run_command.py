@@ -110,6 +110,12 @@ def test_stages_can_be_picked_and_what_is_missing_is_said(runner: Runner) -> Non
     assert "did you mean 'train'?" in runner.said
 
 
+@pytest.mark.parametrize("given", [[], ["run_dir="]])
+def test_a_forgotten_run_dir_is_asked_for(runner: Runner, given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(runner.recipe), f"corpus={runner.corpus}", *given]) == 2
+    assert "run_dir is not set; give a folder for this run" in capsys.readouterr().err
+
+
 def test_what_prepare_needs_is_said_in_the_words_of_asr_run(
     runner: Runner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -100,6 +100,18 @@ def test_another_configuration_in_the_same_folder_is_refused_by_its_keys(
     assert "goes on with the configuration it began with; leave out: seed=4" in capsys.readouterr().err
 
 
+def test_a_start_that_is_refused_for_its_data_leaves_the_run_as_it_was(
+    corpus: Path, tmp_path: Path, recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, other = tmp_path / "run", make_corpus(tmp_path / "other", seed=1)
+    assert main(["train", recipe, *words(corpus, run, training__epochs=1)]) == 0
+    stored = (run / "config.yaml").read_text()
+    assert main(["train", recipe, *words(other, run, training__epochs=1)]) == 1
+    assert "has changed since this run began" in capsys.readouterr().err
+    assert (run / "config.yaml").read_text() == stored
+    assert main(["train", str(run)]) == 0
+
+
 def test_a_sweep_trains_each_job_in_a_folder_of_its_own(
     corpus: Path, tmp_path: Path, recipe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ def test_nothing_is_found_in_sound_data(good: Utterance) -> None:
         ({"duration_s": 1.0}, "warning", "rest of the recording unused"),
         ({"duration_s": 0.05, "start_s": 1.0}, "warning", "very short"),
         ({"text": " "}, "warning", "empty text"),
+        ({"text": "..."}, "warning", "no words"),
         ({"text": "a\tb"}, "warning", "odd characters"),
         ({"text": "caf\ufffd"}, "warning", "odd characters"),
         ({"text": "cafe\u0301"}, "warning", "text not in NFC"),

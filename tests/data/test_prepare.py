@@ -122,6 +122,14 @@ def test_summary_gives_hours_and_speakers_in_common(tmp_path: Path) -> None:
     assert [u.id for u in read_manifest(tmp_path / "out" / "test-other.jsonl")] == ["e"]
 
 
+def test_no_part_of_an_earlier_cut_stays_beside_the_new_one(tmp_path: Path) -> None:
+    a, b, c = (utterance(name, tmp_path / f"{name}.wav") for name in "abc")
+    write_splits(tmp_path / "out", Splits(train=[a], dev=[b], test=[c], others={"test-far": [c]}))
+    summary = write_splits(tmp_path / "out", Splits(train=[a, b], dev=[], test=[c]))
+    assert not (tmp_path / "out" / "dev.jsonl").exists()
+    assert "test-far.jsonl in" in summary and "was there before" in summary
+
+
 def test_an_utterance_in_train_and_test_is_refused_and_nothing_written(tmp_path: Path) -> None:
     both = utterance("a", tmp_path / "a.wav")
     with pytest.raises(DataError, match=r"both train and test: a"):

@@ -58,6 +58,43 @@ def test_text_beside_audio_names_every_fault(tmp_path: Path) -> None:
         assert part in message
 
 
+def test_accents_apart_in_one_name_and_composed_in_the_other_are_one_stem(tmp_path: Path) -> None:
+    write_tone(tmp_path / "caf\u00e9.wav")
+    (tmp_path / "cafe\u0301.txt").write_text("hello")
+    assert [one.text for one in read_text_beside_audio(tmp_path)] == ["hello"]
+
+
+def test_linked_folders_are_entered_and_a_link_in_a_circle_ends(tmp_path: Path) -> None:
+    write_pair(tmp_path / "elsewhere" / "ann" / "a")
+    corpus = tmp_path / "corpus"
+    write_pair(corpus / "bob" / "b")
+    (corpus / "ann").symlink_to(tmp_path / "elsewhere" / "ann")
+    (corpus / "bob" / "round").symlink_to(corpus)
+    assert {one.speaker for one in read_text_beside_audio(corpus)} == {"ann", "bob"}
+
+
+def test_unreadable_recordings_are_named_along_with_the_other_faults(tmp_path: Path) -> None:
+    write_pair(tmp_path / "empty", "")
+    write_pair(tmp_path / "noise")
+    (tmp_path / "noise.wav").write_bytes(b"RIFF" + bytes(100))
+    with pytest.raises(DataError, match="2 fault") as caught:
+        read_text_beside_audio(tmp_path)
+    assert "noise.wav" in str(caught.value) and "empty.txt" in str(caught.value)
+
+
+def test_recordings_are_opened_and_spans_held_against_them_where_durations_are_given(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a.wav", 2.0)
+    (tmp_path / "b.wav").write_bytes(b"no sound")
+    # 10 ms beyond the end is rounding
+    rows = [("a", 0, 1.5), ("a", 1.5, 0.51), ("a", 1.6, 9), ("a", 7, 1), ("b", 0, 1)]
+    lines = [{"audio_filepath": f"{a}.wav", "text": "x", "offset": start, "duration": d} for a, start, d in rows]
+    (tmp_path / "m.jsonl").write_text("\n" + "\n".join(map(json.dumps, lines)))
+    with pytest.raises(DataError, match="3 fault") as caught:
+        read_folder(tmp_path)
+    for part in ("ends at 10.600 s", "starts at 7.0 s", "b.wav"):
+        assert part in str(caught.value)
+
+
 def test_csv_with_spans_speakers_and_further_columns(tmp_path: Path) -> None:
     write_tone(tmp_path / "wavs" / "long.wav", 3.0)
     (tmp_path / "t.csv").write_text(
@@ -70,6 +107,44 @@ def test_csv_with_spans_speakers_and_further_columns(tmp_path: Path) -> None:
     assert (first.id, first.text, first.speaker, first.channel) == ("long@0.500", "one, two", "0", 0)
     assert (first.start_s, first.duration_s, dict(first.extra)) == (0.5, 0.75, {"room": "hall"})
     assert (second.start_s, second.duration_s, second.channel) == (2.0, 1.0, None)
+
+
+@pytest.mark.parametrize("closing", ["", '"'], ids=["never closed", "closed three rows later"])
+def test_an_open_quote_in_a_csv_never_swallows_rows(tmp_path: Path, closing: str) -> None:
+    texts = ["one", '"two', "three", "four", f"five{closing}", "six"]
+    for number in range(len(texts)):
+        write_tone(tmp_path / f"{number}.wav")
+    table = tmp_path / "table.csv"
+    table.write_text("audio,text\n" + "".join(f"{number}.wav,{text}\n" for number, text in enumerate(texts)))
+    with pytest.raises(DataError, match=r"table\.csv:\d: .*quote"):
+        read_table(table)
+
+
+def test_a_quoted_text_may_go_over_lines(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a.wav")
+    (tmp_path / "table.csv").write_text('audio,text\r\na.wav,"one,\r\ntwo, three"\r\n')
+    assert [one.text for one in read_table(tmp_path / "table.csv")] == ["one, two, three"]
+
+
+def test_a_csv_row_does_not_end_at_a_unicode_line_separator(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a.wav")
+    (tmp_path / "table.csv").write_text("audio,text\na.wav,one\u2028two\x85three\n", encoding="utf-8")
+    assert [one.text for one in read_table(tmp_path / "table.csv")] == ["one two three"]
+
+
+def test_a_csv_field_beyond_what_python_reads_is_a_fault_of_its_line(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a.wav")
+    (tmp_path / "table.csv").write_text("audio,text\na.wav," + "word " * 50_000)
+    with pytest.raises(DataError, match=r"table\.csv:\d: not a row"):
+        read_table(tmp_path / "table.csv")
+
+
+def test_accents_composed_in_the_table_find_a_file_named_with_accents_apart(tmp_path: Path) -> None:
+    write_tone(tmp_path / "cafe\u0301.wav")
+    (tmp_path / "table.csv").write_text(f"audio,text\ncaf\u00e9.wav,hello\n{'x' * 300}.wav,hello\n", encoding="utf-8")
+    with pytest.raises(DataError, match="1 fault") as caught:
+        read_table(tmp_path / "table.csv")
+    assert "caf" not in str(caught.value)
 
 
 def test_tsv_keeps_quotes_as_common_voice_writes_them(tmp_path: Path) -> None:
@@ -143,6 +218,12 @@ def kaldi(tmp_path: Path) -> Path:
     (folder / "text").write_text("ann-1 GOOD DAY\nann-2 YES\n")
     (folder / "utt2spk").write_text("ann-1 ann\nann-2 ann\n")
     return folder
+
+
+def test_a_kaldi_text_may_hold_a_unicode_line_separator(kaldi: Path) -> None:
+    text = kaldi / "text"
+    text.write_text(text.read_text().replace(" ", " one\x85", 1), encoding="utf-8")
+    assert read_kaldi(kaldi)[0].text.startswith("one ")
 
 
 def test_kaldi_segments_cut_the_recording(kaldi: Path) -> None:

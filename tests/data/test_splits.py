@@ -1,6 +1,8 @@
 """Laws of cutting a corpus: no speaker in two parts, the same cut every time, nothing lost."""
 
 import pytest
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,6 +57,13 @@ def test_without_speakers_a_recording_stays_whole_and_a_note_says_so() -> None:
     recordings = [{u.audio for u in part} for part in splits.named().values()]
     assert not (recordings[0] & recordings[1] or recordings[0] & recordings[2])
     assert "no speaker" in splits.notes[0]
+
+
+def test_a_corpus_that_was_moved_is_cut_as_before() -> None:
+    here = [make(None, number) for number in range(40)]
+    there = [replace(one, audio=f"/else/where{one.audio}") for one in here]
+    ids = [[[u.id for u in part] for part in split_by_speaker(corpus).named().values()] for corpus in (here, there)]
+    assert ids[0] == ids[1]
 
 
 def test_a_single_speaker_is_cut_by_recording_with_a_note() -> None:

@@ -157,14 +157,14 @@ class Killed(BaseException):
     """Stands for a process that is no more."""
 
 
-@pytest.mark.parametrize("moment", ["append_metrics", "_save", "_export", "_keep_epoch_weights"])
+@pytest.mark.parametrize("moment", ["append_metrics", "save", "export", "keep_epoch"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_around_any_write_of_an_epochs_end_nothing_is_lost_or_written_twice(
     tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, after: bool
 ) -> None:
     chosen = settings(tones, training__save_every_steps=5)  # step 5 is the last of the first epoch
     train(chosen, tmp_path / "whole", Quiet())
-    owner = trainer.RunDir if moment == "append_metrics" else trainer.Trainer
+    owner = trainer.RunDir if moment == "append_metrics" else trainer.Keeper
     honest = getattr(owner, moment)
     calls = 0
 
@@ -172,7 +172,7 @@ def test_killed_around_any_write_of_an_epochs_end_nothing_is_lost_or_written_twi
         nonlocal calls
         at_epoch_end = bool(arguments) and arguments[0]["kind"] == "epoch" if moment == "append_metrics" else True
         calls += at_epoch_end
-        last = calls == (2 if moment == "_save" else 1)
+        last = calls == (2 if moment == "save" else 1)
         if at_epoch_end and last and not after:
             raise Killed
         result = honest(self, *arguments)

@@ -1,0 +1,75 @@
+"""What a run tells: one record a step, one an epoch, and messages. In: progress and figures. Out: plain dicts for
+metrics.jsonl and for observers.
+"""
+
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from asr.training.evaluate import DevResult
+from asr.training.state import Progress
+from asr.training.step import StepResult
+
+PLATEAU_EPOCHS = 3  # epochs of nothing but blanks before it is said
+
+
+class Observer(Protocol):
+    """Who is told: the console, a log."""
+
+    def message(self, text: str) -> None:
+        """Something that a person should read."""
+
+    def step(self, record: dict[str, Any]) -> None:
+        """After every step: epoch, batch, batches, step, loss, seconds and the like."""
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """After every epoch, with its dev figures."""
+
+
+def step_record(
+    progress: Progress, result: StepResult, *, batches: int, epochs: int, learning_rate: float
+) -> dict[str, Any]:
+    """The record of the step that ``progress`` has just counted."""
+    return {
+        "kind": "step",
+        "step": progress.step,
+        "epoch": progress.epoch + 1,
+        "batch": progress.batch,
+        "batches": batches,
+        "epochs": epochs,
+        "loss": result.loss,
+        "grad_norm": result.grad_norm,
+        "learning_rate": learning_rate,
+        "seconds": round(progress.seconds, 3),
+        "audio_s": round(progress.audio_s, 3),
+    }
+
+
+def epoch_record(
+    progress: Progress, dev: DevResult | None, *, epochs: int, learning_rate: float, dev_seconds: float
+) -> dict[str, Any]:
+    """The record of the epoch that ``progress`` has come to the end of, before it moves to the next."""
+    figures = {f"dev_{key}": value for key, value in asdict(dev).items()} if dev else {}
+    return {
+        "kind": "epoch",
+        "epoch": progress.epoch + 1,
+        "step": progress.step,
+        "epochs": epochs,
+        "train_loss": progress.epoch_loss / max(progress.epoch_utterances, 1),
+        **figures,
+        "learning_rate": learning_rate,
+        "skipped": progress.skipped,
+        "seconds": round(progress.seconds + dev_seconds, 3),
+        "audio_s": round(progress.audio_s, 3),
+    }
+
+
+def plateau_warning(progress: Progress, dev: DevResult | None) -> str | None:
+    """What to say where dev texts are still empty after ``PLATEAU_EPOCHS`` epochs."""
+    if dev is None or dev.empty_share <= 0.99 or progress.epoch != PLATEAU_EPOCHS:
+        return None
+    return (
+        f"after {PLATEAU_EPOCHS} epochs dev texts are still empty (blank share {dev.blank_share:.1%}):"
+        " CTC's blank-only plateau."
+        " It often ends by itself after a few hundred steps; if not: more or longer warm-up, a lower"
+        " optimizer.learning_rate, less dropout and masking, or smaller batches (more steps)"
+    )
