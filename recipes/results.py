@@ -2,6 +2,7 @@
 README.
 
     python recipes/results.py add recipes/fsdd runs/fsdd --model bilstm     # a row for each test set of a run
+    python recipes/results.py add recipes/an4 runs/an4 --evaluation runs/an4/lm --decoding "beam, 4-gram" --by "..."
     python recipes/results.py show recipes/fsdd                             # write the tables into the READMEs
 
 A test (tests/test_recipe_results.py) fails where a README's table is not what the results.json files say.
@@ -16,14 +17,26 @@ from pathlib import Path
 from typing import Any
 
 BEGIN, END = "<!-- results: made by recipes/results.py -->", "<!-- end of results -->"
+GREEDY = "greedy"
 KEYS = ("model", "test", "wer", "cer", "seconds", "command", "commit", "seed", "hardware")
 
 
-def rows_of_run(run_dir: Path, model: str, test: str | None = None) -> list[dict[str, Any]]:
-    """One row for each test set that ``run_dir`` was evaluated on; WER and CER in percent, seconds of training."""
+def rows_of_run(
+    run_dir: Path,
+    model: str,
+    test: str | None = None,
+    evaluation: Path | None = None,
+    decoding: str = GREEDY,
+    evaluated_by: str | None = None,
+) -> list[dict[str, Any]]:
+    """One row for each test set that ``run_dir`` was evaluated on; WER and CER in percent, seconds of training.
+
+    ``evaluation``: the folder with the reports, where it is not the run's own; ``decoding`` names what decoded,
+    and ``evaluated_by`` is the command.
+    """
     facts = json.loads((run_dir / "model" / "config.json").read_text())["facts"]
     rows = []
-    for path in sorted((run_dir / "evaluation").glob("*/summary.json")):
+    for path in sorted((evaluation or run_dir / "evaluation").glob("**/summary.json")):
         summary = json.loads(path.read_text())
         figures = {
             "wer": round(summary["wer"], 2),
@@ -32,6 +45,9 @@ def rows_of_run(run_dir: Path, model: str, test: str | None = None) -> list[dict
         }
         known = {key: facts[key] for key in ("command", "commit", "seed", "hardware")}
         more = {
+            "decoding": decoding,
+            "real_time_factor": summary.get("real_time_factor"),
+            **({"evaluated_by": evaluated_by} if evaluated_by else {}),
             "utterances": summary["utterances"],
             "dev_wer": round(100 * facts["dev_wer"], 2),
             "epoch": facts["epoch"],
@@ -43,38 +59,48 @@ def rows_of_run(run_dir: Path, model: str, test: str | None = None) -> list[dict
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """A Markdown table of the rows, and of mean and spread where a model and test have several seeds."""
     lines = [
-        "| model | test | seed | WER % | CER % | dev WER % | trained in | hardware | commit |",
-        "|---|---|---:|---:|---:|---:|---:|---|---|",
+        "| model | test | decoding | seed | WER % | CER % | dev WER % | trained in | hardware | commit |",
+        "|---|---|---|---:|---:|---:|---:|---:|---|---|",
     ]
     for row in rows:
         time = f"{row['seconds'] / 60:.1f} min"
         cells = [
             row["model"],
             row["test"],
+            row.get("decoding", GREEDY),
             row["seed"],
             f"{row['wer']:.2f}",
             f"{row['cer']:.2f}",
-            f"{row['dev_wer']:.2f}",
+            f"{row['dev_wer']:.2f}",  # greedy, at the end of training
             time,
         ]
         lines.append(f"| {' | '.join(map(str, [*cells, row['hardware'], row['commit']]))} |")
-    for (model, test), group in _groups(rows).items():
+    for (model, test, decoding), group in _groups(rows).items():
         if len(group) > 1:
-            words = f"mean of {len(group)} seeds: WER {_spread(group, 'wer')} %, CER {_spread(group, 'cer')} %"
+            words = (
+                f"{decoding}, mean of {len(group)} seeds: WER {_spread(group, 'wer')} %, CER {_spread(group, 'cer')} %"
+            )
             lines.append(f"\n`{model}` on {test}, {words} (± one standard deviation).")
-    commands = dict.fromkeys(row["command"] for row in rows)
+    commands = dict.fromkeys(
+        command for row in rows for command in (row["command"], row.get("evaluated_by")) if command
+    )
     return "\n".join([*lines, "", "```", *commands, "```"])
 
 
 def summary(recipes: Path) -> str:
     """A Markdown table of every recipe's models and tests: mean WER and CER over the seeds, and the training's time."""
-    lines = ["| recipe | model | test | seeds | WER % | CER % | trained in |", "|---|---|---|---:|---:|---:|---:|"]
+    lines = [
+        "| recipe | model | test | decoding | seeds | WER % | CER % | trained in |",
+        "|---|---|---|---|---:|---:|---:|---:|",
+    ]
     for recipe in sorted(path.parent for path in recipes.glob("*/results.json")):
-        for (model, test), group in _groups(read(recipe)).items():
+        for (model, test, decoding), group in _groups(read(recipe)).items():
             wer, cer = (_spread(group, key) if len(group) > 1 else f"{group[0][key]:.2f}" for key in ("wer", "cer"))
             minutes = sum(row["seconds"] for row in group) / len(group) / 60
             name = f"[{recipe.name}](recipes/{recipe.name}/README.md)"
-            lines.append(f"| {name} | {model} | {test} | {len(group)} | {wer} | {cer} | {minutes:.1f} min |")
+            lines.append(
+                f"| {name} | {model} | {test} | {decoding} | {len(group)} | {wer} | {cer} | {minutes:.1f} min |"
+            )
     return "\n".join(lines)
 
 
@@ -104,16 +130,20 @@ def read(recipe: Path) -> list[dict[str, Any]]:
 
 
 def add(recipe: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Put ``rows`` into results.json, in place of earlier ones of the same model, test and seed."""
-    fresh = {(row["model"], row["test"], row["seed"]): row for row in [*read(recipe), *rows]}
+    """Put ``rows`` into results.json, in place of earlier ones of the same model, test, decoding and seed."""
+    fresh = {(*_group(row), row["seed"]): row for row in [*read(recipe), *rows]}
     (recipe / "results.json").write_text(json.dumps(list(fresh.values()), indent=2) + "\n")
 
 
-def _groups(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+def _groups(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        groups.setdefault((row["model"], row["test"]), []).append(row)
+        groups.setdefault(_group(row), []).append(row)
     return groups
+
+
+def _group(row: dict[str, Any]) -> tuple[str, str, str]:
+    return row["model"], row["test"], row.get("decoding", GREEDY)
 
 
 def _spread(rows: Sequence[dict[str, Any]], key: str) -> str:
@@ -131,10 +161,14 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="*")
     parser.add_argument("--model", default="bilstm")
     parser.add_argument("--test", default=None, help="another name for the test set")
+    parser.add_argument("--evaluation", type=Path, default=None, help="the reports' folder (default: RUN/evaluation)")
+    parser.add_argument("--decoding", default=GREEDY, help="what was decoded with, as the table names it")
+    parser.add_argument("--by", default=None, metavar="COMMAND", help="the command that evaluated")
     options = parser.parse_args()
     if options.verb == "add":
         for run_dir in options.runs:
-            add(options.recipe, rows_of_run(run_dir, options.model, options.test))
+            words = (options.model, options.test, options.evaluation, options.decoding, options.by)
+            add(options.recipe, rows_of_run(run_dir, *words))
     (options.recipe / "README.md").write_text(show(options.recipe))
     recipes = Path(__file__).resolve().parent
     readme = recipes.parent / "README.md"
