@@ -1,8 +1,8 @@
 """The speech gate: how many sounds that are no speech get words, and how much speech it eats.
 
 In: model directories, and the corpora for the second half. Out: of 200 clips (seeds that the gate was not fitted on;
-six of the kinds, and the rooms' recordings, were never used for it) how many come out empty, with the gate and without; of
-recordings that it was not fitted on, how many it changes, clean, quiet, in noise and through a telephone band.
+six of the kinds, and the rooms' recordings, were never used for it) how many come out empty, with the gate and without;
+of recordings that it was not fitted on, how many it changes, clean, quiet, in noise and through a telephone band.
 
     OMP_NUM_THREADS=1 python benchmarks/non_speech.py runs/an4/model runs/fsdd/model --out non_speech.json
 """

@@ -54,13 +54,14 @@ def test_real_speech_sounds_like_it(corpora: Path, pattern: str) -> None:
     assert all(log_odds(load_audio(path, sample_rate=RATE), RATE).max() > 0 for path in paths)
 
 
-@pytest.mark.parametrize("samples", [0, 1, 100, 2000, 6800, 6801, 40_000])
-@pytest.mark.parametrize("rate", [4000, 8000, 11025])
+@pytest.mark.parametrize(
+    ("samples", "rate"), [(0, 8000), (1, 4000), (100, 8000), (2000, 11025), (6801, 8000), (20_000, 8000)]
+)
 def test_blocks_change_nothing(samples: int, rate: int) -> None:
     waveform = make_sound("arpeggio", 5, rate, 12.0)[:samples]
     whole = log_odds(waveform, rate)
     assert len(whole) >= 1 and not np.isnan(whole).any()
-    for block in (97, 1000, 30_000):
+    for block in (997, 3000):
         np.testing.assert_allclose(log_odds(waveform, rate, block), whole, atol=1e-3)
 
 
