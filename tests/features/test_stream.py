@@ -17,12 +17,10 @@ def blocks_of(waveform: np.ndarray, size: int) -> list[np.ndarray]:
     return [waveform[start : start + size] for start in range(0, len(waveform), size)]
 
 
-@pytest.mark.parametrize("block", [1, 79, 80, 81, 1000, 10**6])
+@pytest.mark.parametrize("block", [79, 80, 81, 1000, 10**6])
 @pytest.mark.parametrize("samples", [1, 80, 1601, 2000])
 @pytest.mark.parametrize("edge_padding_s", [0.0, 0.07])
 def test_joined_blocks_equal_the_whole(block: int, samples: int, edge_padding_s: float) -> None:
-    if block == 1 and samples > 80:
-        pytest.skip("slow and no different")
     features = make_features(edge_padding_s=edge_padding_s)
     waveform = np.random.default_rng(samples).standard_normal(samples).astype(np.float32) * 0.1
     whole, frames = features.unnormalised(torch.from_numpy(waveform)[None], torch.tensor([samples]))

