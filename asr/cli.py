@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "train": "train a model, or go on exactly where a run stopped",
     "transcribe": "print the text of audio files",
     "evaluate": "transcribe a manifest and report the error",
+    "lm": "build, examine and mix n-gram language models",
     "score": "report the error between any two files of texts",
     "check": "say what is wrong with a manifest",
 }

@@ -2,7 +2,7 @@
 
 In: a stream of bytes. Out: an `NgramTrie` in natural logs, or a `ModelError` with file and line. Lenient where writers
 differ and nothing is lost: backoff weights left out, contexts left out (put in with weight 1), `\\r\\n`, blank lines,
--99 or -inf or 0 for <s>, <unk> absent (added as KenLM does, with 10^-100) or written <UNK>, and text before ``\\data\\``.
+-99, -inf or 0 for <s>, <unk> absent (added as KenLM does, with 10^-100) or written <UNK>, text before ``\\data\\``.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from asr.lm.trie import NgramTrie
 LN_10 = math.log(10.0)
 LOWEST_LOG10 = -99.0  # what ARPA files write for a probability of 0
 _MISSING_UNK_LOG10 = -100.0
-_CHUNK_BYTES = 1 << 22
+_CHUNK_LINES = 20_000
 _MOST_ORDERS = 20
 
 
@@ -68,14 +68,14 @@ class _Reader:
             line = self._next_filled()
         counts: list[int] = []
         while True:
-            place = self._stream.tell()
+            place, number = self._stream.tell(), self.line
             line = self._next_filled()
             match = re.fullmatch(rb"ngram\s+(\d+)\s*=\s*(\d+)", line or b"")
             if match is None:
                 if not counts or line is None or not line.startswith(b"\\"):
                     raise self._fault("here a count such as `ngram 1=2000` or the section \\1-grams: should stand")
                 self._stream.seek(place)
-                self.line -= 1
+                self.line = number
                 return counts
             if int(match[1]) != len(counts) + 1 or len(counts) == _MOST_ORDERS:
                 raise self._fault(
@@ -110,18 +110,14 @@ class _Reader:
 
     def _next_rows(self, most: int) -> tuple[list[list[bytes]], list[int]]:
         """At most ``most`` lines that are not blank, split at white space, with their line numbers."""
-        fields: list[list[bytes]] = []
-        numbers: list[int] = []
-        size = 0
-        while len(fields) < most and size < _CHUNK_BYTES:
-            line = self._stream.readline()
-            if not line:
-                break
-            self.line += 1
-            size += len(line)
-            if parts := line.split():
-                fields.append(parts)
-                numbers.append(self.line)
+        lines = list(itertools.islice(self._stream, min(most, _CHUNK_LINES)))
+        fields = [line.split() for line in lines]
+        numbers = list(range(self.line + 1, self.line + 1 + len(lines)))
+        self.line += len(lines)
+        if lines and not all(fields):
+            numbers = [number for number, parts in zip(numbers, fields, strict=True) if parts]
+            fields = [parts for parts in fields if parts]
+            return (fields, numbers) if fields else self._next_rows(most)
         return fields, numbers
 
     def _parse(self, fields: list[list[bytes]], order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -148,7 +144,8 @@ class _Reader:
 
     def _blame(self, fields: list[list[bytes]], numbers: list[int], order: int) -> None:
         """Find the row that is wrong and raise with its line."""
-        for row, (parts, self.line) in enumerate(zip(fields, numbers, strict=True)):
+        seen = set[bytes]() if order > 1 else set(self._ids)
+        for parts, self.line in zip(fields, numbers, strict=True):
             if parts[0].startswith(b"\\"):
                 raise self._fault(f"the section of order {order} ends here, before the count that the header gives")
             if len(parts) not in (order + 1, order + 2):
@@ -159,13 +156,12 @@ class _Reader:
             for part in (parts[0], *parts[order + 1 :]):
                 self._check_number(part, is_probability=part is parts[0])
             words = _known(parts[1 : order + 1])
-            if order == 1 and words[0] in set(_known([earlier[1] for earlier in fields[:row]])):
-                raise self._fault(f"the word {self._decode(words[0])!r} stands among the unigrams already")
             unknown = [word for word in words if word not in self._ids] if order > 1 else []
             if unknown:
                 raise self._fault(f"the word {self._decode(unknown[0])!r} is not among the unigrams")
-            if order == 1 and words[0] in self._ids:
+            if order == 1 and words[0] in seen:
                 raise self._fault(f"the word {self._decode(words[0])!r} stands among the unigrams already")
+            seen.add(words[0])
 
     def _check_number(self, part: bytes, *, is_probability: bool) -> None:
         what = "log-probability" if is_probability else "backoff weight"

@@ -21,7 +21,7 @@ class NgramModel:
     """An n-gram model whose contexts are numbered states.
 
     The arcs of state s are ``arc_start[s]:arc_start[s + 1]``, sorted by ``arc_word``. State 0 is the empty context and
-    has one arc a word, arc i for word i. A state's ``backoff_state`` has a smaller number than its own, so that backing off
+    has one arc a word, arc i for word i. A state backs off to one with a smaller number, so that the walk
     ends. Arcs stand in the order of their n-gram's length, so that the n-grams of one order lie together.
 
     Shapes: arc_start int64 (states + 1,), arc_word int32 (arcs,), arc_log_prob float32 (arcs,) natural log, arc_next
@@ -41,7 +41,7 @@ class NgramModel:
     backoff_log_weight: npt.NDArray[np.float32]
     backoff_state: npt.NDArray[np.int32]
     start_state: int
-    _ids: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
+    _ids: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def score(self, state: int, word: int) -> tuple[float, int]:
         """Natural-log probability of ``word`` after ``state``, and the state after it."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from asr.lm.trie import NgramTrie, find_children, suffix_nodes
+from asr.lm.trie import NgramTrie, backed_off, suffix_nodes
 
 Ints = npt.NDArray[np.int64]
 
@@ -45,7 +45,7 @@ def trie_from_rows(unit: str, words: tuple[str, ...], rows: list[NgramRows]) -> 
     counts = [len(words)]
     for order in range(2, len(rows) + 1):
         made = [at[i] * len(words) + rows[i].words[:, order - 1] for i in range(order - 1, len(rows))]
-        keys = np.unique(np.concatenate(made))
+        keys = _distinct(np.concatenate(made))
         start = sum(counts) + 1  # the first node of this order
         for i, key in enumerate(made, start=order - 1):
             at[i] = np.searchsorted(keys, key) + start
@@ -64,14 +64,21 @@ def trie_from_rows(unit: str, words: tuple[str, ...], rows: list[NgramRows]) -> 
     return _fill_in(trie)
 
 
+def _distinct(values: Ints) -> Ints:
+    """What np.unique gives; several times faster than its hashing on millions of numbers."""
+    values.sort()
+    is_new = np.concatenate([np.ones(min(1, len(values)), bool), values[1:] != values[:-1]])
+    distinct: Ints = values[is_new]
+    return distinct
+
+
 def _place(
     order: int, rows: NgramRows, place: Ints, size: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """The rows' values at their places; NaN where no row is."""
-    _, first = np.unique(place, return_index=True)
-    if len(first) < len(place):
+    if len(place) and np.bincount(place).max() > 1:
         again = np.ones(len(place), bool)
-        again[first] = False
+        again[np.unique(place, return_index=True)[1]] = False
         raise DuplicateNgram(order, int(np.flatnonzero(again)[0]))
     log_prob = np.full(size, np.nan, np.float32)
     backoff = np.zeros(size, np.float32)
@@ -85,20 +92,10 @@ def _fill_in(trie: NgramTrie) -> NgramTrie:
     if not np.isnan(trie.log_prob).any():
         return trie
     keys, suffix = trie.keys(), suffix_nodes(trie)
-    log_prob = trie.log_prob.copy()
-    node_weight = np.concatenate([np.zeros(1, np.float32), trie.backoff])
-    bounds = trie.bounds()
-    for first, last in itertools.pairwise(bounds[1:]):
-        empty = first + np.flatnonzero(np.isnan(log_prob[first:last]))
-        context = trie.parent[empty].astype(np.int64)
-        total = np.zeros(len(empty))
-        waiting = np.arange(len(empty))
-        while waiting.size:
-            total[waiting] += node_weight[context[waiting]]
-            context[waiting] = suffix[context[waiting]]
-            child = find_children(keys, len(trie.words), context[waiting], trie.word[empty[waiting]])
-            found = child > 0
-            total[waiting[found]] += log_prob[child[found] - 1]
-            waiting = waiting[~found]
-        log_prob[empty] = total
-    return replace(trie, log_prob=log_prob)
+    filled = replace(trie, log_prob=trie.log_prob.copy())
+    for first, last in itertools.pairwise(trie.bounds()[1:]):
+        empty = first + np.flatnonzero(np.isnan(trie.log_prob[first:last]))
+        context = trie.parent[empty]
+        lower = backed_off(filled, keys, suffix, context, trie.word[empty])
+        filled.log_prob[empty] = trie.backoff[context - 1] + lower
+    return filled

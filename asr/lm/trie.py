@@ -65,6 +65,32 @@ def suffix_nodes(trie: NgramTrie) -> Ints:
     return suffix
 
 
+def backed_off(
+    trie: NgramTrie, keys: Ints, suffix: Ints, contexts: npt.NDArray[np.int32], words: npt.NDArray[np.int32]
+) -> npt.NDArray[np.float64]:
+    """Natural-log probability of each word in the next shorter context than its own, backing off where need be.
+
+    Args:
+        trie: its n-grams' ``log_prob`` and ``backoff`` are used, those of orders below the contexts' at most.
+        keys: `NgramTrie.keys`.
+        suffix: `suffix_nodes` of the trie.
+        contexts: nodes, not the root (queries,).
+        words: what follows (queries,).
+    """
+    context = suffix[contexts]
+    total = np.zeros(len(words))
+    waiting = np.arange(len(words))
+    while waiting.size:
+        here = context[waiting]
+        child = find_children(keys, len(trie.words), here, words[waiting])
+        found = child > 0
+        total[waiting[found]] += trie.log_prob[child[found] - 1]
+        waiting, here = waiting[~found], here[~found]
+        total[waiting] += trie.backoff[here - 1]
+        context[waiting] = suffix[here]
+    return total
+
+
 def to_model(trie: NgramTrie) -> NgramModel:
     """The automaton: its states are the contexts that have a continuation or a backoff weight; its arcs the n-grams."""
     nodes = len(trie.word) + 1
@@ -107,3 +133,65 @@ def _nearest_states(is_state: npt.NDArray[np.bool_], suffix: Ints) -> Ints:
         state[waiting] = suffix[state[waiting]]
         waiting = waiting[~is_state[state[waiting]]]
     return state
+
+
+def select(trie: NgramTrie, kept: npt.NDArray[np.bool_]) -> NgramTrie:
+    """The trie with only some of its n-grams: all unigrams, and the context of every n-gram that is kept.
+
+    Orders of which nothing is left are dropped; an n-gram's backoff weight stays as it is.
+    """
+    number = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])
+    bounds = trie.bounds()
+    counts = [int(np.count_nonzero(kept[first:last])) for first, last in itertools.pairwise(bounds)]
+    while counts[-1] == 0:
+        counts.pop()
+    return NgramTrie(
+        unit=trie.unit,
+        words=trie.words,
+        counts=tuple(counts),
+        parent=number[trie.parent[kept]].astype(np.int32),
+        word=trie.word[kept],
+        log_prob=trie.log_prob[kept],
+        backoff=trie.backoff[kept],
+    )
+
+
+def ngram_counts(model: NgramModel) -> tuple[int, ...]:
+    """How many n-grams of each order a model holds."""
+    return tuple(last - first for first, last in itertools.pairwise(_order_bounds(_arc_parents(model), model)))
+
+
+def to_trie(model: NgramModel) -> NgramTrie:
+    """The trie that a model was made of (`to_model` backwards)."""
+    parent = _arc_parents(model)
+    backoff = np.zeros(len(model.arc_word), np.float32)
+    backoff[_state_nodes(model)[1:] - 1] = model.backoff_log_weight[1:]
+    bounds = _order_bounds(parent, model)
+    return NgramTrie(
+        unit=model.unit,
+        words=model.words,
+        counts=tuple(last - first for first, last in itertools.pairwise(bounds)),
+        parent=parent.astype(np.int32),
+        word=model.arc_word,
+        log_prob=model.arc_log_prob,
+        backoff=backoff,
+    )
+
+
+def _state_nodes(model: NgramModel) -> Ints:
+    """The node of each state: the first of the n-grams that lead there, as the others are longer."""
+    node = np.zeros(len(model.backoff_state), np.int64)
+    node[model.arc_next[::-1]] = np.arange(len(model.arc_word), 0, -1)  # where several assign, the last one stays
+    node[0] = 0
+    return node
+
+
+def _arc_parents(model: NgramModel) -> Ints:
+    return np.repeat(_state_nodes(model), np.diff(model.arc_start))
+
+
+def _order_bounds(parent: Ints, model: NgramModel) -> list[int]:
+    bounds = [0, len(model.words)]
+    while bounds[-1] < len(parent):
+        bounds.append(int(np.searchsorted(parent, bounds[-1], side="right")))
+    return bounds

@@ -1,0 +1,112 @@
+"""Count n-grams with numpy: no loop over n-grams in Python.
+
+In: a `Corpus`. Out: every n-gram up to an order as a sorted trie (asr/lm/trie.py) with how often it stands in the text
+and with Kneser and Ney's adjusted count: in how many different ways it continues to the left. An n-gram that begins
+with <s> cannot continue to the left and keeps its own count, and so do those of the highest order.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from asr.lm.vocabulary import BOS_ID, Corpus
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class NgramCounts:
+    """All n-grams of a text; node i + 1 is n-gram i, node 0 the empty context; unigram i is word i, seen or not.
+
+    Shapes (n-grams,): parent int32 (node of the context), word int32, suffix int32 (node without the first word), raw
+    int32 (how often), adjusted int32 (<s> alone has 0: it is never predicted).
+    """
+
+    words: tuple[str, ...]
+    orders: tuple[int, ...]  # n-grams of each order
+    parent: npt.NDArray[np.int32]
+    word: npt.NDArray[np.int32]
+    suffix: npt.NDArray[np.int32]
+    raw: npt.NDArray[np.int32]
+    adjusted: npt.NDArray[np.int32]
+
+    def levels(self) -> list[slice]:
+        """The n-grams of each order, as a slice."""
+        bounds = [0, *itertools.accumulate(self.orders)]
+        return [slice(first, last) for first, last in itertools.pairwise(bounds)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """The n-grams of one order, in the order of their keys; each field as in `NgramCounts`."""
+
+    parent: npt.NDArray[np.int32]
+    word: npt.NDArray[np.int32]
+    suffix: npt.NDArray[np.int32]
+    raw: npt.NDArray[np.int32]
+
+
+def count_ngrams(corpus: Corpus, order: int) -> NgramCounts:
+    """Count all n-grams of orders 1 to ``order`` (the highest that occurs, if sentences are shorter)."""
+    vocab_size = len(corpus.words)
+    node_at = corpus.tokens + np.int32(1)  # the node of the n-gram that ends at each token; 0: none of this order does
+    raw = np.bincount(corpus.tokens, minlength=vocab_size).astype(np.int32)
+    zeros = np.zeros(vocab_size, np.int32)
+    levels = [_Level(zeros, np.arange(vocab_size, dtype=np.int32), zeros, raw)]
+    first_node = 1
+    for _ in range(2, order + 1):
+        first_node += len(levels[-1].word)
+        level, node_at = _extend(corpus.tokens, node_at, vocab_size, first_node)
+        if not len(level.word):
+            break
+        levels.append(level)
+    return _join(corpus.words, levels)
+
+
+def _extend(
+    tokens: npt.NDArray[np.int32], node_at: npt.NDArray[np.int32], vocab_size: int, first_node: int
+) -> tuple[_Level, npt.NDArray[np.int32]]:
+    """The n-grams one word longer than those in ``node_at``, and where they end."""
+    ends = 1 + np.flatnonzero((node_at[:-1] != 0) & (tokens[1:] != BOS_ID))
+    key = node_at[ends - 1].astype(np.int64)
+    key *= vocab_size
+    key += tokens[ends]
+    by_key = np.argsort(key)
+    key = key[by_key]
+    is_new = np.concatenate([np.ones(min(1, len(key)), bool), key[1:] != key[:-1]])
+    begins = np.flatnonzero(is_new)
+    rank = np.cumsum(is_new, dtype=np.int32)
+    longer_at = np.zeros_like(node_at)
+    longer_at[ends[by_key]] = rank + np.int32(first_node - 1)
+    parent, word = np.divmod(key[begins], vocab_size)
+    level = _Level(
+        parent=parent.astype(np.int32),
+        word=word.astype(np.int32),
+        suffix=node_at[ends[by_key[begins]]],
+        raw=np.diff(begins, append=len(key)).astype(np.int32),
+    )
+    return level, longer_at
+
+
+def _join(words: tuple[str, ...], levels: list[_Level]) -> NgramCounts:
+    parent = np.concatenate([level.parent for level in levels])
+    word = np.concatenate([level.word for level in levels])
+    suffix = np.concatenate([level.suffix for level in levels])
+    raw = np.concatenate([level.raw for level in levels])
+    adjusted = np.bincount(suffix[len(words) :], minlength=len(word) + 1)[1:].astype(np.int32)
+    orders = tuple(len(level.word) for level in levels)
+    own = _begins_with_bos(parent, orders)
+    own[len(word) - orders[-1] :] = True
+    adjusted[own] = raw[own]
+    adjusted[BOS_ID] = 0
+    return NgramCounts(words, orders, parent, word, suffix, raw, adjusted)
+
+
+def _begins_with_bos(parent: npt.NDArray[np.int32], orders: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    begins = np.zeros(len(parent), bool)
+    begins[BOS_ID] = True
+    for first, last in itertools.pairwise(itertools.accumulate(orders)):
+        begins[first:last] = begins[parent[first:last] - 1]
+    return begins

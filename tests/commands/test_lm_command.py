@@ -1,0 +1,122 @@
+"""`asr lm`: what a person types and sees."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from asr.cli import main
+from asr.lm import read_lm
+
+TEXT = "The cat sat. The dog sat on the cat!\nMr. Brown saw a well-known dog.\n" * 4
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
+    return tmp_path / "text.txt"
+
+
+def lm(*words: object) -> int:
+    return main(["lm", *map(str, words)])
+
+
+def test_build_then_examine(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "new" / "lm.bin"
+
+    assert lm("build", text, "--order", 3, "--out", out) == 0
+    shown = capsys.readouterr().out
+    assert "60 words in 12 sentences; 0 outside the vocabulary" in shown
+    assert f"Written to {out}" in shown
+
+    assert lm("info", out) == 0
+    shown = capsys.readouterr().out
+    assert "vocabulary  13 with <unk>, <s> and </s>" in shown
+    assert "1-grams     13" in shown
+
+    (tmp_path / "dev.jsonl").write_text(json.dumps({"text": "the cat saw zebras"}) + "\n", encoding="utf-8")
+    assert lm("perplexity", out, tmp_path / "dev.jsonl") == 0
+    shown = capsys.readouterr().out
+    assert "unknown words                       1 (25.00%)" in shown
+    known = ["the", "cat", "saw"]
+    model = read_lm(out)
+    everything = -model.sentence_log_prob([*known, "zebras"]) / 5
+    assert f"{2.718281828459045**everything:,.4f}" in shown
+
+
+def test_options_reach_the_model(text: Path, tmp_path: Path):
+    out = tmp_path / "lm.arpa.gz"
+
+    assert lm("build", text, "--out", out, "--order", 2, "--split-hyphens", "--replace", "Mr=Mister", "--min-count", 5,
+              "--prune", 0, 4) == 0  # fmt: skip
+
+    model = read_lm(out)
+    assert set(model.words) == {"<unk>", "<s>", "</s>", "the", "cat", "sat", "dog"}
+    assert lm("build", text, "--out", out, "--split-hyphens", "--replace", "Mr=Mister", "--order", 2) == 0
+    assert {"mister", "well", "known"} <= set(read_lm(out).words)
+    (tmp_path / "words").write_text("cat\nzebra\n", encoding="utf-8")
+    assert lm("build", text, "--out", out, "--limit-words", tmp_path / "words") == 0
+    assert set(read_lm(out).words) == {"<unk>", "<s>", "</s>", "cat", "zebra"}
+
+
+def test_a_character_model(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "lm.bin"
+
+    assert lm("build", text, "--unit", "character", "--order", 5, "--prune-entropy", 1e-6, "--out", out) == 0
+    assert read_lm(out).unit == "character"
+    assert lm("perplexity", out, text) == 0
+    assert "unknown characters                  0 (0.00%)" in capsys.readouterr().out
+
+
+def test_mix_and_convert(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "other.txt").write_text("A zebra sat on the well-known Mr. Brown.\n", encoding="utf-8")
+    for name in ("text", "other"):
+        assert lm("build", tmp_path / f"{name}.txt", "--out", tmp_path / f"{name}.bin") == 0
+    models = (tmp_path / "text.bin", tmp_path / "other.bin")
+
+    assert lm("mix", *models, "--dev", tmp_path / "other.txt", "--out", tmp_path / "mixed.bin") == 0
+    assert lm("mix", *models, "--weights", 3, 1, "--out", tmp_path / "mixed.bin") == 0
+    assert f"0.7500  {models[0]}" in capsys.readouterr().out
+    assert lm("convert", tmp_path / "mixed.bin", tmp_path / "mixed.arpa") == 0
+
+    words = ["zebra", "sat"]
+    found = read_lm(tmp_path / "mixed.arpa").sentence_log_prob(words)
+    assert found == pytest.approx(read_lm(tmp_path / "mixed.bin").sentence_log_prob(words), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["bild"], 2, "did you mean `asr lm build`"),
+        (["build", "TEXT", "--out", "x.bin", "--prune", "1"], 2, "prune must begin with 0"),
+        (["build", "TEXT", "--out", "x.bin", "--order", "0"], 2, "order must be 1 to 10"),
+        (["build", "TEXT", "--out", "x.bin", "--replace", "mr"], 2, "wants WORD=TEXT"),
+        (["build", "none.txt", "--out", "x.bin"], 1, "no such text"),
+        (["info", "none.bin"], 1, "no such language model"),
+        (["perplexity", "TEXT", "TEXT"], 1, "no ARPA file"),
+        (["mix", "none.bin", "--weights", "1", "--out", "x.bin"], 2, "two or more"),
+        (["mix", "a", "b", "--weights", "1", "--out", "x.bin"], 2, "one a model"),
+        (["mix", "a", "b", "--weights", "1", "-1", "--out", "x.bin"], 2, "above 0"),
+    ],
+)
+def test_mistakes_get_one_line(
+    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    words: list[str], code: int, message: str,
+):  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+
+    assert lm(*(str(text) if word == "TEXT" else word for word in words)) == code
+
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert "Traceback" not in shown.err
+    assert not (tmp_path / "x.bin").exists()
+
+
+def test_help_names_every_subverb(capsys: pytest.CaptureFixture[str]):
+    assert lm("--help") == 0
+    shown = capsys.readouterr().out
+    for subverb in ("build", "perplexity", "info", "mix", "convert"):
+        assert f"  {subverb} " in shown
+        assert lm(subverb, "--help") == 0
+    assert lm() == 2

@@ -1,0 +1,199 @@
+"""ARPA and our binary: what goes out comes back, other tools' habits are understood, damage is named."""
+
+import gzip
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr.errors import ModelError
+from asr.lm import NgramModel, read_lm
+from asr.lm.build import BuildOptions, build_lm
+from asr.lm.read import read_arpa_text, read_trie
+from asr.lm.trie import NgramTrie, to_model
+from asr.lm.write import write_lm
+from tests.lm.test_build import zipfian_sentences
+from tests.lm.test_query import ARPA
+
+ARRAYS = ("arc_start", "arc_word", "arc_log_prob", "arc_next", "backoff_log_weight", "backoff_state")
+
+
+@pytest.fixture(scope="module")
+def trie() -> NgramTrie:
+    return build_lm(zipfian_sentences(300, seed=2), BuildOptions(order=4, cutoffs=(0, 0, 1))).trie
+
+
+def assert_same(found: NgramModel, expected: NgramModel, tolerance: float) -> None:
+    assert (found.words, found.order, found.unit) == (expected.words, expected.order, expected.unit)
+    assert (found.unk, found.bos, found.eos, found.start_state) == (
+        expected.unk, expected.bos, expected.eos, expected.start_state,
+    )  # fmt: skip
+    for name in ARRAYS:
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("lm.arpa", 3e-6), ("lm.arpa.gz", 3e-6), ("lm.bin", 0.0)])
+def test_what_is_written_comes_back(tmp_path: Path, trie: NgramTrie, name: str, tolerance: float):
+    write_lm(tmp_path / name, trie)
+    renamed = (tmp_path / name).rename(tmp_path / "model")  # told by content, not by name
+
+    found = read_lm(renamed)
+    assert_same(found, to_model(trie), tolerance)
+    # numba compiles anew for read-only or mapped arrays: all must be plain and writable
+    assert all(type(getattr(found, array)) is np.ndarray and getattr(found, array).flags.writeable for array in ARRAYS)
+    again = read_trie(renamed)
+    assert again.counts == trie.counts
+    np.testing.assert_allclose(again.log_prob, trie.log_prob, rtol=tolerance, atol=tolerance)
+
+
+def test_a_character_model_stays_one_through_arpa(tmp_path: Path):
+    sentences = [["a", "b", "<space>", "a"], ["b"]]
+    write_lm(tmp_path / "lm.arpa", build_lm(sentences, BuildOptions(order=3, unit="character")).trie)
+
+    assert read_lm(tmp_path / "lm.arpa").unit == "character"
+    assert read_arpa_text(ARPA).unit == "word"  # single letters, but no space among them
+
+
+def test_arpa_holds_what_the_format_says(tmp_path: Path):
+    write_lm(tmp_path / "lm.arpa", build_lm([["a", "b"], ["a", "c"]], BuildOptions(order=2)).trie)
+
+    lines = (tmp_path / "lm.arpa").read_text(encoding="utf-8").splitlines()
+
+    assert lines[:5] == ["\\data\\", "ngram 1=6", "ngram 2=5", "", "\\1-grams:"]
+    assert "-1.017729\t<unk>" in lines  # log10 of 12/25/5, worked out in test_build.py
+    assert "-99\t<s>\t-0.4771213" in lines  # weight 1/3
+    assert lines[-2:] == ["", "\\end\\"]
+
+
+def test_other_writers_habits_change_nothing():
+    plain = read_arpa_text(ARPA)
+    preface = "made by someone\n\n"
+    variants = {
+        "carriage returns": ARPA.replace("\n", "\r\n"),
+        "text before the data": preface + ARPA,
+        "spaces for tabs": ARPA.replace("\t", " "),
+        "blank lines": ARPA.replace("\n-", "\n\n-"),
+        "a byte order mark": "\ufeff" + ARPA,
+        "capitals": ARPA.replace("<unk>", "<UNK>"),
+        "all weights": "\n".join(
+            line + "\t0" if line.startswith("-") and line.count("\t") == 1 and "</s>" not in line else line
+            for line in ARPA.split("\n")
+        ),
+    }
+    for name, text in variants.items():
+        found = read_arpa_text(text)
+        assert found.words == plain.words, name
+        assert_same(found, plain, 0.0)
+    for bos in ("0\t<s>", "-inf\t<s>"):
+        assert read_arpa_text(ARPA.replace("-99\t<s>", bos)).sentence_log_prob(["a"]) == plain.sentence_log_prob(["a"])
+
+
+def test_a_missing_unk_gets_kenlms_probability():
+    text = ARPA.replace("-1.0\t<unk>\n", "").replace("ngram 1=5", "ngram 1=4")
+
+    model = read_arpa_text(text)
+
+    assert model.score(0, model.word_id("zebra"))[0] == pytest.approx(-100 * np.log(10))
+
+
+def test_a_missing_context_is_put_in_without_changing_a_probability():
+    # SRILM may prune "b b" and keep "b b </s>": its probability is then weight(b) p(b), and it has no weight
+    text = ARPA.replace("-0.35\tb b\t-0.07\n", "").replace("ngram 2=4", "ngram 2=3")
+
+    model = read_arpa_text(text)
+
+    log10 = (-0.3 - 0.5) + (-0.1 - 0.5) - 0.15
+    assert model.sentence_log_prob(["b", "b"]) == pytest.approx(log10 * np.log(10), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "words"),
+    [
+        ("-0.6\ta", "x0.6\ta", 10, "'x0.6' should be a log-probability"),
+        ("-0.6\ta\t-0.2", "-0.6\ta\tnan", 10, "'nan' cannot be a backoff weight"),
+        ("-0.6\ta", "0.6\ta", 10, "above 0"),
+        ("-0.6\ta\t-0.2", "-0.6", 10, "1 fields"),
+        ("-0.3\ta b", "-0.3\ta z", 15, "'z' is not among the unigrams"),
+        ("-0.3\ta b", "-0.3\ta b c\t0", 15, "5 fields"),
+        ("-0.6\ta", "-0.6\tb", 11, "'b' stands among the unigrams already"),
+        ("-0.3\ta b", "-0.3\t<s> a", 15, "stands in the file already"),
+        ("ngram 2=4", "ngram 2=5", 19, "ends here"),
+        ("ngram 2=4", "ngram 2=3", 17, "3-grams: should stand"),
+        ("ngram 1=5", "ngram 2=5", 2, "count of order 1"),
+        ("\\end\\\n", "", 22, "\\end\\ should stand"),
+        ("\\data\\", "\\dota\\", 23, "no ARPA file"),
+    ],
+)
+def test_a_faulty_line_is_named(before: str, after: str, line: int, words: str):
+    assert before in ARPA
+
+    with pytest.raises(ModelError) as caught:
+        read_arpa_text(ARPA.replace(before, after))
+
+    assert str(caught.value).startswith(f"<text>:{line}: "), caught.value
+    assert words in str(caught.value)
+
+
+def test_a_model_that_cannot_end_a_sentence_is_refused():
+    with pytest.raises(ModelError, match="no </s>"):
+        read_arpa_text(ARPA.replace("</s>", "stop"))
+
+
+def test_wherever_an_arpa_file_is_cut_one_error_says_so(tmp_path: Path):
+    content = ARPA.rstrip().encode()
+    zipped = gzip.compress(content)
+    for name, data in (("cut.arpa", content), ("cut.gz", zipped)):
+        for size in range(len(data)):
+            (tmp_path / name).write_bytes(data[:size])
+            with pytest.raises(ModelError, match=name):
+                read_lm(tmp_path / name)
+
+
+def test_whatever_byte_of_a_binary_changes_it_is_refused(tmp_path: Path, trie: NgramTrie):
+    path = tmp_path / "lm.bin"
+    write_lm(path, trie)
+    content = path.read_bytes()
+    generator = random.Random(0)
+    header = range(8, 20)
+    for place in (*header, *(generator.randrange(20, len(content)) for _ in range(300))):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << generator.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(ModelError, match=r"lm\.bin"):
+            read_lm(path)
+    for size in (0, 1, 7, 8, 19, 20, 100, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:size])
+        with pytest.raises(ModelError, match=r"lm\.bin"):
+            read_lm(path)
+
+
+def test_a_binary_with_numbers_that_point_outside_is_refused(tmp_path: Path, trie: NgramTrie):
+    # the checksum fits: only the numbers are wrong, and the compiled search would read beyond the arrays
+    from dataclasses import replace
+
+    from asr.lm.binary import read_binary, write_binary
+
+    model = to_model(trie)
+    for name, place, value in (
+        ("arc_next", 3, len(model.backoff_state)),
+        ("arc_word", -1, -1),
+        ("backoff_state", 5, 5),
+        ("arc_start", -1, len(model.arc_word) + 1),
+    ):
+        array = getattr(model, name).copy()
+        array[place] = value
+        with (tmp_path / "bad.bin").open("wb") as stream:
+            write_binary(stream, replace(model, **{name: array}))
+        with (tmp_path / "bad.bin").open("rb") as stream, pytest.raises(ModelError, match="damaged"):
+            read_binary(stream, "bad.bin")
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path):
+    with pytest.raises(ModelError, match="no such language model"):
+        read_lm(tmp_path / "none.arpa")
+    with pytest.raises(ModelError, match="is a folder"):
+        read_lm(tmp_path)
+    (tmp_path / "text").write_text("once upon a time\n", encoding="utf-8")
+    with pytest.raises(ModelError, match="no ARPA file"):
+        read_lm(tmp_path / "text")
