@@ -17,6 +17,7 @@ from asr.text.normalize import NORMALIZERS, Normalizer, get_normalizer
 
 if TYPE_CHECKING:
     from asr.data.utterance import Utterance
+    from asr.decoding import DecodingConfig
     from asr.recognition import Recognizer
     from asr.scoring import ScoreReport
 
@@ -62,8 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(arguments: list[str]) -> int:
-    """Evaluate; returns 0, or raises an AsrError."""
+def run(arguments: list[str], decoding: "DecodingConfig | None" = None) -> int:
+    """Evaluate, decoding as ``decoding`` says (default: greedy); returns 0, or raises an AsrError."""
     options = build_parser().parse_args(arguments)
     from asr.data.manifest import read_manifest
     from asr.scoring.output import prepare_folder
@@ -73,6 +74,10 @@ def run(arguments: list[str]) -> int:
     from asr.recognition import Recognizer
 
     recognizer = Recognizer.from_pretrained(options.model, device=options.device)
+    if decoding is not None:
+        from asr.decoding.build import build_decoder
+
+        recognizer.decoder = build_decoder(decoding, recognizer.tokenizer)
     normalizer = get_normalizer(options.normalizer)
     evaluation = evaluate(recognizer, utterances, batch_s=options.batch_s, normalizer=normalizer)
     _write(evaluation, options)
