@@ -2,9 +2,9 @@
 
 import errno
 import os
+import resource
 import subprocess
 import sys
-import time
 import types
 from pathlib import Path
 
@@ -40,15 +40,16 @@ def raises(error: BaseException):
     return run
 
 
-def test_help_takes_at_most_half_a_second():
+def test_help_takes_at_most_half_a_second_of_the_processor():
     asr("--help")  # the first start compiles and reads from disk
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = asr("--help")
-        times.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert done.returncode == 0
-    assert min(times) <= 0.5
+    assert min(times) <= 0.5  # not by the clock: other tests and trainings may run beside this one
 
 
 def test_help_imports_nothing_heavy():

@@ -45,14 +45,18 @@ def train(composed: Any, config: "RunConfig", command: list[str]) -> None:
 
 
 def evaluate_inputs(config: "RunConfig") -> str:
-    """The model, the test manifests and the rules of scoring."""
+    """The model, the test manifests, the rules of scoring, and how it is decoded with what files."""
     return _digest(
         [
             asdict(config.scoring),
             asdict(config.decoding),
-            _hashes([config.run_dir / "model" / "config.json", *_tests(config)]),
+            _hashes([config.run_dir / "model" / "config.json", *_tests(config), *_decoding_files(config)]),
         ]
     )
+
+
+def _decoding_files(config: "RunConfig") -> list[Path]:
+    return [Path(name) for name in (config.decoding.language_model, config.decoding.lexicon) if name]
 
 
 def evaluate_outputs(config: "RunConfig") -> list[Path]:

@@ -4,8 +4,8 @@ In: ``DecodingConfig`` and the model's tokenizer. Out: what the recogniser calls
 imported here only when a beam search is asked for.
 """
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from torch import Tensor
 
@@ -15,7 +15,11 @@ from asr.decoding.greedy import greedy_decode
 from asr.errors import ConfigError
 from asr.text.tokenizer import Tokenizer
 
-Decoder = Callable[[Tensor, Tensor, Tokenizer], list[DecodedText]]
+
+class Decoder(Protocol):
+    """Log-probabilities ``(batch, frames, vocab)`` with lengths ``(batch,)`` to one text each."""
+
+    def __call__(self, log_probs: Tensor, lengths: Tensor, tokenizer: Tokenizer) -> list[DecodedText]: ...
 
 
 def build_decoder(settings: DecodingConfig, tokenizer: Tokenizer) -> Decoder:

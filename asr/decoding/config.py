@@ -28,7 +28,7 @@ class BeamConfig:
     n_best: int = 1
     blank_skip: float = 0.999
     token_min_log_prob: float = -8.0
-    unk_score: float = -5.0
+    unk_score: float = -10.0
 
     def __post_init__(self) -> None:
         check(

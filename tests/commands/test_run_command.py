@@ -125,3 +125,15 @@ def test_what_prepare_needs_is_said_in_the_words_of_asr_run(
     assert "limt" in runner.said and "limit" in runner.said
     assert main(["run", str(runner.recipe.parent), "run_dir=x"]) == 2
     assert "is a folder; name one of its recipes" in capsys.readouterr().err
+
+
+def test_the_test_set_is_decoded_as_decoding_says_and_again_when_a_file_it_names_changes(runner: Runner) -> None:
+    lexicon = runner.corpus.parent / "lexicon.txt"
+    lexicon.write_text("ab\n")
+    words = ("training.epochs=1", "decoding=beam", f"decoding.lexicon={lexicon}")
+    assert runner(*words) == ["prepare", "train", "evaluate", "report"]
+    rows = (runner.run_dir / "evaluation" / "test" / "results.jsonl").read_text().splitlines()
+    assert {word for row in rows for word in json.loads(row)["hypothesis"].split()} <= {"ab"}
+    assert "decoded with `beam`" in (runner.run_dir / "report.md").read_text()
+    lexicon.write_text("ba\n")
+    assert runner.done(runner(*words))[0] == "evaluate"
