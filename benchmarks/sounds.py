@@ -1,7 +1,7 @@
 """Sounds that are no speech, made from seeds: for the speech gate's benchmark and its tests.
 
-In: a kind, a generator, a rate and a length. Out: a waveform ``(samples,)`` float32 at a level between whisper-quiet and
-full scale. ``TUNED`` kinds were looked at while the gate was made; ``UNSEEN`` ones only when it was reported.
+In: a kind, a generator, a rate and a length. Out: a waveform ``(samples,)`` float32 at a level between whisper-quiet
+and full scale. ``TUNED`` kinds were looked at while the gate was made; ``UNSEEN`` ones only when it was reported.
 """
 
 from collections.abc import Callable
@@ -154,6 +154,33 @@ def surf(random: Random, rate: int, samples: int) -> Waveform:
     return coloured_noise(random, rate, samples, random.uniform(0, 1.5)) * swell
 
 
+def whistle(random: Random, rate: int, samples: int) -> Waveform:
+    """A whistled tune: one gliding tone with vibrato, breathy."""
+    steps = np.repeat(random.choice([0, 2, 4, 5, 7, 9, 11, 12], samples // (rate // 4) + 1), rate // 4)[:samples]
+    smooth = np.convolve(steps, np.ones(rate // 20) / (rate // 20), "same")
+    hertz = 900 * 2 ** ((smooth + 0.3 * np.sin(2 * np.pi * 5.5 * _time(rate, samples))) / 12)
+    return np.sin(2 * np.pi * np.cumsum(hertz) / rate) + 0.05 * random.standard_normal(samples)
+
+
+def modem(random: Random, rate: int, samples: int) -> Waveform:
+    """Data as tones: a carrier that jumps between two frequencies 300 times a second."""
+    bits = np.repeat(random.integers(0, 2, samples * 300 // rate + 2), rate // 300 + 1)[:samples]
+    return np.sin(2 * np.pi * np.cumsum(np.where(bits, 1270.0, 1070.0)) / rate)
+
+
+def footsteps(random: Random, rate: int, samples: int) -> Waveform:
+    """Dull thuds, regular as steps are."""
+    sound, length = np.zeros(samples), int(0.12 * rate)
+    thud = np.exp(-np.arange(length) / (0.02 * rate)) * np.sin(
+        2 * np.pi * random.uniform(60, 150) * np.arange(length) / rate
+    )
+    for start_s in np.arange(0.1, samples / rate - 0.2, random.uniform(0.35, 0.7)):
+        start = int((start_s + random.uniform(0, 0.03)) * rate)
+        now = min(length, samples - start)
+        sound[start : start + now] += (thud + 0.2 * random.standard_normal(length) * np.abs(thud))[:now]
+    return sound + 0.003 * random.standard_normal(samples)
+
+
 def engine(random: Random, rate: int, samples: int) -> Waveform:
     """A motor that speeds up and slows down."""
     hertz = random.uniform(30, 90) * np.exp(0.3 * _wandering(random, rate, samples, 0.5))
@@ -167,17 +194,17 @@ TUNED: dict[str, Kind] = {
     kind.__name__: kind
     for kind in (
         digital_silence, dithered_silence, white_noise, pink_noise, brown_noise, hum, fan, tone, sweep, clicks,
-        telephone_keys, rain, wind, chords, arpeggio,
+        telephone_keys, rain, wind, chords, arpeggio, siren, birds, telephone_bell,
     )
 }  # fmt: skip
-UNSEEN: dict[str, Kind] = {kind.__name__: kind for kind in (siren, birds, applause, telephone_bell, surf, engine)}
+UNSEEN: dict[str, Kind] = {kind.__name__: kind for kind in (applause, surf, engine, whistle, modem, footsteps)}
 UNSCALED = {"digital_silence", "dithered_silence"}
 
 
 def make_sound(kind: str, seed: int, rate: int, duration_s: float | None = None) -> NDArray[np.float32]:
-    """One clip of a kind: 1 to 12 s unless told, its peak from -60 to -1 dB of full scale."""
+    """One clip of a kind: 1 to 8 s unless told, its peak from -60 to -1 dB of full scale."""
     random = np.random.default_rng([seed, sum(map(ord, kind))])
-    samples = int(rate * (duration_s or random.uniform(1, 12)))
+    samples = int(rate * (duration_s or random.uniform(1, 8)))
     sound = {**TUNED, **UNSEEN}[kind](random, rate, samples)
     peak = 10 ** (random.uniform(-60, -1) / 20)
     scaled = sound if kind in UNSCALED else sound / max(1e-9, np.abs(sound).max()) * peak

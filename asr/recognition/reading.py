@@ -20,7 +20,7 @@ from asr.errors import AudioError, ConfigError
 from asr.features import LogMel
 from asr.features.stream import recording_mean, stream_log_mel
 from asr.recognition.bounds import LevelTracker
-from asr.recognition.gate import SignalTracker
+from asr.recognition.speech_signal import SignalTracker
 from asr.recognition.windows import MAX_WINDOW_S, Window, WindowSizes, cut_windows
 
 Waveform = NDArray[np.float32]

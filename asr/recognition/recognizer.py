@@ -36,7 +36,7 @@ from asr.text.tokenizer import Tokenizer
 T = TypeVar("T")
 Waveform = NDArray[np.float32]
 Recordings = Iterable[str | Path | Utterance | Waveform]
-BATCH_S = 60.0  # padded seconds in a batch: larger ones are no faster on a CPU (benchmarks/transcription_speed.py)
+BATCH_S = 120.0  # padded seconds in a batch: two of the longest windows
 
 
 class Decoder(Protocol):
@@ -209,12 +209,8 @@ class Recognizer:
         batch_s: float = BATCH_S,
         on_step: Callable[[Reader, int], None] | None = None,
     ) -> Generator[T | AsrError, None, None]:
-        gate, expect = self.speech_gate, on_step is not None
-        readers = (
-            Reader(source, self.features, self.sizes, gate=gate, expect=expect, words=self.words) for source in sources
-        )
         pool = Pool(
-            readers,
+            (self._reader(source, expect=on_step is not None) for source in sources),
             partial(compute_windows, self.model),
             lambda reader, parts: result_of(self._joined(reader, parts)),
             workers=usable_cores() if workers is None else workers,
@@ -223,13 +219,17 @@ class Recognizer:
         )
         return pool.results()
 
+    def _reader(self, source: Source, expect: bool = False) -> Reader:
+        gate, words = self.speech_gate, self.words
+        return Reader(source, self.features, self.sizes, gate=gate, expect=expect, words=words)
+
     def _joined(self, reader: Reader, parts: Sequence[Array]) -> Emissions:
         """One recording's windows as its emissions, gated."""
         config = self.features.config
         log_probs = stitch(parts, self.tokenizer.vocab_size)
         edge_s = config.edge_samples / config.sample_rate
         if reader.signal is not None:
-            log_probs = apply_gate(log_probs, reader.signal, self.frame_s, edge_s)
+            log_probs = apply_gate(log_probs, reader.signal.log_odds(), self.frame_s, edge_s)
         level = None if reader.level is None else reader.level.level()
         return Emissions(log_probs, self.frame_s, edge_s, reader.samples / config.sample_rate, level)
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MAX_WINDOW_S = 36.0  # LibriSpeech's longest utterance has 35 s: evaluation sets are not cut
-MIN_CORE_S, MAX_CORE_S = 16.0, 26.0
-CONTEXT_S = 5.0
+MAX_WINDOW_S = 56.0  # longer than the utterances of common corpora: evaluation sets are not cut
+MIN_CORE_S, MAX_CORE_S = 24.0, 40.0
+CONTEXT_S = 8.0
 QUIET_S = 0.3  # a cut lies in the middle of the quietest stretch of this length
 
 

@@ -1,0 +1,229 @@
+"""Many recordings at once: same results, same order however many work; errors in their place, no thread left."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from asr.errors import AsrError, AudioError
+from asr.features import LogMel, LogMelConfig
+from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
+from asr.pretrained import Pretrained, save_pretrained
+from asr.recognition import Recognizer
+from asr.recognition.pool import Pool
+from asr.recognition.windows import Window, WindowSizes
+from asr.text.tokenizer import CharacterTokenizer
+
+RATE = 8000
+
+
+def make_recognizer(**options: Any) -> Recognizer:
+    """Random, sharpened weights, and windows so short that seconds are long recordings."""
+    torch.manual_seed(4)
+    features = LogMel(LogMelConfig(sample_rate=RATE, n_mels=16))
+    features.set_normalisation(torch.full((16,), -6.0), torch.full((16,), 2.0))
+    tokenizer = CharacterTokenizer.from_texts(["abcdefgh "])
+    subsampling = SubsamplingConfig(factor=2, channels=4, output_size=16)
+    model = AcousticModel(BiLstmConfig(num_layers=2, hidden_size=12, subsampling=subsampling), 16, tokenizer.vocab_size)
+    with torch.no_grad():
+        for weight in (model.head.weight, *model.encoder.parameters()):
+            weight.mul_(6)
+    pretrained = Pretrained(features.eval(), model.eval(), tokenizer, {})
+    sizes = WindowSizes.of(0.01, 2, longest_s=1.4, core_s=(0.5, 0.8), context_s=0.3)
+    return Recognizer(pretrained, torch.device("cpu"), **{"speech_gate": False, "sizes": sizes, **options})
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> Recognizer:
+    return make_recognizer()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Recordings from a tenth of a second to many windows, longest in the middle."""
+    folder = tmp_path_factory.mktemp("files")
+    made = []
+    for index, seconds in enumerate([0.3, 2.0, 0.1, 9.7, 1.4, 0.5, 3.3, 1.41]):
+        generator = np.random.default_rng(index)
+        level = np.repeat(generator.uniform(0, 0.5, int(seconds * 20) + 1), RATE // 20)[: int(seconds * RATE)]
+        made.append(folder / f"{index}.wav")
+        sound = level * np.cumsum(generator.standard_normal(level.size)) / 50
+        soundfile.write(made[-1], sound.clip(-1, 1).astype(np.float32), RATE, subtype="FLOAT")
+    return made
+
+
+def workers_alive() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("asr-worker")]
+
+
+@pytest.mark.parametrize(("workers", "batch_s"), [(1, 0.01), (1, 60.0), (2, 2.0), (3, 5.0), (4, 0.5)])
+def test_workers_and_batches_change_no_text(
+    recognizer: Recognizer, files: list[Path], workers: int, batch_s: float
+) -> None:
+    alone = [recognizer.transcribe(path) for path in files]
+    found = list(recognizer.transcribe_files(files, workers=workers, batch_s=batch_s))
+    assert [path for path, _ in found] == files
+    assert [hypothesis.text for _, hypothesis in found] == [one.text for one in alone]  # type: ignore[union-attr]
+    assert [hypothesis.duration_s for _, hypothesis in found] == [one.duration_s for one in alone]  # type: ignore[union-attr]
+    assert len({one.text for one in alone}) == len(files)
+    assert not workers_alive()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_bad_file_has_its_error_in_its_place(
+    recognizer: Recognizer, files: list[Path], tmp_path: Path, workers: int
+) -> None:
+    (tmp_path / "bad.wav").write_text("no audio")
+    whole = files[3].read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    paths = [tmp_path / "absent.wav", files[0], tmp_path / "bad.wav", tmp_path / "cut.wav", *files[1:]]
+    found = [one for _, one in recognizer.transcribe_files(paths, workers=workers, batch_s=2.0)]
+    assert [isinstance(one, AudioError) for one in found] == [True, False, True, True] + [False] * 7
+    assert "bad.wav" in str(found[2])
+    texts = [one.text for one in found[4:] if not isinstance(one, AsrError)]
+    assert texts == [recognizer.transcribe(path).text for path in files[1:]]
+
+
+def test_damage_found_when_half_is_read_takes_no_other_with_it(recognizer: Recognizer, files: list[Path]) -> None:
+    class Damaged:
+        """A reader whose file breaks after its second window."""
+
+        def __init__(self, reader: Any) -> None:
+            self.reader = reader
+
+        def windows(self) -> Iterator[Window]:
+            for number, window in enumerate(self.reader.windows()):
+                if number == 2:
+                    raise AudioError("broken in the middle")
+                yield window
+
+        def stop(self) -> None:
+            self.reader.stop()
+
+    readers = [recognizer._reader(recognizer._source(path)) for path in files]
+    readers[3] = Damaged(readers[3])  # type: ignore[call-overload]
+    found = list(make_pool(readers, workers=2).results())
+    assert isinstance(found[3], AudioError)
+    assert [isinstance(one, AsrError) for one in found].count(True) == 1
+    assert found[1] > 1, "long recordings come in several windows"
+
+
+def make_pool(readers: Sequence[Any], workers: int, compute: Any = None) -> Pool[int]:
+    """A pool whose result is the number of windows."""
+    return Pool(
+        readers, compute or (lambda windows: [np.zeros((1, 2), np.float32) for _ in windows]),
+        lambda reader, parts: len(parts), workers=workers, batch_frames=100,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_closing_early_stops_the_workers(recognizer: Recognizer, files: list[Path], workers: int) -> None:
+    results = recognizer.transcribe_files(files * 20, workers=workers, batch_s=1.0)
+    next(results)
+    results.close()
+    assert not workers_alive()
+
+
+def test_an_error_that_is_none_of_ours_is_raised_and_no_thread_stays(recognizer: Recognizer, files: list[Path]) -> None:
+    def broken(windows: Sequence[Window]) -> list[Any]:
+        raise RuntimeError("out of memory")
+
+    readers = [recognizer._reader(recognizer._source(path)) for path in files]
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(make_pool(readers, 2, broken).results())
+    assert not workers_alive()
+
+
+def test_what_is_held_is_bounded_however_many_and_long_the_recordings() -> None:
+    batch_frames, workers = 50, 1
+    held, most = 0, 0
+
+    class Long:
+        """A recording of 1000 windows that counts what is out of it and not computed yet."""
+
+        def windows(self) -> Iterator[Window]:
+            nonlocal held, most
+            for _ in range(1000):
+                held, most = held + 10, max(most, held + 10)
+                yield Window(torch.zeros(10, 2), 0, 10)
+
+        def stop(self) -> None: ...
+
+    def compute(windows: Sequence[Window]) -> list[Any]:
+        nonlocal held
+        held -= 10 * len(windows)
+        return [np.zeros((1, 2), np.float32) for _ in windows]
+
+    pool: Pool[int] = Pool(
+        [Long() for _ in range(7)],
+        compute,
+        lambda reader, parts: len(parts),
+        workers=workers,
+        batch_frames=batch_frames,
+    )  # type: ignore[arg-type]
+    assert list(pool.results()) == [1000] * 7
+    assert most <= 4 * workers * batch_frames + 6000 * 3, "two pools, and the reading steps under way"
+
+
+def test_progress_ends_at_the_whole_length(recognizer: Recognizer, files: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_text("no audio")
+    seen: list[tuple[float, float]] = []
+    paths = [*files, tmp_path / "bad.wav"]
+    list(recognizer.transcribe_files(paths, progress=lambda *one: seen.append(one), workers=2, batch_s=2.0))
+    total_s = sum(soundfile.info(path).duration for path in files)
+    assert seen[-1] == pytest.approx((total_s, total_s))
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen) and all(done <= total for done, total in seen)
+    assert len(seen) > len(paths)
+
+
+def test_emissions_decode_to_what_transcribe_says(recognizer: Recognizer, files: list[Path]) -> None:
+    emissions = list(recognizer.emissions([*files, np.zeros(0, np.float32)]))
+    assert [recognizer.decode(one).text for one in emissions[:-1]] == [
+        recognizer.transcribe(path).text for path in files
+    ]  # type: ignore[arg-type]
+    last = emissions[-1]
+    assert not isinstance(last, AsrError) and last.log_probs.shape == (0, recognizer.tokenizer.vocab_size)
+    assert emissions[0].frame_s == pytest.approx(0.02)  # type: ignore[union-attr]
+
+
+def test_threads_of_the_caller_are_as_before(recognizer: Recognizer, files: list[Path]) -> None:
+    before = torch.get_num_threads()
+    list(recognizer.transcribe_files(files, workers=2))
+    assert torch.get_num_threads() == before
+
+
+SCRIPT = """
+import sys, time
+from asr.recognition import Recognizer
+recognizer = Recognizer.from_pretrained(sys.argv[1], device="cpu")
+print("ready", flush=True)
+for path, hypothesis in recognizer.transcribe_files([sys.argv[2]] * 100_000, workers=2):
+    print("x", flush=True)
+"""
+
+
+def test_ctrl_c_ends_it_promptly(recognizer: Recognizer, files: list[Path], tmp_path: Path) -> None:
+    pretrained = recognizer
+    save_pretrained(tmp_path / "model", pretrained.features, pretrained.model, pretrained.tokenizer, {})
+    root = Path(__file__).resolve().parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(tmp_path / "model"), str(files[6])],
+        env=os.environ | {"PYTHONPATH": str(root)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "x\n"]
+    process.send_signal(signal.SIGINT)
+    started_s = time.monotonic()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in (-signal.SIGINT, 130) and "KeyboardInterrupt" in errors
+    assert time.monotonic() - started_s < 20

@@ -1,0 +1,118 @@
+"""Windows: joined they stand frame for frame where the whole stands, for every subsampling factor and length."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from asr.features import LogMel, LogMelConfig
+from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
+from asr.models.subsampling import TIME_STRIDES
+from asr.recognition.emissions import compute_windows, stitch
+from asr.recognition.reading import Reader, waveform_source
+from asr.recognition.windows import WindowSizes, cut_windows
+
+SHIFT_S = 0.01
+MELS = 8
+
+
+class NoMemory(torch.nn.Module):
+    """An encoder that sees one frame at a time: then the model's receptive field is that of the convolutions alone."""
+
+    output_size = 6
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        return inputs
+
+
+def make_model(factor: int, memory: bool) -> AcousticModel:
+    torch.manual_seed(factor)
+    config = BiLstmConfig(
+        num_layers=1, hidden_size=3, subsampling=SubsamplingConfig(factor=factor, channels=3, output_size=6)
+    )
+    model = AcousticModel(config, MELS, 5)
+    if not memory:
+        model.encoder = NoMemory()
+    return model.eval()
+
+
+def small_sizes(factor: int, context_s: float = 0.24) -> WindowSizes:
+    return WindowSizes.of(SHIFT_S, factor, longest_s=1.2, core_s=(0.4, 0.7), context_s=context_s)
+
+
+def pieces_of(log_mel: Tensor, size: int) -> list[Tensor]:
+    return list(log_mel.split(size))
+
+
+@pytest.mark.parametrize("factor", sorted(TIME_STRIDES))
+@pytest.mark.parametrize("frames", [1, 2, 7, 96, 119, 120, 121, 122, 123, 167, 168, 169, 240, 241, 350, 1001])
+def test_joined_windows_equal_the_whole_where_context_covers_the_receptive_field(factor: int, frames: int) -> None:
+    model = make_model(factor, memory=False)
+    log_mel = torch.randn(frames, MELS, generator=torch.Generator().manual_seed(frames))
+    with torch.inference_mode():
+        whole = model(log_mel[None], torch.tensor([frames]))[0][0].numpy()
+    windows = list(cut_windows(pieces_of(log_mel, 50), small_sizes(factor)))
+    joined = stitch(compute_windows(model, windows), 5)
+    assert joined.shape == whole.shape
+    np.testing.assert_allclose(joined, whole, atol=1e-5)
+    assert (len(windows) > 1) == (frames > small_sizes(factor).longest)
+
+
+@pytest.mark.parametrize("factor", sorted(TIME_STRIDES))
+def test_cores_lie_end_to_end_on_the_grid_and_windows_stay_bounded(factor: int) -> None:
+    sizes = small_sizes(factor)
+    log_mel = torch.arange(900.0)[:, None].repeat(1, MELS)  # each frame says where it is
+    start = 0
+    for window in cut_windows(pieces_of(log_mel, 333), sizes):
+        assert len(window.log_mel) <= sizes.longest
+        assert window.log_mel[0, 0] % factor == 0
+        assert int(window.log_mel[window.skip * factor, 0]) == start * factor
+        start += window.keep
+    assert start == -(-900 // factor)
+
+
+def test_a_cut_lies_in_the_pause() -> None:
+    log_mel = torch.zeros(300, MELS)
+    log_mel[55:65] = -5.0  # a pause within the first core's 40 to 70 frames
+    sizes = WindowSizes.of(SHIFT_S, 4, longest_s=1.2, core_s=(0.4, 0.7), context_s=0.24)
+    first = next(cut_windows([log_mel], sizes))
+    assert 55 <= first.keep * 4 <= 65
+
+
+def test_more_context_brings_the_seams_of_a_model_with_memory_nearer_to_the_whole() -> None:
+    model = make_model(4, memory=True)
+    log_mel = torch.randn(1000, MELS, generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        whole = model(log_mel[None], torch.tensor([1000]))[0][0].numpy()
+    apart = []
+    for context_s in (0.0, 0.16, 0.8):
+        windows = list(cut_windows([log_mel], small_sizes(4, context_s)))
+        apart.append(float(np.abs(stitch(compute_windows(model, windows), 5) - whole).max()))
+    assert apart[0] > apart[1] > apart[2] and apart[2] < 1e-2
+
+
+@pytest.mark.parametrize("normalization", ["global", "utterance", "none"])
+@pytest.mark.parametrize("edge_padding_s", [0.0, 0.1])
+def test_a_long_recording_read_in_blocks_equals_the_whole(normalization: str, edge_padding_s: float) -> None:
+    features = LogMel(
+        LogMelConfig(sample_rate=4000, n_mels=MELS, normalization=normalization, edge_padding_s=edge_padding_s)
+    ).eval()
+    model = make_model(3, memory=False)
+    waveform = np.random.default_rng(1).standard_normal(4000 * 130 + 13).astype(np.float32) * 0.1
+    with torch.inference_mode():
+        whole = model(*features(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)])))[0][0].numpy()
+    reader = Reader(waveform_source(waveform, 4000), features, WindowSizes.of(SHIFT_S, 3), gate=False)
+    windows = list(reader.windows())
+    assert len(windows) > 2 and reader.samples == len(waveform)
+    np.testing.assert_allclose(stitch(compute_windows(model, windows), 5), whole, atol=1e-4)
+
+
+def test_a_recording_of_one_window_is_the_plain_path_to_the_bit() -> None:
+    features = LogMel(LogMelConfig(sample_rate=4000, n_mels=MELS, normalization="utterance")).eval()
+    model = make_model(4, memory=True)
+    waveform = np.random.default_rng(2).standard_normal(4000 * 55).astype(np.float32) * 0.1
+    with torch.inference_mode():
+        plain = model(*features(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)])))[0][0].numpy()
+    reader = Reader(waveform_source(waveform, 4000), features, WindowSizes.of(SHIFT_S, 4), gate=False)
+    (window,) = reader.windows()
+    assert np.array_equal(compute_windows(model, [window])[0], plain)
