@@ -4,6 +4,10 @@ In: model directories, and the corpora for the second half. Out: of 200 clips (s
 six of the kinds, and the rooms' recordings, were never used for it) how many come out empty, with the gate and without;
 of recordings that it was not fitted on, how many it changes, clean, quiet, in noise and through a telephone band.
 
+Without models it reports on the sound's evidence alone, which is quick and bounds what any model gives: one that is sure
+of nothing eats the most speech, one that is sure of everything lets the most sounds through.
+
+    OMP_NUM_THREADS=1 python benchmarks/non_speech.py
     OMP_NUM_THREADS=1 python benchmarks/non_speech.py runs/an4/model runs/fsdd/model --out non_speech.json
 """
 
@@ -29,7 +33,7 @@ from asr.audio import load_audio  # noqa: E402
 from asr.errors import AsrError  # noqa: E402
 from asr.files import write_json  # noqa: E402
 from asr.recognition import Recognizer  # noqa: E402
-from asr.recognition.gate import mute_frames  # noqa: E402
+from asr.recognition.gate import BAR, MODEL_LIFT, mute_frames  # noqa: E402
 from asr.recognition.speech_signal import SignalTracker  # noqa: E402
 
 Waveform = NDArray[np.float32]
@@ -82,15 +86,49 @@ def eaten(recognizer: Recognizer, files: list[str], change: Callable[[Waveform],
     counts = {"recordings": len(files), "touched": 0, "text_lost": 0, "silenced": 0}
     names = []
     for path, waveform, emissions in zip(files, waveforms, _whole(recognizer.emissions(waveforms)), strict=True):
-        tracker = SignalTracker(recognizer.sample_rate)
-        tracker.push(waveform)
-        mute = mute_frames(emissions.log_probs, tracker.log_odds(), emissions.frame_s, emissions.edge_s)
+        odds = log_odds(waveform, recognizer.sample_rate)
+        mute = mute_frames(emissions.log_probs, odds, emissions.frame_s, emissions.edge_s)
         lost = bool((emissions.log_probs[mute].argmax(1) != 0).any())
         counts["touched"] += bool(mute.any())
         counts["text_lost"] += lost
         counts["silenced"] += bool(mute.all())
         names += [Path(path).name] if mute.all() or lost else []
     return {**counts, "untouched": 1 - counts["touched"] / max(1, len(files)), "names": names}
+
+
+def bounds(rate: int, options: argparse.Namespace) -> dict[str, Any]:
+    """By the sound alone: sounds that pass for an unsure and a sure model, recordings eaten likewise."""
+    found: dict[str, Any] = {}
+    groups = {"sounds": clips(rate, options.seed)}
+    for corpus, paths in report_files(options).items():
+        waveforms = [(Path(path).name, load_audio(path, sample_rate=rate)) for path in paths]
+        for name, change in changes(rate).items() if paths else ():
+            groups[f"{corpus} {name}"] = [(path, change(waveform)) for path, waveform in waveforms]
+    for group, named in groups.items():
+        best = np.array([log_odds(waveform, rate).max() for _, waveform in named])
+        unsure, sure = best > BAR, best > BAR - MODEL_LIFT
+        wrong = ~unsure if group != "sounds" else sure
+        found[group] = {
+            "count": len(named),
+            "heard_unsure": int(unsure.sum()),
+            "heard_sure": int(sure.sum()),
+            "wrong": [f"{name} {odds:.1f}" for (name, _), odds, bad in zip(named, best, wrong, strict=True) if bad],
+        }
+        print(f"{rate} Hz, {group}: {found[group]}", flush=True)
+    return found
+
+
+def log_odds(waveform: Waveform, rate: int) -> NDArray[np.float64]:
+    """Of speech, in each window."""
+    tracker = SignalTracker(rate)
+    tracker.push(waveform)
+    return tracker.log_odds()
+
+
+def report_files(options: argparse.Namespace) -> dict[str, list[str]]:
+    """The recordings that are reported on, by corpus."""
+    files = {name: recordings(name, reported=True, count=options.count) for name in PARTS}
+    return files | {"digits": sorted(glob.glob(options.digits))[: options.count] if options.digits else []}
 
 
 def speed() -> float:
@@ -111,14 +149,15 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
     """Everything, printed as it is found."""
     found: dict[str, Any] = {"times_real_time": speed(), "sounds": {}, "speech": {}}
     print(f"listening: {found['times_real_time']:.0f} times real time")
+    if not options.models:
+        found["bounds"] = {rate: bounds(rate, options) for rate in options.rates}
     recognizers = {model: Recognizer.from_pretrained(model, device="cpu") for model in options.models}
     for model, recognizer in recognizers.items():
         one = words_on(recognizer, clips(recognizer.sample_rate, options.seed))
         found["sounds"][model] = one
         print(f"{model}: {one['empty']:.1%} of {CLIPS} sounds empty ({one['empty_without_gate']:.1%} without the gate)")
         print("  " + "; ".join(f"{kind}: {text[:40]!r}" for kind, text in one["words"]))
-    files = {name: recordings(name, reported=True, count=options.count) for name in PARTS}
-    files["digits"] = sorted(glob.glob(options.digits))[: options.count] if options.digits else []
+    files = report_files(options)
     for model, recognizer in recognizers.items():
         for corpus, paths in files.items():
             for name, change in changes(recognizer.sample_rate).items() if paths else ():
@@ -138,8 +177,9 @@ def _whole(emissions: Any) -> Any:
 def main() -> int:
     """Measure and say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="model directories")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="model directories")
     parser.add_argument("--digits", default="", metavar="PATTERN", help="test recordings of recipes/digits")
+    parser.add_argument("--rates", type=int, nargs="*", default=(8000, 16000), help="without models (default: both)")
     parser.add_argument("--count", type=int, default=300, help="recordings of each corpus at most (default: 300)")
     parser.add_argument("--seed", type=int, default=FIRST_SEED, help="of the sounds (default: 1000000)")
     parser.add_argument("--out", type=Path, help="write the figures to this JSON file")

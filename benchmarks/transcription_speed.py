@@ -2,7 +2,7 @@
 
 In: a model directory and real recordings. Out: times real time, end to end (reading and decoding the audio, features,
 model, speech gate, decoder), of three ways taken in turn, in rounds: ``one by one`` (each file alone through the model,
-one core, the plain path), ``pooled`` on one core, and ``pooled`` with a thread a core. All give the same texts, which is
+one core, the plain path), ``pooled`` on one core, and ``pooled`` with a thread a core. That all give the same texts is
 checked.
 
     OMP_NUM_THREADS=1 python benchmarks/transcription_speed.py runs/an4/model --corpus an4 --out speed.json

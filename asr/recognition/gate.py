@@ -20,7 +20,7 @@ from asr.text.tokenizer import BLANK_ID
 Array = NDArray[np.float32]
 Reals = NDArray[np.floating[Any]]
 BAR = 0.0
-MODEL_LIFT = 1.0
+MODEL_LIFT = 0.5
 SURE, UNSURE = 0.95, 0.70  # mean probability of a window's tokens that lifts fully, and not at all
 MARGIN_S = 1.0
 LONG_S = 2.0
