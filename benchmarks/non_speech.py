@@ -4,7 +4,7 @@ In: model directories, and the corpora for the second half. Out: of 200 clips (s
 six of the kinds, and the rooms' recordings, were never used for it) how many come out empty, with the gate and without;
 of recordings that it was not fitted on, how many it changes, clean, quiet, in noise and through a telephone band.
 
-Without models it reports on the sound's evidence alone, which is quick and bounds what any model gives: one that is sure
+Without models it reports on the sound's evidence alone, which is quick and bounds what any model gives; one sure
 of nothing eats the most speech, one that is sure of everything lets the most sounds through.
 
     OMP_NUM_THREADS=1 python benchmarks/non_speech.py

@@ -1,6 +1,7 @@
 """What all tests share: one thread a process, no colour, and the real corpora where they are at hand."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("TENSORBOARD_NO_TENSORFLOW", "1")
 os.environ.pop("ASR_DEBUG", None)
+
+# A shell without job control starts what it puts in the background with Ctrl-C ignored, and every child inherits that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 

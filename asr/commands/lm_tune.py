@@ -73,8 +73,8 @@ def run(arguments: list[str]) -> int:
     if found.best.errors >= found.greedy:
         raise ModelError(
             f"{options.lm}: does no better than greedy decoding on {options.manifest} (best:"
-            f" {dev.shown(found.best.errors)}, greedy: {dev.shown(found.greedy)}); it is not kept. Was it made from other"
-            " texts, or spelled in another way, than the model's transcripts?"
+            f" {dev.shown(found.best.errors)}, greedy: {dev.shown(found.greedy)}); it is not kept. Was it made from"
+            " other texts, or spelled in another way, than the model's transcripts?"
         )
     if not options.dry_run:
         best = replace(settings, lm_weight=found.best.lm_weight, word_score=found.best.word_score)
@@ -196,6 +196,7 @@ def _print(found: Tuned, dev: Dev, options: argparse.Namespace) -> None:
         for name, weight, score, errors in rows
     ]
     print(
-        f"{len(dev.references):,} utterances of {options.manifest}; the best {SHOWN} of {len(found.points)} pairs of weights"
+        f"{len(dev.references):,} utterances of {options.manifest};"
+        f" the best {SHOWN} of {len(found.points)} pairs of weights"
     )
     print(table(shown, ["decoding", "lm_weight", "word_score", "WER", "CER"]))

@@ -130,7 +130,7 @@ def _weighed(
     hot_credit: npt.NDArray[np.float64],
     hot_gain: npt.NDArray[np.float64],
 ) -> Records:
-    """``settings`` with the weights of ``config`` and what follows from them; a token adds ``longest`` letters at most."""
+    """``settings`` with the weights of ``config`` and what follows; a token adds ``longest`` letters at most."""
     settings = settings.copy()
     one = settings[0]
     most_gain = max(config.word_score, 0.0) + longest * max(config.lm_weight * config.unk_score, 0.0)

@@ -107,7 +107,7 @@ def spec_augment(log_mel: Tensor, lengths: Tensor, config: SpecAugmentConfig, ge
     lengths_cpu = lengths.cpu()
     all_mels, mel_masks = torch.full((batch,), mels), torch.full((batch,), config.frequency_masks)
     keep_mels = _masks(all_mels, mels, mel_masks, torch.full((batch,), config.frequency_mask_max_mels), generator)
-    longest = (lengths_cpu * config.time_mask_max_share).long().clamp_max(config.time_mask_max_frames)
+    longest = (lengths_cpu.double() * config.time_mask_max_share).long().clamp_max(config.time_mask_max_frames)
     repeats = lengths_cpu.sub(1).div(config.time_mask_every_frames, rounding_mode="floor").add(1).clamp_min(1)
     keep_time = _masks(lengths_cpu, frames, config.time_masks * repeats, longest, generator)
     keep = keep_time.unsqueeze(2) & keep_mels.unsqueeze(1)

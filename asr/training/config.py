@@ -90,7 +90,7 @@ class TrainingConfig:
     ``save_every_steps``: a checkpoint between epochs too (None: at epoch ends only). ``keep_last``: weights of so many
     last epochs are kept and averaged at the end (0: no averaging). ``threads``: torch threads per process (None:
     torch's choice). ``max_steps``: stop after so many steps, for trials. ``evaluate_from_epoch``: no dev pass before
-    this epoch. ``init_from``: a model directory whose weights and tokens to start from (fine-tuning); dropout, features'
+    this epoch. ``init_from``: a model directory whose weights and tokens to start from (fine-tuning); dropout,
     normalisation and everything else are this run's own.
     """
 

@@ -1,4 +1,4 @@
-"""`asr lm tune` on a model that hears b for d: a language model that knows better is kept, one that does not is refused."""
+"""`asr lm tune` on a model that hears b for d: a language model that knows better is kept, another is refused."""
 
 import json
 from collections.abc import Iterator
