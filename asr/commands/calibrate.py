@@ -148,8 +148,20 @@ def _report(facts: dict[str, Any], model: Path, plot: Path) -> None:
     ]
     print(table(rows, ["confidence", "expected calibration error", "Brier score"]))
     print(f"a perfect calibration would show {facts['ece_of_chance']:.2%} on so many words, by chance")
-    if facts["wrong_words"] < FEW_ERRORS:
-        print(
-            f"note: {facts['wrong_words']} wrong words say little about what wrong ones look like; use a larger dev set"
-        )
+    for note in notes(facts):
+        print(f"note: {note}")
     print(f"stored: {model / FILE}\nplot: {plot}")
+
+
+def notes(facts: dict[str, Any]) -> list[str]:
+    """What a person should know before trusting the calibration."""
+    found = []
+    if facts["wrong_words"] < FEW_ERRORS:
+        found.append(
+            f"{facts['wrong_words']} wrong words say little about what wrong ones look like; use a larger dev set"
+        )
+    if facts["brier_after"] > facts["brier_before"]:
+        found.append(
+            "on held-out words the Brier score got worse; delete calibration.json to go back to what was before"
+        )
+    return found

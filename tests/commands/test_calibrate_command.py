@@ -11,6 +11,7 @@ import torch
 
 import asr.recognition.recognizer
 from asr.cli import main
+from asr.commands.calibrate import notes
 from asr.data.manifest import write_manifest
 from asr.data.utterance import Utterance
 from asr.features import LogMel, LogMelConfig
@@ -101,3 +102,10 @@ def test_a_dev_set_in_which_nothing_is_recognised_is_refused(
 @pytest.mark.parametrize("words", [["m"], ["m", "d", "--normalizer", "?"], ["m", "d", "--outt", "x"]])
 def test_mistyped_options_are_exit_code_2(words: list[str]) -> None:
     assert main(["calibrate", *words]) == 2
+
+
+def test_few_errors_and_a_worse_brier_score_are_told() -> None:
+    good = {"wrong_words": 20, "brier_before": 0.1, "brier_after": 0.1}
+    assert notes(good) == []
+    assert ["19 wrong words" in note for note in notes(good | {"wrong_words": 19})] == [True]
+    assert ["got worse" in note for note in notes(good | {"brier_after": 0.11})] == [True]
