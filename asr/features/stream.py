@@ -15,18 +15,29 @@ from torch import Tensor
 from asr.features.log_mel import LogMel
 
 Waveform = NDArray[np.float32]
+SLICE_S = 8.0
 
 
 def stream_log_mel(features: LogMel, blocks: Iterable[Waveform]) -> Iterator[Tensor]:
     """Blocks ``(samples,)`` at the features' rate -> unnormalised ``(frames, n_mels)`` pieces, none empty."""
     stream = LogMelStream(features)
-    waiting: Waveform | None = None
+    waiting, alone = None, True
     for block in blocks:
-        if waiting is not None and len(log_mel := stream.push(waiting)):
-            yield log_mel
+        if waiting is not None:
+            alone = False
+            yield from _pieces(stream, waiting, last=False, whole=False)
         waiting = block
-    if waiting is not None and len(log_mel := stream.push(waiting, last=True)):
-        yield log_mel
+    if waiting is not None:
+        yield from _pieces(stream, waiting, last=True, whole=alone)
+
+
+def _pieces(stream: "LogMelStream", block: Waveform, last: bool, whole: bool) -> Iterator[Tensor]:
+    """The block's frames: at once where it is the ``whole`` recording, else in slices, which need less memory."""
+    size = len(block) if whole else round(SLICE_S * stream.features.config.sample_rate)
+    for start in range(0, len(block), max(1, size)):
+        log_mel = stream.push(block[start : start + size], last and start + size >= len(block))
+        if len(log_mel):
+            yield log_mel
 
 
 def recording_mean(features: LogMel, blocks: Iterable[Waveform]) -> Tensor | None:

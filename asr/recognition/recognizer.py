@@ -39,7 +39,7 @@ from asr.text.tokenizer import Tokenizer
 T = TypeVar("T")
 Waveform = NDArray[np.float32]
 Recordings = Iterable[str | Path | Utterance | Waveform]
-BATCH_S = 120.0  # padded seconds in a batch: two of the longest windows
+BATCH_S = 60.0  # padded seconds in a batch: one of the longest windows
 
 
 class Decoder(Protocol):
