@@ -34,6 +34,14 @@ def _narrowed(cost: NDArray[np.float64], low: int, high: int, limit: float, widt
     return low, high, cut
 
 
+@numba.njit(nogil=True)
+def _trace_back(path: NDArray[np.int32], state: int, steps: NDArray[np.uint8], place: NDArray[np.int64]) -> None:
+    """Fill ``path`` (frames,) from its last ``state``; ``steps[place[frame] + state]`` says how far before it began."""
+    for frame in range(path.size - 1, -1, -1):
+        path[frame] = state
+        state -= steps[place[frame] + state]
+
+
 @numba.njit(_SIGNATURE, cache=True, nogil=True)
 def cheapest_path(
     log_probs: NDArray[np.float32],  # (frames, vocab)
@@ -91,8 +99,5 @@ def cheapest_path(
     state = states - 1
     if low < states - 1 and (high < states or before[states - 2] <= before[states - 1]):
         state = states - 2
-    total = before[state]
-    for frame in range(frames - 1, -1, -1):
-        path[frame] = state
-        state -= steps[offset[frame] + state - first_state[frame]]
-    return path, total, cut
+    _trace_back(path, state, steps, offset - first_state)
+    return path, before[state], cut
