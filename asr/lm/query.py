@@ -1,7 +1,7 @@
 """One step of an n-gram model, compiled: what the beam search calls inside its own compiled loop.
 
 In: the arrays of an `NgramModel`, a state and a word. Out: what `NgramModel.score` returns, to the last bit. Importing
-this module imports numba; nothing but the beam search and perplexity does.
+this module imports numba; only the beam search, perplexity and mixing do.
 """
 
 import numba
