@@ -4,11 +4,11 @@ In: words. Out: `DecoderOptions`, or one message that says which of them do not 
 """
 
 import argparse
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asr.commands._arguments import count, number
 from asr.errors import UsageError
 
 NONE = Path("none")
@@ -100,29 +100,3 @@ def hotword(text: str) -> tuple[str, float]:
     if not word.strip():
         raise argparse.ArgumentTypeError(f"{text!r} holds no word")
     return " ".join(word.split()), number(boost)
-
-
-def number(text: str) -> float:
-    """A finite number, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
-    return value
-
-
-def seconds(text: str) -> float:
-    """More than 0 seconds, for argparse."""
-    value = number(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} must be more than 0 seconds")
-    return value
-
-
-def count(text: str) -> int:
-    """A whole number of at least 1, for argparse."""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)

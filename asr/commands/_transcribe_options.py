@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asr.commands._decoder_options import DecoderOptions, add_decoding, count, decoder_options, seconds
+from asr.commands._arguments import count, seconds
+from asr.commands._decoder_options import DecoderOptions, add_decoding, decoder_options
 from asr.errors import UsageError
 from asr.formats import FORMATS, TIMED_FORMATS
 

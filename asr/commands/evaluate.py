@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asr.commands._arguments import seconds, whole_number
 from asr.commands._decoder_options import add_decoding, decoder_options
 from asr.text.normalize import NORMALIZERS, Normalizer, get_normalizer
 
@@ -52,13 +53,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="where the report goes")
     parser.add_argument(
-        "--batch-s", type=_seconds, default=60.0, metavar="S", help="seconds of audio in a batch at most (default: 60)"
+        "--batch-s", type=seconds, default=60.0, metavar="S", help="seconds of audio in a batch at most (default: 60)"
     )
     parser.add_argument(
         "--normalizer", choices=NORMALIZERS, default="basic", help="what counts as the same text (default: basic)"
     )
     parser.add_argument(
-        "--worst", type=_whole_number, default=10, metavar="N", help="utterances shown with alignment (default: 10)"
+        "--worst", type=whole_number, default=10, metavar="N", help="utterances shown with alignment (default: 10)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     add_decoding(parser.add_argument_group("decoding"))
@@ -172,19 +173,3 @@ def _plain(value: Any) -> Any:
 
 def _finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
-
-
-def _whole_number(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
-    return seconds

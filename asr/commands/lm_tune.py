@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.commands._decoder_options import count
+from asr.commands._arguments import count
 from asr.errors import DataError, ModelError, UsageError
 from asr.text.normalize import NORMALIZERS, get_normalizer
 
 if TYPE_CHECKING:
     from asr.data.utterance import Utterance
+    from asr.decoding.build import Decoder
     from asr.decoding.config import DecodingConfig
     from asr.decoding.tune import DevErrors, TunePoint
     from asr.recognition import Recognizer
     from asr.recognition.emissions import Emissions
-    from asr.recognition.recognizer import Decoder
     from asr.text.normalize import Normalizer
 
 SHOWN = 5

@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr.commands._arguments import whole_number
 from asr.text.normalize import NORMALIZERS, get_normalizer
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--normalizer", choices=NORMALIZERS, default="basic", help="what counts as the same text (default: basic)"
     )
     parser.add_argument(
-        "--worst", type=_whole_number, default=10, metavar="N", help="utterances shown with alignment (default: 10)"
+        "--worst", type=whole_number, default=10, metavar="N", help="utterances shown with alignment (default: 10)"
     )
     parser.add_argument(
         "--format",
@@ -48,12 +49,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="how to read both files (default: auto)",
     )
     return parser
-
-
-def _whole_number(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)
 
 
 def run(arguments: list[str]) -> int:

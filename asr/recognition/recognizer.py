@@ -9,15 +9,15 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from asr.data.utterance import Utterance
-from asr.decoding import DecodedText, greedy_decode
-from asr.decoding.build import build_decoder
+from asr.decoding import greedy_decode
+from asr.decoding.build import Decoder, build_decoder
 from asr.decoding.config import DecodingConfig
 from asr.errors import AsrError
 from asr.features import LogMel
@@ -40,14 +40,6 @@ T = TypeVar("T")
 Waveform = NDArray[np.float32]
 Recordings = Iterable[str | Path | Utterance | Waveform]
 BATCH_S = 60.0  # padded seconds in a batch: one of the longest windows
-
-
-class Decoder(Protocol):
-    """Log-probabilities ``(batch, frames, vocab)`` with lengths ``(batch,)`` to one text each."""
-
-    def __call__(
-        self, log_probs: torch.Tensor, lengths: torch.Tensor, tokenizer: Tokenizer, /
-    ) -> list[DecodedText]: ...
 
 
 class Recognizer:

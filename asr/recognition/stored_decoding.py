@@ -17,11 +17,11 @@ from asr.files import atomic_path, sha256_file
 from asr.lm.binary import write_binary
 from asr.lm.model import NgramModel
 from asr.pretrained import read_extra, write_extra
+from asr.recognition import calibration
 from asr.schema import build
 
 FILE = "decoding.json"
 LANGUAGE_MODEL = "lm.bin"
-CALIBRATION = "calibration.json"  # fitted to the decoder that was; of no use with another
 OF_THE_LANGUAGE_MODEL = ("language_model", "lm_weight", "word_score", "unk_score")
 
 
@@ -41,7 +41,7 @@ def store_decoding(
     values = {key: value for key, value in asdict(settings).items() if key not in ("language_model", "lexicon")}
     found = {"settings": values, "sha256": {LANGUAGE_MODEL: sha256_file(directory / LANGUAGE_MODEL)}}
     write_extra(directory, FILE, {**found, "facts": dict(facts)})
-    (directory / CALIBRATION).unlink(missing_ok=True)
+    (directory / calibration.FILE).unlink(missing_ok=True)
 
 
 def read_decoding(directory: Path) -> DecodingConfig | None:
