@@ -16,7 +16,6 @@ from asr.features import LogMelConfig
 from asr.models import AcousticModel
 from asr.recognition.bounds import SpeechLevel
 from asr.recognition.windows import Window
-from asr.recognition.workers import give_memory_back
 
 Array = NDArray[np.float32]
 
@@ -48,10 +47,7 @@ def compute_windows(model: AcousticModel, windows: Sequence[Window]) -> list[Arr
     frames = torch.tensor([len(window.log_mel) for window in windows], device=log_mel.device)
     log_probs, _ = model(log_mel, frames)
     kept = zip(windows, log_probs, strict=True)
-    found = [row[window.skip : window.skip + window.keep].cpu().numpy().copy() for window, row in kept]
-    del log_mel, log_probs, kept
-    give_memory_back()
-    return found
+    return [row[window.skip : window.skip + window.keep].cpu().numpy().copy() for window, row in kept]
 
 
 def stitch(parts: Sequence[Array], vocab_size: int) -> Array:

@@ -1,7 +1,5 @@
 """Who does the work of a pool: the caller itself, or one thread a core; and how recordings are put into batches."""
 
-import ctypes
-import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -15,25 +13,6 @@ MAX_BATCH = 64  # windows in a batch, however short
 def usable_cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def give_memory_back() -> None:
-    """Return what is free inside glibc's arenas to the system, where the C library is glibc.
-
-    Activations of batch after batch, with small arrays kept in between, leave the arenas full of holes.
-    """
-    trim = _malloc_trim()
-    if trim is not None:
-        trim(0)
-
-
-@functools.cache
-def _malloc_trim() -> Callable[[int], int] | None:
-    try:
-        found: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
-    except (OSError, AttributeError, TypeError):  # another C library, or another system
-        return None
-    return found
 
 
 def plan_batches(lengths: Sequence[float], longest_batch: float) -> Iterator[list[int]]:
