@@ -132,7 +132,7 @@ class _Chain:
             self.dip_s = DIP_WEIGHT_S * np.minimum(
                 np.append(loudness, loudness[-1]), np.insert(loudness, 0, loudness[0])
             )
-        self.steps: list[tuple[int, NDArray[np.int64]]] = []  # of each bound: its first place, and where it came from
+        self.steps: list[tuple[int, NDArray[np.int32]]] = []  # of each bound: its first place, and where it came from
         self.total = np.zeros(0)
 
     def add_start(self, first_s: float, offsets: PeakOffsets) -> None:
@@ -176,7 +176,7 @@ class _Chain:
             came_from = where[near]
             if not np.isfinite(score).any():  # no room: _spread will make some
                 score = np.zeros(len(score))
-        self.steps.append((low, came_from))
+        self.steps.append((low, came_from.astype(np.int32)))  # an hour has 20,000 bounds of 100 to 200 places
         self.total = score
 
 
