@@ -191,7 +191,7 @@ def _filterbank(config: LogMelConfig) -> Tensor:
         bank = mel(sr=config.sample_rate, n_fft=config.n_fft, n_mels=config.n_mels, fmin=config.f_min_hz, fmax=top)
     if deaf := int((bank.max(axis=1) == 0).sum()):
         raise ConfigError(
-            f"features.n_mels={config.n_mels}: {deaf} of them lie between two bins of the spectrum and would hear nothing"
+            f"features.n_mels={config.n_mels}: {deaf} of them lie between two bins of the spectrum and hear nothing"
             f" ({config.sample_rate / config.n_fft:.1f} Hz from bin to bin); use fewer, or a longer features.window_s"
         )
     return torch.from_numpy(bank).float()
