@@ -4,18 +4,22 @@ import json
 import re
 import wave
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 import asr.recognition
 from asr.cli import main
+from asr.commands._described import describe_utterances
 from asr.data.utterance import Utterance
 from asr.decoding import Alternative
 from asr.decoding.config import DecodingConfig
 from asr.recognition.hypothesis import Hypothesis, Word
+from asr.text.normalize import get_normalizer
 
 ANSWERS = {"u1": "hello world", "u2": "one too", "u3": ""}
 
@@ -157,3 +161,17 @@ def test_a_training_text_that_is_not_there_is_said_before_the_model_is_loaded(ma
     StubRecognizer.asked = {}
     assert main(["evaluate", "m", str(manifest), "--out", str(tmp_path / "o"), "--train-text", "nowhere.txt"]) != 0
     assert StubRecognizer.asked == {}
+
+
+def test_of_a_long_utterance_the_middle_minute_is_measured_and_its_spoken_part_is_not_told(tmp_path: Path) -> None:
+    rate, noise = 8000, np.random.default_rng(0).standard_normal(120 * 8000)
+    time = np.arange(len(noise)) / rate
+    tones = np.sin(2 * np.pi * 440 * time) * (time % 0.5 < 0.3)  # mean power 0.3
+    middle = (time >= 30) & (time < 90)
+    waveform = 0.1 * (tones * middle + noise * np.where(middle, np.sqrt(0.03), 1.0))  # 10 dB, nothing but noise around
+    soundfile.write(tmp_path / "long.wav", waveform, rate, subtype="FLOAT")
+    whole = Utterance(id="u", audio=str(tmp_path / "long.wav"), duration_s=120.0, text="x")
+    part = replace(whole, start_s=30.0, duration_s=60.0)
+    found = [describe_utterances([one], {"u": {}}, get_normalizer("none"))["u"] for one in (whole, part)]
+    assert [one["snr_db"] for one in found] == pytest.approx([10, 10], abs=1)
+    assert ["speech_s" in one for one in found] == [False, True]

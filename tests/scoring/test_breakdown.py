@@ -72,13 +72,13 @@ def test_words_characters_and_places_add_up_to_the_corpus(pairs: list[tuple[str,
 
 
 def test_insertions_and_deletions_are_placed():
-    told = [word("one", 0.0), word("uh", 0.2), word("two", 0.4), word("er", 0.6), word("three", 1.1)]
+    told = [word("one", 0.0), word("uh", 0.2), word("two", 0.65), word("er", 0.85), word("three", 1.4)]
     scored = results(
         [
             ("", "hm well"),  # nothing was said: 2
             ("one two", "so one two"),  # at the start
             ("one two", "one two oh oh"),  # at the end: 2
-            ("one two three", "one uh two er three"),  # "uh" touches both, "er" ends 0.3 s before "three"
+            ("one two three", "one uh two er three"),  # "uh" ends 0.25 s before "two", "er" 0.35 s before "three"
             ("one two", ""),  # all is lost: 2
             ("one two three four", "two four"),  # at the start, in between
             ("one two", "one"),  # at the end

@@ -4,6 +4,7 @@ In: utterances and, in their extras, ``n_best`` with ``word_errors`` (as `asr ev
 by how many alternatives are looked at.
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from asr.scoring.counts import ErrorCounts
 from asr.scoring.report import UtteranceScore
 from asr.scoring.results import Results
+
+_NAMES = tuple(ErrorCounts.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,13 @@ def oracle(results: Results) -> Oracle | None:
     depths = [1]
     while depths[-1] < deepest:
         depths.append(min(2 * depths[-1], deepest))
-    by_depth = [
-        (depth, ErrorCounts.total(min(texts[:depth], key=lambda counts: counts.errors) for texts in lists))
-        for depth in depths
-    ]
+    bests = [list(itertools.accumulate(texts, _better)) for texts in lists]
+    by_depth = [(depth, ErrorCounts.total(best[:depth][-1] for best in bests)) for depth in depths]
     return Oracle(len(lists), sum(len(texts) > 1 for texts in lists), tuple(by_depth))
+
+
+def _better(one: ErrorCounts, other: ErrorCounts) -> ErrorCounts:
+    return other if other.errors < one.errors else one
 
 
 def _alternatives(utterance: UtteranceScore, extras: Mapping[str, Any]) -> list[ErrorCounts]:
@@ -50,6 +55,7 @@ def _alternatives(utterance: UtteranceScore, extras: Mapping[str, Any]) -> list[
 
 
 def _counts(value: Any) -> ErrorCounts | None:
-    names = ErrorCounts.__dataclass_fields__
-    whole = isinstance(value, Mapping) and all(type(value.get(name)) is int for name in names)
-    return ErrorCounts(**{name: value[name] for name in names}) if whole else None
+    if not isinstance(value, Mapping):
+        return None
+    numbers = [number for name in _NAMES if type(number := value.get(name)) is int]
+    return ErrorCounts(*numbers) if len(numbers) == len(_NAMES) else None

@@ -13,7 +13,7 @@ from asr.scoring.breakdown.oracle import Oracle
 from asr.scoring.breakdown.places import PAUSE_S, Places
 from asr.scoring.breakdown.tokens import TokenBreakdown, TokenErrors, TrainingBin
 from asr.scoring.breakdown.whole import Breakdown
-from asr.scoring.markdown import NO_RATE, code_span, counted, escape, format_rate, markdown_table
+from asr.scoring.markdown import code_span, counted, escape, format_rate, markdown_table
 
 SHOWN = 10
 _MARK = " \\*"
@@ -165,4 +165,4 @@ def _cell(token: str) -> str:
 
 
 def _rate(share: float) -> str:
-    return NO_RATE if math.isnan(share) else f"{100 * share:.2f}%"
+    return "–" if math.isnan(share) else f"{100 * share:.2f}%"
