@@ -17,7 +17,8 @@ from asr.commands.calibrate import judge  # noqa: E402
 from asr.data.manifest import read_manifest  # noqa: E402
 from asr.recognition import Recognizer  # noqa: E402
 from asr.recognition.confidence import uncalibrated  # noqa: E402
-from asr.recognition.reliability import brier_score, chance_error, draw_reliability, expected_calibration_error  # noqa: E402
+from asr.recognition.reliability import draw_reliability  # noqa: E402
+from asr.scoring.confidence import brier_score, chance_error, expected_calibration_error  # noqa: E402
 from asr.terminal import table  # noqa: E402
 from asr.text.normalize import get_normalizer  # noqa: E402
 

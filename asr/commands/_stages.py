@@ -80,8 +80,8 @@ def _decoding_files(config: "RunConfig") -> list[Path]:
 
 
 def evaluate_outputs(config: "RunConfig") -> list[Path]:
-    """The three files of each test set's report."""
-    names = ("summary.json", "results.jsonl", "report.md")
+    """The four files of each test set's report."""
+    names = ("summary.json", "results.jsonl", "breakdown.json", "report.md")
     return [config.run_dir / "evaluation" / path.stem / name for path in _tests(config) for name in names]
 
 
@@ -92,9 +92,11 @@ def evaluate(config: "RunConfig") -> None:
     tests = _tests(config)
     if not tests:
         raise DataError(f"{_data(config)}: no test.jsonl to evaluate on; prepare it, or leave evaluate out of stages")
+    trained = _data(config) / "train.jsonl"
     for path in tests:
         out = config.run_dir / "evaluation" / path.stem
         options = ["--normalizer", config.scoring.normalizer, "--worst", str(config.scoring.worst)]
+        options += ["--train-text", str(trained)] if trained.is_file() else []
         words = [str(config.run_dir / "model"), str(path), "--out", str(out), *options]
         parsed = verb.build_parser().parse_args([*words, "--device", config.train.training.device])
         verb.evaluate_manifest(parsed, asdict(config.decoding))

@@ -94,7 +94,7 @@ def judge(utterances: "list[Utterance]", hypotheses: "list[Hypothesis]", normali
     import numpy as np
 
     from asr.recognition.confidence import EVIDENCE
-    from asr.recognition.reliability import judge_words
+    from asr.scoring.confidence import judge_words
 
     by_speaker = len({one.speaker for one in utterances}) > 1 and all(one.speaker for one in utterances)
     evidence: list[tuple[float, ...]] = []
@@ -121,7 +121,7 @@ def _transcribe(recognizer: "Recognizer", utterances: "list[Utterance]") -> "lis
 
 
 def _facts(judged: Judged, before: "NDArray[np.float64]", after: "NDArray[np.float64]", honest: bool) -> dict[str, Any]:
-    from asr.recognition.reliability import brier_score, chance_error, expected_calibration_error
+    from asr.scoring.confidence import brier_score, chance_error, expected_calibration_error
 
     groups = "speakers" if judged.by_speaker else "recordings"
     how = f"after, on {groups} held out" if honest else "after, on the words it was fitted to"

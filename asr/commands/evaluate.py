@@ -1,8 +1,9 @@
 """`asr evaluate MODEL MANIFEST --out DIR`: transcribe a test set and report the error and the speed.
 
-In: a model directory and a manifest. Out: results.jsonl, summary.json and report.md in DIR, by the same code as `asr
-score`, and a short table on stdout. The real-time factor is the time from the first batch to the last transcript,
-reading the audio included, loading the model not, over the length of the audio.
+In: a model directory and a manifest. Out: results.jsonl, summary.json, breakdown.json and report.md in DIR, by the same
+code as `asr score`, and a short table on stdout; results.jsonl also says where each utterance lies, what the manifest
+tells of it, its words with times and confidence, and how noisy it is. The real-time factor is the time from the first
+batch to the last transcript, reading the audio included, loading the model not, over the length of the audio.
 """
 
 import argparse
@@ -61,6 +62,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--worst", type=whole_number, default=10, metavar="N", help="utterances shown with alignment (default: 10)"
     )
+    parser.add_argument(
+        "--train-text",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the training manifest, or any text: rare and unseen words then stand apart (may be given several times)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     add_decoding(parser.add_argument_group("decoding"))
     return parser
@@ -75,23 +84,26 @@ def run(arguments: list[str]) -> int:
 
 def evaluate_manifest(options: argparse.Namespace, decoding: dict[str, Any]) -> None:
     """The whole command with parsed ``options``; ``decoding``: keys of ``DecodingConfig`` (see choose_decoding)."""
+    from asr.commands._described import count_training_words
     from asr.data.manifest import read_manifest
     from asr.scoring.output import prepare_folder
 
     utterances = read_manifest(options.manifest)  # the cheap refusals come before torch is imported
     prepare_folder(options.out, options.manifest)
+    normalizer = get_normalizer(options.normalizer)
+    training_counts = count_training_words(options.train_text, normalizer)
     from asr.recognition import Recognizer
 
     recognizer = Recognizer.from_pretrained(options.model, device=options.device, decoding=decoding)
-    normalizer = get_normalizer(options.normalizer)
     evaluation = evaluate(recognizer, utterances, batch_s=options.batch_s, normalizer=normalizer)
-    _write(evaluation, options)
+    _write(evaluation, options, training_counts)
 
 
 def evaluate(
     recognizer: "Recognizer", utterances: "Sequence[Utterance]", *, batch_s: float, normalizer: Normalizer
 ) -> Evaluation:
     """Transcribe and score, with progress on stderr. ``batch_s``: seconds of audio in a batch at most."""
+    from asr.commands._described import describe_utterances
     from asr.scoring import score_texts, texts_by_id
     from asr.terminal import Progress
 
@@ -110,7 +122,7 @@ def evaluate(
         speakers={one.id: one.speaker for one in utterances if one.speaker is not None},
         durations_s={one.id: one.duration_s for one in utterances},
     )
-    extras = {key: _extras(hypothesis) for key, hypothesis in by_id.items()}
+    extras = describe_utterances(utterances, {key: _extras(one) for key, one in by_id.items()}, normalizer)
     return Evaluation(
         report=report,
         extras=extras,
@@ -120,7 +132,7 @@ def evaluate(
     )
 
 
-def _write(evaluation: Evaluation, options: argparse.Namespace) -> None:
+def _write(evaluation: Evaluation, options: argparse.Namespace, training_counts: dict[str, int] | None) -> None:
     from asr.scoring import ReportHeader, write_report
     from asr.scoring.markdown import counted
     from asr.scoring.output import SUMMARY_HEADER, now, summary_notes, summary_rows
@@ -142,7 +154,15 @@ def _write(evaluation: Evaluation, options: argparse.Namespace) -> None:
         "device": evaluation.device,
         "decoding": evaluation.decoding,
     }
-    files = write_report(options.out, report, header, worst=options.worst, extras=evaluation.extras, measures=measures)
+    files = write_report(
+        options.out,
+        report,
+        header,
+        worst=options.worst,
+        extras=evaluation.extras,
+        measures=measures,
+        training_counts=training_counts,
+    )
     print(f"{counted(len(report.utterances), 'utterance')} of {options.manifest}; real-time factor {speed}")
     print(table(summary_rows(report), SUMMARY_HEADER))
     for note in summary_notes(report):

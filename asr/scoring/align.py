@@ -1,18 +1,20 @@
 """Which reference word became which hypothesis word, and a picture of it in plain text.
 
-In: a reference and a hypothesis, already normalised. Out: aligned pairs from jiwer's alignment, and a REF/HYP/OPS block
-in columns, like sclite's, for reports and terminals.
+In: a reference and a hypothesis, already normalised. Out: aligned pairs, equal to jiwer's, and a REF/HYP/OPS block in
+columns, like sclite's, for reports and terminals.
 """
 
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from rapidfuzz.distance import Levenshtein
 
 Operation = Literal["hit", "substitution", "deletion", "insertion"]
 _OPERATIONS: dict[str, Operation] = {
     "equal": "hit",
-    "substitute": "substitution",
+    "replace": "substitution",
     "delete": "deletion",
     "insert": "insertion",
 }
@@ -29,19 +31,39 @@ class AlignedPair:
     hypothesis: str | None
 
 
+class AlignedSpan(NamedTuple):
+    """A run of columns of one kind; one side is empty for insertions and deletions, else both are equally long."""
+
+    operation: Operation
+    reference: Sequence[str]
+    hypothesis: Sequence[str]
+
+
+def align_tokens(reference: Sequence[str], hypothesis: Sequence[str]) -> list[AlignedSpan]:
+    """Align two texts, given as tokens (a text is its characters), with the fewest errors.
+
+    Where several alignments have the fewest, it is rapidfuzz's, which jiwer takes and ``count_errors`` counts.
+    """
+    characters = isinstance(reference, str) and isinstance(hypothesis, str)
+    ids: dict[str, int] = {}
+    reference_ids = reference if characters else [ids.setdefault(token, len(ids)) for token in reference]
+    hypothesis_ids = hypothesis if characters else [ids.setdefault(token, len(ids)) for token in hypothesis]
+    return [
+        AlignedSpan(
+            _OPERATIONS[step.tag],
+            reference[step.src_start : step.src_end],
+            hypothesis[step.dest_start : step.dest_end],
+        )
+        for step in Levenshtein.opcodes(reference_ids, hypothesis_ids)
+    ]
+
+
 def align_words(reference: str, hypothesis: str) -> list[AlignedPair]:
     """Align two texts word by word, with the fewest errors; the operations are those ``count_word_errors`` counts."""
-    import jiwer  # only reports need it
-
-    output = jiwer.process_words(" ".join(reference.split()), " ".join(hypothesis.split()))
-    references, hypotheses = output.references[0], output.hypotheses[0]
     pairs: list[AlignedPair] = []
-    for chunk in output.alignments[0]:
-        operation = _OPERATIONS[chunk.type]
-        left: Sequence[str | None] = references[chunk.ref_start_idx : chunk.ref_end_idx]
-        right: Sequence[str | None] = hypotheses[chunk.hyp_start_idx : chunk.hyp_end_idx]
-        left = left or [None] * len(right)
-        right = right or [None] * len(left)
+    for operation, references, hypotheses in align_tokens(reference.split(), hypothesis.split()):
+        left: Sequence[str | None] = references or [None] * len(hypotheses)
+        right: Sequence[str | None] = hypotheses or [None] * len(references)
         pairs += [AlignedPair(operation, a, b) for a, b in zip(left, right, strict=True)]
     return pairs
 

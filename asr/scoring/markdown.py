@@ -31,13 +31,16 @@ class ReportHeader:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-def render_markdown(report: ScoreReport, header: ReportHeader, *, worst: int = 10) -> str:
-    """The whole page; ``worst`` is how many utterances are shown with their alignment."""
+def render_markdown(
+    report: ScoreReport, header: ReportHeader, *, worst: int = 10, breakdown: Sequence[str] = ()
+) -> str:
+    """The whole page; ``worst``: how many utterances are shown with their alignment; ``breakdown``: its sections."""
     sections = [
         _head(report, header),
         _overall(report),
         _speakers(report),
         _without_reference(report),
+        *breakdown,
         _worst(report, worst),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -95,7 +98,7 @@ def _overall(report: ScoreReport) -> str:
     note = "Rates are (S+D+I)/N over the whole set: substitutions, deletions, insertions, reference length."
     if report.words.reference_length == 0:
         note += "\n\n**No reference holds a word, so there is no WER: only insertions can be counted.**"
-    return f"## Error rates\n\n{_table(names, cells, left=2)}\n\n{note}"
+    return f"## Error rates\n\n{markdown_table(names, cells, left=2)}\n\n{note}"
 
 
 def _speakers(report: ScoreReport) -> str:
@@ -115,7 +118,7 @@ def _speakers(report: ScoreReport) -> str:
     ]
     unknown = sum(utterance.speaker is None for utterance in report.utterances)
     note = f"\n\nWithout a speaker, and in no row: {counted(unknown, 'utterance')}." if unknown else ""
-    return f"## Speakers\n\n{_table(names, cells)}{note}"
+    return f"## Speakers\n\n{markdown_table(names, cells)}{note}"
 
 
 def _without_reference(report: ScoreReport) -> str:
@@ -168,7 +171,7 @@ def _numbers(counts: ErrorCounts) -> list[str]:
     return [f"{value:,}" for value in values]
 
 
-def _table(names: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+def markdown_table(names: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
     """A Markdown table; the first ``left`` columns to the left, the others (numbers) to the right."""
     rule = ["---" if index < left else "---:" for index in range(len(names))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (names, rule, *rows))

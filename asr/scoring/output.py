@@ -1,7 +1,7 @@
 """A score report into a folder, and in short for a terminal: what `asr score`, `asr evaluate` and `asr run` share.
 
-In: a ``ScoreReport`` and its header. Out: results.jsonl, summary.json and report.md in one folder, each written whole
-or not at all; a re-run replaces them.
+In: a ``ScoreReport`` and its header. Out: results.jsonl, summary.json, breakdown.json and report.md in one folder,
+each written whole or not at all; a re-run replaces them.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from asr.errors import UsageError
 from asr.files import write_json, write_text
 from asr.scoring.markdown import ReportHeader, counted, format_rate, render_markdown
 from asr.scoring.report import ScoreReport
-from asr.scoring.results import summarize, write_results
+from asr.scoring.results import Results, summarize, write_results
 
 SUMMARY_HEADER = ("text", "measure", "rate", "S", "D", "I", "errors", "N")
 
@@ -27,11 +27,13 @@ class ReportFiles:
     results: Path
     summary: Path
     page: Path
+    breakdown: Path
 
 
 def report_files(folder: Path) -> ReportFiles:
     """The files that a report in ``folder`` consists of, written or not."""
-    return ReportFiles(folder / "results.jsonl", folder / "summary.json", folder / "report.md")
+    names = ("results.jsonl", "summary.json", "report.md", "breakdown.json")
+    return ReportFiles(*(folder / name for name in names))
 
 
 def prepare_folder(folder: Path, *inputs: Path) -> None:
@@ -56,8 +58,9 @@ def write_report(
     worst: int = 10,
     extras: Mapping[str, Mapping[str, Any]] | None = None,
     measures: Mapping[str, Any] | None = None,
+    training_counts: Mapping[str, int] | None = None,
 ) -> ReportFiles:
-    """Write the three files; the page last, so that a page never stands without what it rests on.
+    """Write the four files; the page last, so that a page never stands without what it rests on.
 
     Args:
         folder: made where absent.
@@ -66,12 +69,22 @@ def write_report(
         worst: how many utterances the page shows with their alignment.
         extras: by utterance id, further keys for its line in results.jsonl (words, confidence).
         measures: further figures for summary.json (``real_time_factor``).
+        training_counts: how often the training text holds each normalised word; rare words then stand apart.
     """
+    from asr.scoring import breakdown  # brings numpy along
+
     files = report_files(folder)
+    found = breakdown.break_down(
+        Results(report, {key: dict(more) for key, more in (extras or {}).items()}), training_counts
+    )
+    parts = breakdown.breakdown_json(found)
+    short = {key: value for key, value in parts.items() if key not in breakdown.LONG_PARTS}
     write_results(files.results, report, extras)
     about = {"title": header.title, "system": header.system, "data": header.data, "date": header.date}
-    write_json(files.summary, about | {"asr_version": __version__} | summarize(report) | dict(measures or {}))
-    write_text(files.page, render_markdown(report, header, worst=worst))
+    figures = summarize(report) | dict(measures or {}) | {"breakdown": short}
+    write_json(files.summary, about | {"asr_version": __version__} | figures)
+    write_json(files.breakdown, parts)
+    write_text(files.page, render_markdown(report, header, worst=worst, breakdown=breakdown.breakdown_sections(found)))
     return files
 
 
@@ -109,4 +122,4 @@ def now() -> str:
 
 def _paths(folder: Path) -> tuple[Path, ...]:
     files = report_files(folder)
-    return files.results, files.summary, files.page
+    return files.results, files.summary, files.page, files.breakdown

@@ -4,16 +4,22 @@ import json
 import re
 import wave
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 import asr.recognition
 from asr.cli import main
+from asr.commands._described import describe_utterances
 from asr.data.utterance import Utterance
+from asr.decoding import Alternative
 from asr.decoding.config import DecodingConfig
+from asr.recognition.hypothesis import Hypothesis, Word
+from asr.text.normalize import get_normalizer
 
 ANSWERS = {"u1": "hello world", "u2": "one too", "u3": ""}
 
@@ -102,3 +108,70 @@ def test_the_folder_is_checked_before_the_model_is_loaded(manifest: Path, tmp_pa
 @pytest.mark.parametrize("bad", [["--batch-s", "0"], ["--batch-s", "nan"], ["--worst", "x"], ["--normalizer", "?"]])
 def test_mistyped_options_are_exit_code_2(manifest: Path, tmp_path: Path, bad: list[str]) -> None:
     assert main(["evaluate", "m", str(manifest), "--out", str(tmp_path / "out"), *bad]) == 2
+
+
+def test_each_line_says_where_the_utterance_lies_and_what_the_manifest_tells(manifest: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    rows[1] |= {"room": "hall", "age": 40, "channel": 0}
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    main(["evaluate", "m", str(manifest), "--out", str(tmp_path / "out")])
+    first, second, _ = map(json.loads, (tmp_path / "out" / "results.jsonl").read_text(encoding="utf-8").splitlines())
+    assert (second["audio"], second["start_s"], second["channel"]) == (str(tmp_path / "a.wav"), 0.5, 0)
+    assert (first["fields"], second["fields"]) == ({}, {"room": "hall", "age": 40})
+    assert "snr_db" not in first  # digital silence has none
+
+
+def test_words_and_n_best_are_judged_while_the_normaliser_is_at_hand(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = {"u1": "Hello -- word", "u2": "one", "u3": ""}
+
+    def transcribe(self: StubRecognizer, utterances: list[Utterance], **_: Any) -> list[Hypothesis]:
+        return [
+            Hypothesis(
+                text=heard[one.id],
+                score=-1.0,
+                duration_s=0.5,
+                words=tuple(Word(text, 0.0, 0.1, 0.9) for text in heard[one.id].split()),
+                n_best=tuple(
+                    Alternative(text=text, score=0.0, ctc_score=0.0, lm_score=0.0) for text in (heard[one.id], one.text)
+                ),
+            )
+            for one in utterances
+        ]
+
+    monkeypatch.setattr(StubRecognizer, "transcribe_utterances", transcribe)
+    (tmp_path / "train.txt").write_text("Hello, one\nONE\n", encoding="utf-8")
+    out = tmp_path / "out"
+    assert main(["evaluate", "m", str(manifest), "--out", str(out), "--train-text", str(tmp_path / "train.txt")]) == 0
+    first = json.loads((out / "results.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert [word["right"] for word in first["words"]] == [True, None, False]  # hello, nothing, word for world
+    assert [one["word_errors"]["substitutions"] for one in first["n_best"]] == [1, 0]
+    found = json.loads((out / "summary.json").read_text(encoding="utf-8"))["breakdown"]
+    # hello world, one two three, yes: wrong are world, two, three and yes; the second text is always right
+    assert [step["words"]["hits"] for step in found["oracle"]["by_depth"]] == [2, 6]
+    assert (found["confidence"]["words"], found["confidence"]["right"], found["confidence"]["unjudged"]) == (3, 2, 1)
+    assert [(one["label"], one["said"], one["hits"]) for one in found["training"][:2]] == [
+        ("0", 4, 0),
+        ("1 to 4", 2, 2),
+    ]
+
+
+def test_a_training_text_that_is_not_there_is_said_before_the_model_is_loaded(manifest: Path, tmp_path: Path) -> None:
+    StubRecognizer.asked = {}
+    assert main(["evaluate", "m", str(manifest), "--out", str(tmp_path / "o"), "--train-text", "nowhere.txt"]) != 0
+    assert StubRecognizer.asked == {}
+
+
+def test_of_a_long_utterance_the_middle_minute_is_measured_and_its_spoken_part_is_not_told(tmp_path: Path) -> None:
+    rate, noise = 8000, np.random.default_rng(0).standard_normal(120 * 8000)
+    time = np.arange(len(noise)) / rate
+    tones = np.sin(2 * np.pi * 440 * time) * (time % 0.5 < 0.3)  # mean power 0.3
+    middle = (time >= 30) & (time < 90)
+    waveform = 0.1 * (tones * middle + noise * np.where(middle, np.sqrt(0.03), 1.0))  # 10 dB, nothing but noise around
+    soundfile.write(tmp_path / "long.wav", waveform, rate, subtype="FLOAT")
+    whole = Utterance(id="u", audio=str(tmp_path / "long.wav"), duration_s=120.0, text="x")
+    part = replace(whole, start_s=30.0, duration_s=60.0)
+    found = [describe_utterances([one], {"u": {}}, get_normalizer("none"))["u"] for one in (whole, part)]
+    assert [one["snr_db"] for one in found] == pytest.approx([10, 10], abs=1)
+    assert ["speech_s" in one for one in found] == [False, True]

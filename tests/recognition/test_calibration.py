@@ -26,16 +26,8 @@ from asr.recognition.calibration import (
     store_calibration,
 )
 from asr.recognition.confidence import EVIDENCE, n_best_agreement, silence_confidence, uncalibrated, word_evidence
-from asr.recognition.reliability import (
-    brier_score,
-    chance_error,
-    cross_validated,
-    deal_groups,
-    draw_reliability,
-    expected_calibration_error,
-    judge_words,
-    wilson_interval,
-)
+from asr.recognition.reliability import cross_validated, deal_groups, draw_reliability
+from asr.scoring.confidence import brier_score, chance_error, expected_calibration_error, judge_words, wilson_interval
 from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import CharacterTokenizer
 

@@ -1,5 +1,9 @@
 """The drawn alignment, against drawings made by hand."""
 
+import jiwer
+from hypothesis import given
+from hypothesis import strategies as st
+
 from asr.scoring.align import AlignedPair, align_words, alignment_block, display_width
 
 
@@ -41,3 +45,12 @@ def test_wide_and_combining_characters_keep_the_columns() -> None:
 def test_control_and_direction_characters_cannot_disturb_the_columns() -> None:
     block = alignment_block([AlignedPair("substitution", "a\nb", "a\u202eb")])
     assert block == "REF: a\ufffdb\nHYP: a\ufffdb\nOPS: S"
+
+
+@given(*[st.lists(st.sampled_from("abcd"), max_size=8)] * 2)
+def test_the_alignment_is_that_of_jiwer(reference: list[str], hypothesis: list[str]) -> None:
+    found = [pair.operation for pair in align_words(" ".join(reference), " ".join(hypothesis))]
+    kinds = {"equal": "hit", "substitute": "substitution", "delete": "deletion", "insert": "insertion"}
+    chunks = jiwer.process_words(" ".join(reference), " ".join(hypothesis)).alignments[0]
+    sizes = [max(c.ref_end_idx - c.ref_start_idx, c.hyp_end_idx - c.hyp_start_idx) for c in chunks]
+    assert found == [kinds[c.type] for c, size in zip(chunks, sizes, strict=True) for _ in range(size)]

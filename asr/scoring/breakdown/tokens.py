@@ -1,0 +1,137 @@
+"""The error by word and by character: how often each is right, what it is taken for, and what is lost or made up.
+
+In: alignments of ``asr.scoring.align``. Out: ``TokenBreakdown``. Where several alignments have equally few errors, one
+of them decides which word was deleted or confused: counts of one word may differ from another tool's, their sum not.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from asr.scoring.align import AlignedSpan
+
+TRAINING_BINS = ((0, "0"), (1, "1 to 4"), (5, "5 to 49"), (50, "50 or more"))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenErrors:
+    """One word or character: how often it was right, and how it was wrong.
+
+    Said, but ``substituted`` by another or ``deleted``; recognised, but ``mistaken`` for another or ``inserted``.
+    """
+
+    token: str
+    hits: int
+    substituted: int
+    deleted: int
+    mistaken: int
+    inserted: int
+
+    @property
+    def said(self) -> int:
+        """How often it stands in the references."""
+        return self.hits + self.substituted + self.deleted
+
+    @property
+    def recognised(self) -> int:
+        """How often it stands in the hypotheses."""
+        return self.hits + self.mistaken + self.inserted
+
+    @property
+    def recall(self) -> float:
+        """The share of its occurrences in references that were right; NaN where it was never said."""
+        return self.hits / self.said if self.said else math.nan
+
+    @property
+    def precision(self) -> float:
+        """The share of its occurrences in hypotheses that were right; NaN where it was never recognised."""
+        return self.hits / self.recognised if self.recognised else math.nan
+
+    @property
+    def missed(self) -> int:
+        """How often it was said and not recognised."""
+        return self.substituted + self.deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """``hypothesis`` was recognised ``count`` times where ``reference`` was said."""
+
+    reference: str
+    hypothesis: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBreakdown:
+    """``tokens``: most often missed first; ``confusions``: most frequent first."""
+
+    tokens: tuple[TokenErrors, ...]
+    confusions: tuple[Confusion, ...]
+
+    def most_deleted(self) -> list[TokenErrors]:
+        """Those that were deleted, most often first."""
+        return sorted((one for one in self.tokens if one.deleted), key=lambda one: (-one.deleted, one.token))
+
+    def most_inserted(self) -> list[TokenErrors]:
+        """Those that were inserted, most often first."""
+        return sorted((one for one in self.tokens if one.inserted), key=lambda one: (-one.inserted, one.token))
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBin:
+    """Reference words by how often the training text holds them: ``different`` ones, ``said`` so often, ``hits``."""
+
+    label: str
+    different: int
+    said: int
+    hits: int
+
+    @property
+    def recall(self) -> float:
+        """The share that was right; NaN where there is none."""
+        return self.hits / self.said if self.said else math.nan
+
+
+def break_down_tokens(alignments: Iterable[Sequence[AlignedSpan]]) -> TokenBreakdown:
+    """Count over all utterances, each given by its alignment."""
+    hits, deleted, inserted = Counter[str](), Counter[str](), Counter[str]()
+    pairs = Counter[tuple[str, str]]()
+    for spans in alignments:
+        for operation, reference, hypothesis in spans:
+            if operation == "hit":
+                hits.update(reference)
+            elif operation == "substitution":
+                pairs.update(zip(reference, hypothesis, strict=True))
+            elif operation == "deletion":
+                deleted.update(reference)
+            else:
+                inserted.update(hypothesis)
+    substituted, mistaken = Counter[str](), Counter[str]()
+    for (reference_token, hypothesis_token), count in pairs.items():
+        substituted[reference_token] += count
+        mistaken[hypothesis_token] += count
+    counters = (hits, substituted, deleted, mistaken, inserted)
+    tokens = [TokenErrors(token, *(counter[token] for counter in counters)) for token in set().union(*counters)]
+    confusions = [Confusion(*pair, count) for pair, count in pairs.items()]
+    return TokenBreakdown(
+        tuple(sorted(tokens, key=lambda one: (-one.missed, -one.inserted, -one.said, one.token))),
+        tuple(sorted(confusions, key=lambda one: (-one.count, one.reference, one.hypothesis))),
+    )
+
+
+def by_training_count(words: TokenBreakdown, training_counts: Mapping[str, int]) -> tuple[TrainingBin, ...]:
+    """Recall of words never seen in training, rare ones and frequent ones, by ``TRAINING_BINS``."""
+    members: dict[str, list[TokenErrors]] = {label: [] for _, label in TRAINING_BINS}
+    for one in words.tokens:
+        if one.said:
+            members[_training_label(training_counts.get(one.token, 0))].append(one)
+    return tuple(
+        TrainingBin(label, len(group), sum(one.said for one in group), sum(one.hits for one in group))
+        for label, group in members.items()
+    )
+
+
+def _training_label(count: int) -> str:
+    return next(label for least, label in reversed(TRAINING_BINS) if count >= least)
