@@ -110,6 +110,32 @@ def test_a_bad_file_is_named_and_the_rest_goes_on(stub: Stub, model: Path, tmp_p
     assert f"asr: error: {folder}/x.wav: no such file" in found.err and f"{folder}/b.wav: is damaged" in found.err
 
 
+@pytest.mark.parametrize("options", [(), ("--output-dir", "out")])
+def test_a_transcript_that_cannot_be_rendered_is_its_recordings_failure(
+    stub: Stub, model: Path, tmp_path: Path, monkeypatch: Any, capsys: Any, options: tuple[str, ...]
+) -> None:
+    folder = recordings(tmp_path / "in", a_wav="one", b_wav="two", c_wav="three")
+    render = work.render_transcript
+
+    def fails(hypothesis: Hypothesis, *rest: Any) -> str:
+        return str(hypothesis.text.index("t")) if hypothesis.text == "one" else render(hypothesis, *rest)
+
+    monkeypatch.setattr(work, "render_transcript", fails)
+    monkeypatch.chdir(tmp_path)
+    assert asr(model, folder, *options) == 1
+    said = capsys.readouterr()
+    assert "a.wav: internal error in writing txt: ValueError: substring not found" in said.err
+    written = "".join(path.read_text() for path in sorted(tmp_path.glob("out/*.txt"))) if options else said.out
+    assert "two" in written and "three" in written
+
+
+def test_a_file_name_of_any_bytes_is_transcribed_to_every_format(stub: Stub, model: Path, tmp_path: Path) -> None:
+    folder = recordings(tmp_path / "in", a_wav="one")
+    os.rename(folder / "a.wav", os.fsencode(folder) + b"/b\xff.wav")
+    assert asr(model, folder, "--output-dir", tmp_path / "out", "--format", ",".join(FORMATS)) == 0
+    assert len(list((tmp_path / "out").glob("b*"))) == len(FORMATS)
+
+
 def test_json_on_the_terminal_is_an_object_a_line(stub: Stub, model: Path, tmp_path: Path, capsys: Any) -> None:
     folder = recordings(tmp_path / "in", a_wav="one two", b_wav="three")
     assert asr(model, folder, "--format", "json", "--channel", "1") == 0
