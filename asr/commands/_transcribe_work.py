@@ -3,6 +3,7 @@
 In: options and inputs. Out: lines on stdout or files; failures on stderr and in failures.jsonl; counts.
 """
 
+import dataclasses
 import errno
 import json
 import os
@@ -24,6 +25,7 @@ from asr.formats.json_format import render_json
 from asr.terminal import Progress, is_live
 
 if TYPE_CHECKING:
+    from asr.recognition import Recognizer
     from asr.recognition.hypothesis import Hypothesis
 
 FAILURES = "failures.jsonl"
@@ -96,6 +98,7 @@ class Work:
         if not inputs:
             return
         recognizer = build_recognizer(self.options)
+        self._tell_decoding(recognizer)
         if self.options.to_files or not is_live(sys.stdout):
             self._progress = Progress(None, "transcribing", "s of audio")
         paths = [one.path for one in inputs]
@@ -110,6 +113,11 @@ class Work:
                 except AsrError as error:
                     self._fail(label, str(error).replace(str(paths[number]), label) if label == STDIN else str(error))
         self.close()
+
+    def _tell_decoding(self, recognizer: "Recognizer") -> None:
+        """Let json say how it is decoded in fact: what was asked for together with the model directory's own."""
+        settings = {**self._provenance.settings, "decoding": recognizer.decoding.described()}
+        self._provenance = dataclasses.replace(self._provenance, settings=settings)
 
     def _write(self, outputs: OutputFiles, job: Job, hypothesis: "Hypothesis") -> None:
         provenance = self._provenance_of(job.input)
