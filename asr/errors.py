@@ -55,6 +55,12 @@ class TranscriptError(AsrError):
     """A transcript cannot be written in a format, such as subtitles of a text without word times."""
 
 
+class InternalError(AsrError):
+    """A fault of our own that one recording met; the others go on. Its cause is the exception that nobody expected."""
+
+    exit_code = 70
+
+
 class Interrupted(AsrError):
     """A signal ended the work after saving; ``exit_code`` is 128 + the signal's number (130 Ctrl-C, 143 SIGTERM)."""
 

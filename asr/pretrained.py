@@ -134,6 +134,8 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise ConfigError(f"device {name!r} is unknown; use auto, cpu, cuda or cuda:0") from None
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device {name}: only cpu and cuda are supported; use auto, cpu, cuda or cuda:0")
     if device.type == "cuda" and not has_gpu:
         raise ConfigError(f"device {name}: torch {torch.__version__} sees no GPU here; use auto or cpu")
     return torch.device("cuda", local_rank) if device.type == "cuda" and device.index is None else device

@@ -214,6 +214,9 @@ def test_a_device_is_chosen_by_name() -> None:
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(ConfigError, match="'gpu' is unknown; use auto, cpu"):
         choose_device("gpu")
+    for name in ("meta", "mps", "xpu:0"):
+        with pytest.raises(ConfigError, match=f"device {name}: only cpu and cuda are supported"):
+            choose_device(name)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

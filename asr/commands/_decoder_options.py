@@ -87,9 +87,17 @@ def _check(decoder: DecoderOptions) -> None:
         raise UsageError(f"--decoder greedy has no use for {', '.join(sorted(beam))}; leave out one or the other")
     if decoder.lm_weight is not None and decoder.lm_weight < 0:
         raise UsageError(f"--lm-weight {decoder.lm_weight} must be 0 or more")
+    if decoder.lm_weight is not None and decoder.language_model == NONE:
+        raise UsageError("--lm none leaves --lm-weight without a language model to weigh; leave out one or the other")
     for name, path in (("--lm", decoder.language_model), ("--lexicon", decoder.lexicon)):
         if path not in (None, NONE) and not path.is_file():
             raise UsageError(f"{name} {path}: no such file")
+
+
+def check_lm_weight(lm_weight: float | None, language_model: str | None) -> None:
+    """Raise UsageError where a weight was asked for and, all read, there is no ``language_model`` to weigh."""
+    if lm_weight is not None and language_model is None:
+        raise UsageError("--lm-weight: the model directory holds no language model; give one with --lm FILE")
 
 
 def hotword(text: str) -> tuple[str, float]:

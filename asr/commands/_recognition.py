@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr.commands._decoder_options import check_lm_weight
 from asr.commands._transcribe_options import TranscribeOptions
 from asr.errors import AsrError
 
@@ -16,16 +17,18 @@ if TYPE_CHECKING:
 
 
 def build_recognizer(options: TranscribeOptions) -> "Recognizer":
-    """The model on its device, with the decoder that was asked for. Raises ModelError or ConfigError."""
+    """The model on its device, with the decoder that was asked for. Raises ModelError, ConfigError or UsageError."""
     from asr.recognition import Recognizer
 
-    return Recognizer.from_pretrained(
+    recognizer = Recognizer.from_pretrained(
         options.model,
         device=options.device,
         speech_gate=options.speech_gate,
         words=options.words,
         decoding=options.decoder.given(),
     )
+    check_lm_weight(options.decoder.lm_weight, recognizer.decoding.language_model)
+    return recognizer
 
 
 def transcribe_all(

@@ -3,6 +3,7 @@
 In: options and inputs. Out: lines on stdout or files; failures on stderr and in failures.jsonl; counts.
 """
 
+import dataclasses
 import errno
 import json
 import os
@@ -17,13 +18,14 @@ from asr.commands._inputs import STDIN, Fault, Input
 from asr.commands._recognition import build_recognizer, transcribe_all
 from asr.commands._transcribe_options import ON_TERMINAL, TranscribeOptions
 from asr.commands._transcripts import Job, OutputFiles
-from asr.errors import AsrError, UsageError
+from asr.errors import AsrError, InternalError, UsageError
 from asr.files import sha256_file
 from asr.formats import Provenance, render_transcript
 from asr.formats.json_format import render_json
 from asr.terminal import Progress, is_live
 
 if TYPE_CHECKING:
+    from asr.recognition import Recognizer
     from asr.recognition.hypothesis import Hypothesis
 
 FAILURES = "failures.jsonl"
@@ -96,6 +98,7 @@ class Work:
         if not inputs:
             return
         recognizer = build_recognizer(self.options)
+        self._tell_decoding(recognizer)
         if self.options.to_files or not is_live(sys.stdout):
             self._progress = Progress(None, "transcribing", "s of audio")
         paths = [one.path for one in inputs]
@@ -111,9 +114,14 @@ class Work:
                     self._fail(label, str(error).replace(str(paths[number]), label) if label == STDIN else str(error))
         self.close()
 
+    def _tell_decoding(self, recognizer: "Recognizer") -> None:
+        """Let json say how it is decoded in fact: what was asked for together with the model directory's own."""
+        settings = {**self._provenance.settings, "decoding": recognizer.decoding.described()}
+        self._provenance = dataclasses.replace(self._provenance, settings=settings)
+
     def _write(self, outputs: OutputFiles, job: Job, hypothesis: "Hypothesis") -> None:
         provenance = self._provenance_of(job.input)
-        texts = {name: render_transcript(hypothesis, name, provenance) for name in self.options.formats}
+        texts = {name: _rendered(hypothesis, name, provenance) for name in self.options.formats}
         try:
             outputs.write(job, texts)
         except OSError as error:
@@ -130,7 +138,7 @@ class Work:
         if name == "json":
             text = render_json(hypothesis, provenance, indent=None)
         else:
-            text = render_transcript(hypothesis, name, provenance)
+            text = _rendered(hypothesis, name, provenance)
         if name == "txt" and self._several:
             text = f"{_one_line(one.label)}\t{text}"
         print(text, end="", flush=True)
@@ -174,6 +182,19 @@ class Work:
         if self.failed:
             parts.append(f"{self.failed} failed" + (f" (see {self.failures})" if self.failures else ""))
         return ", ".join(parts)
+
+
+def _rendered(hypothesis: "Hypothesis", name: str, provenance: Provenance) -> str:
+    """The transcript in a format; a fault of our own in it is this recording's alone."""
+    try:
+        return render_transcript(hypothesis, name, provenance)
+    except (AsrError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise InternalError(
+            f"{provenance.audio}: internal error in writing {name}: {type(error).__name__}: {reason}; please report it"
+        ) from error
 
 
 def _prepare_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.commands._arguments import seconds, whole_number
-from asr.commands._decoder_options import add_decoding, decoder_options
+from asr.commands._decoder_options import add_decoding, check_lm_weight, decoder_options
 from asr.text.normalize import NORMALIZERS, Normalizer, get_normalizer
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def evaluate_manifest(options: argparse.Namespace, decoding: dict[str, Any]) -> 
     from asr.recognition import Recognizer
 
     recognizer = Recognizer.from_pretrained(options.model, device=options.device, decoding=decoding)
+    check_lm_weight(options.lm_weight, recognizer.decoding.language_model)
     evaluation = evaluate(recognizer, utterances, batch_s=options.batch_s, normalizer=normalizer)
     _write(evaluation, options, training_counts)
 

@@ -5,6 +5,7 @@ A stage is skipped where its outputs stand and its inputs have not changed since
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,10 +64,21 @@ def _run_stages(recipe: Path, composed: Any, command: list[str]) -> None:
         with open_dict(composed):
             composed.data.dir = str(Path(composed.run_dir) / "data")
     config = typed_config(composed)
+    _check_processes(config)
     ledger = Ledger(config.run_dir / "stages.json")
     for stage in _stages(recipe, composed, config, command):
         if stage.name in config.stages:
             ledger.run(stage)
+
+
+def _check_processes(config: "RunConfig") -> None:
+    """Raise UsageError where torchrun's processes would all do what is one process's work."""
+    alone = [name for name in config.stages if name != "train"]
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and alone:
+        raise UsageError(
+            f"asr run under torchrun: {', '.join(alone)} is one process's work. Run it without torchrun, and the"
+            " training alone with it: torchrun ... -m asr run RECIPE.yaml run_dir=FOLDER stages=[train]"
+        )
 
 
 def _stages(recipe: Path, composed: Any, config: "RunConfig", command: list[str]) -> list[Stage]:
@@ -118,6 +130,8 @@ class Ledger:
             return
         print(styled(stage.name, "bold"), file=sys.stderr, flush=True)
         stage.work()
+        if int(os.environ.get("RANK", "0")) > 0:
+            return  # the main process writes the ledger
         made = self._read()
         made[stage.name] = {"inputs": stage.inputs(), "outputs": _hashes(stage.outputs())}
         write_json(self.path, made)

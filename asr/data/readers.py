@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
-from asr.audio import AUDIO_EXTENSIONS
+from asr.audio import AUDIO_EXTENSIONS, MEDIA_EXTENSIONS
 from asr.data.kaldi import read_kaldi
 from asr.data.manifest import read_manifest
 from asr.data.tables import finish, read_nemo, read_table
@@ -83,21 +83,27 @@ def _reader_of_file(file: Path) -> Callable[[Path], list[Utterance]]:
 
 
 def _audio_and_texts(folder: Path, faults: list[str]) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Recordings and transcripts by their path below ``folder`` without the extension."""
+    """Recordings and transcripts by their path below ``folder`` without the extension.
+
+    A media file (m4a, mp4, ...) gives way to a sound file of its stem, which may well have been made from it.
+    """
     audio: dict[str, Path] = {}
+    media: dict[str, Path] = {}
     texts: dict[str, Path] = {}
     for file in files_below(folder.resolve()):
         # composed, so that a recording and its text meet even where one name came from macOS
         stem = unicodedata.normalize("NFC", file.relative_to(folder.resolve()).with_suffix("").as_posix())
         if file.name.startswith(".") or not file.is_file():
             continue
-        if file.suffix.lower() in AUDIO_EXTENSIONS:
-            if stem in audio:
-                faults.append(f"{file}: {audio[stem].name} has the same stem; keep one of the two")
-            audio[stem] = file
+        kind = file.suffix.lower()
+        if kind in AUDIO_EXTENSIONS or kind in MEDIA_EXTENSIONS:
+            found = audio if kind in AUDIO_EXTENSIONS else media
+            if stem in found:
+                faults.append(f"{file}: {found[stem].name} has the same stem; keep one of the two")
+            found[stem] = file
         elif file.suffix.lower() == ".txt" and file.stem.lower() not in _NOT_TRANSCRIPTS:
             texts[stem] = file
-    return audio, texts
+    return media | audio, texts
 
 
 def _read_text(file: Path, faults: list[str]) -> str:

@@ -6,7 +6,7 @@ In: a hypothesis, and where it comes from. Out: one JSON object, never with NaN 
     audio               path, channel (from 0; null: all mixed), duration_s
     model               path, sha256 (of its weights; null where unknown)
     settings            what else decided on the text
-    text, score         score: natural log-probability of the text
+    text, score         score: natural log-probability; with what language model, word score and hotwords added
     confidence          0 to 1, null where unknown
     words               a list of: word, start_s, end_s, confidence; in order
     cues                the subtitles that srt and vtt hold: start_s, end_s, lines, words [first, stop)

@@ -21,11 +21,15 @@ def render_txt(hypothesis: "Hypothesis") -> str:
 
 
 def render_tsv(hypothesis: "Hypothesis") -> str:
-    """A header and a word a line, tab-separated; seconds with three decimals."""
+    """A header and a word a line, tab-separated; seconds with three decimals.
+
+    A word that begins with a quotation mark is quoted as in CSV, or spreadsheets and Python's csv would read on to the
+    next mark, over lines.
+    """
     rows = [TSV_HEADER]
     for span in word_spans(hypothesis, "tsv"):
         confidence = "" if span.confidence is None else f"{span.confidence:.3f}"
-        rows.append(f"{span.start_ms / 1000:.3f}\t{span.end_ms / 1000:.3f}\t{confidence}\t{span.text}")
+        rows.append(f"{span.start_ms / 1000:.3f}\t{span.end_ms / 1000:.3f}\t{confidence}\t{_cell(span.text)}")
     return "\n".join(rows) + "\n"
 
 
@@ -46,7 +50,11 @@ def render_ctm(hypothesis: "Hypothesis", provenance: Provenance) -> str:
     return "".join(rows)
 
 
+def _cell(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if text.startswith('"') else text
+
+
 def recording_id(audio: str) -> str:
-    """The name under which a ctm file knows a recording."""
-    stem = os.path.splitext(os.path.basename(audio))[0]
+    """The name under which a ctm file knows a recording; bytes of a file name that are no UTF-8 become \\udc.."""
+    stem = os.path.splitext(os.path.basename(audio))[0].encode("utf-8", "backslashreplace").decode()
     return "_".join(stem.split()).replace(";;", "__") or "recording"

@@ -91,8 +91,13 @@ class _Reader:
             raise self._fault(f"here the section \\{order}-grams: should stand (the header's counts may be wrong)")
 
     def _read_section(self, order: int, count: int, *, last: bool) -> NgramRows:
-        words = np.zeros((count, order), np.int32)
-        log_prob, backoff = np.zeros(count, np.float32), np.zeros(count, np.float32)
+        try:
+            words = np.zeros((count, order), np.int32)
+            log_prob, backoff = np.zeros(count, np.float32), np.zeros(count, np.float32)
+        except (MemoryError, ValueError, OverflowError):
+            raise self._fault(
+                f"the header promises {count:,} n-grams of order {order}, more than memory holds; is it damaged?"
+            ) from None
         done = 0
         while done < count:
             fields, numbers = self._next_rows(count - done)

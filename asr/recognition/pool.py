@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asr.errors import AsrError
+from asr.errors import AsrError, AudioError, InternalError
 from asr.recognition.reading import Reader
 from asr.recognition.windows import Window
 from asr.recognition.workers import plan_batches, start_workers
@@ -83,7 +83,7 @@ class Pool(Generic[T]):
         self._reads = self._computes = self._count = 0
 
     def results(self) -> Generator[T | AsrError, None, None]:
-        """Each recording's result in order. Raises what is not an AsrError."""
+        """Each recording's result in order. Raises what concerns them all: memory, and faults in computing a batch."""
         threads = torch.get_num_threads()
         self._executor: Executor = start_workers(self._workers)
         try:
@@ -128,8 +128,8 @@ class Pool(Generic[T]):
         self._held_frames -= STEP_FRAMES
         try:
             windows, recording.read = future.result()
-        except AsrError as error:
-            self._fail(recording, error)
+        except Exception as error:
+            self._fail(recording, _told(error, recording.reader))
             return
         for window in windows:
             self._waiting.append(_Waiting(recording, recording.found, window))
@@ -182,12 +182,29 @@ class Pool(Generic[T]):
     def _have_finished(self, recording: _Recording, future: Future[Any]) -> None:
         try:
             recording.result = future.result()
-        except AsrError as error:
-            recording.result = error
+        except Exception as error:
+            recording.result = _told(error, recording.reader)
         self._on_step(recording.reader, -1)
 
     def _run(self, step: Callable[[], Any], then: Callable[[Future[Any]], None]) -> None:
         self._running[self._executor.submit(step)] = then
+
+
+def _told(error: Exception, reader: Reader) -> AsrError:
+    """``error`` as that of one recording, its cause kept. Raises it again where it is no recording's: out of memory."""
+    if isinstance(error, AsrError):
+        return error
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "DefaultCPUAllocator" in str(error):
+        raise error
+    name = reader.source.name or "a recording"
+    reason = " ".join((getattr(error, "strerror", None) or str(error)).split())
+    told: AsrError
+    if isinstance(error, OSError):
+        told = AudioError(f"{name}: cannot be read ({reason or type(error).__name__}). Check the disk that holds it.")
+    else:
+        told = InternalError(f"{name}: internal error: {type(error).__name__}: {reason}; please report it")
+    told.__cause__ = error
+    return told
 
 
 def _read_some(recording: _Recording) -> tuple[list[Window], bool]:

@@ -4,6 +4,7 @@ In: a ``Source``: whatever gives a recording's blocks as often as asked. Out: a 
 one after another and which knows the recording's length once they have all been taken.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, takewhile
@@ -31,12 +32,14 @@ BLOCK_S = MAX_WINDOW_S  # what fits into one window comes in one block, and so i
 class Source:
     """A recording that can be read from its start: ``blocks()`` gives ``(samples,)`` at the model's rate.
 
-    ``duration_s()`` tells its length beforehand, where that is cheap; ``key`` is what the caller knows it by.
+    ``duration_s()`` tells its length beforehand, where that is cheap; ``key`` is what the caller knows it by,
+    ``name`` what messages call it.
     """
 
     blocks: Callable[[], Iterator[Waveform]]
     duration_s: Callable[[], float]
     key: Any = None
+    name: str = ""
 
 
 def file_source(path: str | Path, sample_rate: int, key: Any = None, channel: int | None = None) -> Source:
@@ -45,6 +48,7 @@ def file_source(path: str | Path, sample_rate: int, key: Any = None, channel: in
         lambda: stream_audio(path, sample_rate=sample_rate, block_s=BLOCK_S, channel=channel),
         lambda: probe(path).duration_s,
         key,
+        os.fspath(path),
     )
 
 
@@ -66,7 +70,7 @@ def utterance_source(utterance: Utterance, sample_rate: int) -> Source:
         )
         yield from _in_blocks(waveform, sample_rate)
 
-    return Source(blocks, lambda: utterance.duration_s)
+    return Source(blocks, lambda: utterance.duration_s, name=f"{utterance.id} ({utterance.audio})")
 
 
 def checked_waveform(audio: Any, from_rate: int | None, to_rate: int) -> Waveform:

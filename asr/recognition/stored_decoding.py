@@ -59,6 +59,8 @@ def read_decoding(directory: Path) -> DecodingConfig | None:
         expected = values["sha256"][LANGUAGE_MODEL]
     except (KeyError, TypeError, ConfigError) as error:
         raise ModelError(f"{directory / FILE}: cannot be understood ({error}); {again}") from None
+    if settings.name == "greedy":
+        raise ModelError(f"{directory / FILE}: is for greedy decoding, which has no use for a language model; {again}")
     if settings.lexicon is not None or settings.language_model is not None:
         raise ModelError(f"{directory / FILE}: names files of its own, which a model directory never does; {again}")
     if not language_model.is_file() or sha256_file(language_model) != expected:

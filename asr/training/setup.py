@@ -104,7 +104,13 @@ def _read_split(settings: TrainSettings, split: str) -> list[Utterance]:
     if not settings.data.dir:
         raise ConfigError("config: data.dir is not set; give the folder that 'asr prepare' wrote (data.dir=FOLDER)")
     normalize = get_normalizer(settings.data.normalizer)
-    utterances = read_manifest(Path(settings.data.dir) / f"{split}.jsonl")
+    manifest = Path(settings.data.dir) / f"{split}.jsonl"
+    if split == "dev" and manifest.with_name("train.jsonl").is_file() and not manifest.exists():
+        raise DataError(
+            f"{manifest}: absent; training chooses its best epoch on a dev set. Prepare the corpus with one"
+            " (prepare.dev above 0), or write that manifest by hand"
+        )
+    utterances = read_manifest(manifest)
     normal = [replace(one, text=normalize(one.text)) for one in utterances]
     empty = [one.id for one in normal if not one.text]
     if empty and split == "train":

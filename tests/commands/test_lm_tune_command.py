@@ -136,3 +136,11 @@ def test_weights_are_changed_without_building_anything_again(place: Path) -> Non
         log_probs = heard("bad cab dad").log_probs
         assert first.reweighted(*weights).decode(log_probs) == fresh.decode(log_probs)
     assert first.config.lm_weight == 0.1
+
+
+def test_stored_settings_of_greedy_decoding_are_called_damaged(place: Path) -> None:
+    assert tune(place, build_lm(place, TEXTS)) == 0
+    path = place / "model" / "decoding.json"
+    path.write_text(path.read_text().replace('"name": "beam"', '"name": "greedy"'))
+    with pytest.raises(ModelError, match=r"decoding.json: is for greedy decoding.*delete it"):
+        Recognizer.from_pretrained(place / "model")

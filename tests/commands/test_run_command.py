@@ -150,3 +150,21 @@ def test_the_test_set_is_decoded_as_decoding_says_and_again_when_a_file_it_names
     assert "decoded with `beam`" in (runner.run_dir / "report.md").read_text()
     lexicon.write_text("ba\n")
     assert runner.done(runner(*words))[0] == "evaluate"
+
+
+def test_under_torchrun_only_the_training_runs_and_the_main_process_alone_keeps_the_ledger(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from asr.commands import _stages
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        assert runner(code=2) == []
+        assert "prepare, evaluate, report is one process's work" in runner.said and "stages=[train]" in runner.said
+    monkeypatch.setattr(_stages, "train", lambda *anything: None)
+    assert runner("stages=[train]") == ["train"]
+    assert not (runner.run_dir / "stages.json").exists(), "rank 1 leaves it to rank 0"
+    monkeypatch.setenv("RANK", "0")
+    assert runner("stages=[train]") == ["train"]
+    assert (runner.run_dir / "stages.json").exists()

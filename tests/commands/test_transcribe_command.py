@@ -17,6 +17,7 @@ from asr import cli
 from asr.commands import _transcribe_work as work
 from asr.commands._ledger import NAME as LEDGER
 from asr.commands._transcribe_options import parse_options
+from asr.decoding.config import DecodingConfig
 from asr.errors import AsrError, AudioError, UsageError
 from asr.formats import FORMATS
 from asr.recognition.hypothesis import Hypothesis, Word
@@ -28,6 +29,7 @@ class Stub:
     def __init__(self) -> None:
         self.asked: list[Path] = []
         self.options: dict[str, Any] = {}
+        self.decoding = DecodingConfig(name="beam", beam_width=7)  # as decoding.json in the model directory may ask
         self.before: Any = lambda path: None
 
     def transcribe_files(
@@ -110,6 +112,32 @@ def test_a_bad_file_is_named_and_the_rest_goes_on(stub: Stub, model: Path, tmp_p
     assert f"asr: error: {folder}/x.wav: no such file" in found.err and f"{folder}/b.wav: is damaged" in found.err
 
 
+@pytest.mark.parametrize("options", [(), ("--output-dir", "out")])
+def test_a_transcript_that_cannot_be_rendered_is_its_recordings_failure(
+    stub: Stub, model: Path, tmp_path: Path, monkeypatch: Any, capsys: Any, options: tuple[str, ...]
+) -> None:
+    folder = recordings(tmp_path / "in", a_wav="one", b_wav="two", c_wav="three")
+    render = work.render_transcript
+
+    def fails(hypothesis: Hypothesis, *rest: Any) -> str:
+        return str(hypothesis.text.index("t")) if hypothesis.text == "one" else render(hypothesis, *rest)
+
+    monkeypatch.setattr(work, "render_transcript", fails)
+    monkeypatch.chdir(tmp_path)
+    assert asr(model, folder, *options) == 1
+    said = capsys.readouterr()
+    assert "a.wav: internal error in writing txt: ValueError: substring not found" in said.err
+    written = "".join(path.read_text() for path in sorted(tmp_path.glob("out/*.txt"))) if options else said.out
+    assert "two" in written and "three" in written
+
+
+def test_a_file_name_of_any_bytes_is_transcribed_to_every_format(stub: Stub, model: Path, tmp_path: Path) -> None:
+    folder = recordings(tmp_path / "in", a_wav="one")
+    os.rename(folder / "a.wav", os.fsencode(folder) + b"/b\xff.wav")
+    assert asr(model, folder, "--output-dir", tmp_path / "out", "--format", ",".join(FORMATS)) == 0
+    assert len(list((tmp_path / "out").glob("b*"))) == len(FORMATS)
+
+
 def test_json_on_the_terminal_is_an_object_a_line(stub: Stub, model: Path, tmp_path: Path, capsys: Any) -> None:
     folder = recordings(tmp_path / "in", a_wav="one two", b_wav="three")
     assert asr(model, folder, "--format", "json", "--channel", "1") == 0
@@ -117,6 +145,7 @@ def test_json_on_the_terminal_is_an_object_a_line(stub: Stub, model: Path, tmp_p
     assert [one["text"] for one in found] == ["one two", "three"]
     assert found[0]["audio"] == {"path": f"{folder}/a.wav", "channel": 1, "duration_s": 3.0}
     assert found[0]["model"] == {"path": str(model), "sha256": "abc"}
+    assert (found[0]["settings"]["decoding"]["name"], found[0]["settings"]["decoding"]["beam_width"]) == ("beam", 7)
     assert stub.options["channel"] == 1
 
 
@@ -434,6 +463,7 @@ def test_an_output_folder_that_cannot_be_is_told_before_the_work(
         (["--lm", "absent.arpa"], "--lm absent.arpa: no such file"),
         (["--lexicon", "absent.txt"], "no such file"),
         (["--lm-weight=-1"], "0 or more"),
+        (["--lm", "none", "--lm-weight", "1"], "without a language model to weigh"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(words: list[str], part: str) -> None:
@@ -534,3 +564,13 @@ def test_command_line_and_python_say_the_same(tiny: Path, tmp_path: Path, capsys
     assert len(found) == 2
     assert asr(tiny, tmp_path / "a.wav", "--channel", "5", "--device", "cpu") == 1
     assert "has no channel 5; it has 2" in capsys.readouterr().err
+
+
+def test_a_weight_of_no_language_model_is_refused(tiny: Path, tmp_path: Path, capsys: Any) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(8000), 8000)
+    line = {"id": "a", "audio": "a.wav", "duration_s": 1.0, "text": "a"}
+    (tmp_path / "test.jsonl").write_text(json.dumps(line) + "\n")
+    weight = ["--lm-weight", "2"]
+    assert asr(tiny, tmp_path / "a.wav", *weight) == 2
+    assert cli.main(["evaluate", str(tiny), str(tmp_path / "test.jsonl"), "--out", str(tmp_path / "out"), *weight]) == 2
+    assert capsys.readouterr().err.count("--lm-weight: the model directory holds no language model") == 2

@@ -294,3 +294,18 @@ def test_folder_recipe_keeps_a_split_that_is_there(tmp_path: Path) -> None:
     assert len(read_manifest(tmp_path / "out" / "train.jsonl")) == 3
     assert "test" in Path(read_manifest(tmp_path / "out" / "test.jsonl")[0].audio).parts
     assert "own test is kept" in summary
+
+
+def test_media_files_are_recordings_unless_a_sound_file_of_the_stem_lies_beside(tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="PyAV makes and reads the m4a file")
+    for name in ("call.m4a", "talk.m4a"):
+        with av.open(str(tmp_path / name), "w", format="mp4") as container:
+            stream = container.add_stream("aac", rate=8000, layout="mono")
+            sound = (0.1 * np.sin(np.arange(8192) / 5)).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
+            frame.rate = 8000
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+    write_pair(tmp_path / "talk")
+    (tmp_path / "call.txt").write_text("hello")
+    found = {one.id: Path(one.audio).name for one in read_text_beside_audio(tmp_path)}
+    assert found == {"call": "call.m4a", "talk": "talk.wav"}

@@ -1,6 +1,9 @@
 """txt, tsv, ctm, json and TextGrid: each as the programs that read it expect, and whole or not at all."""
 
+import csv
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +33,13 @@ def test_tsv_is_a_word_a_line() -> None:
     ]
 
 
+def test_tsv_is_read_by_csv_whatever_quotation_marks_the_words_hold() -> None:
+    words = ['"yes', "he", 'said"', '"', '""', "'", 't"wo']
+    written = render_transcript(evenly(words), "tsv")
+    rows = list(csv.DictReader(io.StringIO(written), delimiter="\t"))
+    assert [row["word"] for row in rows] == words
+
+
 def test_ctm_is_what_sclite_reads() -> None:
     written = render_transcript(TALK, "ctm", Provenance(audio="/data/my talk.v2.wav", channel=1))
     assert written.splitlines() == [
@@ -38,6 +48,8 @@ def test_ctm_is_what_sclite_reads() -> None:
         "my_talk.v2 2 2.000 0.500 three 0.875",
     ]
     assert render_transcript(TALK, "ctm").startswith("recording 1 0.500")
+    undecodable = os.fsdecode(b"/data/b\xff.wav")
+    assert render_transcript(TALK, "ctm", Provenance(audio=undecodable)).startswith("b\\udcff 1 0.500")
 
 
 def test_json_holds_everything_and_is_the_schemas() -> None:

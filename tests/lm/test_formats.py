@@ -121,6 +121,8 @@ def test_a_missing_context_is_put_in_without_changing_a_probability():
         ("ngram 2=4", "ngram 2=5", 19, "ends here"),
         ("ngram 2=4", "ngram 2=3", 17, "3-grams: should stand"),
         ("ngram 1=5", "ngram 2=5", 2, "count of order 1"),
+        ("ngram 1=5", "ngram 1=999999999999999", 6, "promises 999,999,999,999,999 n-grams of order 1"),
+        ("ngram 1=5", f"ngram 1={10**30}", 6, "more than memory holds"),
         ("\\end\\\n", "", 22, "\\end\\ should stand"),
         ("\\data\\", "\\dota\\", 23, "no ARPA file"),
     ],

@@ -1,5 +1,6 @@
 """Many recordings at once: same results, same order however many work; errors in their place, no thread left."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import soundfile
 import torch
 
-from asr.errors import AsrError, AudioError
+from asr.errors import AsrError, AudioError, InternalError
 from asr.features import LogMel, LogMelConfig
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
 from asr.pretrained import Pretrained, save_pretrained
@@ -227,3 +228,50 @@ def test_ctrl_c_ends_it_promptly(recognizer: Recognizer, files: list[Path], tmp_
     _, errors = process.communicate(timeout=60)
     assert process.returncode in (-signal.SIGINT, 130) and "KeyboardInterrupt" in errors
     assert time.monotonic() - started_s < 20
+
+
+@pytest.mark.parametrize("at", ["reading", "decoding"])
+def test_an_exception_that_nobody_expected_is_the_fault_of_its_recording(
+    recognizer: Recognizer, files: list[Path], monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    from asr.recognition import recognizer as module
+
+    def broken(*anything: Any) -> Any:
+        raise ValueError("nobody\nthought of this")
+
+    good = [recognizer.transcribe(path).text for path in files]
+    source = module.file_source
+
+    def one_bad(path: Path, rate: int, index: int, channel: int | None) -> Any:
+        made = source(path, rate, index, channel)
+        return dataclasses.replace(made, blocks=broken) if index == 3 else made
+
+    if at == "reading":
+        monkeypatch.setattr(module, "file_source", one_bad)
+    else:
+        decode = recognizer.decode
+        monkeypatch.setattr(recognizer, "decode", lambda one: broken() if one.duration_s > 9 else decode(one))
+    results = [result for _, result in recognizer.transcribe_files(files, workers=2)]
+    error = results[3]
+    assert isinstance(error, InternalError)
+    assert str(files[3]) in str(error) and "ValueError: nobody thought of this" in str(error)
+    assert isinstance(error.__cause__, ValueError)
+    assert [one.text for one in results if not isinstance(one, AsrError)] == good[:3] + good[4:]
+
+
+def test_a_disk_that_fails_is_an_error_of_the_recording_and_full_memory_is_everybodys(
+    recognizer: Recognizer, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(error: Exception) -> None:
+        def blocks(*anything: Any, **options: Any) -> Any:
+            raise error
+
+        monkeypatch.setattr("asr.recognition.reading.stream_audio", blocks)
+
+    fails(OSError(5, "Input/output error"))
+    ((_, result),) = recognizer.transcribe_files(files[:1])
+    assert isinstance(result, AudioError) and f"{files[0]}: cannot be read (Input/output error)" in str(result)
+    fails(MemoryError())
+    with pytest.raises(MemoryError):
+        list(recognizer.transcribe_files(files[:1]))
+    assert not workers_alive()

@@ -300,3 +300,9 @@ def test_a_recording_that_cannot_be_read_ends_the_run_by_name(corpus: Path, tmp_
     for workers in (0, 1):
         with pytest.raises(AsrError, match=r"train5.wav"):
             train(settings(corpus, data__workers=workers), tmp_path / str(workers), Quiet())
+
+
+def test_a_corpus_prepared_without_dev_is_told_what_dev_is_for(corpus: Path, tmp_path: Path) -> None:
+    (corpus / "dev.jsonl").unlink()
+    with pytest.raises(DataError, match=r"dev.jsonl: absent; training chooses its best epoch .*prepare.dev above 0"):
+        train(settings(corpus), tmp_path / "run", Quiet())
