@@ -1,10 +1,10 @@
 """Counting hits, substitutions, deletions and insertions of 2,620 utterances, with our counts and with jiwer's.
 
 In: a manifest or several, of which the texts are the references. Out: the median seconds of both and the median of
-their ratios, on stdout, and as JSON with --out. 2,620 is the size of LibriSpeech's test-clean: the texts are repeated up
-to it, and each hypothesis is its reference with words replaced, left out and put in at random (--seed). Both sides start
-from the same lists of texts and end at four totals, which must be equal before anything is timed. They run in turn,
-ours first in one round and second in the next, so that whatever else the machine does falls on both alike:
+their ratios, on stdout, and as JSON with --out. 2,620 is the size of LibriSpeech's test-clean: the texts are repeated
+up to it, and each hypothesis is its reference with words replaced, left out and put in at random (--seed). Both sides
+start from the same lists of texts and end at four totals, which must be equal before anything is timed. They run in
+turn, ours first in one round and second in the next, so that whatever else the machine does falls on both alike:
 
     OMP_NUM_THREADS=1 python benchmarks/wer_counting.py data/librispeech/{dev,test}.jsonl
 """

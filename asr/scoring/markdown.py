@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from asr.scoring.align import align_words, alignment_block
 from asr.scoring.counts import ErrorCounts
+from asr.scoring.rate_intervals import RATES, interval_notes, rate_intervals
 from asr.scoring.report import ScoreReport, UtteranceScore
 
 NO_RATE = "undefined (no reference)"
@@ -84,18 +85,27 @@ def _head(report: ScoreReport, header: ReportHeader) -> str:
 
 
 def _overall(report: ScoreReport) -> str:
-    rows = [
-        ("WER", report.normalizer, report.words),
-        ("CER", report.normalizer, report.characters),
-        ("WER", "raw", report.raw_words),
-        ("CER", "raw", report.raw_characters),
-    ]
-    names = ("measure", "text", "rate", "S", "D", "I", "errors", "N")
-    cells = [(name, escape(text), format_rate(counts), *_numbers(counts)) for name, text, counts in rows]
+    texts = (report.normalizer, report.normalizer, "raw", "raw")
+    intervals = [rate_intervals(report, measure) for measure in RATES.values()]
+    by_speaker = any(one.speakers is not None for one in intervals)
+    names = ["measure", "text", "rate", "95 % interval", *(["over speakers"] if by_speaker else [])]
+    cells = []
+    for (name, measure), text, found in zip(RATES.items(), texts, intervals, strict=True):
+        counts: ErrorCounts = getattr(report, measure)
+        shown = [str(one or "–") for one in (found.utterances, found.speakers)[: 2 if by_speaker else 1]]
+        measured = (name.removeprefix("raw_").upper(), escape(text), format_rate(counts))
+        cells.append([*measured, *shown, *_numbers(counts)])
+    names += ["S", "D", "I", "errors", "N"]
     note = "Rates are (S+D+I)/N over the whole set: substitutions, deletions, insertions, reference length."
     if report.words.reference_length == 0:
         note += "\n\n**No reference holds a word, so there is no WER: only insertions can be counted.**"
+    note = "\n\n".join([note, *map(_sentence, interval_notes(report))])
     return f"## Error rates\n\n{_table(names, cells, left=2)}\n\n{note}"
+
+
+def _sentence(note: str) -> str:
+    text = escape(note)
+    return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _speakers(report: ScoreReport) -> str:
