@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from asr.errors import ScoringError
 from asr.scoring.align import AlignedPair, align_words
+from asr.scoring.counts import ErrorCounts
 from asr.scoring.intervals import DRAWS
 from asr.scoring.report import ScoreReport, UtteranceScore, build_report
 from asr.scoring.significance import Difference, TestResult, holm, mapsswe, mcnemar, paired_bootstrap, wilcoxon
@@ -85,6 +86,11 @@ class Comparison:
     def utterances(self) -> tuple[UtteranceScore, ...]:
         """The first system's: ids, references and speakers are those of all."""
         return self.systems[0].report.utterances
+
+    @property
+    def rates(self) -> dict[str, ErrorCounts]:
+        """The word errors of each system."""
+        return {system.name: system.report.words for system in self.systems}
 
 
 def compare(systems: Sequence[System], *, draws: int = DRAWS, seed: int = 0) -> Comparison:

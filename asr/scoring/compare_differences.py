@@ -139,8 +139,10 @@ def field_key(extras: Iterable[Mapping[str, Mapping[str, Any]]], name: str) -> K
 
     def key(utterance: UtteranceScore) -> Any:
         for source in sources:
-            value = source.get(utterance.id, {}).get(name)
-            if value is not None:
+            known = source.get(utterance.id, {})
+            fields = known.get("fields")  # what `asr evaluate` keeps of a manifest
+            value = known.get(name, fields.get(name) if isinstance(fields, Mapping) else None)
+            if isinstance(value, (str, int, float)):
                 return value
         return getattr(utterance, name, None) if name in ("speaker", "duration_s") else None
 

@@ -100,7 +100,7 @@ def _overall(report: ScoreReport) -> str:
     if report.words.reference_length == 0:
         note += "\n\n**No reference holds a word, so there is no WER: only insertions can be counted.**"
     note = "\n\n".join([note, *map(_sentence, interval_notes(report))])
-    return f"## Error rates\n\n{_table(names, cells, left=2)}\n\n{note}"
+    return f"## Error rates\n\n{markdown_table(names, cells, left=2)}\n\n{note}"
 
 
 def _sentence(note: str) -> str:
@@ -125,7 +125,7 @@ def _speakers(report: ScoreReport) -> str:
     ]
     unknown = sum(utterance.speaker is None for utterance in report.utterances)
     note = f"\n\nWithout a speaker, and in no row: {counted(unknown, 'utterance')}." if unknown else ""
-    return f"## Speakers\n\n{_table(names, cells)}{note}"
+    return f"## Speakers\n\n{markdown_table(names, cells)}{note}"
 
 
 def _without_reference(report: ScoreReport) -> str:
@@ -178,7 +178,7 @@ def _numbers(counts: ErrorCounts) -> list[str]:
     return [f"{value:,}" for value in values]
 
 
-def _table(names: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+def markdown_table(names: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
     """A Markdown table; the first ``left`` columns to the left, the others (numbers) to the right."""
     rule = ["---" if index < left else "---:" for index in range(len(names))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (names, rule, *rows))
