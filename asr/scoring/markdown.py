@@ -17,6 +17,7 @@ from asr.scoring.report import ScoreReport, UtteranceScore
 
 NO_RATE = "undefined (no reference)"
 _SHOWN_WITHOUT_REFERENCE = 20
+_INTERVALS = {"utterances": "95 % interval", "speakers": "over speakers"}  # columns that stand where there are any
 _MARKUP = re.compile(r"[\\`*_\[\]~#!]")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"})
 
@@ -87,14 +88,13 @@ def _head(report: ScoreReport, header: ReportHeader) -> str:
 def _overall(report: ScoreReport) -> str:
     texts = (report.normalizer, report.normalizer, "raw", "raw")
     intervals = [rate_intervals(report, measure) for measure in RATES.values()]
-    by_speaker = any(one.speakers is not None for one in intervals)
-    names = ["measure", "text", "rate", "95 % interval", *(["over speakers"] if by_speaker else [])]
+    columns = [column for column in _INTERVALS if any(getattr(one, column) is not None for one in intervals)]
+    names = ["measure", "text", "rate", *(_INTERVALS[column] for column in columns)]
     cells = []
     for (name, measure), text, found in zip(RATES.items(), texts, intervals, strict=True):
         counts: ErrorCounts = getattr(report, measure)
-        shown = [str(one or "–") for one in (found.utterances, found.speakers)[: 2 if by_speaker else 1]]
         measured = (name.removeprefix("raw_").upper(), escape(text), format_rate(counts))
-        cells.append([*measured, *shown, *_numbers(counts)])
+        cells.append([*measured, *(str(getattr(found, column) or "–") for column in columns), *_numbers(counts)])
     names += ["S", "D", "I", "errors", "N"]
     note = "Rates are (S+D+I)/N over the whole set: substitutions, deletions, insertions, reference length."
     if report.words.reference_length == 0:

@@ -52,6 +52,8 @@ def interval_notes(report: ScoreReport) -> list[str]:
         return [] if not any(lengths) else [f"no interval around the WER: {reason}"]
     count = f"{intervals.utterances.count:,} utterances"
     notes = [f"[low, high] are 95 % intervals from {DRAWS:,} bootstrap draws of the {count}. {LIMITS}"]
+    if not intervals.utterances.reliable:
+        notes.append(f"fewer than {FEW_UNITS} utterances: the intervals are rough guesses and rather too narrow")
     return notes + _speaker_notes(report, intervals.speakers)
 
 
@@ -68,7 +70,8 @@ def _speaker_notes(report: ScoreReport, interval: Interval | None) -> list[str]:
     speakers = known_speakers(report)
     if speakers is None:
         unknown = sum(utterance.speaker is None for utterance in report.utterances)
-        return [f"no interval over speakers: {unknown:,} utterances name none"] if report.by_speaker else []
+        names = "utterance names" if unknown == 1 else "utterances name"
+        return [f"no interval over speakers: {unknown:,} {names} none"] if report.by_speaker else []
     if interval is None:
         return [f"no interval over speakers: {why_no_interval(*_columns(report, 'words'), speakers)}"]
     note = f"over speakers ({interval.count:,}) the WER's interval is {interval}: what to expect of new speakers"

@@ -5,8 +5,8 @@ whichever system, belong to one segment unless at least two words that both syst
 & Cox, ICASSP 1989; ``sc_stats`` of NIST's sctk, ``MIN_NUM_GOOD`` 2): with that much right in between, errors are taken
 as independent. Segments end at the end of an utterance.
 
-``sc_stats`` 1.3 leaves out what the second system inserts after the last reference word, unless the first does so too;
-here the order of the two systems never matters. Otherwise the same alignments give the same segments and the same Z.
+The same alignments give the same segments and the same Z as ``sc_stats`` 1.3 does (a test compares them). sclite's own
+alignments may differ from ours where there are several with the fewest errors, and Z with them.
 """
 
 from collections.abc import Iterator, Sequence
