@@ -6,12 +6,13 @@ differs by word, speaker, length, any field, and utterance.
 """
 
 import argparse
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.commands._arguments import whole_number
-from asr.errors import UsageError
+from asr.errors import DataError, UsageError
 from asr.text.normalize import NORMALIZERS, get_normalizer
 
 if TYPE_CHECKING:
@@ -135,9 +136,7 @@ def _keys(comparison: "Comparison", fields: list[str], manifest: Path | None) ->
 
     extras: list[Mapping[str, Mapping[str, Any]]] = [system.extras for system in comparison.systems]
     if manifest is not None:
-        from asr.data.manifest import read_manifest
-
-        extras.append({one.id: one.extra for one in read_manifest(manifest)})
+        extras.append(_manifest_fields(manifest))
     keys = {name: field_key(extras, name) for name in fields}
     for name, key in keys.items():
         if all(key(utterance) is None for utterance in comparison.utterances):
@@ -146,6 +145,25 @@ def _keys(comparison: "Comparison", fields: list[str], manifest: Path | None) ->
                 + ("" if manifest else "; --manifest FILE looks them up in a manifest")
             )
     return keys
+
+
+def _manifest_fields(path: Path) -> dict[str, dict[str, Any]]:
+    """The fields of each line by its id; unlike training, a comparison needs no audio beside the manifest."""
+    from asr.scoring.formats import clean_id
+
+    fields: dict[str, dict[str, Any]] = {}
+    try:
+        for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+            row = json.loads(line) if line.strip() else None
+            if row is not None and not (isinstance(row, dict) and "id" in row):
+                raise DataError(f"{path}:{number}: is not a JSON object with an id")
+            if row is not None:
+                fields[clean_id(str(row["id"]))] = row
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is not JSON Lines in UTF-8: {error}") from None
+    return fields
 
 
 def _known(extras: list[Mapping[str, Mapping[str, Any]]]) -> str:

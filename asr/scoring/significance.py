@@ -17,9 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from asr.scoring.intervals import DRAWS, LEVEL, Unit, bracketed, resampled_sums, residuals, unit_table, widened_tail
 from asr.scoring.significance_segments import SegmentErrors
+
+_COUNTABLE = 20  # draws: fewer tell a share no better than a normal distribution does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +97,7 @@ def paired_bootstrap(
         difference=total / length,
         low=float(low),
         high=float(high),
-        p_value=_inverted(int(min((drawn <= 0).sum(), (drawn >= 0).sum())), len(drawn), len(units)),
+        p_value=_inverted(_share_beyond_0(drawn), len(units)),
         standard_error=math.sqrt(float((residuals(units) ** 2).sum()) * len(units) / (len(units) - 1)) / length,
         unit=unit,
         count=len(units),
@@ -161,10 +164,24 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _inverted(beyond: int, draws: int, units: int) -> float:
-    """The p-value for ``beyond`` of ``draws`` on the other side of 0: what ``widened_tail`` does, backwards."""
+def _share_beyond_0(drawn: NDArray[np.float64]) -> float:
+    """The share of draws on the other side of 0, at most a half.
+
+    Where too few lie there to be counted it is read from the normal distribution that the draws follow, lest the
+    number of draws set a bound to how sure one can be.
+    """
+    from scipy.special import ndtr
+
+    beyond = int(min((drawn <= 0).sum(), (drawn >= 0).sum()))
+    if beyond >= _COUNTABLE:
+        return min(0.5, beyond / len(drawn))
+    deviation = float(drawn.std())
+    return float(ndtr(-abs(drawn.mean()) / deviation)) if deviation else 0.0
+
+
+def _inverted(share: float, units: int) -> float:
+    """The p-value for a share of draws on the other side of 0: what ``widened_tail`` does, backwards."""
     from scipy.special import ndtri, stdtr
 
-    share = min(0.5, (beyond + 1) / (draws + 1))
     t = float(ndtri(share)) * math.sqrt((units - 1) / units)
     return min(1.0, max(2 * float(stdtr(units - 1, t)), 2.0 ** (1 - units)))
