@@ -1,6 +1,7 @@
 """Bootstrap intervals equal scipy's, hold the truth as often as they say, and are absent where nothing can be said."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -129,9 +130,7 @@ def _true_rate(speakers: int) -> float:
 
 @pytest.mark.slow
 def test_ten_thousand_utterances_take_seconds() -> None:
-    import time
-
     errors, lengths, _ = utterances(10_000)
-    start_s = time.perf_counter()
+    start_s = time.process_time()  # of this process alone, however busy the machine is
     assert bootstrap_interval(errors, lengths) is not None
-    assert time.perf_counter() - start_s < 10
+    assert time.process_time() - start_s < 10
