@@ -2,8 +2,9 @@
 
 In: a reference and a hypothesis, already normalised. Out: ``ErrorCounts``, which add up over a corpus so that its rate
 is (S+D+I)/N of the whole and never a mean of per-utterance rates (jiwer#46). The counts are those of jiwer, which takes
-them from rapidfuzz's edit operations on integer ids; going there directly is faster (FIELD_NOTES: 3.9x for WER) and
-tested equal.
+them from rapidfuzz's edit operations on integer ids. Going there directly, with the tokens as they are (rapidfuzz
+compares their 64-bit hashes) and only the errors listed, gives the same counts at 5 times the speed
+(benchmarks/wer_counting.py).
 """
 
 import math
@@ -61,14 +62,15 @@ class ErrorCounts:
 
 def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCounts:
     """Count the errors of one utterance, given as tokens; an empty side is all deletions or all insertions."""
-    ids: dict[str, int] = {}
-    reference_ids = [ids.setdefault(token, len(ids)) for token in reference]
-    hypothesis_ids = [ids.setdefault(token, len(ids)) for token in hypothesis]
-    tally = {"equal": 0, "replace": 0, "delete": 0, "insert": 0}
-    for step in Levenshtein.opcodes(reference_ids, hypothesis_ids):
-        inserted = step.tag == "insert"
-        tally[step.tag] += step.dest_end - step.dest_start if inserted else step.src_end - step.src_start
-    return ErrorCounts(tally["equal"], tally["replace"], tally["delete"], tally["insert"])
+    substitutions = deletions = insertions = 0
+    for tag, _, _ in Levenshtein.editops(reference, hypothesis).as_list():
+        if tag == "replace":
+            substitutions += 1
+        elif tag == "delete":
+            deletions += 1
+        else:
+            insertions += 1
+    return ErrorCounts(len(reference) - substitutions - deletions, substitutions, deletions, insertions)
 
 
 def count_word_errors(reference: str, hypothesis: str) -> ErrorCounts:

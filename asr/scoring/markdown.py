@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 
 from asr.scoring.align import align_words, alignment_block
 from asr.scoring.counts import ErrorCounts
+from asr.scoring.rate_intervals import RATES, interval_notes, rate_intervals
 from asr.scoring.report import ScoreReport, UtteranceScore
 
 NO_RATE = "undefined (no reference)"
 _SHOWN_WITHOUT_REFERENCE = 20
+_INTERVALS = {"utterances": "95 % interval", "speakers": "over speakers"}  # columns that stand where there are any
 _MARKUP = re.compile(r"[\\`*_\[\]~#!]")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"})
 
@@ -87,18 +89,26 @@ def _head(report: ScoreReport, header: ReportHeader) -> str:
 
 
 def _overall(report: ScoreReport) -> str:
-    rows = [
-        ("WER", report.normalizer, report.words),
-        ("CER", report.normalizer, report.characters),
-        ("WER", "raw", report.raw_words),
-        ("CER", "raw", report.raw_characters),
-    ]
-    names = ("measure", "text", "rate", "S", "D", "I", "errors", "N")
-    cells = [(name, escape(text), format_rate(counts), *_numbers(counts)) for name, text, counts in rows]
+    texts = (report.normalizer, report.normalizer, "raw", "raw")
+    intervals = [rate_intervals(report, measure) for measure in RATES.values()]
+    columns = [column for column in _INTERVALS if any(getattr(one, column) is not None for one in intervals)]
+    names = ["measure", "text", "rate", *(_INTERVALS[column] for column in columns)]
+    cells = []
+    for (name, measure), text, found in zip(RATES.items(), texts, intervals, strict=True):
+        counts: ErrorCounts = getattr(report, measure)
+        measured = (name.removeprefix("raw_").upper(), escape(text), format_rate(counts))
+        cells.append([*measured, *(str(getattr(found, column) or "–") for column in columns), *_numbers(counts)])
+    names += ["S", "D", "I", "errors", "N"]
     note = "Rates are (S+D+I)/N over the whole set: substitutions, deletions, insertions, reference length."
     if report.words.reference_length == 0:
         note += "\n\n**No reference holds a word, so there is no WER: only insertions can be counted.**"
+    note = "\n\n".join([note, *map(_sentence, interval_notes(report))])
     return f"## Error rates\n\n{markdown_table(names, cells, left=2)}\n\n{note}"
+
+
+def _sentence(note: str) -> str:
+    text = escape(note)
+    return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _speakers(report: ScoreReport) -> str:

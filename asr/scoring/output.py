@@ -13,7 +13,9 @@ from typing import Any
 from asr import __version__
 from asr.errors import UsageError
 from asr.files import write_json, write_text
+from asr.scoring.counts import ErrorCounts
 from asr.scoring.markdown import ReportHeader, counted, format_rate, render_markdown
+from asr.scoring.rate_intervals import RATES, interval_notes, rate_intervals
 from asr.scoring.report import ScoreReport
 from asr.scoring.results import Results, summarize, write_results
 
@@ -89,22 +91,24 @@ def write_report(
 
 
 def summary_rows(report: ScoreReport) -> list[list[str]]:
-    """WER and CER, normalised and raw, as rows under ``SUMMARY_HEADER``."""
-    measures = (
-        (report.normalizer, "WER", report.words),
-        (report.normalizer, "CER", report.characters),
-        ("raw", "WER", report.raw_words),
-        ("raw", "CER", report.raw_characters),
-    )
+    """WER and CER with their intervals, normalised and raw, as rows under ``SUMMARY_HEADER``."""
+    texts = (report.normalizer, report.normalizer, "raw", "raw")
     rows = []
-    for text, name, counts in measures:
+    for text, (name, measure) in zip(texts, RATES.items(), strict=True):
+        counts: ErrorCounts = getattr(report, measure)
+        interval = rate_intervals(report, measure).utterances
+        rate = format_rate(counts) if interval is None else f"{format_rate(counts)} {interval}"
         kinds = (counts.substitutions, counts.deletions, counts.insertions, counts.errors, counts.reference_length)
-        rows.append([text, name, format_rate(counts), *map(str, kinds)])
+        rows.append([text, name.removeprefix("raw_").upper(), rate, *map(str, kinds)])
     return rows
 
 
 def summary_notes(report: ScoreReport) -> list[str]:
-    """What has to be said beside the figures, a sentence each."""
+    """What has to be said beside the figures, a sentence or two each."""
+    return [*interval_notes(report), *_silence_notes(report)]
+
+
+def _silence_notes(report: ScoreReport) -> list[str]:
     silent = report.without_reference_words
     if not silent:
         return []

@@ -14,6 +14,7 @@ from typing import Any
 from asr.errors import DataError
 from asr.files import write_text
 from asr.scoring.counts import ErrorCounts
+from asr.scoring.rate_intervals import summarize_intervals
 from asr.scoring.report import ScoreReport, UtteranceScore, build_report
 
 _COUNTS = {
@@ -84,6 +85,7 @@ def summarize(report: ScoreReport) -> dict[str, Any]:
         "cer": percent(report.characters),
         "raw_wer": percent(report.raw_words),
         "raw_cer": percent(report.raw_characters),
+        "intervals": summarize_intervals(report),
         "words": _counts(report.words),
         "characters": _counts(report.characters),
         "raw_words": _counts(report.raw_words),

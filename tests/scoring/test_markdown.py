@@ -63,14 +63,14 @@ def test_utterances_with_no_reference_words_are_told_apart() -> None:
     assert "## Utterances with no reference words" in text
     assert "- `u2`: `uh oh`" in text
     assert "(2 words) counts as insertions" in text
-    assert "| WER | basic v1 | 200.00% | 0 | 0 | 2 | 2 | 1 |" in text
+    assert "| WER | basic v1 | 200.00% | [0.0, 200.0] | 0 | 0 | 2 | 2 | 1 |" in text
 
 
 def test_no_rate_is_printed_where_no_reference_holds_a_word() -> None:
     text = page({"u1": "", "u2": "!"}, {"u1": "uh", "u2": ""})
     assert "**No reference holds a word, so there is no WER" in text
     assert "right to the word" not in text
-    assert "| WER | basic v1 | undefined (no reference) | 0 | 0 | 1 | 1 | 0 |" in text
+    assert "| WER | basic v1 | undefined (no reference) | – | 0 | 0 | 1 | 1 | 0 |" in text
     assert format_rate(ErrorCounts(insertions=2)) == "undefined (no reference)"
 
 

@@ -1,0 +1,168 @@
+"""How far an error rate can be trusted: bootstrap intervals over utterances and over speakers.
+
+In: errors and lengths of utterances, and who spoke them. Out: an ``Interval`` around the corpus-level rate. A test set
+is a handful out of all that could have been said; drawing as many utterances out of it again and again, with
+replacement, shows how much the rate moves from one such handful to another (Bisani & Ney, ICASSP 2004). Utterances of
+one speaker go right and wrong together; drawing whole speakers takes that into account and tells what to expect of new
+speakers.
+
+Units with the same errors and the same length are alike, so a draw is a multinomial over the *kinds* of units that
+there are: the same distribution as drawing indices with less work, and the order of utterances does not matter.
+"""
+
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+DRAWS = 10_000
+LEVEL = 0.95
+FEW_UNITS = 10  # fewer than this show too little of how much units differ; the interval comes out unreliable
+_BLOCK_CELLS = 2_000_000  # of a block of draws, 8 bytes each
+
+Unit = Literal["utterances", "speakers"]
+Table = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """An interval around a rate, as fractions; ``count`` units (utterances or speakers) were drawn ``draws`` times."""
+
+    low: float
+    high: float
+    level: float
+    draws: int
+    unit: Unit
+    count: int
+
+    @property
+    def reliable(self) -> bool:
+        """Whether there are units enough for their spread to be known."""
+        return self.count >= FEW_UNITS
+
+    def __str__(self) -> str:
+        """In percent, with the decimals that its width supports: ``[6.1, 11.0]``."""
+        return bracketed(100 * self.low, 100 * self.high)
+
+
+def bootstrap_interval(
+    errors: Sequence[int],
+    lengths: Sequence[int],
+    *,
+    clusters: Sequence[object] | None = None,
+    draws: int = DRAWS,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Interval | None:
+    """The interval of sum(errors) / sum(lengths) under resampling of utterances, or of whole clusters (speakers).
+
+    Percentile method. Where there are few units plain percentiles are too narrow, so their levels are widened as
+    Hesterberg (The American Statistician 69, 2015, section 5.3.2) does: to those that a t distribution and the n-1
+    divisor ask for. With 100 units or more that changes next to nothing.
+
+    Args:
+        errors: of each utterance.
+        lengths: reference tokens of each utterance; 0 where nothing was said (its insertions count).
+        clusters: who spoke each utterance; None resamples utterances.
+        draws: bootstrap samples.
+        level: share of samples that the interval holds, between 0 and 1.
+        seed: of the generator; the same seed gives the same interval.
+
+    Returns:
+        The interval; None where there is none (``why_no_interval`` says why).
+    """
+    if not 0 < level < 1 or draws < 1:
+        raise ValueError(f"level must lie between 0 and 1 and draws be at least 1, not {level} and {draws}")
+    names = None if clusters is None else tuple(clusters)
+    return _interval(tuple(errors), tuple(lengths), names, draws, level, seed)
+
+
+def why_no_interval(
+    errors: Sequence[int], lengths: Sequence[int], clusters: Sequence[object] | None = None
+) -> str | None:
+    """Why ``bootstrap_interval`` gives None for these, as the end of a sentence; None where it gives an interval."""
+    units = unit_table([errors, lengths], clusters)
+    noun = "utterance" if clusters is None else "speaker"
+    if not units[:, 1].any():
+        return "no reference holds a word"
+    if len(units) < 2:
+        return f"one {noun} alone says nothing of how {noun}s differ"
+    if not units[:, 0].any():
+        return (
+            f"with no error there is nothing to resample (none in {len(units):,} {noun}s allows, at 95 %, for up to "
+            f"{100 * (1 - 0.05 ** (1 / len(units))):.2g} % of such {noun}s with an error)"
+        )
+    if not residuals(units).any():
+        return f"all {noun}s have the same error rate"
+    return None
+
+
+def unit_table(columns: Sequence[Sequence[int]], clusters: Sequence[object] | None) -> Table:
+    """A row a unit: the columns' values of each utterance, or their sums over each cluster."""
+    values = np.asarray(columns, dtype=np.int64).T.reshape(-1, len(columns))  # (utterances, columns)
+    if clusters is None:
+        return values
+    if len(clusters) != len(values):
+        raise ValueError(f"{len(values)} utterances but {len(clusters)} clusters")
+    index: dict[object, int] = {}
+    rows = [index.setdefault(cluster, len(index)) for cluster in clusters]
+    sums = np.zeros((len(index), len(columns)), dtype=np.int64)
+    np.add.at(sums, rows, values)
+    return sums
+
+
+def resampled_sums(units: Table, draws: int, generator: np.random.Generator) -> Iterator[Table]:
+    """Draw ``len(units)`` rows with replacement, ``draws`` times: the columns' sums, in blocks ``(draws, columns)``."""
+    kinds, counts = np.unique(units, axis=0, return_counts=True)
+    shares = counts / counts.sum()
+    rows = max(1, _BLOCK_CELLS // len(kinds))
+    for start in range(0, draws, rows):
+        drawn = generator.multinomial(len(units), shares, size=min(rows, draws - start))  # (draws, kinds)
+        # as floats, because numpy multiplies whole numbers without BLAS; exact below 2**53
+        yield np.rint(drawn.astype(np.float64) @ kinds.astype(np.float64)).astype(np.int64)
+
+
+def residuals(units: Table) -> NDArray[np.float64]:
+    """What each unit adds to the rate's error: errors less those that the common rate expects of its length."""
+    errors, lengths = units[:, 0].astype(np.float64), units[:, 1].astype(np.float64)
+    left: NDArray[np.float64] = errors * lengths.sum() - errors.sum() * lengths  # whole numbers: exact zeros
+    left /= lengths.sum()
+    return left
+
+
+def widened_tail(level: float, count: int) -> float:
+    """The share of draws to cut off at each end, for ``count`` units: smaller than (1 - level) / 2 (see above)."""
+    from scipy.special import ndtr, stdtrit  # late: scipy takes a while to import
+
+    quantile = stdtrit(count - 1, (1 + level) / 2) * math.sqrt(count / (count - 1))
+    return float(ndtr(-quantile))
+
+
+def bracketed(low: float, high: float) -> str:
+    """``[6.1, 11.0]``; with two decimals where one would show less than two figures of the width."""
+    places = 1 if high - low >= 1 else 2
+    return f"[{low:.{places}f}, {high:.{places}f}]"
+
+
+@functools.lru_cache(maxsize=256)  # the terminal, the page and summary.json show the same intervals
+def _interval(
+    errors: tuple[int, ...],
+    lengths: tuple[int, ...],
+    clusters: tuple[object, ...] | None,
+    draws: int,
+    level: float,
+    seed: int,
+) -> Interval | None:
+    if why_no_interval(errors, lengths, clusters) is not None:
+        return None
+    units = unit_table([errors, lengths], clusters)
+    sums = np.concatenate(list(resampled_sums(units, draws, np.random.default_rng(seed))))
+    sums = sums[sums[:, 1] > 0]  # a draw of utterances in which nothing was said has no rate
+    tail = widened_tail(level, len(units))
+    low, high = np.quantile(sums[:, 0] / sums[:, 1], [tail, 1 - tail])
+    unit: Unit = "utterances" if clusters is None else "speakers"
+    return Interval(low=float(low), high=float(high), level=level, draws=draws, unit=unit, count=len(units))

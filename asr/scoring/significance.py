@@ -1,0 +1,187 @@
+"""Whether the difference of two systems on the same utterances is more than chance: four tests.
+
+In: per utterance, the errors of both systems and the reference length, or the rates, or right and wrong. Out: a
+``Difference`` with its interval and p-value, and a ``TestResult`` of each other test. A p-value is the probability of a
+difference as great as this one if the two were equally good; all are two-sided.
+
+**The paired bootstrap decides a verdict** (``compare.py``), the others stand beside it. It is the only one of the four
+about the WER itself and in its unit, with an interval that agrees with its p-value; it needs no normal errors, and it
+can draw whole speakers. MAPSSWE takes the stretches of a speech as independent of each other, which errors of one
+speaker are not, and its assumptions fail where segments are few. McNemar sees whether a sentence is right and not how
+wrong it is. Wilcoxon counts a short utterance as much as a long one.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.scoring.intervals import DRAWS, LEVEL, Unit, bracketed, resampled_sums, residuals, unit_table, widened_tail
+from asr.scoring.significance_segments import SegmentErrors
+
+_COUNTABLE = 20  # draws: fewer tell a share no better than a normal distribution does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """By how much the second system's rate exceeds the first's, and how surely; above 0 the first is better.
+
+    All are fractions. ``standard_error`` is that of the difference, by linearisation; ``count`` units were drawn.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    standard_error: float
+    unit: Unit
+    count: int
+
+    def __str__(self) -> str:
+        """In percentage points: ``1.5 [0.4, 2.6]``; always from the better system's side."""
+        sign = -1 if self.difference < 0 else 1
+        low, high = sorted((100 * sign * self.low, 100 * sign * self.high))
+        return f"{100 * abs(self.difference):.2f} {bracketed(low, high)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestResult:
+    """A test beside the verdict. ``p_value`` is None where the test says nothing; ``note`` then tells why."""
+
+    __test__ = False  # not a test case, whatever its name makes pytest think
+
+    name: str
+    p_value: float | None
+    statistic: float | None = None
+    detail: str = ""
+    note: str = ""
+
+
+def paired_bootstrap(
+    first_errors: Sequence[int],
+    second_errors: Sequence[int],
+    lengths: Sequence[int],
+    *,
+    clusters: Sequence[object] | None = None,
+    draws: int = DRAWS,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Difference | None:
+    """The difference of two rates, with the interval and the p-value that resampling utterances or clusters gives.
+
+    Both systems' errors are drawn together, so that what is hard for both cancels (Bisani & Ney, ICASSP 2004). The
+    interval is ``bootstrap_interval``'s, and the p-value is its inversion: 1 - level of the widest interval that
+    leaves 0 out. It is never below 2**(1 - units), all that so many units can show if every one favours one system.
+
+    Returns None for fewer than two units and where no reference holds a token.
+    """
+    differences = [second - first for first, second in zip(first_errors, second_errors, strict=True)]
+    units = unit_table([differences, lengths], clusters)  # errors of the difference, and length
+    unit: Unit = "utterances" if clusters is None else "speakers"
+    total, length = int(units[:, 0].sum()), int(units[:, 1].sum())
+    if len(units) < 2 or not length:
+        return None
+    if not units[:, 0].any():
+        return Difference(
+            difference=0.0, low=0.0, high=0.0, p_value=1.0, standard_error=0.0, unit=unit, count=len(units)
+        )
+    sums = np.concatenate(list(resampled_sums(units, draws, np.random.default_rng(seed))))
+    sums = sums[sums[:, 1] > 0]
+    drawn = sums[:, 0] / sums[:, 1]
+    tail = widened_tail(level, len(units))
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return Difference(
+        difference=total / length,
+        low=float(low),
+        high=float(high),
+        p_value=_inverted(_share_beyond_0(drawn), len(units)),
+        standard_error=math.sqrt(float((residuals(units) ** 2).sum()) * len(units) / (len(units) - 1)) / length,
+        unit=unit,
+        count=len(units),
+    )
+
+
+def mapsswe(segments: Sequence[SegmentErrors]) -> TestResult:
+    """NIST's matched-pairs test on sentence segments (Gillick & Cox, ICASSP 1989), as ``sc_stats -t mapsswe`` has it.
+
+    Z is the mean difference of errors a segment over its standard error, read from the normal distribution.
+    """
+    name = "MAPSSWE"
+    differences = np.asarray([segment.second - segment.first for segment in segments], dtype=np.float64)
+    detail = f"{len(segments):,} segments"
+    if not differences.any():
+        return TestResult(name=name, p_value=1.0, statistic=0.0, detail=detail, note="no segment differs")
+    deviation = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+    if deviation == 0:
+        return TestResult(name=name, p_value=None, detail=detail, note="all segments differ alike: there is no spread")
+    z = float(differences.mean()) / (deviation / math.sqrt(len(differences)))
+    note = "fewer than 50 segments: the normal distribution is a rough guess" if len(segments) < 50 else ""
+    return TestResult(name=name, p_value=math.erfc(abs(z) / math.sqrt(2)), statistic=z, detail=detail, note=note)
+
+
+def mcnemar(first_right: Sequence[bool], second_right: Sequence[bool]) -> TestResult:
+    """McNemar's test on utterances wholly right or not, by the exact binomial distribution."""
+    from scipy.stats import binomtest
+
+    pairs = list(zip(first_right, second_right, strict=True))
+    first_only, second_only = pairs.count((True, False)), pairs.count((False, True))
+    name, detail = "McNemar", f"right by the first alone {first_only:,}, by the second alone {second_only:,}"
+    if not first_only + second_only:
+        return TestResult(name=name, p_value=1.0, detail=detail, note="the same utterances are right in both")
+    result = binomtest(min(first_only, second_only), first_only + second_only)
+    return TestResult(name=name, p_value=float(result.pvalue), detail=detail)
+
+
+def wilcoxon(first_rates: Sequence[float], second_rates: Sequence[float], unit: Unit) -> TestResult:
+    """Wilcoxon's signed-rank test on the rates of utterances or speakers; units that are alike in both are left out."""
+    from scipy.stats import wilcoxon as signed_rank
+
+    # rates such as 1/3 - 1/3 are exact zeros; rounding makes equal differences of other rates equal ranks
+    differences = np.round(np.asarray(second_rates, dtype=np.float64) - np.asarray(first_rates, dtype=np.float64), 12)
+    changed = differences[differences != 0]
+    name, detail = f"Wilcoxon over {unit}", f"{len(changed):,} of {len(differences):,} {unit} differ"
+    if not len(changed):
+        return TestResult(name=name, p_value=1.0, detail=detail, note=f"no {unit} differ")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scipy warns of ties in small samples and then uses the normal distribution
+        result = signed_rank(changed)
+    note = f"fewer than 6 {unit} that differ cannot show anything" if len(changed) < 6 else ""
+    return TestResult(
+        name=name, p_value=float(result.pvalue), statistic=float(result.statistic), detail=detail, note=note
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's correction for many comparisons (Scandinavian Journal of Statistics 6, 1979): adjusted, in their order."""
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def _share_beyond_0(drawn: NDArray[np.float64]) -> float:
+    """The share of draws on the other side of 0, at most a half.
+
+    Where too few lie there to be counted it is read from the normal distribution that the draws follow, lest the
+    number of draws set a bound to how sure one can be.
+    """
+    from scipy.special import ndtr
+
+    beyond = int(min((drawn <= 0).sum(), (drawn >= 0).sum()))
+    if beyond >= _COUNTABLE:
+        return min(0.5, beyond / len(drawn))
+    deviation = float(drawn.std())
+    return float(ndtr(-abs(drawn.mean()) / deviation)) if deviation else 0.0
+
+
+def _inverted(share: float, units: int) -> float:
+    """The p-value for a share of draws on the other side of 0: what ``widened_tail`` does, backwards."""
+    from scipy.special import ndtri, stdtr
+
+    t = float(ndtri(share)) * math.sqrt((units - 1) / units)
+    return min(1.0, max(2 * float(stdtr(units - 1, t)), 2.0 ** (1 - units)))
