@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from asr.scoring.align import align_words, alignment_block
 from asr.scoring.counts import ErrorCounts
 from asr.scoring.report import ScoreReport, UtteranceScore
+from asr.scoring.verdicts import SHOWN_CHANGES
 
 NO_RATE = "undefined (no reference)"
 _SHOWN_WITHOUT_REFERENCE = 20
@@ -38,6 +39,7 @@ def render_markdown(report: ScoreReport, header: ReportHeader, *, worst: int = 1
         _overall(report),
         _speakers(report),
         _without_reference(report),
+        _verdicts(report),
         _worst(report, worst),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -96,6 +98,26 @@ def _overall(report: ScoreReport) -> str:
     if report.words.reference_length == 0:
         note += "\n\n**No reference holds a word, so there is no WER: only insertions can be counted.**"
     return f"## Error rates\n\n{_table(names, cells, left=2)}\n\n{note}"
+
+
+def _verdicts(report: ScoreReport) -> str:
+    """The words that are right or wrong only by the normaliser's grace."""
+    if not report.changes:
+        return ""
+    forgiven = sum(count for change, count in report.changes if change.forgiven)
+    condemned = sum(count for change, count in report.changes if not change.forgiven)
+    shown = report.changes[:SHOWN_CHANGES]
+    verdicts = {True: "wrong, now right", False: "right, now wrong"}
+    cells = [
+        (*(escape(text) if text else "–" for text in (one.reference, one.hypothesis)), verdicts[one.forgiven], f"{n:,}")
+        for one, n in shown
+    ]
+    names = ("reference", "hypothesis", "verdict", "times")
+    lead = f"By {escape(report.normalizer)}: {forgiven:,} times wrong as written and right as compared, "
+    lead += f"{condemned:,} times the other way round; texts as written."
+    more = len(report.changes) - len(shown)
+    tail = f"\n\n… and {counted(more, 'further pair')} of words." if more else ""
+    return f"## Words whose verdict the normaliser changed\n\n{lead}\n\n{_table(names, cells, left=3)}{tail}"
 
 
 def _speakers(report: ScoreReport) -> str:

@@ -15,6 +15,7 @@ from asr.errors import DataError
 from asr.files import write_text
 from asr.scoring.counts import ErrorCounts
 from asr.scoring.report import ScoreReport, UtteranceScore, build_report
+from asr.scoring.verdicts import summarize_changes
 
 _COUNTS = {
     "word_errors": "words",
@@ -98,6 +99,7 @@ def summarize(report: ScoreReport) -> dict[str, Any]:
             }
             for speaker, group in report.by_speaker.items()
         },
+        "verdict_changes": summarize_changes(report.changes),
     }
 
 

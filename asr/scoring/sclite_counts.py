@@ -37,10 +37,10 @@ def count_errors_as_sclite(reference: Sequence[str], hypothesis: Sequence[str]) 
         inserted = row[1:] == row[:-1] + _GAP
         steps[index, 0] = _DELETION
         steps[index, 1:] = np.where(row[1:] == diagonal, _DIAGONAL, np.where(inserted, _INSERTION, _DELETION))
-    return _trace(steps, said, heard.tolist())
+    return _trace(steps.tolist(), said, heard.tolist())
 
 
-def _trace(steps: "Sequence[Sequence[int]]", said: Sequence[int], heard: Sequence[int]) -> ErrorCounts:
+def _trace(steps: Sequence[Sequence[int]], said: Sequence[int], heard: Sequence[int]) -> ErrorCounts:
     hits = substitutions = deletions = insertions = 0
     i, j = len(said), len(heard)
     while i or j:

@@ -57,7 +57,7 @@ def test_ids_that_do_not_match_are_one_message_and_exit_code_1(
     assert "'utt-2'" in error and "'utt-9'" in error
 
 
-@pytest.mark.parametrize("bad", [["--worst", "-1"], ["--normalizer", "english"], ["--format", "ctm"], ["--out"]])
+@pytest.mark.parametrize("bad", [["--worst", "-1"], ["--normalizer", "klingon"], ["--format", "ctms"], ["--out"]])
 def test_mistyped_options_are_exit_code_2(texts: tuple[str, str], bad: list[str]) -> None:
     assert main(["score", *texts, *bad]) == 2
 

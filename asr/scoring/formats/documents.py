@@ -48,9 +48,8 @@ def document_entry(value: Any, path: Path) -> Entry:
     elif segments:
         text = " ".join(json_text(one.get("text"), "text") for one in segments)
     else:
-        raise ValueError(
-            f"has neither 'text' nor 'segments' (it has {', '.join(map(repr, list(value)[:_SHOWN_KEYS]))})"
-        )
+        keys = ", ".join(map(repr, list(value)[:_SHOWN_KEYS]))
+        raise ValueError(f"has neither 'text' nor 'segments' (it has {keys or 'nothing'})")
     words = _list(value, "words") or [word for one in segments for word in _list(one, "words")]
     timed = tuple(_word(word) for word in words) if words else None
     duration = value.get("duration")

@@ -14,81 +14,21 @@ def _pairs(text: str) -> dict[str, str]:
     return dict(pair.split(":") for pair in text.split())
 
 
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _OUR = (
     "arb ard arm behavi cand clam cl col demean endeav enam fav ferv flav glam harb hon hum lab mis-behavi neighb od "
     "parl ranc rig rum sav sav splend succ tum val vap vig"
 )
-_ISE_STAYS = frozenset(
-    [
-        "adverti",
-        "advi",
-        "anali",
-        "apprai",
-        "appri",
-        "ari",
-        "bli",
-        "bru",
-        "brai",
-        "brui",
-        "chasti",
-        "chemi",
-        "circumci",
-        "compri",
-        "compromi",
-        "conci",
-        "cro",
-        "crui",
-        "demi",
-        "despi",
-        "devi",
-        "disgui",
-        "enterpri",
-        "exci",
-        "exerci",
-        "experti",
-        "fortni",
-        "franchi",
-        "gui",
-        "improvi",
-        "inci",
-        "liai",
-        "merchandi",
-        "misadvi",
-        "mortgagi",
-        "noi",
-        "overexerci",
-        "paradi",
-        "poi",
-        "porpoi",
-        "prai",
-        "preci",
-        "premi",
-        "promi",
-        "prai",
-        "rai",
-        "repri",
-        "revi",
-        "ri",
-        "rui",
-        "supervi",
-        "surmi",
-        "surpri",
-        "televi",
-        "tortoi",
-        "trea",
-        "treati",
-        "turquoi",
-        "upri",
-        "vi",
-        "sunri",
-        "moonri",
-        "vali",
-        "trelli",
-        "portculli",
-        "metropoli",
-        "orchi",
-        "unpracti",
-    ]
+_ISE_STAYS = _words(
+    """
+    adverti advi anali apprai appri ari bli brai bru brui chasti chemi circumci compri compromi conci cro crui demi
+    despi devi disgui enterpri exci exerci experti fortni franchi gui improvi inci liai merchandi metropoli misadvi
+    moonri mortgagi noi orchi overexerci paradi poi porpoi portculli prai preci premi promi rai repri revi ri rui
+    sunri supervi surmi surpri televi tortoi trea treati trelli turquoi unpracti upri vali vi
+    """
 )
 _ISE = re.compile(r"([a-z]{3,})is(e|ed|es|er|ers|ing|ingly|able|ably|ation|ations|ational)")
 _YSE = re.compile(r"((?:psycho)?anal|breathal|paral|catal|electrol|hydrol|dial)ys(e|ed|es|er|ers|ing)")
@@ -104,8 +44,8 @@ _DOUBLED_STEMS = (
 )
 _DOUBLED = re.compile(rf"((?:un|re)?(?:{'|'.join(_DOUBLED_STEMS.split())}))ll(ed|ing|er|ers|ings|ingly|ous|ously)")
 _RE_STEMS = (
-    "cent epicent theat amphitheat lit centilit millilit met kilomet centimet millimet micromet fib calib lust lacklust "
-    "meag sab somb spect sepulch scept och goit mit louv reconnoit saltpet"
+    "cent epicent theat amphitheat lit centilit millilit met kilomet centimet millimet micromet fib calib lust "
+    "lacklust meag sab somb spect sepulch scept och goit mit louv reconnoit saltpet"
 )
 _CENTRE = re.compile(rf"({'|'.join(_RE_STEMS.split())})re(s|d)?")
 _GRAMME = re.compile(r"((?:kilo|milli|centi|pro)?gram)me(s)?")

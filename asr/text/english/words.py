@@ -6,6 +6,11 @@ as it is, or decided by the next word: ``he'd gone`` is he had gone, ``he'd go``
 
 from collections.abc import Sequence
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 HESITATIONS = frozenset(["uh", "uhh", "um", "umm", "uhm", "er", "erm", "hm", "hmm", "hmmm", "mm", "mmm", "mhm"])
 
 _WHOLE = {
@@ -43,57 +48,16 @@ _WHOLE = {
     "alright": "all right",
 }
 _ENDINGS = {"n't": "not", "'re": "are", "'ll": "will", "'ve": "have", "'m": "am"}
-_SUBJECTS = frozenset(
-    [
-        "i",
-        "you",
-        "he",
-        "she",
-        "it",
-        "we",
-        "they",
-        "that",
-        "this",
-        "there",
-        "here",
-        "what",
-        "who",
-        "where",
-        "when",
-        "how",
-        "why",
-        "everybody",
-        "everyone",
-        "everything",
-        "somebody",
-        "someone",
-        "something",
-        "nobody",
-        "nothing",
-    ]
+_SUBJECTS = _words(
+    """
+    i you he she it we they that this there here what who where when how why everybody everyone everything somebody
+    someone something nobody nothing
+    """
 )
-_PARTICIPLES = frozenset(
-    [
-        "been",
-        "got",
-        "gone",
-        "had",
-        "done",
-        "become",
-        "taken",
-        "come",
-        "seen",
-        "made",
-        "said",
-        "given",
-        "known",
-        "found",
-        "lost",
-        "left",
-        "kept",
-        "begun",
-        "written",
-    ]
+_PARTICIPLES = _words(
+    """
+    been got gone had done become taken come seen made said given known found lost left kept begun written
+    """
 )
 
 
