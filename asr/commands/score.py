@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from asr.commands._arguments import whole_number
 from asr.commands._scoring_options import add_scoring, check_gate, chosen_normalizer, print_report
+from asr.text.normalize import Normalizer
 
 if TYPE_CHECKING:
     from asr.scoring import ScoreReport, TextFile
@@ -100,8 +101,9 @@ def run(arguments: list[str]) -> int:
         durations_s=hypotheses.durations_s | references.durations_s,
         count_words=count_word_errors_as_sclite if options.alignment == "sclite" else count_word_errors,
     )
-    page = None if options.out is None else _write(report, options, matched, _facts(references, hypotheses, matched))
-    lead = f"{counted(len(report.utterances), 'utterance')} ({_read_as(references, hypotheses, matched)})"
+    facts = {"Read as": _read_as(references, hypotheses, matched)} | ({"Note": "; ".join(notes)} if notes else {})
+    page = None if options.out is None else _write(report, options, matched, facts)
+    lead = f"{counted(len(report.utterances), 'utterance')} ({facts['Read as']})"
     print_report(report, options, lead=lead, notes=notes, measures=matched.measures(), page=page)
     if options.export is not None:
         _export(report, options, references, hypotheses, normalizer)
@@ -165,11 +167,6 @@ def _export(
             replace(word, text=piece) for word in found for piece in normalizer(word.text).split()
         ]
     export(options.export, options.export_format, report, Timing(segments=references.segments, words=words))
-
-
-def _facts(references: "TextFile", hypotheses: "TextFile", matched: "Matched") -> dict[str, str]:
-    notes = matched.notes()
-    return {"Read as": _read_as(references, hypotheses, matched)} | ({"Left out": "; ".join(notes)} if notes else {})
 
 
 def _read_as(references: "TextFile", hypotheses: "TextFile", matched: "Matched") -> str:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from asr.errors import ScoringError
 from asr.files import write_text
-from asr.scoring.formats import Segment, TimedWord
+from asr.scoring.formats import IGNORED_SEGMENT, Segment, TimedWord
 from asr.scoring.report import ScoreReport, UtteranceScore
 
 _SHOWN = 5
@@ -76,14 +76,14 @@ def _ctm(utterances: Sequence[UtteranceScore], timing: Timing) -> dict[str, str]
     _refuse(utterances, "ctm", _SCLITE_MARKS, "")
     lines = []
     for one in utterances:
-        place = timing.segments.get(one.id)
-        if place is None:
-            words = timing.words.get((one.id, "1"), ())
-            end_s = max([one.duration_s or 0.0, *(word.end_s for word in words)])
-            place = Segment(one.id, "1", 0.0, end_s)
-        name, speaker = recording_name(place.recording), one.speaker or "unknown"
-        where = f"{name} {place.channel or '1'} {speaker.replace(' ', '_')} {place.start_s:.3f} {place.end_s:.3f}"
-        lines.append(((name, place.channel or "1", place.start_s), f"{where} {one.reference_normalized}".rstrip()))
+        segment = timing.segments.get(one.id) or _whole(one, timing)
+        place = (recording_name(segment.recording), segment.channel or "1", segment.start_s)
+        speaker = "_".join((one.speaker or "unknown").split())
+        where = f"{place[0]} {place[1]} {speaker} {place[2]:.3f} {segment.end_s:.3f}"
+        lines.append((place, f"{where} {one.reference_normalized}".rstrip()))
+    for ignored in (segment for segment in timing.segments.values() if segment.ignored):
+        place = (recording_name(ignored.recording), ignored.channel or "1", ignored.start_s)
+        lines.append((place, f"{place[0]} {place[1]} unknown {place[2]:.3f} {ignored.end_s:.3f} {IGNORED_SEGMENT}"))
     said = [
         (
             (name, channel, word.start_s),
@@ -105,6 +105,12 @@ WRITERS: dict[str, Callable[[Sequence[UtteranceScore], Timing], dict[str, str]]]
     "csv": _csv,
     "plain": _plain,
 }
+
+
+def _whole(utterance: UtteranceScore, timing: Timing) -> Segment:
+    """An utterance that is a recording of its own, as long as is known."""
+    words = timing.words.get((utterance.id, "1"), ())
+    return Segment(utterance.id, "1", 0.0, max([utterance.duration_s or 0.0, *(word.end_s for word in words)]))
 
 
 def recording_name(recording: str) -> str:

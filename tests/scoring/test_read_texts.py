@@ -153,5 +153,6 @@ def test_ids_are_compared_in_composed_form(pair) -> None:
 
 
 def test_an_unknown_format_is_answered_with_the_choices(pair) -> None:
-    with pytest.raises(UsageError, match="'ctms'; choose one of: auto, kaldi, jsonl, trn, stm, ctm, csv, tsv, plain, whisper, txt"):
+    choices = "auto, kaldi, jsonl, trn, stm, ctm, csv, tsv, plain, whisper, txt"
+    with pytest.raises(UsageError, match=f"'ctms'; choose one of: {choices}"):
         read_pair(*pair("a", "b"), format_name="ctms")

@@ -20,7 +20,7 @@ from asr.scoring.formats.entries import Entry, Line, Parsed, Role, Segment, Time
 from asr.scoring.formats.json_lines import parse_jsonl
 from asr.scoring.formats.lines import parse_kaldi, parse_plain, parse_trn
 from asr.scoring.formats.tables import parse_csv, parse_tsv
-from asr.scoring.formats.timed import parse_ctm, parse_stm, segment_id
+from asr.scoring.formats.timed import IGNORED_SEGMENT, parse_ctm, parse_stm, segment_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ FORMATS: dict[str, Format] = {
 __all__ = [
     "DOCUMENT_SUFFIXES",
     "FORMATS",
+    "IGNORED_SEGMENT",
     "Entry",
     "Format",
     "Line",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from asr.scoring.formats.entries import Line, filled, is_comment
 from asr.scoring.formats.lines import TRN_LINE
 from asr.scoring.formats.tables import header_columns
-from asr.scoring.formats.timed import looks_like_ctm, looks_like_stm
+from asr.scoring.formats.timed import has_decimal_times, looks_like_ctm, looks_like_stm
 
 _HAS_DIGIT = re.compile(r"\d")
 
@@ -26,7 +26,7 @@ def detect(lines: Sequence[Line]) -> str:
     if texts and (table := _table(filled(lines)[0])):
         return table
     for name, fits in (("stm", looks_like_stm), ("ctm", looks_like_ctm)):
-        if _share(texts, fits) >= 0.9:
+        if _share(texts, fits) >= 0.9 and _share(texts, has_decimal_times) >= 0.5:
             return name
     return "bare"
 

@@ -72,10 +72,7 @@ def parse_ctm(lines: Sequence[Line], role: Role) -> Parsed:
 
 
 def looks_like_stm(text: str) -> bool:
-    """Whether a line could be one of an stm: the fourth and fifth word are times in order, one with a point.
-
-    Without the point it may as well be a text of spoken digits.
-    """
+    """Whether a line could be one of an stm: the fourth and fifth word are times, in order."""
     words = text.split(None, 5)
     return len(words) >= 5 and _are_times(words[3:5]) and float(words[3]) <= float(words[4])
 
@@ -84,6 +81,11 @@ def looks_like_ctm(text: str) -> bool:
     """Whether a line could be one of a ctm: the third and fourth word are times, a word and not much more follows."""
     words = text.split()
     return 5 <= len(words) <= 8 and _are_times(words[2:4])
+
+
+def has_decimal_times(text: str) -> bool:
+    """Whether one of the words where times stand has a decimal point: else it may be a text of spoken digits."""
+    return any("." in word and _NUMBER.fullmatch(word) for word in text.split()[2:5])
 
 
 def segment_id(segment: Segment, speaker: str) -> str:
@@ -125,4 +127,4 @@ def _ctm_word(line: Line) -> tuple[tuple[str, str], TimedWord]:
 
 
 def _are_times(words: Sequence[str]) -> bool:
-    return any("." in word for word in words) and all(_NUMBER.fullmatch(word) for word in words)
+    return all(_NUMBER.fullmatch(word) for word in words)
