@@ -10,11 +10,11 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from asr.errors import ScoringError
 from asr.files import write_text
-from asr.scoring.formats import IGNORED_SEGMENT, Segment, TimedWord
+from asr.scoring.formats import IGNORED_SEGMENT, Segment, TimedWord, bare_name
 from asr.scoring.report import ScoreReport, UtteranceScore
 
 _SHOWN = 5
@@ -114,9 +114,8 @@ def _whole(utterance: UtteranceScore, timing: Timing) -> Segment:
 
 
 def recording_name(recording: str) -> str:
-    """A recording's name without folder and ending: stm and ctm know no others."""
-    name = PurePosixPath(recording.replace("\\", "/"))
-    return (name.stem if name.suffix[1:].isalnum() and not name.suffix[1:].isdigit() else name.name).replace(" ", "_")
+    """How stm and ctm name a recording: in one word."""
+    return "_".join(bare_name(recording).split())
 
 
 def _pair(

@@ -8,10 +8,9 @@ and then the report says how many there were.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from asr.scoring.formats import Segment, TimedWord
+from asr.scoring.formats import Segment, TimedWord, bare_name
 from asr.scoring.read import TextFile
 
 Missing = Literal["error", "as-deletions", "skip"]
@@ -144,7 +143,7 @@ def _by_time(references: TextFile, hypotheses: TextFile) -> tuple[dict[str, str]
         found = [
             segments
             for (name, other), segments in places.items()
-            if recording in (name, _stem(name)) and (channel == other or channel is None or other is None)
+            if recording in (name, bare_name(name)) and (channel == other or channel is None or other is None)
         ]
         if len(found) != 1 or (text and not words):  # no such recording, several channels, or no times to deal by
             texts[key] = text
@@ -157,11 +156,5 @@ def _by_time(references: TextFile, hypotheses: TextFile) -> tuple[dict[str, str]
 
 def _by_name(texts: Mapping[str, str]) -> dict[str, str]:
     """Ids by the bare name of the file they point at; empty where two have the same name."""
-    names = {_stem(key): key for key in texts}
+    names = {bare_name(key): key for key in texts}
     return names if len(names) == len(texts) else {}
-
-
-def _stem(key: str) -> str:
-    name = PurePosixPath(key.replace("\\", "/")).name
-    stem, dot, suffix = name.rpartition(".")
-    return stem if dot and stem and suffix.isalnum() and not suffix.isdigit() else name

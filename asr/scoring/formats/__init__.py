@@ -16,7 +16,7 @@ from asr.scoring.formats.documents import (
     parse_txt,
     parse_whisper,
 )
-from asr.scoring.formats.entries import Entry, Line, Parsed, Role, Segment, TimedWord, clean_id, filled
+from asr.scoring.formats.entries import Entry, Line, Parsed, Role, Segment, TimedWord, bare_name, clean_id, filled
 from asr.scoring.formats.json_lines import parse_jsonl
 from asr.scoring.formats.lines import parse_kaldi, parse_plain, parse_trn
 from asr.scoring.formats.tables import parse_csv, parse_tsv
@@ -56,6 +56,7 @@ __all__ = [
     "Role",
     "Segment",
     "TimedWord",
+    "bare_name",
     "clean_id",
     "detect",
     "document_entry",

@@ -12,6 +12,28 @@ from typing import Any, Literal
 
 Role = Literal["reference", "hypothesis"]
 
+_AUDIO_SUFFIXES = frozenset(
+    (
+        "wav",
+        "flac",
+        "mp3",
+        "ogg",
+        "oga",
+        "opus",
+        "m4a",
+        "mp4",
+        "webm",
+        "aac",
+        "aif",
+        "aiff",
+        "sph",
+        "wma",
+        "amr",
+        "raw",
+        "au",
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -80,6 +102,13 @@ def is_comment(line: Line) -> bool:
 def clean_id(key: str) -> str:
     """Ids are compared in composed form, as texts are: a file name from macOS is often decomposed."""
     return unicodedata.normalize("NFC", key.strip())
+
+
+def bare_name(path: str) -> str:
+    """A recording's name without folder and, where it ends as audio files do, ending; other dots stay."""
+    name = path.replace("\\", "/").rpartition("/")[2]
+    stem, _, suffix = name.rpartition(".")
+    return stem if stem and suffix.lower() in _AUDIO_SUFFIXES else name
 
 
 def seconds_of(text: str, what: str) -> float:

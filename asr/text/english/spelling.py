@@ -82,7 +82,10 @@ _LIST = _pairs(
 
 @functools.lru_cache(maxsize=65536)
 def american(word: str) -> str:
-    """The American spelling of a word; any other word as it is."""
+    """The American spelling of a word, a possessive too; any other word as it is."""
+    stem, apostrophe, ending = word.partition("'")
+    if apostrophe:
+        return f"{american(stem)}'{ending}"
     if word in _LIST:
         return _LIST[word]
     word = _STEM.sub(lambda found: _STEMS[found[0]], word)
