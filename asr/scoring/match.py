@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from asr.errors import ScoringError
 from asr.scoring.formats import Segment, TimedWord, bare_name
 from asr.scoring.read import TextFile
 
@@ -70,8 +71,10 @@ def match(
 ) -> Matched:
     """Bring both sides under the same ids.
 
-    With "error", ids without partner stay in, and ``score_texts`` refuses them by name.
+    With "error", ids without partner stay in, and ``score_texts`` refuses them by name. Raises ScoringError where
+    segments are to be compared with recordings whose words have no times.
     """
+    _require_times(references, hypotheses)
     wanted = {key: text for key, text in references.texts.items() if not _is_ignored(references, key)}
     given, how, outside = dict(hypotheses.texts), "matched by id", 0
     if _needs_times(references, hypotheses):
@@ -127,6 +130,19 @@ def _is_ignored(references: TextFile, key: str) -> bool:
 def _needs_times(references: TextFile, hypotheses: TextFile) -> bool:
     """Whether the hypotheses are whole recordings with word times, and the references segments of recordings."""
     return bool(hypotheses.words and references.segments) and not references.texts.keys() & hypotheses.texts.keys()
+
+
+def _require_times(references: TextFile, hypotheses: TextFile) -> None:
+    recordings = {bare_name(segment.recording) for segment in references.segments.values()} - references.texts.keys()
+    untimed = [
+        key for key, text in hypotheses.texts.items() if key in recordings and text and key not in hypotheses.words
+    ]
+    if untimed:
+        raise ScoringError(
+            f"{hypotheses.path}: {len(untimed)} recordings have no word times, without which their words cannot be dealt "
+            f"out to the segments of {references.path}: {', '.join(map(repr, untimed[:5]))}. whisper writes them with "
+            "--word_timestamps True, OpenAI's API with timestamp_granularities=['word']"
+        )
 
 
 def _by_time(references: TextFile, hypotheses: TextFile) -> tuple[dict[str, str], int]:

@@ -202,7 +202,7 @@ def _require_same_ids(references: Mapping[str, str], hypotheses: Mapping[str, st
             parts.append(f"{len(surplus)} without a reference: {_first(surplus)}")
         raise ScoringError(
             "; ".join(parts) + ". Give each reference id one hypothesis (an empty text where nothing was recognised) "
-            "and take out what is not to be scored"
+            "and take out what is not to be scored, or say to `asr score` what becomes of them: --missing, --surplus"
         )
     if not references:
         raise ScoringError("there is nothing to score: 0 references and 0 hypotheses")

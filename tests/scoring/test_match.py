@@ -71,8 +71,9 @@ def test_transcripts_of_recordings_are_dealt_out_to_a_manifests_segments() -> No
     words = (TimedWord("a", 0.2, 0.5), TimedWord("b", 1.2, 1.5))
     matched = match(references, TextFile(path=Path("x"), format="whisper", texts={"r": "a b"}, words={"r": words}))
     assert matched.hypotheses == {"u1": "a", "u2": "b"}
-    silent = match(references, TextFile(path=Path("x"), format="whisper", texts={"r": ""}, words={}))
-    assert silent.hypotheses == {"r": ""}  # no word times at all: nothing to deal by, and the ids are told
+    untimed = TextFile(path=Path("x"), format="whisper", texts={"r": "a b"})
+    with pytest.raises(ScoringError, match=r"1 recordings have no word times.*'r'\. whisper writes them with"):
+        match(references, untimed)
 
 
 def choose(reference: str, hypothesis: str) -> str:

@@ -51,7 +51,7 @@ def document_entry(value: Any, path: Path) -> Entry:
         keys = ", ".join(map(repr, list(value)[:_SHOWN_KEYS]))
         raise ValueError(f"has neither 'text' nor 'segments' (it has {keys or 'nothing'})")
     words = _list(value, "words") or [word for one in segments for word in _list(one, "words")]
-    timed = tuple(_word(word) for word in words) if words else None
+    timed = _timed(words) if words else None
     duration = value.get("duration")
     duration_s = None if duration is None else json_seconds(duration, "duration")
     return Entry(1, _stem(path), " ".join(text.split()), duration_s=duration_s, words=timed)
@@ -64,11 +64,23 @@ def _list(value: dict[str, Any], key: str) -> list[dict[str, Any]]:
     return items
 
 
-def _word(word: dict[str, Any]) -> TimedWord:
-    """Whisper: ``word``, ``start``, ``end``, with a space in front of the word; ours: ``start_s``, ``end_s``."""
-    text = json_text(word.get("word", word.get("text")), "word").strip()
-    start_s, end_s = (json_seconds(word.get(key, word.get(f"{key}_s")), key) for key in ("start", "end"))
-    return TimedWord(text, start_s, max(start_s, end_s))
+def _timed(words: list[dict[str, Any]]) -> tuple[TimedWord, ...]:
+    """Whisper: ``word``, ``start``, ``end``, with a space in front of the word; ours: ``start_s``, ``end_s``.
+
+    A word without times (whisperX leaves numbers so) stands where the one before it ends.
+    """
+    timed: list[TimedWord] = []
+    for word in words:
+        text = json_text(word.get("word", word.get("text")), "word").strip()
+        before_s = timed[-1].end_s if timed else 0.0
+        start_s = _time_s(word, "start", before_s)
+        timed.append(TimedWord(text, start_s, max(start_s, _time_s(word, "end", start_s))))
+    return tuple(timed)
+
+
+def _time_s(word: dict[str, Any], key: str, otherwise_s: float) -> float:
+    value = word.get(key, word.get(f"{key}_s"))
+    return otherwise_s if value is None else json_seconds(value, key)
 
 
 def _stem(path: Path) -> str:

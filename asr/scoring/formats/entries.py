@@ -12,27 +12,7 @@ from typing import Any, Literal
 
 Role = Literal["reference", "hypothesis"]
 
-_AUDIO_SUFFIXES = frozenset(
-    (
-        "wav",
-        "flac",
-        "mp3",
-        "ogg",
-        "oga",
-        "opus",
-        "m4a",
-        "mp4",
-        "webm",
-        "aac",
-        "aif",
-        "aiff",
-        "sph",
-        "wma",
-        "amr",
-        "raw",
-        "au",
-    )
-)
+_AUDIO_SUFFIXES = {"wav", "flac", "mp3", "ogg", "opus", "m4a", "mp4", "webm", "aac", "aif", "aiff", "sph", "wma", "amr"}
 
 
 @dataclass(frozen=True, slots=True)
