@@ -139,8 +139,8 @@ def _require_times(references: TextFile, hypotheses: TextFile) -> None:
     ]
     if untimed:
         raise ScoringError(
-            f"{hypotheses.path}: {len(untimed)} recordings have no word times, without which their words cannot be dealt "
-            f"out to the segments of {references.path}: {', '.join(map(repr, untimed[:5]))}. whisper writes them with "
+            f"{hypotheses.path}: {len(untimed)} recordings have no word times, without which they cannot be dealt out "
+            f"to the segments of {references.path}: {', '.join(map(repr, untimed[:5]))}. whisper writes them with "
             "--word_timestamps True, OpenAI's API with timestamp_granularities=['word']"
         )
 
