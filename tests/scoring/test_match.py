@@ -56,9 +56,9 @@ def test_names_that_come_twice_match_nothing() -> None:
 
 def test_a_word_goes_to_the_first_segment_that_ends_after_its_middle() -> None:
     # as sclite does it: see tests/scoring/test_sclite.py
-    words = [TimedWord(f"{m}", m - 0.1, m + 0.1) for m in (0.2, 1.9, 3.0, 5.5, 8.6)]
-    segments = {"one": Segment("r", "1", 1.0, 2.0), "two": Segment("r", "1", 5.0, 6.0)}
-    assert deal_out(words, segments) == ({"one": "0.2 1.9", "two": "3.0 5.5 8.6"}, 3)
+    words = [TimedWord(f"{m}", m - 0.125, m + 0.125) for m in (0.25, 1.75, 2.0, 3.0, 5.5, 8.5)]
+    segments = {"one": Segment("r", "1", 0.5, 2.0), "two": Segment("r", "1", 5.0, 6.0)}
+    assert deal_out(words, segments) == ({"one": "0.25 1.75", "two": "2.0 3.0 5.5 8.5"}, 4)
 
 
 def test_transcripts_of_recordings_are_dealt_out_to_a_manifests_segments() -> None:
