@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from asr.commands._arguments import seconds, whole_number
 from asr.commands._decoder_options import add_decoding, check_lm_weight, decoder_options
-from asr.text.normalize import NORMALIZERS, Normalizer, get_normalizer
+from asr.commands._scoring_options import add_scoring, check_gate, chosen_normalizer, print_report
+from asr.text.normalize import Normalizer
 
 if TYPE_CHECKING:
     from asr.data.utterance import Utterance
@@ -57,9 +58,6 @@ def build_parser() -> argparse.ArgumentParser:
         "--batch-s", type=seconds, default=60.0, metavar="S", help="seconds of audio in a batch at most (default: 60)"
     )
     parser.add_argument(
-        "--normalizer", choices=NORMALIZERS, default="basic", help="what counts as the same text (default: basic)"
-    )
-    parser.add_argument(
         "--worst", type=whole_number, default=10, metavar="N", help="utterances shown with alignment (default: 10)"
     )
     parser.add_argument(
@@ -71,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="the training manifest, or any text: rare and unseen words then stand apart (may be given several times)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    add_scoring(parser)
     add_decoding(parser.add_argument_group("decoding"))
     return parser
 
@@ -88,9 +87,9 @@ def evaluate_manifest(options: argparse.Namespace, decoding: dict[str, Any]) -> 
     from asr.data.manifest import read_manifest
     from asr.scoring.output import prepare_folder
 
+    normalizer = chosen_normalizer(options)
     utterances = read_manifest(options.manifest)  # the cheap refusals come before torch is imported
     prepare_folder(options.out, options.manifest)
-    normalizer = get_normalizer(options.normalizer)
     training_counts = count_training_words(options.train_text, normalizer)
     from asr.recognition import Recognizer
 
@@ -98,6 +97,7 @@ def evaluate_manifest(options: argparse.Namespace, decoding: dict[str, Any]) -> 
     check_lm_weight(options.lm_weight, recognizer.decoding.language_model)
     evaluation = evaluate(recognizer, utterances, batch_s=options.batch_s, normalizer=normalizer)
     _write(evaluation, options, training_counts)
+    check_gate(evaluation.report, options)
 
 
 def evaluate(
@@ -136,8 +136,8 @@ def evaluate(
 def _write(evaluation: Evaluation, options: argparse.Namespace, training_counts: dict[str, int] | None) -> None:
     from asr.scoring import ReportHeader, write_report
     from asr.scoring.markdown import counted
-    from asr.scoring.output import SUMMARY_HEADER, now, summary_notes, summary_rows
-    from asr.terminal import format_duration, table
+    from asr.scoring.output import now
+    from asr.terminal import format_duration
 
     report, factor = evaluation.report, evaluation.real_time_factor
     durations = [format_duration(seconds) for seconds in (evaluation.recognition_s, report.audio_s or 0)]
@@ -164,11 +164,8 @@ def _write(evaluation: Evaluation, options: argparse.Namespace, training_counts:
         measures=measures,
         training_counts=training_counts,
     )
-    print(f"{counted(len(report.utterances), 'utterance')} of {options.manifest}; real-time factor {speed}")
-    print(table(summary_rows(report), SUMMARY_HEADER))
-    for note in summary_notes(report):
-        print(f"note: {note}")
-    print(f"report: {files.page}")
+    lead = f"{counted(len(report.utterances), 'utterance')} of {options.manifest}; real-time factor {speed}"
+    print_report(report, options, lead=lead, measures=measures, page=files.page)
 
 
 def _shown(decoding: dict[str, Any]) -> str:

@@ -1,26 +1,39 @@
 """`asr score REFERENCES HYPOTHESES`: the error between any two files of texts.
 
-In: two files (Kaldi text, JSON Lines, trn, or plain lines). Out: a short table on stdout and, with --out, the report
-that `asr evaluate` writes too. Needs no model and no audio: it serves whoever has another system's output.
+In: two files or folders, in the formats that ASR tools write. Out: a short table on stdout and, with --out, the report
+that `asr evaluate` writes too; with --export, the texts as another tool reads them. Needs no model and no audio: it
+serves whoever has another system's output.
 """
 
 import argparse
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asr.commands._arguments import whole_number
-from asr.text.normalize import NORMALIZERS, get_normalizer
+from asr.commands._scoring_options import add_scoring, check_gate, chosen_normalizer, print_report
+from asr.text.normalize import Normalizer
 
 if TYPE_CHECKING:
-    from asr.scoring import TextFile
+    from asr.scoring import ScoreReport, TextFile
+    from asr.scoring.match import Matched
 
+_NAMES = ("auto", "kaldi", "jsonl", "trn", "stm", "ctm", "csv", "tsv", "plain", "whisper", "txt")
+_EXPORTS = ("trn", "ctm", "kaldi", "nemo", "csv", "plain")
 _FORMATS = """\
 formats (--format; "auto" looks at what the files hold):
-  kaldi   id, space, text                         utt-1 hello world
-  jsonl   an object a line                        {"id": "utt-1", "text": "hello world"}
-          (references: reference or text; hypotheses: hypothesis, pred_text or text)
-  trn     text, then the id in parentheses        hello world (utt-1)
-  plain   text alone, line n against line n       hello world
+  kaldi    id, space, text                         utt-1 hello world
+  jsonl    an object a line, ours or NeMo's        {"id": "utt-1", "text": "hello world"}
+           (references: reference or text; hypotheses: hypothesis, pred_text or text)
+  trn      text, then the id in parentheses        hello world (utt-1)
+  stm      recording channel speaker start end [<labels>] text
+  ctm      recording channel start duration word: goes to the stm's segments by the middle of each word
+  csv, tsv with a header that names the columns    id,text
+  plain    text alone, line n against line n       hello world
+  whisper  JSON of whisper, OpenAI's verbose_json or `asr transcribe`: a file, or a folder of them; id: the file's name
+  txt      a folder with a .txt for each recording; id: the file's name
+In trn and stm references { a / b / @ } are alternatives and (uh) may be left out, as for sclite -D.
 """
 
 
@@ -32,65 +45,133 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_FORMATS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("references", type=Path, metavar="REFERENCES", help="what was said")
+    parser.add_argument("references", type=Path, metavar="REFERENCES", help="what was said: a file or a folder")
     parser.add_argument("hypotheses", type=Path, metavar="HYPOTHESES", help="what a system recognised")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write results.jsonl, summary.json and report.md there")
     parser.add_argument(
-        "--normalizer", choices=NORMALIZERS, default="basic", help="what counts as the same text (default: basic)"
-    )
-    parser.add_argument(
         "--worst", type=whole_number, default=10, metavar="N", help="utterances shown with alignment (default: 10)"
     )
+    add_scoring(parser)
+    _add_reading(parser.add_argument_group("reading"))
     parser.add_argument(
-        "--format",
-        dest="format_name",
-        choices=("auto", "kaldi", "jsonl", "trn", "plain"),
-        default="auto",
-        help="how to read both files (default: auto)",
+        "--alignment",
+        choices=("fewest-errors", "sclite"),
+        default="fewest-errors",
+        help="how words are aligned: with the fewest errors, as jiwer does, or by sclite's costs (4 for a "
+        "substitution, 3 for a deletion or insertion), which gives its figures to the last error",
+    )
+    parser.add_argument("--export", type=Path, metavar="DIR", help="write both sides there, as compared")
+    parser.add_argument(
+        "--export-format", choices=_EXPORTS, default="trn", help="the format of --export; ctm comes with an stm"
     )
     return parser
 
 
 def run(arguments: list[str]) -> int:
-    """Score two files; returns 0, or raises an AsrError saying what is wrong with them."""
+    """Score two files; returns 0, or raises an AsrError saying what is wrong with them or that the gate is shut."""
     options = build_parser().parse_args(arguments)
+    normalizer = chosen_normalizer(options)
     from asr.scoring import read_pair, score_texts
+    from asr.scoring.alternatives import choose_alternatives
+    from asr.scoring.counts import count_word_errors
     from asr.scoring.markdown import counted
-    from asr.scoring.output import SUMMARY_HEADER, prepare_folder, summary_notes, summary_rows
-    from asr.terminal import table
+    from asr.scoring.match import match
+    from asr.scoring.output import prepare_folder
+    from asr.scoring.sclite_counts import count_word_errors_as_sclite
 
-    references, hypotheses = read_pair(options.references, options.hypotheses, format_name=options.format_name)
-    if options.out is not None:
-        prepare_folder(options.out, options.references, options.hypotheses)
+    references, hypotheses = read_pair(
+        options.references,
+        options.hypotheses,
+        format_name=options.format_name,
+        hypothesis_format=options.hypothesis_format,
+    )
+    for folder in filter(None, (options.out, options.export)):
+        prepare_folder(folder, options.references, options.hypotheses)
+    matched = match(references, hypotheses, missing=options.missing, surplus=options.surplus)
+    said, notes = matched.references, matched.notes()
+    if references.marked:
+        said, marked = choose_alternatives(said, matched.hypotheses, normalizer)
+        if marked:
+            notes.append(f"{counted(marked, 'reference')} with alternatives: the one with the fewest errors counts")
     report = score_texts(
-        references.texts,
-        hypotheses.texts,
-        normalizer=get_normalizer(options.normalizer),
+        said,
+        matched.hypotheses,
+        normalizer=normalizer,
         speakers=hypotheses.speakers | references.speakers,
         durations_s=hypotheses.durations_s | references.durations_s,
+        count_words=count_word_errors_as_sclite if options.alignment == "sclite" else count_word_errors,
     )
-    print(f"{counted(len(report.utterances), 'utterance')} ({_read_as(references, hypotheses)})")
-    print(table(summary_rows(report), SUMMARY_HEADER))
-    for note in summary_notes(report):
-        print(f"note: {note}")
-    if options.out is not None:
-        from asr.scoring import ReportHeader, write_report
-        from asr.scoring.output import now
-
-        header = ReportHeader(
-            title=f"Errors of {options.hypotheses.name}",
-            system=str(options.hypotheses),
-            data=str(options.references),
-            date=now(),
-            facts={"Read as": _read_as(references, hypotheses)},
-        )
-        print(f"report: {write_report(options.out, report, header, worst=options.worst).page}")
+    facts = {"Read as": _read_as(references, hypotheses, matched)} | ({"Note": "; ".join(notes)} if notes else {})
+    page = None if options.out is None else _write(report, options, matched, facts)
+    lead = f"{counted(len(report.utterances), 'utterance')} ({facts['Read as']})"
+    print_report(report, options, lead=lead, notes=notes, measures=matched.measures(), page=page)
+    if options.export is not None:
+        _export(report, options, references, hypotheses, normalizer)
+    check_gate(report, options)
     return 0
 
 
-def _read_as(references: "TextFile", hypotheses: "TextFile") -> str:
+def _add_reading(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--format", dest="format_name", choices=_NAMES, default="auto", help="how to read both files (default: auto)"
+    )
+    group.add_argument(
+        "--hypothesis-format", choices=_NAMES, help="how to read the hypotheses, where it is not as --format says"
+    )
+    group.add_argument(
+        "--missing",
+        choices=("error", "as-deletions", "skip"),
+        default="error",
+        help="what to do with references that have no hypothesis (default: error); the report says how many",
+    )
+    group.add_argument(
+        "--surplus",
+        choices=("error", "skip"),
+        default="error",
+        help="what to do with hypotheses that have no reference (default: error)",
+    )
+
+
+def _write(report: "ScoreReport", options: argparse.Namespace, matched: "Matched", facts: Mapping[str, str]) -> Path:
+    from asr.scoring import ReportHeader, write_report
+    from asr.scoring.output import now
+
+    more = {"Alignment": "by sclite's costs: 4 for a substitution, 3 for a deletion or insertion"}
+    header = ReportHeader(
+        title=f"Errors of {options.hypotheses.name}",
+        system=str(options.hypotheses),
+        data=str(options.references),
+        date=now(),
+        facts=dict(facts) | (more if options.alignment == "sclite" else {}),
+    )
+    measures: dict[str, Any] = matched.measures() | {"alignment": options.alignment}
+    extras = {key: {"missing": True} for key in matched.missing if matched.missing_treatment == "as-deletions"}
+    files = write_report(options.out, report, header, worst=options.worst, extras=extras, measures=measures)
+    return files.page
+
+
+def _export(
+    report: "ScoreReport",
+    options: argparse.Namespace,
+    references: "TextFile",
+    hypotheses: "TextFile",
+    normalizer: Normalizer,
+) -> None:
+    from asr.scoring.export import Timing, export, recording_name
+
+    words = {}
+    for key, found in hypotheses.words.items():
+        told = hypotheses.segments.get(key)
+        place = (told.recording, told.channel or "1") if told else (key, "1")
+        words[recording_name(place[0]), place[1]] = [
+            replace(word, text=piece) for word in found for piece in normalizer(word.text).split()
+        ]
+    export(options.export, options.export_format, report, Timing(segments=references.segments, words=words))
+
+
+def _read_as(references: "TextFile", hypotheses: "TextFile", matched: "Matched") -> str:
     if references.format == "plain":
         return "plain text without ids: line n compared with line n"
     if references.format == hypotheses.format:
-        return f"{references.format}, matched by id"
-    return f"references {references.format}, hypotheses {hypotheses.format}, matched by id"
+        return f"{references.format}, {matched.how}"
+    return f"references {references.format}, hypotheses {hypotheses.format}, {matched.how}"

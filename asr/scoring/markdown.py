@@ -14,6 +14,7 @@ from asr.scoring.align import align_words, alignment_block
 from asr.scoring.counts import ErrorCounts
 from asr.scoring.rate_intervals import RATES, interval_notes, rate_intervals
 from asr.scoring.report import ScoreReport, UtteranceScore
+from asr.scoring.verdicts import SHOWN_CHANGES
 
 NO_RATE = "undefined (no reference)"
 _SHOWN_WITHOUT_REFERENCE = 20
@@ -42,6 +43,7 @@ def render_markdown(
         _overall(report),
         _speakers(report),
         _without_reference(report),
+        _verdicts(report),
         *breakdown,
         _worst(report, worst),
     ]
@@ -109,6 +111,26 @@ def _overall(report: ScoreReport) -> str:
 def _sentence(note: str) -> str:
     text = escape(note)
     return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def _verdicts(report: ScoreReport) -> str:
+    """The words that are right or wrong only by the normaliser's grace."""
+    if not report.changes:
+        return ""
+    forgiven = sum(count for change, count in report.changes if change.forgiven)
+    condemned = sum(count for change, count in report.changes if not change.forgiven)
+    shown = report.changes[:SHOWN_CHANGES]
+    verdicts = {True: "wrong, now right", False: "right, now wrong"}
+    cells = [
+        (*(escape(text) if text else "–" for text in (one.reference, one.hypothesis)), verdicts[one.forgiven], f"{n:,}")
+        for one, n in shown
+    ]
+    names = ("reference", "hypothesis", "verdict", "times")
+    lead = f"By {escape(report.normalizer)}: {forgiven:,} times wrong as written and right as compared, "
+    lead += f"{condemned:,} times the other way round; texts as written."
+    more = len(report.changes) - len(shown)
+    tail = f"\n\n… and {counted(more, 'further pair')} of words." if more else ""
+    return f"## Words whose verdict the normaliser changed\n\n{lead}\n\n{markdown_table(names, cells, left=3)}{tail}"
 
 
 def _speakers(report: ScoreReport) -> str:

@@ -1,120 +1,123 @@
-"""References and hypotheses out of any two text files, with every fault of both told at once.
+"""References and hypotheses out of any two files of texts, with every fault of both told at once.
 
-In: two paths, and the format or "auto". Out: a ``TextFile`` each: texts by id, and speakers and durations where the
-file tells them. Bad UTF-8, broken JSON, missing and double ids are collected over both files into one DataError.
+In: two paths (a file, or a folder with a file for each recording), and the format or "auto". Out: a ``TextFile`` each:
+texts by id, and what else the file tells. Bad UTF-8, broken JSON, missing and double ids are collected over both into
+one DataError.
 """
 
-import codecs
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from asr.errors import DataError, ScoringError, UsageError
-from asr.scoring.formats import PARSERS, Entry, Line, Parsed, Role, detect, filled, first_words_are_ids
+from asr.scoring.formats import FORMATS as TABLE
+from asr.scoring.formats import Entry, Parsed, Role, Segment, TimedWord, filled, first_words_are_ids
+from asr.scoring.source import Source, as_document, read_source
 
-FORMATS = ("auto", *PARSERS)
+FORMATS = ("auto", *TABLE)
 _SHOWN_FAULTS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextFile:
-    """The texts of one file by id, in the file's order; ``format`` is what it was read as."""
+    """The texts of one file by id, in the file's order; ``format`` is what it was read as.
+
+    ``segments`` and ``words`` are there for the ids whose place in a recording, or whose words' times, the file tells.
+    """
 
     path: Path
     format: str
     texts: dict[str, str]
-    speakers: dict[str, str]
-    durations_s: dict[str, float]
+    speakers: dict[str, str] = field(default_factory=dict)
+    durations_s: dict[str, float] = field(default_factory=dict)
+    segments: dict[str, Segment] = field(default_factory=dict)
+    words: dict[str, tuple[TimedWord, ...]] = field(default_factory=dict)
+
+    @property
+    def marked(self) -> bool:
+        """Whether the texts may hold sclite's marks: alternatives in braces, words that may be left out."""
+        return TABLE[self.format].marked
 
 
-def read_pair(references: Path, hypotheses: Path, *, format_name: str = "auto") -> tuple[TextFile, TextFile]:
-    """Read two files of texts; ``format_name`` (one of ``FORMATS``) holds for both, "auto" looks at what they hold.
+def read_pair(
+    references: Path, hypotheses: Path, *, format_name: str = "auto", hypothesis_format: str | None = None
+) -> tuple[TextFile, TextFile]:
+    """Read two files of texts. A format is one of ``FORMATS``; "auto" looks at what they hold.
+
+    ``format_name`` holds for both files, or for the references only where ``hypothesis_format`` is given.
 
     Raises:
         DataError: a file is absent or has faults; the message lists all of both files, with file and line.
         ScoringError: neither file has ids and their line counts differ.
         UsageError: nothing tells whether the lines begin with ids, or the format is unknown.
     """
-    if format_name not in FORMATS:
-        raise UsageError(f"unknown format {format_name!r}; choose one of: {', '.join(FORMATS)}")
+    wanted = format_name, format_name if hypothesis_format is None else hypothesis_format
+    for name in wanted:
+        if name not in FORMATS:
+            raise UsageError(f"unknown format {name!r}; choose one of: {', '.join(FORMATS)}")
     faults: list[str] = []
-    lines = _read_lines(references, faults), _read_lines(hypotheses, faults)
-    if not all(lines):
+    sources = read_source(references, faults), read_source(hypotheses, faults)
+    if any(source.is_empty for source in sources):
         _raise(faults)
-    formats = (format_name, format_name) if format_name != "auto" else _detect_pair(references, hypotheses, *lines)
+    formats = _formats(sources, wanted)
     if "plain" in formats:
-        _require_equal_counts(references, hypotheses, *map(len, lines))
-    parsed = (
-        _parse(references, lines[0], formats[0], "reference", faults),
-        _parse(hypotheses, lines[1], formats[1], "hypothesis", faults),
+        _require_equal_counts(sources)
+    entries = (
+        _parse(sources[0], formats[0], "reference", faults),
+        _parse(sources[1], formats[1], "hypothesis", faults),
     )
-    if faults and format_name == "auto":
+    if faults and "auto" in wanted:
         faults.append(f"(read as {formats[0]} and {formats[1]}; --format says what they are where that is not so)")
     _raise(faults)
-    return _text_file(references, formats[0], parsed[0]), _text_file(hypotheses, formats[1], parsed[1])
+    return _text_file(references, formats[0], entries[0]), _text_file(hypotheses, formats[1], entries[1])
 
 
-def _read_lines(path: Path, faults: list[str]) -> list[Line]:
-    """The file's lines, parted at line feeds only: a transcript may hold U+2028 and its kin."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        faults.append(f"{path}: cannot be read: {error.strerror or error}")
+def _formats(sources: tuple[Source, Source], wanted: tuple[str, str]) -> tuple[str, str]:
+    kinds = [source.kind if name == "auto" else name for source, name in zip(sources, wanted, strict=True)]
+    if kinds == ["bare", "bare"]:
+        have_ids = first_words_are_ids(sources[0].lines, sources[1].lines)
+        if have_ids is None:
+            first = filled(sources[0].lines)[0].text.split()[0]
+            raise UsageError(
+                f"cannot tell whether the lines of {sources[0].path} and {sources[1].path} begin with an id: both have "
+                f"the same first words. Say --format kaldi if {first!r} is an id, --format plain if it was spoken"
+            )
+        return ("kaldi", "kaldi") if have_ids else ("plain", "plain")
+    other = "plain" if "plain" in kinds else "kaldi"  # the other file has ids, so this one must have them too
+    first_kind, second_kind = (other if kind == "bare" else kind for kind in kinds)
+    return first_kind, second_kind
+
+
+def _parse(source: Source, format_name: str, role: Role, faults: list[str]) -> list[Entry]:
+    parse_lines = TABLE[format_name].parse_lines
+    if parse_lines is None:
+        return _parse_documents(source, format_name, faults)
+    if not source.lines:
+        faults.append(f"{source.path}: is not a file of lines, and so cannot be read as {format_name}")
         return []
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        faults.append(f"{path}: is UTF-16; save it as UTF-8")
-        return []
-    pieces = content.removeprefix(codecs.BOM_UTF8).removesuffix(b"\n").split(b"\n")
-    lines = [_decode(path, number, piece, faults) for number, piece in enumerate(pieces, start=1)]
-    if not filled(lines):
-        faults.append(f"{path}: is empty; it must hold a text per line")
-        return []
-    if _is_one_json_document(lines):
-        faults.append(f"{path}: is one JSON document over several lines; write one object per line (JSON Lines)")
-        return []
-    return lines
-
-
-def _decode(path: Path, number: int, piece: bytes, faults: list[str]) -> Line:
-    try:
-        return Line(number, piece.removesuffix(b"\r").decode("utf-8"))
-    except UnicodeDecodeError as error:
-        faults.append(f"{path}:{number}: is not UTF-8 (byte 0x{piece[error.start]:02x} at position {error.start + 1})")
-        return Line(number, piece.removesuffix(b"\r").decode("utf-8", errors="replace"))
-
-
-def _is_one_json_document(lines: Sequence[Line]) -> bool:
-    texts = [line.text.strip() for line in filled(lines)]
-    if texts[0][0] not in "[{" or (detect(lines) == "jsonl" and texts[0] != "{"):
-        return False
-    try:
-        return isinstance(json.loads("\n".join(texts)), (list, dict))
-    except (ValueError, RecursionError):
-        return False
-
-
-def _detect_pair(
-    references: Path, hypotheses: Path, reference_lines: list[Line], hypothesis_lines: list[Line]
-) -> tuple[str, str]:
-    kinds = detect(reference_lines), detect(hypothesis_lines)
-    if kinds != ("bare", "bare"):  # the other file has ids, so this one must have them too
-        return tuple("kaldi" if kind == "bare" else kind for kind in kinds)  # type: ignore[return-value]
-    have_ids = first_words_are_ids(reference_lines, hypothesis_lines)
-    if have_ids is None:
-        raise UsageError(
-            f"cannot tell whether the lines of {references} and {hypotheses} begin with an id: both have the same "
-            f"first words. Say --format kaldi if {filled(reference_lines)[0].text.split()[0]!r} is an id, "
-            "--format plain if it was spoken"
-        )
-    return ("kaldi", "kaldi") if have_ids else ("plain", "plain")
-
-
-def _parse(path: Path, lines: list[Line], format_name: str, role: Role, faults: list[str]) -> Parsed:
-    parsed = PARSERS[format_name](lines, role)
+    parsed: Parsed = parse_lines(source.lines, role)
     found = parsed.faults + _duplicates(parsed.entries)
-    faults += [f"{path}:{number}: {message}" for number, message in sorted(found)]
-    return parsed
+    faults += [f"{source.path}:{number}: {message}" for number, message in sorted(found)]
+    return parsed.entries
+
+
+def _parse_documents(source: Source, format_name: str, faults: list[str]) -> list[Entry]:
+    """One entry for each file; its id is the file's name without the ending."""
+    parse = TABLE[format_name].parse_document
+    assert parse is not None  # each row of the table has one of the two
+    first: dict[str, Path] = {}
+    entries = []
+    for path, text in as_document(source).documents:
+        try:
+            entry = parse(text, path)
+        except ValueError as error:
+            faults.append(f"{path}: {error}")
+            continue
+        if entry.id in first:
+            faults.append(f"{path}: the id {entry.id!r} was already used by {first[entry.id]}")
+        first.setdefault(entry.id, path)
+        entries.append(entry)
+    return entries
 
 
 def _duplicates(entries: Sequence[Entry]) -> list[tuple[int, str]]:
@@ -127,23 +130,25 @@ def _duplicates(entries: Sequence[Entry]) -> list[tuple[int, str]]:
     return faults
 
 
-def _require_equal_counts(references: Path, hypotheses: Path, reference_count: int, hypothesis_count: int) -> None:
-    if reference_count != hypothesis_count:
+def _require_equal_counts(sources: tuple[Source, Source]) -> None:
+    references, hypotheses = sources
+    if len(references.lines) != len(hypotheses.lines):
         raise ScoringError(
-            f"{references} has {reference_count} lines and {hypotheses} has {hypothesis_count}. Without ids, line n is "
-            "compared with line n: leave an empty line where nothing was recognised, or give every line an id "
-            "(--format kaldi: id, space, text)"
+            f"{references.path} has {len(references.lines)} lines and {hypotheses.path} has {len(hypotheses.lines)}. "
+            "Without ids, line n is compared with line n: leave an empty line where nothing was recognised, or give "
+            "every line an id (--format kaldi: id, space, text)"
         )
 
 
-def _text_file(path: Path, format_name: str, parsed: Parsed) -> TextFile:
-    entries = parsed.entries
+def _text_file(path: Path, format_name: str, entries: Sequence[Entry]) -> TextFile:
     return TextFile(
         path=path,
         format=format_name,
         texts={entry.id: entry.text for entry in entries},
         speakers={entry.id: entry.speaker for entry in entries if entry.speaker is not None},
         durations_s={entry.id: entry.duration_s for entry in entries if entry.duration_s is not None},
+        segments={entry.id: entry.segment for entry in entries if entry.segment is not None},
+        words={entry.id: entry.words for entry in entries if entry.words is not None},
     )
 
 

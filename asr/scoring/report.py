@@ -5,10 +5,11 @@ and single spaces only) stand beside the normalised ones, because a normaliser c
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from asr.errors import ScoringError
 from asr.scoring.counts import ErrorCounts, count_character_errors, count_word_errors
+from asr.scoring.verdicts import Change, count_changes, verdict_changes
 from asr.text.normalize import Normalizer, normalize_none
 
 _SHOWN_IDS = 5
@@ -42,7 +43,10 @@ class GroupScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreReport:
-    """A scored test set. ``normalizer`` is the label of what made the normalised text, such as "basic v1"."""
+    """A scored test set. ``normalizer`` is the label of what made the normalised text, such as "basic v1".
+
+    ``changes``: the words whose verdict it changed, with how often, most frequent first; None where it was not at hand.
+    """
 
     normalizer: str
     utterances: tuple[UtteranceScore, ...]
@@ -51,6 +55,7 @@ class ScoreReport:
     raw_words: ErrorCounts
     raw_characters: ErrorCounts
     by_speaker: Mapping[str, GroupScore]
+    changes: tuple[tuple[Change, int], ...] | None = field(default=None, compare=False)
 
     @property
     def audio_s(self) -> float | None:
@@ -76,20 +81,28 @@ def score_texts(
     normalizer: Normalizer,
     speakers: Mapping[str, str] | None = None,
     durations_s: Mapping[str, float] | None = None,
+    count_words: Callable[[str, str], ErrorCounts] = count_word_errors,
 ) -> ScoreReport:
     """Score each hypothesis against the reference of the same id, in the references' order.
 
-    ``speakers`` and ``durations_s`` (seconds) may lack ids. Raises ScoringError where the two sides do not hold exactly
-    the same ids, or hold none: a hypothesis that is missing would otherwise make the figure better (sclite gives 0%).
+    ``speakers`` and ``durations_s`` (seconds) may lack ids; ``count_words`` is how words are aligned and counted.
+    Raises ScoringError where the two sides do not hold exactly the same ids, or hold none: a hypothesis that is missing
+    would otherwise make the figure better (sclite gives 0%).
     """
     _require_same_ids(references, hypotheses)
     utterances = [
         _score_utterance(
-            key, reference, hypotheses[key], normalizer, (speakers or {}).get(key), (durations_s or {}).get(key)
+            key,
+            (reference, hypotheses[key]),
+            normalizer,
+            count_words,
+            (speakers or {}).get(key),
+            (durations_s or {}).get(key),
         )
         for key, reference in references.items()
     ]
-    return build_report(utterances, normalizer.label)
+    changes = count_changes(change for utterance in utterances for change in _changes(utterance, normalizer))
+    return replace(build_report(utterances, normalizer.label), changes=tuple(changes))
 
 
 def build_report(utterances: Iterable[UtteranceScore], normalizer_label: str) -> ScoreReport:
@@ -144,11 +157,17 @@ def texts_by_id(pairs: Iterable[tuple[str, str]], side: str) -> dict[str, str]:
 
 
 def _score_utterance(
-    key: str, reference: str, hypothesis: str, normalizer: Normalizer, speaker: str | None, duration_s: float | None
+    key: str,
+    texts: tuple[str, str],
+    normalizer: Normalizer,
+    count_words: Callable[[str, str], ErrorCounts],
+    speaker: str | None,
+    duration_s: float | None,
 ) -> UtteranceScore:
+    reference, hypothesis = texts
     raw = normalize_none(reference), normalize_none(hypothesis)
     normalized = normalizer(raw[0]), normalizer(raw[1])
-    raw_counts = count_word_errors(*raw), count_character_errors(*raw)
+    raw_counts = count_words(*raw), count_character_errors(*raw)
     same = normalized == raw
     return UtteranceScore(
         id=key,
@@ -156,13 +175,20 @@ def _score_utterance(
         hypothesis=hypothesis,
         reference_normalized=normalized[0],
         hypothesis_normalized=normalized[1],
-        words=raw_counts[0] if same else count_word_errors(*normalized),
+        words=raw_counts[0] if same else count_words(*normalized),
         characters=raw_counts[1] if same else count_character_errors(*normalized),
         raw_words=raw_counts[0],
         raw_characters=raw_counts[1],
         speaker=speaker,
         duration_s=duration_s,
     )
+
+
+def _changes(utterance: UtteranceScore, normalizer: Normalizer) -> list[Change]:
+    if not utterance.raw_words.errors and not utterance.words.errors:
+        return []
+    raw = normalize_none(utterance.reference), normalize_none(utterance.hypothesis)
+    return verdict_changes(raw, (utterance.reference_normalized, utterance.hypothesis_normalized), normalizer)
 
 
 def _require_same_ids(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> None:
@@ -176,7 +202,7 @@ def _require_same_ids(references: Mapping[str, str], hypotheses: Mapping[str, st
             parts.append(f"{len(surplus)} without a reference: {_first(surplus)}")
         raise ScoringError(
             "; ".join(parts) + ". Give each reference id one hypothesis (an empty text where nothing was recognised) "
-            "and take out what is not to be scored"
+            "and take out what is not to be scored, or say to `asr score` what becomes of them: --missing, --surplus"
         )
     if not references:
         raise ScoringError("there is nothing to score: 0 references and 0 hypotheses")

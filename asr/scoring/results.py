@@ -16,6 +16,7 @@ from asr.files import write_text
 from asr.scoring.counts import ErrorCounts
 from asr.scoring.rate_intervals import summarize_intervals
 from asr.scoring.report import ScoreReport, UtteranceScore, build_report
+from asr.scoring.verdicts import summarize_changes
 
 _COUNTS = {
     "word_errors": "words",
@@ -100,6 +101,7 @@ def summarize(report: ScoreReport) -> dict[str, Any]:
             }
             for speaker, group in report.by_speaker.items()
         },
+        "verdict_changes": summarize_changes(report.changes),
     }
 
 

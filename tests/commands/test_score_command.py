@@ -58,7 +58,7 @@ def test_ids_that_do_not_match_are_one_message_and_exit_code_1(
     assert "'utt-2'" in error and "'utt-9'" in error
 
 
-@pytest.mark.parametrize("bad", [["--worst", "-1"], ["--normalizer", "english"], ["--format", "ctm"], ["--out"]])
+@pytest.mark.parametrize("bad", [["--worst", "-1"], ["--normalizer", "klingon"], ["--format", "ctms"], ["--out"]])
 def test_mistyped_options_are_exit_code_2(texts: tuple[str, str], bad: list[str]) -> None:
     assert main(["score", *texts, *bad]) == 2
 
@@ -78,3 +78,58 @@ def test_scoring_imports_neither_torch_nor_librosa(texts: tuple[str, str]) -> No
         "assert not {'torch', 'librosa', 'hydra', 'numba', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, "score", *texts], check=True, capture_output=True)
+
+
+def test_the_gate_is_exit_code_1_and_says_by_how_much(
+    texts: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["score", *texts, "--fail-above", "40"]) == 0
+    capsys.readouterr()
+    assert main(["score", *texts, "--fail-above", "39.5"]) == 1
+    assert "the WER of 40.00% is 0.50 points above the 39.5% that --fail-above allows" in capsys.readouterr().err
+    Path(texts[0]).write_text("utt-1\nutt-2\n", encoding="utf-8")
+    assert main(["score", *texts, "--fail-above", "100"]) == 1
+    assert "there is no WER to be at most 100%" in capsys.readouterr().err
+
+
+def test_forms_for_scripts_have_stdout_to_themselves(
+    texts: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(texts[0]).write_text("utt-1 Hello, World!\nutt-2 one two three\nutt-3\n", encoding="utf-8")
+    skip = ["--missing", "as-deletions", "--out", str(tmp_path / "out")]
+    assert main(["score", *texts, *skip, "--print", "line"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "wer=40.00 cer=29.17 s=1 d=1 i=0 n=5 utterances=3\n"
+    assert "no hypothesis for 1 of 3 references" in shown.err and "report.md" in shown.err
+    assert main(["score", *texts, *skip, "--print", "csv"]) == 0
+    header, row = capsys.readouterr().out.splitlines()
+    assert dict(zip(header.split(","), row.split(","), strict=True))["raw_wer"] == "80.00"
+    assert main(["score", *texts, *skip, "--print", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["wer"], found["missing_hypotheses"]["count"]) == (40.0, 1)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["missing_hypotheses"] == {"count": 1, "treatment": "as-deletions", "ids": ["utt-3"]}
+    assert summary["verdict_changes"]["words"][0]["verdict"] == "wrong, now right"
+    page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "no hypothesis for 1 of 3 references" in page
+    assert "## Words whose verdict the normaliser changed" in page and "| Hello, | hello | wrong, now right |" in page
+
+
+def test_a_persons_own_replacements_are_named_in_every_report(
+    texts: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my.glm").write_text("too => two three\n", encoding="utf-8")
+    out = tmp_path / "out"
+    assert main(["score", *texts, "--glm", str(tmp_path / "my.glm"), "--out", str(out)]) == 0
+    assert "basic v1 + my.glm " in capsys.readouterr().out
+    assert json.loads((out / "summary.json").read_text(encoding="utf-8"))["normalizer"].startswith("basic v1 + my.glm ")
+    assert main(["score", *texts, "--glm", str(tmp_path / "absent.glm")]) == 1
+
+
+def test_the_formats_that_the_command_offers_are_those_of_the_table() -> None:
+    from asr.commands import score
+    from asr.scoring.export import WRITERS
+    from asr.scoring.read import FORMATS
+
+    assert sorted(score._NAMES) == sorted(FORMATS)
+    assert list(score._EXPORTS) == list(WRITERS)

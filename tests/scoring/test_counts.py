@@ -12,6 +12,21 @@ from asr.scoring.counts import ErrorCounts, count_character_errors, count_errors
 
 # Few words, so that random pairs share many; long enough for jiwer and ours to have choices between alignments.
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "the", "caf\u00e9", "\u4f60\u597d", "it's"]), max_size=14)
+HARD_WORDS = [
+    *("caf\u00e9", "cafe\u0301", "cafe", "\ufb01n", "fin", "stra\u00dfe", "strasse", "well-known", "well", "known"),
+    *(
+        "wellknown",
+        "\u0645\u0631\u062d\u0628\u0627",
+        "\u0915\u094d\u092f\u093e",
+        "\U0001f600",
+        "THE",
+        "the",
+        "3.5",
+        "@",
+        "{",
+        "(uh)",
+    ),
+]
 TEXTS = WORDS.map(" ".join)
 
 
@@ -22,6 +37,16 @@ def as_counts(output: jiwer.WordOutput | jiwer.CharacterOutput) -> ErrorCounts:
 @settings(max_examples=400, deadline=None)
 @given(reference=TEXTS, hypothesis=TEXTS)
 def test_word_and_character_counts_equal_jiwer(reference: str, hypothesis: str) -> None:
+    assert count_word_errors(reference, hypothesis) == as_counts(jiwer.process_words(reference, hypothesis))
+    assert count_character_errors(reference, hypothesis) == as_counts(jiwer.process_characters(reference, hypothesis))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    reference=st.lists(st.sampled_from(HARD_WORDS), max_size=60).map(" ".join),
+    hypothesis=st.lists(st.sampled_from(HARD_WORDS), max_size=60).map(" ".join),
+)
+def test_unicode_forms_hyphens_and_compounds_are_counted_as_jiwer_counts_them(reference: str, hypothesis: str) -> None:
     assert count_word_errors(reference, hypothesis) == as_counts(jiwer.process_words(reference, hypothesis))
     assert count_character_errors(reference, hypothesis) == as_counts(jiwer.process_characters(reference, hypothesis))
 

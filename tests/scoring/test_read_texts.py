@@ -134,7 +134,7 @@ def test_absent_empty_and_whole_json_files_are_named(pair, tmp_path: Path) -> No
     with pytest.raises(DataError) as caught:
         read_pair(tmp_path / "absent.txt", tmp_path)
     assert "absent.txt: cannot be read: No such file" in str(caught.value)
-    assert "Is a directory" in str(caught.value)
+    assert f"{tmp_path}: is a folder with 0 .json and 0 .txt files" in str(caught.value)
     with pytest.raises(DataError, match=r"refs.txt: is empty"):
         read_pair(*pair(" \n", "u_1 x\n"))
     document = json.dumps([{"id": "a", "text": "x"}], indent=2)
@@ -153,5 +153,6 @@ def test_ids_are_compared_in_composed_form(pair) -> None:
 
 
 def test_an_unknown_format_is_answered_with_the_choices(pair) -> None:
-    with pytest.raises(UsageError, match="'ctm'; choose one of: auto, kaldi, jsonl, trn, plain"):
-        read_pair(*pair("a", "b"), format_name="ctm")
+    choices = "auto, kaldi, jsonl, trn, stm, ctm, csv, tsv, plain, whisper, txt"
+    with pytest.raises(UsageError, match=f"'ctms'; choose one of: {choices}"):
+        read_pair(*pair("a", "b"), format_name="ctms")

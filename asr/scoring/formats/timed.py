@@ -1,0 +1,130 @@
+"""NIST's formats with times: ``stm`` (segments of a recording with their text) and ``ctm`` (words with times).
+
+In: numbered lines. Out: entries; an stm segment has the id ``recording-channel-speaker-start-end`` (times in
+hundredths of a second), a recording of a ctm has the words that lie in it, in order of time.
+"""
+
+import re
+from collections.abc import Sequence
+
+from asr.scoring.formats.entries import (
+    Entry,
+    Line,
+    Parsed,
+    Role,
+    Segment,
+    TimedWord,
+    clean_id,
+    filled,
+    is_comment,
+    seconds_of,
+)
+from asr.scoring.formats.marks import check_marks
+
+IGNORED_SEGMENT = "IGNORE_TIME_SEGMENT_IN_SCORING"
+GAP_SPEAKER = "inter_segment_gap"
+_LABELS = re.compile(r"<[^<>]*>")
+_NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+", re.ASCII)
+
+
+def parse_stm(lines: Sequence[Line], role: Role) -> Parsed:
+    """``recording channel speaker start end [<labels>] text``; ``;;`` begins a comment line."""
+    parsed = Parsed()
+    for line in filled(lines):
+        if is_comment(line):
+            continue
+        try:
+            parsed.entries.append(_stm_entry(line, role))
+        except ValueError as error:
+            parsed.faults.append((line.number, str(error)))
+    return parsed
+
+
+def parse_ctm(lines: Sequence[Line], role: Role) -> Parsed:
+    """``recording channel start duration word [confidence ...]``; one entry for each recording and channel.
+
+    Where a recording has one channel only, its id is the recording's name; else ``recording-channel``.
+    """
+    parsed = Parsed()
+    words: dict[tuple[str, str], list[tuple[int, TimedWord]]] = {}
+    for line in filled(lines):
+        if is_comment(line):
+            continue
+        try:
+            place, word = _ctm_word(line)
+        except ValueError as error:
+            parsed.faults.append((line.number, str(error)))
+            continue
+        words.setdefault(place, []).append((line.number, word))
+    for (recording, channel), found in words.items():
+        alone = sum(name == recording for name, _ in words) == 1
+        ordered = tuple(sorted((word for _, word in found), key=lambda word: word.start_s))
+        parsed.entries.append(
+            Entry(
+                found[0][0],
+                recording if alone else f"{recording}-{channel}",
+                " ".join(word.text for word in ordered),
+                segment=Segment(recording, channel, 0.0, max(word.end_s for word in ordered)),
+                words=ordered,
+            )
+        )
+    return parsed
+
+
+def looks_like_stm(text: str) -> bool:
+    """Whether a line could be one of an stm: the fourth and fifth word are times, in order."""
+    words = text.split(None, 5)
+    return len(words) >= 5 and _are_times(words[3:5]) and float(words[3]) <= float(words[4])
+
+
+def looks_like_ctm(text: str) -> bool:
+    """Whether a line could be one of a ctm: the third and fourth word are times, a word and not much more follows."""
+    words = text.split()
+    return 5 <= len(words) <= 8 and _are_times(words[2:4])
+
+
+def has_decimal_times(text: str) -> bool:
+    """Whether one of the words where times stand has a decimal point: else it may be a text of spoken digits."""
+    return any("." in word and _NUMBER.fullmatch(word) for word in text.split()[2:5])
+
+
+def segment_id(segment: Segment, speaker: str) -> str:
+    """``rec1-1-ann-0000000-0000250``: unique in a file, and in order of time when sorted."""
+    times = (round(100 * value) for value in (segment.start_s, segment.end_s))
+    return "-".join([segment.recording, segment.channel or "1", speaker, *(f"{time:07d}" for time in times)])
+
+
+def _stm_entry(line: Line, role: Role) -> Entry:
+    words = line.text.split(None, 5)
+    if len(words) < 5:
+        raise ValueError(
+            f"has {len(words)} of the 5 columns: recording, channel, speaker, start and end, then the text"
+        )
+    recording, channel, speaker, start, end = (clean_id(word) for word in words[:5])
+    start_s, end_s = seconds_of(start, "the start"), seconds_of(end, "the end")
+    if end_s < start_s:
+        raise ValueError(f"ends at {end} s, before it begins at {start} s")
+    text = words[5].strip() if len(words) == 6 else ""
+    labels = _LABELS.match(text)
+    text = text[labels.end() :].strip() if labels else text
+    check_marks(text, role)
+    ignored = text.upper() == IGNORED_SEGMENT
+    segment = Segment(recording, channel, start_s, end_s, ignored)
+    known = None if speaker == GAP_SPEAKER else speaker
+    return Entry(line.number, segment_id(segment, speaker), "" if ignored else text, known, end_s - start_s, segment)
+
+
+def _ctm_word(line: Line) -> tuple[tuple[str, str], TimedWord]:
+    words = line.text.split()
+    if len(words) < 5:
+        raise ValueError(f"has {len(words)} of the 5 columns: recording, channel, start, duration, word")
+    if "<ALT" in words[4].upper():
+        raise ValueError(
+            f"holds alternatives ({words[4]}); a hypothesis must be one text: write one word for the block"
+        )
+    start_s, duration_s = seconds_of(words[2], "the start"), seconds_of(words[3], "the duration")
+    return (clean_id(words[0]), words[1]), TimedWord(words[4], start_s, start_s + duration_s)
+
+
+def _are_times(words: Sequence[str]) -> bool:
+    return all(_NUMBER.fullmatch(word) for word in words)

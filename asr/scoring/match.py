@@ -1,0 +1,176 @@
+"""Which hypothesis belongs to which reference, and what becomes of those that have no partner.
+
+In: two ``TextFile``s. Out: a ``Matched``: texts of both sides under the same ids. Words with times are dealt out to the
+references' segments by their middle, as sclite does; whole ids are matched as they are, or by the name of the file they
+point at. Nothing is left out in silence: a missing or surplus id is an error unless a person says what to do with it,
+and then the report says how many there were.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from asr.errors import ScoringError
+from asr.scoring.formats import Segment, TimedWord, bare_name
+from asr.scoring.read import TextFile
+
+Missing = Literal["error", "as-deletions", "skip"]
+Surplus = Literal["error", "skip"]
+_SHOWN_IDS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """Texts under the same ids, in the references' order; ``missing`` and ``surplus``: what had no partner, treated."""
+
+    references: dict[str, str]
+    hypotheses: dict[str, str]
+    how: str
+    missing: list[str] = field(default_factory=list)
+    missing_treatment: Missing = "error"
+    surplus: list[str] = field(default_factory=list)
+    total: int = 0
+    outside_words: int = 0
+
+    def notes(self) -> list[str]:
+        """What a reader of the figures has to know, a sentence each; empty where every id had its partner."""
+        treated = {"as-deletions": "every word of theirs counts as a deletion", "skip": "they are in no figure"}
+        notes = []
+        if self.missing:
+            notes.append(
+                f"no hypothesis for {len(self.missing)} of {self.total} references: {treated[self.missing_treatment]}"
+            )
+        if self.surplus:
+            notes.append(f"no reference for {len(self.surplus)} hypotheses: they are in no figure")
+        if self.outside_words:
+            notes.append(
+                f"{self.outside_words} words lie outside every segment; each counts in the next one, or the last"
+            )
+        return notes
+
+    def measures(self) -> dict[str, Any]:
+        """The same for summary.json; empty where there is nothing to say."""
+        found: dict[str, Any] = {}
+        if self.missing:
+            found["missing_hypotheses"] = {
+                "count": len(self.missing),
+                "treatment": self.missing_treatment,
+                "ids": self.missing[:_SHOWN_IDS],
+            }
+        if self.surplus:
+            found["surplus_hypotheses"] = {
+                "count": len(self.surplus),
+                "treatment": "skip",
+                "ids": self.surplus[:_SHOWN_IDS],
+            }
+        return found
+
+
+def match(
+    references: TextFile, hypotheses: TextFile, *, missing: Missing = "error", surplus: Surplus = "error"
+) -> Matched:
+    """Bring both sides under the same ids.
+
+    With "error", ids without partner stay in, and ``score_texts`` refuses them by name. Raises ScoringError where
+    segments are to be compared with recordings whose words have no times.
+    """
+    _require_times(references, hypotheses)
+    wanted = {key: text for key, text in references.texts.items() if not _is_ignored(references, key)}
+    given, how, outside = dict(hypotheses.texts), "matched by id", 0
+    if _needs_times(references, hypotheses):
+        given, outside = _by_time(references, hypotheses)
+        ignored = references.texts.keys() - wanted.keys()
+        given = {key: text for key, text in given.items() if key not in ignored}
+        how = "words dealt out to segments by their middle"
+    elif not wanted.keys() & given.keys():
+        names = _by_name(wanted), _by_name(given)
+        if names[0] and names[1] and names[0].keys() & names[1].keys():
+            given = {names[0].get(name, key): given[key] for name, key in names[1].items()}
+            how = "matched by file name"
+    without = [key for key in wanted if key not in given]
+    unasked = [key for key in given if key not in wanted]
+    if missing == "skip":
+        wanted = {key: text for key, text in wanted.items() if key in given}
+    elif missing == "as-deletions":
+        given |= dict.fromkeys(without, "")
+    if surplus == "skip":
+        given = {key: text for key, text in given.items() if key in wanted}
+    return Matched(
+        references=wanted,
+        hypotheses=given,
+        how=how,
+        missing=without if missing != "error" else [],
+        missing_treatment=missing,
+        surplus=unasked if surplus != "error" else [],
+        total=len(wanted) + (len(without) if missing == "skip" else 0),
+        outside_words=outside,
+    )
+
+
+def deal_out(words: Iterable[TimedWord], segments: Mapping[str, Segment]) -> tuple[dict[str, str], int]:
+    """The text of each segment of one recording, and how many words lay in none.
+
+    A word belongs to the first segment that ends after the word's middle, and to the last one where none does: what
+    sclite does. So a word between two segments counts in the later one, an error there unless it is right.
+    """
+    ordered = sorted(segments.items(), key=lambda item: (item[1].start_s, item[1].end_s))
+    texts: dict[str, list[str]] = {key: [] for key, _ in ordered}
+    outside = 0
+    for word in words:
+        key, segment = next((item for item in ordered if word.middle_s < item[1].end_s), ordered[-1])
+        texts[key].append(word.text)
+        outside += not segment.start_s <= word.middle_s <= segment.end_s
+    return {key: " ".join(found) for key, found in texts.items()}, outside
+
+
+def _is_ignored(references: TextFile, key: str) -> bool:
+    return key in references.segments and references.segments[key].ignored
+
+
+def _needs_times(references: TextFile, hypotheses: TextFile) -> bool:
+    """Whether the hypotheses are whole recordings with word times, and the references segments of recordings."""
+    return bool(hypotheses.words and references.segments) and not references.texts.keys() & hypotheses.texts.keys()
+
+
+def _require_times(references: TextFile, hypotheses: TextFile) -> None:
+    recordings = {bare_name(segment.recording) for segment in references.segments.values()} - references.texts.keys()
+    untimed = [
+        key for key, text in hypotheses.texts.items() if key in recordings and text and key not in hypotheses.words
+    ]
+    if untimed:
+        raise ScoringError(
+            f"{hypotheses.path}: {len(untimed)} recordings have no word times, without which they cannot be dealt out "
+            f"to the segments of {references.path}: {', '.join(map(repr, untimed[:5]))}. whisper writes them with "
+            "--word_timestamps True, OpenAI's API with timestamp_granularities=['word']"
+        )
+
+
+def _by_time(references: TextFile, hypotheses: TextFile) -> tuple[dict[str, str], int]:
+    """Texts by the references' ids, recording by recording; what has no segment keeps its own id."""
+    places: dict[tuple[str, str | None], dict[str, Segment]] = {}
+    for key, segment in references.segments.items():
+        places.setdefault((segment.recording, segment.channel), {})[key] = segment
+    texts: dict[str, str] = {}
+    outside = 0
+    for key, text in hypotheses.texts.items():
+        words = hypotheses.words.get(key, ())
+        told = hypotheses.segments.get(key)
+        recording, channel = (told.recording, told.channel) if told else (key, None)
+        found = [
+            segments
+            for (name, other), segments in places.items()
+            if recording in (name, bare_name(name)) and (channel == other or channel is None or other is None)
+        ]
+        if len(found) != 1 or (text and not words):  # no such recording, several channels, or no times to deal by
+            texts[key] = text
+            continue
+        dealt, count = deal_out(words, found[0])
+        texts |= dealt
+        outside += count
+    return texts, outside
+
+
+def _by_name(texts: Mapping[str, str]) -> dict[str, str]:
+    """Ids by the bare name of the file they point at; empty where two have the same name."""
+    names = {bare_name(key): key for key in texts}
+    return names if len(names) == len(texts) else {}

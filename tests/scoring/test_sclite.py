@@ -1,0 +1,177 @@
+"""NIST's sclite as an oracle: its counts utterance by utterance, for whatever both tools can read."""
+
+import random
+import re
+import shutil
+import subprocess
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from asr.cli import main
+from asr.scoring.counts import ErrorCounts, count_word_errors
+from asr.scoring.sclite_counts import count_word_errors_as_sclite
+
+Pairs = list[tuple[str, str]]
+_SCORES = re.compile(r"^id: \((?P<id>\S+)\)$.*?^Scores: \(#C #S #D #I\) (\d+) (\d+) (\d+) (\d+)$", re.M | re.S)
+
+
+def run_sclite(*arguments: str) -> dict[str, ErrorCounts]:
+    """sclite's counts by utterance id; Debian has it behind the command ``sctk``."""
+    command = ["sclite"] if shutil.which("sclite") else ["sctk", "sclite"]
+    if shutil.which(command[0]) is None:
+        pytest.skip("sclite is not installed (Debian: apt-get install sctk)")
+    options = ["-e", "utf-8", "-o", "pralign", "stdout"]
+    done = subprocess.run([*command, *arguments, *options], capture_output=True, check=True)
+    found = _SCORES.findall(done.stdout.decode("utf-8", "replace"))
+    return {key: ErrorCounts(*map(int, numbers)) for key, *numbers in found}
+
+
+def sclite_counts(folder: Path, pairs: Pairs) -> list[ErrorCounts]:
+    for name, side in (("ref.trn", 0), ("hyp.trn", 1)):
+        lines = [f"{pair[side]} (s-{index:06d})\n" for index, pair in enumerate(pairs)]
+        (folder / name).write_text("".join(lines), encoding="utf-8")
+    names = str(folder / "ref.trn"), str(folder / "hyp.trn")
+    counts = run_sclite("-i", "rm", "-r", names[0], "trn", "-h", names[1], "trn", "-s")
+    assert len(counts) == len(pairs)
+    return [counts[f"s-{index:06d}"] for index in range(len(pairs))]
+
+
+def random_pairs(count: int) -> Pairs:
+    """Half of them unrelated words of few kinds (many equal alignments), half sentences with errors put in."""
+    rng = random.Random(20260401)
+    words = [f"w{index}" for index in range(300)]
+    pairs: Pairs = []
+    for index in range(count):
+        few = words[: rng.choice((2, 3, 5, 9))]
+        said = [rng.choice(few if index % 2 else words) for _ in range(rng.randrange(25))]
+        heard = [rng.choice(few) for _ in range(rng.randrange(25))]
+        if index % 2 == 0:
+            heard = [rng.choice(words) if rng.random() < 0.15 else word for word in said if rng.random() > 0.1]
+            heard = [piece for word in heard for piece in ([word] if rng.random() > 0.1 else [word, rng.choice(few)])]
+        pairs.append((" ".join(said), " ".join(heard)))
+    return pairs
+
+
+HARD: Pairs = [
+    ("", ""),
+    ("", "a b c"),
+    ("a b c", ""),
+    ("a b x y z", "p q r a b"),  # 5 errors at the fewest, 6 by sclite's costs
+    ("caf\u00e9 na\u00efve", "caf\u00e9 na\u00efve"),
+    ("caf\u00e9", unicodedata.normalize("NFD", "caf\u00e9")),
+    ("well-known fact", "well known fact"),
+    ("e-mail", "email"),
+    ("black board", "blackboard"),
+    ("blackboard is here", "black board is here"),
+    ("Hello WORLD", "hello world"),
+    ("STRASSE stra\u00dfe", "stra\u00dfe strasse"),
+    ("the the the the", "the the"),
+    ("the the", "the the the the the"),
+    ("no no yes no", "no yes no no"),
+    ("\u4f60\u597d \u4e16\u754c", "\u4f60\u597d \u4e16 \u754c"),
+    ("\u0645\u0631\u062d\u0628\u0627 \u043f\u0440\u0438\u0432\u0435\u0442", "\u043f\u0440\u0438\u0432\u0435\u0442"),
+    ("it's o'clock rock'n'roll", "its o'clock rock and roll"),
+    ("a " * 400 + "b", "b " + "a " * 400),
+    (" ".join(f"w{i % 97}" for i in range(1500)), " ".join(f"w{(i * 7) % 97}" for i in range(1400))),
+]
+
+
+def test_counts_of_hard_pairs_are_those_of_sclite(tmp_path: Path) -> None:
+    expected = sclite_counts(tmp_path, HARD)
+    assert [count_word_errors_as_sclite(*pair) for pair in HARD] == expected
+
+
+@pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_counts_of_random_pairs_are_those_of_sclite(tmp_path: Path, count: int) -> None:
+    pairs = random_pairs(count)
+    expected = sclite_counts(tmp_path, pairs)
+    found = [count_word_errors_as_sclite(*pair) for pair in pairs]
+    assert [index for index in range(len(pairs)) if found[index] != expected[index]] == []
+
+
+def test_fewest_errors_are_never_more_than_those_of_sclite_and_seldom_fewer(tmp_path: Path) -> None:
+    pairs = random_pairs(2_000)
+    expected = sclite_counts(tmp_path, pairs)
+    surplus = [theirs.errors - count_word_errors(*pair).errors for pair, theirs in zip(pairs, expected, strict=True)]
+    sentences, unrelated = surplus[0::2], surplus[1::2]
+    assert min(surplus) >= 0
+    assert sum(map(bool, sentences)) / len(sentences) < 0.01  # sentences with errors in them: nearly always the same
+    assert sum(map(bool, unrelated)) > 0  # but not by law
+
+
+def test_sclites_alignment_by_hand() -> None:
+    # costs 4 and 3: five substitutions are 20, three deletions and three insertions 18
+    assert count_word_errors("a b x y z", "p q r a b") == ErrorCounts(substitutions=5)
+    assert count_word_errors_as_sclite("a b x y z", "p q r a b") == ErrorCounts(hits=2, deletions=3, insertions=3)
+    assert count_word_errors_as_sclite("", "a") == ErrorCounts(insertions=1)
+    assert count_word_errors_as_sclite("a b", "") == ErrorCounts(deletions=2)
+
+
+STM = """;; a comment
+rec1 1 ann 0.00 2.00 <o,f0,female> hello world (%hesitation) { yes / yeah / i do }
+rec1 1 inter_segment_gap 2.00 2.50 <o,,>
+rec1 1 bob 2.50 4.00 <o,f1,male> this is it
+rec1 1 bob 4.00 6.00 <o,f1,male> IGNORE_TIME_SEGMENT_IN_SCORING
+rec1 1 ann 7.00 8.00 the { big / { very large / @ } } end
+rec2 A eve 0 3 <o,f0,female>
+"""
+CTM = """;; a comment
+rec1 1 0.1 0.3 hello 0.9
+rec1 1 0.5 0.3 word 0.9
+rec1 1 1.0 0.3 yeah
+rec1 1 2.1 0.2 noise
+rec1 1 2.4 0.3 this
+rec1 1 3.0 0.3 is
+rec1 1 3.9 0.5 it
+rec1 1 4.5 0.5 junk
+rec1 1 6.5 0.2 the
+rec1 1 7.2 0.2 large
+rec1 1 7.9 0.5 end
+rec1 1 9.8 0.5 tail
+rec2 A 1 0.5 what
+"""
+
+
+def test_stm_and_ctm_give_the_errors_of_sclite_with_optional_words_deletable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stm, ctm = tmp_path / "ref.stm", tmp_path / "hyp.ctm"
+    stm.write_text(STM, encoding="utf-8")
+    ctm.write_text(CTM, encoding="utf-8")
+    theirs = ErrorCounts.total(run_sclite("-r", str(stm), "stm", "-h", str(ctm), "ctm", "-s", "-D").values())
+    options = ["--normalizer", "none", "--alignment", "sclite", "--print", "line"]
+    assert main(["score", str(stm), str(ctm), *options]) == 0
+    line = dict(pair.split("=") for pair in capsys.readouterr().out.split())
+    assert (int(line["s"]), int(line["d"]), int(line["i"])) == (
+        theirs.substitutions,
+        theirs.deletions,
+        theirs.insertions,
+    )
+    assert int(line["n"]) == theirs.reference_length - 1  # sclite counts the hesitation that was left out as a word
+
+
+@pytest.mark.parametrize("export_format", ["trn", "ctm"])
+def test_what_is_exported_makes_the_same_figures_in_sclite(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], export_format: str
+) -> None:
+    (tmp_path / "ref.stm").write_text(STM.upper().replace("<O", "<o"), encoding="utf-8")
+    (tmp_path / "hyp.ctm").write_text(CTM, encoding="utf-8")
+    out = tmp_path / "export"
+    options = ["--alignment", "sclite", "--print", "line", "--export", str(out), "--export-format", export_format]
+    (tmp_path / "ref.stm").write_text(STM.replace("hello world", "Hello, World!"), encoding="utf-8")
+    assert main(["score", str(tmp_path / "ref.stm"), str(tmp_path / "hyp.ctm"), *options]) == 0
+    line = dict(pair.split("=") for pair in capsys.readouterr().out.split())
+    files = (
+        ("-i", "rm", "-r", str(out / "ref.trn"), "trn", "-h", str(out / "hyp.trn"), "trn")
+        if export_format == "trn"
+        else ("-r", str(out / "ref.stm"), "stm", "-h", str(out / "hyp.ctm"), "ctm")
+    )
+    theirs = ErrorCounts.total(run_sclite(*files, "-s").values())
+    assert {name: int(line[name]) for name in "sdin"} == {
+        "s": theirs.substitutions,
+        "d": theirs.deletions,
+        "i": theirs.insertions,
+        "n": theirs.reference_length,
+    }
