@@ -14,7 +14,7 @@ from asr.data.utterance import Utterance
 
 @pytest.fixture
 def train(tmp_path: Path) -> list[Utterance]:
-    soundfile.write(tmp_path / "a.wav", np.zeros(36_000), 8_000)
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.05, 36_000), 8_000)
     one = Utterance(id="u1", audio=str(tmp_path / "a.wav"), duration_s=1.5, text="a b", speaker="s1")
     return [one, replace(one, id="u2", start_s=1.5, duration_s=3.0, speaker="s2")]
 
