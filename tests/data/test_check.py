@@ -92,7 +92,9 @@ def test_the_same_stretch_in_two_lines_is_found(good: Utterance) -> None:
 
 
 def test_a_transcript_that_belongs_elsewhere_shows_in_its_speech_rate(good: Utterance) -> None:
-    normal = [replace(good, id=f"u{n}", text="xyxyxyxyx"[: 7 + n % 3], start_s=n / 1_000, duration_s=1.0) for n in range(50)]
+    normal = [
+        replace(good, id=f"u{n}", text="xyxyxyxyx"[: 7 + n % 3], start_s=n / 1_000, duration_s=1.0) for n in range(50)
+    ]
     wrong = replace(good, id="wrong", text="xy" * 13, start_s=0.9, duration_s=1.0)
 
     findings = check_manifest([*normal, wrong])

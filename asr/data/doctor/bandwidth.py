@@ -1,8 +1,9 @@
 """Up to which frequency a recording holds sound: telephone audio that was upsampled, MP3 that cut off the top.
 
-In: a long-term power spectrum. Out: a frequency in Hz. Speech falls off gently towards half its sampling rate (by at
-most 20 dB over 500 Hz in AN4, FSDD, LibriSpeech as Opus and synthetic voices); a codec or a resampler leaves a cliff
-(40 dB and more in LibriSpeech as MP3). So the cliff is looked for, and not a level, which differs between voices.
+In: a long-term power spectrum. Out: a frequency in Hz. Speech falls off gently towards half its sampling rate, to -30 to
+-60 dB of its strongest band; a codec or a resampler leaves a cliff and next to nothing behind it (LibriSpeech as MP3: 80
+dB within 500 Hz, to -105 dB). Both are asked for: short utterances of some voices fall by 30 dB within 500 Hz too, but
+to a floor of -50 dB (AN4, synthetic voices).
 """
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 BAND_HZ = 250.0
 _LOWEST_HZ = 1_500.0
 _CLIFF_DB = 25.0
+_NOTHING_DB = -65.0  # of the strongest band
 _SIDE_BANDS = 2  # compared below the edge, and left out above it
 
 
@@ -46,7 +48,8 @@ def bandwidth_hz(power: NDArray[np.float64], sample_rate: int) -> float:
     best_drop, found = _CLIFF_DB, half_hz
     for edge in range(int(_LOWEST_HZ / BAND_HZ), count - _SIDE_BANDS):
         below = levels[edge - _SIDE_BANDS : edge].mean()
-        drop = float(below - levels[edge + _SIDE_BANDS :].max())
-        if drop > best_drop:
+        above = levels[edge + _SIDE_BANDS :].max()
+        drop = float(below - above)
+        if drop > best_drop and above - levels.max() < _NOTHING_DB:
             best_drop, found = drop, edge * BAND_HZ
     return found

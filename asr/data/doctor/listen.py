@@ -152,5 +152,5 @@ def _active_s(waveform: NDArray[np.float32], rate: int) -> float:
 
 
 def _fingerprint(samples: NDArray[np.float32], rate: int) -> str:
-    words = np.round(np.clip(samples, -1, 1) * 32_767).astype("<i2")
+    words = np.clip(np.round(samples * 32_768), -32_768, 32_767).astype("<i2")
     return hashlib.blake2b(words.tobytes(), digest_size=16, person=str(rate).encode()).hexdigest()
