@@ -66,15 +66,15 @@ def build_parser() -> argparse.ArgumentParser:
 def run(arguments: list[str]) -> int:
     """Check manifests; returns 1 if anything is wrong with them, else 0."""
     options = build_parser().parse_args(arguments)
-    _check_options(options)
     from asr.commands._check_show import Shown
     from asr.commands._check_work import check_across, check_path, manifest_paths
     from asr.data.doctor.mend import choose_kinds
 
+    paths = manifest_paths(options.manifests)
+    _check_options(options, paths)
     kinds = choose_kinds(word for word in options.fix_kinds.replace(" ", "").split(",") if word)
     shown = Shown(options.show, options.json)
     checked: list[Checked] = []
-    paths = manifest_paths(options.manifests)
     for path in paths:
         try:
             one = check_path(path, {other.name for other in checked}, options.listen)
@@ -147,13 +147,13 @@ def _hours(utterances: "list[Utterance]") -> float:
     return sum(utterance.duration_s for utterance in utterances) / 3600
 
 
-def _check_options(options: argparse.Namespace) -> None:
+def _check_options(options: argparse.Namespace, paths: list[Path]) -> None:
     if not options.model and (options.html or options.fix_suspects is not None or options.fix_score is not None):
         raise UsageError("--html, --fix-suspects and --fix-score are about suspects: name the MODEL that finds them")
     if not options.fix and (options.fix_suspects is not None or options.fix_score is not None):
         raise UsageError("--fix-suspects and --fix-score choose what --fix leaves out: add --fix OUT.jsonl")
     written = [path for path in (options.fix, options.html, options.model and options.suspects) if path]
-    read = {path.resolve() for given in options.manifests for path in (given, *given.glob("*.jsonl"))}
+    read = {path.resolve() for path in paths}
     for path in written:
         if path.resolve() in read:
             raise UsageError(f"{path} is one of the manifests to check, which are never changed; choose another name")

@@ -141,6 +141,39 @@ def test_suspects_are_about_a_model(several: Path) -> None:
         run([str(several), "--html", "page.html"])
 
 
+def test_a_model_ranks_every_transcript_of_all_manifests(
+    several: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    from asr.features import LogMel, LogMelConfig
+    from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
+    from asr.pretrained import save_pretrained
+    from asr.text.tokenizer import CharacterTokenizer
+
+    torch.manual_seed(0)
+    tokenizer = CharacterTokenizer.from_texts(["hi"])
+    subsampling = SubsamplingConfig(factor=2, channels=4, output_size=16)
+    model = AcousticModel(BiLstmConfig(num_layers=1, hidden_size=8, subsampling=subsampling), 16, tokenizer.vocab_size)
+    save_pretrained(tmp_path / "model", LogMel(LogMelConfig(sample_rate=8_000, n_mels=16)), model, tokenizer, {})
+    odd = [replace(one, id=f"t{n}", text="h7") for n, one in enumerate(read_manifest(several)[:1])]
+    write_manifest(tmp_path / "test.jsonl", odd)
+    words = [str(several), str(tmp_path / "test.jsonl"), "--model", str(tmp_path / "model"), "--device", "cpu"]
+    files = ["--suspects", str(tmp_path / "s.jsonl"), "--html", str(tmp_path / "p.html")]
+    fix = ["--fix", str(tmp_path / "clean.jsonl"), "--fix-kinds", "likely-wrong-transcript", "--fix-suspects", "50%"]
+
+    run([*words, *files, *fix])
+
+    rows = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["rank"] for row in rows] == [1, 2, 3, 4, 5]
+    assert {row["id"] for row in rows} == {"u0", "u1", "u2", "u3", "t0"}
+    assert rows[0]["id"] == "t0" and rows[0]["score"] is None and "'7'" in rows[0]["note"]
+    taken = [row["id"] for row in rows if row["id"] != "t0"][:2]  # half of the first manifest's four
+    assert {one.id for one in read_manifest(tmp_path / "clean.jsonl")} == {"u0", "u1", "u2", "u3"} - set(taken)
+    assert (tmp_path / "p.html").read_text(encoding="utf-8").count("<audio") == 5
+    assert "likely wrong transcript (2)" in capsys.readouterr().out
+
+
 def test_the_page_escapes_all_text_and_loads_nothing(several: Path, tmp_path: Path) -> None:
     from asr.commands._suspects_page import write_page
     from asr.recognition.suspects import Suspect

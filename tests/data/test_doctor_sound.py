@@ -1,4 +1,4 @@
-"""What listening finds: clipping, silence, offset, bandwidth, equal sound. Signals are made so that the answer is known."""
+"""What listening finds: clipping, silence, offset, bandwidth, equal sound. Signals are made with a known answer."""
 
 from dataclasses import replace
 from pathlib import Path

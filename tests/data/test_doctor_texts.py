@@ -1,4 +1,4 @@
-"""What is found in transcripts that differ from the rest, in texts that repeat, and in text that does not fit its time."""
+"""What is found in transcripts unlike the rest, in texts that repeat, and in text that does not fit its time."""
 
 from dataclasses import replace
 
