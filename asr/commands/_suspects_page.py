@@ -32,7 +32,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 article { border-top: 1px solid #8886; padding: .7rem 0; }
 h2 { font-size: 1rem; margin: 0; overflow-wrap: anywhere; }
 p { margin: .2rem 0; } audio { width: 100%; margin-top: .3rem; }
-.is { display: inline-block; min-width: 8rem; opacity: .7; }
+.is { display: inline-block; min-width: 9rem; opacity: .7; }
 </style></head><body>
 """
 
