@@ -1,9 +1,9 @@
 """Up to which frequency a recording holds sound: telephone audio that was upsampled, MP3 that cut off the top.
 
-In: a long-term power spectrum. Out: a frequency in Hz. Speech falls off gently towards half its sampling rate, to -30 to
--60 dB of its strongest band; a codec or a resampler leaves a cliff and next to nothing behind it (LibriSpeech as MP3: 80
-dB within 500 Hz, to -105 dB). Both are asked for: short utterances of some voices fall by 30 dB within 500 Hz too, but
-to a floor of -50 dB (AN4, synthetic voices).
+In: a long-term power spectrum. Out: a frequency in Hz. Speech falls off gently towards half its sampling rate, to -30
+to -60 dB of its strongest band; a codec or a resampler leaves a cliff and next to nothing behind it (LibriSpeech as
+MP3: 80 dB within 500 Hz, to -105 dB). Both are asked for: short utterances of some voices fall by 30 dB within 500 Hz
+too, but to a floor of -50 dB (AN4, synthetic voices).
 """
 
 import numpy as np
