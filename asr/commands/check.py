@@ -1,123 +1,177 @@
-"""`asr check MANIFEST...`: what is in a manifest, and what is wrong with it.
+"""`asr check MANIFEST...`: what is in a manifest, what is wrong with it, and a cleaned one.
 
-In: manifests; several are taken for the splits of one corpus and held against each other too. Out: a summary and the
-findings on stdout; exit code 1 if there is an error among them, 0 if there are warnings at most.
+In: manifests, or a folder of them; several are taken for the splits of one corpus and held against each other too; with
+`--model`, a trained model that judges the transcripts. Out: a summary and the findings on stdout (or JSON), suspects as
+JSONL and as a page to listen through, a cleaned manifest; exit code 1 if there is an error among the findings, 0 if
+there are warnings at most. What is read is never changed.
 """
 
 import argparse
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.errors import AsrError
+from asr.commands._arguments import count, number, whole_number
+from asr.errors import AsrError, UsageError
 
 if TYPE_CHECKING:
-    from asr.data.check import Recordings
+    from asr.commands._check_work import Checked
     from asr.data.findings import Finding
     from asr.data.utterance import Utterance
 
-_CHARACTERS_SHOWN = 120
+_LISTEN = 5_000
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of `asr check`."""
     parser = argparse.ArgumentParser(
         prog="asr check",
-        description="Say what is in manifests and what is wrong with them. Every recording is opened, none is decoded. "
-        "Several manifests are also searched for sound, speakers and ids that they share.",
+        description="Say what is in manifests and what is wrong with them: recordings, transcripts, and what several "
+        "manifests share. With a model, also which transcripts are likely wrong.",
     )
-    parser.add_argument("manifests", nargs="+", type=Path, metavar="MANIFEST", help="a .jsonl file")
     parser.add_argument(
-        "--show", type=int, default=5, metavar="N", help="findings shown of each kind (default: 5; 0 shows all)"
+        "manifests", nargs="+", type=Path, metavar="MANIFEST", help="a .jsonl file, or a folder of them"
     )
+    parser.add_argument(
+        "--show", type=whole_number, default=5, metavar="N", help="findings shown of each kind (default: 5; 0: all)"
+    )
+    parser.add_argument(
+        "--listen", type=_listen, default=_LISTEN, metavar="N|all|none",
+        help="utterances of each manifest to decode and hear, spread evenly (default: 5000)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print one JSON object in place of text")
+    suspects = parser.add_argument_group("likely wrong transcripts")
+    suspects.add_argument("--model", type=Path, metavar="MODEL", help="a model directory; ranks all transcripts")
+    suspects.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    suspects.add_argument(
+        "--suspects", type=Path, default=Path("suspects.jsonl"), metavar="FILE.jsonl",
+        help="where the ranked list goes (default: suspects.jsonl)",
+    )  # fmt: skip
+    suspects.add_argument("--html", type=Path, metavar="FILE.html", help="a page to listen through the first of them")
+    suspects.add_argument(
+        "--html-count", type=count, default=100, metavar="N", help="transcripts on the page (default: 100)"
+    )
+    fix = parser.add_argument_group("a cleaned manifest")
+    fix.add_argument("--fix", type=Path, metavar="OUT.jsonl", help="write the first manifest without what is wrong")
+    fix.add_argument(
+        "--fix-kinds", default="default", metavar="KIND,...",
+        help="kinds of finding to leave out, such as default,clipped,no-silent; all; (default: default)",
+    )  # fmt: skip
+    fix.add_argument(
+        "--fix-suspects", type=_share, metavar="SHARE", help="leave out the most suspicious share, such as 5%%"
+    )
+    fix.add_argument("--fix-score", type=number, metavar="SCORE", help="leave out suspects of at least this score")
     return parser
 
 
 def run(arguments: list[str]) -> int:
     """Check manifests; returns 1 if anything is wrong with them, else 0."""
     options = build_parser().parse_args(arguments)
-    from asr.data.check import check_splits
-    from asr.data.manifest import read_manifest
+    from asr.commands._check_show import Shown
+    from asr.commands._check_work import check_across, check_path, manifest_paths
+    from asr.data.doctor.mend import choose_kinds
 
-    errors = 0
-    splits: dict[str, Sequence[Utterance]] = {}
-    for path in dict.fromkeys(options.manifests):
+    paths = manifest_paths(options.manifests)
+    _check_options(options, paths)
+    kinds = choose_kinds(word for word in options.fix_kinds.replace(" ", "").split(",") if word)
+    shown = Shown(options.show, options.json)
+    checked: list[Checked] = []
+    for path in paths:
         try:
-            utterances = read_manifest(path)
+            one = check_path(path, {other.name for other in checked}, options.listen)
         except AsrError as error:
-            print(f"{error}\n")
-            errors += 1
+            shown.unreadable(path, error)
             continue
-        splits[path.stem if path.stem not in splits else str(path)] = utterances
-        errors += _check_one(path, utterances, options.show)
-    if len(splits) > 1:
-        findings = check_splits(splits)
-        print(f"{', '.join(splits)} held against each other")
-        errors += _print_findings(findings, options.show)
-    return 1 if errors else 0
+        checked.append(one)
+        shown.manifest(one)
+    across: list[Finding] = []
+    if len(checked) > 1:
+        across = check_across(checked)
+        shown.across([one.name for one in checked], across)
+    suspected = _suspects(options, checked, shown) if options.model and checked else []
+    if options.fix:
+        if not checked or checked[0].path != paths[0]:
+            raise UsageError(f"--fix: {paths[0]} cannot be read; mend what is said about it above first")
+        _fix(options, checked[0], [*checked[0].findings, *across, *suspected], kinds, shown)
+    return shown.finish()
 
 
-def _check_one(path: Path, utterances: "Sequence[Utterance]", most: int) -> int:
-    """Print one manifest's summary and findings; returns the number of errors."""
-    from asr.data.check import check_manifest, probe_all
-    from asr.terminal import Progress
+def _suspects(options: argparse.Namespace, checked: "list[Checked]", shown: "Shown") -> "list[Finding]":
+    """Rank, write and show; returns what a cleaned manifest is to leave out."""
+    from asr.commands._check_suspects import rank, write_suspects
+    from asr.data.findings import Finding
+    from asr.recognition.suspects import suspicious
 
-    files = {utterance.audio for utterance in utterances}
-    with Progress(len(files), f"opening the recordings of {path.name}", "files") as progress:
-        recordings = probe_all(sorted(files), on_file=progress.update)
-    print(path)
-    for name, value in _summary(utterances, recordings):
-        print(f"  {name + ':':<12} {value}")
-    return _print_findings(check_manifest(utterances, recordings), most)
+    ranked, failed = rank(options.model, options.device, checked)
+    write_suspects(options.suspects, ranked)
+    shown.suspects(ranked, failed, options.suspects)
+    if options.html:
+        from asr.commands._suspects_page import write_page
 
-
-def _summary(utterances: "Sequence[Utterance]", recordings: "Recordings") -> list[tuple[str, str]]:
-    from asr.audio import AudioInfo
-    from asr.data.check_texts import describe_character
-
-    lengths_s = sorted(utterance.duration_s for utterance in utterances)
-    infos = [info for info in recordings.values() if isinstance(info, AudioInfo)]
-    speakers = {utterance.speaker for utterance in utterances} - {None}
-    unnamed = sum(utterance.speaker is None for utterance in utterances)
-    characters = sorted(set("".join(utterance.text for utterance in utterances)))
-    shown = " ".join("space" if c == " " else describe_character(c) for c in characters[:_CHARACTERS_SHOWN])
-    words = sum(len(utterance.text.split()) for utterance in utterances)
+        write_page(options.html, ranked[: options.html_count], len(ranked), str(options.model))
+        shown.wrote("page", options.html)
+    if options.fix_suspects is None and options.fix_score is None:
+        return []
+    own = {utterance.id: utterance for utterance in checked[0].utterances}
+    first = [one for one in ranked if own.get(one.utterance.id) is one.utterance]
     return [
-        ("utterances", f"{len(utterances):,} in {len(recordings):,} recordings"),
-        (
-            "length",
-            f"{sum(lengths_s) / 3600:.2f} h; {lengths_s[0]:.2f} to {lengths_s[-1]:.2f} s, "
-            f"median {lengths_s[len(lengths_s) // 2]:.2f} s",
-        ),
-        ("speakers", f"{len(speakers):,}" + (f"; unknown for {unnamed:,} utterances" if unnamed else "")),
-        ("words", f"{words:,}"),
-        ("characters", f"{len(characters)}: {shown}" + (" ..." if len(characters) > _CHARACTERS_SHOWN else "")),
-        ("audio", _counted(f"{info.format} {info.subtype} {info.sample_rate} Hz {info.channels} ch" for info in infos)),
+        Finding(
+            severity="warning",
+            kind="likely wrong transcript",
+            where=one.utterance.id,
+            message=f"score {one.score:.2f}; the model reads: {one.heard}",
+            ids=(one.utterance.id,),
+        )
+        for one in suspicious(first, options.fix_suspects, options.fix_score)
     ]
 
 
-def _counted(values: "Iterable[str]") -> str:
-    counts = Counter(values).most_common()
-    return (
-        ", ".join(value if len(counts) == 1 else f"{value} ({count:,})" for value, count in counts) or "none readable"
-    )
+def _fix(
+    options: argparse.Namespace, first: "Checked", findings: "list[Finding]", kinds: list[str], shown: "Shown"
+) -> None:
+    from asr.commands._check_work import about
+    from asr.data.doctor.mend import mend
+    from asr.data.manifest import write_manifest
+    from asr.errors import DataError
+    from asr.files import write_text
+
+    mended = mend(first.utterances, about(first.name, findings), kinds)
+    if not mended.kept:
+        raise DataError(f"--fix: nothing of {first.path} would be left. Choose fewer kinds with --fix-kinds.")
+    write_manifest(options.fix, mended.kept)
+    removed = options.fix.with_suffix(".removed.tsv")
+    write_text(removed, "".join(f"{one}\t{kind}\n" for kind, ids in mended.removed.items() for one in ids))
+    shown.fixed(options.fix, removed, _hours(mended.kept), mended)
 
 
-def _print_findings(findings: "list[Finding]", most: int) -> int:
-    """Print findings kind by kind; returns the number of errors."""
-    from asr.terminal import styled
+def _hours(utterances: "list[Utterance]") -> float:
+    return sum(utterance.duration_s for utterance in utterances) / 3600
 
-    groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
-    for finding in findings:
-        groups[finding.severity, finding.kind].append(finding)
-    for (severity, kind), group in groups.items():
-        print(f"  {styled(severity, 'red' if severity == 'error' else 'yellow')}: {kind} ({len(group):,})")
-        for finding in group[:most] if most > 0 else group:
-            print(f"    {finding.where}: {finding.message}" if finding.where else f"    {finding.message}")
-        if 0 < most < len(group):
-            print(f"    ... and {len(group) - most:,} more (--show 0 shows all)")
-    if not findings:
-        print("  nothing found that is wrong")
-    print()
-    return sum(finding.severity == "error" for finding in findings)
+
+def _check_options(options: argparse.Namespace, paths: list[Path]) -> None:
+    if not options.model and (options.html or options.fix_suspects is not None or options.fix_score is not None):
+        raise UsageError("--html, --fix-suspects and --fix-score are about suspects: name the MODEL that finds them")
+    if not options.fix and (options.fix_suspects is not None or options.fix_score is not None):
+        raise UsageError("--fix-suspects and --fix-score choose what --fix leaves out: add --fix OUT.jsonl")
+    written = [path for path in (options.fix, options.html, options.model and options.suspects) if path]
+    read = {path.resolve() for path in paths}
+    for path in written:
+        if path.resolve() in read:
+            raise UsageError(f"{path} is one of the manifests to check, which are never changed; choose another name")
+    if len({path.resolve() for path in written}) < len(written):
+        raise UsageError("--fix, --suspects and --html would write the same file; choose other names")
+
+
+def _listen(text: str) -> int | None:
+    """How many to hear; None: all."""
+    return None if text == "all" else 0 if text == "none" else whole_number(text)
+
+
+def _share(text: str) -> float:
+    value = number(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share between 0 and 1, such as 0.05 or 5%")
+    return value
+
+
+if TYPE_CHECKING:
+    from asr.commands._check_show import Shown

@@ -1,12 +1,11 @@
 """What is wrong with the data, beyond what `read_manifest` refuses: every recording opened, every text looked at.
 
-In: utterances of one manifest, or of several splits. Out: `Finding`s, errors first: an error will stop or spoil a
-training (unreadable audio, a span outside its file, the same sound in two splits), a warning is for a person to judge.
+In: utterances of one manifest, or of several splits, and what `listen_all` heard of them. Out: `Finding`s, errors
+first: an error will stop or spoil a training (unreadable audio, a span outside its file, the same sound in two
+splits), a warning is for a person to judge, a note is told and not blamed.
 """
 
-import math
-import statistics
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,43 +13,57 @@ from asr.audio import AudioInfo, probe
 from asr.audio.load import END_TOLERANCE_S
 from asr.data.check_splits import check_splits
 from asr.data.check_texts import text_findings
-from asr.data.findings import Finding, Severity
+from asr.data.doctor.listen import Sounds, listen_all
+from asr.data.doctor.rate import frames_findings, rate_findings
+from asr.data.doctor.sound import sound_findings
+from asr.data.doctor.texts import repeated_findings, style_findings
+from asr.data.findings import Finding, utterance_finding
 from asr.data.utterance import Utterance
 from asr.errors import AudioError
 
-__all__ = ["Finding", "Recordings", "check_manifest", "check_splits", "probe_all"]
+__all__ = ["Finding", "Recordings", "Sounds", "check_manifest", "check_splits", "listen_all", "probe_all"]
 
 Recordings = Mapping[str, AudioInfo | AudioError]
+SEVERITIES = ("error", "warning", "note")
 
 _SHORT_S = 0.1
 _LONG_S = 60.0
 # A lone utterance that leaves more than this of its recording unused was probably meant to be all of it.
 _UNUSED_S = 0.5
-# Speech rates are compared by their logarithms: a factor of 3 from the median, and 5 robust standard deviations.
-_RATE_FACTOR = 3.0
-_RATE_DEVIATIONS = 5.0
-_RATE_NEEDS_UTTERANCES = 20
 
 
-def check_manifest(utterances: Sequence[Utterance], recordings: Recordings | None = None) -> list[Finding]:
+def check_manifest(
+    utterances: Sequence[Utterance], recordings: Recordings | None = None, sounds: Sounds | None = None
+) -> list[Finding]:
     """Look at every recording and every text of one manifest.
 
     Args:
         utterances: as `read_manifest` gives them.
         recordings: what `probe_all` found for them; None opens them here.
+        sounds: what `listen_all` heard of those that were listened to; None: nothing is said about sound.
 
     Returns:
-        Errors first, then warnings; within each, kind by kind in the manifest's order.
+        Errors first, then warnings, then notes; within each, kind by kind in the manifest's order.
     """
     found = probe_all(utterance.audio for utterance in utterances) if recordings is None else recordings
     findings = [
         *_audio_findings(utterances, found),
         *_length_findings(utterances),
-        *_speech_rate_findings(utterances),
+        *frames_findings(utterances),
+        *rate_findings(utterances),
         *_twice_findings(utterances),
         *text_findings(utterances),
+        *style_findings(utterances),
+        *repeated_findings(utterances),
+        *sound_findings(utterances, _not_said_before(found, utterances, sounds or {})),
     ]
-    return sorted(findings, key=lambda finding: finding.severity != "error")
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def _not_said_before(recordings: Recordings, utterances: Sequence[Utterance], sounds: Sounds) -> Sounds:
+    """Without the utterances of recordings that could not even be opened."""
+    known = {one.id for one in utterances if isinstance(recordings[one.audio], AudioError)}
+    return {identifier: sound for identifier, sound in sounds.items() if identifier not in known}
 
 
 def probe_all(paths: Iterable[str], *, threads: int = 4, on_file: Callable[[], None] = lambda: None) -> Recordings:
@@ -77,59 +90,45 @@ def probe_all(paths: Iterable[str], *, threads: int = 4, on_file: Callable[[], N
     return found
 
 
-def _finding(severity: Severity, kind: str, utterance: Utterance, message: str) -> Finding:
-    return Finding(severity=severity, kind=kind, where=utterance.id, message=message)
-
-
 def _audio_findings(utterances: Sequence[Utterance], recordings: Recordings) -> Iterator[Finding]:
     """Recordings that cannot be read (each said once), and spans and channels that their files do not have."""
-    uses = Counter(utterance.audio for utterance in utterances)
+    uses: dict[str, list[str]] = defaultdict(list)
+    for utterance in utterances:
+        uses[utterance.audio].append(utterance.id)
     said: set[str] = set()
     for utterance in utterances:
         info = recordings[utterance.audio]
         if isinstance(info, AudioError):
             if utterance.audio not in said:
                 said.add(utterance.audio)
-                yield _finding("error", "unreadable audio", utterance, str(info))
+                yield Finding(
+                    severity="error",
+                    kind="unreadable audio",
+                    where=utterance.id,
+                    message=str(info),
+                    ids=tuple(uses[utterance.audio]),
+                )
             continue
         stop_s = utterance.start_s + utterance.duration_s
         if utterance.start_s >= info.duration_s or stop_s > info.duration_s + END_TOLERANCE_S:
             span = f"{utterance.start_s:.3f} to {stop_s:.3f} s"
             message = f"{span} of {utterance.audio}, which lasts {info.duration_s:.3f} s"
-            yield _finding("error", "span outside the recording", utterance, message)
-        elif uses[utterance.audio] == 1 and utterance.start_s == 0 and info.duration_s - stop_s > _UNUSED_S:
+            yield utterance_finding("error", "span outside the recording", utterance.id, message)
+        elif len(uses[utterance.audio]) == 1 and utterance.start_s == 0 and info.duration_s - stop_s > _UNUSED_S:
             message = f"the first {stop_s:.2f} s of {info.duration_s:.2f} s in {utterance.audio}, used nowhere else"
-            yield _finding("warning", "rest of the recording unused", utterance, message)
+            yield utterance_finding("warning", "rest of the recording unused", utterance.id, message)
         if utterance.channel is not None and utterance.channel >= info.channels:
             message = f"channel {utterance.channel} of {utterance.audio}, which has {info.channels}, counted from 0"
-            yield _finding("error", "no such channel", utterance, message)
+            yield utterance_finding("error", "no such channel", utterance.id, message)
 
 
 def _length_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
     for utterance in utterances:
         if utterance.duration_s < _SHORT_S:
-            yield _finding("warning", "very short", utterance, f"{utterance.duration_s:.3f} s")
+            yield utterance_finding("warning", "very short", utterance.id, f"{utterance.duration_s:.3f} s")
         elif utterance.duration_s > _LONG_S:
             message = f"{utterance.duration_s:.1f} s; pieces of up to 30 s train faster and with less memory"
-            yield _finding("warning", "very long", utterance, message)
-
-
-def _speech_rate_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
-    """Utterances with far more or fewer characters a second than the rest: transcripts that belong elsewhere."""
-    logs = {
-        position: math.log(len(text) / utterance.duration_s)
-        for position, utterance in enumerate(utterances)
-        if (text := "".join(utterance.text.split()))
-    }
-    if len(logs) < _RATE_NEEDS_UTTERANCES:
-        return
-    middle = statistics.median(logs.values())
-    deviation = 1.4826 * statistics.median(abs(value - middle) for value in logs.values())  # of a normal distribution
-    limit = max(math.log(_RATE_FACTOR), _RATE_DEVIATIONS * deviation)
-    for position, value in logs.items():
-        if abs(value - middle) > limit:
-            message = f"{math.exp(value):.1f} characters a second; the median is {math.exp(middle):.1f}"
-            yield _finding("warning", "strange speech rate", utterances[position], message)
+            yield utterance_finding("warning", "very long", utterance.id, message)
 
 
 def _twice_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
@@ -141,7 +140,13 @@ def _twice_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
     for first, *others in groups.values():
         for other in others:
             if other.text == first.text:
-                yield _finding("warning", "same sound twice", other, f"the same stretch as {first.id}")
+                yield utterance_finding("warning", "same sound twice", other.id, f"the same stretch as {first.id}")
             else:
                 message = f"the same stretch as {first.id}, which has another text"
-                yield _finding("warning", "same sound with two texts", other, message)
+                yield Finding(
+                    severity="warning",
+                    kind="same sound with two texts",
+                    where=other.id,
+                    message=message,
+                    ids=(first.id, other.id),
+                )

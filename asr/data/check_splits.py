@@ -1,7 +1,8 @@
 """Do the splits of a corpus leak into each other?
 
 In: utterances by the name of their split. Out: an error for each stretch of sound that stands in two splits, which
-makes the test figure worthless; warnings for speakers and ids that two splits share, which may be meant.
+makes the test figure worthless; warnings for speakers, ids and sentences that two splits share, which may be meant, and
+for sound that differs between them.
 """
 
 import itertools
@@ -9,6 +10,8 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from asr.data.doctor.across import sound_across, texts_across
+from asr.data.doctor.listen import Sounds
 from asr.data.findings import Finding
 from asr.data.utterance import Utterance
 
@@ -17,26 +20,39 @@ _NAMES_SHOWN = 10
 _TOUCH_S = 0.02
 
 
-def check_splits(splits: Mapping[str, Sequence[Utterance]]) -> list[Finding]:
-    """Look for sound, speakers and ids that two splits share.
+def check_splits(
+    splits: Mapping[str, Sequence[Utterance]], sounds: Mapping[str, Sounds] | None = None
+) -> list[Finding]:
+    """Look for sound, speakers, ids and sentences that two splits share.
 
     Args:
         splits: utterances by split name, such as `train`, `dev` and `test`.
+        sounds: what `listen_all` heard, by split name.
 
     Returns:
-        Errors first, then warnings.
+        Errors first, then warnings, then notes; `ids` are those of the split that is named first.
     """
-    findings = list(_shared_sound(splits))
+    findings = [*_shared_sound(splits), *sound_across(splits, sounds or {})]
     for one, other in itertools.combinations(splits, 2):
         speakers = _values(splits[one], "speaker") & _values(splits[other], "speaker")
         ids = _values(splits[one], "id") & _values(splits[other], "id")
-        for kind, shared in (("speakers in two splits", speakers), ("ids in two splits", ids)):
+        for kind, field, shared in (
+            ("speakers in two splits", "speaker", speakers),
+            ("ids in two splits", "id", ids),
+        ):
             if shared:
                 names = ", ".join(sorted(shared)[:_NAMES_SHOWN]) + (", ..." if len(shared) > _NAMES_SHOWN else "")
                 findings.append(
-                    Finding(severity="warning", kind=kind, where=f"{one}, {other}", message=f"{len(shared)}: {names}")
+                    Finding(
+                        severity="warning",
+                        kind=kind,
+                        where=f"{one}, {other}",
+                        message=f"{len(shared)}: {names}",
+                        ids=tuple(utterance.id for utterance in splits[one] if getattr(utterance, field) in shared),
+                    )
                 )
-    return findings
+    findings += texts_across(splits)
+    return sorted(findings, key=lambda finding: ("error", "warning", "note").index(finding.severity))
 
 
 def _values(utterances: Sequence[Utterance], field: str) -> set[str]:
@@ -53,11 +69,12 @@ def _shared_sound(splits: Mapping[str, Sequence[Utterance]]) -> Iterator[Finding
                 real[utterance.audio] = os.path.realpath(utterance.audio)
             stop_s = utterance.start_s + utterance.duration_s
             by_file[real[utterance.audio]].append((utterance.start_s, stop_s, name, utterance))
+    order = {name: place for place, name in enumerate(splits)}
     for spans in by_file.values():
-        yield from _overlaps(sorted(spans, key=lambda span: span[:3]))
+        yield from _overlaps(sorted(spans, key=lambda span: span[:3]), order)
 
 
-def _overlaps(spans: list[tuple[float, float, str, Utterance]]) -> Iterator[Finding]:
+def _overlaps(spans: list[tuple[float, float, str, Utterance]], order: Mapping[str, int]) -> Iterator[Finding]:
     """Sweep over one file's spans, sorted by start; keep those open that reach beyond the current start."""
     opened: list[tuple[float, float, str, Utterance]] = []
     for span in spans:
@@ -66,11 +83,13 @@ def _overlaps(spans: list[tuple[float, float, str, Utterance]]) -> Iterator[Find
         for _, earlier_stop_s, earlier_split, earlier in opened:
             if earlier_split != split and _same_channel(earlier, utterance):
                 shared_s = min(stop_s, earlier_stop_s) - start_s
+                names = sorted((earlier_split, split), key=order.__getitem__)
                 yield Finding(
                     severity="error",
                     kind="same sound in two splits",
-                    where=f"{earlier_split}, {split}",
+                    where=", ".join(names),
                     message=f"{earlier.id} and {utterance.id} share {shared_s:.2f} s of {utterance.audio}",
+                    ids=(earlier.id if names[0] == earlier_split else utterance.id,),
                 )
                 break
         opened.append(span)

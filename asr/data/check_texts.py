@@ -58,4 +58,5 @@ def _is_odd(character: str) -> bool:
 
 
 def _warning(kind: str, where: str, message: str) -> Finding:
-    return Finding(severity="warning", kind=kind, where=where, message=message)
+    ids = (where,) if where else ()
+    return Finding(severity="warning", kind=kind, where=where, message=message, ids=ids)

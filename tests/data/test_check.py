@@ -35,7 +35,7 @@ def test_nothing_is_found_in_sound_data(good: Utterance) -> None:
         ({"start_s": 1.0}, "error", "span outside the recording"),
         ({"channel": 2}, "error", "no such channel"),
         ({"duration_s": 1.0}, "warning", "rest of the recording unused"),
-        ({"duration_s": 0.05, "start_s": 1.0}, "warning", "very short"),
+        ({"duration_s": 0.05, "start_s": 1.96, "text": "a"}, "warning", "very short"),
         ({"text": " "}, "warning", "empty text"),
         ({"text": "..."}, "warning", "no words"),
         ({"text": "a\tb"}, "warning", "odd characters"),
@@ -92,13 +92,15 @@ def test_the_same_stretch_in_two_lines_is_found(good: Utterance) -> None:
 
 
 def test_a_transcript_that_belongs_elsewhere_shows_in_its_speech_rate(good: Utterance) -> None:
-    normal = [replace(good, id=f"u{n}", text="x" * (20 + n % 5), start_s=n / 1_000, duration_s=1.0) for n in range(50)]
-    wrong = replace(good, id="wrong", text="x" * 100, start_s=0.9, duration_s=1.0)
+    normal = [
+        replace(good, id=f"u{n}", text="xyxyxyxyx"[: 7 + n % 3], start_s=n / 1_000, duration_s=1.0) for n in range(50)
+    ]
+    wrong = replace(good, id="wrong", text="xy" * 13, start_s=0.9, duration_s=1.0)
 
     findings = check_manifest([*normal, wrong])
 
-    assert [(finding.kind, finding.where) for finding in findings] == [("strange speech rate", "wrong")]
-    assert "100.0 characters a second; the median is 22.0" in findings[0].message
+    assert [(f.kind, f.where) for f in findings if f.severity != "note"] == [("strange speech rate", "wrong")]
+    assert "26.0 characters a second; the median is 8.0" in findings[0].message
 
 
 def test_characters_of_one_utterance_in_hundreds_are_rare(good: Utterance) -> None:
@@ -106,7 +108,7 @@ def test_characters_of_one_utterance_in_hundreds_are_rare(good: Utterance) -> No
 
     findings = check_manifest([replace(many[0], text="same wordß"), *many[1:]])
 
-    assert [finding.message for finding in findings] == ["in fewer than 3 utterances each: ß"]
+    assert [f.message for f in findings if f.severity != "note"] == ["in fewer than 3 utterances each: ß"]
 
 
 def test_splits_that_share_nothing_are_clean(good: Utterance, tmp_path: Path) -> None:

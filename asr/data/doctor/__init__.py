@@ -1,0 +1,1 @@
+"""What can only be known of recordings and transcripts by hearing and comparing them; `asr.data.check` calls it."""

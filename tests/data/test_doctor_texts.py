@@ -1,0 +1,99 @@
+"""What is found in transcripts unlike the rest, in texts that repeat, and in text that does not fit its time."""
+
+from dataclasses import replace
+
+import pytest
+
+from asr.data.check import check_splits
+from asr.data.doctor.rate import frames_findings, rate_findings
+from asr.data.doctor.texts import repeated_findings, style_findings
+from asr.data.utterance import Utterance
+
+ONE = Utterance(id="x", audio="/a.wav", duration_s=4.0, text="")
+SENTENCES = [
+    f"{a} {b} goes {c}" for a in ("the", "a", "one") for b in ("cat", "dog", "bird") for c in ("by", "up", "on")
+]
+
+
+def corpus(*odd: str) -> list[Utterance]:
+    """27 different lower-case sentences, and the odd ones."""
+    texts = [*SENTENCES, *odd]
+    return [replace(ONE, id=f"u{n}", text=text) for n, text in enumerate(texts)]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("the cat has 4 legs", "digits among spelled words"),
+        ("The cat goes home", "case unlike the rest"),
+        ("the cat, it goes home", "punctuation unlike the rest"),
+        ("the \ufb01sh goes home", "compatibility characters"),
+        ("the c\u0430t goes home", "two alphabets in a word"),  # Cyrillic а
+    ],
+)
+def test_one_transcript_unlike_the_rest_is_named(text: str, kind: str) -> None:
+    assert [(one.kind, one.where) for one in style_findings(corpus(text))] == [(kind, "u27")]
+
+
+def test_what_all_transcripts_do_is_the_corpus_own_way() -> None:
+    assert list(style_findings([replace(one, text=f"{one.text.upper()} 7.") for one in corpus()])) == []
+    assert list(style_findings([replace(one, text="ทำ") for one in corpus()])) == []  # Thai sara am is no oddity
+
+
+def test_two_apostrophes_are_told_once() -> None:
+    (finding,) = style_findings(corpus("it's gone", "it\u2019s gone too"))
+
+    assert finding.kind == "several apostrophes" and finding.ids == ()
+
+
+def test_a_sentence_twice_is_a_warning_and_its_near_copy_a_note() -> None:
+    long = "she had your dark suit in greasy wash water all year"
+
+    findings = list(repeated_findings(corpus(long, long, long.replace("greasy", "greasey"))))
+
+    assert [(one.severity, one.kind, one.where) for one in findings] == [
+        ("warning", "same text twice", "u28"),
+        ("note", "nearly the same text twice", "u29"),
+    ]
+
+
+def test_texts_of_commands_repeat_by_design() -> None:
+    commands = [replace(ONE, id=f"u{n}", text=("turn on the light please", "stop")[n % 2]) for n in range(40)]
+
+    (finding,) = repeated_findings(commands)
+
+    assert (finding.severity, finding.ids) == ("note", ())
+    assert finding.message.startswith("2 different texts in 40 utterances")
+
+
+def test_a_long_sentence_of_test_in_train_is_a_warning_with_the_ids_of_train() -> None:
+    train, test = corpus("this sentence stands in both"), [replace(ONE, id="t", text="This sentence stands in both!")]
+    test[0] = replace(test[0], audio="/b.wav")
+
+    (finding,) = check_splits({"train": train, "test": test})
+
+    assert (finding.severity, finding.kind, finding.ids) == ("warning", "sentences in two splits", ("u27",))
+
+
+def test_splits_of_commands_share_texts_by_design() -> None:
+    commands = [replace(ONE, id=f"a{n}", text="turn on the light please") for n in range(40)]
+
+    (finding,) = check_splits(
+        {"train": commands, "test": [replace(c, id=f"b{c.id}", audio="/b.wav") for c in commands]}
+    )
+
+    assert (finding.severity, finding.kind) == ("note", "sentences in two splits")
+
+
+def test_a_frame_for_each_character_and_one_between_equal_ones_are_needed() -> None:
+    # 0.4 s at 40 ms: frames at 0, 40, ..., 400 ms are 11; "a" * 6 needs 6 + 5
+    assert list(frames_findings([replace(ONE, duration_s=0.4, text="aaaaaa")])) == []
+    (finding,) = frames_findings([replace(ONE, duration_s=0.4, text="aaaaaab")])
+    assert finding.kind == "too few frames for the text"
+
+
+@pytest.mark.parametrize(("text", "duration_s"), [("ab" * 40, 2.0), ("a", 20.0)])
+def test_speech_that_nobody_speaks_is_found_without_any_corpus(text: str, duration_s: float) -> None:
+    (finding,) = rate_findings([replace(ONE, text=text, duration_s=duration_s)])
+
+    assert finding.kind == "impossible speech rate"
