@@ -53,7 +53,10 @@ class Browser:
         self._read, write_end = os.pipe()
         command = f'exec "{path}" {_FLAGS} --user-data-dir="{self._profile.name}" 3<&{read_end} 4>&{write_end}'
         self._process = subprocess.Popen(
-            ["bash", "-c", command], pass_fds=(read_end, write_end), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["bash", "-c", command],
+            pass_fds=(read_end, write_end),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         os.close(read_end)
         os.close(write_end)
@@ -78,7 +81,11 @@ class Browser:
     def size(self, width: int, height: int, *, dark: bool = False, scale: float = 1.0) -> None:
         """The window in CSS pixels, and the colours that the person prefers."""
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=width < 600
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=width < 600,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])

@@ -16,6 +16,7 @@ from asr.audio import load_audio
 from asr.data.utterance import Utterance
 from asr.errors import AudioError
 from asr.pages import Clip, Picture, Posteriors
+from asr.pages.ogg import without_serial
 from asr.pages.payload import clip_size
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def encode(waveform: Waveform, sample_rate: int) -> bytes:
     stream = io.BytesIO()
     with soundfile.SoundFile(stream, "w", rate, 1, format="OGG", subtype="OPUS") as file:
         file.write(np.clip(samples, -1.0, 1.0))
-    return stream.getvalue()
+    return without_serial(stream.getvalue())
 
 
 def picture_of(waveform: Waveform, features: "LogMel") -> Picture:

@@ -36,7 +36,7 @@ def load_systems(inputs: Sequence[Path], names: Sequence[str]) -> list[System]:
 
 def default_title(systems: Sequence[System]) -> str:
     """After the data, where they are known and the same."""
-    data = {system.facts.get("Data") for system in systems}
+    data = {system.facts["Data"] for system in systems if "Data" in system.facts}
     (one,) = data if len(data) == 1 else (None,)
     return f"Word errors on {Path(one).name}" if one else "Word errors"
 
@@ -117,7 +117,7 @@ def _default_names(paths: Sequence[Path], summaries: Sequence[Mapping[str, Any]]
 
 
 def _recordings(page: PageData, manifest: Path | None) -> dict[str, Utterance]:
-    """By id, for the utterances of the page: the manifest's, else the results' own, else those of the data's manifest."""
+    """By id, for the utterances of the page: of the manifest, else of the results, else of the data's manifest."""
     wanted = {score.id for score in page.systems[0].results.report.utterances}
     if manifest is not None:
         found = {one.id: one for one in read_manifest(manifest) if one.id in wanted}

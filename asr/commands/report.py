@@ -1,7 +1,7 @@
-"""`asr report RESULTS... --html FILE`: errors as a page that settles arguments, and as Markdown, JSON, CSV or one line.
+"""`asr report RESULTS... --html FILE`: errors as a page to read and hear, as Markdown, JSON, CSV, and in one line.
 
-In: results.jsonl files (or the folders that hold them), one a system, all of one test set. Out: the files asked for, and
-a line a system on stdout. `--fail-above PERCENT` makes it a quality gate: exit code 1 where a WER is higher.
+In: results.jsonl files (or the folders that hold them), one a system, all of one test set. Out: the files asked for,
+and a line a system on stdout. `--fail-above PERCENT` makes it a quality gate: exit code 1 where a WER is higher.
 """
 
 import argparse
@@ -114,10 +114,10 @@ def _check_outputs(options: argparse.Namespace) -> None:
     inputs = {one.resolve() for path in options.inputs for one in (path, path / "results.jsonl")}
     written = [path for path in (options.html, options.markdown, options.json, options.csv) if path is not None]
     for path in written:
-        if path.resolve() in inputs:
-            raise UsageError(f"{path} is being read and cannot be written; give another file")
         if path.is_dir():
             raise UsageError(f"{path} is a folder; give a file")
+        if path.resolve() in inputs:
+            raise UsageError(f"{path} is being read and cannot be written; give another file")
     if len({path.resolve() for path in written}) < len(written):
         raise UsageError("two outputs have the same file; give each its own")
 

@@ -4,7 +4,7 @@ In: records of scoring and plain arrays. Out: HTML. Knows neither models nor tor
 kind of page shares, the other modules are the report on errors.
 """
 
-from asr.pages.assemble import Interval, System, assemble
+from asr.pages.assemble import System, assemble
 from asr.pages.data import Clip, Link, PageData, Picture, Posteriors, Table
 from asr.pages.document import Document, render_document
 from asr.pages.report import render_report
@@ -12,7 +12,6 @@ from asr.pages.report import render_report
 __all__ = [
     "Clip",
     "Document",
-    "Interval",
     "Link",
     "PageData",
     "Picture",

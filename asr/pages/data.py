@@ -1,4 +1,4 @@
-"""What a report page shows, as plain values: made by ``assemble`` (figures) and by commands (sound), drawn by ``report``.
+"""What a report page shows, as plain values: figures by ``assemble``, sound by commands; drawn by ``report``.
 
 Nothing here reads a file or knows a model. Times are seconds from the start of the utterance unless a name says else.
 """

@@ -19,7 +19,7 @@ from typing import Any
 from asr import __version__
 
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
-_VOID = {"br", "col", "hr", "img", "input", "line", "meta", "rect"}
+_VOID = {"br", "col", "hr", "img", "input", "meta"}
 # Inside a script element only these could be read as markup, or (the line separators) as the end of a line of script.
 _JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 _SHARED_STYLES, _SHARED_SCRIPTS = ("base.css",), ("base.js",)
@@ -29,8 +29,9 @@ _SHARED_STYLES, _SHARED_SCRIPTS = ("base.css",), ("base.js",)
 class Document:
     """``body`` is HTML made by ``element``; ``data``: by element id, what the script reads as JSON.
 
-    ``styles`` and ``scripts`` are names in ``templates``, joined in order after the shared ones. ``linked_audio``: the
-    page may play audio files beside it (else only what it carries).
+    ``late`` is such data too, read when the page stands already. ``styles`` and ``scripts`` are names in ``templates``,
+    joined in order after the shared ones. ``linked_audio``: the page may play audio files beside it (else only what it
+    carries).
     """
 
     title: str
@@ -38,6 +39,7 @@ class Document:
     styles: Sequence[str] = ()
     scripts: Sequence[str] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
+    late: Mapping[str, Any] = field(default_factory=dict)
     linked_audio: bool = False
 
 
@@ -46,10 +48,6 @@ def render_document(document: Document) -> str:
     style = "\n".join(template(name) for name in (*_SHARED_STYLES, *document.styles))
     parts = "\n".join(template(name) for name in (*_SHARED_SCRIPTS, *document.scripts))
     script = f'(() => {{\n"use strict";\n{parts}\n}})();\n'
-    data = "\n".join(
-        f'<script type="application/json" id="{html.escape(name)}">{embedded_json(value)}</script>'
-        for name, value in document.data.items()
-    )
     return fill(
         template("base.html"),
         policy=html.escape(_policy(script, style, document.linked_audio)),
@@ -57,8 +55,9 @@ def render_document(document: Document) -> str:
         version=text(__version__),
         style=style,
         body=document.body,
-        data=data,
+        data=_data_elements(document.data),
         script=script,
+        late=_data_elements(document.late),
     )
 
 
@@ -96,6 +95,13 @@ def embedded_json(value: Any) -> str:
     """Compact JSON that stands safely inside a script element; NaN and infinity raise ValueError."""
     written = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return written.encode("utf-8", "replace").decode("utf-8").translate(_JSON_ESCAPES)
+
+
+def _data_elements(data: Mapping[str, Any]) -> str:
+    return "\n".join(
+        f'<script type="application/json" id="{text(name)}">{embedded_json(value)}</script>'
+        for name, value in data.items()
+    )
 
 
 def _policy(script: str, style: str, linked_audio: bool) -> str:

@@ -1,7 +1,7 @@
 """What the page's script reads: every utterance with its alignment per system, compact, and the clips apart.
 
 In: ``PageData``. Out: JSON values by element id. ``utterances`` is read when the page opens; a ``clip-N`` (sound and
-pictures of utterance N, in base64) only once somebody looks at it, so that a page of 10 MB opens as fast as a small one.
+pictures of utterance N, in base64) only once somebody looks at it, so that a page of 10 MB opens as fast as one of 1.
 """
 
 import base64
@@ -16,15 +16,24 @@ _MOST_N_BEST = 10
 
 
 def payload(page: PageData) -> dict[str, Any]:
-    """JSON values by the id of the element that holds them."""
+    """What the page reads when it opens, by the id of the element that holds it."""
     first = page.systems[0].results.report.utterances
-    places = {score.id: place for place, score in enumerate(first)}
     columns = [
         {score.id: _outcome(system, score) for score in system.results.report.utterances} for system in page.systems
     ]
     rows = [_row(page, score, [column[score.id] for column in columns]) for score in first]
-    shared = {"systems": [{"letter": one.letter, "name": one.name} for one in page.systems], "rows": rows}
-    return {"utterances": shared} | {f"clip-{places[key]}": _clip(clip) for key, clip in page.clips.items()}
+    shared: dict[str, Any] = {
+        "systems": [{"letter": one.letter, "name": one.name} for one in page.systems],
+        "rows": rows,
+    }
+    shared["sound"] = any(clip.audio is not None for clip in page.clips.values())
+    return {"utterances": shared}
+
+
+def clip_payload(page: PageData) -> dict[str, Any]:
+    """The clips, by the id of the element that holds them."""
+    places = {score.id: place for place, score in enumerate(page.systems[0].results.report.utterances)}
+    return {f"clip-{places[key]}": _clip(clip) for key, clip in page.clips.items()}
 
 
 def _row(page: PageData, score: UtteranceScore, outcomes: list[dict[str, Any]]) -> dict[str, Any]:

@@ -79,8 +79,8 @@ def bar_svg(bar: Bar, top: float, system: int, overall: float | None = None) -> 
 
 def _table(chart: Chart, rows: Sequence[BarRow], letters: Sequence[str], overall: Sequence[float], top: float) -> str:
     lines = [line for row in rows for line in _lines(row, letters, overall, top)]
-    names = [chart.name, *(["system"] if len(letters) > 1 else []), "", "WER", "95 % interval", "words"]
-    header = element("tr", *(element("th", text(name), scope="col") for name in names))
+    names = ["", *(["system"] if len(letters) > 1 else []), "", "WER", "95 % interval", "words"]
+    header = element("tr", *(element("th", text(name), scope="col") if name else element("td") for name in names))
     ticks = element("div", *(element("span", text(percent_tick(top * part))) for part in (0, 0.5, 1)), class_="ticks")
     before = element("td", colspan=2 if len(letters) > 1 else 1)
     axis = element("tr", before, element("td", ticks), element("td", colspan=3), class_="axis", aria_hidden="true")
@@ -94,7 +94,8 @@ def _lines(row: BarRow, letters: Sequence[str], overall: Sequence[float], top: f
         cells = []
         if place == 0:
             label = element("bdi", text(row.label))
-            cells.append(element("th", label, scope="row", rowspan=len(row.bars) if several else None))
+            rows = len(row.bars) if several else None
+            cells.append(element("th", label, scope="row", rowspan=rows, title=row.label))
         if several:
             cells.append(element("td", text(letters[place]), class_="letter"))
         if bar is None:

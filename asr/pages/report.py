@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from asr.pages.data import Figure, PageData, SystemData, Table
 from asr.pages.document import Document, element, fill, render_document, template, text
-from asr.pages.payload import payload
+from asr.pages.payload import clip_payload, payload
 from asr.pages.plots import axis_top, bar_svg, bounds, percent, render_chart
 
 _SCRIPTS = ("report_clip.js", "report_detail.js", "report_list.js", "report_main.js")
@@ -25,6 +25,7 @@ def render_report(page: PageData) -> str:
             styles=("report.css",),
             scripts=_SCRIPTS,
             data=payload(page),
+            late=clip_payload(page),
             linked_audio=bool(page.links),
         )
     )
@@ -55,8 +56,7 @@ def _summary(page: PageData) -> str:
         "section",
         element("h2", text("Summary"), id="h-summary"),
         verdict,
-        _cards(page),
-        _figures(page),
+        element("div", _cards(page), _figures(page), class_="summary" if len(page.systems) == 1 else None),
         element(
             "p",
             text(

@@ -30,7 +30,7 @@ const css = (name) => getComputedStyle(document.documentElement).getPropertyValu
 
 const darkScheme = matchMedia("(prefers-color-scheme: dark)");
 const isDark = () => (document.documentElement.dataset.theme || (darkScheme.matches ? "dark" : "light")) === "dark";
-const onTheme = [];
+const onTheme = [], onPrint = [];
 
 function stored(value) {
   try { // a page from disk may have no storage
@@ -55,7 +55,7 @@ byId("theme")?.addEventListener("click", () => { const name = isDark() ? "light"
 darkScheme.addEventListener("change", () => setTheme());
 {
   let before;
-  addEventListener("beforeprint", () => { before = document.documentElement.dataset.theme; setTheme("light"); });
+  addEventListener("beforeprint", () => { onPrint.forEach((act) => act()); before = document.documentElement.dataset.theme; setTheme("light"); });
   addEventListener("afterprint", () => {
     if (before) setTheme(before);
     else { delete document.documentElement.dataset.theme; setTheme(); }

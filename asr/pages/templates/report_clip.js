@@ -82,7 +82,7 @@ function decodeClip(clip) {
   return clip;
 }
 
-const LEFT = 46, RIGHT = 10, TRACK = 24, MEL = 132, CTC = 84, AXIS = 20, GAP = 6;
+const LEFT = 56, RIGHT = 10, TRACK = 24, MEL = 132, CTC = 84, AXIS = 20, GAP = 6;
 
 function makePicture(row, place, tracks) { // tracks: per system, words with text, kind, start, end
   const clip = decodeClip(clipOf(place));
@@ -176,8 +176,11 @@ function drawMel(pen, mel, top, x) {
   pen.imageSmoothingEnabled = false; pen.drawImage(plain, left, top, right - left, MEL);
   pen.restore();
   pen.fillStyle = css("--dim"); pen.textAlign = "right";
+  let lowest = Infinity;
   for (const [hertz, row] of mel.ticks) {
     const y = top + MEL - ((row + 0.5) / mel.h) * MEL;
+    if (lowest - y < 16) continue;
+    lowest = y;
     pen.fillText(hertz >= 1000 ? `${hertz / 1000} kHz` : `${hertz} Hz`, LEFT - 6, Math.min(Math.max(y, top + 6), top + MEL - 6));
   }
 }

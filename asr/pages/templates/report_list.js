@@ -2,7 +2,9 @@
 
 const DATA = readData("utterances");
 const PAGE_ROWS = 50;
+const FIRST_ROWS = 12; // drawn at once, as many as a screen shows; the others when the browser has painted
 const SEVERAL = DATA.systems.length > 1;
+const SOUND = DATA.sound; // whether clips carry sound
 
 const errorsOf = (one) => one.k[0] + one.k[1] + one.k[2];
 const rateOf = (one) => (one.k[3] ? errorsOf(one) / one.k[3] : errorsOf(one) ? Infinity : 0);
@@ -74,11 +76,11 @@ function inlineOf(entry, outcome) {
   const sound = entry.row.src || entry.row.clip;
   alignedWords(outcome).forEach((word, n) => {
     if (n) line.append(" ");
-    const options = { class: [word.kind, "word", word.time && sound ? "playable" : ""].filter(Boolean).join(" "), title: KIND_NAMES[word.kind] };
-    const node = word.kind === "S" ? el("span", options, el("s", {}, word.ref), " ", el("b", {}, word.hyp))
-      : word.kind === "D" ? el("del", options, word.ref) : word.kind === "I" ? el("ins", options, word.hyp)
-      : el("span", options, word.hyp);
-    node.dataset.n = n;
+    const node = document.createElement(word.kind === "D" ? "del" : word.kind === "I" ? "ins" : "span");
+    node.className = `${word.kind} word${word.time && sound ? " playable" : ""}`;
+    if (word.kind === "S") node.append(el("s", {}, word.ref), " ", el("b", {}, word.hyp));
+    else node.textContent = word.hyp === null ? word.ref : word.hyp;
+    if (word.kind) node.title = KIND_NAMES[word.kind];
     line.append(node);
   });
   if (!outcome.al.length) line.append(el("span", { class: "perfect" }, "(nothing said, nothing heard)"));
@@ -87,7 +89,7 @@ function inlineOf(entry, outcome) {
 
 function rowOf(entry) {
   const { row, place } = entry;
-  const about = [row.spk && `speaker ${row.spk}`, row.clip ? "♪ sound and picture" : row.src ? "♪" : ""].filter(Boolean).join(" · ");
+  const about = [row.spk && `speaker ${row.spk}`, row.src || row.clip ? (row.src || SOUND ? "♪" : "picture") : ""].filter(Boolean).join(" · ");
   const lines = row.sys.map((one, n) => el("span", { class: "line", "data-system": n }, SEVERAL ? el("span", { class: "letter" }, DATA.systems[n].letter) : null, inlineOf(entry, one)));
   const name = el("button", { type: "button", class: "id", "aria-expanded": "false" }, row.id);
   const cells = COLUMNS.filter((one) => !one.text).map((one) => el("td", { class: "number", "data-name": one.name }, String(one.show(entry))));
@@ -108,13 +110,25 @@ function drawHead() {
   })));
 }
 
+let waiting = 0;
+let drawRest = () => {};
+
 function drawRows() {
   const pages = Math.max(1, Math.ceil(state.found.length / PAGE_ROWS));
   state.page = Math.min(Math.max(state.page, 0), pages - 1);
   const shown = state.found.slice(state.page * PAGE_ROWS, (state.page + 1) * PAGE_ROWS);
   player.stop();
   opened = null;
-  byId("rows").tBodies[0].replaceChildren(...shown.map(rowOf));
+  const rows = byId("rows").tBodies[0];
+  rows.replaceChildren(...shown.slice(0, FIRST_ROWS).map(rowOf));
+  cancelAnimationFrame(waiting);
+  drawRest = () => {
+    cancelAnimationFrame(waiting);
+    drawRest = () => {};
+    rows.append(...shown.slice(FIRST_ROWS).map(rowOf));
+  };
+  const rest = drawRest;
+  waiting = requestAnimationFrame(() => { waiting = requestAnimationFrame(() => rest()); });
   if (!shown.length) byId("rows").tBodies[0].append(el("tr", {}, el("td", { class: "nothing", colspan: COLUMNS.length }, "No utterance fits these filters.")));
   byId("page").textContent = `page ${state.page + 1} of ${pages}`;
   byId("back").disabled = state.page === 0;

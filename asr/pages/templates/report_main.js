@@ -19,7 +19,7 @@ byId("back").addEventListener("click", () => { update(state.page - 1); byId("h-l
 byId("next").addEventListener("click", () => { update(state.page + 1); byId("h-list").scrollIntoView(); });
 
 const body = byId("rows").tBodies[0];
-const rowNodes = () => [...body.querySelectorAll("tr.row")];
+const rowNodes = () => { drawRest(); return [...body.querySelectorAll("tr.row")]; };
 
 function close() {
   player.stop();
@@ -64,9 +64,10 @@ body.addEventListener("click", (event) => {
   if (!node || getSelection().toString()) return;
   const word = event.target.closest(".playable");
   if (!word) return node.classList.contains("open") ? close() : open(node, false);
-  const system = Number(word.closest(".line").dataset.system), place = Number(node.dataset.place), row = DATA.rows[place];
+  const line = word.closest(".line"), system = Number(line.dataset.system), n = [...line.querySelectorAll(".word")].indexOf(word);
+  const place = Number(node.dataset.place), row = DATA.rows[place];
   if (!node.classList.contains("open")) open(node, false);
-  const [from, to] = spanOf(alignedWords(row.sys[system]), Number(word.dataset.n), row.dur);
+  const [from, to] = spanOf(alignedWords(row.sys[system]), n, row.dur);
   if (player.hasSound(row, place)) listen(row, place, from - 0.03, to + 0.03);
 });
 
@@ -93,6 +94,7 @@ addEventListener("keydown", (event) => {
 const redraw = () => opened?.picture?.draw();
 addEventListener("resize", redraw);
 onTheme.push(redraw);
+onPrint.push(() => drawRest());
 
 function openLinked() {
   const id = location.hash.startsWith("#u=") ? decodeURIComponent(location.hash.slice(3)) : null;
@@ -106,5 +108,7 @@ function openLinked() {
 
 drawHead();
 update();
-openLinked();
+if (document.readyState === "loading") addEventListener("DOMContentLoaded", openLinked); // the clips come last
+else openLinked();
 document.documentElement.dataset.ready = "yes";
+performance.mark("ready");
