@@ -105,7 +105,7 @@ function drawHead() {
       drawHead(); update();
       document.querySelector(`#rows thead [data-key="${column.key}"]`).focus();
     });
-    return el("th", { scope: "col", class: column.text ? undefined : "number", "aria-sort": active ? (state.down ? "descending" : "ascending") : undefined }, button);
+    return el("th", { scope: "col", class: column.text ? undefined : column.name.length === 1 ? "number slim" : "number", "aria-sort": active ? (state.down ? "descending" : "ascending") : undefined }, button);
   })));
 }
 
