@@ -6,7 +6,7 @@ exactly one row of every grouping (where its value is not known, in a row that s
 corpus.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,12 +28,13 @@ Property = Callable[[UtteranceScore, Mapping[str, Any]], Value]
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
-    """The sums over the utterances of one group, on normalised text."""
+    """The sums over the utterances of one group, on normalised text; ``members``: their places in the report."""
 
     label: str
     utterances: int
     words: ErrorCounts
     characters: ErrorCounts
+    members: tuple[int, ...] = ()
 
     @property
     def small(self) -> bool:
@@ -116,13 +117,14 @@ def _grouping(results: Results, name: str, unit: str | None, value: Property, la
     """None where no utterance has a value, or every one another (an identifier: groups of one say nothing)."""
     utterances = results.report.utterances
     labels = labeller([value(utterance, results.extras.get(utterance.id, {})) for utterance in utterances])
-    members: dict[str, list[UtteranceScore]] = {label: [] for label in labels.order}
-    for utterance, label in zip(utterances, labels.of, strict=True):
-        members[label].append(utterance)
-    rows = tuple(_row(label, group) for label, group in members.items() if group)
+    members: dict[str, list[int]] = {label: [] for label in labels.order}
+    for place, label in enumerate(labels.of):
+        members[label].append(place)
+    rows = tuple(_row(label, utterances, places) for label, places in members.items() if places)
     return Grouping(name, unit, rows) if any(row.label != NOT_GIVEN for row in rows) else None
 
 
-def _row(label: str, members: list[UtteranceScore]) -> GroupRow:
-    words = ErrorCounts.total(one.words for one in members)
-    return GroupRow(label, len(members), words, ErrorCounts.total(one.characters for one in members))
+def _row(label: str, utterances: Sequence[UtteranceScore], members: Sequence[int]) -> GroupRow:
+    words = ErrorCounts.total(utterances[place].words for place in members)
+    characters = ErrorCounts.total(utterances[place].characters for place in members)
+    return GroupRow(label, len(members), words, characters, tuple(members))
