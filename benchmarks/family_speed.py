@@ -20,13 +20,14 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler would tell of each of its starts
 
-import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
+import torch
+from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -93,40 +94,47 @@ def peak_bytes(task: Callable[[], None], device: torch.device) -> int:
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Every encoder at every length and batch size: rounds in turn, medians."""
-    device, rows = torch.device(options.device), []
-    order = random.Random(options.seed)
+    """Every encoder at every batch size and length."""
+    models, order = make_models(options), random.Random(options.seed)
+    rows: list[dict[str, Any]] = []
     for batch in options.batches:
         for length_s in options.lengths_s:
-            models = make_models(options)
-            frames = round(length_s * FRAMES_PER_S)
-            log_mel = torch.randn(batch, frames, N_MELS, device=device)
-            lengths = torch.full((batch,), frames, device=device)
-            tasks = {
-                (word, mode): lambda word=word, mode=mode: compute(models[word], log_mel, lengths, mode)  # type: ignore[misc]
-                for word in models
-                for mode in MODES
-            }
-            peaks = {key: peak_bytes(task, device) for key, task in tasks.items()}  # warms up, too
-            times: dict[tuple[str, str], list[float]] = {key: [] for key in tasks}
-            for _ in range(options.rounds):
-                for key in order.sample(list(tasks), len(tasks)):
-                    times[key].append(seconds_of(tasks[key], device))
-            rows += [
-                {
-                    "model": word,
-                    "mode": mode,
-                    "batch": batch,
-                    "length_s": length_s,
-                    "seconds": statistics.median(times[word, mode]),
-                    "seconds_per_audio_s": statistics.median(times[word, mode]) / (batch * length_s),
-                    "peak_mb": peaks[word, mode] / 1e6,
-                    "parameters": sum(one.numel() for one in models[word].parameters()),
-                }
-                for word, mode in tasks
-            ]
-            print_rows(rows[-len(tasks) :])
+            found = measure_shape(models, batch, length_s, options, order)
+            print_rows(found)
+            rows += found
     return rows
+
+
+def measure_shape(
+    models: dict[str, AcousticModel], batch: int, length_s: float, options: argparse.Namespace, order: random.Random
+) -> list[dict[str, Any]]:
+    """All encoders on one input: rounds in turn, medians."""
+    device, frames = torch.device(options.device), round(length_s * FRAMES_PER_S)
+    log_mel = torch.randn(batch, frames, N_MELS, device=device)
+    lengths = torch.full((batch,), frames, device=device)
+    tasks = {
+        (word, mode): partial(compute, model, log_mel, lengths, mode)
+        for word, model in models.items()
+        for mode in MODES
+    }
+    peaks = {key: peak_bytes(task, device) for key, task in tasks.items()}  # warms up, too
+    times: dict[tuple[str, str], list[float]] = {key: [] for key in tasks}
+    for _ in range(options.rounds):
+        for key in order.sample(list(tasks), len(tasks)):
+            times[key].append(seconds_of(tasks[key], device))
+    return [
+        {
+            "model": word,
+            "mode": mode,
+            "batch": batch,
+            "length_s": length_s,
+            "seconds": statistics.median(times[word, mode]),
+            "seconds_per_audio_s": statistics.median(times[word, mode]) / (batch * length_s),
+            "peak_mb": peaks[word, mode] / 1e6,
+            "parameters": sum(one.numel() for one in models[word].parameters()),
+        }
+        for word, mode in tasks
+    ]
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:

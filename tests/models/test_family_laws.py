@@ -116,7 +116,7 @@ def test_both_directions_hear_the_whole_utterance(form: str) -> None:
 
 @pytest.mark.parametrize("form", FAMILY)
 def test_bfloat16_autocast_runs_and_is_near(form: str) -> None:
-    """As training with precision bf16 computes; log-probabilities stay float32. (oneDNN's fused LSTM needs hardware.)"""
+    """As training with precision bf16 computes; log-probabilities stay float32."""
     model, (log_mel, lengths) = make_model(form).train(), make_batch(3, 20)
     for part in model.modules():
         if isinstance(part, torch.nn.Dropout):
