@@ -60,7 +60,9 @@ class MinLstmDirection(nn.Module):
 
     def gates(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """What of the state is kept, in (0, 1), and what is added to it, each ``(batch, frames, hidden_size)``."""
-        forget, enter, candidate = self.linear(inputs).float().chunk(len(MIN_GATES), dim=2)
+        summed = self.linear(inputs)
+        summed = summed.to(torch.promote_types(summed.dtype, torch.float32))  # under autocast: no scan in halves
+        forget, enter, candidate = summed.chunk(len(MIN_GATES), dim=2)
         balance = F.logsigmoid(forget) - F.logsigmoid(enter)  # σ(f) / (σ(f) + σ(i)) = σ(log σ(f) - log σ(i))
         positive = torch.where(candidate >= 0, candidate + 0.5, candidate.sigmoid())
         return balance.sigmoid(), (-balance).sigmoid() * positive

@@ -71,12 +71,12 @@ def test_the_gates_are_the_papers() -> None:
     torch.manual_seed(0)
     direction = MinLstmDirection(6, 4, forget_bias=1.0).double()
     inputs = torch.randn(2, 5, 6, dtype=torch.float64) * 3
-    f, i, candidate = F.linear(inputs, direction.linear.weight, direction.linear.bias).float().chunk(3, dim=2)
+    f, i, candidate = F.linear(inputs, direction.linear.weight, direction.linear.bias).chunk(3, dim=2)
     f, i = f.sigmoid(), i.sigmoid()
     positive = torch.where(candidate >= 0, candidate + 0.5, candidate.sigmoid())
     keep, fresh = direction.gates(inputs)
-    torch.testing.assert_close(keep, f / (f + i), rtol=0, atol=1e-6)
-    torch.testing.assert_close(fresh, i / (f + i) * positive, rtol=0, atol=1e-6)
+    torch.testing.assert_close(keep, f / (f + i), rtol=0, atol=1e-12)
+    torch.testing.assert_close(fresh, i / (f + i) * positive, rtol=0, atol=1e-12)
     assert direction.linear.bias.view(3, 4).tolist() == [[1.0] * 4, [0.0] * 4, [0.0] * 4]
 
 
