@@ -9,7 +9,7 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from asr.errors import ConfigError
@@ -38,6 +38,20 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     except ConfigError as error:
         message = str(error)
         raise ConfigError(message if not where or where in message else f"{message} (in '{where}')") from None
+
+
+def build_named(choices: Sequence[type[T]], values: Mapping[str, Any], where: str) -> T:
+    """An instance of the dataclass of ``choices`` whose own ``name`` is ``values["name"]``; the first without one.
+
+    Raises ConfigError for a name that none has, and as ``build`` does.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"config: '{where}' must be a group of keys, not {values!r}")
+    named = {_own_name(one): one for one in choices}
+    name = values.get("name", next(iter(named)))
+    if not isinstance(name, str) or name not in named:
+        raise ConfigError(f"config: {where}.name={name!r} is unknown{nearest(str(name), list(named))}")
+    return build(named[name], values, where)
 
 
 def nearest(word: str, choices: list[str]) -> str:
@@ -86,6 +100,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 def _convert_union(hints: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and type(None) in hints:
         return None
+    classes = [hint for hint in hints if isinstance(hint, type) and dataclasses.is_dataclass(hint)]
+    if len(classes) > 1 and not isinstance(value, tuple(classes)):
+        return build_named(classes, value, where)
     failures = []
     for hint in (one for one in hints if one is not type(None)):
         try:
@@ -110,6 +127,10 @@ def _convert_scalar(hint: type, value: Any, where: str) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"config: {where} must be a finite number, not {value!r}")
     return value
+
+
+def _own_name(cls: type) -> str:
+    return str(next(field.default for field in dataclasses.fields(cls) if field.name == "name"))
 
 
 def _name(hint: type) -> str:

@@ -6,30 +6,48 @@ here.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from asr.errors import ConfigError
-from asr.models.lstm import BiLstm, BiLstmConfig
+from asr.models.conformer import Conformer, ConformerConfig
+from asr.models.gru import Gru, GruConfig, Rnn, RnnConfig
+from asr.models.ligru import LiGru, LiGruConfig
+from asr.models.lnlstm import LnLstm, LnLstmConfig
+from asr.models.lstm import BiLstm, BiLstmConfig, Lstm, LstmConfig
+from asr.models.minlstm import MinLstm, MinLstmConfig
 from asr.models.subsampling import ConvSubsampling
-from asr.schema import build, nearest
+from asr.models.transformer import Transformer, TransformerConfig
+from asr.schema import build_named
 
 ENCODERS: dict[str, tuple[type[Any], type[nn.Module]]] = {
     "bilstm": (BiLstmConfig, BiLstm),
+    "lstm": (LstmConfig, Lstm),
+    "gru": (GruConfig, Gru),
+    "rnn": (RnnConfig, Rnn),
+    "lnlstm": (LnLstmConfig, LnLstm),
+    "ligru": (LiGruConfig, LiGru),
+    "minlstm": (MinLstmConfig, MinLstm),
+    "transformer": (TransformerConfig, Transformer),
+    "conformer": (ConformerConfig, Conformer),
 }
-ModelConfig = BiLstmConfig  # grows into a union as the family does
+ModelConfig: TypeAlias = (
+    BiLstmConfig
+    | LstmConfig
+    | GruConfig
+    | RnnConfig
+    | LnLstmConfig
+    | LiGruConfig
+    | MinLstmConfig
+    | TransformerConfig
+    | ConformerConfig
+)
 
 
 def build_model_config(values: Mapping[str, Any]) -> ModelConfig:
     """The typed config of the encoder that ``values["name"]`` names. Raises ConfigError on an unknown name or key."""
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"config: 'model' must be a group of keys, not {values!r}")
-    name = values.get("name", "bilstm")
-    if not isinstance(name, str) or name not in ENCODERS:
-        raise ConfigError(f"config: model.name={name!r} is unknown{nearest(str(name), list(ENCODERS))}")
-    config: ModelConfig = build(ENCODERS[name][0], values, "model")
+    config: ModelConfig = build_named([config for config, _ in ENCODERS.values()], values, "model")
     return config
 
 

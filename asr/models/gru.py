@@ -1,0 +1,66 @@
+"""The two other classic recurrent stacks: Elman's plain network and the gated recurrent unit.
+
+In: ``(batch, frames, input_size)`` and lengths. Out: ``(batch, frames, output_size)``, zero beyond each length. Each
+direction is a ``torch.nn.RNN`` or ``torch.nn.GRU`` (asr/models/recurrent.py says how they run). The equations,
+readable: asr/models/cell.py.
+
+Sources: Elman 1990; Cho et al. 2014 (GRU, in torch's form with the reset gate after the recurrent product).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from asr.models.recurrent import RecurrentConfig, RecurrentStack, initialise
+
+GRU_GATES = ("reset", "update", "candidate")  # the order of torch's stacked gate weights
+
+
+@dataclass(kw_only=True, slots=True)
+class RnnConfig(RecurrentConfig):
+    """A stack of Elman layers: ``h = tanh(W x + U h + b)``."""
+
+    name: str = "rnn"
+    hidden_size: int = 1104
+
+
+@dataclass(kw_only=True, slots=True)
+class GruConfig(RecurrentConfig):
+    """A stack of GRU layers.
+
+    ``update_bias`` is the *sum* of torch's two biases of the update gate, which in torch's form keeps the old state
+    where it is open: above 0 the unit begins by remembering, as an LSTM does with ``forget_bias``.
+    """
+
+    name: str = "gru"
+    hidden_size: int = 624
+    update_bias: float = 0.0
+
+
+class Rnn(RecurrentStack[RnnConfig]):
+    """The stack of ``torch.nn.RNN`` directions with tanh. Start: see ``initialise``."""
+
+    kind: ClassVar[str] = "rnn"
+
+    def __init__(self, input_size: int, config: RnnConfig) -> None:
+        super().__init__(input_size, config)
+        initialise(self, {})
+
+    def make_direction(self, input_size: int, config: RnnConfig) -> nn.Module:
+        """A single-direction ``torch.nn.RNN``."""
+        return nn.RNN(input_size, config.hidden_size, batch_first=True)
+
+
+class Gru(RecurrentStack[GruConfig]):
+    """The stack of ``torch.nn.GRU`` directions. Start: see ``initialise``, and the update gate's bias."""
+
+    kind: ClassVar[str] = "gru"
+
+    def __init__(self, input_size: int, config: GruConfig) -> None:
+        super().__init__(input_size, config)
+        initialise(self, {GRU_GATES.index("update"): config.update_bias})
+
+    def make_direction(self, input_size: int, config: GruConfig) -> nn.Module:
+        """A single-direction ``torch.nn.GRU``."""
+        return nn.GRU(input_size, config.hidden_size, batch_first=True)

@@ -1,0 +1,211 @@
+"""The stack that the whole recurrent family shares: any cell, one direction or both, exact on padded batches.
+
+In: ``(batch, frames, input_size)`` and lengths. Out: ``(batch, frames, output_size)``, zero beyond each length. A
+*direction* is a module that runs over ``(batch, frames, size)`` from the first frame to the last and keeps nothing
+between calls. The backward one reads each utterance reversed inside its own length, so padding comes last for both and
+never reaches a valid frame. Nothing is packed (packing makes the CPU backward 2.1x slower: benchmarks/lstm_step.py).
+
+A stack in one direction hears what came before a frame, not what comes after it; in both directions the whole
+utterance. Where recognition cuts long recordings, its 8 s of context (asr/recognition/windows.py) are the run-up.
+
+Sources: Elman 1990 (recurrence); Graves & Schmidhuber 2005 (both directions).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from asr.lengths import gather_frames, reversal_index, valid_mask
+from asr.models.subsampling import SubsamplingConfig
+from asr.schema import check
+
+
+@dataclass(kw_only=True, slots=True)
+class StackConfig:
+    """What every recurrent stack is told. ``hidden_size`` is per direction.
+
+    ``dropout`` acts on each layer's output but the last; ``input_dropout`` before the first layer, ``output_dropout``
+    after the last. ``residual`` adds a layer's input to its output where sizes agree, ``layer_norm`` normalises each
+    layer's input and the last one's output.
+    """
+
+    name: str = ""
+    num_layers: int = 3
+    hidden_size: int = 320
+    dropout: float = 0.2
+    input_dropout: float = 0.0
+    output_dropout: float = 0.0
+    residual: bool = False
+    layer_norm: bool = False
+    subsampling: SubsamplingConfig = field(default_factory=SubsamplingConfig)
+
+    def __post_init__(self) -> None:
+        check_sizes(self.num_layers, self.hidden_size)
+        check_dropouts(dropout=self.dropout, input_dropout=self.input_dropout, output_dropout=self.output_dropout)
+
+    @property
+    def directions(self) -> int:
+        """2: a backward direction runs beside each forward one."""
+        return 2
+
+
+C = TypeVar("C", bound=StackConfig)
+
+
+@dataclass(kw_only=True, slots=True)
+class RecurrentConfig(StackConfig):
+    """A stack that runs in one direction, or with ``bidirectional`` in both."""
+
+    bidirectional: bool = False
+
+    @property
+    def directions(self) -> int:
+        """2 where a backward direction runs beside each forward one, else 1."""
+        return 2 if self.bidirectional else 1
+
+
+def check_sizes(num_layers: int, hidden_size: int) -> None:
+    """Raise ConfigError for sizes that no encoder has."""
+    # a model directory from elsewhere must not keep the machine busy building layers before its weights are seen
+    check(1 <= num_layers <= 64, f"model.num_layers={num_layers} must be 1 to 64")
+    check(hidden_size >= 1, f"model.hidden_size={hidden_size} must be at least 1")
+
+
+def check_dropouts(**shares: float) -> None:
+    """Raise ConfigError for a dropout that is no share."""
+    for key, share in shares.items():
+        check(0.0 <= share < 1.0, f"model.{key}={share} must be in [0, 1)")
+
+
+class RecurrentLayer(nn.Module):
+    """One layer: ``forward_KIND`` and, where it is bidirectional, ``backward_KIND``; outputs concatenated.
+
+    Args: ``kind`` names the cell in the weights' names; ``make`` makes one direction; ``size`` is a direction's width.
+    """
+
+    def __init__(self, kind: str, make: Callable[[], nn.Module], size: int, directions: int) -> None:
+        super().__init__()
+        self.names = [f"{way}_{kind}" for way in ("forward", "backward")[:directions]]
+        for name in self.names:
+            self.add_module(name, make())
+        self.output_size = size * directions
+
+    @property
+    def directions(self) -> list[nn.Module]:
+        """The forward direction, and the backward one where there is one."""
+        return [self.get_submodule(name) for name in self.names]
+
+    def forward(self, inputs: Tensor, reversal: Tensor) -> Tensor:
+        """``(batch, frames, input_size)`` and its ``reversal_index`` -> ``(batch, frames, output_size)``."""
+        outputs = _run(self.directions[0], inputs)
+        if len(self.names) == 1:
+            return outputs
+        backward_out = _run(self.directions[1], gather_frames(inputs, reversal))
+        return torch.cat((outputs, gather_frames(backward_out, reversal)), dim=2)
+
+    def load_torch(self, source: nn.RNNBase, layer: int = 0) -> None:
+        """Take the weights of layer ``layer`` of a ``torch.nn`` RNN, GRU or LSTM of the same kind, sizes and
+        directions. On packed input that module then computes what this layer computes.
+        """
+        for direction, suffix in zip(self.directions, ("", "_reverse"), strict=False):
+            _copy_weights(source, f"_l{layer}{suffix}", direction, "_l0")
+
+    def store_torch(self, target: nn.RNNBase, layer: int = 0) -> None:
+        """Write this layer's weights into layer ``layer`` of a ``torch.nn`` module such as ``load_torch`` reads."""
+        for direction, suffix in zip(self.directions, ("", "_reverse"), strict=False):
+            _copy_weights(direction, "_l0", target, f"_l{layer}{suffix}")
+
+
+class RecurrentStack(nn.Module, Generic[C]):
+    """Normalisation, layer, residual and dropout, ``num_layers`` times; zero beyond each length.
+
+    A member of the family says its ``kind`` and how one ``direction`` is made, and how its weights begin.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, input_size: int, config: C) -> None:
+        super().__init__()
+        self.residual = config.residual
+        self.layers, self.norms = nn.ModuleList(), nn.ModuleList()
+        size = input_size
+        for _ in range(config.num_layers):
+            layer = self._make_layer(size, config)
+            self.norms.append(nn.LayerNorm(size) if config.layer_norm else nn.Identity())
+            self.layers.append(layer)
+            size = layer.output_size
+        self.final_norm = nn.LayerNorm(size) if config.layer_norm else nn.Identity()
+        self.input_dropout, self.dropout = nn.Dropout(config.input_dropout), nn.Dropout(config.dropout)
+        self.output_dropout = nn.Dropout(config.output_dropout)
+        self.output_size = size
+
+    def make_direction(self, input_size: int, config: C) -> nn.Module:
+        """A module from ``(batch, frames, input_size)`` to ``(batch, frames, direction_size(config))``."""
+        raise NotImplementedError
+
+    def direction_size(self, config: C) -> int:
+        """The width of what a direction gives."""
+        return config.hidden_size
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """``(batch, frames, input_size)``, ``(batch,)`` int64 -> ``(batch, frames, output_size)``."""
+        reversal = reversal_index(lengths, inputs.size(1))
+        hidden = self.input_dropout(inputs)
+        for index, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True)):
+            outputs = layer(norm(hidden), reversal)
+            if self.residual and outputs.shape == hidden.shape:
+                outputs = outputs + hidden
+            hidden = self.dropout(outputs) if index + 1 < len(self.layers) else outputs
+        padding = ~valid_mask(lengths, hidden.size(1)).unsqueeze(2)
+        return self.output_dropout(self.final_norm(hidden)).masked_fill(padding, 0.0)  # type: ignore[no-any-return]
+
+    def _make_layer(self, input_size: int, config: C) -> RecurrentLayer:
+        return RecurrentLayer(
+            self.kind,
+            lambda: self.make_direction(input_size, config),
+            self.direction_size(config),
+            config.directions,
+        )
+
+
+@torch.no_grad()
+def initialise(module: nn.Module, biases: dict[int, float]) -> None:
+    """The start of every ``torch.nn`` RNN, GRU and LSTM in ``module``: Xavier input weights, orthogonal recurrent
+    weights gate by gate (Saxe et al. 2014), zero biases but for the gates in ``biases`` (gate number: value).
+
+    torch adds two bias vectors; their *sum* is what counts (NeMo parts/rnn.py), so one holds the value and the other 0.
+    """
+    for part in (one for one in module.modules() if isinstance(one, nn.RNNBase)):
+        for name, weight in part.named_parameters():
+            if name.startswith("bias"):
+                weight.zero_()
+                for gate, value in biases.items() if name.startswith("bias_ih") else ():
+                    weight[gate * part.hidden_size : (gate + 1) * part.hidden_size] = value
+            elif name.startswith("weight_hr"):
+                nn.init.xavier_uniform_(weight)
+            else:
+                fill_gates(weight, part.hidden_size, recurrent=name.startswith("weight_hh"))
+
+
+@torch.no_grad()
+def fill_gates(weight: Tensor, hidden_size: int, *, recurrent: bool) -> None:
+    """Orthogonal (``recurrent``) or Xavier values for each gate's block of rows of a stacked weight, in place."""
+    for gate in weight.split(hidden_size, dim=0):
+        (nn.init.orthogonal_ if recurrent else nn.init.xavier_uniform_)(gate)
+
+
+def _run(direction: nn.Module, inputs: Tensor) -> Tensor:
+    outputs = direction(inputs)
+    return outputs[0] if isinstance(direction, nn.RNNBase) else outputs  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def _copy_weights(source: nn.Module, source_suffix: str, target: nn.Module, target_suffix: str) -> None:
+    if not isinstance(source, nn.RNNBase) or type(source) is not type(target):
+        raise TypeError(f"cannot copy weights from {type(source).__name__} to {type(target).__name__}")
+    names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"] + (["weight_hr"] if source.proj_size else [])
+    for name in names:
+        getattr(target, name + target_suffix).copy_(getattr(source, name + source_suffix))

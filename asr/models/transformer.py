@@ -1,0 +1,180 @@
+"""The Transformer encoder: every frame looks at every other one, in parallel, at a cost that grows with the square.
+
+In: ``(batch, frames, input_size)`` and lengths. Out: ``(batch, frames, hidden_size)``, zero beyond each length. Padding
+is zeroed before the first layer and its keys get a weight of exactly 0, so it never reaches a valid frame.
+
+Positions are relative: a learned bias for each head and bucket of distance is added to the attention's logits, one
+table for all layers. Near distances have buckets of their own, far ones share them, all beyond ``max_distance`` the
+last: no length is unseen. The table begins at slopes of distance, so that heads start with windows from a few frames to
+all. A frame hears the whole of what it is given; where recognition cuts long recordings that is a window of 56 s.
+
+Sources: Vaswani et al. 2017; Xiong et al. 2020 (normalisation before each part); Raffel et al. 2020 (T5: the buckets);
+Press et al. 2022 (ALiBi: the slopes).
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from asr.lengths import valid_mask
+from asr.models.recurrent import check_dropouts, check_sizes
+from asr.models.subsampling import SubsamplingConfig
+from asr.schema import check
+
+MASKED = -30000.0  # e to it is 0 in every precision, yet finite in float16: a row of padding alone gives no NaN
+BUCKETS, EXACT = 16, 8  # buckets for the distances to one side, and how many of them hold one distance each
+
+
+@dataclass(kw_only=True, slots=True)
+class TransformerConfig:
+    """``hidden_size``: the width of the encoder, a multiple of ``heads``. ``feedforward_factor``: of the inner width.
+
+    ``dropout`` acts on what each part adds and inside the feed-forward part; ``input_dropout`` before the first layer,
+    ``output_dropout`` after the last. ``max_distance`` in encoder frames: see the module's text.
+    """
+
+    name: str = "transformer"
+    num_layers: int = 8
+    hidden_size: int = 256
+    heads: int = 4
+    feedforward_factor: int = 4
+    dropout: float = 0.1
+    input_dropout: float = 0.0
+    output_dropout: float = 0.0
+    max_distance: int = 128
+    subsampling: SubsamplingConfig = field(default_factory=SubsamplingConfig)
+
+    def __post_init__(self) -> None:
+        check_sizes(self.num_layers, self.hidden_size)
+        check(self.heads >= 1, f"model.heads={self.heads} must be at least 1")
+        fits = self.hidden_size % self.heads == 0
+        check(fits, f"model.hidden_size={self.hidden_size} must be a multiple of model.heads={self.heads}")
+        check(self.feedforward_factor >= 1, f"model.feedforward_factor={self.feedforward_factor} must be at least 1")
+        check(self.max_distance > EXACT, f"model.max_distance={self.max_distance} must be above {EXACT}")
+        check_dropouts(dropout=self.dropout, input_dropout=self.input_dropout, output_dropout=self.output_dropout)
+
+
+class RelativeBias(nn.Module):
+    """A bias for each head and each bucket of the distance from query to key."""
+
+    def __init__(self, heads: int, max_distance: int) -> None:
+        super().__init__()
+        self.max_distance = max_distance
+        slopes = 2.0 ** (-8.0 * torch.arange(1, heads + 1) / heads)
+        nearest = torch.arange(BUCKETS).float()
+        nearest[EXACT:] = EXACT * (max_distance / EXACT) ** ((nearest[EXACT:] - EXACT) / (BUCKETS - EXACT))
+        self.table = nn.Parameter((-nearest.unsqueeze(1) * slopes).repeat(2, 1))  # (before and after, heads)
+
+    def forward(self, valid: Tensor) -> Tensor:
+        """``(batch, frames)`` bool -> what is added to the logits ``(batch, heads, queries, keys)``."""
+        frames = valid.size(1)
+        offsets = torch.arange(1 - frames, frames, device=valid.device)  # key minus query
+        by_offset = self.table[self.bucket(offsets)].T  # (heads, 2 * frames - 1)
+        bias = by_offset.unfold(1, frames, 1).flip(1)  # row q holds the offsets -q .. frames - 1 - q
+        return bias.unsqueeze(0).masked_fill(~valid[:, None, None, :], MASKED)
+
+    def bucket(self, offsets: Tensor) -> Tensor:
+        """The table's row for each offset (key minus query), whatever its size."""
+        distance = offsets.abs()
+        share = (distance.clamp(min=EXACT) / EXACT).log() / math.log(self.max_distance / EXACT)
+        far = (EXACT + (share * (BUCKETS - EXACT)).long()).clamp(max=BUCKETS - 1)
+        return torch.where(distance < EXACT, distance, far) + BUCKETS * (offsets > 0)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention with a bias on its logits, through torch's scaled dot product."""
+
+    def __init__(self, size: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.project, self.out = nn.Linear(size, 3 * size), nn.Linear(size, size)
+
+    def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
+        """``(batch, frames, size)`` and ``(batch, heads, queries, keys)`` -> ``(batch, frames, size)``."""
+        query, key, value = self._split(hidden)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
+        return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+    def weights(self, hidden: Tensor, bias: Tensor) -> Tensor:
+        """How much each query takes of each key, ``(batch, heads, queries, keys)``: to look at, not for speed."""
+        query, key, _ = self._split(hidden)
+        return (query @ key.transpose(2, 3) / math.sqrt(query.size(3)) + bias).softmax(dim=3)
+
+    def _split(self, hidden: Tensor) -> tuple[Tensor, ...]:
+        parts = self.project(hidden).unflatten(2, (3, self.heads, -1))
+        return parts.permute(2, 0, 3, 1, 4).unbind(0)  # type: ignore[no-any-return]  # (batch, heads, frames, width)
+
+
+class FeedForward(nn.Sequential):
+    """Normalise, widen, SiLU, narrow: what each frame computes by itself."""
+
+    def __init__(self, size: int, factor: int, dropout: float) -> None:
+        inner = size * factor
+        super().__init__(
+            nn.LayerNorm(size), nn.Linear(size, inner), nn.SiLU(), nn.Dropout(dropout), nn.Linear(inner, size)
+        )
+
+
+class TransformerLayer(nn.Module):
+    """Attention, then feed-forward, each on normalised input and added to it."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(config.hidden_size)
+        self.attention = SelfAttention(config.hidden_size, config.heads)
+        self.feedforward = FeedForward(config.hidden_size, config.feedforward_factor, config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, hidden: Tensor, bias: Tensor, valid: Tensor) -> Tensor:
+        """``(batch, frames, size)``, the logits' bias, ``(batch, frames)`` bool -> ``(batch, frames, size)``."""
+        hidden = hidden + self.dropout(self.attention(self.attention_norm(hidden), bias))
+        return hidden + self.dropout(self.feedforward(hidden))  # type: ignore[no-any-return]
+
+
+C = TypeVar("C", bound=TransformerConfig)
+
+
+class AttentionEncoder(nn.Module, Generic[C]):
+    """A map to the encoder's width, then layers that share one ``RelativeBias``; zero beyond each length.
+
+    Start: Xavier for all matrices, zero biases.
+    """
+
+    def __init__(self, input_size: int, config: C) -> None:
+        super().__init__()
+        self.input = nn.Linear(input_size, config.hidden_size)
+        self.bias = RelativeBias(config.heads, config.max_distance)
+        self.layers = nn.ModuleList(self.make_layer(config) for _ in range(config.num_layers))
+        self.final_norm: nn.Module = nn.LayerNorm(config.hidden_size)
+        self.input_dropout, self.output_dropout = nn.Dropout(config.input_dropout), nn.Dropout(config.output_dropout)
+        self.output_size = config.hidden_size
+        for part in self.modules():
+            if isinstance(part, nn.Linear):
+                nn.init.xavier_uniform_(part.weight)
+                nn.init.zeros_(part.bias)
+
+    def make_layer(self, config: C) -> nn.Module:
+        """A module ``(hidden, bias, valid) -> hidden``."""
+        raise NotImplementedError
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """``(batch, frames, input_size)``, ``(batch,)`` int64 -> ``(batch, frames, hidden_size)``."""
+        valid = valid_mask(lengths, inputs.size(1))
+        padding = ~valid.unsqueeze(2)
+        hidden = self.input(self.input_dropout(inputs.masked_fill(padding, 0.0)))
+        bias = self.bias(valid)
+        for layer in self.layers:
+            hidden = layer(hidden, bias, valid)
+        return self.output_dropout(self.final_norm(hidden)).masked_fill(padding, 0.0)  # type: ignore[no-any-return]
+
+
+class Transformer(AttentionEncoder[TransformerConfig]):
+    """The stack of Transformer layers."""
+
+    def make_layer(self, config: TransformerConfig) -> nn.Module:
+        """A Transformer layer."""
+        return TransformerLayer(config)

@@ -1,0 +1,24 @@
+"""Every member works where long recordings are cut into windows with 8 s of context on both sides."""
+
+import numpy as np
+import pytest
+import torch
+
+from asr.recognition.emissions import compute_windows, stitch
+from asr.recognition.windows import WindowSizes, cut_windows
+from tests.models.family import FAMILY, N_MELS, VOCAB, make_model
+
+SECONDS = 90
+
+
+@pytest.mark.parametrize("form", FAMILY)
+@torch.inference_mode()
+def test_the_windows_of_a_long_recording_give_about_what_the_whole_gives(form: str) -> None:
+    """Log-probabilities of noise by untrained weights: measured 5e-8 (rnn) to 4e-3 (bilstm) apart on average."""
+    model = make_model(form, factor=8)
+    log_mel = torch.randn(100 * SECONDS, N_MELS, generator=torch.Generator().manual_seed(1))
+    whole = model(log_mel.unsqueeze(0), torch.tensor([len(log_mel)]))[0][0].numpy()
+    windows = list(cut_windows(log_mel.split(1000), WindowSizes.of(0.01, 8)))
+    joined = stitch(compute_windows(model, windows), VOCAB)
+    assert len(windows) > 1 and joined.shape == whole.shape
+    assert np.abs(joined - whole).mean() < 0.01
