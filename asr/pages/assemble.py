@@ -110,7 +110,8 @@ def _charts(systems: Sequence[System], breakdowns: Sequence[Breakdown], draws: i
         labels = dict.fromkeys(label for column in columns for label in column)
         rows = [BarRow(label, tuple(column.get(label) for column in columns)) for label in labels]
         if len(rows) > 1:
-            charts.append(Chart(name, first.unit, tuple(_worst_first(rows) if first.unit is None else rows)))
+            in_order = first.unit is not None or all(label[:1].isdigit() for label in labels)  # numbers stay in theirs
+            charts.append(Chart(name, first.unit, tuple(rows if in_order else _worst_first(rows))))
     return tuple(charts)
 
 

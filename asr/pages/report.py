@@ -149,7 +149,8 @@ def _tables(page: PageData) -> str:
 
 def _table(table: Table) -> str:
     numeric = [all(_is_number(row[n]) for row in table.rows) for n in range(len(table.header))]
-    header = element("tr", *(element("th", text(name), scope="col") for name in table.header))
+    names = zip(table.header, numeric, strict=True)
+    header = element("tr", *(element("th", text(name), scope="col", class_=_side(right)) for name, right in names))
     rows = [
         element("tr", *(_cell(cell, number) for cell, number in zip(row, numeric, strict=True))) for row in table.rows
     ]
@@ -162,7 +163,11 @@ def _table(table: Table) -> str:
 
 
 def _cell(cell: str, number: bool) -> str:
-    return element("td", element("bdi", text(cell)), class_="number" if number else None)
+    return element("td", element("bdi", text(cell)), class_=_side(number))
+
+
+def _side(number: bool) -> str | None:
+    return "number" if number else None
 
 
 def _is_number(cell: str) -> bool:

@@ -86,7 +86,8 @@ def test_hostile_texts_are_shown_as_text_and_nothing_is_asked_for(browser: Brows
         for word in value.encode("utf-8", "replace").decode().split():
             assert word in shown
     assert browser.run("document.querySelectorAll('img, script:not([id])').length") == 1  # the page's own script
-    wide = "[...document.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 6).map(e => e.tagName + e.className + e.textContent.slice(0, 50)).join('; ')"
+    wide = "[...document.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)"
+    wide += ".slice(0, 6).map(e => e.tagName + e.textContent.slice(0, 50)).join('; ')"
     assert browser.run("document.documentElement.scrollWidth <= innerWidth"), browser.run(wide)
     assert browser.requests == [(tmp_path / "hostile.html").as_uri()] and browser.faults == []
 
