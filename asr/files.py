@@ -62,3 +62,14 @@ def umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every file below ``folder``, sorted; linked folders are entered (Path.rglob passes them over), each once."""
+    seen: set[str] = set()
+    files = []
+    for place, subfolders, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(place))
+        subfolders[:] = [one for one in subfolders if os.path.realpath(os.path.join(place, one)) not in seen]
+        files += [Path(place, name) for name in names]
+    return sorted(files)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.errors import ConfigError, DataError, ModelError
-from asr.files import sha256_file, write_text
+from asr.files import files_below, sha256_file, write_text
 
 if TYPE_CHECKING:
     from asr.config import RunConfig
@@ -20,7 +20,27 @@ def prepare_inputs(recipe: Path, config: "RunConfig") -> str:
 
 
 def prepare(recipe: Path, config: "RunConfig") -> None:
-    """Manifests from the corpus, by the recipe's prepare.py."""
+    """Manifests from the corpus, by the recipe's prepare.py.
+
+    Raises ConfigError, with the manifests as they were, where a training that has begun rests on others: it could not
+    go on, and its data would be gone.
+    """
+    began = (config.run_dir / "checkpoints" / "last.ckpt").exists()
+    before = {path: path.read_bytes() for path in _data(config).glob("*.jsonl")} if began else {}
+    _prepare(recipe, config)
+    trained_on = [_data(config) / f"{split}.jsonl" for split in ("train", "dev")]
+    if any(path in before and before[path] != path.read_bytes() for path in trained_on):
+        for path, content in before.items():
+            write_text(path, content.decode())
+        raise ConfigError(
+            f"{config.run_dir}: its training began on other data than the corpus and the options of prepare now give."
+            f" The manifests in {_data(config)} are as they were. To train on the data of today give another run_dir"
+            f" (and training.init_from={config.run_dir / 'model'} to begin with this run's weights); to go on with the"
+            " old, leave prepare out: stages=[train,evaluate,report]"
+        )
+
+
+def _prepare(recipe: Path, config: "RunConfig") -> None:
     from asr.data.prepare import run_prepare
 
     corpus = Path(config.corpus) if config.corpus else None
@@ -178,9 +198,9 @@ def _hashes(paths: list[Path]) -> list[tuple[str, str | None]]:
 def _listing(folder: Path) -> list[tuple[str, int, int]]:
     """Every file below ``folder`` (or the file itself) with its size and time of change.
 
-    Stats only, so a large corpus is quick.
+    Stats only, so a large corpus is quick. Linked folders are looked into, once each.
     """
-    paths = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
+    paths = files_below(folder) if folder.is_dir() else [folder]
     found = []
     for path in paths:
         if path.is_file():

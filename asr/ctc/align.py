@@ -26,7 +26,7 @@ from asr.errors import ModelError, TextError
 from asr.text.tokenizer import BLANK_ID
 
 BEAM = 40.0  # nats; a trained model's runner-up alignment of its own text is rarely 10 behind
-MAX_CELLS = 1 << 26  # one byte each
+MAX_CELLS = 1 << 24  # one byte each: an hour at 25 frames a second keeps 186 states, about 6 s of speech
 MIN_WIDTH = 64  # states that are kept however long the recording
 
 

@@ -62,17 +62,14 @@ def cheapest_path(
     frames, states = log_probs.shape[0], labels.size
     before, now = np.empty(states), np.empty(states)
     first_state, offset = np.empty(frames, np.int64), np.empty(frames, np.int64)
-    steps = np.empty(1 << 16, np.uint8)  # how each state was entered: from itself, from one or from two before
+    # how each state was entered: from itself, from one or from two before; memory that no step fills is never touched
+    steps = np.empty(frames * min(states, width + 2), np.uint8)
     path = np.empty(frames, np.int32)
     cut, filled, feasible, low, high = np.inf, 0, 0, 0, 0
     for frame in range(frames):
         while need[feasible] > frames - 1 - frame:
             feasible += 1
         first, last = max(low, feasible), min(high + 2, states)
-        if filled + last - first > steps.size:
-            larger = np.empty(2 * steps.size + states, np.uint8)
-            larger[:filled] = steps[:filled]
-            steps = larger
         first_state[frame], offset[frame] = first, filled
         lowest = np.inf
         for state in range(first, last):

@@ -121,7 +121,8 @@ def summarize(splits: Splits) -> str:
     rows = [f"{'split':<12}{'utterances':>11}{'hours':>8}{'speakers':>10}"]
     for name, utterances in splits.named().items():
         hours = sum(u.duration_s for u in utterances) / 3600
-        rows.append(f"{name:<12}{len(utterances):>11}{hours:>8.2f}{len(_speakers(utterances)):>10}")
+        shown = f"{hours:.2f}" if hours >= 0.1 or not hours else f"{hours:.2g}"  # 9 s are 0.0025 h, not 0.00
+        rows.append(f"{name:<12}{len(utterances):>11}{shown:>8}{len(_speakers(utterances)):>10}")
     seen = _speakers(splits.train)
     for name, utterances in splits.named().items():
         shared = seen & _speakers(utterances)

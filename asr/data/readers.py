@@ -4,7 +4,6 @@ In: a folder with a ``.txt`` beside each recording, a CSV or TSV with a header, 
 or ours). Out: utterances with durations; speakers where they are known. All faults are listed at once, by name.
 """
 
-import os
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from asr.data.manifest import read_manifest
 from asr.data.tables import finish, read_nemo, read_table
 from asr.data.utterance import Utterance
 from asr.errors import DataError
+from asr.files import files_below
 
 __all__ = ["read_folder", "read_kaldi", "read_nemo", "read_table", "read_text_beside_audio"]
 
@@ -86,7 +86,7 @@ def _audio_and_texts(folder: Path, faults: list[str]) -> tuple[dict[str, Path], 
     """Recordings and transcripts by their path below ``folder`` without the extension."""
     audio: dict[str, Path] = {}
     texts: dict[str, Path] = {}
-    for file in _files_below(folder.resolve()):
+    for file in files_below(folder.resolve()):
         # composed, so that a recording and its text meet even where one name came from macOS
         stem = unicodedata.normalize("NFC", file.relative_to(folder.resolve()).with_suffix("").as_posix())
         if file.name.startswith(".") or not file.is_file():
@@ -98,17 +98,6 @@ def _audio_and_texts(folder: Path, faults: list[str]) -> tuple[dict[str, Path], 
         elif file.suffix.lower() == ".txt" and file.stem.lower() not in _NOT_TRANSCRIPTS:
             texts[stem] = file
     return audio, texts
-
-
-def _files_below(folder: Path) -> list[Path]:
-    """Every file below ``folder``, sorted; linked folders are entered (Path.rglob passes them over), each once."""
-    seen: set[str] = set()
-    files = []
-    for place, subfolders, names in os.walk(folder, followlinks=True):
-        seen.add(os.path.realpath(place))
-        subfolders[:] = [one for one in subfolders if os.path.realpath(os.path.join(place, one)) not in seen]
-        files += [Path(place, name) for name in names]
-    return sorted(files)
 
 
 def _read_text(file: Path, faults: list[str]) -> str:

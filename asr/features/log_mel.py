@@ -6,11 +6,13 @@ frame sees never depends on the batch it came in. Equal to ``log(max(librosa.fea
 within 1e-4.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from asr.errors import ConfigError
 from asr.lengths import valid_mask
 from asr.schema import check, check_choice
 
@@ -184,5 +186,12 @@ def _filterbank(config: LogMelConfig) -> Tensor:
     from librosa.filters import mel  # imports numba: seconds, so never at the top
 
     top = config.f_max_hz if config.f_max_hz is not None else config.sample_rate / 2
-    bank = mel(sr=config.sample_rate, n_fft=config.n_fft, n_mels=config.n_mels, fmin=config.f_min_hz, fmax=top)
+    with warnings.catch_warnings():  # librosa's words on empty filters; ours name the keys
+        warnings.simplefilter("ignore", UserWarning)
+        bank = mel(sr=config.sample_rate, n_fft=config.n_fft, n_mels=config.n_mels, fmin=config.f_min_hz, fmax=top)
+    if deaf := int((bank.max(axis=1) == 0).sum()):
+        raise ConfigError(
+            f"features.n_mels={config.n_mels}: {deaf} of them lie between two bins of the spectrum and hear nothing"
+            f" ({config.sample_rate / config.n_fft:.1f} Hz from bin to bin); use fewer, or a longer features.window_s"
+        )
     return torch.from_numpy(bank).float()

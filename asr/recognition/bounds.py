@@ -128,11 +128,12 @@ class _Chain:
         self.sound_s, self.dip_s = np.zeros(frames + 1), np.zeros(frames + 1)
         if len(level.values):
             is_speech, loudness = _gain(level)
-            self.sound_s[1:] = np.cumsum(is_speech) * level.frame_s
+            self.sound_s[1:] = np.cumsum(is_speech, dtype=np.float64)
+            self.sound_s *= level.frame_s
             self.dip_s = DIP_WEIGHT_S * np.minimum(
                 np.append(loudness, loudness[-1]), np.insert(loudness, 0, loudness[0])
             )
-        self.steps: list[tuple[int, NDArray[np.int64]]] = []  # of each bound: its first place, and where it came from
+        self.steps: list[tuple[int, NDArray[np.int32]]] = []  # of each bound: its first place, and where it came from
         self.total = np.zeros(0)
 
     def add_start(self, first_s: float, offsets: PeakOffsets) -> None:
@@ -176,7 +177,7 @@ class _Chain:
             came_from = where[near]
             if not np.isfinite(score).any():  # no room: _spread will make some
                 score = np.zeros(len(score))
-        self.steps.append((low, came_from))
+        self.steps.append((low, came_from.astype(np.int32)))  # an hour has 20,000 bounds of 100 to 200 places
         self.total = score
 
 
@@ -186,12 +187,12 @@ def _beyond(distance_s: NDArray[np.floating], spread_s: float) -> NDArray[np.flo
     return np.asarray(outside + WITHIN_SHARE * distance_s)
 
 
-def _gain(level: SpeechLevel) -> tuple[Array, Array]:
+def _gain(level: SpeechLevel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Of each frame: from -1 (surely no speech) to 1 (surely speech), and its loudness, about 0 to 1."""
-    values = level.values.astype(np.float64)
+    values = level.values
     block = max(1, round(BLOCK_S / level.frame_s))
     starts = range(0, len(values), block) if len(values) > 2 * block else [0]
-    is_speech, loudness = np.zeros(len(values)), np.zeros(len(values))
+    is_speech, loudness = np.zeros(len(values), np.float32), np.zeros(len(values), np.float32)
     for start in starts:
         stop = start + block if len(starts) > 1 else len(values)
         quiet, loud = np.percentile(values[max(0, start - block // 2) : stop + block // 2], [QUIET_PERCENTILE, 95])

@@ -50,8 +50,10 @@ def compute_windows(model: AcousticModel, windows: Sequence[Window]) -> list[Arr
     return [row[window.skip : window.skip + window.keep].cpu().numpy().copy() for window, row in kept]
 
 
-def stitch(parts: Sequence[Array], vocab_size: int) -> Array:
-    """The kept frames of all windows, in order, as one ``(frames, vocab)``."""
-    if not parts:
-        return np.zeros((0, vocab_size), np.float32)
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+def stitch(parts: list[Array], vocab_size: int) -> Array:
+    """The kept frames of all windows, in order, as one ``(frames, vocab)``; ``parts`` is emptied, as it would else be
+    held twice (10 MB of an hour) while the text is decoded.
+    """
+    whole = np.concatenate(parts) if parts else np.zeros((0, vocab_size), np.float32)
+    parts.clear()
+    return whole

@@ -228,7 +228,7 @@ class Recognizer:
     def _reader(self, source: Source, expect: bool = False) -> Reader:
         return Reader(source, self.features, self.sizes, gate=self.speech_gate, expect=expect, words=self.words)
 
-    def _joined(self, reader: Reader, parts: Sequence[Array]) -> Emissions:
+    def _joined(self, reader: Reader, parts: list[Array]) -> Emissions:
         """One recording's windows as its emissions, gated."""
         config = self.features.config
         log_probs = stitch(parts, self.tokenizer.vocab_size)

@@ -12,6 +12,7 @@ OPTIMIZERS = ("adamw", "adam", "sgd", "adadelta")
 SCHEDULES = ("cosine", "linear", "constant", "inverse_sqrt", "plateau")
 MOST_WORKERS = 256  # processes; a mistyped number must not fill the machine with them
 PRECISIONS = ("fp32", "bf16", "fp16")
+SELECTIONS = ("dev", "average")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -88,7 +89,9 @@ class TrainingConfig:
     never).
 
     ``save_every_steps``: a checkpoint between epochs too (None: at epoch ends only). ``keep_last``: weights of so many
-    last epochs are kept and averaged at the end (0: no averaging). ``threads``: torch threads per process (None:
+    last epochs are kept and averaged at the end (0: no averaging). ``select``: which weights become the model: "dev",
+    the best on dev of all epochs and the average; "average", the average whatever dev says (where dev is small or is
+    part of the training data, its best epoch is chance). ``threads``: torch threads per process (None:
     torch's choice). ``max_steps``: stop after so many steps, for trials. ``evaluate_from_epoch``: no dev pass before
     this epoch. ``init_from``: a model directory whose weights and tokens to start from (fine-tuning); dropout,
     normalisation and everything else are this run's own.
@@ -99,6 +102,7 @@ class TrainingConfig:
     patience: int | None = None
     save_every_steps: int | None = 500
     keep_last: int = 5
+    select: str = "dev"
     precision: str = "fp32"
     device: str = "auto"
     threads: int | None = None
@@ -114,6 +118,9 @@ class TrainingConfig:
         check(self.accumulate >= 1, f"training.accumulate={self.accumulate} must be at least 1")
         check(self.keep_last >= 0, f"training.keep_last={self.keep_last} must not be negative")
         check_choice("training.precision", self.precision, PRECISIONS)
+        check_choice("training.select", self.select, SELECTIONS)
+        averages = self.select != "average" or min(self.keep_last, self.epochs) >= 2
+        check(averages, f"training.select=average needs 2 epochs to average; training.keep_last={self.keep_last}")
         for key in ("patience", "save_every_steps", "threads", "max_steps"):
             value = getattr(self, key)
             check(value is None or value >= 1, f"training.{key}={value} must be at least 1, or null")

@@ -18,6 +18,7 @@ import torch
 from asr.errors import ConfigError, ModelError, TrainingError
 from asr.files import sha256_file
 from asr.pretrained import library_versions
+from asr.terminal import format_duration
 from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import tokenizer_from_dict
 from asr.training.checkpoint import load_checkpoint
@@ -195,10 +196,10 @@ def _check_precision(settings: TrainSettings, processes: Processes) -> None:
 
 def _announce(setup: Setup, observer: Observer) -> None:
     train, dev = setup.train.utterances, setup.dev.utterances
-    hours = [sum(one.duration_s for one in part) / 3600 for part in (train, dev)]
+    audio = [format_duration(sum(one.duration_s for one in part)) for part in (train, dev)]
     size = sum(parameter.numel() for parameter in setup.model.parameters())
     observer.message(
-        f"train {hours[0]:.2f} h in {len(train)} utterances, dev {hours[1]:.2f} h in {len(dev)};"
+        f"train {audio[0]} in {len(train)} utterances, dev {audio[1]} in {len(dev)};"
         f" {setup.tokenizer.vocab_size} tokens; {size / 1e6:.2f} million parameters"
     )
     if setup.dropped:

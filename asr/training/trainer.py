@@ -211,7 +211,7 @@ class Trainer:
         return better
 
     def _finish(self) -> None:
-        """Average the last epochs' weights and keep them if dev says they are better; see that there is a model."""
+        """Average the last epochs' weights and keep them if dev (or the recipe) says so; see that there is a model."""
         if self.progress.finished:
             self.keeper.export_again(self.progress)
             return
@@ -230,10 +230,11 @@ class Trainer:
         # of equals, the mean is the steadier
         best = (progress.best_wer, progress.best_cer)
         better = progress.is_better(dev.wer, dev.cer) or (dev.wer, dev.cer) == best
+        chosen = self.settings.training.select == "average"
         if self.processes.is_main:
-            verdict = "kept" if better else "not kept: the best single epoch is better"
+            verdict = "kept" if better or chosen else "not kept: the best single epoch is better"
             self.observer.message(f"average of the last {len(states)} epochs: dev WER {dev.wer:.2%}; {verdict}")
-        if better:
+        if better or chosen:
             progress.best_wer, progress.best_cer = dev.wer, dev.cer
             self.keeper.keep_best(progress, averaged=len(states))
         self.model.load_state_dict(last)

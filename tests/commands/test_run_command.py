@@ -92,10 +92,23 @@ def test_a_stage_is_done_again_where_its_outputs_or_inputs_changed_and_only_then
     assert runner.done(runner("scoring.worst=3")) == ["prepare"]
 
 
-def test_other_options_of_prepare_prepare_again_and_a_finished_run_refuses_the_changed_data(runner: Runner) -> None:
+def test_changed_data_is_refused_before_a_begun_training_loses_its_own(runner: Runner) -> None:
     runner("stages=[prepare,train]")
-    lines = runner("prepare.limit=2", code=1)
-    assert lines[0] == "prepare" and "has changed since this run began" in runner.said
+    manifests = {path.name: path.read_bytes() for path in (runner.run_dir / "data").glob("*.jsonl")}
+    lines = runner("prepare.limit=2", code=2)
+    assert lines == ["prepare"] and "its training began on other data" in runner.said
+    assert {path.name: path.read_bytes() for path in (runner.run_dir / "data").glob("*.jsonl")} == manifests
+    assert runner("stages=[train,evaluate,report]") == [stands("train"), "evaluate", "report"]
+
+
+def test_a_file_in_a_linked_folder_prepares_again(runner: Runner, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (runner.corpus / "more").symlink_to(elsewhere)
+    assert runner("stages=[prepare]") == ["prepare"]
+    assert runner("stages=[prepare]") == [stands("prepare")]
+    (elsewhere / "new.txt").write_text("a file more")
+    assert runner("stages=[prepare]") == ["prepare"]
 
 
 def test_stages_can_be_picked_and_what_is_missing_is_said(runner: Runner) -> None:

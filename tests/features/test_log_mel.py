@@ -180,3 +180,13 @@ def test_a_wrong_setting_is_named_by_its_key(values: dict[str, Any], key: str) -
     with pytest.raises(ConfigError) as caught:
         build(LogMelConfig, values, "features")
     assert key in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_mel_bins_that_would_hear_nothing_are_refused_by_name(recwarn: pytest.WarningsRecorder) -> None:
+    config = LogMelConfig(n_mels=256)
+    bank = librosa.filters.mel(sr=16000, n_fft=512, n_mels=256, fmin=20.0, fmax=8000.0)
+    empty = int((bank.max(axis=1) == 0).sum())
+    recwarn.clear()
+    with pytest.raises(ConfigError, match=rf"features\.n_mels=256: {empty} of them .*31\.2 Hz"):
+        LogMel(config)
+    assert empty > 0 and not len(recwarn)

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from asr.audio import load_audio
-from asr.recognition.gate import LONG_S, MARGIN_S, NEVER, apply_gate, mute_frames, token_lift
+from asr.recognition.gate import LONG_S, MARGIN_S, NEVER, apply_gate, mute_frames, token_sureness
 from asr.recognition.speech_signal import HOP_S, WINDOW_HOP, SignalTracker
 from benchmarks.sounds import TUNED, UNSEEN, make_sound
 from tests.recognition.test_pool import make_recognizer
@@ -77,6 +77,15 @@ def test_a_recording_full_of_speech_is_the_very_same_array() -> None:
     assert apply_gate(before, np.full(3, 5.0), FRAME_S, 0.0) is before
 
 
+def test_in_a_recording_of_one_word_a_sure_model_is_believed() -> None:
+    odds = np.full(3, -4.0)
+    for frames, probability, heard in ((25, 0.97, True), (25, 0.75, False), (40, 0.97, False)):  # 1.0 s and 1.6 s
+        word = emissions([0] * 5 + [1, 1, 2, 2, 3] + [0] * (frames - 10), probability)
+        assert (apply_gate(word, odds, FRAME_S, 0.0) is word) == heard
+    padded = emissions([0] * 10 + [1, 1, 2, 2, 3] + [0] * 20, 0.97)  # 1.4 s, of which 0.4 s were put around it
+    assert apply_gate(padded, odds, FRAME_S, 0.2) is padded
+
+
 def test_only_long_stretches_around_speech_are_muted() -> None:
     frames = round(30 / FRAME_S)
     windows = int(30 / (WINDOW_HOP * HOP_S))
@@ -91,13 +100,14 @@ def test_only_long_stretches_around_speech_are_muted() -> None:
 
 
 def test_a_sure_model_lifts_what_is_in_doubt_and_an_unsure_one_does_not() -> None:
-    sure, unsure = emissions([1, 0, 2, 0, 3, 0, 1, 0], 0.99), emissions([1, 0, 2, 0, 3, 0, 1, 0], 0.6)
+    tokens = [1, 0, 2, 0, 3, 0, 1, 0] * 5  # 1.6 s
+    sure, unsure = emissions(tokens, 0.99), emissions(tokens, 0.6)
     assert not mute_frames(sure, np.array([-0.3]), FRAME_S, 0.0).any()
     assert mute_frames(unsure, np.array([-0.3]), FRAME_S, 0.0).all()
     assert mute_frames(sure, np.array([-9.0]), FRAME_S, 0.0).all()
-    centres_s, starts_s = np.arange(8) * FRAME_S, np.zeros(1)
-    assert token_lift(emissions([0] * 8, 0.99), centres_s, starts_s)[0] == 0
-    assert token_lift(emissions([0, 0, 0, 1, 0, 0, 0, 0], 0.99), centres_s, starts_s)[0] == 0, "one lone peak"
+    first, last = np.array([0]), np.array([8])
+    assert token_sureness(emissions([0] * 8, 0.99), first, last)[0] == 0
+    assert token_sureness(emissions([0, 0, 0, 1, 0, 0, 0, 0], 0.99), first, last)[0] == 0, "one lone peak"
 
 
 def test_no_frame_is_no_trouble() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from asr.errors import TrainingError
+from asr.errors import ConfigError, TrainingError
 from asr.pretrained import from_pretrained
 from asr.training import step, trainer
 from asr.training.checkpoint import load_checkpoint
@@ -86,6 +86,19 @@ def test_a_better_average_becomes_the_model(tones: Path, tmp_path: Path, monkeyp
         torch.testing.assert_close(value, (epochs[0][name] + epochs[1][name]) / 2)
     assert (model.facts["averaged_epochs"], model.facts["dev_wer"]) == (2, 0.1)
     assert equal_weights(weights(tmp_path), epochs[1])  # the run itself still stands at its last epoch
+
+
+def test_the_average_is_the_model_whatever_dev_says_where_the_recipe_wants_it(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, [0.5, 0.2, 0.3, 0.4])
+    watcher = Quiet()
+    train(settings(tones, training__select="average"), tmp_path, watcher)
+    assert watcher.messages[-1] == "average of the last 2 epochs: dev WER 40.00%; kept"
+    model = from_pretrained(tmp_path / "model")
+    assert (model.facts["averaged_epochs"], model.facts["dev_wer"]) == (2, 0.4)
+    with pytest.raises(ConfigError, match=r"training\.select=average needs 2 epochs to average"):
+        settings(tones, training__select="average", training__keep_last=1)
 
 
 def test_patience_stops_after_so_many_epochs_without_a_better_dev_wer(
