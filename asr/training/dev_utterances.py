@@ -7,7 +7,7 @@ holds every utterance's word errors and what was heard in the worst of them. A d
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -15,9 +15,6 @@ from asr.data.utterance import Utterance
 from asr.scoring.counts import ErrorCounts
 from asr.training.distributed import Processes
 from asr.training.run_dir import RunDir, append_record
-
-if TYPE_CHECKING:
-    from asr.training.evaluate import DevResult
 
 WORST = 20  # utterances whose texts are kept
 LONGEST_TEXT = 300  # characters of such a text
@@ -58,12 +55,11 @@ class Tally:
 
 
 def append_dev_utterances(
-    run: RunDir, epoch: dict[str, Any], dev: "DevResult | None", utterances: Sequence[Utterance]
+    run: RunDir, epoch: dict[str, Any], found: DevUtterances | None, utterances: Sequence[Utterance]
 ) -> None:
     """The line of the epoch whose record is ``epoch``, after that of the names where it is missing."""
-    if dev is None or dev.utterances is None:
+    if found is None:
         return
-    found = dev.utterances
     if not run.dev_utterances.exists() or not run.dev_utterances.stat().st_size:
         names = {"ids": [one.id for one in utterances], "words": found.words}
         append_record(run.dev_utterances, {"kind": "utterances", "step": 0, **names})

@@ -178,7 +178,7 @@ class Trainer:
         if dev is not None:
             record["best"] = self._compare(dev)
         if self.processes.is_main:  # before the checkpoint: what it does not know is forgotten, never missed
-            append_dev_utterances(self.run_dir, record, dev, self.setup.dev.utterances)
+            append_dev_utterances(self.run_dir, record, dev.utterances if dev else None, self.setup.dev.utterances)
             self.run_dir.append_metrics(record)
         self.keeper.save(progress)
         if self.processes.is_main:

@@ -64,9 +64,7 @@ def read_of(durations_s: list[float]) -> list[Any]:
     return [type("One", (), {"duration_s": value}) for value in durations_s]
 
 
-def test_waiting_for_data_is_counted_apart(
-    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_waiting_for_data_is_counted_apart(tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = steps_module.load_batches
     clock = [0.0]
 
