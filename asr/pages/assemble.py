@@ -29,10 +29,9 @@ def assemble(systems: Sequence[System], *, title: str, draws: int = 10_000, seed
     """Raises ScoringError where the systems were not scored on the same references with the same normaliser."""
     _require_same(systems)
     figures = [figure for system in systems for figure in _figures(system, draws, seed)]
-    made = bootstrap_interval([1, 1], [1, 1], draws=1, seed=seed)
     return PageData(
         title=title,
-        interval=f"{made.level:.0%} interval, bootstrap over utterances, {draws:,} draws",
+        interval=f"95 % intervals: bootstrap over utterances, {draws:,} draws",
         systems=tuple(
             SystemData(letter, one.name, one.results, one.facts) for letter, one in zip(LETTERS, systems, strict=False)
         ),
@@ -48,12 +47,17 @@ def assemble(systems: Sequence[System], *, title: str, draws: int = 10_000, seed
 
 
 def interval_of(scores: Sequence[UtteranceScore], kind: str, draws: int, seed: int) -> Interval | None:
-    """The interval of a rate over ``scores``; ``kind`` is a field of counts. None over no or too few references."""
+    """The interval of a rate over ``scores``; ``kind`` is a field of counts.
+
+    None where there is too little to draw from: a single utterance, no reference, no error (however often nothing is
+    drawn, it stays nothing, and "0 to 0" would claim a certainty that is not there).
+    """
     counts = [getattr(score, kind) for score in scores]
     lengths = [one.reference_length for one in counts]
-    if len(scores) < _FEWEST_FOR_INTERVAL or not sum(lengths):
+    errors = [one.errors for one in counts]
+    if len(scores) < _FEWEST_FOR_INTERVAL or not sum(lengths) or not sum(errors):
         return None
-    return bootstrap_interval([one.errors for one in counts], lengths, draws=draws, seed=seed)
+    return bootstrap_interval(errors, lengths, draws=draws, seed=seed)
 
 
 def _figures(system: System, draws: int, seed: int) -> list[Figure]:

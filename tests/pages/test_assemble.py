@@ -28,6 +28,11 @@ def test_rates_of_the_page_are_those_counted_by_hand() -> None:
     assert head.bar.low is not None and head.bar.high is not None and head.bar.low <= 0.6 <= head.bar.high
 
 
+def test_no_error_at_all_has_no_interval_rather_than_one_of_no_width() -> None:
+    right = {f"a{n}": ("one", "one") for n in range(5)}
+    assert page_of(results_of(right)).figures[0].bar.high is None
+
+
 def test_systems_stand_side_by_side_in_every_group() -> None:
     page = page_of(results_of(ONE), results_of(TWO))
     (speakers,) = [chart for chart in page.charts if chart.name == "speaker"]

@@ -174,7 +174,7 @@ def test_a_word_is_heard_from_its_start_to_its_end(browser: Browser, tmp_path: P
     browser.press("j")
     assert texts(browser, ".columns button") == ["one", "tooS", "—D"]
     browser.run("document.querySelectorAll('.columns button')[1].click()")
-    wait(browser, "window.heard.filter((one) => one[0] === 'pause').length >= 2")
+    wait(browser, "(heard => heard.some((one) => one[0] === 'play') && heard.at(-1)[0] === 'pause')(window.heard)")
     heard = browser.run("window.heard")
     started = next(at for name, at in heard if name == "play")
     assert started == pytest.approx(0.37, abs=0.005) and heard[-1][1] == pytest.approx(0.63, abs=0.15)

@@ -12,12 +12,11 @@ const fold = (text) => text.normalize("NFC").toLowerCase();
 
 const INDEX = DATA.rows.map((row, place) => ({
   row, place,
+  worst: Math.max(...row.sys.map(errorsOf)), worstRate: Math.max(...row.sys.map(rateOf)),
   text: fold([row.id, row.spk || "", row.ref, row.norm || "", ...row.sys.map((one) => one.hyp)].join("\n")),
   errors: row.sys.map(errorsOf),
   rates: row.sys.map(rateOf),
-}));
-
-const worst = (entry) => Math.max(...entry.errors);
+})).sort((a, b) => b.worst - a.worst || b.worstRate - a.worstRate || a.place - b.place); // as shown when nothing is chosen
 const COLUMNS = [
   ...DATA.systems.flatMap((system, n) => {
     const letter = SEVERAL ? ` ${system.letter}` : "";
@@ -36,8 +35,8 @@ const state = { query: [], speaker: "", kind: "", winner: "", low: 0, high: Infi
 
 const KINDS = {
   "": () => true,
-  wrong: (e) => worst(e) > 0,
-  right: (e) => worst(e) === 0,
+  wrong: (e) => e.worst > 0,
+  right: (e) => e.worst === 0,
   S: (e) => e.row.sys.some((one) => one.k[0]), D: (e) => e.row.sys.some((one) => one.k[1]), I: (e) => e.row.sys.some((one) => one.k[2]),
   empty: (e) => e.row.sys.some((one) => !one.hyp.trim()),
   clip: (e) => e.row.clip || e.row.src,
@@ -68,7 +67,7 @@ function compute() {
     const sign = state.down ? -1 : 1;
     const compare = column.text ? (a, b) => (a < b ? -1 : a > b ? 1 : 0) : (a, b) => (a === b ? 0 : a - b);
     state.found.sort((a, b) => sign * compare(column.value(a), column.value(b)) || a.place - b.place);
-  } else state.found.sort((a, b) => worst(b) - worst(a) || Math.max(...b.rates) - Math.max(...a.rates) || a.place - b.place);
+  }
 }
 
 function inlineOf(entry, outcome) {
@@ -106,7 +105,7 @@ function drawHead() {
       drawHead(); update();
       document.querySelector(`#rows thead [data-key="${column.key}"]`).focus();
     });
-    return el("th", { scope: "col", class: column.text ? undefined : "number", "aria-sort": active ? (state.down ? "descending" : "ascending") : undefined }, button);
+    return el("th", { scope: "col", class: column.text ? undefined : column.name.length === 1 ? "number slim" : "number", "aria-sort": active ? (state.down ? "descending" : "ascending") : undefined }, button);
   })));
 }
 
