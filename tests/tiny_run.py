@@ -121,7 +121,7 @@ def equal_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) 
 def timeless_metrics(run_dir: Path) -> list[dict[str, Any]]:
     """metrics.jsonl without what a clock wrote."""
     return [
-        {key: value for key, value in one.items() if key != "seconds"}
+        {key: value for key, value in one.items() if not key.endswith("seconds")}
         for one in read_metrics(run_dir / "metrics.jsonl")
     ]
 

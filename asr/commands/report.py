@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         metavar="RESULTS",
-        help="results.jsonl of asr evaluate or asr score, or its folder",
+        help="results.jsonl of asr evaluate or asr score, or its folder; or a training's run folder: its curves",
     )
     outputs = parser.add_argument_group("what to write")
     outputs.add_argument(
@@ -47,6 +47,9 @@ def build_parser() -> argparse.ArgumentParser:
     outputs.add_argument("--worst", type=whole_number, default=10, metavar="N", help="alignments in --markdown (10)")
     outputs.add_argument(
         "--fail-above", type=number, metavar="PERCENT", help="exit code 1 where a WER is above it: a gate for scripts"
+    )
+    outputs.add_argument(
+        "--against", type=Path, metavar="RUN_DIR", help="draw this other training run's curves over those of RUN_DIR"
     )
     sound = parser.add_argument_group("sound in the page")
     sound.add_argument(
@@ -68,9 +71,13 @@ def run(arguments: list[str]) -> int:
     options = build_parser().parse_args(arguments)
     kinds = {_kind(path) for path in options.inputs}
     if kinds == {"results"}:
+        if options.against is not None:
+            raise UsageError("--against compares training runs; results to compare are given one after the other")
         return _report_results(options)
     if kinds == {"run"}:
-        return _report_run(options)
+        from asr.commands._report_run import report_run
+
+        return report_run(options, BESIDE)
     raise UsageError("give results.jsonl files, or one run folder, not both at once")
 
 
@@ -83,13 +90,6 @@ def _kind(path: Path) -> str:
             return "run"
         raise DataError(f"{path}: holds neither results.jsonl (asr evaluate, asr score) nor a training's metrics.jsonl")
     return "results"
-
-
-def _report_run(options: argparse.Namespace) -> int:
-    folder: Path = options.inputs[0]
-    found = sorted(folder.glob("evaluation/*/results.jsonl"))
-    hint = f"; the errors of its model: asr report {found[0].parent} --html" if found else ""
-    raise UsageError(f"{folder} is a training run, and pages of training curves cannot be made yet{hint}")
 
 
 def _report_results(options: argparse.Namespace) -> int:

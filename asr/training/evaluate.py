@@ -1,4 +1,4 @@
-"""The dev pass of each epoch: greedy texts, WER, CER and loss, over all processes."""
+"""The dev pass of each epoch: greedy texts, WER, CER and loss, over all processes, and each utterance's errors."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from asr.features import LogMel
 from asr.models import AcousticModel
 from asr.scoring.counts import count_character_errors, count_word_errors
 from asr.text.tokenizer import BLANK_ID, Tokenizer
+from asr.training.dev_utterances import DevUtterances, Tally
 from asr.training.distributed import Processes
 
 
@@ -21,7 +22,7 @@ from asr.training.distributed import Processes
 class DevResult:
     """``wer`` and ``cer`` as fractions.
 
-    ``loss`` in nats per utterance that can be spelled; ``blank_share`` of frames.
+    ``loss`` in nats per utterance that can be spelled; ``blank_share`` of frames; ``utterances``: what each cost.
     """
 
     wer: float
@@ -29,6 +30,7 @@ class DevResult:
     loss: float
     blank_share: float
     empty_share: float
+    utterances: DevUtterances | None = None
 
 
 @torch.no_grad()
@@ -46,13 +48,13 @@ def evaluate_dev(
     """
     was_training = model.training
     model.eval()
-    totals = torch.zeros(10, dtype=torch.float64)
+    totals, tally = torch.zeros(10, dtype=torch.float64), Tally(texts)
     for batch in batches:
         log_mel, frames = features(batch.waveforms.to(processes.device), batch.lengths.to(processes.device))
         log_probs, lengths = model(log_mel, frames)
         paths = best_path(log_probs, lengths)
         references = [texts[index] for index in batch.indices]
-        totals += _count_texts(references, greedy_texts(paths, tokenizer))
+        totals += _count_texts(batch.indices, references, greedy_texts(paths, tokenizer), tally)
         totals[6] += sum(path.count(BLANK_ID) for path in paths)
         totals[7] += sum(map(len, paths))
         loss, counted = _loss(log_probs, lengths, references, tokenizer)
@@ -69,15 +71,17 @@ def evaluate_dev(
         loss=loss_sum / max(counted_all, 1),
         blank_share=blanks / max(all_frames, 1),
         empty_share=empty / max(texts_seen, 1),
+        utterances=tally.over_all(processes),
     )
 
 
-def _count_texts(references: list[str], hypotheses: list[str]) -> torch.Tensor:
+def _count_texts(indices: list[int], references: list[str], hypotheses: list[str], tally: Tally) -> torch.Tensor:
     totals = torch.zeros(10, dtype=torch.float64)
-    for reference, hypothesis in zip(references, hypotheses, strict=True):
+    for index, reference, hypothesis in zip(indices, references, hypotheses, strict=True):
         words, characters = count_word_errors(reference, hypothesis), count_character_errors(reference, hypothesis)
         row = [words.errors, words.reference_length, characters.errors, characters.reference_length, not hypothesis, 1]
         totals[:6] += torch.tensor(row, dtype=torch.float64)
+        tally.add(index, words, hypothesis)
     return totals
 
 

@@ -1,14 +1,14 @@
 """What a run tells: one record a step, one an epoch, and messages. In: progress and figures. Out: plain dicts for
-metrics.jsonl and for observers.
+metrics.jsonl and for observers. What a clock told is in keys that end in "seconds"; all else repeats to the bit.
 """
 
-from dataclasses import asdict
 from typing import Any, Protocol
 
 from asr.training.evaluate import DevResult
 from asr.training.state import Progress
 from asr.training.step import StepResult
 
+DEV_FIGURES = ("wer", "cer", "loss", "blank_share", "empty_share")
 PLATEAU_EPOCHS = 3  # epochs of nothing but blanks before it is said
 
 
@@ -26,7 +26,7 @@ class Observer(Protocol):
 
 
 def step_record(
-    progress: Progress, result: StepResult, *, batches: int, epochs: int, learning_rate: float
+    progress: Progress, result: StepResult, *, batches: int, epochs: int, learning_rate: float, padding: float
 ) -> dict[str, Any]:
     """The record of the step that ``progress`` has just counted."""
     return {
@@ -39,16 +39,26 @@ def step_record(
         "loss": result.loss,
         "grad_norm": result.grad_norm,
         "learning_rate": learning_rate,
+        "padding": padding,
         "seconds": round(progress.seconds, 3),
+        "data_seconds": round(progress.data_seconds, 3),
         "audio_s": round(progress.audio_s, 3),
     }
 
 
 def epoch_record(
-    progress: Progress, dev: DevResult | None, *, epochs: int, learning_rate: float, dev_seconds: float
+    progress: Progress,
+    dev: DevResult | None,
+    *,
+    epochs: int,
+    learning_rate: float,
+    padding: float,
+    dev_seconds: float,
 ) -> dict[str, Any]:
     """The record of the epoch that ``progress`` has come to the end of, before it moves to the next."""
-    figures = {f"dev_{key}": value for key, value in asdict(dev).items()} if dev else {}
+    figures = (
+        {f"dev_{key}": getattr(dev, key) for key in DEV_FIGURES} | {"dev_seconds": round(dev_seconds, 3)} if dev else {}
+    )
     return {
         "kind": "epoch",
         "epoch": progress.epoch + 1,
@@ -57,8 +67,10 @@ def epoch_record(
         "train_loss": progress.epoch_loss / max(progress.epoch_utterances, 1),
         **figures,
         "learning_rate": learning_rate,
+        "padding": padding,
         "skipped": progress.skipped,
         "seconds": round(progress.seconds + dev_seconds, 3),
+        "data_seconds": round(progress.data_seconds, 3),
         "audio_s": round(progress.audio_s, 3),
     }
 

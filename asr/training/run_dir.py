@@ -1,7 +1,7 @@
 """A run's folder: its lock, its metrics, and where its files lie.
 
 ``run_dir/`` holds config.yaml, run.json (command, commit, versions of each start), metrics.jsonl,
-checkpoints/last.ckpt, checkpoints/epochs/, model/ (what is shared), tensorboard/, curves.png.
+dev_utterances.jsonl, checkpoints/last.ckpt, checkpoints/epochs/, model/ (what is shared), tensorboard/, curves.png.
 """
 
 import contextlib
@@ -28,6 +28,7 @@ class RunDir:
         self.best = path / "checkpoints" / "best.ckpt"
         self.epochs = path / "checkpoints" / "epochs"
         self.metrics = path / "metrics.jsonl"
+        self.dev_utterances = path / "dev_utterances.jsonl"
         self.model = path / "model"
         self._lock: IO[str] | None = None
 
@@ -83,8 +84,7 @@ class RunDir:
 
     def append_metrics(self, record: dict[str, Any]) -> None:
         """One more line of metrics.jsonl."""
-        with self.metrics.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record) + "\n")
+        append_record(self.metrics, record)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Every whole line of metrics.jsonl; a half-written last one is passed over."""
@@ -95,14 +95,21 @@ class RunDir:
 
         The run will write them again.
         """
-        records = [record for record in self.read_metrics() if record["step"] <= step]
-        kept = [record for record in records if record["kind"] != "epoch" or record["epoch"] <= epochs]
-        if self.metrics.exists():
-            write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
+        for path in (self.metrics, self.dev_utterances):
+            records = [record for record in read_metrics(path) if record["step"] <= step]
+            kept = [record for record in records if record["kind"] != "epoch" or record["epoch"] <= epochs]
+            if path.exists():
+                write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
+
+
+def append_record(path: Path, record: dict[str, Any]) -> None:
+    """One more line of a file of records."""
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(record) + "\n")
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl; an absent file has none."""
+    """The records of a metrics.jsonl or dev_utterances.jsonl; an absent file has none."""
     records = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:

@@ -13,13 +13,15 @@ from asr.errors import ModelError
 class Progress:
     """``epoch`` and ``batch`` name the next batch.
 
-    Sums run over the current epoch so that its record survives a resume.
+    Sums run over the current epoch so that its record survives a resume. ``seconds`` of work in all starts, of which
+    ``data_seconds`` went by in waiting for batches.
     """
 
     epoch: int = 0
     batch: int = 0
     step: int = 0
     seconds: float = 0.0
+    data_seconds: float = 0.0
     audio_s: float = 0.0
     epoch_loss: float = 0.0
     epoch_utterances: int = 0

@@ -15,6 +15,7 @@ from asr.data.batching import Request, plan_epoch
 from asr.data.dataset import Batch, load_batches
 from asr.errors import Interrupted, TrainingError
 from asr.training.config import TrainSettings
+from asr.training.dev_utterances import append_dev_utterances
 from asr.training.distributed import Processes
 from asr.training.evaluate import DevResult, evaluate_dev
 from asr.training.keeper import Keeper
@@ -110,9 +111,9 @@ class Trainer:
             result = self.stepper.run(batches, self.progress.step, utterances)
             self.progress.seconds = seconds_before + time.monotonic() - started
             self._count_step(requests, result)
-            self._tell_step(result, len(plan))
+            self._tell_step(result, len(plan), self.steps.padding(requests))
             self._save_or_stop()
-        self._end_epoch()
+        self._end_epoch(self.steps.padding(plan[: self.progress.batch]))
 
     def _set_learning_rate(self, share_of_epoch: float) -> None:
         schedule, epochs = self.settings.schedule, self.settings.training.epochs
@@ -133,6 +134,7 @@ class Trainer:
         progress.step += 1
         progress.batch += len(requests)
         progress.audio_s += self.steps.heard_s(requests)
+        progress.data_seconds += self.steps.waited_s
         progress.epoch_loss += result.loss * result.utterances
         progress.epoch_utterances += result.utterances
         progress.skipped += not result.updated
@@ -143,11 +145,13 @@ class Trainer:
                 " lower optimizer.learning_rate, or use training.precision=fp32"
             )
 
-    def _tell_step(self, result: StepResult, batches: int) -> None:
+    def _tell_step(self, result: StepResult, batches: int, padding: float) -> None:
         if not self.processes.is_main:
             return
         epochs = self.settings.training.epochs
-        record = step_record(self.progress, result, batches=batches, epochs=epochs, learning_rate=self._learning_rate)
+        record = step_record(
+            self.progress, result, batches=batches, epochs=epochs, learning_rate=self._learning_rate, padding=padding
+        )
         if self.progress.step % LOG_EVERY_STEPS == 0:
             self.run_dir.append_metrics(record)
         self.observer.step(record)
@@ -160,12 +164,13 @@ class Trainer:
         if stop:
             raise self.stop.interruption(self.progress, self.run_dir.path)
 
-    def _end_epoch(self) -> None:
+    def _end_epoch(self, padding: float) -> None:
         progress, training, started = self.progress, self.settings.training, time.monotonic()
         dev = self._evaluate_or_stop() if progress.epoch + 1 >= training.evaluate_from_epoch else None
         seconds = time.monotonic() - started
+        rate = self._learning_rate
         record = epoch_record(
-            progress, dev, epochs=training.epochs, learning_rate=self._learning_rate, dev_seconds=seconds
+            progress, dev, epochs=training.epochs, learning_rate=rate, padding=padding, dev_seconds=seconds
         )
         progress.seconds += time.monotonic() - started
         progress.end_epoch()
@@ -173,6 +178,7 @@ class Trainer:
         if dev is not None:
             record["best"] = self._compare(dev)
         if self.processes.is_main:  # before the checkpoint: what it does not know is forgotten, never missed
+            append_dev_utterances(self.run_dir, record, dev.utterances if dev else None, self.setup.dev.utterances)
             self.run_dir.append_metrics(record)
         self.keeper.save(progress)
         if self.processes.is_main:

@@ -45,9 +45,11 @@ def train_with_stops(chosen: TrainSettings, run_dir: Path, stops: Iterable[int])
 def assert_same_run(one: Path, other: Path) -> None:
     assert equal_weights(weights(one), weights(other))
     assert timeless_metrics(one) == timeless_metrics(other)
+    assert (one / "dev_utterances.jsonl").read_bytes() == (other / "dev_utterances.jsonl").read_bytes()
     states = [load_checkpoint(run / "checkpoints" / "last.ckpt") for run in (one, other)]
     for state in states:
-        state["progress"].pop("seconds")
+        for key in ("seconds", "data_seconds"):
+            state["progress"].pop(key)
     assert states[0]["progress"] == states[1]["progress"]
     moments = [state["optimizer"]["state"] for state in states]
     assert all(equal_weights(moments[0][key], moments[1][key]) for key in moments[0])

@@ -1,0 +1,101 @@
+"""What a run records for its page: errors of each dev utterance, padding, and seconds waited for data."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import pytest
+import torch
+
+from asr.data.batching import Request
+from asr.data.manifest import read_manifest
+from asr.scoring.counts import count_word_errors
+from asr.training import steps as steps_module
+from asr.training.dev_utterances import LONGEST_TEXT, WORST, Tally
+from asr.training.distributed import Processes
+from asr.training.run import train
+from asr.training.run_dir import RunDir, read_metrics
+from asr.training.steps import EpochSteps
+from tests.tiny_run import Quiet, settings
+
+ALONE = Processes(0, 1, torch.device("cpu"))
+
+
+def test_word_errors_of_each_dev_utterance_are_recorded_every_epoch_and_add_up_to_the_wer(
+    tones: Path, tmp_path: Path
+) -> None:
+    watcher = Quiet()
+    train(settings(tones), tmp_path, watcher)
+    names, *epochs = read_metrics(tmp_path / "dev_utterances.jsonl")
+    dev = read_manifest(tones / "dev.jsonl")
+    assert names["ids"] == [one.id for one in dev] and names["words"] == [len(one.text.split()) for one in dev]
+    assert [one["epoch"] for one in epochs] == [1, 2, 3]
+    for told, record in zip(epochs, watcher.epochs, strict=True):
+        assert sum(told["errors"]) / sum(names["words"]) == pytest.approx(record["dev_wer"])
+        for worst in told["worst"]:
+            words = jiwer.process_words(worst["reference"], worst["heard"])
+            assert worst["errors"] == words.substitutions + words.deletions + words.insertions
+            assert worst["errors"] == told["errors"][worst["index"]] > 0
+
+
+def test_the_worst_are_kept_with_their_texts_and_no_more_than_a_few() -> None:
+    texts = ["a b c"] * 50
+    tally = Tally(texts)
+    for index, text in enumerate(texts):
+        heard = text if index % 2 else "x" * (LONGEST_TEXT + 5) if index < 4 else "a b \U0001f600"
+        tally.add(index, count_word_errors(text, heard), heard)
+    found = tally.over_all(ALONE)
+    assert found.errors[:6] == [3, 0, 3, 0, 1, 0]
+    assert list(found.heard)[:3] == [0, 2, 4] and len(found.heard) == WORST
+    assert found.heard[0] == "x" * LONGEST_TEXT and found.heard[4] == "a b \U0001f600"
+
+
+def test_padding_is_that_of_each_process_own_share() -> None:
+    data: Any = type("Data", (), {"utterances": read_of([4.0, 2.0, 3.0, 1.0])})
+    batch = [Request(index, 0, 1.0) for index in range(4)]
+    for count, expected in ((1, 1 - 10 / 16), (2, 1 - 10 / (2 * 4 + 2 * 2)), (8, 0.0)):
+        processes = Processes(0, count, torch.device("cpu"))
+        found = EpochSteps(data, settings(Path()), processes).padding([batch])
+        assert found == pytest.approx(expected)  # of 2: 4 and 3 s beside each other, 2 and 1 s
+
+
+def read_of(durations_s: list[float]) -> list[Any]:
+    return [type("One", (), {"duration_s": value}) for value in durations_s]
+
+
+def test_waiting_for_data_is_counted_apart(tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = steps_module.load_batches
+    clock = [0.0]
+
+    def slow(*arguments: Any) -> Any:
+        for batch in honest(*arguments):
+            clock[0] += 2.0  # each batch takes two seconds of this clock, and nothing else takes any
+            yield batch
+
+    monkeypatch.setattr(steps_module, "load_batches", slow)
+    monkeypatch.setattr(steps_module.time, "monotonic", lambda: clock[0])
+    watcher = Quiet()
+    train(settings(tones, training__epochs=1, training__dry_run=False), tmp_path, watcher)
+    assert [one["data_seconds"] for one in watcher.steps] == [2.0 * (n + 1) for n in range(len(watcher.steps))]
+    assert all(one["seconds"] == one["data_seconds"] for one in watcher.steps)
+    assert watcher.epochs[0]["data_seconds"] == 2.0 * len(watcher.steps)
+
+
+def test_records_that_a_checkpoint_does_not_know_are_forgotten_and_the_names_stay(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    lines = [
+        {"kind": "utterances", "step": 0, "ids": ["a"], "words": [1]},
+        *({"kind": "epoch", "step": 5 * n, "epoch": n, "errors": [1], "worst": []} for n in (1, 2)),
+    ]
+    run.dev_utterances.write_text("".join(json.dumps(one) + "\n" for one in lines) + '{"kind": "ep')
+    run.forget_metrics_after(9, 1)
+    assert read_metrics(run.dev_utterances) == lines[:2]
+    run.forget_metrics_after(0, 0)
+    assert read_metrics(run.dev_utterances) == lines[:1]
+
+
+def test_a_dev_pass_that_was_left_out_leaves_no_line(tones: Path, tmp_path: Path) -> None:
+    train(settings(tones, training__evaluate_from_epoch=3), tmp_path, Quiet())
+    assert [one.get("epoch") for one in read_metrics(tmp_path / "dev_utterances.jsonl")] == [None, 3]
+    assert "dev_seconds" not in read_metrics(tmp_path / "metrics.jsonl")[0]
