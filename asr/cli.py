@@ -27,6 +27,7 @@ VERBS: dict[str, str] = {
     "lm": "build, examine and mix n-gram language models",
     "calibrate": "make word confidence a probability, on a dev manifest",
     "score": "report the error between any two files of texts",
+    "report": "show errors as a page to read, hear and filter; several systems side by side",
     "check": "say what is wrong with a manifest",
 }
 

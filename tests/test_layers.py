@@ -29,6 +29,7 @@ LAYERS: list[set[str]] = [
     {"pretrained"},
     {"recognition"},
     {"formats"},
+    {"pages"},
     {"training"},
     {"config"},
     {"commands", "server"},
@@ -48,8 +49,9 @@ KNOWS_NOTHING_OF: dict[str, set[str]] = {
     "decoding": {"audio"},
     "scoring": {"models"},
     "formats": {"audio", "data", "features", "models", "pretrained", "training"},
+    "pages": {"audio", "data", "features", "models", "pretrained", "recognition", "training"},
 }
-WITHOUT_TORCH = {"audio", "text", "lm", "scoring"}
+WITHOUT_TORCH = {"audio", "text", "lm", "scoring", "pages"}
 MAY_IMPORT_HYDRA = {"config", "commands", "cli"}
 MAY_PRINT = {"commands", "cli", "terminal"}
 

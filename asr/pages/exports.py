@@ -1,0 +1,113 @@
+"""The report as Markdown, JSON, CSV and one line per system: the same figures as the page, for other readers.
+
+In: ``PageData``. Out: text. Tables and alignments come from ``asr.scoring``; here stands only what the page adds:
+intervals, and systems side by side.
+"""
+
+import csv
+import io
+import json
+import math
+from typing import Any
+
+from asr.pages.data import Bar, Chart, Figure, PageData, SystemData
+from asr.pages.plots import bounds, percent
+from asr.scoring import ReportHeader, render_markdown, summarize
+
+
+def render_json_report(page: PageData) -> str:
+    """Per system: the figures of summary.json, intervals (percent), facts, and the error by group."""
+    systems = [
+        {"name": one.name, "facts": dict(one.facts)}
+        | summarize(one.results.report)
+        | {"intervals": {_key(figure): _bar(figure.bar) for figure in _of(page, one)}}
+        | {"groups": {chart.name: _groups(chart, place) for chart in page.charts}}
+        for place, one in enumerate(page.systems)
+    ]
+    value = {"title": page.title, "interval": page.interval, "verdict": page.verdict, "systems": systems}
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def render_csv_report(page: PageData) -> str:
+    """A row per utterance; each system's columns carry its letter where there are several."""
+    several = len(page.systems) > 1
+    names = ["hypothesis", "substitutions", "deletions", "insertions", "errors", "character_errors"]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    own = [f"{name}_{one.letter}" if several else name for one in page.systems for name in names]
+    writer.writerow(["id", "speaker", "duration_s", "reference", "reference_words", *own])
+    columns = [{score.id: score for score in one.results.report.utterances} for one in page.systems]
+    for score in page.systems[0].results.report.utterances:
+        row: list[Any] = [score.id, score.speaker, score.duration_s, score.reference, score.words.reference_length]
+        for other in (column[score.id] for column in columns):
+            counts = other.words
+            row += [other.hypothesis, counts.substitutions, counts.deletions, counts.insertions, counts.errors]
+            row.append(other.characters.errors)
+        writer.writerow(row)
+    return stream.getvalue()
+
+
+def render_markdown_report(page: PageData, *, worst: int = 10) -> str:
+    """The Markdown report of each system, with intervals, under a comparison where there are several."""
+    parts = [_markdown_of(page, one, worst) for one in page.systems]
+    if len(page.systems) > 1:
+        lines = [line(page, one) for one in page.systems]
+        verdict = [page.verdict, ""] if page.verdict else []
+        parts.insert(0, "\n".join(["# Side by side", "", *verdict, "```text", *lines, "```", ""]))
+    return "\n".join(parts)
+
+
+def line(page: PageData, system: SystemData) -> str:
+    """``wer=1.2642 low=0.51 high=2.15 cer=0.70 utterances=200 words=791 system=...``, rates in percent, for scripts."""
+    head, characters = _of(page, system)[:2]
+    values = {
+        "wer": _number(head.bar.rate),
+        "low": _number(head.bar.low),
+        "high": _number(head.bar.high),
+        "cer": _number(characters.bar.rate),
+        "utterances": str(head.bar.utterances),
+        "words": str(head.bar.reference_length),
+        "normalizer": system.results.report.normalizer.replace(" ", "-"),
+        "system": " ".join(system.name.split()),
+    }
+    return " ".join(f"{key}={value}" for key, value in values.items())
+
+
+def _markdown_of(page: PageData, system: SystemData, worst: int) -> str:
+    facts = dict(system.facts)
+    data, date = facts.pop("Data", "not known"), facts.pop("Date", "not known")
+    figures = {
+        f"{one.measure} ({one.text})": f"{percent(one.bar.rate)}, {bounds(one.bar)}" for one in _of(page, system)
+    }
+    title = f"{page.title}: {system.name}" if len(page.systems) > 1 else page.title
+    header = ReportHeader(
+        title=title, system=system.name, data=data, date=date, facts=facts | figures | {"Intervals": page.interval}
+    )
+    return render_markdown(system.results.report, header, worst=worst)
+
+
+def _of(page: PageData, system: SystemData) -> list[Figure]:
+    return [figure for figure in page.figures if figure.system == system.name]
+
+
+def _key(figure: Figure) -> str:
+    return f"{'raw_' if figure.text == 'raw' else ''}{figure.measure.lower()}"
+
+
+def _groups(chart: Chart, place: int) -> list[dict[str, Any]]:
+    return [{"group": row.label} | _bar(bar) for row in chart.rows if (bar := row.bars[place])]
+
+
+def _bar(bar: Bar) -> dict[str, Any]:
+    rates = {"rate": bar.rate, "low": bar.low, "high": bar.high}
+    return {
+        key: None if value is None or math.isnan(value) else round(100 * value, 4) for key, value in rates.items()
+    } | {
+        "utterances": bar.utterances,
+        "errors": bar.errors,
+        "reference_length": bar.reference_length,
+    }
+
+
+def _number(rate: float | None) -> str:
+    return "none" if rate is None or math.isnan(rate) else f"{100 * rate:.4f}"

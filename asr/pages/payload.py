@@ -1,0 +1,141 @@
+"""What the page's script reads: every utterance with its alignment per system, compact, and the clips apart.
+
+In: ``PageData``. Out: JSON values by element id. ``utterances`` is read when the page opens; a ``clip-N`` (sound and
+pictures of utterance N, in base64) only once somebody looks at it, so that a page of 10 MB opens as fast as one of 1.
+"""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+from asr.pages.data import Bytes, Clip, PageData, Picture, Posteriors, SystemData
+from asr.pages.timed import finite, lay_times
+from asr.scoring import AlignedPair, UtteranceScore, align_words
+
+_MOST_N_BEST = 10
+
+
+def payload(page: PageData) -> dict[str, Any]:
+    """What the page reads when it opens, by the id of the element that holds it."""
+    first = page.systems[0].results.report.utterances
+    columns = [
+        {score.id: _outcome(system, score) for score in system.results.report.utterances} for system in page.systems
+    ]
+    rows = [_row(page, score, [column[score.id] for column in columns]) for score in first]
+    shared: dict[str, Any] = {
+        "systems": [{"letter": one.letter, "name": one.name} for one in page.systems],
+        "rows": rows,
+    }
+    shared["sound"] = any(clip.audio is not None for clip in page.clips.values())
+    return {"utterances": shared}
+
+
+def clip_payload(page: PageData) -> dict[str, Any]:
+    """The clips, by the id of the element that holds them."""
+    places = {score.id: place for place, score in enumerate(page.systems[0].results.report.utterances)}
+    return {f"clip-{places[key]}": _clip(clip) for key, clip in page.clips.items()}
+
+
+def _row(page: PageData, score: UtteranceScore, outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+    """id, spk, dur (seconds), ref, norm (where it differs from ref), clip, src and at (audio link), more, sys."""
+    row: dict[str, Any] = {"id": score.id, "ref": score.reference, "sys": outcomes}
+    if score.reference_normalized != score.reference:
+        row["norm"] = score.reference_normalized
+    if score.speaker is not None:
+        row["spk"] = score.speaker
+    if score.duration_s is not None:
+        row["dur"] = round(score.duration_s, 3)
+    if score.id in page.clips:
+        row["clip"] = 1
+    if link := page.links.get(score.id):
+        row |= {"src": link.url, "at": round(link.start_s, 4)}
+    if more := page.fields.get(score.id):
+        row["more"] = {str(key): str(value) for key, value in more.items()}
+    return row
+
+
+def _outcome(system: SystemData, score: UtteranceScore) -> dict[str, Any]:
+    """hyp; al: the alignment, a text for a hit, else [reference, hypothesis], null for none; k: S, D, I, N; c: the same
+    of characters in all, [errors, N]; t: for each compared hypothesis word [start, end, confidence] or 0; conf; best.
+    """
+    extra = system.results.extras.get(score.id, {})
+    pairs = align_words(score.reference_normalized, score.hypothesis_normalized)
+    words, characters = score.words, score.characters
+    outcome: dict[str, Any] = {
+        "hyp": score.hypothesis,
+        "al": [_pair(pair) for pair in pairs],
+        "k": [words.substitutions, words.deletions, words.insertions, words.reference_length],
+        "c": [characters.errors, characters.reference_length],
+    }
+    times = lay_times(extra.get("words"), score.hypothesis_normalized.split())
+    if any(times):
+        outcome["t"] = [
+            [round(t.start_s, 3), round(t.end_s, 3), None if t.confidence is None else round(t.confidence, 3)]
+            if t
+            else 0
+            for t in times
+        ]
+    if (confidence := finite(extra.get("confidence"))) is not None:
+        outcome["conf"] = round(confidence, 4)
+    if best := _n_best(extra.get("n_best")):
+        outcome["best"] = best
+    return outcome
+
+
+def _pair(pair: AlignedPair) -> str | list[str | None] | None:
+    return pair.reference if pair.operation == "hit" else [pair.reference, pair.hypothesis]
+
+
+def _n_best(listed: Any) -> list[list[Any]]:
+    """[text, score] each, best first."""
+    rows = [one for one in (listed if isinstance(listed, list) else []) if isinstance(one, dict) and "text" in one]
+    scored = [(str(one["text"]), finite(one.get("score"))) for one in rows[:_MOST_N_BEST]]
+    return [[text, None if score is None else round(score, 3)] for text, score in scored]
+
+
+def _clip(clip: Clip) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    if clip.audio is not None:
+        value |= {"type": clip.media_type, "audio": base64.b64encode(clip.audio).decode("ascii")}
+    if clip.picture is not None:
+        value["mel"] = _picture(clip.picture)
+    if clip.posteriors is not None:
+        value["ctc"] = _posteriors(clip.posteriors)
+    return value
+
+
+def _picture(picture: Picture) -> dict[str, Any]:
+    height, width = picture.levels.shape
+    return {
+        "w": width,
+        "h": height,
+        "first": round(picture.first_s, 5),
+        "step": round(picture.column_s, 6),
+        "levels": _base64(picture.levels),
+        "ticks": [[round(hertz), round(row, 2)] for hertz, row in picture.ticks],
+    }
+
+
+def _posteriors(posteriors: Posteriors) -> dict[str, Any]:
+    return {
+        "k": posteriors.ranks.shape[1],
+        "first": round(posteriors.first_s, 5),
+        "step": round(posteriors.frame_s, 6),
+        "tokens": list(posteriors.tokens),
+        "ranks": _base64(posteriors.ranks),
+        "levels": _base64(posteriors.levels),
+        "blank": _base64(posteriors.blank),
+    }
+
+
+def _base64(values: Bytes) -> str:
+    return base64.b64encode(values.tobytes()).decode("ascii")
+
+
+def clip_size(clip: Clip) -> int:
+    """Bytes that a clip adds to the page, about."""
+    arrays: Sequence[Bytes] = [
+        *([clip.picture.levels] if clip.picture else []),
+        *([clip.posteriors.ranks, clip.posteriors.levels, clip.posteriors.blank] if clip.posteriors else []),
+    ]
+    return 4 * (len(clip.audio or b"") + sum(one.size for one in arrays)) // 3

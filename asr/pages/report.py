@@ -1,0 +1,182 @@
+"""The page about errors: what stands on it before its script runs.
+
+In: ``PageData``. Out: one HTML file. Summary, plots and tables are HTML and SVG made here, readable without a script;
+the utterances are listed by ``report_*.js`` from the data inside the page.
+"""
+
+from collections.abc import Sequence
+
+from asr.pages.data import Figure, PageData, SystemData, Table
+from asr.pages.document import Document, element, fill, render_document, template, text
+from asr.pages.payload import clip_payload, payload
+from asr.pages.plots import axis_top, bar_svg, bounds, percent, render_chart
+
+_SCRIPTS = ("report_clip.js", "report_detail.js", "report_list.js", "report_main.js")
+
+
+def render_report(page: PageData) -> str:
+    """The whole page as HTML."""
+    sections = [_header(page), _summary(page), _charts(page), _tables(page), _utterances(page)]
+    body = element("div", *[one for one in sections if one], id="main", class_="page")
+    return render_document(
+        Document(
+            title=page.title,
+            body=body,
+            styles=("report.css",),
+            scripts=_SCRIPTS,
+            data=payload(page),
+            late=clip_payload(page),
+            linked_audio=bool(page.links),
+        )
+    )
+
+
+def _header(page: PageData) -> str:
+    toggle = element("button", text("Theme"), id="theme", type="button", hidden=True)
+    report = page.systems[0].results.report
+    audio_s = report.audio_s
+    parts = [
+        f"{len(report.utterances):,} utterances",
+        f"{report.words.reference_length:,} words",
+        *(
+            [f"{audio_s / 3600:.2f} h of audio" if audio_s >= 360 else f"{audio_s / 60:.1f} min of audio"]
+            if audio_s
+            else []
+        ),
+        f"normaliser {report.normalizer}",
+    ]
+    line = element("p", text(" · ".join(parts)), class_="dim")
+    return element("header", element("div", element("h1", text(page.title)), line), toggle)
+
+
+def _summary(page: PageData) -> str:
+    verdict = element("p", text(page.verdict), class_="verdict") if page.verdict else ""
+    notes = element("ul", *(element("li", text(note)) for note in page.notes), class_="notes") if page.notes else ""
+    return element(
+        "section",
+        element("h2", text("Summary"), id="h-summary"),
+        verdict,
+        element("div", _cards(page), _figures(page), class_="summary" if len(page.systems) == 1 else None),
+        element(
+            "p",
+            text(
+                f"Rates are (S+D+I)/N over the whole set: substitutions, deletions, insertions over reference length. "
+                f"Raw text is composed (NFC) with single spaces, nothing else. {page.interval}."
+            ),
+            class_="dim",
+        ),
+        notes,
+        aria_labelledby="h-summary",
+    )
+
+
+def _cards(page: PageData) -> str:
+    heads = [next(one for one in page.figures if one.system == system.name) for system in page.systems]
+    top = axis_top([head.bar for head in heads])
+    cards = [
+        _card(page, system, head, place, top)
+        for place, (system, head) in enumerate(zip(page.systems, heads, strict=True))
+    ]
+    return element("div", *cards, class_="cards")
+
+
+def _card(page: PageData, system: SystemData, head: Figure, place: int, top: float) -> str:
+    several = len(page.systems) > 1
+    letter = element("span", text(system.letter), class_=f"badge s{place}") if several else ""
+    facts = [
+        part for name, value in system.facts.items() for part in (element("dt", text(name)), element("dd", text(value)))
+    ]
+    return element(
+        "article",
+        element("h3", letter, element("bdi", text(system.name))),
+        element("p", element("strong", text(percent(head.bar.rate)), class_="big"), text(" WER"), class_="headline"),
+        element("p", text(bounds(head.bar) and f"95 % interval {bounds(head.bar)}"), class_="dim"),
+        bar_svg(head.bar, top, place),
+        element("dl", *facts) if facts else "",
+        class_="card",
+    )
+
+
+def _figures(page: PageData) -> str:
+    several = len(page.systems) > 1
+    names = [*(["system"] if several else []), "measure", "text", "rate", "95 % interval", "S", "D", "I", "errors", "N"]
+    header = element("tr", *(element("th", text(name), scope="col") for name in names))
+    letters = {system.name: system.letter for system in page.systems}
+    order = sorted(range(len(page.figures)), key=lambda n: (n % 4, n))  # the same measure of all systems together
+    rows = []
+    for figure in (page.figures[n] for n in order):
+        numbers = [figure.substitutions, figure.deletions, figure.insertions, figure.bar.errors]
+        cells = [text(percent(figure.bar.rate)), text(bounds(figure.bar))]
+        cells += [text(f"{value:,}") for value in (*numbers, figure.bar.reference_length)]
+        rows.append(
+            element(
+                "tr",
+                *([element("td", text(letters[figure.system]))] if several else []),
+                element("th", text(figure.measure), scope="row"),
+                element("td", text(figure.text)),
+                *(element("td", cell, class_="number") for cell in cells),
+            )
+        )
+    table = element("table", element("thead", header), element("tbody", *rows), class_="figures")
+    return element("div", table, class_="wide")
+
+
+def _charts(page: PageData) -> str:
+    if not page.charts:
+        return ""
+    overall = [system.results.report.words.rate for system in page.systems]
+    letters = [system.letter for system in page.systems]
+    note = "Bars are WER, whiskers 95 % intervals; the dashed line is the rate of the whole set."
+    return element(
+        "section",
+        element("h2", text("Where the errors are"), id="h-charts"),
+        element("p", text(note), class_="dim"),
+        element("div", *(render_chart(chart, letters, overall) for chart in page.charts), class_="charts"),
+        aria_labelledby="h-charts",
+    )
+
+
+def _tables(page: PageData) -> str:
+    if not page.tables:
+        return ""
+    return element(
+        "section",
+        element("h2", text("Words"), id="h-words"),
+        element("div", *(_table(table) for table in page.tables), class_="charts"),
+        aria_labelledby="h-words",
+    )
+
+
+def _table(table: Table) -> str:
+    numeric = [all(_is_number(row[n]) for row in table.rows) for n in range(len(table.header))]
+    header = element("tr", *(element("th", text(name), scope="col") for name in table.header))
+    rows = [
+        element("tr", *(_cell(cell, number) for cell, number in zip(row, numeric, strict=True))) for row in table.rows
+    ]
+    return element(
+        "figure",
+        element("figcaption", text(table.title)),
+        element("p", text(table.note), class_="dim") if table.note else "",
+        element("table", element("thead", header), element("tbody", *rows), class_="small"),
+    )
+
+
+def _cell(cell: str, number: bool) -> str:
+    return element("td", element("bdi", text(cell)), class_="number" if number else None)
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace("%", "").replace(",", "").replace(".", "").strip().isdigit() or cell in ("", "–")
+
+
+def _utterances(page: PageData) -> str:
+    several = len(page.systems) > 1
+    speakers: Sequence[str] = sorted(page.systems[0].results.report.by_speaker)
+    options = "".join(element("option", text(one), value=one) for one in speakers)
+    return fill(
+        template("report.html"),
+        speakers=options,
+        speakers_hidden="" if len(speakers) > 1 else " hidden",
+        systems_hidden="" if several else " hidden",
+        no_script=text("The list of utterances needs JavaScript; the figures above do not."),
+    )

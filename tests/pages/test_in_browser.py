@@ -1,0 +1,242 @@
+"""The page in headless Chromium: hostile text is shown, nothing is asked for, and it does what a person expects."""
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from asr.pages import Link
+from benchmarks.browser import Browser, find_chromium
+from tests.pages.made import HOSTILE, clip_of, page_of, results_of, write_page
+
+pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no chromium here (apt-get install chromium)")
+
+WORDS = [
+    {"text": "one", "start_s": 0.1, "end_s": 0.3, "confidence": 0.9},
+    {"text": "too", "start_s": 0.4, "end_s": 0.6, "confidence": 0.4},
+]
+PAIRS = {
+    "a1": ("one two three", "one too"),
+    "b1": ("four", "four five"),
+    "b2": ("six", "six"),
+    **{f"c{n}": ("seven", "seven") for n in range(60)},
+}
+LISTEN = """window.heard = []; for (const name of ["play", "pause"]) {
+  const own = HTMLMediaElement.prototype[name];
+  HTMLMediaElement.prototype[name] = function () {
+    window.heard.push([name, this.currentTime]);
+    return own.call(this);
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with Browser() as one:
+        one.size(1400, 900)
+        yield one
+
+
+def texts(browser: Browser, selector: str) -> Any:
+    return browser.run(f"[...document.querySelectorAll({json.dumps(selector)})].map((one) => one.textContent)")
+
+
+def choose(browser: Browser, name: str, value: str) -> None:
+    browser.run(
+        f"(() => {{ const one = document.getElementById('{name}'); one.value = {json.dumps(value)};"
+        "one.dispatchEvent(new Event(one.tagName === 'SELECT' ? 'change' : 'input')); })()"
+    )
+
+
+def tone() -> bytes:
+    """One second of Ogg Opus."""
+    import soundfile
+
+    stream = io.BytesIO()
+    with soundfile.SoundFile(stream, "w", 16000, 1, format="OGG", subtype="OPUS") as file:
+        file.write(0.2 * np.sin(np.arange(16000) / 8).astype(np.float32))
+    return stream.getvalue()
+
+
+def wait(browser: Browser, condition: str, timeout_s: float = 20.0) -> None:
+    ends_s = time.monotonic() + timeout_s
+    while not browser.run(condition):
+        assert time.monotonic() < ends_s, f"never came true: {condition}"
+        time.sleep(0.05)
+
+
+def test_hostile_texts_are_shown_as_text_and_nothing_is_asked_for(browser: Browser, tmp_path: Path) -> None:
+    pairs = {f"{key} {value}"[:60]: (value, f"{value} {value}") for key, value in HOSTILE.items()}
+    extras = {
+        key: {"fields": {f"{value}": value}, "n_best": [{"text": value, "score": -1}]}
+        for key, (value, _) in pairs.items()
+    }
+    page = page_of(results_of(pairs, extras), results_of(pairs), title=HOSTILE["script"])
+    browser.open(write_page(tmp_path / "hostile.html", page))
+    for _ in pairs:
+        browser.press("j")
+    assert browser.run("document.title") == HOSTILE["script"]
+    shown = "\n".join(texts(browser, "#rows td.said"))
+    for value in HOSTILE.values():
+        for word in value.encode("utf-8", "replace").decode().split():
+            assert word in shown
+    assert browser.run("document.querySelectorAll('img, script:not([id])').length") == 1  # the page's own script
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+    assert browser.requests == [(tmp_path / "hostile.html").as_uri()] and browser.faults == []
+
+
+def test_a_script_put_into_the_page_does_not_run(browser: Browser, tmp_path: Path) -> None:
+    path = write_page(tmp_path / "p.html", page_of(results_of(PAIRS)))
+    path.write_text(path.read_text(encoding="utf-8").replace("<h1>", "<script>document.title='owned'</script><h1>", 1))
+    browser.open(path)
+    assert browser.run("document.title") == "Errors"
+    assert any("Content Security Policy" in fault for fault in browser.faults)
+
+
+def test_filters_and_search_leave_what_fits(browser: Browser, tmp_path: Path) -> None:
+    browser.open(write_page(tmp_path / "p.html", page_of(results_of(PAIRS))))
+    wait(browser, "document.querySelectorAll('#rows tr.row').length === 50")  # a page of rows
+    assert texts(browser, "#rows .id")[:2] == ["a1", "b1"]  # most errors first
+    choose(browser, "kind", "I")
+    assert texts(browser, "#rows .id") == ["b1"]
+    assert texts(browser, "#count") == ["1 of 63 utterances · 100.00 % WER"]
+    choose(browser, "kind", "")
+    choose(browser, "search", "THREE one")
+    assert texts(browser, "#rows .id") == ["a1"]
+    choose(browser, "search", "")
+    choose(browser, "low", "60")
+    assert texts(browser, "#rows .id") == ["a1", "b1"]  # 2 of 3, 1 of 1
+    choose(browser, "speaker", "b")
+    assert texts(browser, "#rows .id") == ["b1"]
+    choose(browser, "speaker", "c")
+    assert texts(browser, "#rows td.nothing") == ["No utterance fits these filters."]
+
+
+def test_columns_sort_both_ways_and_say_so(browser: Browser, tmp_path: Path) -> None:
+    browser.open(write_page(tmp_path / "p.html", page_of(results_of(PAIRS))))
+    click = "document.querySelector('#rows thead [data-key=\"id\"]').click()"
+    browser.run(click)
+    assert texts(browser, "#rows .id")[0] == "a1"
+    assert browser.run("document.querySelector('#rows thead [aria-sort]').getAttribute('aria-sort')") == "ascending"
+    browser.run(click)
+    assert texts(browser, "#rows .id")[0] == "c9"
+
+
+def test_two_systems_are_compared_utterance_by_utterance(browser: Browser, tmp_path: Path) -> None:
+    other = {**PAIRS, "a1": ("one two three", "one two three"), "b2": ("six", "sick")}
+    browser.open(write_page(tmp_path / "p.html", page_of(results_of(PAIRS), results_of(other))))
+    options = texts(browser, "#winner option")
+    assert options[1:5] == [
+        "A has fewer errors (1)",
+        "only A is right (1)",
+        "B has fewer errors (1)",
+        "only B is right (1)",
+    ]
+    choose(browser, "winner", "best1")
+    assert texts(browser, "#rows .id") == ["a1"]
+    choose(browser, "winner", "none")
+    assert texts(browser, "#rows .id") == ["b1"]
+
+
+def test_keys_walk_open_search_and_close(browser: Browser, tmp_path: Path) -> None:
+    browser.open(write_page(tmp_path / "p.html", page_of(results_of(PAIRS))))
+    browser.press("j")
+    browser.press("j")
+    assert texts(browser, "tr.open .id") == ["b1"] == [browser.run("document.activeElement.textContent")]
+    assert browser.run("document.activeElement.getAttribute('aria-expanded')") == "true"
+    browser.press("ArrowUp")
+    assert texts(browser, "tr.open .id") == ["a1"]
+    for _ in range(50):
+        browser.press("j")
+    assert texts(browser, "#page") == ["page 2 of 2"]
+    browser.press("Escape")
+    assert texts(browser, "tr.open .id") == []
+    browser.press("/")
+    assert browser.run("document.activeElement.id") == "search"
+    browser.press("j")  # typed, not walked
+    assert browser.run("document.getElementById('search').value") == "j"
+
+
+def test_an_address_opens_its_utterance(browser: Browser, tmp_path: Path) -> None:
+    browser.open(write_page(tmp_path / "p.html", page_of(results_of(PAIRS))), "#u=c59")
+    wait(browser, "document.querySelector('tr.open .id')?.textContent === 'c59'")
+
+
+def test_a_word_is_heard_from_its_start_to_its_end(browser: Browser, tmp_path: Path) -> None:
+    results = results_of(PAIRS, {"a1": {"words": WORDS}})
+    browser.open(write_page(tmp_path / "p.html", page_of(results, clips={"a1": clip_of(tone())})))
+    browser.run(LISTEN)
+    browser.press("j")
+    assert texts(browser, ".columns button") == ["one", "tooS", "—D"]
+    browser.run("document.querySelectorAll('.columns button')[1].click()")
+    wait(browser, "(heard => heard.some((one) => one[0] === 'play') && heard.at(-1)[0] === 'pause')(window.heard)")
+    heard = browser.run("window.heard")
+    started = next(at for name, at in heard if name == "play")
+    assert started == pytest.approx(0.37, abs=0.005) and heard[-1][1] == pytest.approx(0.63, abs=0.15)
+    browser.run("window.heard = []")
+    browser.press("Enter")  # the focus is on the row
+    wait(browser, "window.heard.some((one) => one[0] === 'play' && one[1] === 0)")
+    assert browser.faults == [] and len(browser.requests) == 1
+
+
+def test_the_picture_says_what_lies_under_the_pointer(browser: Browser, tmp_path: Path) -> None:
+    browser.open(
+        write_page(tmp_path / "p.html", page_of(results_of(PAIRS, {"a1": {"words": WORDS}}), clips={"a1": clip_of()}))
+    )
+    browser.press("j")
+    told = browser.run(
+        """(() => { const canvas = document.querySelector(".picture canvas"), width = parseFloat(canvas.style.width);
+        const box = canvas.getBoundingClientRect(), at = 56 + 0.4 * (width - 66);
+        canvas.dispatchEvent(new MouseEvent("mousemove", {clientX: box.left + at, clientY: box.top + 60}));
+        return document.querySelector(".readout").textContent; })()"""
+    )
+    # column 20 of 50 holds level 100 or, half a column on, 95: -36 or -38 dB
+    assert told.startswith("0.40 s · level -3") and told.endswith("a 1.00, blank 0.00")
+
+
+def test_linked_audio_is_played_from_its_file_and_its_place(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "a b.ogg").write_bytes(tone())
+    results = results_of(PAIRS, {"a1": {"words": WORDS}})
+    browser.open(write_page(tmp_path / "p.html", page_of(results, links={"a1": Link("a%20b.ogg", 0.2)})))
+    browser.run(LISTEN)
+    browser.press("j")
+    browser.run("document.querySelectorAll('.columns button')[0].click()")
+    wait(browser, "window.heard.some((one) => one[0] === 'play')")
+    started = next(at for name, at in browser.run("window.heard") if name == "play")
+    assert started == pytest.approx(0.27, abs=0.005)  # 0.2 into the file, 0.1 into the utterance, 0.03 before
+    assert texts(browser, "#trouble") == [""] and browser.faults == []
+
+
+def test_a_linked_file_that_is_not_there_is_said(browser: Browser, tmp_path: Path) -> None:
+    browser.open(write_page(tmp_path / "p.html", page_of(results_of(PAIRS), links={"a1": Link("gone.ogg")})))
+    browser.press("j")
+    browser.press("Enter")
+    wait(browser, "document.getElementById('trouble').textContent.startsWith('gone.ogg cannot be played')")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_light_and_dark_follow_the_person_and_the_button(browser: Browser, tmp_path: Path, dark: bool) -> None:
+    browser.size(1400, 900, dark=dark)
+    browser.open(write_page(tmp_path / "p.html", page_of(results_of(PAIRS))))
+    background = "getComputedStyle(document.body).backgroundColor"
+    colours = {True: "rgb(20, 23, 27)", False: "rgb(247, 247, 245)"}
+    assert browser.run(background) == colours[dark]
+    browser.run("document.getElementById('theme').click()")
+    assert browser.run(background) == colours[not dark]
+    browser.run("localStorage.clear()")
+    browser.size(1400, 900)
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_the_page_fits_its_window(browser: Browser, tmp_path: Path, width: int) -> None:
+    browser.size(width, 900)
+    results = results_of(PAIRS, {"a1": {"words": WORDS}})
+    browser.open(write_page(tmp_path / "p.html", page_of(results, results, clips={"a1": clip_of(tone())})))
+    browser.press("j")
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    browser.size(1400, 900)
