@@ -102,7 +102,8 @@ def read_caught(caught: Caught) -> tuple[list[Trace], list[AttentionMap]]:
             maps.append(read_attention(part.module, given[0], given[1], gave, part.layer))
         else:
             traces.append(read_trace(part.module, given[0], gave, part.layer, part.role))
-    for one in (*traces, *maps):
+    read: list[Trace | AttentionMap] = [*traces, *maps]
+    for one in read:
         if not one.deviation <= MOST_DEVIATION:  # NaN too
             raise ModelError(
                 f"{one.name}: the readable cell is off by {one.deviation:.2g} from what the model computed (at most "

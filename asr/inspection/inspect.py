@@ -6,6 +6,7 @@ the layers gave -> each unit's memory, saturation, life -> what it follows.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class Inspection:
     tokens: tuple[str, ...]
     hypothesis: Hypothesis
     log_probs: NDArray[np.float32] = field(repr=False)
-    signals: dict[str, NDArray[np.float64]] = field(repr=False)
+    signals: dict[str, NDArray[np.floating[Any]]] = field(repr=False)
     traces: list[Trace]
     units: list[UnitFacts]
     tracking: list[Tracking]
@@ -53,12 +54,12 @@ class Inspection:
     @property
     def deviation(self) -> float:
         """The largest difference between any readable cell's output and the model's."""
-        return max(one.deviation for one in (*self.traces, *self.maps))
+        return max([one.deviation for one in self.traces] + [one.deviation for one in self.maps])
 
     @property
-    def times_s(self) -> NDArray[np.float64]:
+    def times_s(self) -> NDArray[np.floating[Any]]:
         """The middles of the frames, ``(frames,)``."""
-        times: NDArray[np.float64] = self.first_s + np.arange(self.frames) * self.frame_s
+        times: NDArray[np.floating[Any]] = self.first_s + np.arange(self.frames) * self.frame_s
         return times
 
 
@@ -107,7 +108,7 @@ def _heard(recognizer: Recognizer, waveform: NDArray[np.float32]) -> Emissions:
     return emissions
 
 
-def _followed(trace: Trace) -> NDArray[np.floating]:
+def _followed(trace: Trace) -> NDArray[np.floating[Any]]:
     """What of a unit is held against the signals: its memory where it has one apart from its output, bounded."""
     state = trace.arrays.get("cell_state")
     return trace.hidden if state is None else np.tanh(state)

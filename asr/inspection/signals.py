@@ -8,6 +8,7 @@ over the recording. "blank" and "token x": posteriors, of tokens that reach LEAS
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from asr.recognition.bounds import QUIET_PERCENTILE, THRESHOLD, THRESHOLD_SHARE,
 from asr.recognition.hypothesis import Word
 from asr.recognition.speech_signal import voicing
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 LEAST_PEAK = 0.5
 WORD_START_S = 0.1
 TOKEN = "token "
@@ -48,9 +49,8 @@ def token_signals(log_probs: NDArray[np.float32], tokens: Sequence[str]) -> dict
     """Posteriors ``(frames, vocab)`` by token; the blank, id 0, always."""
     probabilities = np.exp(log_probs.astype(np.float64))
     peaks = probabilities.max(axis=0, initial=0.0)
-    shown = {
-        TOKEN + tokens[token]: probabilities[:, token] for token in range(1, len(peaks)) if peaks[token] >= LEAST_PEAK
-    }
+    heard = [token for token in range(1, len(peaks)) if peaks[token] >= LEAST_PEAK]
+    shown = {TOKEN + tokens[token]: probabilities[:, token] for token in heard}
     return {"blank": probabilities[:, 0], **shown}
 
 

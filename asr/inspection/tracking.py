@@ -14,11 +14,12 @@ signals and directions that are looked at. So at most one inspection in twenty s
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 LEVEL = 0.05
 SHIFT_S = 0.5
 FEWEST_SHIFTS = 20
@@ -42,7 +43,7 @@ class Tracking:
         return [(self.signals[place], float(row[place])) for place in passed]
 
     def best(self) -> list[tuple[str, int, float]]:
-        """For each signal that any unit follows: (signal, unit, r) of the unit that follows it most; strongest first."""
+        """(signal, unit, r): for each signal that any unit follows, the one that follows it most; strongest first."""
         found = []
         for place, name in enumerate(self.signals):
             unit = int(np.argmax(np.abs(self.correlation[:, place])))
@@ -51,7 +52,7 @@ class Tracking:
         return sorted(found, key=lambda one: -abs(one[2]))
 
 
-def track(units: NDArray[np.floating], signals: Mapping[str, Array], frame_s: float, directions: int = 1) -> Tracking:
+def track(units: Array, signals: Mapping[str, Array], frame_s: float, directions: int = 1) -> Tracking:
     """``(frames, units)`` against each signal ``(frames,)``; ``directions`` looked at in all, for the correction."""
     names: Sequence[str] = list(signals)
     frames, count = units.shape

@@ -124,7 +124,7 @@ class _FrameSpectrum:
 
 
 def voicing(samples: Waveform, sample_rate: int) -> tuple[Array, Array]:
-    """How periodic each frame of ``(samples,)`` sounds, 0 to 1, and the seconds that it is centred on, ``(frames,)``."""
+    """How periodic each frame of ``(samples,)`` sounds, 0 to 1, and the seconds that it is centred on."""
     spectrum = _FrameSpectrum(sample_rate)
     edge = np.zeros(spectrum.length // 2, np.float32)
     frames = spectrum.measure(np.concatenate((edge, samples, edge, np.zeros(spectrum.hop, np.float32))))

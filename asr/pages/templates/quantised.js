@@ -1,0 +1,14 @@
+// The other end of quantised.py: base64 of a deflate stream of differences along rows -> 8-bit levels.
+
+async function unpack(packed) {
+  const stream = new Blob([bytes(packed.data)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const levels = new Uint8Array(await new Response(stream).arrayBuffer());
+  for (let row = 0; row < packed.h; row += 1) {
+    for (let n = row * packed.w + 1; n < (row + 1) * packed.w; n += 1) levels[n] = (levels[n] + levels[n - 1]) & 255;
+  }
+  const values = Float32Array.from({ length: 256 }, (_, level) => {
+    const value = packed.low + (packed.high - packed.low) * level / 255;
+    return packed.root ? value * value : value;
+  });
+  return { w: packed.w, h: packed.h, levels, values, at: (row, column) => values[levels[row * packed.w + column]] };
+}
