@@ -74,6 +74,7 @@ def _layers(found: Inspection) -> list[LayerPicture]:
                 [(summary.signal_name(name), r) for name, r in tracking.found(unit)]
                 for unit in range(trace.hidden.shape[1])
             ],
+            shown_by_gate=trace.kind == "lstm",
         )
         for trace, units, tracking in zip(found.traces, found.units, found.tracking, strict=True)
     ]

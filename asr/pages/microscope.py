@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from asr.pages.data import Clip, Table
 from asr.pages.document import Document, element, render_document, text
 from asr.pages.payload import clip_value
-from asr.pages.quantised import quantised, symmetric_bound
+from asr.pages.quantised import quantised
 
 Floats = NDArray[np.floating[Any]]
 _SCRIPTS = (
@@ -61,7 +61,8 @@ class LayerPicture:
     """A direction: ``arrays`` ``(frames, units)`` by name (those of LABELS are shown); a number a unit in the rest.
 
     ``keep``: the name of the gate that keeps, None without one. ``left``, ``right``: by gate, shares of frames below
-    0.1 and above 0.9. ``follows``: for each unit (signal, r), the strongest first, findings only.
+    0.1 and above 0.9. ``follows``: for each unit (signal, r), the strongest first, findings only. ``shown_by_gate``:
+    the output is the output gate times tanh of the cell state, so that the page can compute it.
     """
 
     name: str
@@ -73,6 +74,7 @@ class LayerPicture:
     right: Mapping[str, Floats]
     dead: Sequence[bool]
     follows: Sequence[Sequence[tuple[str, float]]]
+    shown_by_gate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,7 @@ class Microscope:
 
 def render_microscope(page: Microscope) -> str:
     """The whole file."""
-    late: dict[str, Any] = {"clip-0": clip_value(page.clip)}
+    late: dict[str, Any] = {}
     layers = [_layer(layer, place, late) for place, layer in enumerate(page.layers)]
     attention = [_attention(one, place, late) for place, one in enumerate(page.attention)]
     read = {
@@ -122,7 +124,7 @@ def render_microscope(page: Microscope) -> str:
             body=body,
             styles=("report.css", "microscope.css"),
             scripts=_SCRIPTS,
-            data={"microscope": read},
+            data={"scope": read, "clip-0": clip_value(page.clip)},
             late=late,
         )
     )
@@ -132,9 +134,8 @@ def _layer(layer: LayerPicture, place: int, late: dict[str, Any]) -> dict[str, A
     arrays = []
     for name, values in layer.arrays.items():
         if name in LABELS:
-            bound = symmetric_bound(values)
-            low, high = (0.0, 1.0) if name.endswith("_gate") else (-bound, bound)
-            late[f"array-{place}-{name}"] = quantised(values.T, low, high)
+            if name != "hidden" or not layer.shown_by_gate:
+                late[f"array-{place}-{name}"] = quantised(values.T, signed=not name.endswith("_gate"))
             arrays.append(name)
     shares = {
         name: [[round(float(one), 3) for one in side[name]] for side in (layer.right, layer.left)]
@@ -155,8 +156,7 @@ def _layer(layer: LayerPicture, place: int, late: dict[str, Any]) -> dict[str, A
 
 def _attention(one: AttentionPicture, place: int, late: dict[str, Any]) -> dict[str, Any]:
     for head, weights in enumerate(one.weights):
-        top = math.sqrt(max(float(weights.max(initial=0.0)), 1e-6))
-        late[f"map-{place}-{head}"] = quantised(weights, 0.0, top, root=True)
+        late[f"map-{place}-{head}"] = quantised(weights, root=True)
     return {"name": one.name, "heads": len(one.weights)}
 
 
@@ -230,8 +230,8 @@ def _more(page: Microscope) -> list[tuple[str, str]]:
     found.append(
         (
             "precision",
-            "values here have 256 steps: gates 0.004 apart, states 1/127 of the layer's largest, attention of the "
-            "square root of its largest; asr inspect --npz has them in full.",
+            "values here have 256 steps: gates 1/255 apart, states 1/127 of the unit's largest, of attention the "
+            "square root in steps of 1/255; asr inspect --npz has them in full.",
         )
     )
     return found

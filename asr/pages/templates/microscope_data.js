@@ -1,6 +1,6 @@
 // What is looked at: a layer's arrays, unpacked when first asked for, the order of its units, and words for its numbers.
 
-const scope = readData("microscope");
+const scope = readData("scope");
 const state = { view: 0, shown: [], sort: "half", down: true, unit: 0, query: -1 };
 const views = [...scope.layers, ...scope.attention];
 const isAttention = () => state.view >= scope.layers.length;
@@ -13,8 +13,13 @@ async function load(place) {
   const one = views[place], attention = place >= scope.layers.length;
   const names = attention ? Array.from({ length: one.heads }, (_, head) => `map-${place - scope.layers.length}-${head}`) : one.arrays.map((name) => `array-${place}-${name}`);
   const keys = attention ? names.map((_, head) => head) : one.arrays;
-  const found = await Promise.all(names.map((name) => unpack(readData(name))));
-  unpacked.set(place, Object.fromEntries(keys.map((key, n) => [key, found[n]])));
+  const found = await Promise.all(names.map((name) => (byId(name) ? unpack(readData(name)) : null)));
+  const made = Object.fromEntries(keys.map((key, n) => [key, found[n]]));
+  if (!attention && !made.hidden) { // what a gate shows of the belt
+    const { cell_state: c, output_gate: o } = made;
+    made.hidden = { w: c.w, h: c.h, at: (unit, t) => o.at(unit, t) * Math.tanh(c.at(unit, t)) };
+  }
+  unpacked.set(place, made);
   if (unpacked.size > 8) unpacked.delete(unpacked.keys().next().value);
 }
 const arrays = () => unpacked.get(state.view) || {};

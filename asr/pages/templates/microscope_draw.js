@@ -11,12 +11,19 @@ function diverge(level) {
   return ramp[low].map((value, n) => value + part * (ramp[low + 1][n] - value));
 }
 
-const colourTable = (signed) => Uint8Array.from({ length: 1024 }, (_, n) => (n % 4 === 3 ? 255 : (signed ? diverge : shade)(n >> 2)[n % 4]));
+const colourTable = (signed) => new Uint32Array(Uint8Array.from({ length: 1024 }, (_, n) => (n % 4 === 3 ? 255 : (signed ? diverge : shade)(n >> 2)[n % 4])).buffer);
+
+function brightest(array) { // of all but one value in twenty: a few units with large states must not make all others pale
+  const some = [];
+  for (let n = 0; n < 4000; n += 1) some.push(Math.abs(array.at((n * 7) % array.h, (n * 131) % array.w)));
+  return some.sort((a, b) => a - b)[3800] || 1;
+}
 
 function imageOf(array, rows, signed) { // rows: which one comes first, ...
-  const table = new Uint32Array(colourTable(signed).buffer), pixels = new Uint32Array(array.w * rows.length);
+  const table = colourTable(signed), pixels = new Uint32Array(array.w * rows.length), top = signed || array.root ? brightest(array) : 1;
+  const level = signed ? (value) => 127.5 + 127.5 * value / top : array.root ? (value) => 255 * Math.sqrt(value / top) : (value) => 255 * value;
   rows.forEach((row, n) => {
-    for (let t = 0; t < array.w; t += 1) pixels[n * array.w + t] = table[array.levels[row * array.w + t]];
+    for (let t = 0; t < array.w; t += 1) pixels[n * array.w + t] = table[Math.min(255, Math.max(0, Math.round(level(array.at(row, t)))))];
   });
   const plain = el("canvas", { width: array.w, height: rows.length });
   plain.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), array.w, rows.length), 0, 0);

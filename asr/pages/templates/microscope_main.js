@@ -14,6 +14,8 @@ const timeAt = (at) => ((at - LEFT) / (width - LEFT - RIGHT)) * seconds;
 const frameAt = (time) => Math.round((time - scope.first) / scope.step);
 const sound = { dur: seconds, clip: 1 };
 
+const wanted = () => Math.max(frame.clientWidth, Math.min(LEFT + RIGHT + seconds * Number(zoomBox.value), 16000));
+
 function layOut() { // where everything stands, from top to bottom
   let y = 4;
   const take = (height, gap = GAP) => { const top = y; y += height + gap; return top; };
@@ -35,7 +37,7 @@ function layOut() { // where everything stands, from top to bottom
 
 function draw() {
   const height = layOut();
-  width = Math.max(frame.clientWidth, Math.min(LEFT + RIGHT + seconds * 80, 16000));
+  width = wanted();
   const scale = Math.min(devicePixelRatio || 1, 16000 / width);
   canvas.width = Math.round(width * scale); canvas.height = Math.round(height * scale);
   canvas.style.width = `${width}px`; canvas.style.height = `${height}px`;
@@ -123,13 +125,14 @@ function show(now) {
 const listen = (from = 0, to = Infinity) => player.play(sound, 0, Math.max(0, from), to, show);
 const listenOrStop = () => { if (playing) player.stop(); else listen(); };
 
-const table = makeTable(choose, (key, down) => { state.sort = key; state.down = down; arrange(); });
+const table = makeTable(choose, (key, down) => { state.sort = key; state.down = down; arrange(); }, () => order);
 const play = el("button", { type: "button", on: { click: listenOrStop }, hidden: !clip.audio }, "▶ Play");
 const layerBox = el("select", { id: "layer", on: { change: () => look(Number(layerBox.value)) } }, ...views.map((one, n) => el("option", { value: n }, one.name)));
 const sortBox = el("select", { id: "sort", on: { change: () => { state.sort = sortBox.value; state.down = sortBox.value !== "unit"; arrange(); } } });
+const zoomBox = el("select", { id: "zoom", on: { change: () => draw() } }, ...[["40", "all"], ["160", "160 px/s"], ["400", "400 px/s"], ["1000", "1000 px/s"]].map(([value, label]) => el("option", { value }, label)));
 const shownBox = el("span", { class: "toggles", role: "group", "aria-label": "Images" });
 const sortLabel = el("label", {}, "Order of units", sortBox), shownLabel = el("div", { class: "group" }, "Images", shownBox);
-const tools = el("div", { class: "tools" }, el("label", {}, "Layer", layerBox), sortLabel, shownLabel, play);
+const tools = el("div", { class: "tools" }, el("label", {}, "Layer", layerBox), sortLabel, el("label", {}, "Zoom", zoomBox), shownLabel, play);
 
 function choose(unit) {
   state.unit = unit;
@@ -143,8 +146,10 @@ function arrange() { // the units in the chosen order
   if (!orders.some((one) => one.key === state.sort)) state.sort = orders[0].key;
   sortBox.replaceChildren(...orders.map((one) => el("option", { value: one.key, selected: one.key === state.sort }, one.long || one.name)));
   order = unitsInOrder();
-  table.fill();
-  draw();
+  if (!order.includes(state.unit) || !state.touched) state.unit = order[0];
+  state.touched = true;
+  choose(state.unit);
+  setTimeout(table.fill); // the pictures first
 }
 
 function toggles() {
@@ -160,7 +165,7 @@ function explain() {
   if (isAttention()) { legend.replaceChildren(`Rows are frames that look, columns frames that are looked at; lines above: the chosen row, head by head.`); return; }
   const gates = Object.keys(LINES).filter((gate) => arrays()[gate]).map((gate) => one(LINES[gate].slice(2), scope.labels[gate]));
   const moved = view().keep ? [" · on the belt: ", one("s0 soft", "carried over from the frame " + (view().name.endsWith("backward") ? "after" : "before") + " (what the gate keeps)"), one("s2", "put on, upwards"), one("s1", "put on, downwards"), one("ink", "what lies on it then")] : [];
-  legend.replaceChildren(...gates, ...moved, " · images: gates from 0 (shut) to 1 (open), states blue above 0, orange below.");
+  legend.replaceChildren(...gates, ...moved, " · images: gates from 0 (shut, the background) to 1 (open), states blue above 0, orange below.");
 }
 
 async function look(place) {
@@ -178,8 +183,6 @@ async function look(place) {
   state.shown = before.length ? before : [...view().first];
   toggles();
   arrange();
-  choose(state.unit < view().dead.length && state.touched ? state.unit : order[0]);
-  state.touched = true;
 }
 
 async function start() {
@@ -187,7 +190,7 @@ async function start() {
   holder.append(tools, readout, frame, legend, chosen, table.node);
   if (typeof DecompressionStream === "undefined") { readout.textContent = "This browser is too old to unpack the pictures (it has no DecompressionStream)."; return; }
   await look(0);
-  new ResizeObserver(() => { if (Math.max(frame.clientWidth, Math.min(LEFT + RIGHT + seconds * 80, 16000)) !== width) draw(); }).observe(frame);
+  new ResizeObserver(() => { if (wanted() !== width) draw(); }).observe(frame);
   onTheme.push(draw);
 }
 

@@ -6,9 +6,10 @@ async function unpack(packed) {
   for (let row = 0; row < packed.h; row += 1) {
     for (let n = row * packed.w + 1; n < (row + 1) * packed.w; n += 1) levels[n] = (levels[n] + levels[n - 1]) & 255;
   }
-  const values = Float32Array.from({ length: 256 }, (_, level) => {
-    const value = packed.low + (packed.high - packed.low) * level / 255;
-    return packed.root ? value * value : value;
+  const base = Float32Array.from({ length: 256 }, (_, level) => {
+    if (packed.bounds) return (level - 128) / 127;
+    return packed.root ? (level / 255) ** 2 : level / 255;
   });
-  return { w: packed.w, h: packed.h, levels, values, at: (row, column) => values[levels[row * packed.w + column]] };
+  const scale = packed.bounds || new Float32Array(packed.h).fill(1);
+  return { w: packed.w, h: packed.h, root: packed.root, at: (row, column) => scale[row] * base[levels[row * packed.w + column]] };
 }
