@@ -93,7 +93,7 @@ function drawHeads(pen, query, x, top, height) { // how much the chosen frame ta
   const found = Object.values(arrays()), rows = found.map((one) => valuesOf(one, query));
   const most = Math.max(...rows.flat()), colours = ["--s0", "--s1", "--s2", "--s3", "--s4"];
   const y = (value) => top + height - 3 - (value / most) * (height - 8);
-  drawLabel(pen, `frame at ${(scope.first + query * scope.step).toFixed(2)} s`, top, height);
+  drawLabel(pen, `frame at ${(scope.first + query * scope.step).toFixed(2)}\u00a0s`, top, height);
   rows.forEach((values, head) => drawLine(pen, values, x, y, colours[head % colours.length]));
   const at = x(scope.first + query * scope.step);
   pen.strokeStyle = css("--ink"); pen.setLineDash([3, 3]); pen.lineWidth = 1; pen.beginPath(); pen.moveTo(at, top); pen.lineTo(at, top + height); pen.stroke(); pen.setLineDash([]);

@@ -162,7 +162,7 @@ function toggles() {
 
 function explain() {
   const one = (colour, label) => el("span", { class: `key ${colour}` }, label);
-  if (isAttention()) { legend.replaceChildren(`Rows are frames that look, columns frames that are looked at; lines above: the chosen row, head by head.`); return; }
+  if (isAttention()) { legend.replaceChildren(...Object.keys(arrays()).map((head) => one(`s${head % 5}`, `head ${Number(head) + 1}`)), "of the chosen frame · maps: rows are frames that look, columns frames that are looked at."); return; }
   const gates = Object.keys(LINES).filter((gate) => arrays()[gate]).map((gate) => one(LINES[gate].slice(2), scope.labels[gate]));
   const moved = view().keep ? [" · on the belt: ", one("s0 soft", "carried over from the frame " + (view().name.endsWith("backward") ? "after" : "before") + " (what the gate keeps)"), one("s2", "put on, upwards"), one("s1", "put on, downwards"), one("ink", "what lies on it then")] : [];
   legend.replaceChildren(...gates, ...moved, " · images: gates from 0 (shut, the background) to 1 (open), states blue above 0, orange below.");
