@@ -28,6 +28,7 @@ VERBS: dict[str, str] = {
     "calibrate": "make word confidence a probability, on a dev manifest",
     "score": "report the error between any two files of texts",
     "compare": "say whether one system is better than another, and in what",
+    "inspect": "look into a model while it hears: gates, memory, what each unit follows",
     "report": "show errors as a page to read, hear and filter; several systems side by side",
     "check": "say what is wrong with a manifest",
 }

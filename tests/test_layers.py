@@ -28,6 +28,7 @@ LAYERS: list[set[str]] = [
     {"scoring"},
     {"pretrained"},
     {"recognition"},
+    {"inspection"},
     {"formats"},
     {"pages"},
     {"training"},
@@ -48,8 +49,9 @@ KNOWS_NOTHING_OF: dict[str, set[str]] = {
     "lm": {"audio", "features", "models", "ctc"},
     "decoding": {"audio"},
     "scoring": {"models"},
+    "inspection": {"data", "files", "lm", "scoring"},
     "formats": {"audio", "data", "features", "models", "pretrained", "training"},
-    "pages": {"audio", "data", "features", "models", "pretrained", "recognition", "training"},
+    "pages": {"audio", "data", "features", "models", "pretrained", "recognition", "inspection", "training"},
 }
 WITHOUT_TORCH = {"audio", "text", "lm", "scoring", "pages"}
 MAY_IMPORT_HYDRA = {"config", "commands", "cli"}

@@ -33,7 +33,7 @@ def payload(page: PageData) -> dict[str, Any]:
 def clip_payload(page: PageData) -> dict[str, Any]:
     """The clips, by the id of the element that holds them."""
     places = {score.id: place for place, score in enumerate(page.systems[0].results.report.utterances)}
-    return {f"clip-{places[key]}": _clip(clip) for key, clip in page.clips.items()}
+    return {f"clip-{places[key]}": clip_value(clip) for key, clip in page.clips.items()}
 
 
 def _row(page: PageData, score: UtteranceScore, outcomes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -93,7 +93,8 @@ def _n_best(listed: Any) -> list[list[Any]]:
     return [[text, None if score is None else round(score, 3)] for text, score in scored]
 
 
-def _clip(clip: Clip) -> dict[str, Any]:
+def clip_value(clip: Clip) -> dict[str, Any]:
+    """What ``clipOf`` in report_clip.js reads."""
     value: dict[str, Any] = {}
     if clip.audio is not None:
         value |= {"type": clip.media_type, "audio": base64.b64encode(clip.audio).decode("ascii")}

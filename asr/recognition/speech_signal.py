@@ -123,6 +123,14 @@ class _FrameSpectrum:
         return torch.cat((level, peak / correlation[:, :1], self.lag_hz / (lag + first), breadth, bands), 1).numpy()
 
 
+def voicing(samples: Waveform, sample_rate: int) -> tuple[Array, Array]:
+    """How periodic each frame of ``(samples,)`` sounds, 0 to 1, and the seconds that it is centred on."""
+    spectrum = _FrameSpectrum(sample_rate)
+    edge = np.zeros(spectrum.length // 2, np.float32)
+    frames = spectrum.measure(np.concatenate((edge, samples, edge, np.zeros(spectrum.hop, np.float32))))
+    return _soft(frames[:, 1].astype(np.float64), 0.17, 0.02), np.arange(len(frames)) * spectrum.hop / sample_rate
+
+
 def frame_measures(frames: Array) -> Array:
     """``(frames, 4 + BANDS)`` in a row -> ``(frames, measures)``: 13 to average in a window, then level and shape."""
     level, harmonicity, pitch_hz, breadth_hz = frames[:, :4].astype(np.float64).T

@@ -1,0 +1,146 @@
+"""`asr inspect MODEL AUDIO [--html FILE] [--npz FILE]`: the gate microscope.
+
+In: a model directory and a recording, or a part of at most 30 s of one. Out: what each layer's units do with it, as a
+table on stdout; as a page to look into; as arrays for one's own plots.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asr.commands._arguments import count, number, seconds
+from asr.errors import UsageError
+from asr.terminal import styled, table
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from asr.inspection import Inspection
+
+LONGEST_S = 30.0  # asr.inspection.LONGEST_S, which imports torch
+_ARRAYS = "what --npz holds (numpy.load reads it)"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The arguments of `asr inspect`."""
+    parser = argparse.ArgumentParser(
+        prog="asr inspect",
+        description="Show what the gates and states of a model do while it hears a recording.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory")
+    parser.add_argument("audio", type=Path, metavar="AUDIO", help="a recording")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="a page that opens from disk: gates as images, unit by unit"
+    )
+    parser.add_argument("--npz", type=Path, metavar="FILE", help="all arrays, for your own plots; names: --arrays")
+    parser.add_argument("--layer", type=count, metavar="N", help="this layer only, from 1 (default: all)")
+    parser.add_argument("--start", type=number, default=0.0, metavar="S", help="where the part begins, in seconds")
+    parser.add_argument(
+        "--duration", type=seconds, metavar="S",
+        help=f"how long it lasts, at most {LONGEST_S:g} (default: to the end, or {LONGEST_S:g} s)",
+    )  # fmt: skip
+    parser.add_argument("--title", metavar="TEXT", help="the page's title")
+    parser.add_argument("--arrays", action=_ShowArrays, nargs=0, help=f"say {_ARRAYS}, and end")
+    return parser
+
+
+class _ShowArrays(argparse.Action):
+    """Prints the names and shapes of the arrays, and ends, as --help does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> None:
+        from asr.inspection.arrays import NAMES
+
+        print(f"{_ARRAYS}:\n{NAMES}")
+        parser.exit()
+
+
+def run(arguments: list[str]) -> int:
+    """Inspect; returns 0. Raises an AsrError for what cannot be read, looked into or written."""
+    options = build_parser().parse_args(arguments)
+    _check(options)
+    from asr.inspection import inspect_waveform
+    from asr.recognition import Recognizer
+
+    recognizer = Recognizer.from_pretrained(options.model, device="cpu")  # where readable cells and torch agree best
+    waveform, notes = _load(options, recognizer.sample_rate)
+    inspection = inspect_waveform(recognizer, waveform, layer=options.layer)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    if options.npz is not None:
+        from asr.inspection.arrays import named_arrays
+
+        _write_npz(options.npz, named_arrays(inspection, waveform, recognizer.features))
+    if options.html is not None:
+        from asr.commands._inspect_page import write_page
+
+        write_page(options, recognizer, waveform, inspection, notes)
+    _print_summary(inspection)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.start < 0:
+        raise UsageError(f"--start {options.start:g} must not be negative")
+    if options.duration is not None and options.duration > LONGEST_S:
+        raise UsageError(
+            f"--duration {options.duration:g} is too long: at most {LONGEST_S:g} s can be looked into at once; give "
+            "--start and a shorter --duration"
+        )
+    written = [path for path in (options.html, options.npz) if path is not None]
+    for path in written:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder; give a file")
+        if path.resolve() == options.audio.resolve():
+            raise UsageError(f"{path} is being read and cannot be written; give another file")
+    if len(written) == 2 and written[0].resolve() == written[1].resolve():
+        raise UsageError("--html and --npz have the same file; give each its own")
+
+
+def _load(options: argparse.Namespace, sample_rate: int) -> "tuple[NDArray[np.float32], list[str]]":
+    """The part to be looked into, and what has to be said about it."""
+    from asr.audio import load_audio, probe
+
+    duration_s = options.duration
+    notes = []
+    if duration_s is None:
+        left_s = probe(options.audio).duration_s - options.start
+        if left_s > LONGEST_S:
+            duration_s = LONGEST_S
+            notes.append(
+                f"{left_s:.1f} s follow, the first {LONGEST_S:g} s of them are looked into; --start and --duration "
+                "choose another part"
+            )
+    waveform = load_audio(options.audio, sample_rate=sample_rate, start_s=options.start, duration_s=duration_s)
+    return waveform, notes
+
+
+def _write_npz(path: Path, arrays: "dict[str, NDArray[np.generic]]") -> None:
+    import numpy as np
+
+    from asr.files import atomic_path
+
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, {len(arrays)} arrays", file=sys.stderr)
+
+
+def _print_summary(inspection: "Inspection") -> None:
+    from asr.inspection import summary
+
+    print(f"{styled('text', 'bold')}  {inspection.hypothesis.text or '(none)'}")
+    print(
+        f"{inspection.kind}, {inspection.duration_s:.2f} s in {inspection.frames} frames of "
+        f"{1000 * inspection.frame_s:g} ms; readable cells within {inspection.deviation:.1g} of the model"
+    )
+    for (header, rows), note in (
+        (summary.layer_rows(inspection), "half-lives: medians; open/shut: a gate above 0.9 / below 0.1, of all frames"),
+        (summary.followed_rows(inspection), "r: correlation of a unit's state with what it follows, above chance"),
+        (summary.head_rows(inspection), "looks away: mean distance; before/itself/after: shares of a frame's weight"),
+    ):
+        if rows:
+            print(f"\n{table(rows, header)}\n{styled(note, 'dim')}")
+    if inspection.traces and not any(tracking.best() for tracking in inspection.tracking):
+        print("\nno unit follows anything more closely than chance allows in so short a recording")

@@ -1,0 +1,29 @@
+"""The gate microscope: what each unit of a trained encoder does while it hears one recording.
+
+In: a recogniser and a waveform. Out: ``Inspection``: gates and states per frame, checked against what the model itself
+computed, with each unit's memory, saturation and what it follows. Knows nothing of training, of pages and of files.
+"""
+
+from asr.inspection.attention import AttentionMap, HeadFacts, head_facts
+from asr.inspection.caught import MOST_DEVIATION
+from asr.inspection.inspect import LONGEST_S, Inspection, inspect_waveform
+from asr.inspection.traces import GATES, Trace
+from asr.inspection.tracking import Tracking, track
+from asr.inspection.units import UnitFacts, half_life_s, unit_facts
+
+__all__ = [
+    "GATES",
+    "LONGEST_S",
+    "MOST_DEVIATION",
+    "AttentionMap",
+    "HeadFacts",
+    "Inspection",
+    "Trace",
+    "Tracking",
+    "UnitFacts",
+    "half_life_s",
+    "head_facts",
+    "inspect_waveform",
+    "track",
+    "unit_facts",
+]

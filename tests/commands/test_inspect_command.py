@@ -1,0 +1,89 @@
+"""`asr inspect`: a table, a page, arrays; and one clear message for what cannot be looked into."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr import cli
+from tests.inspection.made import RATE, make_waveform, save_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp("model") / "bilstm", "bilstm")
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("audio") / "tones.wav"
+    soundfile.write(path, make_waveform(3.0), RATE)
+    return path
+
+
+def test_table_page_and_arrays(model: Path, audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    html, npz = tmp_path / "p.html", tmp_path / "a.npz"
+    words = ["inspect", str(model), str(audio), "--html", str(html), "--npz", str(npz), "--start", "0.5"]
+    assert cli.main([*words, "--duration", "2"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^ +1 +forward +16 +\d+ ms", said, re.M) and "bilstm, 2.00 s in 101 frames of 20 ms" in said
+    page = html.read_text(encoding="utf-8")
+    assert "layer 2, backward" in page and "the conveyor belt" in page and "0.50 to 2.50 s" in page
+    with np.load(npz) as arrays:
+        f, i, g, c, o, h = (
+            arrays[f"layer2_backward_{name}"]
+            for name in ("forget_gate", "input_gate", "candidate", "cell_state", "output_gate", "hidden")
+        )
+        assert c.shape == (101, 16) == (len(arrays["times_s"]), 16)
+        # the belt's equation, backwards in time: c[t] = f[t] c[t+1] + i[t] g[t]
+        np.testing.assert_allclose(c[:-1], f[:-1] * c[1:] + i[:-1] * g[:-1], atol=1e-6)
+        np.testing.assert_allclose(h, o * np.tanh(c), atol=1e-6)
+        assert arrays["log_probs"].shape == (101, len(arrays["tokens"]))
+        assert arrays["layer1_forward_correlation"].shape == (16, len(arrays["signals"]))
+
+
+@pytest.mark.parametrize("form", ["transformer", "gru", "rnn both ways"])
+def test_every_kind_of_encoder_has_its_table(
+    form: str, audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    html = tmp_path / "p.html"
+    assert cli.main(["inspect", str(save_model(tmp_path / "m", form)), str(audio), "--html", str(html)]) == 0
+    said = capsys.readouterr().out
+    expected = {"transformer": "looks away", "gru": "update open/shut", "rnn both ways": "dead"}[form]
+    assert expected in said and html.stat().st_size > 10_000
+
+
+def test_of_a_long_recording_the_first_30_seconds_are_looked_into_and_it_is_said(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "long.wav"
+    soundfile.write(path, make_waveform(34.0), RATE)
+    assert cli.main(["inspect", str(model), str(path), "--layer", "1", "--start", "2"]) == 0
+    said = capsys.readouterr()
+    assert "32.0 s follow, the first 30 s" in said.err and "30.00 s in 1501 frames" in said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--duration", "31"], 2, "--duration 31 is too long: at most 30 s"),
+        (["--start", "-1"], 2, "--start -1 must not be negative"),
+        (["--layer", "3"], 1, "no layer 3; its bilstm has layers 1 to 2"),
+        (["--start", "9"], 1, "tones.wav"),
+        (["--html", "x", "--npz", "x"], 2, "the same file"),
+        (["--html", "."], 2, "is a folder"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    words: list[str], code: int, message: str, model: Path, audio: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["inspect", str(model), str(audio), *words]) == code
+    said = capsys.readouterr().err
+    assert message in said and len(said.strip().splitlines()) == 1 and "Traceback" not in said
+
+
+def test_the_names_of_the_arrays_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["inspect", "--arrays"]) == 0
+    assert "layerN_DIRECTION_forget_gate" in capsys.readouterr().out
