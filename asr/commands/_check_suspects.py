@@ -19,13 +19,15 @@ from asr.terminal import Progress
 from asr.text.normalize import NORMALIZERS, get_normalizer
 
 
-def rank(
-    model: Path, device: str, checked: Sequence[Checked]
-) -> tuple[list[Suspect], list[tuple[Utterance, AsrError]]]:
-    """All transcripts of all manifests, and the utterances that could not be heard."""
-    recognizer = Recognizer.from_pretrained(
+def load_judge(model: Path, device: str) -> Recognizer:
+    """The recogniser that judges; loaded before anything is heard, so that what is wrong with it is said at once."""
+    return Recognizer.from_pretrained(
         model, device=device, speech_gate=False, words=False, decoding={"name": "greedy"}
-    )
+    )  # fmt: skip
+
+
+def rank(recognizer: Recognizer, checked: Sequence[Checked]) -> tuple[list[Suspect], list[tuple[Utterance, AsrError]]]:
+    """All transcripts of all manifests, and the utterances that could not be heard."""
     named = str(recognizer.facts.get("normalizer", "basic"))
     normalize = get_normalizer(named if named in NORMALIZERS else "basic")
     utterances = [utterance for one in checked for utterance in one.utterances]

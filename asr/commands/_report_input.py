@@ -5,7 +5,6 @@ In: paths and options. Out: systems for ``asr.pages.assemble``, and a page with 
 
 import argparse
 import dataclasses
-import json
 import math
 import os
 import random
@@ -19,6 +18,7 @@ from asr.data.utterance import Utterance
 from asr.errors import DataError, UsageError
 from asr.pages import Link, PageData, System
 from asr.scoring import Results, UtteranceScore, read_results
+from asr.scoring.results import summary_beside
 
 # What browsers play from a file; others (NIST sphere, ...) can be embedded, since that encodes anew.
 _PLAYABLE = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".webm", ".aac"}
@@ -27,7 +27,7 @@ _PLAYABLE = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", "
 def load_systems(inputs: Sequence[Path], names: Sequence[str]) -> list[System]:
     """The results with their facts. Raises DataError where they cannot be read, UsageError for equal names."""
     paths = [path / "results.jsonl" if path.is_dir() else path for path in inputs]
-    found = [(read_results(path), _summary(path)) for path in paths]
+    found = [(read_results(path), summary_beside(path)) for path in paths]
     chosen = list(names) + _default_names(paths, [summary for _, summary in found])[len(names) :]
     if len(set(chosen)) < len(chosen):
         raise UsageError(f"two systems have the same name ({', '.join(chosen)}); tell them apart with --name")
@@ -77,15 +77,6 @@ def choose_clips(results: Sequence[Results], known: Mapping[str, Any], count: in
 
 def _badness(score: UtteranceScore) -> tuple[int, float]:
     return score.words.errors, 0.0 if math.isnan(score.words.rate) else score.words.rate
-
-
-def _summary(results: Path) -> dict[str, Any]:
-    """summary.json beside the results; nothing where it is absent or of another kind."""
-    try:
-        value = json.loads((results.parent / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _facts(summary: Mapping[str, Any]) -> dict[str, str]:

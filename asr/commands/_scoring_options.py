@@ -35,7 +35,7 @@ def add_scoring(parser: argparse.ArgumentParser) -> None:
         dest="print_as",
         choices=PRINTS,
         default="table",
-        help="the form of the result on stdout; line: wer=8.44 cer=3.10 s=12 d=3 i=4 n=225 ... (default: table)",
+        help="the form of the result on stdout; line: wer=8.44 low=6.10 high=11.02 cer=3.10 s=12 ... (default: table)",
     )
     parser.add_argument(
         "--fail-above", type=_percent, metavar="WER", help="exit with 1 where the WER in percent is above this"

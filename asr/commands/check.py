@@ -14,9 +14,11 @@ from asr.commands._arguments import count, number, whole_number
 from asr.errors import AsrError, UsageError
 
 if TYPE_CHECKING:
+    from asr.commands._check_show import Shown
     from asr.commands._check_work import Checked
     from asr.data.findings import Finding
     from asr.data.utterance import Utterance
+    from asr.recognition import Recognizer
 
 _LISTEN = 5_000
 
@@ -73,6 +75,7 @@ def run(arguments: list[str]) -> int:
     paths = manifest_paths(options.manifests)
     _check_options(options, paths)
     kinds = choose_kinds(word for word in options.fix_kinds.replace(" ", "").split(",") if word)
+    judge = _judge(options)
     shown = Shown(options.show, options.json)
     checked: list[Checked] = []
     for path in paths:
@@ -87,7 +90,7 @@ def run(arguments: list[str]) -> int:
     if len(checked) > 1:
         across = check_across(checked)
         shown.across([one.name for one in checked], across)
-    suspected = _suspects(options, checked, shown) if options.model and checked else []
+    suspected = _suspects(options, judge, checked, shown) if judge and checked else []
     if options.fix:
         if not checked or checked[0].path != paths[0]:
             raise UsageError(f"--fix: {paths[0]} cannot be read; mend what is said about it above first")
@@ -95,13 +98,23 @@ def run(arguments: list[str]) -> int:
     return shown.finish()
 
 
-def _suspects(options: argparse.Namespace, checked: "list[Checked]", shown: "Shown") -> "list[Finding]":
+def _judge(options: argparse.Namespace) -> "Recognizer | None":
+    if not options.model:
+        return None
+    from asr.commands._check_suspects import load_judge
+
+    return load_judge(options.model, options.device)
+
+
+def _suspects(
+    options: argparse.Namespace, judge: "Recognizer", checked: "list[Checked]", shown: "Shown"
+) -> "list[Finding]":
     """Rank, write and show; returns what a cleaned manifest is to leave out."""
     from asr.commands._check_suspects import rank, write_suspects
     from asr.data.findings import Finding
     from asr.recognition.suspects import suspicious
 
-    ranked, failed = rank(options.model, options.device, checked)
+    ranked, failed = rank(judge, checked)
     write_suspects(options.suspects, ranked)
     shown.suspects(ranked, failed, options.suspects)
     if options.html:
@@ -137,10 +150,15 @@ def _fix(
     mended = mend(first.utterances, about(first.name, findings), kinds)
     if not mended.kept:
         raise DataError(f"--fix: nothing of {first.path} would be left. Choose fewer kinds with --fix-kinds.")
-    write_manifest(options.fix, mended.kept)
-    removed = options.fix.with_suffix(".removed.tsv")
+    removed = _removed(options.fix)  # first: by it a manifest is known as one of ours
     write_text(removed, "".join(f"{one}\t{kind}\n" for kind, ids in mended.removed.items() for one in ids))
+    write_manifest(options.fix, mended.kept)
     shown.fixed(options.fix, removed, _hours(mended.kept), mended)
+
+
+def _removed(fix: Path) -> Path:
+    """The list of what was taken out, beside a cleaned manifest."""
+    return fix.with_suffix(".removed.tsv")
 
 
 def _hours(utterances: "list[Utterance]") -> float:
@@ -157,6 +175,10 @@ def _check_options(options: argparse.Namespace, paths: list[Path]) -> None:
     for path in written:
         if path.resolve() in read:
             raise UsageError(f"{path} is one of the manifests to check, which are never changed; choose another name")
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder; give a file")
+    if options.fix and options.fix.exists() and not _removed(options.fix).exists():
+        raise UsageError(f"--fix: {options.fix} is there and no earlier --fix wrote it; choose another name")
     if len({path.resolve() for path in written}) < len(written):
         raise UsageError("--fix, --suspects and --html would write the same file; choose other names")
 
@@ -171,7 +193,3 @@ def _share(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share between 0 and 1, such as 0.05 or 5%")
     return value
-
-
-if TYPE_CHECKING:
-    from asr.commands._check_show import Shown

@@ -6,7 +6,6 @@ differs by word, speaker, length, any field, and utterance.
 """
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +63,8 @@ def run(arguments: list[str]) -> int:
     paths = named_paths(options.results)
     if options.out is not None:
         prepare_comparison_folder(options.out)
+    if options.normalizer is None:  # else all are counted anew
+        _require_same_alignment(paths)
     comparison = compare([_read(name, path, options.normalizer) for name, path in paths.items()])
     keys = _keys(comparison, options.by, options.manifest)
     _print(comparison, keys)
@@ -130,6 +131,19 @@ def _read(name: str, path: Path, normalizer: str | None) -> "System":
     return System(name, report, results.extras)
 
 
+def _require_same_alignment(paths: Mapping[str, Path]) -> None:
+    """Counts by sclite's costs can be larger than the fewest; only what is counted alike can be compared.
+
+    Raises UsageError where the summaries beside the results say that they were not.
+    """
+    from asr.scoring.results import summary_beside
+
+    found = {name: str(summary_beside(path).get("alignment", "fewest-errors")) for name, path in paths.items()}
+    if len(set(found.values())) > 1:
+        shown = ", ".join(f"{name} by {alignment}" for name, alignment in found.items())
+        raise UsageError(f"the words were aligned differently ({shown}); score all with the same --alignment")
+
+
 def _keys(comparison: "Comparison", fields: list[str], manifest: Path | None) -> dict[str, "Key"]:
     """A key a field; raises UsageError naming a field that no utterance has, and those that there are."""
     from asr.scoring.compare_differences import field_key
@@ -141,7 +155,8 @@ def _keys(comparison: "Comparison", fields: list[str], manifest: Path | None) ->
     for name, key in keys.items():
         if all(key(utterance) is None for utterance in comparison.utterances):
             raise UsageError(
-                f"--by {name}: no utterance has this field with a text or number in it. Fields: {_known(extras)}"
+                f"--by {name}: no utterance has this field with a text or number in it. "
+                f"Fields: {_known(comparison, extras)}"
                 + ("" if manifest else "; --manifest FILE looks them up in a manifest")
             )
     return keys
@@ -150,11 +165,12 @@ def _keys(comparison: "Comparison", fields: list[str], manifest: Path | None) ->
 def _manifest_fields(path: Path) -> dict[str, dict[str, Any]]:
     """The fields of each line by its id; unlike training, a comparison needs no audio beside the manifest."""
     from asr.scoring.formats import clean_id
+    from asr.scoring.results import json_row
 
     fields: dict[str, dict[str, Any]] = {}
     try:
         for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
-            row = json.loads(line) if line.strip() else None
+            row = json_row(line) if line.strip() else None
             if row is not None and not (isinstance(row, dict) and "id" in row):
                 raise DataError(f"{path}:{number}: is not a JSON object with an id")
             if row is not None:
@@ -166,15 +182,18 @@ def _manifest_fields(path: Path) -> dict[str, dict[str, Any]]:
     return fields
 
 
-def _known(extras: list[Mapping[str, Mapping[str, Any]]]) -> str:
-    names: dict[str, None] = {"speaker": None, "duration_s": None}
+def _known(comparison: "Comparison", extras: list[Mapping[str, Mapping[str, Any]]]) -> str:
+    own = ("speaker", "duration_s")
+    names: dict[str, None] = {
+        name: None for name in own if any(getattr(one, name) is not None for one in comparison.utterances)
+    }
     for source in extras:
         for fields in source.values():
             inner = fields.get("fields")
             for name, value in {**fields, **(inner if isinstance(inner, dict) else {})}.items():
                 if isinstance(value, (str, int, float)):
                     names[name] = None
-    return ", ".join(names)
+    return ", ".join(names) or "none"
 
 
 def _print(comparison: "Comparison", keys: dict[str, "Key"]) -> None:

@@ -76,7 +76,6 @@ def run(arguments: list[str]) -> int:
     from asr.scoring.counts import count_word_errors
     from asr.scoring.markdown import counted
     from asr.scoring.match import match
-    from asr.scoring.output import prepare_folder
     from asr.scoring.sclite_counts import count_word_errors_as_sclite
 
     references, hypotheses = read_pair(
@@ -85,8 +84,7 @@ def run(arguments: list[str]) -> int:
         format_name=options.format_name,
         hypothesis_format=options.hypothesis_format,
     )
-    for folder in filter(None, (options.out, options.export)):
-        prepare_folder(folder, options.references, options.hypotheses)
+    _prepare_folders(options)
     matched = match(references, hypotheses, missing=options.missing, surplus=options.surplus)
     said, notes = matched.references, matched.notes()
     if references.marked:
@@ -130,6 +128,17 @@ def _add_reading(group: "argparse._ArgumentGroup") -> None:
         default="error",
         help="what to do with hypotheses that have no reference (default: error)",
     )
+
+
+def _prepare_folders(options: argparse.Namespace) -> None:
+    from asr.scoring.export import FILES
+    from asr.scoring.output import prepare_folder
+
+    inputs = options.references, options.hypotheses
+    if options.out is not None:
+        prepare_folder(options.out, *inputs)
+    if options.export is not None:
+        prepare_folder(options.export, *inputs, option="--export", names=FILES[options.export_format])
 
 
 def _write(report: "ScoreReport", options: argparse.Namespace, matched: "Matched", facts: Mapping[str, str]) -> Path:

@@ -11,15 +11,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from asr.errors import ScoringError
+from asr.scoring.rate_intervals import rate_intervals
 from asr.scoring.report import ScoreReport
 from asr.scoring.results import percent, summarize
 
 
 def figures(report: ScoreReport) -> dict[str, float | int | None]:
-    """The figures of the one-line form: rates in percent, None where there is no reference; counts of words."""
-    counts = report.words
+    """The figures of the one-line form: rates in percent, None where there is none; counts of words.
+
+    ``low`` and ``high``: the 95 % interval of the WER over utterances.
+    """
+    counts, interval = report.words, rate_intervals(report, "words").utterances
     return {
         "wer": percent(report.words),
+        "low": None if interval is None else 100 * interval.low,
+        "high": None if interval is None else 100 * interval.high,
         "cer": percent(report.characters),
         "s": counts.substitutions,
         "d": counts.deletions,
@@ -30,7 +36,7 @@ def figures(report: ScoreReport) -> dict[str, float | int | None]:
 
 
 def render_line(report: ScoreReport, more: Mapping[str, Any]) -> str:
-    """``wer=8.44 cer=3.10 s=12 d=3 i=4 n=225 utterances=20``; ``nan`` where there is no reference."""
+    """``wer=8.44 low=6.10 high=11.02 cer=3.10 s=12 d=3 i=4 n=225 utterances=20``; ``nan`` for what is none."""
     return " ".join(f"{name}={_cell(value)}" for name, value in figures(report).items())
 
 

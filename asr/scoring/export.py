@@ -97,6 +97,14 @@ def _ctm(utterances: Sequence[UtteranceScore], timing: Timing) -> dict[str, str]
     }
 
 
+FILES: dict[str, tuple[str, ...]] = {
+    "trn": ("ref.trn", "hyp.trn"),
+    "ctm": ("ref.stm", "hyp.ctm"),
+    "kaldi": ("ref.txt", "hyp.txt"),
+    "nemo": ("manifest.jsonl",),
+    "csv": ("texts.csv",),
+    "plain": ("ref.txt", "hyp.txt"),
+}
 WRITERS: dict[str, Callable[[Sequence[UtteranceScore], Timing], dict[str, str]]] = {
     "trn": _trn,
     "ctm": _ctm,
@@ -132,18 +140,23 @@ def _joined(lines: Sequence[str]) -> str:
 
 
 def _refuse(utterances: Sequence[UtteranceScore], name: str, in_text: str, in_id: str) -> None:
-    bad = [
-        one.id
-        for one in utterances
-        if set(in_text) & set(one.reference_normalized + one.hypothesis_normalized)
-        or set(in_id) & set(one.id)
-        or len(one.id.split()) != 1
-        or ";;" in one.id
-    ]
-    if bad:
-        shown = ", ".join(map(repr, bad[:_SHOWN]))
-        raise ScoringError(
-            f"{name} cannot hold {len(bad)} of {len(utterances)} utterances: {shown}"
-            f"{', …' if len(bad) > _SHOWN else ''}. It has its own meaning for {' '.join(in_text) or 'spaces'} in "
-            "texts, or for spaces and parentheses in ids: take --normalizer basic, or --export-format nemo"
-        )
+    ids = [
+        one.id for one in utterances if set(in_id) & set(one.id) or len(one.id.split()) != 1 or ";;" in one.id
+    ]  # fmt: skip
+    texts = [
+        one.id for one in utterances if set(in_text) & set(one.reference_normalized + one.hypothesis_normalized)
+    ]  # fmt: skip
+    marks = " and ".join(["spaces", *(["parentheses"] if in_id else [])])
+    faults = (
+        (ids, f"ids: it has its own meaning for {marks}. Take --export-format nemo or csv"),
+        (
+            texts,
+            f"texts: it has its own meaning for {' '.join(in_text)}. Take --normalizer basic, or --export-format nemo",
+        ),
+    )
+    for bad, reason in faults:
+        if bad:
+            shown = ", ".join(map(repr, bad[:_SHOWN])) + (", …" if len(bad) > _SHOWN else "")
+            raise ScoringError(
+                f"{name} cannot hold {len(bad)} of {len(utterances)} utterances ({shown}) for their {reason}"
+            )

@@ -41,7 +41,7 @@ class Matched:
                 f"no hypothesis for {len(self.missing)} of {self.total} references: {treated[self.missing_treatment]}"
             )
         if self.surplus:
-            notes.append(f"no reference for {len(self.surplus)} hypotheses: they are in no figure")
+            notes.append(f"no reference for {len(self.surplus)} of the hypotheses: in no figure")
         if self.outside_words:
             notes.append(
                 f"{self.outside_words} words lie outside every segment; each counts in the next one, or the last"

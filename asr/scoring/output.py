@@ -4,7 +4,7 @@ In: a ``ScoreReport`` and its header. Out: results.jsonl, summary.json, breakdow
 each written whole or not at all; a re-run replaces them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from asr.scoring.rate_intervals import RATES, interval_notes, rate_intervals
 from asr.scoring.report import ScoreReport
 from asr.scoring.results import Results, summarize, write_results
 
+_NAMES = ("results.jsonl", "summary.json", "report.md", "breakdown.json")  # as ReportFiles has them
 SUMMARY_HEADER = ("text", "measure", "rate", "S", "D", "I", "errors", "N")
 
 
@@ -34,21 +35,20 @@ class ReportFiles:
 
 def report_files(folder: Path) -> ReportFiles:
     """The files that a report in ``folder`` consists of, written or not."""
-    names = ("results.jsonl", "summary.json", "report.md", "breakdown.json")
-    return ReportFiles(*(folder / name for name in names))
+    return ReportFiles(*(folder / name for name in _NAMES))
 
 
-def prepare_folder(folder: Path, *inputs: Path) -> None:
+def prepare_folder(folder: Path, *inputs: Path, option: str = "--out", names: Sequence[str] = _NAMES) -> None:
     """Make the folder before the work begins, so that what is wrong with it is said before hours of computing.
 
-    Raises UsageError where it is a file, or where a report in it would overwrite one of ``inputs``.
+    Raises UsageError where it is a file, or where the files ``names`` in it would overwrite one of ``inputs``.
     """
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--out {folder} is a file; give a folder")
-    written = {path.resolve() for path in _paths(folder)}
+        raise UsageError(f"{option} {folder} is a file; give a folder")
+    written = {(folder / name).resolve() for name in names}
     for path in inputs:
         if path.resolve() in written:
-            raise UsageError(f"--out {folder} would overwrite {path}, which is being read; give another folder")
+            raise UsageError(f"{option} {folder} would overwrite {path}, which is being read; give another folder")
     folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -122,8 +122,3 @@ def _silence_notes(report: ScoreReport) -> list[str]:
 def now() -> str:
     """The present moment for a report's header, UTC to the minute."""
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _paths(folder: Path) -> tuple[Path, ...]:
-    files = report_files(folder)
-    return files.results, files.summary, files.page, files.breakdown

@@ -77,15 +77,27 @@ def _formats(sources: tuple[Source, Source], wanted: tuple[str, str]) -> tuple[s
     if kinds == ["bare", "bare"]:
         have_ids = first_words_are_ids(sources[0].lines, sources[1].lines)
         if have_ids is None:
-            first = filled(sources[0].lines)[0].text.split()[0]
             raise UsageError(
-                f"cannot tell whether the lines of {sources[0].path} and {sources[1].path} begin with an id: both have "
-                f"the same first words. Say --format kaldi if {first!r} is an id, --format plain if it was spoken"
+                f"cannot tell whether the lines of {sources[0].path} and {sources[1].path} begin with an id: "
+                f"{_why_unclear(sources)}, --format plain if it was spoken"
             )
         return ("kaldi", "kaldi") if have_ids else ("plain", "plain")
     other = "plain" if "plain" in kinds else "kaldi"  # the other file has ids, so this one must have them too
     first_kind, second_kind = (other if kind == "bare" else kind for kind in kinds)
     return first_kind, second_kind
+
+
+def _why_unclear(sources: tuple[Source, Source]) -> str:
+    """Why nothing tells, and the first half of what to do; both sides need ids, or neither."""
+    first, second = (filled(source.lines)[0].text.split()[0] for source in sources)
+    if {line.text.split()[0] for line in filled(sources[0].lines)} == {
+        line.text.split()[0] for line in filled(sources[1].lines)
+    }:
+        return f"both have the same first words. Say --format kaldi if {first!r} is an id"
+    return (
+        f"the first words look like ids in one of them only ({first!r} and {second!r}), and both need ids, or neither. "
+        "Say --format kaldi if they are ids"
+    )
 
 
 def _parse(source: Source, format_name: str, role: Role, faults: list[str]) -> list[Entry]:
@@ -154,6 +166,7 @@ def _text_file(path: Path, format_name: str, entries: Sequence[Entry]) -> TextFi
 
 def _raise(faults: list[str]) -> None:
     if faults:
-        shown = faults[:_SHOWN_FAULTS]
-        more = [f"… and {len(faults) - len(shown)} more"] if len(faults) > len(shown) else []
+        different = list(dict.fromkeys(faults))  # both sides may be one file
+        shown = different[:_SHOWN_FAULTS]
+        more = [f"… and {len(different) - len(shown)} more"] if len(different) > len(shown) else []
         raise DataError("\n  ".join(["the texts cannot be read:", *shown, *more]))

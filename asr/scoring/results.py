@@ -25,6 +25,7 @@ _COUNTS = {
     "raw_character_errors": "raw_characters",
 }
 _TEXTS = ("id", "reference", "hypothesis", "reference_normalized", "hypothesis_normalized")
+_MOST_DIGITS = 308  # a float holds any whole number of fewer
 _OWN_KEYS = {*_TEXTS, *_COUNTS, "normalizer", "speaker", "duration_s"}
 
 
@@ -57,7 +58,7 @@ def read_results(path: Path) -> Results:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json_row(line)
             utterance, label = _utterance(row)
             if utterance.id in extras:
                 raise ValueError(f"the id {utterance.id!r} comes twice")
@@ -72,6 +73,20 @@ def read_results(path: Path) -> Results:
     if faults or not utterances:
         raise DataError("\n  ".join(["results cannot be read:", *(faults or [f"{path}: is empty"])]))
     return Results(build_report(utterances, next(iter(labels))), extras)
+
+
+def summary_beside(results: Path) -> dict[str, Any]:
+    """The summary.json in the folder of a results.jsonl; nothing where it is absent or of another kind."""
+    try:
+        value = json.loads((results.parent / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def json_row(line: str) -> Any:
+    """The JSON value of a line; a whole number that no float holds becomes infinite, as 1e999 does."""
+    return json.loads(line, parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else float(digits))
 
 
 def summarize(report: ScoreReport) -> dict[str, Any]:

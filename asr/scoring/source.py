@@ -1,7 +1,7 @@
 """What stands at a path, before it is known what it means: lines, or one transcript for each of many recordings.
 
-In: a file or a folder. Out: a ``Source``; what cannot be read at all (absent, UTF-16, bad UTF-8) is added to a list of
-faults, so that all faults of two files can be told at once.
+In: a file or a folder. Out: a ``Source``; what cannot be read at all (absent, UTF-16, zero bytes, bad UTF-8) is added
+to a list of faults, so that all faults of two files can be told at once.
 """
 
 import codecs
@@ -83,6 +83,10 @@ def _content(path: Path, faults: list[str]) -> bytes | None:
         return None
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         faults.append(f"{path}: is UTF-16; save it as UTF-8")
+        return None
+    if b"\0" in content:
+        line = content.count(b"\n", 0, content.index(b"\0")) + 1
+        faults.append(f"{path}:{line}: holds a zero byte, as UTF-16 and binary files do; save it as text in UTF-8")
         return None
     return content.removeprefix(codecs.BOM_UTF8)
 

@@ -11,7 +11,7 @@ import soundfile
 from asr.commands.check import run
 from asr.data.manifest import read_manifest, write_manifest
 from asr.data.utterance import Utterance
-from asr.errors import UsageError
+from asr.errors import ModelError, UsageError
 
 
 @pytest.fixture
@@ -204,3 +204,26 @@ def test_clips_beyond_the_size_are_linked_relative_to_the_page(
 
     page = (tmp_path / "pages" / "page.html").read_text(encoding="utf-8")
     assert 'src="../0.wav#t=0.500,1.500"' in page
+
+
+def test_fix_replaces_only_what_fix_wrote(tmp_path: Path, train: list[Utterance]) -> None:
+    write_manifest(tmp_path / "test.jsonl", train)
+    write_manifest(tmp_path / "train.jsonl", train[:1])
+    before = (tmp_path / "train.jsonl").read_bytes()
+    command = [str(tmp_path / "test.jsonl"), "--fix"]
+    with pytest.raises(UsageError, match=r"train\.jsonl is there and no earlier --fix wrote it"):
+        run([*command, str(tmp_path / "train.jsonl")])
+    assert (tmp_path / "train.jsonl").read_bytes() == before
+    with pytest.raises(UsageError, match="is a folder; give a file"):
+        run([*command, str(tmp_path)])
+    for _ in range(2):
+        assert run([*command, str(tmp_path / "clean.jsonl")]) == 0
+
+
+def test_a_model_that_is_none_is_told_before_anything_is_heard(
+    tmp_path: Path, train: list[Utterance], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_manifest(tmp_path / "train.jsonl", train)
+    with pytest.raises(ModelError, match="not a model directory"):
+        run([str(tmp_path / "train.jsonl"), "--model", str(tmp_path)])
+    assert capsys.readouterr().out == ""

@@ -116,3 +116,24 @@ def test_comparing_imports_neither_torch_nor_librosa(results: tuple[str, str]) -
         "assert not {'torch', 'librosa', 'hydra', 'numba', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, "compare", *results], check=True, capture_output=True)
+
+
+def test_results_aligned_differently_are_not_compared(
+    results: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = str(tmp_path / "other")
+    texts = [str(tmp_path / name) for name in ("refs.txt", "two.txt")]
+    assert main(["score", *texts, "--alignment", "sclite", "--out", other]) == 0
+    assert main(["compare", results[0], other]) == 2
+    assert "one by fewest-errors, other by sclite); score all with the same --alignment" in capsys.readouterr().err
+    assert main(["compare", results[0], other, "--normalizer", "none"]) == 0
+
+
+def test_only_fields_that_are_there_are_offered(
+    results: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text('{"id": "utt-0", "room": 1' + "0" * 400 + "}\n", encoding="utf-8")
+    assert main(["compare", *results, "--by", "duration_s", "--manifest", str(manifest)]) == 2
+    assert "Fields: id, room\n" in capsys.readouterr().err
+    assert main(["compare", *results, "--by", "room", "--manifest", str(manifest)]) == 0

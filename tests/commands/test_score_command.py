@@ -99,7 +99,7 @@ def test_forms_for_scripts_have_stdout_to_themselves(
     skip = ["--missing", "as-deletions", "--out", str(tmp_path / "out")]
     assert main(["score", *texts, *skip, "--print", "line"]) == 0
     shown = capsys.readouterr()
-    assert shown.out == "wer=40.00 cer=29.17 s=1 d=1 i=0 n=5 utterances=3\n"
+    assert shown.out == "wer=40.00 low=0.00 high=66.67 cer=29.17 s=1 d=1 i=0 n=5 utterances=3\n"
     assert "no hypothesis for 1 of 3 references" in shown.err and "report.md" in shown.err
     assert main(["score", *texts, *skip, "--print", "csv"]) == 0
     header, row = capsys.readouterr().out.splitlines()
@@ -133,3 +133,29 @@ def test_the_formats_that_the_command_offers_are_those_of_the_table() -> None:
 
     assert sorted(score._NAMES) == sorted(FORMATS)
     assert list(score._EXPORTS) == list(WRITERS)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("trn", "hyp.trn"), ("kaldi", "ref.txt"), ("csv", "texts.csv")])
+def test_an_export_never_replaces_what_is_read(
+    tmp_path: Path, kind: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = tmp_path / name
+    content = {"csv": "id,text\nu_1,Where!\n", "kaldi": "u_1 Where!\n", "trn": "Where! (u_1)\n"}[kind]
+    texts.write_text(content, encoding="utf-8")
+    folder = str(tmp_path)
+    assert main(["score", str(texts), str(texts), "--export", folder, "--export-format", kind]) == 2
+    assert f"--export {folder} would overwrite {texts}, which is being read" in capsys.readouterr().err
+    assert texts.read_text(encoding="utf-8") == content
+
+
+def test_an_export_says_whether_ids_or_texts_stand_in_its_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = tmp_path / "t.jsonl"
+    texts.write_text('{"id": "u 1", "text": "a (b)"}\n', encoding="utf-8")
+    command = ["score", str(texts), str(texts), "--export", str(tmp_path / "out")]
+    assert main([*command, "--export-format", "kaldi"]) == 1
+    assert "for their ids: it has its own meaning for spaces. Take --export-format nemo" in capsys.readouterr().err
+    texts.write_text('{"id": "u1", "text": "a (b)"}\n', encoding="utf-8")
+    assert main([*command, "--normalizer", "none"]) == 1
+    assert "('u1') for their texts" in capsys.readouterr().err

@@ -156,3 +156,46 @@ def test_an_unknown_format_is_answered_with_the_choices(pair) -> None:
     choices = "auto, kaldi, jsonl, trn, stm, ctm, csv, tsv, plain, whisper, txt"
     with pytest.raises(UsageError, match=f"'ctms'; choose one of: {choices}"):
         read_pair(*pair("a", "b"), format_name="ctms")
+
+
+def test_ids_in_one_file_only_are_asked_about_and_never_counted_as_words(pair) -> None:
+    paths = pair("rec1 the cat\nrec2 hello\n", "the cat\nhello\n")
+    with pytest.raises(UsageError, match=r"look like ids in one of them only .'rec1' and 'the'.*--format kaldi"):
+        read_pair(*paths)
+    assert read_pair(*paths, format_name="plain")[0].texts["line-1"] == "rec1 the cat"
+
+
+def test_zero_bytes_are_named_with_their_line(pair) -> None:
+    with pytest.raises(DataError, match=r"hyps\.txt:1: holds a zero byte, as UTF-16"):
+        read_pair(*pair("u1 a\nu2 b\n", "u1 a\nu2 b\n".encode("utf-16-le")))
+
+
+def test_a_fault_of_a_file_that_is_both_sides_is_told_once(pair) -> None:
+    path = pair('{"id": "a"}\n', "")[0]
+    with pytest.raises(DataError) as caught:
+        read_pair(path, path)
+    assert str(caught.value).count("has no reference") == 1 and str(caught.value).count("has no hypothesis") == 1
+    path.write_text('{"id": "a", "text": 5}\n', encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read_pair(path, path)
+    assert str(caught.value).count("'text' must be text, not 5") == 1
+
+
+def test_a_number_of_seconds_that_no_float_holds_is_a_fault_with_its_line(pair) -> None:
+    path = pair('{"id": "a", "text": "x", "duration": 1' + "0" * 400 + "}\n", "")[0]
+    with pytest.raises(DataError, match=r"refs\.txt:1: 'duration' must be a number of seconds"):
+        read_pair(path, path)
+
+
+def test_stretches_of_one_recording_are_told_apart_by_their_offset(pair) -> None:
+    rows = [{"audio_filepath": "a.wav", "offset": at, "duration": 1, "text": f"t{at}"} for at in (0, 1, 2.5)]
+    path = pair("".join(json.dumps(row) + "\n" for row in rows), "")[0]
+    first, second = read_pair(path, path)
+    assert first.texts == second.texts == {"a.wav@0": "t0", "a.wav@1": "t1", "a.wav@2.5": "t2.5"}
+    path.write_text(json.dumps(rows[0]) + "\n", encoding="utf-8")
+    assert list(read_pair(path, path)[0].texts) == ["a.wav"]
+
+
+def test_a_table_parted_by_semicolons_is_read_as_a_table(pair) -> None:
+    paths = pair("u1 the cat\nu2 a, b\n", "id;text\nu1;the cat\nu2;a, b\n")
+    assert formats_and_texts(paths)[2:] == ("csv", {"u1": "the cat", "u2": "a, b"})

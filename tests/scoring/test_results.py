@@ -1,11 +1,13 @@
 """results.jsonl and summary.json hold what was scored, and come back as they were."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from asr.errors import DataError, UsageError
+from asr.scoring.breakdown import break_down
 from asr.scoring.markdown import ReportHeader
 from asr.scoring.output import prepare_folder, summary_notes, summary_rows, write_report
 from asr.scoring.report import ScoreReport, score_texts
@@ -129,3 +131,14 @@ def test_a_report_never_overwrites_what_it_reads_nor_a_file(tmp_path: Path) -> N
         prepare_folder(tmp_path / "file")
     with pytest.raises(UsageError, match="would overwrite"):
         prepare_folder(tmp_path, tmp_path / "results.jsonl")
+
+
+def test_whole_numbers_that_no_float_holds_are_read_as_infinite_and_never_end_a_report(tmp_path: Path) -> None:
+    report = score_texts({"a": "x", "b": "y"}, {"a": "x", "b": "z"}, normalizer=NORMALIZERS["basic"])
+    path = tmp_path / "results.jsonl"
+    words = [{"text": "x", "start_s": 0, "end_s": 1, "confidence": 0.5}]
+    write_results(path, report, {"a": {"snr_db": 7, "fields": {"room": 7}, "words": words}})
+    path.write_text(path.read_text(encoding="utf-8").replace("7", "1" + "0" * 5000), encoding="utf-8")
+    results = read_results(path)
+    assert results.extras["a"]["snr_db"] == math.inf
+    break_down(results)

@@ -35,11 +35,15 @@ def first_words_are_ids(references: Sequence[Line], hypotheses: Sequence[Line]) 
     """Whether two bare files begin their lines with ids; None where nothing tells (then a person has to say).
 
     Yes where nearly all first words look like ids (digits among letters, long numbers, underscores), or where both
-    files have the same first words, each once, in another order. No where they differ or repeat.
+    files have the same first words, each once, in another order. No where they differ or repeat. Nothing tells where
+    they look like ids in one file only: as plain text the ids would count as words.
     """
     first, second = ([line.text.split(None, 1)[0] for line in filled(lines)] for lines in (references, hypotheses))
-    if all(_mostly_ids(words) for words in (first, second)):
+    with_ids = [_mostly_ids(words) for words in (first, second)]
+    if all(with_ids):
         return True
+    if any(with_ids):
+        return None
     unique = len(set(first)) == len(first) and len(set(second)) == len(second)
     if not unique or set(first) != set(second) or all(len(line.text.split()) == 1 for line in filled(references)):
         return False
@@ -51,7 +55,7 @@ def _share(texts: Sequence[str], fits: Callable[[str], bool]) -> float:
 
 
 def _table(header: Line) -> str | None:
-    for name, delimiter in (("tsv", "\t"), ("csv", ",")):
+    for name, delimiter in (("tsv", "\t"), ("csv", ","), ("csv", ";")):
         try:
             if header_columns(header, delimiter) is not None:
                 return name

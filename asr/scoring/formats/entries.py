@@ -5,6 +5,7 @@ file tells no more; times are in seconds from the start of the recording.
 """
 
 import math
+import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -123,7 +124,7 @@ def json_text(value: Any, name: str) -> str:
 
 def json_seconds(value: Any, name: str) -> float:
     """A JSON value that must be a number of seconds; raises ValueError naming the key."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= sys.float_info.max:
         raise ValueError(f"{name!r} must be a number of seconds, not {shown_json(value)}")
     return float(value)
 

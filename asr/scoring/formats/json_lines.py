@@ -5,7 +5,9 @@ where the line tells them.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from asr.scoring.formats.entries import (
@@ -40,7 +42,18 @@ def parse_jsonl(lines: Sequence[Line], role: Role) -> Parsed:
             parsed.entries.append(_entry(line, role))
         except (ValueError, RecursionError) as error:
             parsed.faults.append((line.number, str(error)))
-    return parsed
+    return Parsed(_apart(parsed.entries), parsed.faults)
+
+
+def _apart(entries: Sequence[Entry]) -> list[Entry]:
+    """Stretches of one recording, which NeMo tells apart by their ``offset`` alone, under ids of their own."""
+    counts = Counter(entry.id for entry in entries)
+    return [
+        replace(entry, id=f"{entry.id}@{entry.segment.start_s:g}")
+        if counts[entry.id] > 1 and entry.segment is not None and clean_id(entry.segment.recording) == entry.id
+        else entry
+        for entry in entries
+    ]
 
 
 def _entry(line: Line, role: Role) -> Entry:

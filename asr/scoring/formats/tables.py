@@ -18,8 +18,8 @@ _TEXT_COLUMNS: dict[Role, tuple[str, ...]] = {
 
 
 def parse_csv(lines: Sequence[Line], role: Role) -> Parsed:
-    """Cells parted by commas, quoted where they hold one."""
-    return _parse(lines, role, ",")
+    """Cells parted by commas, or by semicolons as spreadsheets write them where 1,5 is a number; quoted if need be."""
+    return _parse(lines, role, ";" if _parted_by_semicolons(filled(lines)[0]) else ",")
 
 
 def parse_tsv(lines: Sequence[Line], role: Role) -> Parsed:
@@ -33,6 +33,19 @@ def header_columns(line: Line, delimiter: str) -> tuple[int, int] | None:
     ids = [names.index(name) for name in _ID_COLUMNS if name in names]
     texts = [names.index(name) for role in _TEXT_COLUMNS.values() for name in role if name in names]
     return (ids[0], texts[0]) if ids and texts else None
+
+
+def _parted_by_semicolons(header: Line) -> bool:
+    """Whether only semicolons make a header of it."""
+    by_comma, by_semicolon = (_is_header(header, delimiter) for delimiter in ",;")
+    return by_semicolon and not by_comma
+
+
+def _is_header(line: Line, delimiter: str) -> bool:
+    try:
+        return header_columns(line, delimiter) is not None
+    except ValueError:
+        return False
 
 
 def _parse(lines: Sequence[Line], role: Role, delimiter: str) -> Parsed:
