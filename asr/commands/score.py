@@ -100,7 +100,8 @@ def run(arguments: list[str]) -> int:
         count_words=count_word_errors_as_sclite if options.alignment == "sclite" else count_word_errors,
     )
     facts = {"Read as": _read_as(references, hypotheses, matched)} | ({"Note": "; ".join(notes)} if notes else {})
-    page = None if options.out is None else _write(report, options, matched, facts)
+    extras = _extras(references, hypotheses, matched)
+    page = None if options.out is None else _write(report, options, matched, facts, extras)
     lead = f"{counted(len(report.utterances), 'utterance')} ({facts['Read as']})"
     print_report(report, options, lead=lead, notes=notes, measures=matched.measures(), page=page)
     if options.export is not None:
@@ -141,7 +142,25 @@ def _prepare_folders(options: argparse.Namespace) -> None:
         prepare_folder(options.export, *inputs, option="--export", names=FILES[options.export_format])
 
 
-def _write(report: "ScoreReport", options: argparse.Namespace, matched: "Matched", facts: Mapping[str, str]) -> Path:
+def _extras(references: "TextFile", hypotheses: "TextFile", matched: "Matched") -> dict[str, dict[str, Any]]:
+    """What both files tell of each reference besides its texts: fields to group by, its sound, words, n-best."""
+    extras: dict[str, dict[str, Any]] = {}
+    for key in references.texts:
+        first, second = references.told.get(key, {}), hypotheses.told.get(key, {})
+        fields = {**second.get("fields", {}), **first.get("fields", {})}
+        missing = key in matched.missing and matched.missing_treatment == "as-deletions"
+        extras[key] = {**second, **first}
+        extras[key] |= ({"fields": fields} if fields else {}) | ({"missing": True} if missing else {})
+    return extras
+
+
+def _write(
+    report: "ScoreReport",
+    options: argparse.Namespace,
+    matched: "Matched",
+    facts: Mapping[str, str],
+    extras: Mapping[str, Mapping[str, Any]],
+) -> Path:
     from asr.scoring import ReportHeader, write_report
     from asr.scoring.output import now
 
@@ -154,7 +173,6 @@ def _write(report: "ScoreReport", options: argparse.Namespace, matched: "Matched
         facts=dict(facts) | (more if options.alignment == "sclite" else {}),
     )
     measures: dict[str, Any] = matched.measures() | {"alignment": options.alignment}
-    extras = {key: {"missing": True} for key in matched.missing if matched.missing_treatment == "as-deletions"}
     files = write_report(options.out, report, header, worst=options.worst, extras=extras, measures=measures)
     return files.page
 

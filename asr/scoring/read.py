@@ -5,9 +5,11 @@ texts by id, and what else the file tells. Bad UTF-8, broken JSON, missing and d
 one DataError.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from asr.errors import DataError, ScoringError, UsageError
 from asr.scoring.formats import FORMATS as TABLE
@@ -22,7 +24,8 @@ _SHOWN_FAULTS = 100
 class TextFile:
     """The texts of one file by id, in the file's order; ``format`` is what it was read as.
 
-    ``segments`` and ``words`` are there for the ids whose place in a recording, or whose words' times, the file tells.
+    ``segments`` and ``words`` are there for the ids whose place in a recording, or whose words' times, the file tells;
+    ``told``: what else it tells of each, as further keys of its line in results.jsonl.
     """
 
     path: Path
@@ -32,6 +35,7 @@ class TextFile:
     durations_s: dict[str, float] = field(default_factory=dict)
     segments: dict[str, Segment] = field(default_factory=dict)
     words: dict[str, tuple[TimedWord, ...]] = field(default_factory=dict)
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def marked(self) -> bool:
@@ -161,7 +165,22 @@ def _text_file(path: Path, format_name: str, entries: Sequence[Entry]) -> TextFi
         durations_s={entry.id: entry.duration_s for entry in entries if entry.duration_s is not None},
         segments={entry.id: entry.segment for entry in entries if entry.segment is not None},
         words={entry.id: entry.words for entry in entries if entry.words is not None},
+        told={entry.id: _told(entry, path) for entry in entries},
     )
+
+
+def _told(entry: Entry, path: Path) -> dict[str, Any]:
+    """What the entry tells besides, its words' times from the start of the utterance, its audio as a path from here."""
+    told = dict(entry.told)
+    if "audio" in told:
+        told["audio"] = os.path.join(path if path.is_dir() else path.parent, told["audio"])
+    if entry.words is not None and "words" not in told:
+        start_s = entry.segment.start_s if entry.segment else 0.0
+        told["words"] = [
+            {"text": word.text, "start_s": word.start_s - start_s, "end_s": word.end_s - start_s}
+            for word in entry.words
+        ]
+    return told
 
 
 def _raise(faults: list[str]) -> None:

@@ -7,7 +7,7 @@ file tells no more; times are in seconds from the start of the recording.
 import math
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -51,7 +51,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One utterance of a text file, or a whole recording; ``words`` where the file tells their times."""
+    """One utterance of a text file, or a whole recording; ``words`` where the file tells their times.
+
+    ``told``: what else the line says of it, as further keys of a line of results.jsonl (see ``told.py``).
+    """
 
     line: int
     id: str
@@ -60,6 +63,7 @@ class Entry:
     duration_s: float | None = None
     segment: Segment | None = None
     words: tuple[TimedWord, ...] | None = None
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ from asr.scoring.formats.entries import (
     json_text,
     shown_json,
 )
+from asr.scoring.formats.told import told_by_object
 
 # Which key of a JSON line holds the text, best first: a line of results.jsonl (or of NeMo) holds both sides.
 TEXT_KEYS: dict[Role, tuple[str, ...]] = {
@@ -66,7 +67,9 @@ def _entry(line: Line, role: Role) -> Entry:
     check_encodable(str(key))
     text, duration_s = json_text(value[name], name), _seconds(value, DURATION_KEYS)
     segment = _segment(value, duration_s)
-    return Entry(line.number, clean_id(str(key)), text, speaker_of(value.get("speaker")), duration_s, segment)
+    speaker = speaker_of(value.get("speaker"))
+    told = told_by_object(value, role)
+    return Entry(line.number, clean_id(str(key)), text, speaker, duration_s, segment, told=told)
 
 
 def json_object(text: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from asr.scoring.formats.entries import Entry, Line, Parsed, Role, clean_id, filled, seconds_of
 from asr.scoring.formats.json_lines import DURATION_KEYS, ID_KEYS, TEXT_KEYS
+from asr.scoring.formats.told import told_by_row
 
 _ID_COLUMNS = (*ID_KEYS, "file", "path", "utterance", "wav_filename")
 _TEXT_COLUMNS: dict[Role, tuple[str, ...]] = {
@@ -69,7 +70,8 @@ def _parse(lines: Sequence[Line], role: Role, delimiter: str) -> Parsed:
             duration = next((row[name] for name in DURATION_KEYS if row.get(name)), None)
             duration_s = None if duration is None else seconds_of(duration, "the duration")
             text = cells[text_column].strip()
-            parsed.entries.append(Entry(line.number, key, text, row.get("speaker") or None, duration_s))
+            speaker = row.get("speaker") or None
+            parsed.entries.append(Entry(line.number, key, text, speaker, duration_s, told=told_by_row(row)))
         except ValueError as error:
             parsed.faults.append((line.number, str(error)))
     return parsed
