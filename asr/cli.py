@@ -30,6 +30,7 @@ VERBS: dict[str, str] = {
     "compare": "say whether one system is better than another, and in what",
     "report": "show errors as a page to read, hear and filter; several systems side by side",
     "check": "say what is wrong with a manifest",
+    "probe": "measure what is claimed about the LSTM: gradients, memory, time, gates",
 }
 
 _EXAMPLES = """\

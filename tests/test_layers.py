@@ -31,6 +31,7 @@ LAYERS: list[set[str]] = [
     {"formats"},
     {"pages"},
     {"training"},
+    {"probes"},
     {"config"},
     {"commands", "server"},
     {"cli"},

@@ -73,12 +73,12 @@ def measure_shape(
 ) -> Rows:
     """All encoders on one input: rounds in turn, medians."""
     device, frames = torch.device(settings.device), round(length_s * FRAMES_PER_S)
-    log_mel = torch.randn(batch, frames, N_MELS, device=device)
+    inputs = {mels: torch.randn(batch, frames, mels, device=device) for mels in {one.n_mels for one in models.values()}}
     lengths = torch.full((batch,), frames, device=device)
     tasks: dict[tuple[str, str], Callable[[], Any]] = {}
     for name, model in models.items():
-        tasks[name, FORWARD] = partial(compute, model, log_mel, lengths, FORWARD)
-        tasks[name, TRAINING] = partial(compute, model, log_mel, lengths, TRAINING)
+        tasks[name, FORWARD] = partial(compute, model, inputs[model.n_mels], lengths, FORWARD)
+        tasks[name, TRAINING] = partial(compute, model, inputs[model.n_mels], lengths, TRAINING)
         if can_stream(model.encoder):
             tasks[name, STREAM] = partial(stream_noise, model, batch, length_s)
     peaks = {key: peak_bytes(task, device) for key, task in tasks.items()}  # warms up, too
@@ -168,7 +168,7 @@ def peak_bytes(task: Callable[[], Any], device: torch.device) -> int:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         task()
     held = most = 0
-    events = profile.profiler.kineto_results.events()  # type: ignore[union-attr]
+    events = profile.profiler.kineto_results.events()[union - attr]
     changes = [(one.start_ns(), one.nbytes()) for one in events if one.name() == "[memory]"]
     for _, size in sorted(changes, key=lambda change: change[0]):
         held += size

@@ -55,7 +55,9 @@ def with_fixed_gates(model: AcousticModel, fixed: Mapping[str, float]) -> Acoust
                 setattr(layer, name, ReadableDirection(direction, fixed))
                 found += 1
     if not found:
-        raise UsageError(f"the model's encoder is {model.config.name!r}: it has no LSTM layer whose gates could be held")
+        raise UsageError(
+            f"the model's encoder is {model.config.name!r}: it has no LSTM layer whose gates could be held"
+        )
     return changed
 
 

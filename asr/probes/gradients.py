@@ -83,9 +83,7 @@ def relative(sizes: Tensor) -> list[float]:
 def summarise(found: Sequence[Sequence[float]]) -> dict[str, Any]:
     """The curves of all seeds -> geometric mean and interval at each distance, and the reaches."""
     points = [geometric_interval(column) for column in zip(*found, strict=True)]
-    reaches = {
-        f"reach_{share:g}": mean_interval([float(reach(curve, share)) for curve in found]) for share in REACHES
-    }
+    reaches = {f"reach_{share:g}": mean_interval([float(reach(curve, share)) for curve in found]) for share in REACHES}
     return {
         "distance": list(range(len(points))),
         "size": [point.mean for point in points],
