@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asr.models import AcousticModel, RecurrentStack, build_model_config
+from asr.models import AcousticModel, RecurrentLayer, RecurrentStack, build_model_config
 from asr.probes.draw import Line, draw_lines, new_figure, save_figure
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler would tell of each of its starts
@@ -115,10 +115,10 @@ def compute(model: AcousticModel, log_mel: Tensor, lengths: Tensor, mode: str) -
 
 def can_stream(encoder: nn.Module) -> bool:
     """Whether it runs in one direction, by torch's own cells, which take a state and give it back."""
-    return isinstance(encoder, RecurrentStack) and all(
-        len(layer.directions) == 1 and isinstance(layer.directions[0], nn.RNNBase)  # type: ignore[operator,arg-type,index]
-        for layer in encoder.layers
-    )
+    if not isinstance(encoder, RecurrentStack):
+        return False
+    directions = [layer.directions for layer in encoder.layers if isinstance(layer, RecurrentLayer)]
+    return all(len(both) == 1 and isinstance(both[0], nn.RNNBase) for both in directions)
 
 
 @torch.inference_mode()
@@ -168,7 +168,7 @@ def peak_bytes(task: Callable[[], Any], device: torch.device) -> int:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         task()
     held = most = 0
-    events = profile.profiler.kineto_results.events()[union - attr]
+    events = profile.profiler.kineto_results.events()
     changes = [(one.start_ns(), one.nbytes()) for one in events if one.name() == "[memory]"]
     for _, size in sorted(changes, key=lambda change: change[0]):
         held += size

@@ -4,19 +4,18 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import yaml
 
 from asr.cli import main
 from asr.commands import _probe_family
-from asr.commands._compose import run_composed
-from asr.config import typed_config
 from asr.errors import TrainingError, UsageError
-from asr.models import AcousticModel
-from asr.paths import recipes_dir
+from asr.models import AcousticModel, build_model_config
+from asr.paths import conf_dir, recipes_dir
 from asr.probes.family import family_row, render_table
 from tests.tiny_run import SETTINGS, make_corpus, words, write_recipe
 
@@ -54,14 +53,27 @@ def test_what_cannot_be_done_is_said_in_a_line(
 
 @pytest.mark.parametrize("corpus", FAMILIES)
 def test_the_recipes_of_a_family_have_about_as_many_weights(corpus: str):
-    n_mels, vocab = FAMILIES[corpus]
+    folder, (n_mels, vocab) = recipes_dir() / corpus, FAMILIES[corpus]
     sizes = {}
-    for path in sorted((recipes_dir() / corpus).glob("[!_]*.yaml")):
-        (config,) = run_composed(path, ["run_dir=x"], typed_config)
-        model = AcousticModel(config.train.model, n_mels, vocab)
+    for path in folder.glob("[!_]*.yaml"):
+        values = model_of(path)
+        with torch.device("meta"):
+            model = AcousticModel(build_model_config(values), n_mels, vocab)
         sizes[path.stem] = sum(weight.numel() for weight in model.parameters())
     assert {"rnn", "gru", "lstm", "bilstm", "transformer"} <= sizes.keys()
     assert sizes == {name: pytest.approx(sizes["bilstm"], rel=0.05) for name in sizes}
+
+
+def model_of(path: Path) -> dict[str, Any]:
+    """The keys of ``model`` as Hydra composes them: conf's word, then what the folder shares, then the recipe's own."""
+    recipe = yaml.safe_load(path.read_text())
+    word = next((one["override model"] for one in recipe["defaults"] if isinstance(one, dict)), "bilstm")
+    values: dict[str, Any] = yaml.safe_load((conf_dir() / "model" / f"{word}.yaml").read_text())
+    for more in (yaml.safe_load((path.parent / "_shared.yaml").read_text()), recipe):
+        model = dict(more["model"])
+        subsampling = values["subsampling"] | model.pop("subsampling", {})
+        values |= model | {"subsampling": subsampling}
+    return values
 
 
 class Started:
@@ -130,8 +142,7 @@ def test_a_family_is_trained_once_and_its_table_written(tmp_path: Path, capsys: 
     found = json.loads((tmp_path / "out" / "family.json").read_text())
     assert {row["member"] for row in found["rows"]} == {"bilstm", "gru"} and found["seeds"] == [1, 2]
     assert (tmp_path / "out" / "family.png").exists() and "| gru |" in (tmp_path / "out" / "family.md").read_text()
-    began_s = time.monotonic()
-    assert main(asked) == 0 and time.monotonic() - began_s > 0
+    assert main(asked) == 0
     assert [(folder / "model.safetensors").stat().st_mtime_ns for folder in weights] == made
     row = family_row("gru", [weights[2].parent, weights[3].parent], [1, 2])
     assert row["parameters"] > 0 and row["utterances"] == 2 and SETTINGS["training"]["epochs"] == 3
