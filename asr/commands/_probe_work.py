@@ -87,7 +87,8 @@ def _speech_gradients(options: argparse.Namespace) -> Found:
     if options.manifest is None:
         raise UsageError("--model needs --manifest: the recordings that the models are to hear")
     listeners = {
-        _name(path): _listener(path, options.manifest, options.device, options.utterances) for path in options.models
+        name: _listener(path, options.manifest, options.device, options.utterances)
+        for name, path in _names(options.models).items()
     }
     seed = (options.seeds or [1])[0]
     total = sum(len(one.utterances) for one in listeners.values())
@@ -210,9 +211,10 @@ def _listener(model: Path, manifest: Path, device: str, utterances: int | None) 
     return Listener.of(model, manifest, device, utterances)
 
 
-def _name(model: Path) -> str:
-    """``runs/fsdd/model`` is called runs/fsdd."""
-    return str(model.parent if model.name == "model" else model)
+def _names(models: list[Path]) -> dict[str, Path]:
+    """``runs/fsdd/model`` is called fsdd; where two are called alike, by their whole paths."""
+    short = {(path.parent if path.name == "model" else path).resolve().name: path for path in models}
+    return short if len(short) == len(models) else {str(path): path for path in models}
 
 
 def _share(size: float) -> str:
