@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from asr.commands._arguments import count, seconds, whole_number
+from asr.commands._arguments import count, number, seconds, whole_number
 
 
 def build_parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -39,6 +39,7 @@ def _gradients(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hidden-size", type=count, default=128, help="units (default: 128)")
     parser.add_argument("--layers", type=count, default=1, help="layers (default: 1)")
     parser.add_argument("--distance", type=count, default=200, metavar="K", help="frames back (default: 200)")
+    parser.add_argument("--input-scale", type=number, default=1.0, help="the inputs' standard deviation (default: 1)")
     parser.add_argument(
         "--model", action="append", default=[], type=Path, metavar="MODEL", dest="models",
         help="a trained model to look at instead, on --manifest; may be given several times",

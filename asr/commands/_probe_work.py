@@ -69,6 +69,7 @@ def _gradients(options: argparse.Namespace) -> Found:
         options.layers,
         options.distance,
     )
+    settings.input_scale = options.input_scale
     check_members(settings.members)
     with Progress(len(settings.members) * len(settings.seeds), "gradients", "networks") as progress:
         found = measure_gradients(settings, progress.update)

@@ -30,13 +30,18 @@ REACHES = (0.1, 0.001)
 
 @dataclass(kw_only=True, slots=True)
 class GradientSettings:
-    """``distance``: frames back at most. ``sequences`` inputs and ``directions`` of the output for each seed."""
+    """``distance``: frames back at most. ``sequences`` inputs and ``directions`` of the output for each seed.
+
+    ``input_scale``: the inputs' standard deviation. Small ones leave a plain network's tanh in its linear part, where
+    an orthogonal start passes the gradient on whole; it is saturation that makes it vanish there.
+    """
 
     members: list[str] = field(default_factory=lambda: ["rnn", "gru", "lstm-0", "lstm-1", "lstm-2"])
     seeds: list[int] = field(default_factory=lambda: list(range(1, 11)))
     hidden_size: int = 128
     num_layers: int = 1
     distance: int = 200
+    input_scale: float = 1.0
     sequences: int = 4
     directions: int = 8
 
@@ -61,7 +66,7 @@ def sizes_of(encoder: nn.Module, settings: GradientSettings, seed: int) -> Tenso
     frames = settings.distance + 1 + RUN_UP
     shape = (settings.sequences, frames, settings.hidden_size)
     inputs = torch.randn(shape, generator=generator, dtype=torch.float64).repeat(settings.directions, 1, 1)
-    return backward_sizes(encoder.double(), inputs, generator)[: settings.distance + 1]
+    return backward_sizes(encoder.double(), settings.input_scale * inputs, generator)[: settings.distance + 1]
 
 
 def backward_sizes(encoder: nn.Module, inputs: Tensor, generator: torch.Generator) -> Tensor:
