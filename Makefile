@@ -57,6 +57,29 @@ test-all: $(READY) ## run all tests, the slow ones too
 	@mkdir -p $(VENV)/tmp
 	@$(PY) -m pytest -m "slow or not slow" --timeout=3600 --basetemp=$(VENV)/tmp/pytest
 
+FSDD := ../shared/corpora/free-spoken-digit-dataset
+AN4 := ../shared/corpora/an4
+ARTICLE := docs/lstm
+FAMILY := runs/family
+JOBS := 2
+
+.PHONY: article
+article: $(READY) ## make all figures of docs/lstm.md (a night; goes on where it stopped): FSDD=CORPUS AN4=CORPUS JOBS=2
+	$(PY) -m asr probe gradients --out $(ARTICLE)
+	$(PY) -m asr probe recall --out $(ARTICLE)
+	$(PY) -m asr probe time --out $(ARTICLE)
+	$(PY) -m asr probe family recipes/fsdd --corpus $(FSDD) --jobs $(JOBS) --out $(FAMILY)/fsdd
+	$(PY) -m asr probe directions recipes/fsdd --data $(FAMILY)/fsdd/data --jobs $(JOBS) --out $(FAMILY)/fsdd
+	$(PY) -m asr probe gradients --out $(ARTICLE) --manifest $(FAMILY)/fsdd/data/test.jsonl \
+	    $(foreach one,rnn gru lstm bilstm,--model $(FAMILY)/fsdd/runs/$(one)-1/model)
+	$(PY) -m asr probe gates $(FAMILY)/fsdd/runs/bilstm-1/model $(FAMILY)/fsdd/data/test.jsonl --out $(ARTICLE)
+	$(PY) -m asr probe context $(FAMILY)/fsdd/runs/bilstm-1/model $(FAMILY)/fsdd/data/test.jsonl --out $(ARTICLE)
+	$(PY) -m asr probe family recipes/an4 --members rnn gru lstm bilstm transformer --corpus $(AN4) --jobs $(JOBS) \
+	    --out $(FAMILY)/an4
+	for name in fsdd an4; do for kind in json md png; do \
+	    cp $(FAMILY)/$$name/family.$$kind $(ARTICLE)/family-$$name.$$kind; done; done
+	cp $(FAMILY)/fsdd/directions.json $(FAMILY)/fsdd/directions.md $(FAMILY)/fsdd/directions.png $(ARTICLE)/
+
 .PHONY: check
 check: $(READY) ## lint, check the formatting and the types
 	@$(PY) -m ruff check .

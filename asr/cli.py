@@ -31,6 +31,7 @@ VERBS: dict[str, str] = {
     "inspect": "look into a model while it hears: gates, memory, what each unit follows",
     "report": "show errors as a page to read, hear and filter; several systems side by side",
     "check": "say what is wrong with a manifest",
+    "probe": "measure what is claimed about the LSTM: gradients, memory, time, gates",
 }
 
 _EXAMPLES = """\

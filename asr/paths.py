@@ -23,9 +23,12 @@ def recipes_dir() -> Path:
 
 
 def available_recipes() -> list[str]:
-    """Every recipe's YAML file, relative to ``recipes_dir()``, such as ``fsdd/bilstm.yaml``; sorted."""
+    """Every recipe's YAML file, relative to ``recipes_dir()``, such as ``fsdd/bilstm.yaml``; sorted.
+
+    ``_shared.yaml`` is what a folder's recipes have in common, and none itself.
+    """
     root = recipes_dir()
-    return sorted(path.relative_to(root).as_posix() for path in root.glob("*/*.yaml"))
+    return sorted(path.relative_to(root).as_posix() for path in root.glob("*/[!_]*.yaml"))
 
 
 def resolve_recipe(path_text: str) -> Path:

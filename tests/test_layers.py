@@ -32,6 +32,7 @@ LAYERS: list[set[str]] = [
     {"formats"},
     {"pages"},
     {"training"},
+    {"probes"},
     {"config"},
     {"commands", "server"},
     {"cli"},

@@ -1,11 +1,11 @@
 """``asr train RECIPE.yaml [key=value ...] [-m] [--cfg job]``, or ``asr train RUN_DIR`` to go on where a run stopped."""
 
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asr.commands._commit import commit
 from asr.errors import UsageError
 from asr.terminal import Progress as ProgressLine
 from asr.terminal import format_duration
@@ -81,19 +81,6 @@ def _go_on(run_dir: Path, rest: list[str]) -> int:
     with ConsoleObserver() as observer:
         training_run.train(config.train, run_dir, observer, facts)
     return 0
-
-
-def commit() -> str:
-    """The git commit of the code that runs, with ``+`` where it has uncommitted changes.
-
-    "unknown" outside a checkout.
-    """
-    folder = Path(__file__).resolve().parent
-    try:
-        words = ["git", "-C", str(folder), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
 
 
 class ConsoleObserver:

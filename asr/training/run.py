@@ -174,11 +174,12 @@ def hardware(processes: Processes) -> str:
     if processes.device.type == "cuda":
         name = torch.cuda.get_device_name(processes.device)
     else:
-        name = f"{_cpu_name()}, {torch.get_num_threads()} threads"
+        name = f"{processor_name()}, {torch.get_num_threads()} threads"
     return f"{name}, {processes.count} process{'es' if processes.count > 1 else ''}"
 
 
-def _cpu_name() -> str:
+def processor_name() -> str:
+    """The processor's model name where the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

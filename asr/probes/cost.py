@@ -1,0 +1,217 @@
+"""What each encoder costs against length: forward, forward with backward, and as a stream; one by one and in batches.
+
+In: recognisers, lengths, batch sizes. Out: rows of median seconds and of the memory that a computation adds at its
+peak. All are taken in turn, in one process, in another order each round, so that whatever else the machine does falls
+on all alike. ``stream`` is for encoders in one direction alone: blocks of ``BLOCK_S`` one after another, the state
+carried on, nothing else kept. Its memory is what a recurrent network promises: the same for an hour as for a second.
+Only the encoder is in it.
+
+Memory is counted in a pass of its own: on a GPU by torch's allocator; on a CPU by what torch's allocations and frees,
+as its profiler reports them, add up to at their highest. Weights are not in it, activations and gradients are.
+"""
+
+import os
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from asr.models import AcousticModel, RecurrentLayer, RecurrentStack, build_model_config
+from asr.probes.draw import Line, draw_lines, new_figure, save_figure
+
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler would tell of each of its starts
+
+N_MELS, VOCAB_SIZE, FRAMES_PER_S = 80, 29, 100
+FORWARD, TRAINING, STREAM = "forward", "forward_backward", "stream"
+BLOCK_S = 1.0
+Rows = list[dict[str, Any]]
+
+
+@dataclass(kw_only=True, slots=True)
+class CostSettings:
+    """``lengths_s`` of audio, utterances at a time, computations of each (``rounds``)."""
+
+    lengths_s: list[float] = field(default_factory=lambda: [1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0])
+    batches: list[int] = field(default_factory=lambda: [1, 8])
+    rounds: int = 5
+    device: str = "cpu"
+    seed: int = 1
+
+
+def make_models(configs: Mapping[str, Mapping[str, Any]], settings: CostSettings) -> dict[str, AcousticModel]:
+    """The recognisers that ``configs`` describe, in evaluation mode: dropout is no part of the question."""
+    models = {}
+    for name, values in configs.items():
+        torch.manual_seed(settings.seed)
+        model = AcousticModel(build_model_config(values), N_MELS, VOCAB_SIZE)
+        models[name] = model.to(settings.device).eval()
+    return models
+
+
+def measure_cost(
+    models: Mapping[str, AcousticModel], settings: CostSettings, on_rows: Callable[[Rows], None] = lambda rows: None
+) -> Rows:
+    """Every encoder at every batch size and length, shortest length first; ``on_rows`` as they come."""
+    order, found = random.Random(settings.seed), []
+    for batch in settings.batches:
+        for length_s in sorted(settings.lengths_s):
+            rows = measure_shape(models, batch, length_s, settings, order)
+            on_rows(rows)
+            found += rows
+    return found
+
+
+def measure_shape(
+    models: Mapping[str, AcousticModel], batch: int, length_s: float, settings: CostSettings, order: random.Random
+) -> Rows:
+    """All encoders on one input: rounds in turn, medians."""
+    device, frames = torch.device(settings.device), round(length_s * FRAMES_PER_S)
+    inputs = {mels: torch.randn(batch, frames, mels, device=device) for mels in {one.n_mels for one in models.values()}}
+    lengths = torch.full((batch,), frames, device=device)
+    tasks: dict[tuple[str, str], Callable[[], Any]] = {}
+    for name, model in models.items():
+        tasks[name, FORWARD] = partial(compute, model, inputs[model.n_mels], lengths, FORWARD)
+        tasks[name, TRAINING] = partial(compute, model, inputs[model.n_mels], lengths, TRAINING)
+        if can_stream(model.encoder):
+            tasks[name, STREAM] = partial(stream_noise, model, batch, length_s)
+    peaks = {key: peak_bytes(task, device) for key, task in tasks.items()}  # warms up, too
+    times: dict[tuple[str, str], list[float]] = {key: [] for key in tasks}
+    for _ in range(settings.rounds):
+        for key in order.sample(list(tasks), len(tasks)):
+            times[key].append(seconds_of(tasks[key], device))
+    return [
+        {
+            "model": name,
+            "mode": mode,
+            "batch": batch,
+            "length_s": length_s,
+            "seconds": statistics.median(times[name, mode]),
+            "seconds_low": min(times[name, mode]),
+            "seconds_high": max(times[name, mode]),
+            "seconds_per_audio_s": statistics.median(times[name, mode]) / (batch * length_s),
+            "peak_mb": peaks[name, mode] / 1e6,
+            "parameters": sum(one.numel() for one in models[name].parameters()),
+        }
+        for name, mode in tasks
+    ]
+
+
+def compute(model: AcousticModel, log_mel: Tensor, lengths: Tensor, mode: str) -> None:
+    """One computation. The gradient is that of a sum: the loss is the same for all and no part of the question."""
+    if mode == FORWARD:
+        with torch.inference_mode():
+            model(log_mel, lengths)
+        return
+    model(log_mel, lengths)[0][..., 1].sum().backward()
+    model.zero_grad(set_to_none=True)
+
+
+def can_stream(encoder: nn.Module) -> bool:
+    """Whether it runs in one direction, by torch's own cells, which take a state and give it back."""
+    if not isinstance(encoder, RecurrentStack):
+        return False
+    directions = [layer.directions for layer in encoder.layers if isinstance(layer, RecurrentLayer)]
+    return all(len(both) == 1 and isinstance(both[0], nn.RNNBase) for both in directions)
+
+
+@torch.inference_mode()
+def stream_blocks(encoder: nn.Module, blocks: Sequence[Tensor] | Any, use: Callable[[Tensor], Any]) -> None:
+    """Blocks ``(batch, frames, input_size)`` in order through an encoder that ``can_stream``; ``use`` gets each output.
+
+    Together they are what the encoder gives the whole (tested); only the layers' states stay from block to block.
+    """
+    states: list[Any] = [None] * len(encoder.layers)  # type: ignore[arg-type]
+    for block in blocks:
+        hidden = block
+        for index, (norm, layer) in enumerate(zip(encoder.norms, encoder.layers, strict=True)):  # type: ignore[arg-type]
+            outputs, states[index] = layer.directions[0](norm(hidden), states[index])
+            residual = encoder.residual and outputs.shape == hidden.shape
+            hidden = outputs + hidden if residual else outputs
+        use(encoder.final_norm(hidden))  # type: ignore[operator]
+
+
+def stream_noise(model: AcousticModel, batch: int, length_s: float) -> None:
+    """As many blocks of noise as ``length_s`` holds, made one after another and forgotten."""
+    subsampling = model.subsampling
+    device = subsampling.linear.weight.device
+    frames = max(1, round(min(BLOCK_S, length_s) * FRAMES_PER_S / subsampling.factor))
+    blocks = max(1, round(length_s * FRAMES_PER_S / subsampling.factor / frames))
+    made = (torch.randn(batch, frames, subsampling.output_size, device=device) for _ in range(blocks))
+    stream_blocks(model.encoder, made, lambda output: None)
+
+
+def seconds_of(task: Callable[[], Any], device: torch.device) -> float:
+    """Wall seconds of ``task``, waited for."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start_s = time.perf_counter()
+    task()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start_s
+
+
+def peak_bytes(task: Callable[[], Any], device: torch.device) -> int:
+    """The most that ``task`` holds at a time, beyond what was held before it."""
+    if device.type == "cuda":
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        task()
+        return torch.cuda.max_memory_allocated(device) - before
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        task()
+    held = most = 0
+    events = profile.profiler.kineto_results.events()
+    changes = [(one.start_ns(), one.nbytes()) for one in events if one.name() == "[memory]"]
+    for _, size in sorted(changes, key=lambda change: change[0]):
+        held += size
+        most = max(most, held)
+    return most
+
+
+def draw_cost(rows: Rows, path: Path) -> None:
+    """Seconds above, memory below; a column for each batch size and mode that there is."""
+    shapes = [(mode, batch) for mode in (TRAINING, FORWARD) for batch in sorted({row["batch"] for row in rows})]
+    figure, axes = new_figure(2, len(shapes), (4.2 * len(shapes), 8.0))
+    for column, (mode, batch) in enumerate(shapes):
+        for place, key in ((column, "seconds"), (len(shapes) + column, "peak_mb")):
+            draw_lines(axes[place], _lines(rows, mode, batch, key), marker="o")
+            axes[place].set(xscale="log", yscale="log", xlabel="length (s)")
+        axes[column].set_title(f"{'training' if mode == TRAINING else 'transcription'}, batch {batch}")
+    axes[0].set_ylabel("seconds a computation")
+    axes[len(shapes)].set_ylabel("memory at its peak (MB)")
+    axes[0].legend(fontsize=7)
+    save_figure(figure, path)
+
+
+def draw_stream(rows: Rows, path: Path) -> None:
+    """The same length at once and as a stream, one utterance: seconds beside memory."""
+    batch = min(row["batch"] for row in rows)
+    figure, axes = new_figure(1, 2, (11.0, 5.0))
+    for place, key in zip(axes, ("seconds", "peak_mb"), strict=True):
+        lines = [
+            Line(f"{line.label}{tail}", line.x, line.y)
+            for mode, tail in ((STREAM, ", stream"), (FORWARD, ", whole"))
+            for line in _lines(rows, mode, batch, key)
+        ]
+        draw_lines(place, lines, marker="o")
+        place.set(xscale="log", yscale="log", xlabel="length (s)")
+    axes[0].set(ylabel="seconds", title="sequential cost")
+    axes[1].set(ylabel="memory at its peak (MB)", title="flat memory")
+    axes[1].legend(fontsize=6)
+    save_figure(figure, path)
+
+
+def _lines(rows: Rows, mode: str, batch: int, key: str) -> list[Line]:
+    chosen = [row for row in rows if row["mode"] == mode and row["batch"] == batch]
+    return [
+        Line(name, *([row[part] for row in chosen if row["model"] == name] for part in ("length_s", key)))
+        for name in dict.fromkeys(row["model"] for row in chosen)
+    ]

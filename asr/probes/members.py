@@ -1,0 +1,68 @@
+"""The systems that experiments on random or made-up input compare, at sizes with about equally many weights.
+
+In: a member's name. Out: its encoder, without subsampling and head. They are the encoders of asr/models, begun as
+those are: Xavier input weights, orthogonal recurrent ones.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from asr.errors import UsageError
+from asr.models import ENCODERS, build_model_config
+from asr.schema import nearest
+
+MEMBERS: dict[str, dict[str, Any]] = {
+    "rnn": {"name": "rnn"},
+    "gru": {"name": "gru"},
+    "lstm-0": {"name": "lstm", "forget_bias": 0.0},
+    "lstm-1": {"name": "lstm", "forget_bias": 1.0},
+    "lstm-2": {"name": "lstm", "forget_bias": 2.0},
+    "lstm-5": {"name": "lstm", "forget_bias": 5.0},
+    "minlstm": {"name": "minlstm", "bidirectional": False},
+    "transformer": {"name": "transformer", "heads": 4, "feedforward_factor": 2},
+}
+LABELS = {
+    "rnn": "RNN", "gru": "GRU", "lstm-0": "LSTM, forget bias 0", "lstm-1": "LSTM, forget bias 1",
+    "lstm-2": "LSTM, forget bias 2", "lstm-5": "LSTM, forget bias 5", "minlstm": "minLSTM",
+    "transformer": "Transformer",
+}  # fmt: skip
+STEP = 4  # hidden sizes are its multiples, as attention's heads ask for
+NO_DROPOUT = {"dropout": 0.0, "input_dropout": 0.0, "output_dropout": 0.0}
+
+
+def check_members(names: Sequence[str]) -> None:
+    """Raise UsageError for a name that is none of ``MEMBERS``."""
+    for name in names:
+        if name not in MEMBERS:
+            raise UsageError(f"unknown member {name!r}{nearest(name, list(MEMBERS))}")
+
+
+def make_encoder(name: str, input_size: int, hidden_size: int, num_layers: int = 1) -> nn.Module:
+    """The encoder of member ``name``, in training mode; torch's generator gives its weights. No dropout."""
+    sizes = {"num_layers": num_layers, "hidden_size": hidden_size}
+    return build_encoder({**MEMBERS[name], **sizes, **NO_DROPOUT}, input_size)
+
+
+def build_encoder(values: Mapping[str, Any], input_size: int) -> nn.Module:
+    """The encoder that ``values``, as in conf/model, describe."""
+    config = build_model_config(values)
+    return ENCODERS[config.name][1](input_size, config)
+
+
+def fit_hidden_size(name: str, input_size: int, parameters: int, num_layers: int = 1) -> int:
+    """The multiple of STEP with which member ``name`` has as nearly as possible ``parameters`` weights."""
+    low, high = 1, 1
+    while _weights(name, input_size, high, num_layers) < parameters:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _weights(name, input_size, middle, num_layers) < parameters else (low, middle)
+    best = min((low, high), key=lambda size: abs(_weights(name, input_size, size, num_layers) - parameters))
+    return best * STEP
+
+
+def _weights(name: str, input_size: int, steps: int, num_layers: int) -> int:
+    encoder = make_encoder(name, input_size, steps * STEP, num_layers)
+    return sum(weight.numel() for weight in encoder.parameters())

@@ -1,0 +1,167 @@
+"""Who remembers a symbol over N frames of distraction, when all are trained for equally long.
+
+In: members, distances N, seeds, a budget of steps. Out: for each member, N and seed the share of right answers on
+sequences never seen; with the loss of each training. The task: a sequence begins with one of ``SYMBOLS`` symbols, then
+come N frames of other symbols, drawn at random, then a frame that asks; the answer is the first symbol. Guessing gives
+1 in ``SYMBOLS``. After Hochreiter & Schmidhuber 1997, section 5. All have about equally many weights, the same batches,
+optimiser, learning rate and steps. A training already found in the ledger is not done again.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from asr.files import write_json
+from asr.probes.draw import Line, draw_lines, new_figure, save_figure
+from asr.probes.members import LABELS, fit_hidden_size, make_encoder
+from asr.probes.record import mean_interval
+from asr.seeds import derive_seed
+
+SYMBOLS = 8
+INPUTS = 2 * SYMBOLS + 1  # to remember, to distract, to ask
+TEST_SEQUENCES = 512
+Message = Callable[[str], None]
+
+
+@dataclass(kw_only=True, slots=True)
+class RecallSettings:
+    """``parameters``: weights of each encoder, about. ``clip_norm`` as in training (asr/training)."""
+
+    members: list[str] = field(
+        default_factory=lambda: ["rnn", "gru", "lstm-0", "lstm-1", "lstm-2", "lstm-5", "minlstm", "transformer"]
+    )
+    distances: list[int] = field(default_factory=lambda: [10, 30, 100, 300])
+    seeds: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
+    steps: int = 1000
+    batch: int = 32
+    parameters: int = 20_000
+    learning_rate: float = 3e-3
+    clip_norm: float = 1.0
+
+
+class Recaller(nn.Module):
+    """An encoder, and a linear answer from its last frame."""
+
+    def __init__(self, name: str, parameters: int) -> None:
+        super().__init__()
+        self.encoder = make_encoder(name, INPUTS, fit_hidden_size(name, INPUTS, parameters))
+        size: int = self.encoder.output_size  # type: ignore[assignment]
+        self.head = nn.Linear(size, SYMBOLS)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """``(batch, frames, INPUTS)`` -> logits ``(batch, SYMBOLS)``."""
+        hidden = self.encoder(inputs, torch.full((len(inputs),), inputs.size(1)))
+        logits: Tensor = self.head(hidden[:, -1])
+        return logits
+
+
+def make_sequences(count: int, distance: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """One-hot frames ``(count, distance + 2, INPUTS)`` and the symbols to remember ``(count,)``."""
+    symbols = torch.randint(SYMBOLS, (count, 1), generator=generator)
+    distraction = SYMBOLS + torch.randint(SYMBOLS, (count, distance), generator=generator)
+    question = torch.full((count, 1), INPUTS - 1)
+    frames = torch.cat((symbols, distraction, question), dim=1)
+    return nn.functional.one_hot(frames, INPUTS).float(), symbols.squeeze(1)
+
+
+def train_recaller(name: str, distance: int, seed: int, settings: RecallSettings) -> dict[str, Any]:
+    """One training from its random start, and its accuracy on sequences never seen."""
+    torch.manual_seed(derive_seed(seed, "recall", name, distance))
+    generator = torch.Generator().manual_seed(derive_seed(seed, "recall data", distance))  # the same for all members
+    model = Recaller(name, settings.parameters)
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    losses = []
+    for _ in range(settings.steps):
+        inputs, symbols = make_sequences(settings.batch, distance, generator)
+        loss = nn.functional.cross_entropy(model(inputs), symbols)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        optimizer.step()
+        losses.append(loss.item())
+    return {"accuracy": accuracy(model.eval(), distance, seed), "loss": sum(losses[-20:]) / len(losses[-20:])}
+
+
+@torch.inference_mode()
+def accuracy(model: nn.Module, distance: int, seed: int) -> float:
+    """The share of right answers on TEST_SEQUENCES sequences of their own seed."""
+    generator = torch.Generator().manual_seed(derive_seed(seed, "recall test", distance))
+    inputs, symbols = make_sequences(TEST_SEQUENCES, distance, generator)
+    return float((model(inputs).argmax(dim=1) == symbols).float().mean())
+
+
+def measure_recall(settings: RecallSettings, ledger: Path, on_step: Message = lambda text: None) -> dict[str, Any]:
+    """A row for each member and distance; every training is kept in ``ledger`` as soon as it ends."""
+    done = _read(ledger, settings)
+    rows = []
+    for distance in settings.distances:
+        for name in settings.members:
+            runs = []
+            for seed in settings.seeds:
+                key = f"{name} {distance} {seed}"
+                if key not in done:
+                    done[key] = train_recaller(name, distance, seed, settings)
+                    write_json(ledger, {"budget": _budget(settings), "trainings": done})
+                on_step(f"{LABELS[name]}, {distance} frames: {done[key]['accuracy']:.0%}")
+                runs.append(done[key])
+            rows.append(_row(name, distance, runs, settings))
+    return {"seeds": settings.seeds, "chance": 1 / SYMBOLS, "rows": rows}
+
+
+def _row(name: str, distance: int, runs: list[dict[str, Any]], settings: RecallSettings) -> dict[str, Any]:
+    accuracies = [run["accuracy"] for run in runs]
+    found = mean_interval(accuracies)
+    return {
+        "member": name,
+        "label": LABELS[name],
+        "distance": distance,
+        "accuracy": found.mean,
+        "low": None if found.low is None else max(0.0, found.low),
+        "high": None if found.high is None else min(1.0, found.high),
+        "accuracies": accuracies,
+        "losses": [run["loss"] for run in runs],
+        "parameters": sum(one.numel() for one in Recaller(name, settings.parameters).encoder.parameters()),
+    }
+
+
+def _budget(settings: RecallSettings) -> dict[str, Any]:
+    """What a training depends on but its member, distance and seed."""
+    keys = ("steps", "batch", "parameters", "learning_rate", "clip_norm")
+    return {key: value for key, value in asdict(settings).items() if key in keys}
+
+
+def _read(ledger: Path, settings: RecallSettings) -> dict[str, dict[str, Any]]:
+    """The trainings of the same budget that an earlier start left."""
+    try:
+        known = json.loads(ledger.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    same = isinstance(known, dict) and known.get("budget") == _budget(settings)
+    return dict(known["trainings"]) if same else {}
+
+
+def draw_recall(found: dict[str, Any], path: Path) -> None:
+    """Accuracy against N for each member; guessing as a level."""
+    figure, (axes,) = new_figure()
+    members = list(dict.fromkeys(row["label"] for row in found["rows"]))
+    lines = []
+    for label in members:
+        rows = [row for row in found["rows"] if row["label"] == label]
+        x, y, low, high = ([row[key] for row in rows] for key in ("distance", "accuracy", "low", "high"))
+        lines.append(Line(label, x, y, low, high))
+    draw_lines(axes, lines, marker="o")
+    axes.axhline(found["chance"], color="#555555", linestyle="--", linewidth=1, label="guessing")
+    axes.set(
+        xscale="log",
+        ylim=(0, 1.02),
+        xlabel="frames of distraction N",
+        ylabel="right answers",
+        title=f"A symbol remembered over N frames ({len(found['seeds'])} seeds, 95 % intervals)",
+    )
+    axes.legend(fontsize=8)
+    save_figure(figure, path)

@@ -1,0 +1,72 @@
+"""What an experiment leaves: its figures as JSON, with everything that one needs to repeat or to doubt them.
+
+In: rows, the seeds and settings they came from, the command. Out: ``NAME.json``. Also the interval of a mean over
+seeds, which every experiment reports.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asr.files import write_json
+from asr.pretrained import library_versions
+from asr.training.run import processor_name
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean with the 95 % interval of Student's t; None for the ends where one value alone says nothing of spread."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    count: int
+
+
+def mean_interval(values: Sequence[float], level: float = LEVEL) -> Mean:
+    """The mean of ``values`` (seeds, utterances) and its interval."""
+    from scipy.special import stdtrit  # late: scipy takes a while to import
+
+    count = len(values)
+    mean = math.fsum(values) / count
+    if count < 2:
+        return Mean(mean, None, None, count)
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+    half = float(stdtrit(count - 1, (1 + level) / 2)) * deviation / math.sqrt(count)
+    return Mean(mean, mean - half, mean + half, count)
+
+
+def geometric_interval(values: Sequence[float]) -> Mean:
+    """The same of sizes that spread over orders of magnitude: taken on their logarithms. All must be above 0."""
+    found = mean_interval([math.log(value) for value in values])
+    low, high = (None if end is None else math.exp(end) for end in (found.low, found.high))
+    return Mean(math.exp(found.mean), low, high, found.count)
+
+
+class Record:
+    """The circumstances of an experiment, from its beginning on."""
+
+    def __init__(self, experiment: str, command: str, commit: str, settings: Mapping[str, Any], device: str) -> None:
+        self._began_s = time.monotonic()
+        name = torch.cuda.get_device_name() if device.startswith("cuda") else processor_name()
+        self.facts: dict[str, Any] = {
+            "experiment": experiment,
+            "command": command,
+            "commit": commit,
+            "time": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "hardware": f"{name}, {torch.get_num_threads()} threads",
+            "versions": library_versions(),
+            "settings": dict(settings),
+        }
+
+    def write(self, path: Path, results: Mapping[str, Any]) -> None:
+        """The circumstances and then ``results``, as one JSON file."""
+        write_json(path, {**self.facts, "seconds": round(time.monotonic() - self._began_s, 1), **results})

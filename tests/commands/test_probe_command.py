@@ -1,0 +1,148 @@
+"""``asr probe``: each experiment leaves a plot and figures that can be repeated; the family's trainings go on."""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from asr.cli import main
+from asr.commands import _probe_family
+from asr.errors import TrainingError, UsageError
+from asr.models import AcousticModel, build_model_config
+from asr.paths import conf_dir, recipes_dir
+from asr.probes.family import family_row, render_table
+from tests.tiny_run import SETTINGS, make_corpus, words, write_recipe
+
+FAMILIES = {"fsdd": (40, 11), "an4": (80, 29)}  # mels and about as many tokens as the corpus has
+
+
+def test_an_experiment_leaves_a_plot_and_figures_with_all_that_repeats_them(tmp_path: Path):
+    asked = ["probe", "gradients", "--members", "rnn", "--seeds", "4", "5", "--hidden-size", "8", "--distance", "6"]
+    assert main([*asked, "--out", str(tmp_path), "--format", "svg"]) == 0
+    found = json.loads((tmp_path / "gradients.json").read_text())
+    assert found["seeds"] == [4, 5] and found["settings"]["hidden_size"] == 8
+    assert found["command"].startswith("asr probe gradients --members rnn") and found["hardware"]
+    assert found["versions"]["torch"] and found["commit"] and len(found["rows"][0]["size"]) == 7
+    assert (tmp_path / "gradients.svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["gradient"], "did you mean 'gradients'?"),
+        (["gradients", "--members", "lstm", "--out", "x"], "unknown member 'lstm'; did you mean 'lstm-5'?"),
+        (["gradients", "--model", "x", "--out", "x"], "--model needs --manifest"),
+        (["time", "--models", "bilsm", "--out", "x"], "there is no 'bilsm' in conf/model; did you mean"),
+        (["family", "nowhere", "--data", "x", "--out", "x"], "nowhere: no recipe folder"),
+        (["gates", "nowhere", "nothing.jsonl", "--out", "x"], "nothing.jsonl"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(
+    asked: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["probe", *asked]) in (1, 2)
+    assert said in capsys.readouterr().err and not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("corpus", FAMILIES)
+def test_the_recipes_of_a_family_have_about_as_many_weights(corpus: str):
+    folder, (n_mels, vocab) = recipes_dir() / corpus, FAMILIES[corpus]
+    sizes = {}
+    for path in folder.glob("[!_]*.yaml"):
+        values = model_of(path)
+        with torch.device("meta"):
+            model = AcousticModel(build_model_config(values), n_mels, vocab)
+        sizes[path.stem] = sum(weight.numel() for weight in model.parameters())
+    assert {"rnn", "gru", "lstm", "bilstm", "transformer"} <= sizes.keys()
+    assert sizes == {name: pytest.approx(sizes["bilstm"], rel=0.05) for name in sizes}
+
+
+def model_of(path: Path) -> dict[str, Any]:
+    """The keys of ``model`` as Hydra composes them: conf's word, then what the folder shares, then the recipe's own."""
+    recipe = yaml.safe_load(path.read_text())
+    word = next((one["override model"] for one in recipe["defaults"] if isinstance(one, dict)), "bilstm")
+    values: dict[str, Any] = yaml.safe_load((conf_dir() / "model" / f"{word}.yaml").read_text())
+    for more in (yaml.safe_load((path.parent / "_shared.yaml").read_text()), recipe):
+        model = dict(more["model"])
+        subsampling = values["subsampling"] | model.pop("subsampling", {})
+        values |= model | {"subsampling": subsampling}
+    return values
+
+
+class Started:
+    """In place of ``asr run``: a process that ends with a code; notes how many ran at a time."""
+
+    def __init__(self, codes: dict[str, int]) -> None:
+        self.codes, self.alive, self.most = codes, list[Any](), 0
+
+    def __call__(self, asked: list[str], folder: Path) -> "subprocess.Popen[bytes]":
+        folder.mkdir(parents=True)
+        (folder / "log.txt").write_text(f"asr: error: {folder.name} broke\n")
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"import time; time.sleep(0.2); exit({self.codes[asked[0]]})"]
+        )
+        self.alive = [one for one in self.alive if one.poll() is None] + [process]
+        self.most = max(self.most, len(self.alive))
+        return process
+
+
+def test_trainings_run_side_by_side_and_those_that_fail_are_named_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    started = Started({"a": 0, "b": 1, "c": 0})
+    monkeypatch.setattr(_probe_family, "_start", started)
+    commands = {(name, 1): [name] for name in "abc"}
+    with pytest.raises(TrainingError, match="b, seed 1: b-1 broke") as caught:
+        _probe_family._train_all(commands, {key: tmp_path / f"{key[0]}-1" for key in commands}, 2)
+    assert started.most == 2 and "a-1" not in str(caught.value) and (tmp_path / "c-1").exists()
+
+
+def test_an_unknown_member_is_refused_with_the_nearest():
+    options = argparse.Namespace(recipes=recipes_dir() / "fsdd", members=["bilsm"])
+    with pytest.raises(UsageError, match=r"has no bilsm\.yaml; did you mean 'bilstm'"):
+        _probe_family._members(options)
+
+
+def test_the_table_puts_the_best_first_and_shows_both_intervals():
+    known = {"parameters": 7, "training_s_per_audio_hour": 61.4, "utterances": 300, "words": 300, "seeds": [1, 2]}
+    known |= {"hardware": ["a machine"], "seed_low": 0.0, "seed_high": 9.9}
+    rows = [
+        {"member": "rnn", "wer": 4.0, "wers": [3.0, 5.0], "low": 2.5, "high": 6.0} | known,
+        {"member": "gru", "wer": 1.0, "wers": [1.0, 1.0], "low": None, "high": None} | known,
+    ]
+    memory = [
+        {"model": name, "mode": mode, "length_s": 1.0, "peak_mb": peak}
+        for name in ("rnn", "gru")
+        for mode, peak in (("forward", 2.2), ("forward_backward", 5.7))
+    ]
+    lines = render_table({"rows": rows, "memory": memory}).splitlines()
+    assert lines[2] == "| gru | 7 | 61 | 2 / 6 | 1.00 | – | [0.00, 9.90] | 1.00, 1.00 |"
+    assert lines[3] == "| rnn | 7 | 61 | 2 / 6 | 4.00 | [2.50, 6.00] | [0.00, 9.90] | 3.00, 5.00 |"
+
+
+@pytest.mark.slow
+def test_a_family_is_trained_once_and_its_table_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    data, recipes = make_corpus(tmp_path / "data"), tmp_path / "recipes"
+    changes = [word for word in words(data, tmp_path) if not word.startswith(("data.dir", "run_dir", "seed"))]
+    changes = [word for word in changes if word != "training.threads=1" and not word.startswith("data.workers")]
+    for name in ("bilstm", "gru"):
+        write_recipe(recipes, name, f"defaults: [base, override model: {name}, _self_]\n")
+    asked = ["probe", "family", str(recipes), "--data", str(data), "--seeds", "1", "2", "--jobs", "2"]
+    asked += ["--lengths-s", "1", "--out", str(tmp_path / "out"), *(f"--set={word}" for word in changes)]
+    assert main(asked) == 0
+    weights = [tmp_path / "out" / "runs" / f"{name}-{seed}" / "model" for name in ("bilstm", "gru") for seed in (1, 2)]
+    made = [(folder / "model.safetensors").stat().st_mtime_ns for folder in weights]
+    found = json.loads((tmp_path / "out" / "family.json").read_text())
+    assert {row["member"] for row in found["rows"]} == {"bilstm", "gru"} and found["seeds"] == [1, 2]
+    assert (tmp_path / "out" / "family.png").exists() and "| gru |" in (tmp_path / "out" / "family.md").read_text()
+    assert main(asked) == 0
+    assert [(folder / "model.safetensors").stat().st_mtime_ns for folder in weights] == made
+    row = family_row("gru", [weights[2].parent, weights[3].parent], [1, 2])
+    assert row["parameters"] > 0 and row["utterances"] == 2 and SETTINGS["training"]["epochs"] == 3

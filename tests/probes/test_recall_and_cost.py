@@ -1,0 +1,80 @@
+"""The recall task, its ledger, and what a stream computes and holds."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from asr.probes import recall
+from asr.probes.cost import FORWARD, STREAM, TRAINING, CostSettings, can_stream, measure_cost, stream_blocks
+from asr.probes.recall import SYMBOLS, RecallSettings, accuracy, make_sequences, measure_recall
+from tests.models.family import make_model
+
+TINY = RecallSettings(members=["gru"], distances=[3], seeds=[1, 2], steps=2, parameters=500)
+
+
+def test_a_sequence_is_a_symbol_then_distraction_then_the_question():
+    frames, symbols = make_sequences(50, 4, torch.Generator().manual_seed(1))
+    ids = frames.argmax(dim=2)
+    assert frames.shape == (50, 6, 2 * SYMBOLS + 1) and bool((frames.sum(dim=2) == 1).all())
+    assert torch.equal(ids[:, 0], symbols) and bool((ids[:, 1:5] >= SYMBOLS).all())
+    assert bool((ids[:, 5] == 2 * SYMBOLS).all()) and set(symbols.tolist()) == set(range(SYMBOLS))
+
+
+def test_who_looks_at_the_first_frame_is_always_right_and_who_does_not_guesses():
+    class First(nn.Module):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return inputs[:, 0, :SYMBOLS]
+
+    class Last(nn.Module):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return inputs[:, -1, :SYMBOLS]
+
+    assert accuracy(First(), 20, 1) == 1.0
+    assert accuracy(Last(), 20, 1) == pytest.approx(1 / SYMBOLS, abs=0.06)  # 4 standard deviations of 512 guesses
+
+
+def test_a_gru_learns_to_recall_over_a_short_distance():
+    settings = RecallSettings(steps=150, parameters=4000, learning_rate=1e-2)
+    assert recall.train_recaller("gru", 3, 1, settings)["accuracy"] > 0.9
+
+
+def test_a_training_in_the_ledger_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    ledger = tmp_path / "ledger.json"
+    first = measure_recall(TINY, ledger)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(recall, "train_recaller", refuse)
+    assert measure_recall(TINY, ledger) == first
+    longer = RecallSettings(members=["gru"], distances=[3], seeds=[1, 2], steps=3, parameters=500)
+    with pytest.raises(AssertionError, match="trained again"):  # of another budget: not the same training
+        measure_recall(longer, ledger)
+
+
+@pytest.mark.parametrize("form", ["rnn", "gru", "lstm"])
+def test_a_stream_of_blocks_gives_what_the_whole_gives(form: str):
+    encoder = make_model(form, residual=True, layer_norm=True).encoder
+    inputs, outputs = torch.randn(2, 17, 16), []
+    stream_blocks(encoder, [inputs[:, :5], inputs[:, 5:6], inputs[:, 6:]], outputs.append)
+    with torch.inference_mode():
+        whole = encoder(inputs, torch.tensor([17, 17]))
+    torch.testing.assert_close(torch.cat(outputs, dim=1), whole, atol=1e-6, rtol=0)
+
+
+def test_what_needs_the_whole_cannot_stream():
+    assert can_stream(make_model("lstm").encoder)
+    assert not any(can_stream(make_model(form).encoder) for form in ("bilstm", "transformer", "minlstm one way"))
+
+
+def test_a_streams_memory_is_flat_while_the_wholes_grows():
+    models = {"lstm": make_model("lstm"), "transformer": make_model("transformer")}
+    rows = measure_cost(models, CostSettings(lengths_s=[4.0, 1.0], batches=[2], rounds=1))
+    peak = {(row["model"], row["mode"], row["length_s"]): row["peak_mb"] for row in rows}
+    assert peak["lstm", STREAM, 4.0] == pytest.approx(peak["lstm", STREAM, 1.0], rel=0.1)
+    for mode in (FORWARD, TRAINING):
+        assert peak["lstm", mode, 4.0] > 3 * peak["lstm", mode, 1.0]
+        assert peak["transformer", mode, 4.0] > 3 * peak["transformer", mode, 1.0]
+    assert ("transformer", STREAM, 1.0) not in peak and all(row["seconds"] > 0 for row in rows)
