@@ -254,5 +254,7 @@ def test_evaluate_writes_words_and_confidence_into_results(
     words = ["evaluate", str(directory), str(tmp_path / "m.jsonl"), "--out", str(tmp_path / "out"), "--device", "cpu"]
     assert main(words) == 0
     row = json.loads((tmp_path / "out" / "results.jsonl").read_text(encoding="utf-8"))
-    assert [set(word) for word in row["words"]] == [{"text", "start_s", "end_s", "confidence"}] * len(row["words"])
+    assert [set(word) for word in row["words"]] == [{"text", "start_s", "end_s", "confidence", "right"}] * len(
+        row["words"]
+    )
     assert " ".join(word["text"] for word in row["words"]) == row["hypothesis"] and 0 < row["confidence"] < 1
