@@ -41,15 +41,17 @@ FIRST_SEED = 1_000_000
 CLIPS = 200
 
 
-def clips(rate: int, seed: int) -> list[tuple[str, Waveform]]:
-    """200 sounds: every kind in turn, then 15 rooms where LibriSpeech is at hand."""
+def clips(rate: int, seed: int, seconds: float | None = None) -> list[tuple[str, Waveform]]:
+    """200 sounds: every kind in turn, then 15 rooms where LibriSpeech is at hand; all cut to ``seconds``, if given."""
     kinds = [*TUNED, *UNSEEN]
     tones = [looped(tone, 5 * rate, rate // 20) for tone in rooms(rate, 15, reported=True, seed=seed)]
     count = CLIPS - len(tones)
     made = [
-        (kinds[index % len(kinds)], make_sound(kinds[index % len(kinds)], seed + index, rate)) for index in range(count)
+        (kinds[index % len(kinds)], make_sound(kinds[index % len(kinds)], seed + index, rate, seconds))
+        for index in range(count)
     ]
-    return made + [("room", tone) for tone in tones]
+    stop = None if seconds is None else round(seconds * rate)
+    return made + [("room", tone[:stop]) for tone in tones]
 
 
 def words_on(recognizer: Recognizer, sounds: list[tuple[str, Waveform]]) -> dict[str, Any]:
@@ -99,7 +101,7 @@ def eaten(recognizer: Recognizer, files: list[str], change: Callable[[Waveform],
 def bounds(rate: int, options: argparse.Namespace) -> dict[str, Any]:
     """By the sound alone: sounds that pass for an unsure and a sure model, recordings eaten likewise."""
     found: dict[str, Any] = {}
-    groups = {"sounds": clips(rate, options.seed)}
+    groups = {"sounds": clips(rate, options.seed, options.seconds)}
     for corpus, paths in report_files(options).items():
         waveforms = [(Path(path).name, load_audio(path, sample_rate=rate)) for path in paths]
         for name, change in changes(rate).items() if paths else ():
@@ -153,7 +155,7 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
         found["bounds"] = {rate: bounds(rate, options) for rate in options.rates}
     recognizers = {model: Recognizer.from_pretrained(model, device="cpu") for model in options.models}
     for model, recognizer in recognizers.items():
-        one = words_on(recognizer, clips(recognizer.sample_rate, options.seed))
+        one = words_on(recognizer, clips(recognizer.sample_rate, options.seed, options.seconds))
         found["sounds"][model] = one
         print(f"{model}: {one['empty']:.1%} of {CLIPS} sounds empty ({one['empty_without_gate']:.1%} without the gate)")
         print("  " + "; ".join(f"{kind}: {text[:40]!r}" for kind, text in one["words"]))
@@ -181,6 +183,7 @@ def main() -> int:
     parser.add_argument("--digits", default="", metavar="PATTERN", help="test recordings of recipes/digits")
     parser.add_argument("--rates", type=int, nargs="*", default=(8000, 16000), help="without models (default: both)")
     parser.add_argument("--count", type=int, default=300, help="recordings of each corpus at most (default: 300)")
+    parser.add_argument("--seconds", type=float, help="cut the sounds to this length (default: 1 to 8 s, as drawn)")
     parser.add_argument("--seed", type=int, default=FIRST_SEED, help="of the sounds (default: 1000000)")
     parser.add_argument("--out", type=Path, help="write the figures to this JSON file")
     options = parser.parse_args()
