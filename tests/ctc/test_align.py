@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import asr.ctc.align
 from asr.ctc.align import forced_align
+from asr.ctc.viterbi import cheapest_path
 from asr.errors import ModelError, TextError
 from asr.torchaudio_door import has_extension, load_torchaudio
 
@@ -120,6 +121,15 @@ def test_where_memory_forbids_the_proof_the_path_still_spells_the_text(monkeypat
     assert alignment.score <= best_by_plain_viterbi(log_probs, tokens) + 1e-3
 
 
+def test_where_nothing_is_within_the_bound_no_path_is_found_and_nothing_beyond_the_states_is_read() -> None:
+    log_probs = np.log(np.array([[0.9, 0.1]], np.float32))  # the one path of "1" costs ln 9 = 2.197
+    labels, can_skip, need = np.array([0, 1, 0], np.int32), np.zeros(3, bool), np.array([1, 0, 0], np.int32)
+    arguments = (log_probs, log_probs.max(axis=1), labels, can_skip, need, np.inf)
+    assert cheapest_path(*arguments, 1.0, 64)[1] == np.inf
+    path, cost, _ = cheapest_path(*arguments, 3.0, 64)
+    assert path.tolist() == [1] and cost == pytest.approx(np.log(9))
+
+
 def test_a_probability_of_0_is_avoided_and_where_it_cannot_be_that_is_said() -> None:
     log_probs = np.log(np.array([[0.5, 0.5], [0.0, 1.0], [1.0, 0.0]], np.float32), where=[[1, 1], [0, 1], [1, 0]],
                        out=np.full((3, 2), -np.inf, np.float32))  # fmt: skip
@@ -155,6 +165,7 @@ def test_an_hour_of_speech_takes_little_memory() -> None:
     script = """
 import resource, numpy as np
 from asr.ctc.align import forced_align
+from asr.ctc.viterbi import cheapest_path
 generator = np.random.default_rng(0)
 path = np.zeros(90_000, int)
 path[::2] = generator.integers(1, 29, 45_000)
