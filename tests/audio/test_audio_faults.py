@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import struct
 import warnings
 from collections.abc import Callable
@@ -26,11 +27,13 @@ def audio_bytes(folder: Path, extension: str, waveform: np.ndarray = NOISE, **op
     return path.read_bytes()
 
 
-def refused(read: Callable[[Path], object], path: Path, words: str) -> None:
-    with pytest.raises(AudioError, match=words) as caught:
+def refusal(read: Callable[[Path], object], path: Path) -> str:
+    """The one message, which names the file, with which ``read`` refuses ``path``."""
+    with pytest.raises(AudioError) as caught:
         read(path)
     message = str(caught.value)
     assert message.startswith(str(path)) and "\n" not in message
+    return message
 
 
 @pytest.mark.timeout(20)
@@ -43,10 +46,10 @@ def test_what_is_no_regular_file_with_something_in_it_is_refused(
     (tmp_path / "empty.wav").touch()
     (tmp_path / "loop.wav").symlink_to("loop.wav")
 
-    refused(read, tmp_path / "absent.wav", "no such file")
-    refused(read, tmp_path / "folder.wav", "is a folder")
-    refused(read, tmp_path / "fifo.wav", "is a pipe or a device")
-    refused(read, tmp_path / "empty.wav", r"is empty \(0 bytes\)")
+    assert re.search("no such file", refusal(read, tmp_path / "absent.wav"))
+    assert re.search("is a folder", refusal(read, tmp_path / "folder.wav"))
+    assert re.search("is a pipe or a device", refusal(read, tmp_path / "fifo.wav"))
+    assert re.search(r"is empty \(0 bytes\)", refusal(read, tmp_path / "empty.wav"))
     with pytest.raises(AudioError, match=r"loop\.wav.*cannot be opened"):
         read(tmp_path / "loop.wav")
     with pytest.raises(AudioError, match="null byte"):
@@ -60,7 +63,7 @@ def test_a_file_without_the_right_to_read_it_is_refused(tmp_path: Path, monkeypa
     (tmp_path / "secret.wav").write_bytes(audio_bytes(tmp_path, "wav"))
     monkeypatch.setattr("asr.audio.faults.open", deny, raising=False)
 
-    refused(probe, tmp_path / "secret.wav", "permission denied")
+    assert re.search("permission denied", refusal(probe, tmp_path / "secret.wav"))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ def test_what_holds_no_readable_audio_is_refused(tmp_path: Path, content: bytes,
     path = tmp_path / name
     path.write_bytes(content)
 
-    refused(load_audio, path, words)
+    assert re.search(words, refusal(load_audio, path))
 
 
 @pytest.mark.parametrize("extension", ["wav", "aiff", "au", "caf", "w64", "sph", "rf64", "ogg", "opus", "flac", "mp3"])
@@ -92,7 +95,7 @@ def test_a_file_that_was_cut_is_refused(tmp_path: Path, extension: str, share: f
     path.write_bytes(content[: int(share * len(content))])
 
     for read in READERS:
-        refused(read, path, "cut short|damaged or cut|not audio that can be read")
+        assert re.search("cut short|damaged or cut|not audio that can be read", refusal(read, path))
     assert probe(tmp_path / f"good.{extension}").frames == len(NOISE)
 
 
@@ -125,8 +128,8 @@ def test_a_flac_that_declares_days_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "bomb.flac"
     path.write_bytes(content)
 
-    refused(load_audio, path, r"1193\.05 h are asked for, at most 8\.00 h")
-    refused(probe, path, "damaged or cut")
+    assert re.search(r"1193\.05 h are asked for, at most 8\.00 h", refusal(load_audio, path))
+    assert re.search("damaged or cut", refusal(probe, path))
 
 
 def test_the_longest_load_can_be_set(tmp_path: Path) -> None:
@@ -145,7 +148,7 @@ def test_sound_spoiled_in_the_middle_is_refused(tmp_path: Path, extension: str) 
     path = tmp_path / f"spoiled.{extension}"
     path.write_bytes(content)
 
-    refused(load_audio, path, "damaged or cut")
+    assert re.search("damaged or cut", refusal(load_audio, path))
 
 
 @pytest.mark.parametrize("rate", [1, 3_999, 384_001, 2_000_000_000])
@@ -156,13 +159,13 @@ def test_a_header_with_an_absurd_rate_is_refused(tmp_path: Path, rate: int) -> N
     path.write_bytes(content)
 
     for read in READERS:
-        refused(read, path, rf"sample rate of {rate:,} Hz by its header, outside 4,000 to 384,000 Hz")
+        assert re.search(rf"sample rate of {rate:,} Hz by its header, outside 4,000 to 384,000 Hz", refusal(read, path))
 
 
 def test_a_header_without_samples_is_refused(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", NOISE[:0], 16_000)
 
-    refused(probe, tmp_path / "a.wav", "declares no samples")
+    assert re.search("declares no samples", refusal(probe, tmp_path / "a.wav"))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -172,7 +175,7 @@ def test_samples_that_are_not_numbers_are_refused(tmp_path: Path, value: float, 
     waveform[20_000] = value
     soundfile.write(tmp_path / "a.wav", waveform, 16_000, subtype=subtype)
 
-    refused(load_audio, tmp_path / "a.wav", "NaN or infinity")
+    assert re.search("NaN or infinity", refusal(load_audio, tmp_path / "a.wav"))
     assert len(load_audio(tmp_path / "a.wav", duration_s=1.0)) == 16_000
 
 
@@ -225,7 +228,7 @@ def test_an_mp3_of_varying_rate_that_would_lose_its_end_is_refused(tmp_path: Pat
 
     assert length is not None and length.walked_samples is not None
     assert abs(length.walked_samples - len(waveform)) < 4 * length.frame_samples  # the encoder's own silence
-    refused(probe, path, r"varying bit rate without a length header.*-c copy")
+    assert re.search(r"varying bit rate without a length header.*-c copy", refusal(probe, path))
 
 
 def test_two_mp3_files_joined_are_refused(tmp_path: Path) -> None:
@@ -233,7 +236,7 @@ def test_two_mp3_files_joined_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "joined.mp3"
     path.write_bytes(content + content)
 
-    refused(probe, path, "behind the end that its header declares")
+    assert re.search("behind the end that its header declares", refusal(probe, path))
 
 
 @pytest.mark.parametrize("tag", ["before", "after"])

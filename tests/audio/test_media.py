@@ -1,6 +1,7 @@
 """Sound inside media files: the contract is that of every recording, and what is wrong is told by name."""
 
 import builtins
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -128,16 +129,21 @@ def test_the_sound_of_a_video_is_heard(tmp_path: Path, kind: str) -> None:
     assert len(waveform) / RATE == pytest.approx(SECONDS, abs=0.03)
 
 
-def refused(path: Path, words: str) -> None:
+def refusals(path: Path) -> list[str]:
+    """The one message, which names the file, with which each way to read ``path`` refuses it."""
+    messages = []
     for read in (probe, load_audio, lambda one: list(stream_audio(one))):
-        with pytest.raises(AudioError, match=words) as caught:
+        with pytest.raises(AudioError) as caught:
             read(path)
-        assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+        messages.append(str(caught.value))
+        assert messages[-1].startswith(str(path)) and "\n" not in messages[-1]
+    return messages
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "webm"])
 def test_a_video_without_sound_is_refused(tmp_path: Path, kind: str) -> None:
-    refused(write(tmp_path / f"silent.{kind}", kind, video=True, sound=False), "holds no sound")
+    for message in refusals(write(tmp_path / f"silent.{kind}", kind, video=True, sound=False)):
+        assert re.search("holds no sound", message)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +162,8 @@ def test_a_cut_file_is_refused(tmp_path: Path, kind: str, share: float, options:
     whole = write(tmp_path / f"whole.{kind}", kind, **options).read_bytes()
     path = tmp_path / f"cut.{kind}"
     path.write_bytes(whole[: max(12, int(len(whole) * share))])
-    refused(path, words)
+    for message in refusals(path):
+        assert re.search(words, message)
 
 
 @pytest.mark.parametrize("kind", ["m4a", "webm", "wma", "aac", "mkv"])
@@ -177,7 +184,8 @@ def test_whatever_bytes_are_spoiled_there_is_an_answer_or_one_line(tmp_path: Pat
 
 def test_a_playlist_in_disguise_reaches_no_other_file(tmp_path: Path) -> None:
     (tmp_path / "a.m4a").write_bytes(b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n")
-    refused(tmp_path / "a.m4a", "is not audio")
+    for message in refusals(tmp_path / "a.m4a"):
+        assert re.search("is not audio", message)
 
 
 @pytest.mark.parametrize(
@@ -196,4 +204,5 @@ def test_without_pyav_the_message_says_what_to_install(
 
     monkeypatch.setattr(builtins, "__import__", without_pyav)
     (tmp_path / "a.m4a").write_bytes(head + bytes(100))
-    refused(tmp_path / "a.m4a", rf"is an? .*{name.split()[-1]}.*pip install 'asr-bilstm\[media\]'.*ffmpeg")
+    for message in refusals(tmp_path / "a.m4a"):
+        assert re.search(rf"is an? .*{name.split()[-1]}.*pip install 'asr-bilstm\[media\]'.*ffmpeg", message)
