@@ -1,0 +1,169 @@
+"""`asr transcribe`: what happens when something goes wrong, and which options are refused."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asr import cli
+from asr.commands._transcribe_options import parse_options
+from asr.errors import UsageError
+from tests.transcribe_stub import Stub, asr, recordings, tree
+
+# --- failures --------------------------------------------------------------------------------------------------------
+
+
+def test_failures_are_kept_and_forgotten_when_they_are_gone(
+    stub: Stub, model: Path, tmp_path: Path, capsys: Any
+) -> None:
+    folder, out = recordings(tmp_path / "in", a_wav="one", b_wav="BAD", c_wav="three"), tmp_path / "out"
+    assert asr(model, folder, folder / "x.wav", "--output-dir", out) == 1
+    found = [json.loads(line) for line in (out / "failures.jsonl").read_text().splitlines()]
+    assert [(one["path"], one["message"]) for one in found] == [
+        (f"{folder}/b.wav", f"{folder}/b.wav: is damaged"),
+        (f"{folder}/x.wav", f"{folder}/x.wav: no such file"),
+    ]
+    assert all(one["time"].startswith("20") for one in found)
+    assert "2 transcribed, 2 failed" in capsys.readouterr().err
+    assert tree(out) == ["a.txt", "c.txt", "failures.jsonl"]
+    (folder / "b.wav").write_text("two")
+    assert asr(model, folder, "--output-dir", out, "--skip-existing") == 0
+    assert stub.names[-1] == "b.wav" and tree(out) == ["a.txt", "b.txt", "c.txt"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_keeps_what_is_done_and_the_same_command_goes_on(
+    stub: Stub, model: Path, tmp_path: Path, capsys: Any, number: int, code: int
+) -> None:
+    folder, out = recordings(tmp_path / "in", a_wav="one", b_wav="two", c_wav="three"), tmp_path / "out"
+    handler = signal.getsignal(signal.SIGTERM)
+    stub.before = lambda path: os.kill(os.getpid(), number) if path.name == "c.wav" else None
+    assert asr(model, folder, "--output-dir", out) == code
+    said = capsys.readouterr().err
+    assert "stopped with 2 of 3 recordings done; the same command with --skip-existing goes on" in said
+    assert tree(out) == ["a.txt", "b.txt"]
+    assert signal.getsignal(signal.SIGTERM) == handler
+    stub.before, stub.asked = lambda path: None, []
+    assert asr(model, folder, "--output-dir", out, "--skip-existing") == 0
+    assert stub.names == ["c.wav"] and tree(out) == ["a.txt", "b.txt", "c.txt"]
+
+
+def test_a_full_disk_ends_the_run_and_one_bad_folder_does_not(
+    stub: Stub, model: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    from asr.commands import _transcripts
+
+    folder = recordings(tmp_path / "in", a_wav="one", b_wav="two")
+    fault = OSError(28, "No space left on device", "a.txt")
+
+    def fail(path: Path, text: str) -> None:
+        raise fault
+
+    monkeypatch.setattr(_transcripts, "write_text", fail)
+    assert asr(model, folder, "--output-dir", tmp_path / "out") == 1
+    assert "the disk is full" in capsys.readouterr().err and stub.names == ["a.wav"]
+    fault = PermissionError(13, "Permission denied", "a.txt")
+    assert asr(model, folder, "--beside") == 1
+    assert capsys.readouterr().err.count("cannot be written (Permission denied)") == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout_is_one_line(
+    stub: Stub, model: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    folder = recordings(tmp_path / "in", a_wav="one", b_wav="two")
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert asr(model, folder) == 1
+        monkeypatch.undo()
+    assert "the disk is full" in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(
+    stub: Stub, model: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
+):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with monkeypatch.context() as patch, os.fdopen(writing, "w") as stream:
+        patch.setattr(sys, "stdout", stream)
+        assert asr(model, recordings(tmp_path / "in", a_wav="one", b_wav="two")) == 141
+    assert stub.names == ["a.wav"] and "error" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/nowhere"])
+def test_an_output_folder_that_cannot_be_is_told_before_the_work(
+    stub: Stub, model: Path, tmp_path: Path, capsys: Any, place: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert asr(model, recordings(tmp_path / "in", a_wav="a"), "--output-dir", tmp_path / place) == 2
+    assert "choose another folder" in capsys.readouterr().err and not stub.asked
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--format", "srt,txt"], "several formats go to files"),
+        (["--skip-existing"], "--output-dir DIR or --beside"),
+        (["--format", "srt", "--no-words"], "srt is made of word times"),
+        (["--decoder", "greedy", "--lm-weight", "0.5"], "no use for lm_weight"),
+        (["--lm", "absent.arpa"], "--lm absent.arpa: no such file"),
+        (["--lexicon", "absent.txt"], "no such file"),
+        (["--lm-weight=-1"], "0 or more"),
+        (["--lm", "none", "--lm-weight", "1"], "without a language model to weigh"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(words: list[str], part: str) -> None:
+    with pytest.raises(UsageError, match=part):
+        parse_options(["model", "a.wav", *words])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--format", "doc"], ["--format", ","], ["--channel", "left"], ["--n-best", "0"], ["--workers", "x"],
+        ["--batch-s", "0"], ["--batch-s", "nan"], ["--hotword", ":3"], ["--hotword", "a:b"], ["--lm-weight", "inf"],
+        ["--beside", "--output-dir", "x"],
+    ],
+)  # fmt: skip
+def test_mistyped_options_are_misuse(words: list[str], capsys: Any) -> None:
+    assert cli.main(["transcribe", "model", "a.wav", *words]) == 2
+    assert "asr transcribe: error: argument" in capsys.readouterr().err
+
+
+def test_srt_of_several_on_the_terminal_is_refused(stub: Stub, model: Path, tmp_path: Path, capsys: Any) -> None:
+    folder = recordings(tmp_path / "in", a_wav="one", b_wav="two")
+    assert asr(model, folder, "--format", "srt") == 2
+    assert "srt holds one recording only" in capsys.readouterr().err
+    assert asr(model, folder / "a.wav", "--format", "srt") == 0
+    assert capsys.readouterr().out.startswith("1\n00:00:00,000 --> ")
+
+
+def test_decoder_options_arrive_as_the_decoders_keys(tmp_path: Path) -> None:
+    (tmp_path / "lm.arpa").write_text("")
+    words = [
+        "--lm",
+        str(tmp_path / "lm.arpa"),
+        "--lm-weight",
+        "0.7",
+        "--hotword",
+        "new york:2.5",
+        "--hotword",
+        "ann",
+        "--n-best",
+        "5",
+    ]
+    assert parse_options(["m", "a.wav", *words]).decoder.given() == {
+        "name": "beam",
+        "language_model": str(tmp_path / "lm.arpa"),
+        "lm_weight": 0.7,
+        "hotwords": {"new york": 2.5, "ann": 5.0},
+        "n_best": 5,
+    }
+    assert parse_options(["m", "a.wav"]).decoder.given() == {}
