@@ -22,22 +22,45 @@ def prepare_inputs(recipe: Path, config: "RunConfig") -> str:
 def prepare(recipe: Path, config: "RunConfig") -> None:
     """Manifests from the corpus, by the recipe's prepare.py.
 
-    Raises ConfigError, with the manifests as they were, where a training that has begun rests on others: it could not
-    go on, and its data would be gone.
+    Where a training that has begun rests on the manifests, they are as they were after whatever fails or is stopped,
+    and ConfigError is raised where they would become others: the training could not go on, and its data would be gone.
     """
-    began = (config.run_dir / "checkpoints" / "last.ckpt").exists()
-    before = {path: path.read_bytes() for path in _data(config).glob("*.jsonl")} if began else {}
-    _prepare(recipe, config)
+    if not (config.run_dir / "checkpoints" / "last.ckpt").exists():
+        _prepare(recipe, config)
+        return
+    before = _manifests(config)
+    try:
+        _prepare(recipe, config)
+        _check_unchanged(before, config)
+    except BaseException:
+        _put_back(before, config)
+        raise
+
+
+def _check_unchanged(before: dict[Path, bytes], config: "RunConfig") -> None:
+    now = _manifests(config)
     trained_on = [_data(config) / f"{split}.jsonl" for split in ("train", "dev")]
-    if any(path in before and before[path] != path.read_bytes() for path in trained_on):
-        for path, content in before.items():
-            write_text(path, content.decode())
+    if any(path in before and before[path] != now.get(path) for path in trained_on):
         raise ConfigError(
             f"{config.run_dir}: its training began on other data than the corpus and the options of prepare now give."
             f" The manifests in {_data(config)} are as they were. To train on the data of today give another run_dir"
             f" (and training.init_from={config.run_dir / 'model'} to begin with this run's weights); to go on with the"
             " old, leave prepare out: stages=[train,evaluate,report]"
         )
+
+
+def _manifests(config: "RunConfig") -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in _data(config).glob("*.jsonl")}
+
+
+def _put_back(before: dict[Path, bytes], config: "RunConfig") -> None:
+    """Make the manifests those of ``before``: what is new goes, too."""
+    now = _manifests(config)
+    for path in now.keys() - before.keys():
+        path.unlink()
+    for path, content in before.items():
+        if now.get(path) != content:
+            write_text(path, content.decode())
 
 
 def _prepare(recipe: Path, config: "RunConfig") -> None:

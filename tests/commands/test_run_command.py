@@ -13,10 +13,15 @@ PREPARE = '''
 """Copies manifests of tones."""
 from pathlib import Path
 from asr.data.manifest import read_manifest, write_manifest
+from asr.errors import DataError
 
-def prepare(corpus: Path, out: Path, *, limit: int = 100) -> str:
+def prepare(corpus: Path, out: Path, *, limit: int = 100, dev: bool = True, fails: bool = False) -> str:
     for split in ("train", "dev", "test"):
         write_manifest(out / f"{split}.jsonl", read_manifest(corpus / f"{split}.jsonl")[:limit])
+    if not dev:
+        (out / "dev.jsonl").rename(out / "test-dev.jsonl")
+    if fails:
+        raise DataError("no more of the corpus")
     return f"at most {limit} of each"
 '''
 
@@ -92,11 +97,21 @@ def test_a_stage_is_done_again_where_its_outputs_or_inputs_changed_and_only_then
     assert runner.done(runner("scoring.worst=3")) == ["prepare"]
 
 
-def test_changed_data_is_refused_before_a_begun_training_loses_its_own(runner: Runner) -> None:
+@pytest.mark.parametrize(
+    ("options", "code", "part"),
+    [
+        (["prepare.limit=2"], 2, "its training began on other data"),
+        (["prepare.dev=false"], 2, "its training began on other data"),
+        (["prepare.limit=2", "prepare.fails=true"], 1, "no more of the corpus"),
+    ],
+)
+def test_changed_data_is_refused_before_a_begun_training_loses_its_own(
+    runner: Runner, options: list[str], code: int, part: str
+) -> None:
     runner("stages=[prepare,train]")
     manifests = {path.name: path.read_bytes() for path in (runner.run_dir / "data").glob("*.jsonl")}
-    lines = runner("prepare.limit=2", code=2)
-    assert lines == ["prepare"] and "its training began on other data" in runner.said
+    lines = runner(*options, code=code)
+    assert lines == ["prepare"] and part in runner.said
     assert {path.name: path.read_bytes() for path in (runner.run_dir / "data").glob("*.jsonl")} == manifests
     assert runner("stages=[train,evaluate,report]") == [stands("train"), "evaluate", "report"]
 
