@@ -56,8 +56,9 @@ def cheapest_path(
     """Viterbi over CTC states, where a frame's cost is ``best - log_prob >= 0``.
 
     States at either end of the window are cut off where they cost more than ``bound``, or than the frame's cheapest by
-    more than ``beam``; at most ``width`` stay. Returns the state of each frame, the path's cost (infinite: no path, or none
-    within ``bound``, was found), and the least cost that was cut off. States from which the end cannot be reached are never entered.
+    more than ``beam``; at most ``width`` stay. Returns the state of each frame, the path's cost (infinite: no path, or
+    none within ``bound``, was found), and the least cost that was cut off. States from which the end cannot be reached
+    are never entered.
     """
     frames, states = log_probs.shape[0], labels.size
     before, now = np.empty(states), np.empty(states)
