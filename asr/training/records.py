@@ -4,6 +4,7 @@ metrics.jsonl and for observers. What a clock told is in keys that end in "secon
 
 from typing import Any, Protocol
 
+from asr.training.config import TrainingConfig
 from asr.training.evaluate import DevResult
 from asr.training.state import Progress
 from asr.training.step import StepResult
@@ -73,6 +74,17 @@ def epoch_record(
         "data_seconds": round(progress.data_seconds, 3),
         "audio_s": round(progress.audio_s, 3),
     }
+
+
+def average_warning(training: TrainingConfig) -> str | None:
+    """What to say before a run whose model will be the mean of all its epochs, whatever dev says."""
+    if training.select != "average" or training.keep_last < training.epochs:
+        return None
+    return (
+        f"training.select=average makes the mean of the last training.keep_last={training.keep_last} epochs the model,"
+        f" of training.epochs={training.epochs}: the first, which have learned little, are in it and may spoil it."
+        " Give fewer to training.keep_last, or training.select=dev"
+    )
 
 
 def plateau_warning(progress: Progress, dev: DevResult | None) -> str | None:

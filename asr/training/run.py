@@ -25,7 +25,7 @@ from asr.training.checkpoint import load_checkpoint
 from asr.training.config import TrainSettings
 from asr.training.distributed import Processes, start_processes, stop_processes
 from asr.training.logs import RunLogs
-from asr.training.records import Observer
+from asr.training.records import Observer, average_warning
 from asr.training.run_dir import RunDir
 from asr.training.setup import Setup, learn_normalisation, prepare_setup
 from asr.training.state import Progress
@@ -101,7 +101,7 @@ def _make_trainer(
     state: dict[str, Any] | None,
 ) -> Trainer:
     setup = prepare_setup(settings, tokenizer_from_dict(json.loads(state["tokenizer"])) if state else None)
-    _announce(setup, observer)
+    _announce(setup, settings, observer)
     if state is None:
         learn_normalisation(setup, settings)
     normalizer = get_normalizer(settings.data.normalizer)
@@ -195,7 +195,7 @@ def _check_precision(settings: TrainSettings, processes: Processes) -> None:
         )
 
 
-def _announce(setup: Setup, observer: Observer) -> None:
+def _announce(setup: Setup, settings: TrainSettings, observer: Observer) -> None:
     train, dev = setup.train.utterances, setup.dev.utterances
     audio = [format_duration(sum(one.duration_s for one in part)) for part in (train, dev)]
     size = sum(parameter.numel() for parameter in setup.model.parameters())
@@ -203,5 +203,7 @@ def _announce(setup: Setup, observer: Observer) -> None:
         f"train {audio[0]} in {len(train)} utterances, dev {audio[1]} in {len(dev)};"
         f" {setup.tokenizer.vocab_size} tokens; {size / 1e6:.2f} million parameters"
     )
+    if warning := average_warning(settings.training):
+        observer.message(warning)
     if setup.dropped:
         observer.message(f"left out, too short for their text: {len(setup.dropped)}: {'; '.join(setup.dropped[:5])}")

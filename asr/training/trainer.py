@@ -238,7 +238,9 @@ class Trainer:
         better = progress.is_better(dev.wer, dev.cer) or (dev.wer, dev.cer) == best
         chosen = self.settings.training.select == "average"
         if self.processes.is_main:
-            verdict = "kept" if better or chosen else "not kept: the best single epoch is better"
+            verdict = "kept" if better else "not kept: the best single epoch is better"
+            if chosen and not better:
+                verdict = f"kept (training.select=average); the best single epoch has {progress.best_wer:.2%}"
             self.observer.message(f"average of the last {len(states)} epochs: dev WER {dev.wer:.2%}; {verdict}")
         if better or chosen:
             progress.best_wer, progress.best_cer = dev.wer, dev.cer

@@ -94,11 +94,24 @@ def test_the_average_is_the_model_whatever_dev_says_where_the_recipe_wants_it(
     scripted(monkeypatch, [0.5, 0.2, 0.3, 0.4])
     watcher = Quiet()
     train(settings(tones, training__select="average"), tmp_path, watcher)
-    assert watcher.messages[-1] == "average of the last 2 epochs: dev WER 40.00%; kept"
+    assert watcher.messages[-1] == (
+        "average of the last 2 epochs: dev WER 40.00%; kept (training.select=average); the best single epoch has 20.00%"
+    )
     model = from_pretrained(tmp_path / "model")
     assert (model.facts["averaged_epochs"], model.facts["dev_wer"]) == (2, 0.4)
     with pytest.raises(ConfigError, match=r"training\.select=average needs 2 epochs to average"):
         settings(tones, training__select="average", training__keep_last=1)
+
+
+@pytest.mark.parametrize(("keep_last", "select", "said"), [(3, "average", 1), (2, "average", 0), (3, "dev", 0)])
+def test_an_average_that_takes_in_the_first_epochs_is_told_before_step_1(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep_last: int, select: str, said: int
+) -> None:
+    scripted(monkeypatch, [0.9, 0.5, 0.2, 0.4])
+    watcher = Quiet()
+    train(settings(tones, training__select=select, training__keep_last=keep_last), tmp_path, watcher)
+    assert sum("the first, which have learned little" in message for message in watcher.messages) == said
+    assert watcher.messages[-1].startswith(f"average of the last {keep_last} epochs: dev WER 40.00%")
 
 
 def test_patience_stops_after_so_many_epochs_without_a_better_dev_wer(
