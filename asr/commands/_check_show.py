@@ -156,7 +156,7 @@ def summary(one: Checked) -> list[tuple[str, str]]:
 def _heard(one: Checked) -> str:
     if not one.sounds:
         return "nothing (--listen)"
-    frequencies = sorted(bandwidths(heard_only(one.sounds)).items(), key=lambda pair: -pair[1])
+    frequencies = bandwidths(heard_only(one.sounds)).most_common()
     shown = ", ".join(f"{hz:,.0f} Hz ({count:,})" for hz, count in frequencies[:5])
     return f"{len(one.sounds):,} utterances; sound up to {shown}" + (", ..." if len(frequencies) > 5 else "")
 

@@ -16,7 +16,7 @@ from asr.files import write_text
 from asr.recognition import Recognizer
 from asr.recognition.suspects import Suspect, rank_suspects
 from asr.terminal import Progress
-from asr.text.normalize import NORMALIZERS, get_normalizer
+from asr.text.normalize import get_normalizer
 
 
 def load_judge(model: Path, device: str) -> Recognizer:
@@ -28,8 +28,7 @@ def load_judge(model: Path, device: str) -> Recognizer:
 
 def rank(recognizer: Recognizer, checked: Sequence[Checked]) -> tuple[list[Suspect], list[tuple[Utterance, AsrError]]]:
     """All transcripts of all manifests, and the utterances that could not be heard."""
-    named = str(recognizer.facts.get("normalizer", "basic"))
-    normalize = get_normalizer(named if named in NORMALIZERS else "basic")
+    normalize = get_normalizer(str(recognizer.facts.get("normalizer", "basic")))
     utterances = [utterance for one in checked for utterance in one.utterances]
     total_s = sum(utterance.duration_s for utterance in utterances)
     with Progress(round(total_s), "judging transcripts", "s of audio") as progress:

@@ -4,7 +4,7 @@ In: paths. Out: `Checked`: what was read, opened, heard and found; findings abou
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from asr.data.check import Recordings, Sounds, check_manifest, check_splits, listen_all, probe_all
@@ -67,10 +67,8 @@ def check_across(checked: Sequence[Checked]) -> list[Finding]:
 def about(name: str, findings: Iterable[Finding]) -> Iterator[Finding]:
     """Those whose ids are of the split ``name``: its own, and those across splits that name it first."""
     for finding in findings:
-        if not finding.kind.endswith("in two splits"):
+        if not finding.kind.endswith("in two splits") or finding.where.startswith(f"{name}, "):
             yield finding
-        elif finding.where.startswith(f"{name}, "):
-            yield replace(finding, where=name)
 
 
 def _spread(utterances: Sequence[Utterance], most: int | None) -> list[Utterance]:

@@ -17,14 +17,13 @@ from asr.data.doctor.listen import Sounds, listen_all
 from asr.data.doctor.rate import frames_findings, rate_findings
 from asr.data.doctor.sound import sound_findings
 from asr.data.doctor.texts import repeated_findings, style_findings
-from asr.data.findings import Finding, utterance_finding
+from asr.data.findings import Finding, utterance_finding, worst_first
 from asr.data.utterance import Utterance
 from asr.errors import AudioError
 
 __all__ = ["Finding", "Recordings", "Sounds", "check_manifest", "check_splits", "listen_all", "probe_all"]
 
 Recordings = Mapping[str, AudioInfo | AudioError]
-SEVERITIES = ("error", "warning", "note")
 
 _SHORT_S = 0.1
 _LONG_S = 60.0
@@ -57,7 +56,7 @@ def check_manifest(
         *repeated_findings(utterances),
         *sound_findings(utterances, _not_said_before(found, utterances, sounds or {})),
     ]
-    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+    return worst_first(findings)
 
 
 def _not_said_before(recordings: Recordings, utterances: Sequence[Utterance], sounds: Sounds) -> Sounds:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from asr.data.doctor.across import sound_across, texts_across
 from asr.data.doctor.listen import Sounds
-from asr.data.findings import Finding
+from asr.data.findings import Finding, worst_first
 from asr.data.utterance import Utterance
 
 _NAMES_SHOWN = 10
@@ -52,7 +52,7 @@ def check_splits(
                     )
                 )
     findings += texts_across(splits)
-    return sorted(findings, key=lambda finding: ("error", "warning", "note").index(finding.severity))
+    return worst_first(findings)
 
 
 def _values(utterances: Sequence[Utterance], field: str) -> set[str]:

@@ -1,7 +1,8 @@
 """The form in which checks of data say what they found."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Severity = Literal["error", "warning", "note"]
 
@@ -24,6 +25,11 @@ class Finding:
     where: str
     message: str
     ids: tuple[str, ...] = ()
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Errors, then warnings, then notes; within each as they came."""
+    return sorted(findings, key=lambda finding: get_args(Severity).index(finding.severity))
 
 
 def utterance_finding(severity: Severity, kind: str, identifier: str, message: str) -> Finding:

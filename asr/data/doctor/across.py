@@ -44,20 +44,21 @@ def sound_across(splits: Mapping[str, Sequence[Utterance]], sounds: Mapping[str,
 
 def texts_across(splits: Mapping[str, Sequence[Utterance]]) -> Iterator[Finding]:
     """Sentences of two splits: a warning where a few long ones are shared, a note where nearly all are."""
+    texts = {name: [normalize_basic(utterance.text) for utterance in utterances] for name, utterances in splits.items()}
     for one, other in itertools.combinations(splits, 2):
-        texts = {normalize_basic(utterance.text) for utterance in splits[other]}
-        sharing = [utterance for utterance in splits[one] if normalize_basic(utterance.text) in texts]
-        shared = {normalize_basic(utterance.text) for utterance in sharing} - {""}
-        long = sorted(text for text in shared if len(text.split()) >= LONG_WORDS)
-        again = sum(normalize_basic(utterance.text) in shared for utterance in splits[other])
+        shared = set(texts[one]) & set(texts[other]) - {""}
+        long = {text for text in shared if len(text.split()) >= LONG_WORDS}
+        again = sum(text in shared for text in texts[other])
         if again > max(_BY_DESIGN * len(splits[other]), _NEEDS_UTTERANCES):
             message = f"{again:,} of {len(splits[other]):,} texts of {other} stand in {one} too: commands, digits or"
             message += " prompts, taken for intended; the figure says nothing of new sentences"
             yield Finding(severity="note", kind="sentences in two splits", where=f"{one}, {other}", message=message)
         elif long:
-            shown = "; ".join(long[:_SHOWN]) + ("; ..." if len(long) > _SHOWN else "")
+            shown = "; ".join(sorted(long)[:_SHOWN]) + ("; ..." if len(long) > _SHOWN else "")
             message = f"{len(long):,} of at least {LONG_WORDS} words: {shown}"
-            ids = tuple(utterance.id for utterance in sharing if normalize_basic(utterance.text) in long)
+            ids = tuple(
+                utterance.id for utterance, text in zip(splits[one], texts[one], strict=True) if text in long
+            )
             yield Finding(
                 severity="warning", kind="sentences in two splits", where=f"{one}, {other}", message=message, ids=ids
             )

@@ -107,15 +107,16 @@ def _measured(samples: NDArray[np.float32], rate: int, channels: int, form: str,
     mono: NDArray[np.float32] = np.ascontiguousarray(samples.mean(axis=1, dtype=np.float32))
     tops = [flat_tops(column) for column in samples.T]
     offset = float(mono.mean(dtype=np.float64))
+    centred = mono - np.float32(offset)
     return Heard(
         peak=float(np.abs(samples).max()),
         clipped=sum(clipped for clipped, _ in tops),
         flat_tops=sum(runs for _, runs in tops),
         seconds=len(mono) / rate,
-        active_s=_active_s(mono - np.float32(offset), rate),
+        active_s=_active_s(centred, rate),
         offset=offset,
         level=float(mono.std(dtype=np.float64)),
-        bandwidth_hz=bandwidth_hz(power_spectrum(mono - np.float32(offset), rate), rate),
+        bandwidth_hz=bandwidth_hz(power_spectrum(centred, rate), rate),
         sample_rate=rate,
         channels=channels,
         format=form,
