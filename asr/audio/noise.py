@@ -18,6 +18,7 @@ FRAME_S = 0.02
 HOP_S = 0.01
 NOISE_PERCENTILE = 10
 LOUD_PERCENTILE = 95
+OVER_NOISE = 2.0
 LEAST_FRAMES = 10
 LEAST_DB, MOST_DB = -10.0, 60.0  # beyond these a quantile says nothing; digital silence would be infinite
 
@@ -26,7 +27,8 @@ LEAST_DB, MOST_DB = -10.0, 60.0  # beyond these a quantile says nothing; digital
 class SoundMeasures:
     """``snr_db``: signal-to-noise ratio, -10 to 60 dB; ``speech_s``: seconds from first to last sound that stands out.
 
-    Both None where the recording is shorter than 0.11 s or silent to the last bit.
+    Both None where the recording is shorter than 0.11 s or silent to the last bit; ``speech_s`` too where nothing
+    stands out.
     """
 
     snr_db: float | None
@@ -42,7 +44,8 @@ def measure_sound(waveform: NDArray[np.float32], sample_rate: int) -> SoundMeasu
     signal = power.mean() - noise
     snr_db = MOST_DB if noise <= 0 else 10 * np.log10(max(signal, 1e-30) / noise)
     noise = max(noise, loud * 10 ** (-MOST_DB / 10))
-    spoken = np.flatnonzero(power >= np.sqrt(noise * loud))  # half way between them in dB
+    # half way between them in dB; where less than a twentieth is loud, at least twice what the quiet has
+    spoken = np.flatnonzero(power >= max(np.sqrt(noise * loud), OVER_NOISE * noise))
     speech_s = (spoken[-1] - spoken[0]) * HOP_S + FRAME_S if len(spoken) else None
     return SoundMeasures(float(np.clip(snr_db, LEAST_DB, MOST_DB)), None if speech_s is None else float(speech_s))
 

@@ -58,6 +58,13 @@ def test_silence_around_the_speech_is_not_spoken(before_s: float):
     assert measure_sound((padded + noise).astype(np.float32), RATE).speech_s == pytest.approx(3.8, abs=0.03)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.001])
+def test_a_lone_short_word_is_all_that_is_spoken_of_ten_seconds(noise: float):
+    waveform = np.random.default_rng(3).standard_normal(10 * RATE) * noise
+    waveform[5 * RATE : 5 * RATE + RATE // 5] += np.sin(np.arange(RATE // 5) * 0.2)  # 0.2 s
+    assert measure_sound(waveform.astype(np.float32), RATE).speech_s == pytest.approx(0.2, abs=0.03)
+
+
 def test_digital_silence_between_sounds_is_the_greatest_ratio_and_no_infinity():
     assert measure_sound(bursts(), RATE).snr_db == 60.0
 
