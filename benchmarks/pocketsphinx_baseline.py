@@ -43,7 +43,11 @@ def main() -> int:
     with Progress(len(utterances), "pocketsphinx", "utterances") as progress:
         for utterance in utterances:
             waveform = load_audio(
-                utterance.audio, sample_rate=RATE, start_s=utterance.start_s, duration_s=utterance.duration_s
+                utterance.audio,
+                sample_rate=RATE,
+                start_s=utterance.start_s,
+                duration_s=utterance.duration_s,
+                channel=utterance.channel,
             )
             started_s = time.process_time()
             decoder.start_utt()
