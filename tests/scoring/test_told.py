@@ -56,3 +56,9 @@ def test_half_a_character_in_a_field_is_a_fault_of_its_line(tmp_path: Path, caps
     (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "a", "room": "\\ud800"}\n')
     assert main(["score", str(tmp_path / "a.jsonl"), str(tmp_path / "a.jsonl")]) == 1
     assert "a.jsonl:1: holds half of a surrogate pair" in capsys.readouterr().err
+
+
+def test_a_number_that_no_float_holds_is_none_and_never_ends_a_scoring(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "a", "snr_db": 1' + "0" * 400 + ', "take": 3}\n')
+    assert main(["score", *[str(tmp_path / "a.jsonl")] * 2, "--out", str(tmp_path / "o")]) == 0
+    assert read_results(tmp_path / "o" / "results.jsonl").extras["1"] == {"snr_db": None, "fields": {"take": 3}}
