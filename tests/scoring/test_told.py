@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,3 +63,59 @@ def test_a_number_that_no_float_holds_is_none_and_never_ends_a_scoring(tmp_path:
     (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "a", "snr_db": 1' + "0" * 400 + ', "take": 3}\n')
     assert main(["score", *[str(tmp_path / "a.jsonl")] * 2, "--out", str(tmp_path / "o")]) == 0
     assert read_results(tmp_path / "o" / "results.jsonl").extras["1"] == {"snr_db": None, "fields": {"take": 3}}
+
+
+def score(tmp_path: Path, references: str, hypotheses: str) -> list[dict[str, Any]]:
+    """The further keys of each line of results.jsonl, for two files in ``tmp_path``."""
+    out = tmp_path / "out"
+    assert main(["score", str(tmp_path / references), str(tmp_path / hypotheses), "--out", str(out)]) == 0
+    return list(read_results(out / "results.jsonl").extras.values())
+
+
+def test_what_a_hypothesis_tells_stays_with_it_where_ids_match_by_file_name(tmp_path: Path) -> None:
+    (tmp_path / "ref.txt").write_text("utt_1 a b\nutt_2 c\n")
+    rows = [
+        {
+            "audio_filepath": f"wavs/utt_{i}.wav",
+            "duration": i,
+            "pred_text": "a",
+            "speaker": f"s{i}",
+            "confidence": i / 4,
+        }
+        for i in (1, 2)
+    ]
+    write_lines(tmp_path / "hyp.jsonl", rows)
+    found = score(tmp_path, "ref.txt", "hyp.jsonl")
+    assert [one["confidence"] for one in found] == [0.25, 0.5]
+    assert found[1]["audio"] == str(tmp_path / "wavs" / "utt_2.wav")
+    report = read_results(tmp_path / "out" / "results.jsonl").report
+    assert [(one.id, one.speaker, one.duration_s) for one in report.utterances] == [
+        ("utt_1", "s1", 1.0),
+        ("utt_2", "s2", 2.0),
+    ]
+
+
+def test_words_dealt_out_to_segments_have_times_from_the_segments_start(tmp_path: Path) -> None:
+    (tmp_path / "ref.stm").write_text("rec 1 ann 0.00 1.00 a\nrec 1 bob 1.00 3.00 b c\n")
+    (tmp_path / "hyp.ctm").write_text("rec 1 0.25 0.50 a\nrec 1 1.50 0.25 b\nrec 1 2.00 0.50 c\n")
+    first, second = score(tmp_path, "ref.stm", "hyp.ctm")
+    assert first["words"] == [{"text": "a", "start_s": 0.25, "end_s": 0.75}]
+    assert [(one["start_s"], one["end_s"]) for one in second["words"]] == [(0.5, 0.75), (1.0, 1.5)]
+
+
+def test_the_times_of_reference_words_are_never_those_of_the_hypothesis(tmp_path: Path) -> None:
+    (tmp_path / "ref.ctm").write_text("rec 1 0.00 0.40 a\nrec 1 1.00 0.40 b\n")
+    (tmp_path / "hyp.ctm").write_text("rec 1 0.50 0.25 x\n")
+    assert score(tmp_path, "ref.ctm", "hyp.ctm") == [{"words": [{"text": "x", "start_s": 0.5, "end_s": 0.75}]}]
+    (tmp_path / "hyp.txt").write_text("rec x\n")
+    assert score(tmp_path, "ref.ctm", "hyp.txt") == [{}]
+
+
+def test_the_audio_of_results_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    write_lines(tmp_path / "data" / "m.jsonl", [{"id": "1", "text": "a", "audio": "one.wav"}])
+    monkeypatch.chdir(tmp_path)
+    assert main(["score", *["data/m.jsonl"] * 2, "--out", "out"]) == 0
+    assert main(["score", *["out/results.jsonl"] * 2, "--out", "again"]) == 0
+    audio = [read_results(Path(name) / "results.jsonl").extras["1"]["audio"] for name in ("out", "again")]
+    assert audio == [str(tmp_path / "data" / "one.wav")] * 2

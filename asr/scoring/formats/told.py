@@ -6,10 +6,10 @@ pages and calibration work for every system's output and not for our own alone.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from asr.scoring.formats.entries import Role, check_encodable
+from asr.scoring.formats.entries import Role, TimedWord, check_encodable
 
 _AUDIO = ("audio", "audio_filepath")
 _MEASURED = ("snr_db", "speech_s")
@@ -51,6 +51,11 @@ def told_by_row(row: Mapping[str, str]) -> dict[str, Any]:
         name: _plain(cell) for name, cell in row.items() if name and cell and name not in _KNOWN and name not in _TEXTS
     }
     return {"fields": fields} if fields else {}
+
+
+def told_words(words: Sequence[TimedWord], start_s: float) -> list[dict[str, Any]]:
+    """The words of a hypothesis that begins at ``start_s`` of its recording, with times from there on."""
+    return [{"text": word.text, "start_s": word.start_s - start_s, "end_s": word.end_s - start_s} for word in words]
 
 
 _TEXTS = {"file", "path", "utterance", "wav_filename", "ref", "hyp", "transcript", "sentence", "prediction"}
