@@ -53,6 +53,13 @@ def test_further_columns_of_a_table_are_fields(tmp_path: Path) -> None:
     assert extras["1"] == {"fields": {"site": "north", "take": 3.0}} and extras["2"] == {"fields": {"site": "south"}}
 
 
+def test_columns_that_have_a_meaning_keep_it(tmp_path: Path) -> None:
+    (tmp_path / "ref.csv").write_text("id,text,snr_db,audio\n1,a,7.5,one.wav\n")
+    (tmp_path / "hyp.csv").write_text("id,hypothesis,confidence\n1,a,0.5\n")
+    expected = {"audio": str(tmp_path / "one.wav"), "start_s": 0.0, "snr_db": 7.5, "confidence": 0.5}
+    assert score(tmp_path, "ref.csv", "hyp.csv") == [expected]
+
+
 def test_half_a_character_in_a_field_is_a_fault_of_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "a", "room": "\\ud800"}\n')
     assert main(["score", str(tmp_path / "a.jsonl"), str(tmp_path / "a.jsonl")]) == 1

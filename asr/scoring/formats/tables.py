@@ -71,7 +71,7 @@ def _parse(lines: Sequence[Line], role: Role, delimiter: str) -> Parsed:
             duration_s = None if duration is None else seconds_of(duration, "the duration")
             text = cells[text_column].strip()
             speaker = row.get("speaker") or None
-            parsed.entries.append(Entry(line.number, key, text, speaker, duration_s, told=told_by_row(row)))
+            parsed.entries.append(Entry(line.number, key, text, speaker, duration_s, told=told_by_row(row, role)))
         except ValueError as error:
             parsed.faults.append((line.number, str(error)))
     return parsed
