@@ -126,3 +126,16 @@ def test_the_audio_of_results_is_found_from_anywhere(tmp_path: Path, monkeypatch
     assert main(["score", *["out/results.jsonl"] * 2, "--out", "again"]) == 0
     audio = [read_results(Path(name) / "results.jsonl").extras["1"]["audio"] for name in ("out", "again")]
     assert audio == [str(tmp_path / "data" / "one.wav")] * 2
+
+
+def test_confidence_of_words_is_read_from_ctm_and_whispers_json(tmp_path: Path) -> None:
+    (tmp_path / "ref.txt").write_text("rec_1 a b c\n")
+    (tmp_path / "hyp.ctm").write_text("rec_1 1 0.00 0.50 a 0.75\nrec_1 1 1.00 0.50 b NA\nrec_1 1 2.00 0.50 c -0.7\n")
+    (ctm,) = score(tmp_path, "ref.txt", "hyp.ctm")
+    assert [word.get("confidence") for word in ctm["words"]] == [0.75, None, None]
+    (tmp_path / "rec_1.json").write_text(
+        '{"text": " a b", "segments": [{"text": " a b", "words": ['
+        '{"word": " a", "start": 0.0, "end": 0.5, "probability": 0.5}, {"word": " b", "start": 1, "end": 2}]}]}'
+    )
+    (whisper,) = score(tmp_path, "ref.txt", "rec_1.json")
+    assert [word.get("confidence") for word in whisper["words"]] == [0.5, None]
