@@ -36,8 +36,10 @@ def test_fields_sound_words_and_confidence_of_both_files_reach_the_results(tmp_p
     results = read_results(tmp_path / "out" / "results.jsonl")
     first, second = results.extras["1"], results.extras["2"]
     assert first["audio"] == str(tmp_path / "one.wav") and first["start_s"] == 1.5
-    assert first["words"] == [{"text": "a", "start_s": 0.1, "end_s": 0.4, "confidence": 0.9}], "judged anew"
-    assert first["n_best"] == [{"text": "a b", "score": -1.0}] and first["fields"] == {"beam": 8, "room": "hall"}
+    assert first["words"] == [{"text": "a", "start_s": 0.1, "end_s": 0.4, "confidence": 0.9, "right": True}], "anew"
+    none = {"substitutions": 0, "deletions": 0, "insertions": 0}
+    assert first["n_best"] == [{"text": "a b", "score": -1.0, "word_errors": {"hits": 2, **none}}], "the best of it"
+    assert first["fields"] == {"beam": 8, "room": "hall"}
     assert second["confidence"] is None and second["snr_db"] == 7.5
     groups = {one.name: {row.label: row.words.errors for row in one.rows} for one in all_groupings(results)}
     assert groups["room"] == {"car": 1, "hall": 1}
@@ -106,14 +108,15 @@ def test_words_dealt_out_to_segments_have_times_from_the_segments_start(tmp_path
     (tmp_path / "ref.stm").write_text("rec 1 ann 0.00 1.00 a\nrec 1 bob 1.00 3.00 b c\n")
     (tmp_path / "hyp.ctm").write_text("rec 1 0.25 0.50 a\nrec 1 1.50 0.25 b\nrec 1 2.00 0.50 c\n")
     first, second = score(tmp_path, "ref.stm", "hyp.ctm")
-    assert first["words"] == [{"text": "a", "start_s": 0.25, "end_s": 0.75}]
+    assert first["words"] == [{"text": "a", "start_s": 0.25, "end_s": 0.75, "right": True}]
     assert [(one["start_s"], one["end_s"]) for one in second["words"]] == [(0.5, 0.75), (1.0, 1.5)]
 
 
 def test_the_times_of_reference_words_are_never_those_of_the_hypothesis(tmp_path: Path) -> None:
     (tmp_path / "ref.ctm").write_text("rec 1 0.00 0.40 a\nrec 1 1.00 0.40 b\n")
     (tmp_path / "hyp.ctm").write_text("rec 1 0.50 0.25 x\n")
-    assert score(tmp_path, "ref.ctm", "hyp.ctm") == [{"words": [{"text": "x", "start_s": 0.5, "end_s": 0.75}]}]
+    expected = [{"text": "x", "start_s": 0.5, "end_s": 0.75, "right": False}]
+    assert score(tmp_path, "ref.ctm", "hyp.ctm") == [{"words": expected}]
     (tmp_path / "hyp.txt").write_text("rec x\n")
     assert score(tmp_path, "ref.ctm", "hyp.txt") == [{}]
 
@@ -139,3 +142,17 @@ def test_confidence_of_words_is_read_from_ctm_and_whispers_json(tmp_path: Path) 
     )
     (whisper,) = score(tmp_path, "ref.txt", "rec_1.json")
     assert [word.get("confidence") for word in whisper["words"]] == [0.5, None]
+
+
+def test_the_n_best_of_any_system_has_an_oracle_error(tmp_path: Path) -> None:
+    (tmp_path / "ref.txt").write_text("utt_1 a b c\nutt_2 d\n")
+    write_lines(
+        tmp_path / "hyp.jsonl",
+        [
+            {"id": "utt_1", "text": "a x c", "n_best": [{"text": "a x c"}, {"text": "a b c"}]},
+            {"id": "utt_2", "text": "d", "n_best": [{"hypothesis": "d"}]},  # another tool's, without a text we know
+        ],
+    )
+    score(tmp_path, "ref.txt", "hyp.jsonl")
+    found = json.loads((tmp_path / "out" / "breakdown.json").read_text())["oracle"]
+    assert [(one["depth"], one["words"]["substitutions"]) for one in found["by_depth"]] == [(1, 1), (2, 0)]
