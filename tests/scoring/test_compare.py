@@ -20,8 +20,9 @@ from asr.scoring.compare_differences import (
     utterance_differences,
     word_differences,
 )
-from asr.scoring.compare_output import prepare_comparison_folder, write_comparison
+from asr.scoring.compare_output import DATA, PAGE, write_comparison
 from asr.scoring.compare_text import rounded_up, scope_sentence, settling_sentence, verdict_sentence
+from asr.scoring.output import prepare_folder
 from asr.scoring.report import score_texts
 from asr.text.normalize import NORMALIZERS
 
@@ -219,7 +220,7 @@ def test_both_files_are_written_and_what_others_wrote_is_no_markup(tmp_path: Pat
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "f").touch()
     with pytest.raises(UsageError, match="is a file; give a folder"):
-        prepare_comparison_folder(tmp_path / "f")
+        prepare_folder(tmp_path / "f", names=(PAGE, DATA))
 
 
 def test_numbers_of_utterances_are_rounded_up_to_two_figures() -> None:
