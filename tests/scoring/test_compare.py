@@ -189,6 +189,8 @@ def test_many_numbers_are_cut_into_quarters_that_hold_each_once() -> None:
     groups = group_indices(values[:-1])
     assert [len(indices) for indices in groups.values()] == [10, 10, 10, 10]
     assert sorted(index for indices in groups.values() for index in indices) == list(range(40))
+    near = group_indices([1_000_000 + value for value in range(40)])  # names of four figures would be one name
+    assert [len(indices) for indices in near.values()] == [10, 10, 10, 10]
     assert group_indices([10, 9, 10]) == {"9": [1], "10": [0, 2]}  # in order of numbers, not of letters
     assert group_indices([True, False]) == {"False": [1], "True": [0]}
     assert group_indices([None]) == {}
