@@ -90,7 +90,7 @@ def run(arguments: list[str]) -> int:
     if references.marked:
         said, marked = choose_alternatives(said, matched.hypotheses, normalizer)
         if marked:
-            notes.append(f"{counted(marked, 'reference')} with alternatives: the one with the fewest errors counts")
+            notes.append(f"{counted(marked, 'reference')} with alternatives: by sclite's costs the nearest counts")
     report = score_texts(
         said,
         matched.hypotheses,
