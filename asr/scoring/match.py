@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from asr.errors import ScoringError
 from asr.scoring.formats import Segment, TimedWord, bare_name, told_words
 from asr.scoring.read import TextFile
+from asr.scoring.report import first_ids
 
 Missing = Literal["error", "as-deletions", "skip"]
 Surplus = Literal["error", "skip"]
@@ -148,7 +149,7 @@ def _require_times(references: TextFile, hypotheses: TextFile) -> None:
     if untimed:
         raise ScoringError(
             f"{hypotheses.path}: {len(untimed)} recordings have no word times, without which they cannot be dealt out "
-            f"to the segments of {references.path}: {', '.join(map(repr, untimed[:5]))}. whisper writes them with "
+            f"to the segments of {references.path}: {first_ids(untimed)}. whisper writes them with "
             "--word_timestamps True, OpenAI's API with timestamp_granularities=['word']"
         )
 
