@@ -54,7 +54,7 @@ def told_by_row(row: Mapping[str, str], role: Role) -> dict[str, Any]:
 def told_words(words: Sequence[TimedWord], start_s: float) -> list[dict[str, Any]]:
     """The words of a hypothesis that begins at ``start_s`` of its recording, with times from there on."""
     return [
-        {"text": word.text, "start_s": word.start_s - start_s, "end_s": word.end_s - start_s}
+        {"text": word.text, "start_s": round(word.start_s - start_s, 6), "end_s": round(word.end_s - start_s, 6)}
         | ({} if word.confidence is None else {"confidence": word.confidence})
         for word in words
     ]
