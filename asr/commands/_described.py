@@ -30,7 +30,7 @@ def describe_utterances(
     with Progress(len(utterances), "measuring noise", "utterances") as progress:
         for utterance in utterances:
             more = told[utterance.id]
-            described[utterance.id] = _place(utterance) | _sound(utterance) | _judged(more, utterance.text, normalizer)
+            described[utterance.id] = _place(utterance) | _sound(utterance) | judge(more, utterance.text, normalizer)
             progress.update()
     return described
 
@@ -78,19 +78,26 @@ def _sound(utterance: "Utterance") -> dict[str, Any]:
     return {key: round(value, digits) for key, (value, digits) in values.items() if value is not None}
 
 
-def _judged(told: dict[str, Any], reference: str, normalizer: Normalizer) -> dict[str, Any]:
-    """``right`` for each of the words (null: nothing is left of it once normalised), ``word_errors`` for the n-best."""
+def judge(told: Mapping[str, Any], reference: str, normalizer: Normalizer) -> dict[str, Any]:
+    """``right`` for each of the words (null: nothing is left of it once normalised), ``word_errors`` for the n-best.
+
+    Words and n-best whose texts are not told, as another tool may leave them, stay as they are.
+    """
     from asr.scoring import count_word_errors
     from asr.scoring.confidence import judge_words
 
     judged = dict(told)
-    words = told.get("words", [])
-    if words and all("text" in word for word in words):
+    words, n_best = told.get("words", []), told.get("n_best", [])
+    if words and _have_texts(words):
         verdicts = judge_words([word["text"] for word in words], reference, normalizer)
         judged["words"] = [word | {"right": right} for word, right in zip(words, verdicts, strict=True)]
-    if "n_best" in told:
+    if n_best and _have_texts(n_best):
         said = normalizer(reference)
         judged["n_best"] = [
-            one | {"word_errors": asdict(count_word_errors(said, normalizer(one["text"])))} for one in told["n_best"]
+            one | {"word_errors": asdict(count_word_errors(said, normalizer(one["text"])))} for one in n_best
         ]
     return judged
+
+
+def _have_texts(told: Sequence[Mapping[str, Any]]) -> bool:
+    return all(isinstance(one.get("text"), str) for one in told)

@@ -58,11 +58,12 @@ def run(arguments: list[str]) -> int:
     if len(options.results) < 2:
         raise UsageError("asr compare needs the results of two systems: asr compare A B")
     from asr.scoring.compare import compare
-    from asr.scoring.compare_output import prepare_comparison_folder, write_comparison
+    from asr.scoring.compare_output import DATA, PAGE, write_comparison
+    from asr.scoring.output import prepare_folder
 
     paths = named_paths(options.results)
     if options.out is not None:
-        prepare_comparison_folder(options.out)
+        prepare_folder(options.out, *paths.values(), names=(PAGE, DATA))
     if options.normalizer is None:  # else all are counted anew
         _require_same_alignment(paths)
     comparison = compare([_read(name, path, options.normalizer) for name, path in paths.items()])

@@ -90,17 +90,17 @@ def run(arguments: list[str]) -> int:
     if references.marked:
         said, marked = choose_alternatives(said, matched.hypotheses, normalizer)
         if marked:
-            notes.append(f"{counted(marked, 'reference')} with alternatives: the one with the fewest errors counts")
+            notes.append(f"{counted(marked, 'reference')} with alternatives: by sclite's costs the nearest counts")
     report = score_texts(
         said,
         matched.hypotheses,
         normalizer=normalizer,
-        speakers=hypotheses.speakers | references.speakers,
-        durations_s=hypotheses.durations_s | references.durations_s,
+        speakers=matched.heard.speakers | references.speakers,
+        durations_s=matched.heard.durations_s | references.durations_s,
         count_words=count_word_errors_as_sclite if options.alignment == "sclite" else count_word_errors,
     )
     facts = {"Read as": _read_as(references, hypotheses, matched)} | ({"Note": "; ".join(notes)} if notes else {})
-    extras = _extras(references, hypotheses, matched)
+    extras = _extras(references, matched, report, normalizer)
     page = None if options.out is None else _write(report, options, matched, facts, extras)
     lead = f"{counted(len(report.utterances), 'utterance')} ({facts['Read as']})"
     print_report(report, options, lead=lead, notes=notes, measures=matched.measures(), page=page)
@@ -142,14 +142,19 @@ def _prepare_folders(options: argparse.Namespace) -> None:
         prepare_folder(options.export, *inputs, option="--export", names=FILES[options.export_format])
 
 
-def _extras(references: "TextFile", hypotheses: "TextFile", matched: "Matched") -> dict[str, dict[str, Any]]:
-    """What both files tell of each reference besides its texts: fields to group by, its sound, words, n-best."""
+def _extras(
+    references: "TextFile", matched: "Matched", report: "ScoreReport", normalizer: Normalizer
+) -> dict[str, dict[str, Any]]:
+    """What both files tell of each utterance besides its texts: fields to group by, sound, words and n-best, judged."""
+    from asr.commands._described import judge
+
     extras: dict[str, dict[str, Any]] = {}
-    for key in references.texts:
-        first, second = references.told.get(key, {}), hypotheses.told.get(key, {})
+    for utterance in report.utterances:
+        key = utterance.id
+        first, second = references.told.get(key, {}), matched.heard.told.get(key, {})
         fields = {**second.get("fields", {}), **first.get("fields", {})}
         missing = key in matched.missing and matched.missing_treatment == "as-deletions"
-        extras[key] = {**second, **first}
+        extras[key] = {**judge(second, utterance.reference, normalizer), **first}
         extras[key] |= ({"fields": fields} if fields else {}) | ({"missing": True} if missing else {})
     return extras
 

@@ -44,17 +44,13 @@ def align_tokens(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Al
 
     Where several alignments have the fewest, it is rapidfuzz's, which jiwer takes and ``count_errors`` counts.
     """
-    characters = isinstance(reference, str) and isinstance(hypothesis, str)
-    ids: dict[str, int] = {}
-    reference_ids = reference if characters else [ids.setdefault(token, len(ids)) for token in reference]
-    hypothesis_ids = hypothesis if characters else [ids.setdefault(token, len(ids)) for token in hypothesis]
     return [
         AlignedSpan(
             _OPERATIONS[step.tag],
             reference[step.src_start : step.src_end],
             hypothesis[step.dest_start : step.dest_end],
         )
-        for step in Levenshtein.opcodes(reference_ids, hypothesis_ids)
+        for step in Levenshtein.opcodes(reference, hypothesis)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Which of a reference's alternatives was said: the one that makes the fewest errors, as sclite decides it.
+"""Which of a reference's alternatives was said: the one that costs least by sclite's costs, as sclite decides it.
 
 In: texts with sclite's marks (asr/scoring/formats/marks.py) and the hypotheses. Out: one plain reference each. The
 search runs over the network of all alternatives, not over their product. A word that may be left out, ``(uh)``, is an

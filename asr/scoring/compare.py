@@ -19,13 +19,12 @@ from asr.errors import ScoringError
 from asr.scoring.align import AlignedPair, align_words
 from asr.scoring.counts import ErrorCounts
 from asr.scoring.intervals import DRAWS
-from asr.scoring.report import ScoreReport, UtteranceScore, build_report
+from asr.scoring.report import ScoreReport, UtteranceScore, build_report, first_ids
 from asr.scoring.significance import Difference, TestResult, holm, mapsswe, mcnemar, paired_bootstrap, wilcoxon
 from asr.scoring.significance_power import ALPHA, detectable_difference, needed_units
 from asr.scoring.significance_segments import segment_errors, word_outcomes
 
 MIN_SPEAKERS = 6
-_SHOWN = 5
 
 Verdict = Literal["first better", "second better", "not distinguishable"]
 
@@ -192,20 +191,20 @@ def _require_same_references(first: System, other: System) -> None:
         if absent := [key for key in here if key not in there]:
             raise ScoringError(
                 f"{first.name} has {len(ones):,} utterances and {other.name} {len(twos):,}, not the same ones: {name} "
-                f"lacks {len(absent):,} that {where} has ({_first(absent)}). Evaluate both on the same test set"
+                f"lacks {len(absent):,} that {where} has ({first_ids(absent)}). Evaluate both on the same test set"
             )
     changed = [key for key, one in ones.items() if one.reference_normalized != twos[key].reference_normalized]
     if changed:
         one, two = ones[changed[0]], twos[changed[0]]
         raise ScoringError(
             f"{first.name} and {other.name} have different references for {len(changed):,} of {len(ones):,} utterances "
-            f"({_first(changed)}): {changed[0]!r} is {one.reference_normalized!r} and {two.reference_normalized!r}"
+            f"({first_ids(changed)}): {changed[0]!r} is {one.reference_normalized!r} and {two.reference_normalized!r}"
         )
     moved = [key for key, one in ones.items() if None not in (one.speaker, twos[key].speaker)]
     moved = [key for key in moved if ones[key].speaker != twos[key].speaker]
     if moved:
         raise ScoringError(
-            f"{first.name} and {other.name} name different speakers for {len(moved):,} utterances ({_first(moved)})"
+            f"{first.name} and {other.name} name different speakers for {len(moved):,} utterances ({first_ids(moved)})"
         )
 
 
@@ -223,7 +222,3 @@ def _same_order(systems: Sequence[System]) -> list[System]:
         )
         for system, utterances in zip(systems, by_id, strict=True)
     ]
-
-
-def _first(ids: Sequence[str]) -> str:
-    return ", ".join(map(repr, ids[:_SHOWN])) + (", …" if len(ids) > _SHOWN else "")

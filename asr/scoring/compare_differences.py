@@ -5,22 +5,19 @@ order of their kind). A group is whatever a key function says of an utterance: i
 the results or of a manifest.
 """
 
-import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from asr.scoring.breakdown.bins import FEW_VALUES, by_quantiles
 from asr.scoring.compare import Comparison
 from asr.scoring.counts import ErrorCounts
 from asr.scoring.report import UtteranceScore
 from asr.scoring.significance import Difference, paired_bootstrap
 
 _LENGTHS = (0, 1, 6, 11, 16, 21, 31)  # the least words of each bin
-_MANY_VALUES = 8  # a number with more values than this is cut into quarters
 _GROUP_DRAWS = 2_000
 
 Key = Callable[[UtteranceScore], Any]
@@ -154,21 +151,15 @@ def group_indices(values: Sequence[Any]) -> dict[str, list[int]]:
     known = [(index, value) for index, value in enumerate(values) if value is not None]
     numbers = [(index, value) for index, value in known if isinstance(value, (int, float)) and math.isfinite(value)]
     numeric = bool(known) and len(numbers) == len(known) and not any(isinstance(value, bool) for _, value in known)
-    if numeric and len({value for _, value in numbers}) > _MANY_VALUES:
-        return _quarters(numbers)
     groups: dict[Any, list[int]] = {}
+    if numeric and len({value for _, value in numbers}) > FEW_VALUES:
+        labels = by_quantiles([value for _, value in numbers], 4)
+        for (index, _), label in zip(numbers, labels.of, strict=True):
+            groups.setdefault(label, []).append(index)
+        return {label: groups[label] for label in labels.order if label in groups}
     for index, value in known:
         groups.setdefault(value if numeric else str(value), []).append(index)
     return {str(value): groups[value] for value in sorted(groups)}
-
-
-def _quarters(numbers: Sequence[tuple[int, float]]) -> dict[str, list[int]]:
-    edges = np.unique(np.quantile([value for _, value in numbers], [0, 0.25, 0.5, 0.75, 1])).tolist()
-    groups: dict[str, list[int]] = {}
-    for at, (low, high) in enumerate(itertools.pairwise(edges)):
-        inside = [index for index, value in numbers if low < value <= high or (at == 0 and value == low)]
-        groups[f"{low:.4g} to {high:.4g}"] = inside
-    return groups
 
 
 def _group(name: str, firsts: Sequence[UtteranceScore], seconds: Sequence[UtteranceScore]) -> GroupDifference:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from asr import __version__
-from asr.errors import UsageError
 from asr.files import write_json, write_text
 from asr.scoring.compare import Comparison, Pair
 from asr.scoring.compare_differences import (
@@ -29,13 +28,6 @@ from asr.scoring.results import percent
 from asr.scoring.significance import Difference
 
 PAGE, DATA = "compare.md", "compare.json"
-
-
-def prepare_comparison_folder(folder: Path) -> None:
-    """Make the folder; raises UsageError where it is a file."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--out {folder} is a file; give a folder")
-    folder.mkdir(parents=True, exist_ok=True)
 
 
 def write_comparison(

@@ -3,7 +3,7 @@
 In: a reference and a hypothesis, already normalised. Out: ``ErrorCounts``, which add up over a corpus so that its rate
 is (S+D+I)/N of the whole and never a mean of per-utterance rates (jiwer#46). The counts are those of jiwer, which takes
 them from rapidfuzz's edit operations on integer ids. Going there directly, with the tokens as they are (rapidfuzz
-compares their 64-bit hashes) and only the errors listed, gives the same counts at 5 times the speed
+compares their 64-bit hashes) and only the errors listed, gives the same counts at 4 to 5 times the speed
 (benchmarks/wer_counting.py).
 """
 

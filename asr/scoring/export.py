@@ -15,9 +15,8 @@ from pathlib import Path
 from asr.errors import ScoringError
 from asr.files import write_text
 from asr.scoring.formats import IGNORED_SEGMENT, Segment, TimedWord, bare_name
-from asr.scoring.report import ScoreReport, UtteranceScore
+from asr.scoring.report import ScoreReport, UtteranceScore, first_ids
 
-_SHOWN = 5
 # What sclite does not take as part of a word: alternatives, nothing, what may be left out, spelling variants, comments.
 _SCLITE_MARKS = "{}@()/;*\\"
 
@@ -156,7 +155,6 @@ def _refuse(utterances: Sequence[UtteranceScore], name: str, in_text: str, in_id
     )
     for bad, reason in faults:
         if bad:
-            shown = ", ".join(map(repr, bad[:_SHOWN])) + (", …" if len(bad) > _SHOWN else "")
             raise ScoringError(
-                f"{name} cannot hold {len(bad)} of {len(utterances)} utterances ({shown}) for their {reason}"
+                f"{name} cannot hold {len(bad)} of {len(utterances)} utterances ({first_ids(bad)}) for their {reason}"
             )

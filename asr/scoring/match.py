@@ -7,24 +7,31 @@ and then the report says how many there were.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
 
 from asr.errors import ScoringError
-from asr.scoring.formats import Segment, TimedWord, bare_name
+from asr.scoring.formats import Segment, TimedWord, bare_name, told_words
 from asr.scoring.read import TextFile
+from asr.scoring.report import first_ids
 
 Missing = Literal["error", "as-deletions", "skip"]
 Surplus = Literal["error", "skip"]
 _SHOWN_IDS = 100
 
+Value = TypeVar("Value")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matched:
-    """Texts under the same ids, in the references' order; ``missing`` and ``surplus``: what had no partner, treated."""
+    """Texts under the same ids, in the references' order; ``missing`` and ``surplus``: what had no partner, treated.
+
+    ``heard``: what else the hypotheses' file tells, under the same ids, too.
+    """
 
     references: dict[str, str]
     hypotheses: dict[str, str]
+    heard: TextFile
     how: str
     missing: list[str] = field(default_factory=list)
     missing_treatment: Missing = "error"
@@ -76,17 +83,18 @@ def match(
     """
     _require_times(references, hypotheses)
     wanted = {key: text for key, text in references.texts.items() if not _is_ignored(references, key)}
-    given, how, outside = dict(hypotheses.texts), "matched by id", 0
+    heard, how, outside = hypotheses, "matched by id", 0
     if _needs_times(references, hypotheses):
-        given, outside = _by_time(references, hypotheses)
+        heard, outside = _by_time(references, hypotheses)
         ignored = references.texts.keys() - wanted.keys()
-        given = {key: text for key, text in given.items() if key not in ignored}
+        heard = replace(heard, texts={key: text for key, text in heard.texts.items() if key not in ignored})
         how = "words dealt out to segments by their middle"
-    elif not wanted.keys() & given.keys():
-        names = _by_name(wanted), _by_name(given)
+    elif not wanted.keys() & heard.texts.keys():
+        names = _by_name(wanted), _by_name(heard.texts)
         if names[0] and names[1] and names[0].keys() & names[1].keys():
-            given = {names[0].get(name, key): given[key] for name, key in names[1].items()}
+            heard = _renamed(heard, {key: names[0].get(name, key) for name, key in names[1].items()})
             how = "matched by file name"
+    given = dict(heard.texts)
     without = [key for key in wanted if key not in given]
     unasked = [key for key in given if key not in wanted]
     if missing == "skip":
@@ -98,6 +106,7 @@ def match(
     return Matched(
         references=wanted,
         hypotheses=given,
+        heard=heard,
         how=how,
         missing=without if missing != "error" else [],
         missing_treatment=missing,
@@ -107,20 +116,20 @@ def match(
     )
 
 
-def deal_out(words: Iterable[TimedWord], segments: Mapping[str, Segment]) -> tuple[dict[str, str], int]:
-    """The text of each segment of one recording, and how many words lay in none.
+def deal_out(words: Iterable[TimedWord], segments: Mapping[str, Segment]) -> tuple[dict[str, list[TimedWord]], int]:
+    """The words of each segment of one recording, and how many words lay in none.
 
     A word belongs to the first segment that ends after the word's middle, and to the last one where none does: what
     sclite does. So a word between two segments counts in the later one, an error there unless it is right.
     """
     ordered = sorted(segments.items(), key=lambda item: (item[1].start_s, item[1].end_s))
-    texts: dict[str, list[str]] = {key: [] for key, _ in ordered}
+    dealt: dict[str, list[TimedWord]] = {key: [] for key, _ in ordered}
     outside = 0
     for word in words:
         key, segment = next((item for item in ordered if word.middle_s < item[1].end_s), ordered[-1])
-        texts[key].append(word.text)
+        dealt[key].append(word)
         outside += not segment.start_s <= word.middle_s <= segment.end_s
-    return {key: " ".join(found) for key, found in texts.items()}, outside
+    return dealt, outside
 
 
 def _is_ignored(references: TextFile, key: str) -> bool:
@@ -140,22 +149,23 @@ def _require_times(references: TextFile, hypotheses: TextFile) -> None:
     if untimed:
         raise ScoringError(
             f"{hypotheses.path}: {len(untimed)} recordings have no word times, without which they cannot be dealt out "
-            f"to the segments of {references.path}: {', '.join(map(repr, untimed[:5]))}. whisper writes them with "
+            f"to the segments of {references.path}: {first_ids(untimed)}. whisper writes them with "
             "--word_timestamps True, OpenAI's API with timestamp_granularities=['word']"
         )
 
 
-def _by_time(references: TextFile, hypotheses: TextFile) -> tuple[dict[str, str], int]:
-    """Texts by the references' ids, recording by recording; what has no segment keeps its own id."""
+def _by_time(references: TextFile, hypotheses: TextFile) -> tuple[TextFile, int]:
+    """Texts and words by the references' ids, recording by recording; what has no segment keeps its own id."""
     places: dict[tuple[str, str | None], dict[str, Segment]] = {}
     for key, segment in references.segments.items():
         places.setdefault((segment.recording, segment.channel), {})[key] = segment
     texts: dict[str, str] = {}
+    told = dict(hypotheses.told)
     outside = 0
     for key, text in hypotheses.texts.items():
         words = hypotheses.words.get(key, ())
-        told = hypotheses.segments.get(key)
-        recording, channel = (told.recording, told.channel) if told else (key, None)
+        place = hypotheses.segments.get(key)
+        recording, channel = (place.recording, place.channel) if place else (key, None)
         found = [
             segments
             for (name, other), segments in places.items()
@@ -165,9 +175,28 @@ def _by_time(references: TextFile, hypotheses: TextFile) -> tuple[dict[str, str]
             texts[key] = text
             continue
         dealt, count = deal_out(words, found[0])
-        texts |= dealt
+        for own, inside in dealt.items():
+            texts[own] = " ".join(word.text for word in inside)
+            told[own] = {"words": told_words(inside, found[0][own].start_s)}
         outside += count
-    return texts, outside
+    return replace(hypotheses, texts=texts, told=told), outside
+
+
+def _renamed(file: TextFile, ids: Mapping[str, str]) -> TextFile:
+    """The same with other ids; ``ids``: the new one by the old one."""
+
+    def under(values: Mapping[str, Value]) -> dict[str, Value]:
+        return {ids[key]: value for key, value in values.items()}
+
+    return replace(
+        file,
+        texts=under(file.texts),
+        speakers=under(file.speakers),
+        durations_s=under(file.durations_s),
+        segments=under(file.segments),
+        words=under(file.words),
+        told=under(file.told),
+    )
 
 
 def _by_name(texts: Mapping[str, str]) -> dict[str, str]:

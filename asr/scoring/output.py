@@ -79,13 +79,11 @@ def write_report(
     found = breakdown.break_down(
         Results(report, {key: dict(more) for key, more in (extras or {}).items()}), training_counts
     )
-    parts = breakdown.breakdown_json(found)
-    short = {key: value for key, value in parts.items() if key not in breakdown.LONG_PARTS}
     write_results(files.results, report, extras)
     about = {"title": header.title, "system": header.system, "data": header.data, "date": header.date}
-    figures = summarize(report) | dict(measures or {}) | {"breakdown": short}
+    figures = summarize(report) | dict(measures or {})
     write_json(files.summary, about | {"asr_version": __version__} | figures)
-    write_json(files.breakdown, parts)
+    write_json(files.breakdown, breakdown.breakdown_json(found))
     write_text(files.page, render_markdown(report, header, worst=worst, breakdown=breakdown.breakdown_sections(found)))
     return files
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from asr.errors import DataError, ScoringError, UsageError
 from asr.scoring.formats import FORMATS as TABLE
-from asr.scoring.formats import Entry, Parsed, Role, Segment, TimedWord, filled, first_words_are_ids
+from asr.scoring.formats import Entry, Parsed, Role, Segment, TimedWord, filled, first_words_are_ids, told_words
 from asr.scoring.source import Source, as_document, read_source
 
 FORMATS = ("auto", *TABLE)
@@ -73,7 +73,10 @@ def read_pair(
     if faults and "auto" in wanted:
         faults.append(f"(read as {formats[0]} and {formats[1]}; --format says what they are where that is not so)")
     _raise(faults)
-    return _text_file(references, formats[0], entries[0]), _text_file(hypotheses, formats[1], entries[1])
+    return (
+        _text_file(references, formats[0], entries[0], "reference"),
+        _text_file(hypotheses, formats[1], entries[1], "hypothesis"),
+    )
 
 
 def _formats(sources: tuple[Source, Source], wanted: tuple[str, str]) -> tuple[str, str]:
@@ -156,7 +159,7 @@ def _require_equal_counts(sources: tuple[Source, Source]) -> None:
         )
 
 
-def _text_file(path: Path, format_name: str, entries: Sequence[Entry]) -> TextFile:
+def _text_file(path: Path, format_name: str, entries: Sequence[Entry], role: Role) -> TextFile:
     return TextFile(
         path=path,
         format=format_name,
@@ -165,21 +168,17 @@ def _text_file(path: Path, format_name: str, entries: Sequence[Entry]) -> TextFi
         durations_s={entry.id: entry.duration_s for entry in entries if entry.duration_s is not None},
         segments={entry.id: entry.segment for entry in entries if entry.segment is not None},
         words={entry.id: entry.words for entry in entries if entry.words is not None},
-        told={entry.id: _told(entry, path) for entry in entries},
+        told={entry.id: _told(entry, path, role) for entry in entries},
     )
 
 
-def _told(entry: Entry, path: Path) -> dict[str, Any]:
-    """What the entry tells besides, its words' times from the start of the utterance, its audio as a path from here."""
+def _told(entry: Entry, path: Path, role: Role) -> dict[str, Any]:
+    """What the entry tells besides: of a hypothesis its words, too; its audio as an absolute path."""
     told = dict(entry.told)
     if "audio" in told:
-        told["audio"] = os.path.join(path if path.is_dir() else path.parent, told["audio"])
-    if entry.words is not None and "words" not in told:
-        start_s = entry.segment.start_s if entry.segment else 0.0
-        told["words"] = [
-            {"text": word.text, "start_s": word.start_s - start_s, "end_s": word.end_s - start_s}
-            for word in entry.words
-        ]
+        told["audio"] = os.path.abspath((path if path.is_dir() else path.parent) / told["audio"])
+    if entry.words is not None and role == "hypothesis":
+        told["words"] = told_words(entry.words, entry.segment.start_s if entry.segment else 0.0)
     return told
 
 

@@ -150,7 +150,7 @@ def texts_by_id(pairs: Iterable[tuple[str, str]], side: str) -> dict[str, str]:
         texts[key] = text
     if twice:
         raise ScoringError(
-            f"{count} {side} have only {len(texts)} different ids; given more than once: {_first(list(twice))}. "
+            f"{count} {side} have only {len(texts)} different ids; given more than once: {first_ids(list(twice))}. "
             "Give every utterance an id of its own"
         )
     return texts
@@ -197,9 +197,9 @@ def _require_same_ids(references: Mapping[str, str], hypotheses: Mapping[str, st
     if missing or surplus:
         parts = [f"{len(references)} references and {len(hypotheses)} hypotheses do not hold the same ids"]
         if missing:
-            parts.append(f"{len(missing)} without a hypothesis: {_first(missing)}")
+            parts.append(f"{len(missing)} without a hypothesis: {first_ids(missing)}")
         if surplus:
-            parts.append(f"{len(surplus)} without a reference: {_first(surplus)}")
+            parts.append(f"{len(surplus)} without a reference: {first_ids(surplus)}")
         raise ScoringError(
             "; ".join(parts) + ". Give each reference id one hypothesis (an empty text where nothing was recognised) "
             "and take out what is not to be scored, or say to `asr score` what becomes of them: --missing, --surplus"
@@ -208,6 +208,7 @@ def _require_same_ids(references: Mapping[str, str], hypotheses: Mapping[str, st
         raise ScoringError("there is nothing to score: 0 references and 0 hypotheses")
 
 
-def _first(ids: Sequence[str]) -> str:
+def first_ids(ids: Sequence[str]) -> str:
+    """The first five ids, quoted, and how many more there are: for messages."""
     shown = ", ".join(repr(key) for key in ids[:_SHOWN_IDS])
     return shown if len(ids) <= _SHOWN_IDS else f"{shown}, … ({len(ids) - _SHOWN_IDS} more)"

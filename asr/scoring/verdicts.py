@@ -114,8 +114,7 @@ def _followed(raw: str, normalized: str, wrong: Sequence[bool], normalizer: Call
         pieces += own
         owners += [index] * len(own)
     whole = normalized.split()
-    ids: dict[str, int] = {}
-    steps = Levenshtein.opcodes(*([ids.setdefault(token, len(ids)) for token in side] for side in (pieces, whole)))
+    steps = Levenshtein.opcodes(pieces, whole)
     bad = [False] * len(words)
     for kind, run in groupby(steps, key=lambda step: step.tag == "equal"):
         members = list(run)

@@ -147,7 +147,7 @@ def test_words_and_n_best_are_judged_while_the_normaliser_is_at_hand(
     first = json.loads((out / "results.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert [word["right"] for word in first["words"]] == [True, None, False]  # hello, nothing, word for world
     assert [one["word_errors"]["substitutions"] for one in first["n_best"]] == [1, 0]
-    found = json.loads((out / "summary.json").read_text(encoding="utf-8"))["breakdown"]
+    found = json.loads((out / "breakdown.json").read_text(encoding="utf-8"))
     # hello world, one two three, yes: wrong are world, two, three and yes; the second text is always right
     assert [step["words"]["hits"] for step in found["oracle"]["by_depth"]] == [2, 6]
     assert (found["confidence"]["words"], found["confidence"]["right"], found["confidence"]["unjudged"]) == (3, 2, 1)

@@ -20,8 +20,9 @@ from asr.scoring.compare_differences import (
     utterance_differences,
     word_differences,
 )
-from asr.scoring.compare_output import prepare_comparison_folder, write_comparison
+from asr.scoring.compare_output import DATA, PAGE, write_comparison
 from asr.scoring.compare_text import rounded_up, scope_sentence, settling_sentence, verdict_sentence
+from asr.scoring.output import prepare_folder
 from asr.scoring.report import score_texts
 from asr.text.normalize import NORMALIZERS
 
@@ -188,6 +189,8 @@ def test_many_numbers_are_cut_into_quarters_that_hold_each_once() -> None:
     groups = group_indices(values[:-1])
     assert [len(indices) for indices in groups.values()] == [10, 10, 10, 10]
     assert sorted(index for indices in groups.values() for index in indices) == list(range(40))
+    near = group_indices([1_000_000 + value for value in range(40)])  # names of four figures would be one name
+    assert [len(indices) for indices in near.values()] == [10, 10, 10, 10]
     assert group_indices([10, 9, 10]) == {"9": [1], "10": [0, 2]}  # in order of numbers, not of letters
     assert group_indices([True, False]) == {"False": [1], "True": [0]}
     assert group_indices([None]) == {}
@@ -219,7 +222,7 @@ def test_both_files_are_written_and_what_others_wrote_is_no_markup(tmp_path: Pat
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "f").touch()
     with pytest.raises(UsageError, match="is a file; give a folder"):
-        prepare_comparison_folder(tmp_path / "f")
+        prepare_folder(tmp_path / "f", names=(PAGE, DATA))
 
 
 def test_numbers_of_utterances_are_rounded_up_to_two_figures() -> None:

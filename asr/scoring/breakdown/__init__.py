@@ -9,10 +9,9 @@ from asr.scoring.breakdown.oracle import Oracle
 from asr.scoring.breakdown.places import Places
 from asr.scoring.breakdown.sections import breakdown_sections
 from asr.scoring.breakdown.tokens import Confusion, TokenBreakdown, TokenErrors, TrainingBin
-from asr.scoring.breakdown.whole import LONG_PARTS, Breakdown, break_down, breakdown_json
+from asr.scoring.breakdown.whole import Breakdown, break_down, breakdown_json
 
 __all__ = [
-    "LONG_PARTS",
     "Belief",
     "Breakdown",
     "Confusion",

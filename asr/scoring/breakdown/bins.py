@@ -57,7 +57,7 @@ def by_value(values: Sequence[Value], most: int | None = MOST_GROUPS) -> Labels:
     different = len(set(given))
     if most is not None and different > FEW_VALUES:
         if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in given):
-            return _by_quantiles(values)
+            return by_quantiles(values)
         if different > len(given) / 2:
             return Labels((NOT_GIVEN,) * len(values), (NOT_GIVEN,))
     of = [NOT_GIVEN if value is None else _name(value) for value in values]
@@ -69,10 +69,10 @@ def by_value(values: Sequence[Value], most: int | None = MOST_GROUPS) -> Labels:
     )
 
 
-def _by_quantiles(values: Sequence[Value]) -> Labels:
-    """Five bins of as many utterances each, equal values together; a bin is named by its least and greatest value."""
+def by_quantiles(values: Sequence[Value], count: int = QUANTILES) -> Labels:
+    """Bins of as many utterances each, equal values together; a bin is named by its least and greatest value."""
     given = np.array([value for value in values if value is not None], dtype=np.float64)
-    inner = np.unique(np.quantile(given, np.arange(1, QUANTILES) / QUANTILES, method="inverted_cdf"))
+    inner = np.unique(np.quantile(given, np.arange(1, count) / count, method="inverted_cdf"))
     bins = [None if value is None else int(np.searchsorted(inner, float(value), "left")) for value in values]
     members: dict[int, list[float]] = {}
     for value, index in zip(values, bins, strict=True):

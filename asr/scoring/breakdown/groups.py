@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asr.scoring.breakdown.bins import NOT_GIVEN, Labeller, by_edges, by_value
+from asr.scoring.breakdown.bins import NOT_GIVEN, Labeller, Value, by_edges, by_value
 from asr.scoring.counts import ErrorCounts
 from asr.scoring.report import UtteranceScore
 from asr.scoring.results import Results
@@ -22,7 +22,6 @@ _DURATION_EDGES_S = (0, 1, 2, 5, 10, 15, 20, 30, 60)
 _RATE_EDGES = (0, 1, 1.5, 2, 2.5, 3, 3.5, 4, 5)
 _SNR_EDGES_DB = (-100, 0, 5, 10, 15, 20, 25, 30, 40)
 
-Value = str | int | float | bool | None
 Property = Callable[[UtteranceScore, Mapping[str, Any]], Value]
 
 

@@ -24,7 +24,6 @@ from asr.scoring.breakdown.tokens import (
 from asr.scoring.results import Results, percent
 
 _ALIGNMENT = "fewest errors on normalised text; where several have the fewest, rapidfuzz's, as jiwer"
-LONG_PARTS = ("words", "characters")  # of the JSON form: as long as the vocabulary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from asr.scoring.formats.json_lines import parse_jsonl
 from asr.scoring.formats.lines import parse_kaldi, parse_plain, parse_trn
 from asr.scoring.formats.tables import parse_csv, parse_tsv
 from asr.scoring.formats.timed import IGNORED_SEGMENT, parse_ctm, parse_stm, segment_id
+from asr.scoring.formats.told import told_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +65,5 @@ __all__ = [
     "first_words_are_ids",
     "is_document",
     "segment_id",
+    "told_words",
 ]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from asr.scoring.formats.entries import Line, filled, is_comment
 from asr.scoring.formats.lines import TRN_LINE
-from asr.scoring.formats.tables import header_columns
+from asr.scoring.formats.tables import is_header
 from asr.scoring.formats.timed import has_decimal_times, looks_like_ctm, looks_like_stm
 
 _HAS_DIGIT = re.compile(r"\d")
@@ -55,13 +55,8 @@ def _share(texts: Sequence[str], fits: Callable[[str], bool]) -> float:
 
 
 def _table(header: Line) -> str | None:
-    for name, delimiter in (("tsv", "\t"), ("csv", ","), ("csv", ";")):
-        try:
-            if header_columns(header, delimiter) is not None:
-                return name
-        except ValueError:
-            continue
-    return None
+    kinds = (("tsv", "\t"), ("csv", ","), ("csv", ";"))
+    return next((name for name, delimiter in kinds if is_header(header, delimiter)), None)
 
 
 def _mostly_ids(words: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from asr.scoring.formats.entries import Entry, TimedWord, clean_id, json_seconds, json_text, shown_json
+from asr.scoring.formats.entries import Entry, TimedWord, clean_id, confidence_of, json_seconds, json_text, shown_json
 from asr.scoring.formats.json_lines import ID_KEYS
 
 DOCUMENT_SUFFIXES = {".json": "whisper", ".txt": "txt"}
@@ -65,7 +65,7 @@ def _list(value: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def _timed(words: list[dict[str, Any]]) -> tuple[TimedWord, ...]:
-    """Whisper: ``word``, ``start``, ``end``, with a space in front of the word; ours: ``start_s``, ``end_s``.
+    """Whisper: ``word`` (a space before it), ``start``, ``end``, ``probability``; ours: ``start_s``, ``confidence``.
 
     A word without times (whisperX leaves numbers so) stands where the one before it ends.
     """
@@ -74,7 +74,8 @@ def _timed(words: list[dict[str, Any]]) -> tuple[TimedWord, ...]:
         text = json_text(word.get("word", word.get("text")), "word").strip()
         before_s = timed[-1].end_s if timed else 0.0
         start_s = _time_s(word, "start", before_s)
-        timed.append(TimedWord(text, start_s, max(start_s, _time_s(word, "end", start_s))))
+        confidence = confidence_of(word.get("confidence", word.get("probability")))
+        timed.append(TimedWord(text, start_s, max(start_s, _time_s(word, "end", start_s)), confidence))
     return tuple(timed)
 
 

@@ -26,11 +26,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """A word and where it lies in its recording, in seconds."""
+    """A word and where it lies in its recording, in seconds; ``confidence`` is 0 to 1, None where it is not told."""
 
     text: str
     start_s: float
     end_s: float
+    confidence: float | None = field(default=None, compare=False)
 
     @property
     def middle_s(self) -> float:
@@ -131,6 +132,15 @@ def json_seconds(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= sys.float_info.max:
         raise ValueError(f"{name!r} must be a number of seconds, not {shown_json(value)}")
     return float(value)
+
+
+def confidence_of(value: Any) -> float | None:
+    """A probability, as a number or as text; None for what is none: absent, ``NA``, a log-probability."""
+    try:
+        confidence = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return confidence if 0 <= confidence <= 1 else None
 
 
 def shown_json(value: Any) -> str:

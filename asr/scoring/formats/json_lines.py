@@ -24,6 +24,7 @@ from asr.scoring.formats.entries import (
     shown_json,
 )
 from asr.scoring.formats.told import told_by_object
+from asr.scoring.results import json_row
 
 # Which key of a JSON line holds the text, best first: a line of results.jsonl (or of NeMo) holds both sides.
 TEXT_KEYS: dict[Role, tuple[str, ...]] = {
@@ -75,7 +76,7 @@ def _entry(line: Line, role: Role) -> Entry:
 def json_object(text: str) -> dict[str, Any]:
     """The object in ``text``; raises ValueError with what is wrong."""
     try:
-        value = json.loads(text)
+        value = json_row(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"is not JSON: {error.msg} at column {error.colno}") from None
     if not isinstance(value, dict):

@@ -28,25 +28,19 @@ def parse_tsv(lines: Sequence[Line], role: Role) -> Parsed:
     return _parse(lines, role, "\t")
 
 
-def header_columns(line: Line, delimiter: str) -> tuple[int, int] | None:
-    """Where a header line names the id and a text of either side; None where it is no such header."""
-    names = _cells(line, delimiter)
-    ids = [names.index(name) for name in _ID_COLUMNS if name in names]
-    texts = [names.index(name) for role in _TEXT_COLUMNS.values() for name in role if name in names]
-    return (ids[0], texts[0]) if ids and texts else None
+def is_header(line: Line, delimiter: str) -> bool:
+    """Whether the line names a column for the id and one for a text of either side."""
+    try:
+        names = set(_cells(line, delimiter))
+    except ValueError:
+        return False
+    return not names.isdisjoint(_ID_COLUMNS) and any(not names.isdisjoint(role) for role in _TEXT_COLUMNS.values())
 
 
 def _parted_by_semicolons(header: Line) -> bool:
     """Whether only semicolons make a header of it."""
-    by_comma, by_semicolon = (_is_header(header, delimiter) for delimiter in ",;")
+    by_comma, by_semicolon = (is_header(header, delimiter) for delimiter in ",;")
     return by_semicolon and not by_comma
-
-
-def _is_header(line: Line, delimiter: str) -> bool:
-    try:
-        return header_columns(line, delimiter) is not None
-    except ValueError:
-        return False
 
 
 def _parse(lines: Sequence[Line], role: Role, delimiter: str) -> Parsed:
@@ -71,7 +65,7 @@ def _parse(lines: Sequence[Line], role: Role, delimiter: str) -> Parsed:
             duration_s = None if duration is None else seconds_of(duration, "the duration")
             text = cells[text_column].strip()
             speaker = row.get("speaker") or None
-            parsed.entries.append(Entry(line.number, key, text, speaker, duration_s, told=told_by_row(row)))
+            parsed.entries.append(Entry(line.number, key, text, speaker, duration_s, told=told_by_row(row, role)))
         except ValueError as error:
             parsed.faults.append((line.number, str(error)))
     return parsed

@@ -15,6 +15,7 @@ from asr.scoring.formats.entries import (
     Segment,
     TimedWord,
     clean_id,
+    confidence_of,
     filled,
     is_comment,
     seconds_of,
@@ -123,7 +124,8 @@ def _ctm_word(line: Line) -> tuple[tuple[str, str], TimedWord]:
             f"holds alternatives ({words[4]}); a hypothesis must be one text: write one word for the block"
         )
     start_s, duration_s = seconds_of(words[2], "the start"), seconds_of(words[3], "the duration")
-    return (clean_id(words[0]), words[1]), TimedWord(words[4], start_s, start_s + duration_s)
+    confidence = confidence_of(words[5]) if len(words) > 5 else None
+    return (clean_id(words[0]), words[1]), TimedWord(words[4], start_s, start_s + duration_s, confidence)
 
 
 def _are_times(words: Sequence[str]) -> bool:

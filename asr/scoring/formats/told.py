@@ -6,10 +6,10 @@ pages and calibration work for every system's output and not for our own alone.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from asr.scoring.formats.entries import Role, check_encodable
+from asr.scoring.formats.entries import Role, TimedWord, check_encodable
 
 _AUDIO = ("audio", "audio_filepath")
 _MEASURED = ("snr_db", "speech_s")
@@ -18,7 +18,8 @@ _JUDGED = ("right", "word_errors")  # by an earlier scoring, perhaps under anoth
 _KNOWN = {
     "id", "text", "reference", "hypothesis", "pred_text", "speaker", "duration", "duration_s", "start_s", "offset",
     "channel", "fields", "normalizer", "missing", "reference_normalized", "hypothesis_normalized", "word_errors",
-    "character_errors", "raw_word_errors", "raw_character_errors", *_AUDIO, *_MEASURED, *_LISTS, *_SCORES,
+    "character_errors", "raw_word_errors", "raw_character_errors", "file", "path", "utterance", "wav_filename", "ref",
+    "hyp", "transcript", "sentence", "prediction", *_AUDIO, *_MEASURED, *_LISTS, *_SCORES,
 }  # fmt: skip
 
 
@@ -45,15 +46,18 @@ def told_by_object(value: Mapping[str, Any], role: Role) -> dict[str, Any]:
     return told
 
 
-def told_by_row(row: Mapping[str, str]) -> dict[str, Any]:
-    """Of a table's row: every further column that is filled, numbers as numbers."""
-    fields = {
-        name: _plain(cell) for name, cell in row.items() if name and cell and name not in _KNOWN and name not in _TEXTS
-    }
-    return {"fields": fields} if fields else {}
+def told_by_row(row: Mapping[str, str], role: Role) -> dict[str, Any]:
+    """Of a table's row: its filled columns as if they were a JSON line's, numbers as numbers."""
+    return told_by_object({name: _plain(cell) for name, cell in row.items() if name and cell}, role)
 
 
-_TEXTS = {"file", "path", "utterance", "wav_filename", "ref", "hyp", "transcript", "sentence", "prediction"}
+def told_words(words: Sequence[TimedWord], start_s: float) -> list[dict[str, Any]]:
+    """The words of a hypothesis that begins at ``start_s`` of its recording, with times from there on."""
+    return [
+        {"text": word.text, "start_s": round(word.start_s - start_s, 6), "end_s": round(word.end_s - start_s, 6)}
+        | ({} if word.confidence is None else {"confidence": word.confidence})
+        for word in words
+    ]
 
 
 def _scalars(value: Mapping[str, Any]) -> dict[str, Any]:
