@@ -10,6 +10,7 @@ from asr.pages.data import Figure, PageData, SystemData, Table
 from asr.pages.document import Document, element, fill, render_document, template, text
 from asr.pages.payload import clip_payload, payload
 from asr.pages.plots import axis_top, bar_svg, bounds, percent, render_chart
+from asr.scoring.rate_intervals import LIMITS
 
 _SCRIPTS = ("report_clip.js", "report_detail.js", "report_list.js", "report_main.js")
 
@@ -61,7 +62,7 @@ def _summary(page: PageData) -> str:
             "p",
             text(
                 f"Rates are (S+D+I)/N over the whole set: substitutions, deletions, insertions over reference length. "
-                f"Raw text is composed (NFC) with single spaces, nothing else. {page.interval}."
+                f"Raw text is composed (NFC) with single spaces, nothing else. {page.interval}. {LIMITS}"
             ),
             class_="dim",
         ),
