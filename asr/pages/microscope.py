@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from asr.pages.data import Clip, Table
 from asr.pages.document import Document, element, render_document, text
+from asr.pages.parts import fact_list, figure_of, header, note_list, section
 from asr.pages.payload import clip_value
 from asr.pages.quantised import quantised
 
@@ -117,7 +118,7 @@ def render_microscope(page: Microscope) -> str:
         "layers": layers,
         "attention": attention,
     }
-    body = element("div", _header(page), _picture(page), _explanations(page), _tables(page), id="main", class_="page")
+    body = element("div", _top(page), _picture(), _explanations(page), _tables(page), id="main", class_="page")
     return render_document(
         Document(
             title=page.title,
@@ -167,39 +168,25 @@ def _finite(values: Floats | None) -> list[float | None] | None:
     return [round(float(one), 4) if math.isfinite(one) else None for one in values]
 
 
-def _header(page: Microscope) -> str:
-    toggle = element("button", text("Theme"), id="theme", type="button", hidden=True)
-    facts = "".join(element("dt", text(name)) + element("dd", text(value)) for name, value in page.facts.items())
-    notes = element("ul", *(element("li", text(note)) for note in page.notes), class_="notes") if page.notes else ""
+def _top(page: Microscope) -> str:
     said = element("p", element("bdi", text(page.said or "(no words were heard)")), class_="verdict")
-    return (
-        element("header", element("div", element("h1", text(page.title))), toggle) + said + notes + element("dl", facts)
-    )
+    return header(page.title) + said + note_list(page.notes) + fact_list(page.facts)
 
 
-def _picture(page: Microscope) -> str:
-    script = element("p", text("The pictures need JavaScript; the tables below do not."), class_="dim", id="waiting")
-    return element(
-        "section",
-        element("h2", text("Under the microscope"), id="h-picture"),
-        script,
+def _picture() -> str:
+    return section(
+        "picture",
+        "Under the microscope",
+        element("p", text("The pictures need JavaScript; the tables below do not."), class_="dim", id="waiting"),
         element("div", id="microscope"),
         element("p", id="trouble", class_="dim", role="status"),
-        aria_labelledby="h-picture",
     )
 
 
 def _explanations(page: Microscope) -> str:
     names = [name for name in LABELS if any(name in layer.arrays for layer in page.layers)]
-    rows = [element("dt", text(LABELS[name])) + element("dd", text(f"{EXPLAINED[name]}.")) for name in names]
-    for name, meaning in _more(page):
-        rows.append(element("dt", text(name)) + element("dd", text(meaning)))
-    return element(
-        "section",
-        element("h2", text("What one sees"), id="h-seen"),
-        element("dl", *rows, class_="seen"),
-        aria_labelledby="h-seen",
-    )
+    told = {LABELS[name]: f"{EXPLAINED[name]}." for name in names} | dict(_more(page))
+    return section("seen", "What one sees", fact_list(told, class_="seen"))
 
 
 def _more(page: Microscope) -> list[tuple[str, str]]:
@@ -238,25 +225,5 @@ def _more(page: Microscope) -> list[tuple[str, str]]:
 
 
 def _tables(page: Microscope) -> str:
-    figures = [_table(one) for one in page.tables if one.rows]
-    if not figures:
-        return ""
-    return element(
-        "section",
-        element("h2", text("In figures"), id="h-figures"),
-        *figures,
-        aria_labelledby="h-figures",
-    )
-
-
-def _table(one: Table) -> str:
-    header = element("tr", *(element("th", text(name), scope="col") for name in one.header))
-    rows = [element("tr", *(element("td", element("bdi", text(cell))) for cell in row)) for row in one.rows]
-    return element(
-        "figure",
-        element("figcaption", text(one.title)),
-        element("p", text(one.note), class_="dim") if one.note else "",
-        element(
-            "div", element("table", element("thead", header), element("tbody", *rows), class_="small"), class_="wide"
-        ),
-    )
+    figures = [figure_of(one, wide=True) for one in page.tables if one.rows]
+    return section("figures", "In figures", *figures) if figures else ""
