@@ -35,7 +35,7 @@ def write_page(
             picture=picture_of(waveform, recognizer.features),
             posteriors=posteriors_of(found.log_probs, found.tokens, found.first_s, found.frame_s),
         ),
-        words=[HeardWord(one.text, one.start_s, one.end_s, one.confidence) for one in found.hypothesis.words],
+        words=[HeardWord(one.text, one.start_s, one.end_s) for one in found.hypothesis.words],
         duration_s=found.duration_s,
         first_s=found.first_s,
         frame_s=found.frame_s,
