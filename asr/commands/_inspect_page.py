@@ -43,9 +43,8 @@ def write_page(
         attention=[AttentionPicture(name=f"layer {one.layer}", weights=one.weights) for one in found.maps],
         tables=_tables(found),
     )
-    html = render_microscope(page).encode("utf-8", "replace").decode("utf-8")
-    write_text(options.html, html)
-    print(f"{options.html}: {len(html.encode('utf-8')) / 1e6:.2f} MB", file=sys.stderr)
+    write_text(options.html, render_microscope(page))
+    print(f"{options.html}: {options.html.stat().st_size / 1e6:.2f} MB", file=sys.stderr)
 
 
 def _facts(options: argparse.Namespace, found: Inspection) -> dict[str, str]:

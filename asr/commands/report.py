@@ -132,9 +132,8 @@ def _write(page: "PageData", options: argparse.Namespace) -> None:
         (options.html, render_report),
     ):
         if path is not None:
-            text = render(page).encode("utf-8", "replace").decode("utf-8")
-            write_text(path, text)
-            print(f"{path}: {len(text.encode('utf-8')) / 1e6:.2f} MB", file=sys.stderr)
+            write_text(path, render(page).encode("utf-8", "replace").decode("utf-8"))
+            print(f"{path}: {path.stat().st_size / 1e6:.2f} MB", file=sys.stderr)
 
 
 def _print_lines(page: "PageData") -> None:

@@ -3,10 +3,13 @@
 In: text. Out: HTML made by ``element``; the classes are those of report.css.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 from asr.pages.data import Table
 from asr.pages.document import element, text
+
+_NUMBER = re.compile(r"[+−-]?[\d.,]*\d *(%|ms|s)?")
 
 
 def header(title: str, line: str | None = None) -> str:
@@ -59,4 +62,4 @@ def _cell(cell: str, side: str | None) -> str:
 
 
 def _is_number(cell: str) -> bool:
-    return cell.replace("%", "").replace(",", "").replace(".", "").strip().isdigit() or cell in ("", "–")
+    return cell in ("", "–", "∞") or _NUMBER.fullmatch(cell) is not None
