@@ -88,7 +88,7 @@ def _figures(system: System, draws: int) -> list[Figure]:
     return found
 
 
-def _bar(counts: ErrorCounts, utterances: int, interval: Interval | None) -> Bar:
+def _bar(counts: ErrorCounts, utterances: int, interval: Interval | None, *, small: bool = False) -> Bar:
     return Bar(
         rate=counts.rate,
         low=None if interval is None else interval.low,
@@ -96,6 +96,7 @@ def _bar(counts: ErrorCounts, utterances: int, interval: Interval | None) -> Bar
         utterances=utterances,
         errors=counts.errors,
         reference_length=counts.reference_length,
+        small=small,
     )
 
 
@@ -118,7 +119,8 @@ def _bars(system: System, grouping: Grouping | None, draws: int) -> dict[str, Ba
     made = {}
     for row in grouping.rows if grouping else ():
         members = [scores[place] for place in row.members]
-        made[row.label] = _bar(row.words, row.utterances, _interval(members, "words", min(draws, _GROUP_DRAWS)))
+        interval = _interval(members, "words", min(draws, _GROUP_DRAWS))
+        made[row.label] = _bar(row.words, row.utterances, interval, small=row.small)
     return made
 
 

@@ -18,7 +18,10 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One system's error rate in a group, as fractions; ``low`` and ``high`` None where no interval is known."""
+    """One system's error rate in a group, as fractions; ``low`` and ``high`` None where no interval is known.
+
+    ``small``: of a group too small for its rate to mean much.
+    """
 
     rate: float
     low: float | None = None
@@ -26,6 +29,7 @@ class Bar:
     utterances: int = 0
     errors: int = 0
     reference_length: int = 0
+    small: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ def bar_svg(bar: Bar, top: float, system: int, overall: float | None = None) -> 
                 width=width,
                 height=_BAR_HEIGHT,
                 rx=2,
-                class_=f"bar s{system}",
+                class_=f"bar s{system}{' pale' if bar.small else ''}",
             )
         )
     if overall is not None and not math.isnan(overall):

@@ -11,6 +11,7 @@ from asr.pages.document import Document, element, fill, render_document, templat
 from asr.pages.parts import fact_list, figure_of, header, note_list, section, table_of
 from asr.pages.payload import clip_payload, payload
 from asr.pages.plots import axis_top, bar_svg, bounds, percent, render_chart
+from asr.scoring.breakdown.groups import FEW_UTTERANCES, FEW_WORDS
 from asr.scoring.rate_intervals import LIMITS
 
 _SCRIPTS = ("report_clip.js", "report_detail.js", "report_list.js", "report_main.js")
@@ -119,7 +120,10 @@ def _charts(page: PageData) -> str:
         return ""
     overall = [system.results.report.words.rate for system in page.systems]
     letters = [system.letter for system in page.systems]
-    note = "Bars are WER, whiskers 95 % intervals; the dashed line is the rate of the whole set."
+    note = (
+        "Bars are WER, whiskers 95 % intervals; the dashed line is the rate of the whole set. Pale: fewer than "
+        f"{FEW_UTTERANCES} utterances or {FEW_WORDS} reference words, too few for the rate to mean much."
+    )
     charts = [render_chart(chart, letters, overall) for chart in page.charts]
     told = element("p", text(note), class_="dim")
     return section("charts", "Where the errors are", told, element("div", *charts, class_="charts"))

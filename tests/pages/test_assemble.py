@@ -106,6 +106,14 @@ def test_markdown_names_both_systems_and_their_intervals() -> None:
     assert "wer=60.0000" in text and "wer=40.0000" in text and text.count("Intervals") == 2
 
 
+def test_bars_of_groups_too_small_to_mean_much_are_pale() -> None:
+    pairs = {f"a{n}": ("one " * 10, "one " * 9) for n in range(10)} | {"b1": ("one", "two")}
+    (chart,) = [chart for chart in page_of(results_of(pairs)).charts if chart.name == "speaker"]
+    small = {row.label: bar.small for row in chart.rows for bar in row.bars if bar}
+    assert small == {"a": False, "b": True}  # a has 10 utterances of 100 words
+    assert [" pale" in bar_svg(bar, 1.0, 0) for row in chart.rows for bar in row.bars if bar] == [True, False]
+
+
 @pytest.mark.parametrize(("rates", "top"), [([0.0126], 0.015), ([0.08, 0.02], 0.08), ([0.0], 0.001), ([1.7], 2.0)])
 def test_an_axis_ends_at_a_round_number_above_every_bar(rates: list[float], top: float) -> None:
     assert axis_top([Bar(rate=rate) for rate in rates]) == pytest.approx(top)
