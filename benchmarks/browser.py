@@ -48,7 +48,7 @@ class Browser:
         path = find_chromium()
         if path is None:
             raise RuntimeError("no chromium; apt-get install chromium")
-        self._profile = tempfile.TemporaryDirectory(prefix="asr-browser-")
+        self._profile = tempfile.TemporaryDirectory(prefix="asr-browser-", ignore_cleanup_errors=True)
         read_end, self._write = os.pipe()
         self._read, write_end = os.pipe()
         command = f'exec "{path}" {_FLAGS} --user-data-dir="{self._profile.name}" 3<&{read_end} 4>&{write_end}'
@@ -75,7 +75,6 @@ class Browser:
             self._process.wait()
         os.close(self._write)
         os.close(self._read)
-        shutil.rmtree(self._profile.name, ignore_errors=True)
         self._profile.cleanup()
 
     def size(self, width: int, height: int, *, dark: bool = False, scale: float = 1.0) -> None:

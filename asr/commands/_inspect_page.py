@@ -35,7 +35,7 @@ def write_page(
             picture=picture_of(waveform, recognizer.features),
             posteriors=posteriors_of(found.log_probs, found.tokens, found.first_s, found.frame_s),
         ),
-        words=[HeardWord(one.text, one.start_s, one.end_s, one.confidence) for one in found.hypothesis.words],
+        words=[HeardWord(one.text, one.start_s, one.end_s) for one in found.hypothesis.words],
         duration_s=found.duration_s,
         first_s=found.first_s,
         frame_s=found.frame_s,
@@ -43,9 +43,8 @@ def write_page(
         attention=[AttentionPicture(name=f"layer {one.layer}", weights=one.weights) for one in found.maps],
         tables=_tables(found),
     )
-    html = render_microscope(page).encode("utf-8", "replace").decode("utf-8")
-    write_text(options.html, html)
-    print(f"{options.html}: {len(html.encode('utf-8')) / 1e6:.2f} MB", file=sys.stderr)
+    write_text(options.html, render_microscope(page))
+    print(f"{options.html}: {options.html.stat().st_size / 1e6:.2f} MB", file=sys.stderr)
 
 
 def _facts(options: argparse.Namespace, found: Inspection) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Sound and pictures for a report page: what was recorded, its spectrogram, and what the model made of it.
 
-In: utterances, perhaps a model directory. Out: a ``Clip`` each, small: Opus at about 24 kbit/s, a log-mel picture of
+In: utterances, perhaps a model directory. Out: a ``Clip`` each, small: Opus at about 29 kbit/s, a log-mel picture of
 8-bit levels, the likeliest tokens per frame in 8 bits. A page stays under ``CLIP_BYTES`` a clip on the average.
 """
 

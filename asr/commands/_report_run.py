@@ -27,7 +27,7 @@ def report_run(options: argparse.Namespace, beside: Path) -> int:
             f"Training {run.name}" if n == 0 else run.name for n, run in enumerate(runs)
         )
         page = _page_path(options.html, beside, folders)
-        write_text(page, render_run(runs, title).encode("utf-8", "replace").decode("utf-8"))
+        write_text(page, render_run(runs, title))
     for run in runs:
         print(_line(run))
     return 0

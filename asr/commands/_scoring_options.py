@@ -20,7 +20,7 @@ PRINTS = ("table", "line", "json", "csv")
 
 
 def add_scoring(parser: argparse.ArgumentParser) -> None:
-    """Add --normalizer, --glm, --print and --fail-above."""
+    """Add --normalizer, --glm, --print and the gate."""
     parser.add_argument(
         "--normalizer", choices=NORMALIZERS, default="basic", help="what counts as the same text (default: basic)"
     )
@@ -37,6 +37,11 @@ def add_scoring(parser: argparse.ArgumentParser) -> None:
         default="table",
         help="the form of the result on stdout; line: wer=8.44 low=6.10 high=11.02 cer=3.10 s=12 ... (default: table)",
     )
+    add_gate(parser)
+
+
+def add_gate(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
+    """Add --fail-above; ``asr.scoring.brief.check_gate`` is its rule."""
     parser.add_argument(
         "--fail-above", type=_percent, metavar="WER", help="exit with 1 where the WER in percent is above this"
     )

@@ -1,18 +1,17 @@
 """`asr report RESULTS... --html FILE`: errors as a page to read and hear, as Markdown, JSON, CSV, and in one line.
 
 In: results.jsonl files (or the folders that hold them), one a system, all of one test set. Out: the files asked for,
-and a line a system on stdout. `--fail-above PERCENT` makes it a quality gate: exit code 1 where a WER is higher.
+and a line a system on stdout. `--fail-above WER` makes it a quality gate: exit code 1 where a WER is higher.
 """
 
 import argparse
-import math
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.commands._arguments import number, whole_number
-from asr.errors import DataError, UsageError
+from asr.commands._arguments import whole_number
+from asr.commands._scoring_options import add_gate
+from asr.errors import DataError, ScoringError, UsageError
 
 if TYPE_CHECKING:
     from asr.pages import PageData
@@ -45,9 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--name", action="append", default=[], metavar="NAME", help="what to call a system; once for each, in order"
     )
     outputs.add_argument("--worst", type=whole_number, default=10, metavar="N", help="alignments in --markdown (10)")
-    outputs.add_argument(
-        "--fail-above", type=number, metavar="PERCENT", help="exit code 1 where a WER is above it: a gate for scripts"
-    )
+    add_gate(outputs)
     outputs.add_argument(
         "--against", type=Path, metavar="RUN_DIR", help="draw this other training run's curves over those of RUN_DIR"
     )
@@ -67,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: list[str]) -> int:
-    """Report; returns 0, or 1 where --fail-above says so. Raises an AsrError for what cannot be read or written."""
+    """Report; returns 0. Raises an AsrError for what cannot be read or written, or where --fail-above says so."""
     options = build_parser().parse_args(arguments)
     kinds = {_kind(path) for path in options.inputs}
     if kinds == {"results"}:
@@ -102,7 +99,9 @@ def _report_results(options: argparse.Namespace) -> int:
     if options.html is not None:
         page = given.with_sound(page, options)
     _write(page, options)
-    return _verdict(page, options.fail_above)
+    _print_lines(page)
+    _check_gate(page, options.fail_above)
+    return 0
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
@@ -133,20 +132,26 @@ def _write(page: "PageData", options: argparse.Namespace) -> None:
         (options.html, render_report),
     ):
         if path is not None:
-            text = render(page).encode("utf-8", "replace").decode("utf-8")
-            write_text(path, text)
-            print(f"{path}: {len(text.encode('utf-8')) / 1e6:.2f} MB", file=sys.stderr)
+            write_text(path, render(page).encode("utf-8", "replace").decode("utf-8"))
+            print(f"{path}: {path.stat().st_size / 1e6:.2f} MB", file=sys.stderr)
 
 
-def _verdict(page: "PageData", fail_above: float | None) -> int:
+def _print_lines(page: "PageData") -> None:
     from asr.pages import exports
 
-    failed: Sequence[str] = []
     for system in page.systems:
         print(exports.line(page, system))
-        rate = 100 * system.results.report.words.rate
-        if fail_above is not None and (math.isnan(rate) or rate > fail_above):
-            failed = [*failed, f"WER {rate:.4f} % of {system.name} is above {fail_above:g} %"]
-    for message in failed:
-        print(f"failed: {message}", file=sys.stderr)
-    return 1 if failed else 0
+
+
+def _check_gate(page: "PageData", limit_percent: float | None) -> None:
+    """Raise ScoringError (exit code 1) that names each system whose WER is above --fail-above."""
+    from asr.scoring.brief import check_gate
+
+    failed = []
+    for system in page.systems:
+        try:
+            check_gate(system.results.report, limit_percent)
+        except ScoringError as error:
+            failed.append(f"{system.name}: {error}" if len(page.systems) > 1 else str(error))
+    if failed:
+        raise ScoringError("; ".join(failed))

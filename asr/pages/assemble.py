@@ -15,11 +15,12 @@ from asr.scoring.breakdown import Breakdown, Grouping, break_down
 from asr.scoring.compare import System as Compared
 from asr.scoring.compare import compare
 from asr.scoring.compare_text import scope_sentence, settling_sentence, verdict_sentence
-from asr.scoring.intervals import Interval, bootstrap_interval
+from asr.scoring.intervals import DRAWS, LEVEL, Interval, bootstrap_interval
 from asr.scoring.rate_intervals import interval_notes
 
 LETTERS = "ABCDEFGH"
-_FEWEST_FOR_INTERVAL = 2
+_LEGEND = "[low, high]"  # begins the note that explains brackets; the page has none, and its own sentence
+_GROUP_DRAWS = 2_000  # there are many groups, and a bar's whiskers are drawn, not read
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +32,25 @@ class System:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-def assemble(systems: Sequence[System], *, title: str, draws: int = 10_000, seed: int = 0) -> PageData:
+def assemble(systems: Sequence[System], *, title: str, draws: int = DRAWS) -> PageData:
     """Raises ScoringError where the systems were not scored on the same references with the same normaliser."""
     _require_same(systems)
-    figures = [figure for system in systems for figure in _figures(system, draws, seed)]
+    figures = [figure for system in systems for figure in _figures(system, draws)]
     breakdowns = [break_down(system.results) for system in systems]
     return PageData(
         title=title,
-        interval=f"95 % intervals: bootstrap over utterances, {draws:,} draws",
+        interval=_intervals_told(draws),
         systems=tuple(
             SystemData(letter, one.name, one.results, one.facts) for letter, one in zip(LETTERS, systems, strict=False)
         ),
         figures=tuple(figures),
-        charts=_charts(systems, breakdowns, draws, seed),
+        charts=_charts(systems, breakdowns, draws),
         tables=tuple(
             table
             for system, breakdown in zip(systems, breakdowns, strict=True)
             for table in error_tables(breakdown, system.name if len(systems) > 1 else "")
         ),
-        verdict=_verdict(systems, draws, seed),
+        verdict=_verdict(systems, draws),
         notes=_notes(systems),
         fields={
             key: fields
@@ -59,21 +60,18 @@ def assemble(systems: Sequence[System], *, title: str, draws: int = 10_000, seed
     )
 
 
-def interval_of(scores: Sequence[UtteranceScore], kind: str, draws: int, seed: int) -> Interval | None:
-    """The interval of a rate over ``scores``; ``kind`` is a field of counts.
+def _intervals_told(draws: int) -> str:
+    fewer = f" ({_GROUP_DRAWS:,} for a group's)" if draws > _GROUP_DRAWS else ""
+    return f"{100 * LEVEL:g} % intervals: bootstrap over utterances, {draws:,} draws{fewer}"
 
-    None where there is too little to draw from: a single utterance, no reference, no error (however often nothing is
-    drawn, it stays nothing, and "0 to 0" would claim a certainty that is not there).
-    """
+
+def _interval(scores: Sequence[UtteranceScore], kind: str, draws: int) -> Interval | None:
+    """The interval of a rate over ``scores``, None where there is none; ``kind`` is a field of counts."""
     counts = [getattr(score, kind) for score in scores]
-    lengths = [one.reference_length for one in counts]
-    errors = [one.errors for one in counts]
-    if len(scores) < _FEWEST_FOR_INTERVAL or not sum(lengths) or not sum(errors):
-        return None
-    return bootstrap_interval(errors, lengths, draws=draws, seed=seed)
+    return bootstrap_interval([one.errors for one in counts], [one.reference_length for one in counts], draws=draws)
 
 
-def _figures(system: System, draws: int, seed: int) -> list[Figure]:
+def _figures(system: System, draws: int) -> list[Figure]:
     report = system.results.report
     kinds = (
         ("WER", report.normalizer, "words"),
@@ -84,13 +82,13 @@ def _figures(system: System, draws: int, seed: int) -> list[Figure]:
     found = []
     for measure, text, kind in kinds:
         counts: ErrorCounts = getattr(report, kind)
-        bar = _bar(counts, len(report.utterances), interval_of(report.utterances, kind, draws, seed))
+        bar = _bar(counts, len(report.utterances), _interval(report.utterances, kind, draws))
         kinds_of_error = counts.substitutions, counts.deletions, counts.insertions
         found.append(Figure(system.name, measure, text, bar, *kinds_of_error))
     return found
 
 
-def _bar(counts: ErrorCounts, utterances: int, interval: Interval | None) -> Bar:
+def _bar(counts: ErrorCounts, utterances: int, interval: Interval | None, *, small: bool = False) -> Bar:
     return Bar(
         rate=counts.rate,
         low=None if interval is None else interval.low,
@@ -98,15 +96,16 @@ def _bar(counts: ErrorCounts, utterances: int, interval: Interval | None) -> Bar
         utterances=utterances,
         errors=counts.errors,
         reference_length=counts.reference_length,
+        small=small,
     )
 
 
-def _charts(systems: Sequence[System], breakdowns: Sequence[Breakdown], draws: int, seed: int) -> tuple[Chart, ...]:
+def _charts(systems: Sequence[System], breakdowns: Sequence[Breakdown], draws: int) -> tuple[Chart, ...]:
     """Groupings that the first system has, with the other systems' bars where their groups have the same names."""
     found = [{grouping.name: grouping for grouping in breakdown.groupings} for breakdown in breakdowns]
     charts = []
     for name, first in found[0].items():
-        columns = [_bars(system, one.get(name), draws, seed) for system, one in zip(systems, found, strict=True)]
+        columns = [_bars(system, one.get(name), draws) for system, one in zip(systems, found, strict=True)]
         labels = dict.fromkeys(label for column in columns for label in column)
         rows = [BarRow(label, tuple(column.get(label) for column in columns)) for label in labels]
         if len(rows) > 1:
@@ -115,12 +114,13 @@ def _charts(systems: Sequence[System], breakdowns: Sequence[Breakdown], draws: i
     return tuple(charts)
 
 
-def _bars(system: System, grouping: Grouping | None, draws: int, seed: int) -> dict[str, Bar]:
+def _bars(system: System, grouping: Grouping | None, draws: int) -> dict[str, Bar]:
     scores = system.results.report.utterances
     made = {}
     for row in grouping.rows if grouping else ():
         members = [scores[place] for place in row.members]
-        made[row.label] = _bar(row.words, row.utterances, interval_of(members, "words", min(draws, 2_000), seed))
+        interval = _interval(members, "words", min(draws, _GROUP_DRAWS))
+        made[row.label] = _bar(row.words, row.utterances, interval, small=row.small)
     return made
 
 
@@ -131,13 +131,11 @@ def _worst_first(rows: Sequence[BarRow]) -> list[BarRow]:
     return sorted(rows, key=lambda row: (-worst(row), row.label))
 
 
-def _verdict(systems: Sequence[System], draws: int, seed: int) -> str | None:
+def _verdict(systems: Sequence[System], draws: int) -> str | None:
     """Who is better, in words, pair by pair; None for one system."""
     if len(systems) < 2:
         return None
-    comparison = compare(
-        [Compared(one.name, one.results.report, one.results.extras) for one in systems], draws=draws, seed=seed
-    )
+    comparison = compare([Compared(one.name, one.results.report, one.results.extras) for one in systems], draws=draws)
     sentences: list[str] = []
     for pair in comparison.pairs:
         settling = settling_sentence(comparison, pair)
@@ -149,7 +147,7 @@ def _verdict(systems: Sequence[System], draws: int, seed: int) -> str | None:
 def _notes(systems: Sequence[System]) -> list[str]:
     report = systems[0].results.report
     named = [(f"{one.name}: " if len(systems) > 1 else "", interval_notes(one.results.report)) for one in systems]
-    notes = [f"{name}{note[0].upper()}{note[1:]}" for name, found in named for note in found if "over speakers" in note]
+    notes = [f"{name}{note[0].upper()}{note[1:]}" for name, found in named for note in found if _LEGEND not in note]
     if silent := len(report.without_reference_words):
         notes.append(
             f"{silent:,} of {len(report.utterances):,} utterances have no reference word once normalised; what was "

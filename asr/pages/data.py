@@ -3,6 +3,7 @@
 Nothing here reads a file or knows a model. Times are seconds from the start of the utterance unless a name says else.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,10 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One system's error rate in a group, as fractions; ``low`` and ``high`` None where no interval is known."""
+    """One system's error rate in a group, as fractions; ``low`` and ``high`` None where no interval is known.
+
+    ``small``: of a group too small for its rate to mean much.
+    """
 
     rate: float
     low: float | None = None
@@ -25,6 +29,7 @@ class Bar:
     utterances: int = 0
     errors: int = 0
     reference_length: int = 0
+    small: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +144,9 @@ class PageData:
     clips: Mapping[str, Clip] = field(default_factory=dict)
     links: Mapping[str, Link] = field(default_factory=dict)
     fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def finite(value: Any) -> float | None:
+    """The value where it is a finite number, else None."""
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if good else None

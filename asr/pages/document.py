@@ -30,14 +30,14 @@ class Document:
     """``body`` is HTML made by ``element``; ``data``: by element id, what the script reads as JSON.
 
     ``late`` is such data too, read when the page stands already. ``styles`` and ``scripts`` are names in ``templates``,
-    joined in order after the shared ones. ``linked_audio``: the page may play audio files beside it (else only what it
-    carries).
+    joined in order after the shared ones; no ``scripts`` at all (None) makes a page that runs nothing and follows the
+    browser's light or dark. ``linked_audio``: the page may play audio files beside it (else only what it carries).
     """
 
     title: str
     body: str
     styles: Sequence[str] = ()
-    scripts: Sequence[str] = ()
+    scripts: Sequence[str] | None = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     late: Mapping[str, Any] = field(default_factory=dict)
     linked_audio: bool = False
@@ -46,19 +46,23 @@ class Document:
 def render_document(document: Document) -> str:
     """The whole file."""
     style = "\n".join(template(name) for name in (*_SHARED_STYLES, *document.styles))
-    parts = "\n".join(template(name) for name in (*_SHARED_SCRIPTS, *document.scripts))
-    script = f'(() => {{\n"use strict";\n{parts}\n}})();\n'
+    script = None if document.scripts is None else _joined(document.scripts)
     return fill(
         template("base.html"),
-        policy=html.escape(_policy(script, style, document.linked_audio)),
+        policy=_policy(script, style, document.linked_audio),
         title=text(document.title),
         version=text(__version__),
         style=style,
         body=document.body,
         data=_data_elements(document.data),
-        script=script,
+        script="" if script is None else f"<script>{script}</script>",
         late=_data_elements(document.late),
     )
+
+
+def _joined(scripts: Sequence[str]) -> str:
+    parts = "\n".join(template(name) for name in (*_SHARED_SCRIPTS, *scripts))
+    return f'(() => {{\n"use strict";\n{parts}\n}})();\n'
 
 
 def template(name: str) -> str:
@@ -104,10 +108,10 @@ def _data_elements(data: Mapping[str, Any]) -> str:
     )
 
 
-def _policy(script: str, style: str, linked_audio: bool) -> str:
+def _policy(script: str | None, style: str, linked_audio: bool) -> str:
     rules = {
         "default-src": "'none'",
-        "script-src": _hash(script),
+        "script-src": "'none'" if script is None else _hash(script),
         "style-src": _hash(style),
         "img-src": "data:",
         "media-src": "data: blob: 'self' file:" if linked_audio else "data: blob:",

@@ -1,7 +1,7 @@
 """The report as Markdown, JSON, CSV and one line per system: the same figures as the page, for other readers.
 
 In: ``PageData``. Out: text. Tables and alignments come from ``asr.scoring``; here stands only what the page adds:
-intervals, and systems side by side.
+groups, and systems side by side.
 """
 
 import csv
@@ -11,19 +11,12 @@ import math
 from typing import Any
 
 from asr.pages.data import Bar, Chart, Figure, PageData, SystemData
-from asr.pages.plots import bounds, percent
 from asr.scoring import ReportHeader, render_markdown, summarize
 
 
 def render_json_report(page: PageData) -> str:
-    """Per system: the figures of summary.json, intervals (percent), facts, and the error by group."""
-    systems = [
-        {"name": one.name, "facts": dict(one.facts)}
-        | summarize(one.results.report)
-        | {"intervals": {_key(figure): _bar(figure.bar) for figure in _of(page, one)}}
-        | {"groups": {chart.name: _groups(chart, place) for chart in page.charts}}
-        for place, one in enumerate(page.systems)
-    ]
+    """Per system: the figures of summary.json, facts, and rates with intervals (percent), in all and by group."""
+    systems = [_json_of(page, one, place) for place, one in enumerate(page.systems)]
     value = {"title": page.title, "interval": page.interval, "verdict": page.verdict, "systems": systems}
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -76,14 +69,22 @@ def line(page: PageData, system: SystemData) -> str:
 def _markdown_of(page: PageData, system: SystemData, worst: int) -> str:
     facts = dict(system.facts)
     data, date = facts.pop("Data", "not known"), facts.pop("Date", "not known")
-    figures = {
-        f"{one.measure} ({one.text})": f"{percent(one.bar.rate)}, {bounds(one.bar)}" for one in _of(page, system)
-    }
     title = f"{page.title}: {system.name}" if len(page.systems) > 1 else page.title
     header = ReportHeader(
-        title=title, system=system.name, data=data, date=date, facts=facts | figures | {"Intervals": page.interval}
+        title=title, system=system.name, data=data, date=date, facts=facts | {"Intervals": page.interval}
     )
     return render_markdown(system.results.report, header, worst=worst)
+
+
+def _json_of(page: PageData, system: SystemData, place: int) -> dict[str, Any]:
+    figures = summarize(system.results.report)
+    speakers = {name: found["speakers"] for name, found in figures["intervals"].items()}
+    return (
+        {"name": system.name, "facts": dict(system.facts)}
+        | figures
+        | {"intervals": {_key(one): _bar(one.bar) | {"speakers": speakers[_key(one)]} for one in _of(page, system)}}
+        | {"groups": {chart.name: _groups(chart, place) for chart in page.charts}}
+    )
 
 
 def _of(page: PageData, system: SystemData) -> list[Figure]:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from asr.pages.data import Clip, Table
 from asr.pages.document import Document, element, render_document, text
+from asr.pages.microscope_words import LABELS, explanations
+from asr.pages.parts import fact_list, figure_of, header, note_list, section
 from asr.pages.payload import clip_value
 from asr.pages.quantised import quantised
 
@@ -22,27 +24,6 @@ _SCRIPTS = (
     "report_clip.js", "quantised.js", "microscope_data.js", "microscope_draw.js", "microscope_table.js",
     "microscope_main.js",
 )  # fmt: skip
-LABELS = {
-    "cell_state": "cell state c",
-    "forget_gate": "forget gate f",
-    "update_gate": "update gate z",
-    "input_gate": "input gate i",
-    "output_gate": "output gate o",
-    "reset_gate": "reset gate r",
-    "candidate": "candidate",
-    "hidden": "output h",
-}
-EXPLAINED = {
-    "cell_state": "the conveyor belt: a number per unit that runs along time, from which things are taken off and onto "
-    "which things are put",
-    "forget_gate": "how much of the belt is kept from the frame before: 1 keeps all of it, 0 clears it",
-    "update_gate": "forget and input gate in one: 1 keeps the state as it is, 0 writes the candidate over it",
-    "input_gate": "how much of the new candidate is put onto the belt",
-    "output_gate": "how much of the belt is shown to the outside, to the next layer and to the next frame's gates",
-    "reset_gate": "how much of the last output enters the new candidate",
-    "candidate": "what would be put onto the belt if the gate were wide open",
-    "hidden": "what the unit says to the next layer, and to its own layer at the next frame",
-}
 SHOWN_FIRST = ("cell_state", "forget_gate", "input_gate", "output_gate", "update_gate", "reset_gate")
 
 
@@ -53,7 +34,6 @@ class HeardWord:
     text: str
     start_s: float
     end_s: float
-    confidence: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +97,7 @@ def render_microscope(page: Microscope) -> str:
         "layers": layers,
         "attention": attention,
     }
-    body = element("div", _header(page), _picture(page), _explanations(page), _tables(page), id="main", class_="page")
+    body = element("div", _top(page), _picture(), _explanations(page), _tables(page), id="main", class_="page")
     return render_document(
         Document(
             title=page.title,
@@ -167,96 +147,27 @@ def _finite(values: Floats | None) -> list[float | None] | None:
     return [round(float(one), 4) if math.isfinite(one) else None for one in values]
 
 
-def _header(page: Microscope) -> str:
-    toggle = element("button", text("Theme"), id="theme", type="button", hidden=True)
-    facts = "".join(element("dt", text(name)) + element("dd", text(value)) for name, value in page.facts.items())
-    notes = element("ul", *(element("li", text(note)) for note in page.notes), class_="notes") if page.notes else ""
+def _top(page: Microscope) -> str:
     said = element("p", element("bdi", text(page.said or "(no words were heard)")), class_="verdict")
-    return (
-        element("header", element("div", element("h1", text(page.title))), toggle) + said + notes + element("dl", facts)
-    )
+    return header(page.title) + said + note_list(page.notes) + fact_list(page.facts)
 
 
-def _picture(page: Microscope) -> str:
-    script = element("p", text("The pictures need JavaScript; the tables below do not."), class_="dim", id="waiting")
-    return element(
-        "section",
-        element("h2", text("Under the microscope"), id="h-picture"),
-        script,
+def _picture() -> str:
+    return section(
+        "picture",
+        "Under the microscope",
+        element("p", text("The pictures need JavaScript; the tables below do not."), class_="dim", id="waiting"),
         element("div", id="microscope"),
         element("p", id="trouble", class_="dim", role="status"),
-        aria_labelledby="h-picture",
     )
 
 
 def _explanations(page: Microscope) -> str:
-    names = [name for name in LABELS if any(name in layer.arrays for layer in page.layers)]
-    rows = [element("dt", text(LABELS[name])) + element("dd", text(f"{EXPLAINED[name]}.")) for name in names]
-    for name, meaning in _more(page):
-        rows.append(element("dt", text(name)) + element("dd", text(meaning)))
-    return element(
-        "section",
-        element("h2", text("What one sees"), id="h-seen"),
-        element("dl", *rows, class_="seen"),
-        aria_labelledby="h-seen",
-    )
-
-
-def _more(page: Microscope) -> list[tuple[str, str]]:
-    found = []
-    if any(layer.keep for layer in page.layers):
-        found += [
-            (
-                "half-life",
-                "how long the belt takes to lose half of what is on it, with the unit's forget (GRU: update) gate held "
-                "at its mean; effective: at its geometric mean, which counts the frames in which it forgets.",
-            ),
-            ("open, shut", "the share of frames in which a gate is above 0.9, below 0.1 (saturated right and left)."),
-        ]
-    if page.layers:
-        found += [
-            ("dead", "the unit's output stays within 0.01 for nine tenths of this recording; it may wake in another."),
-            (
-                "follows",
-                "correlation of the unit's state with what is heard or said, shown only above what shifted copies of "
-                "it reach by chance.",
-            ),
-            ("backward", "reads the recording from its end: its memory at a frame is of what comes after it."),
-        ]
-    if page.attention:
-        found.append(
-            ("attention", "row by row, the frames (along time) from which each frame takes what it adds to itself.")
-        )
-    found.append(
-        (
-            "precision",
-            "values here have 256 steps: gates 1/255 apart, states 1/127 of the unit's largest, of attention the "
-            "square root in steps of 1/255; asr inspect --npz has them in full.",
-        )
-    )
-    return found
+    arrays = {name for layer in page.layers for name in layer.arrays}
+    told = explanations(arrays, gates=any(layer.keep for layer in page.layers), attention=bool(page.attention))
+    return section("seen", "What one sees", fact_list(told, class_="seen"))
 
 
 def _tables(page: Microscope) -> str:
-    figures = [_table(one) for one in page.tables if one.rows]
-    if not figures:
-        return ""
-    return element(
-        "section",
-        element("h2", text("In figures"), id="h-figures"),
-        *figures,
-        aria_labelledby="h-figures",
-    )
-
-
-def _table(one: Table) -> str:
-    header = element("tr", *(element("th", text(name), scope="col") for name in one.header))
-    rows = [element("tr", *(element("td", element("bdi", text(cell))) for cell in row)) for row in one.rows]
-    return element(
-        "figure",
-        element("figcaption", text(one.title)),
-        element("p", text(one.note), class_="dim") if one.note else "",
-        element(
-            "div", element("table", element("thead", header), element("tbody", *rows), class_="small"), class_="wide"
-        ),
-    )
+    figures = [figure_of(one, wide=True) for one in page.tables if one.rows]
+    return section("figures", "In figures", *figures) if figures else ""

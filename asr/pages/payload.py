@@ -8,8 +8,8 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-from asr.pages.data import Bytes, Clip, PageData, Picture, Posteriors, SystemData
-from asr.pages.timed import finite, lay_times
+from asr.pages.data import Bytes, Clip, PageData, Picture, Posteriors, SystemData, finite
+from asr.pages.timed import lay_times
 from asr.scoring import AlignedPair, UtteranceScore, align_words
 
 _MOST_N_BEST = 10

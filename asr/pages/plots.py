@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from asr.pages.data import Bar, BarRow, Chart
 from asr.pages.document import element, text
+from asr.pages.parts import table_of
 
 _SHOWN_ROWS = 12
 _HEIGHT, _BAR_HEIGHT = 16, 10
@@ -60,7 +61,7 @@ def bar_svg(bar: Bar, top: float, system: int, overall: float | None = None) -> 
                 width=width,
                 height=_BAR_HEIGHT,
                 rx=2,
-                class_=f"bar s{system}",
+                class_=f"bar s{system}{' pale' if bar.small else ''}",
             )
         )
     if overall is not None and not math.isnan(overall):
@@ -80,11 +81,10 @@ def bar_svg(bar: Bar, top: float, system: int, overall: float | None = None) -> 
 def _table(chart: Chart, rows: Sequence[BarRow], letters: Sequence[str], overall: Sequence[float], top: float) -> str:
     lines = [line for row in rows for line in _lines(row, letters, overall, top)]
     names = ["", *(["system"] if len(letters) > 1 else []), "", "WER", "95 % interval", "words"]
-    header = element("tr", *(element("th", text(name), scope="col") if name else element("td") for name in names))
     ticks = element("div", *(element("span", text(percent_tick(top * part))) for part in (0, 0.5, 1)), class_="ticks")
     before = element("td", colspan=2 if len(letters) > 1 else 1)
     axis = element("tr", before, element("td", ticks), element("td", colspan=3), class_="axis", aria_hidden="true")
-    return element("table", element("thead", header), element("tbody", *lines, axis), class_="bars")
+    return table_of(names, [*lines, axis], "bars")
 
 
 def _lines(row: BarRow, letters: Sequence[str], overall: Sequence[float], top: float) -> list[str]:

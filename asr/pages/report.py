@@ -6,10 +6,13 @@ the utterances are listed by ``report_*.js`` from the data inside the page.
 
 from collections.abc import Sequence
 
-from asr.pages.data import Figure, PageData, SystemData, Table
+from asr.pages.data import Figure, PageData, SystemData
 from asr.pages.document import Document, element, fill, render_document, template, text
+from asr.pages.parts import fact_list, figure_of, header, note_list, section, table_of
 from asr.pages.payload import clip_payload, payload
 from asr.pages.plots import axis_top, bar_svg, bounds, percent, render_chart
+from asr.scoring.breakdown.groups import FEW_UTTERANCES, FEW_WORDS
+from asr.scoring.rate_intervals import LIMITS
 
 _SCRIPTS = ("report_clip.js", "report_detail.js", "report_list.js", "report_main.js")
 
@@ -32,7 +35,6 @@ def render_report(page: PageData) -> str:
 
 
 def _header(page: PageData) -> str:
-    toggle = element("button", text("Theme"), id="theme", type="button", hidden=True)
     report = page.systems[0].results.report
     audio_s = report.audio_s
     parts = [
@@ -45,28 +47,25 @@ def _header(page: PageData) -> str:
         ),
         f"normaliser {report.normalizer}",
     ]
-    line = element("p", text(" · ".join(parts)), class_="dim")
-    return element("header", element("div", element("h1", text(page.title)), line), toggle)
+    return header(page.title, " · ".join(parts))
 
 
 def _summary(page: PageData) -> str:
     verdict = element("p", text(page.verdict), class_="verdict") if page.verdict else ""
-    notes = element("ul", *(element("li", text(note)) for note in page.notes), class_="notes") if page.notes else ""
-    return element(
-        "section",
-        element("h2", text("Summary"), id="h-summary"),
+    return section(
+        "summary",
+        "Summary",
         verdict,
         element("div", _cards(page), _figures(page), class_="summary" if len(page.systems) == 1 else None),
         element(
             "p",
             text(
                 f"Rates are (S+D+I)/N over the whole set: substitutions, deletions, insertions over reference length. "
-                f"Raw text is composed (NFC) with single spaces, nothing else. {page.interval}."
+                f"Raw text is composed (NFC) with single spaces, nothing else. {page.interval}. {LIMITS}"
             ),
             class_="dim",
         ),
-        notes,
-        aria_labelledby="h-summary",
+        note_list(page.notes),
     )
 
 
@@ -83,16 +82,13 @@ def _cards(page: PageData) -> str:
 def _card(page: PageData, system: SystemData, head: Figure, place: int, top: float) -> str:
     several = len(page.systems) > 1
     letter = element("span", text(system.letter), class_=f"badge s{place}") if several else ""
-    facts = [
-        part for name, value in system.facts.items() for part in (element("dt", text(name)), element("dd", text(value)))
-    ]
     return element(
         "article",
         element("h3", letter, element("bdi", text(system.name))),
         element("p", element("strong", text(percent(head.bar.rate)), class_="big"), text(" WER"), class_="headline"),
         element("p", text(bounds(head.bar) and f"95 % interval {bounds(head.bar)}"), class_="dim"),
         bar_svg(head.bar, top, place),
-        element("dl", *facts) if facts else "",
+        fact_list(system.facts),
         class_="card",
     )
 
@@ -100,7 +96,6 @@ def _card(page: PageData, system: SystemData, head: Figure, place: int, top: flo
 def _figures(page: PageData) -> str:
     several = len(page.systems) > 1
     names = [*(["system"] if several else []), "measure", "text", "rate", "95 % interval", "S", "D", "I", "errors", "N"]
-    header = element("tr", *(element("th", text(name), scope="col") for name in names))
     letters = {system.name: system.letter for system in page.systems}
     order = sorted(range(len(page.figures)), key=lambda n: (n % 4, n))  # the same measure of all systems together
     rows = []
@@ -117,8 +112,7 @@ def _figures(page: PageData) -> str:
                 *(element("td", cell, class_="number") for cell in cells),
             )
         )
-    table = element("table", element("thead", header), element("tbody", *rows), class_="figures")
-    return element("div", table, class_="wide")
+    return element("div", table_of(names, rows, "figures"), class_="wide")
 
 
 def _charts(page: PageData) -> str:
@@ -126,52 +120,19 @@ def _charts(page: PageData) -> str:
         return ""
     overall = [system.results.report.words.rate for system in page.systems]
     letters = [system.letter for system in page.systems]
-    note = "Bars are WER, whiskers 95 % intervals; the dashed line is the rate of the whole set."
-    return element(
-        "section",
-        element("h2", text("Where the errors are"), id="h-charts"),
-        element("p", text(note), class_="dim"),
-        element("div", *(render_chart(chart, letters, overall) for chart in page.charts), class_="charts"),
-        aria_labelledby="h-charts",
+    note = (
+        "Bars are WER, whiskers 95 % intervals; the dashed line is the rate of the whole set. Pale: fewer than "
+        f"{FEW_UTTERANCES} utterances or {FEW_WORDS} reference words, too few for the rate to mean much."
     )
+    charts = [render_chart(chart, letters, overall) for chart in page.charts]
+    told = element("p", text(note), class_="dim")
+    return section("charts", "Where the errors are", told, element("div", *charts, class_="charts"))
 
 
 def _tables(page: PageData) -> str:
     if not page.tables:
         return ""
-    return element(
-        "section",
-        element("h2", text("Words"), id="h-words"),
-        element("div", *(_table(table) for table in page.tables), class_="charts"),
-        aria_labelledby="h-words",
-    )
-
-
-def _table(table: Table) -> str:
-    numeric = [all(_is_number(row[n]) for row in table.rows) for n in range(len(table.header))]
-    names = zip(table.header, numeric, strict=True)
-    header = element("tr", *(element("th", text(name), scope="col", class_=_side(right)) for name, right in names))
-    rows = [
-        element("tr", *(_cell(cell, number) for cell, number in zip(row, numeric, strict=True))) for row in table.rows
-    ]
-    return element(
-        "figure",
-        element("figcaption", text(table.title)),
-        element("p", text(table.note), class_="dim") if table.note else "",
-        element("table", element("thead", header), element("tbody", *rows), class_="small"),
-    )
-
-
-def _cell(cell: str, number: bool) -> str:
-    return element("td", element("bdi", text(cell)), class_=_side(number))
-
-
-def _side(number: bool) -> str | None:
-    return "number" if number else None
-
-
-def _is_number(cell: str) -> bool:
-    return cell.replace("%", "").replace(",", "").replace(".", "").strip().isdigit() or cell in ("", "–")
+    return section("words", "Words", element("div", *map(figure_of, page.tables), class_="charts"))
 
 
 def _utterances(page: PageData) -> str:

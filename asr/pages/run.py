@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asr.pages.document import Document, element, render_document, text
+from asr.pages.parts import fact_list, header, note_list, section, table_of
 from asr.pages.plots import percent
 from asr.pages.run_curves import PLOTS, Plot, has_points, kept_epochs, run_points
 from asr.pages.run_data import RunData, number
@@ -38,9 +39,8 @@ def render_run(runs: Sequence[RunData], title: str) -> str:
 
 
 def _header(title: str, runs: Sequence[RunData]) -> str:
-    toggle = element("button", text("Theme"), id="theme", type="button", hidden=True)
     line = " · ".join(run.state if len(runs) == 1 else f"{_LETTERS[n]}: {run.state}" for n, run in enumerate(runs))
-    return element("header", element("div", element("h1", text(title)), element("p", text(line), class_="dim")), toggle)
+    return header(title, line)
 
 
 def _summary(runs: Sequence[RunData], points: Sequence[Any]) -> str:
@@ -51,13 +51,8 @@ def _summary(runs: Sequence[RunData], points: Sequence[Any]) -> str:
         if run.history is None and run.epochs:
             own.append("errors by utterance were not recorded, so the hardest are not shown")
         notes += [f"{_LETTERS[place]}: {note}" if len(runs) > 1 else note[:1].upper() + note[1:] for note in own]
-    return element(
-        "section",
-        element("h2", text("Summary"), id="h-summary"),
-        element("div", *(_card(run, place, len(runs) > 1) for place, run in enumerate(runs)), class_="cards"),
-        element("ul", *(element("li", text(note)) for note in notes), class_="notes") if notes else "",
-        aria_labelledby="h-summary",
-    )
+    cards = [_card(run, place, len(runs) > 1) for place, run in enumerate(runs)]
+    return section("summary", "Summary", element("div", *cards, class_="cards"), note_list(notes))
 
 
 def _card(run: RunData, place: int, several: bool) -> str:
@@ -74,11 +69,8 @@ def _card(run: RunData, place: int, several: bool) -> str:
         element("p", text(f"{one.name}: WER {one.wer:.2f} %, CER {one.cer:.2f} % of {one.utterances:,} utterances"))
         for one in run.tests
     ]
-    facts = [
-        part for name, value in run.facts.items() for part in (element("dt", text(name)), element("dd", text(value)))
-    ]
-    parts = [element("h3", letter, element("bdi", text(run.name))), head, single, *tests]
-    return element("article", *parts, element("dl", *facts) if facts else "", class_="card")
+    name = element("h3", letter, element("bdi", text(run.name)))
+    return element("article", name, head, single, *tests, fact_list(run.facts), class_="card")
 
 
 def _headline(rate: float, told: str) -> str:
@@ -100,14 +92,12 @@ def _curves(shown: Sequence[Plot], runs: Sequence[RunData]) -> str:
         for plot in shown
     ]
     hint = "Point at a curve for its values; with the keys: Tab to a plot, then ← and →."
-    return element(
-        "section",
-        element("h2", text("Curves"), id="h-curves"),
+    return section(
+        "curves", "Curves",
         element("noscript", element("p", text("Curves need JavaScript; the table of epochs below does not."))),
         element("p", element("select", options, id="x", aria_label="What lies along the curves"), " ",
                 element("span", text(hint), class_="dim"), class_="along"),
         element("div", *figures, class_="grid"),
-        aria_labelledby="h-curves",
     )  # fmt: skip
 
 
@@ -153,14 +143,14 @@ def _config(runs: Sequence[RunData]) -> str:
     keys = list(dict.fromkeys(key for run in runs for key in run.config))
     if not keys:
         return ""
-    parts = [element("h2", text("Configuration"), id="h-config")]
+    parts = []
     if len(runs) > 1:
         other = [key for key in keys if len({run.config.get(key) for run in runs}) > 1]
         told = f"{len(other)} of {len(keys)} settings differ." if other else "Both runs have the same configuration."
-        parts += [element("p", text(told)), _config_table(other, runs) if other else ""]
+        parts = [element("p", text(told)), _config_table(other, runs) if other else ""]
     whole = _config_table(keys, runs) if len(runs) > 1 else _config_list(runs[0])
     parts.append(element("details", element("summary", text(f"All {len(keys)} settings")), whole, open=len(runs) == 1))
-    return element("section", *parts, aria_labelledby="h-config")
+    return section("config", "Configuration", *parts)
 
 
 def _config_list(run: RunData) -> str:
@@ -182,9 +172,7 @@ def _config_table(keys: Sequence[str], runs: Sequence[RunData]) -> str:
         for key in keys
     ]
     names = ["setting", *(f"{_LETTERS[n]} {run.name}" for n, run in enumerate(runs))]
-    head = element("tr", *(element("th", text(name), scope="col") for name in names))
-    table = element("table", element("thead", head), element("tbody", *rows), class_="settings")
-    return element("div", table, class_="panel")
+    return element("div", table_of(names, rows, "settings"), class_="panel")
 
 
 def _epochs(runs: Sequence[RunData]) -> str:
@@ -193,11 +181,7 @@ def _epochs(runs: Sequence[RunData]) -> str:
         if run.epochs:
             label = f"Epochs of {_LETTERS[place]}" if len(runs) > 1 else "Epochs as a table"
             parts.append(element("details", element("summary", text(label)), _epoch_table(run)))
-    return (
-        element("section", element("h2", text("Epochs"), id="h-epochs"), *parts, aria_labelledby="h-epochs")
-        if parts
-        else ""
-    )
+    return section("epochs", "Epochs", *parts) if parts else ""
 
 
 _COLUMNS = (
@@ -212,7 +196,6 @@ _COLUMNS = (
 def _epoch_table(run: RunData) -> str:
     kept, best = kept_epochs(run), run.best
     columns = [one for one in _COLUMNS if any(number(record, one[1]) is not None for record in kept)]
-    head = element("tr", *(element("th", text(name), scope="col") for name in ("epoch", *(one[0] for one in columns))))
     rows = []
     for record in kept:
         cells = []
@@ -222,6 +205,4 @@ def _epoch_table(run: RunData) -> str:
         mark = " (best)" if record is best else ""
         name = element("th", text(f"{record['epoch']}{mark}"), scope="row")
         rows.append(element("tr", name, *cells, class_="other" if record is best else None))
-    return element(
-        "div", element("table", element("thead", head), element("tbody", *rows), class_="epochs"), class_="wide panel"
-    )
+    return element("div", table_of(["epoch", *(one[0] for one in columns)], rows, "epochs"), class_="wide panel")

@@ -3,10 +3,11 @@
 Records are those of metrics.jsonl and dev_utterances.jsonl, as they were written; nothing here trusts their figures.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from asr.pages.data import finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,4 @@ class RunData:
 
 def number(record: Mapping[str, Any], key: str) -> float | None:
     """A finite number of a record, or None."""
-    value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if math.isfinite(value) else None
+    return finite(record.get(key))

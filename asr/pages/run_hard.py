@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from asr.pages.document import element, text
+from asr.pages.parts import section, table_of
 from asr.pages.run_data import DevHistory, RunData
 
 SHOWN = 30
@@ -51,16 +52,8 @@ def render_hardest(runs: Sequence[RunData]) -> str:
         + (" The upper strip is A, the lower B." if several else "")
     )
     names = ("utterance", "words", "errors", f"epochs {history.epochs[0]} to {history.epochs[-1]}")
-    head = element("tr", *(element("th", text(name), scope="col") for name in names))
-    table = element("table", element("thead", head), element("tbody", *rows), class_="hard")
-    return element(
-        "section",
-        element("h2", text("The hardest utterances"), id="h-hard"),
-        element("p", text(story(history))),
-        element("p", text(note), class_="dim") if rows else "",
-        element("div", table, class_="panel") if rows else "",
-        aria_labelledby="h-hard",
-    )
+    shown = element("p", text(note), class_="dim") + element("div", table_of(names, rows, "hard"), class_="panel")
+    return section("hard", "The hardest utterances", element("p", text(story(history))), shown if rows else "")
 
 
 def _row(place: int, history: DevHistory, others: Sequence[DevHistory | None]) -> str:

@@ -4,13 +4,13 @@ In: what a line of results.jsonl says about its words, and the compared (normali
 compared word, or None. A normaliser may join, split or drop words; then only what is surely the same word gets a time.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
+from asr.pages.data import finite
 from asr.text.normalize import normalize_basic
 
 
@@ -37,12 +37,6 @@ def lay_times(said: Any, compared: Sequence[str]) -> list[WordTime | None]:
             ):
                 times[right] = words[left][1]
     return times
-
-
-def finite(value: Any) -> float | None:
-    """The value where it is a finite number, else None."""
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if good else None
 
 
 def _read(word: Any) -> tuple[str, WordTime | None]:

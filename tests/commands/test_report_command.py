@@ -60,7 +60,18 @@ def test_the_gate_fails_above_its_limit_only(
     results: Path, limit: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["report", str(results), "--fail-above", limit]) == code
-    assert ("is above 74.9 %" in capsys.readouterr().err) == bool(code)
+    told = "the WER of 75.00% is 0.10 points above the 74.9% that --fail-above allows"
+    assert (told in capsys.readouterr().err) == bool(code)
+
+
+def test_the_gate_names_each_system_that_fails(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = results_of({key: (said, said) for key, (said, _) in PAIRS.items()})
+    write_results(tmp_path / "right" / "results.jsonl", right.report, {})
+    assert main(["report", str(results), str(tmp_path / "right"), "--fail-above", "10"]) == 1
+    said = capsys.readouterr()
+    assert "scored: the WER of 75.00% is" in said.err and "right: " not in said.err and said.out.count("wer=") == 2
 
 
 def test_every_kind_of_file_is_written(results: Path, tmp_path: Path) -> None:

@@ -30,7 +30,13 @@ def test_rates_of_the_page_are_those_counted_by_hand() -> None:
 
 def test_no_error_at_all_has_no_interval_rather_than_one_of_no_width() -> None:
     right = {f"a{n}": ("one", "one") for n in range(5)}
-    assert page_of(results_of(right)).figures[0].bar.high is None
+    page = page_of(results_of(right))
+    assert page.figures[0].bar.high is None
+    assert "with no error there is nothing to resample" in page.notes[0]  # and the page says why
+
+
+def test_few_utterances_make_a_rough_interval_and_the_page_says_so() -> None:
+    assert any("rough guesses" in note for note in page_of(results_of(ONE)).notes)
 
 
 def test_systems_stand_side_by_side_in_every_group() -> None:
@@ -90,6 +96,7 @@ def test_json_and_csv_hold_the_figures_of_the_page() -> None:
     one, two = json.loads(exports.render_json_report(page))["systems"]
     assert (one["wer"], two["wer"]) == (60.0, 40.0)
     assert one["intervals"]["wer"]["rate"] == 60.0 and one["groups"]["speaker"][0]["reference_length"] in (2, 3)
+    assert one["intervals"]["wer"]["speakers"]["count"] == 2  # a and b
     rows = list(csv.DictReader(io.StringIO(exports.render_csv_report(page))))
     assert [row["errors_A"] for row in rows] == ["1", "1", "1"] and rows[1]["hypothesis_B"] == "for"
 
@@ -97,6 +104,14 @@ def test_json_and_csv_hold_the_figures_of_the_page() -> None:
 def test_markdown_names_both_systems_and_their_intervals() -> None:
     text = exports.render_markdown_report(page_of(results_of(ONE), results_of(TWO)))
     assert "wer=60.0000" in text and "wer=40.0000" in text and text.count("Intervals") == 2
+
+
+def test_bars_of_groups_too_small_to_mean_much_are_pale() -> None:
+    pairs = {f"a{n}": ("one " * 10, "one " * 9) for n in range(10)} | {"b1": ("one", "two")}
+    (chart,) = [chart for chart in page_of(results_of(pairs)).charts if chart.name == "speaker"]
+    small = {row.label: bar.small for row in chart.rows for bar in row.bars if bar}
+    assert small == {"a": False, "b": True}  # a has 10 utterances of 100 words
+    assert [" pale" in bar_svg(bar, 1.0, 0) for row in chart.rows for bar in row.bars if bar] == [True, False]
 
 
 @pytest.mark.parametrize(("rates", "top"), [([0.0126], 0.015), ([0.08, 0.02], 0.08), ([0.0], 0.001), ([1.7], 2.0)])

@@ -88,6 +88,13 @@ def test_the_policy_lets_in_the_pages_own_script_and_style_by_hash_and_nothing_e
     }
 
 
+def test_a_page_without_scripts_holds_none_and_lets_none_in() -> None:
+    read = Reader(render_document(Document(title="t", body="", scripts=None)))
+    assert not read.all("script")
+    (policy,) = [a["content"] for a, _ in read.all("meta") if a.get("http-equiv") == "Content-Security-Policy"]
+    assert "script-src 'none';" in (policy or "")
+
+
 def test_a_page_names_nothing_outside_itself() -> None:
     read = Reader(render_document(Document(title="t", body="")))
     assert not [tag for tag, _ in read.elements if tag in ("link", "iframe", "object", "embed", "base")]

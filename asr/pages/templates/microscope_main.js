@@ -38,11 +38,7 @@ function layOut() { // where everything stands, from top to bottom
 function draw() {
   const height = layOut();
   width = wanted();
-  const scale = Math.min(devicePixelRatio || 1, 16000 / width);
-  canvas.width = Math.round(width * scale); canvas.height = Math.round(height * scale);
-  canvas.style.width = `${width}px`; canvas.style.height = `${height}px`;
-  const pen = canvas.getContext("2d");
-  pen.scale(scale, scale); pen.font = "12px system-ui, sans-serif"; pen.textBaseline = "middle";
+  const pen = penOf(canvas, width, height);
   drawTrack(pen, scope.words, tops.words, x, "heard");
   if (clip.mel) drawMel(pen, clip.mel, tops.mel, x);
   drawCtc(pen, clip.ctc, tops.ctc, x, width);

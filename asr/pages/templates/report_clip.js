@@ -84,6 +84,16 @@ function decodeClip(clip) {
 
 const LEFT = 56, RIGHT = 10, TRACK = 24, MEL = 132, CTC = 84, AXIS = 20, GAP = 6;
 
+function penOf(canvas, width, height) { // the canvas in CSS pixels, as sharp as the screen
+  const scale = Math.min(devicePixelRatio || 1, 16000 / width);
+  canvas.width = Math.round(width * scale); canvas.height = Math.round(height * scale);
+  canvas.style.width = `${width}px`; canvas.style.height = `${height}px`;
+  const pen = canvas.getContext("2d");
+  pen.scale(scale, scale);
+  pen.font = "12px system-ui, sans-serif"; pen.textBaseline = "middle";
+  return pen;
+}
+
 function makePicture(row, place, tracks) { // tracks: per system, words with text, kind, start, end
   const clip = decodeClip(clipOf(place));
   if (!clip.mel && !clip.ctc) return null;
@@ -103,12 +113,7 @@ function makePicture(row, place, tracks) { // tracks: per system, words with tex
   function draw() {
     if (!frame.isConnected) return;
     width = Math.max(frame.clientWidth, Math.min(LEFT + RIGHT + seconds * 80, 16000));
-    const scale = Math.min(devicePixelRatio || 1, 16000 / width);
-    canvas.width = Math.round(width * scale); canvas.height = Math.round(height * scale);
-    canvas.style.width = `${width}px`; canvas.style.height = `${height}px`;
-    const pen = canvas.getContext("2d");
-    pen.scale(scale, scale);
-    pen.font = "12px system-ui, sans-serif"; pen.textBaseline = "middle";
+    const pen = penOf(canvas, width, height);
     tracks.forEach((words, n) => drawTrack(pen, words, tops.words + n * TRACK, x, tracks.length > 1 ? "ABCDEFGH"[n] : "heard"));
     if (clip.mel) drawMel(pen, clip.mel, tops.mel, x);
     if (clip.ctc) drawCtc(pen, clip.ctc, tops.ctc, x, width);
@@ -232,7 +237,7 @@ function describe(clip, at, y) {
   if (clip.mel && y >= 0 && y < MEL) {
     const column = Math.round((at - clip.mel.first) / clip.mel.step), row = Math.min(clip.mel.h - 1, Math.floor((1 - y / MEL) * clip.mel.h));
     const level = clip.mel.data[row * clip.mel.w + column];
-    if (level !== undefined) parts.push(`level ${Math.round((level / 255) * 60 - 60)} dB under the loudest`);
+    if (level !== undefined) parts.push(`level ${Math.round((level / 255) * 60 - 60)} dB against the loudest`);
   }
   if (clip.ctc) {
     const frame = Math.round((at - clip.ctc.first) / clip.ctc.step);
