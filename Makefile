@@ -66,14 +66,17 @@ JOBS := 2
 .PHONY: article
 article: $(READY) ## make all figures of docs/lstm.md (a night; goes on where it stopped): FSDD=CORPUS AN4=CORPUS JOBS=2
 	$(PY) -m asr probe gradients --out $(ARTICLE)
+	$(PY) -m asr probe gradients --members rnn gru lstm-1 --seeds 1 2 3 --input-scale 0.1 --out $(FAMILY)/small-inputs
+	cp $(FAMILY)/small-inputs/gradients.json $(ARTICLE)/gradients-small-inputs.json
 	$(PY) -m asr probe recall --out $(ARTICLE)
 	$(PY) -m asr probe time --out $(ARTICLE)
 	$(PY) -m asr probe family recipes/fsdd --corpus $(FSDD) --jobs $(JOBS) --out $(FAMILY)/fsdd
 	$(PY) -m asr probe directions recipes/fsdd --data $(FAMILY)/fsdd/data --jobs $(JOBS) --out $(FAMILY)/fsdd
-	$(PY) -m asr probe gradients --out $(ARTICLE) --manifest $(FAMILY)/fsdd/data/test.jsonl \
+	$(PY) -m asr probe gradients --out $(ARTICLE) --manifest $(FAMILY)/fsdd/data/test.jsonl --utterances 100 --distance 40 \
 	    $(foreach one,rnn gru lstm bilstm,--model $(FAMILY)/fsdd/runs/$(one)-1/model)
 	$(PY) -m asr probe gates $(FAMILY)/fsdd/runs/bilstm-1/model $(FAMILY)/fsdd/data/test.jsonl --out $(ARTICLE)
-	$(PY) -m asr probe context $(FAMILY)/fsdd/runs/bilstm-1/model $(FAMILY)/fsdd/data/test.jsonl --out $(ARTICLE)
+	$(PY) -m asr probe context $(FAMILY)/fsdd/runs/bilstm-1/model $(FAMILY)/fsdd/data/test.jsonl \
+	    --frames 4 8 16 24 32 48 64 --out $(ARTICLE)
 	$(PY) -m asr probe family recipes/an4 --members rnn gru lstm bilstm transformer --corpus $(AN4) --jobs $(JOBS) \
 	    --out $(FAMILY)/an4
 	for name in fsdd an4; do for kind in json md png; do \

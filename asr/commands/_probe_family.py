@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from asr.errors import AsrError, Interrupted, TrainingError, UsageError
+from asr.errors import AsrError, DataError, Interrupted, TrainingError, UsageError
 from asr.files import write_text
 from asr.schema import nearest
 
@@ -27,6 +27,9 @@ def run(name: str, options: argparse.Namespace, words: list[str]) -> int:
     """Train what is not trained yet, and write the table; returns 0 or raises an AsrError."""
     members = _members(options)
     data = options.data or _prepare(options)
+    for file in ("train.jsonl", "dev.jsonl", "test.jsonl"):  # before hours of training, not after them
+        if not (data / file).is_file():
+            raise DataError(f"{data}: no {file} in it; prepare it with: asr prepare {options.recipes} CORPUS {data}")
     runs = {(one, seed): options.out / "runs" / f"{one}-{seed}" for seed in options.seeds for one in members}
     commands = {key: _command(options, key[0], key[1], data, folder) for key, folder in runs.items()}
     print(f"{len(runs)} trainings, {options.jobs} at a time, in {options.out / 'runs'}", file=sys.stderr)

@@ -66,7 +66,9 @@ def _heard(parser: argparse.ArgumentParser) -> None:
 
 def _some(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--utterances", type=count, metavar="N", help="hear so many only, spread over the manifest")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    parser.add_argument(
+        "--device", default="auto", help="of trained models: auto, cpu, cuda, cuda:1, ... (default: auto)"
+    )
 
 
 def _context(parser: argparse.ArgumentParser) -> None:

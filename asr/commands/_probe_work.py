@@ -35,13 +35,14 @@ def run(name: str, options: argparse.Namespace, words: list[str]) -> int:
     import torch
 
     from asr.commands._commit import commit
+    from asr.pretrained import choose_device
     from asr.probes.record import Record
 
     torch.set_num_threads(options.threads)
     work = {"gradients": _gradients, "recall": _recall, "context": _context, "time": _time, "gates": _gates}[name]
-    device = getattr(options, "device", "cpu")
-    device = "cuda" if device == "auto" and torch.cuda.is_available() else device
-    record = Record(name, "asr " + shlex.join(words), commit(), {}, device)
+    device = str(choose_device(getattr(options, "device", "cpu")))
+    on_cpu = name == "gradients" and not options.models  # random networks are computed there, whatever was asked for
+    record = Record(name, "asr " + shlex.join(words), commit(), {}, "cpu" if on_cpu else device)
     found = work(options)
     record.facts["settings"] = found.settings
     name = found.name or name

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from asr.inspection.attention import head_facts
 from asr.inspection.inspect import Inspection
 from asr.inspection.signals import TOKEN
-from asr.inspection.traces import Trace
-from asr.inspection.units import UnitFacts
 
 Rows = tuple[list[str], list[list[str]]]
 _MOST_FOLLOWED = 6
@@ -61,11 +59,6 @@ def head_rows(inspection: Inspection) -> Rows:
             shares = [f"{100 * share:.0f} %" for share in (facts.before, facts.itself, facts.after)]
             rows.append([str(one.layer), str(head), seconds(facts.distance_s), *shares, f"{facts.frames:.1f}"])
     return ["layer", "head", "looks away", "before", "itself", "after", "frames"], rows
-
-
-def dead_units(trace: Trace, units: UnitFacts) -> list[int]:
-    """Numbers of the units that never move, from 0."""
-    return [int(unit) for unit in np.flatnonzero(units.dead)]
 
 
 def signal_name(name: str) -> str:

@@ -12,39 +12,26 @@ Sources: Elman 1990 (recurrence); Graves & Schmidhuber 2005 (both directions).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from asr.lengths import gather_frames, reversal_index, valid_mask
-from asr.models.subsampling import SubsamplingConfig
-from asr.schema import check
+from asr.models.encoder import EncoderConfig
 
 
 @dataclass(kw_only=True, slots=True)
-class StackConfig:
+class StackConfig(EncoderConfig):
     """What every recurrent stack is told. ``hidden_size`` is per direction.
 
-    ``dropout`` acts on each layer's output but the last; ``input_dropout`` before the first layer, ``output_dropout``
-    after the last. ``residual`` adds a layer's input to its output where sizes agree, ``layer_norm`` normalises each
-    layer's input and the last one's output.
+    ``dropout`` acts on each layer's output but the last. ``residual`` adds a layer's input to its output where sizes
+    agree, ``layer_norm`` normalises each layer's input and the last one's output.
     """
 
-    name: str = ""
-    num_layers: int = 3
-    hidden_size: int = 320
-    dropout: float = 0.2
-    input_dropout: float = 0.0
-    output_dropout: float = 0.0
     residual: bool = False
     layer_norm: bool = False
-    subsampling: SubsamplingConfig = field(default_factory=SubsamplingConfig)
-
-    def __post_init__(self) -> None:
-        check_sizes(self.num_layers, self.hidden_size)
-        check_dropouts(dropout=self.dropout, input_dropout=self.input_dropout, output_dropout=self.output_dropout)
 
     @property
     def directions(self) -> int:
@@ -65,19 +52,6 @@ class RecurrentConfig(StackConfig):
     def directions(self) -> int:
         """2 where a backward direction runs beside each forward one, else 1."""
         return 2 if self.bidirectional else 1
-
-
-def check_sizes(num_layers: int, hidden_size: int) -> None:
-    """Raise ConfigError for sizes that no encoder has."""
-    # a model directory from elsewhere must not keep the machine busy building layers before its weights are seen
-    check(1 <= num_layers <= 64, f"model.num_layers={num_layers} must be 1 to 64")
-    check(hidden_size >= 1, f"model.hidden_size={hidden_size} must be at least 1")
-
-
-def check_dropouts(**shares: float) -> None:
-    """Raise ConfigError for a dropout that is no share."""
-    for key, share in shares.items():
-        check(0.0 <= share < 1.0, f"model.{key}={share} must be in [0, 1)")
 
 
 class RecurrentLayer(nn.Module):

@@ -13,7 +13,7 @@ Press et al. 2022 (ALiBi: the slopes).
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import torch
@@ -21,8 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asr.lengths import valid_mask
-from asr.models.recurrent import check_dropouts, check_sizes
-from asr.models.subsampling import SubsamplingConfig
+from asr.models.encoder import EncoderConfig
 from asr.schema import check
 
 MASKED = -30000.0  # e to it is 0 in every precision, yet finite in float16: a row of padding alone gives no NaN
@@ -30,32 +29,28 @@ BUCKETS, EXACT = 16, 8  # buckets for the distances to one side, and how many of
 
 
 @dataclass(kw_only=True, slots=True)
-class TransformerConfig:
+class TransformerConfig(EncoderConfig):
     """``hidden_size``: the width of the encoder, a multiple of ``heads``. ``feedforward_factor``: of the inner width.
 
-    ``dropout`` acts on what each part adds and inside the feed-forward part; ``input_dropout`` before the first layer,
-    ``output_dropout`` after the last. ``max_distance`` in encoder frames: see the module's text.
+    ``dropout`` acts on what each part adds and inside the feed-forward part. ``max_distance`` in encoder frames: see
+    the module's text.
     """
 
     name: str = "transformer"
     num_layers: int = 8
     hidden_size: int = 256
+    dropout: float = 0.1
     heads: int = 4
     feedforward_factor: int = 4
-    dropout: float = 0.1
-    input_dropout: float = 0.0
-    output_dropout: float = 0.0
     max_distance: int = 128
-    subsampling: SubsamplingConfig = field(default_factory=SubsamplingConfig)
 
     def __post_init__(self) -> None:
-        check_sizes(self.num_layers, self.hidden_size)
+        EncoderConfig.__post_init__(self)  # no super(): the class that slots=True makes is another one
         check(self.heads >= 1, f"model.heads={self.heads} must be at least 1")
         fits = self.hidden_size % self.heads == 0
         check(fits, f"model.hidden_size={self.hidden_size} must be a multiple of model.heads={self.heads}")
         check(self.feedforward_factor >= 1, f"model.feedforward_factor={self.feedforward_factor} must be at least 1")
         check(self.max_distance > EXACT, f"model.max_distance={self.max_distance} must be above {EXACT}")
-        check_dropouts(dropout=self.dropout, input_dropout=self.input_dropout, output_dropout=self.output_dropout)
 
 
 class RelativeBias(nn.Module):

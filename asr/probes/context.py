@@ -2,7 +2,8 @@
 
 In: a trained model, a manifest, lengths N. Out: the word error rate at each N and of whole recordings. Every piece
 begins with an empty state, and its edges see zeros; what the pieces give is joined before it is decoded. A frame hears
-N/2 frames around it on average, fewer to one side near an edge. The model was trained on whole recordings.
+N/2 frames around it on average, fewer to one side near an edge. The model was trained on whole recordings, and features
+are computed, and normalised, on whole ones. A word that two pieces hear may be said twice: that is an error too.
 """
 
 from collections.abc import Sequence

@@ -14,7 +14,7 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,8 @@ from torch import Tensor, nn
 
 from asr.models import AcousticModel, RecurrentLayer, RecurrentStack, build_model_config
 from asr.probes.draw import Line, draw_lines, new_figure, save_figure
+from asr.probes.members import allow_backward
+from asr.schema import check
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler would tell of each of its starts
 
@@ -43,6 +45,10 @@ class CostSettings:
     rounds: int = 5
     device: str = "cpu"
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        least_s = 1 / FRAMES_PER_S
+        check(min(self.lengths_s) >= least_s, f"lengths of {min(self.lengths_s):g} s hold no frame of {least_s:g} s")
 
 
 def make_models(configs: Mapping[str, Mapping[str, Any]], settings: CostSettings) -> dict[str, AcousticModel]:
@@ -109,7 +115,8 @@ def compute(model: AcousticModel, log_mel: Tensor, lengths: Tensor, mode: str) -
         with torch.inference_mode():
             model(log_mel, lengths)
         return
-    model(log_mel, lengths)[0][..., 1].sum().backward()
+    with allow_backward(model):
+        model(log_mel, lengths)[0][..., 1].sum().backward()
     model.zero_grad(set_to_none=True)
 
 
@@ -122,7 +129,7 @@ def can_stream(encoder: nn.Module) -> bool:
 
 
 @torch.inference_mode()
-def stream_blocks(encoder: nn.Module, blocks: Sequence[Tensor] | Any, use: Callable[[Tensor], Any]) -> None:
+def stream_blocks(encoder: nn.Module, blocks: Iterable[Tensor], use: Callable[[Tensor], Any]) -> None:
     """Blocks ``(batch, frames, input_size)`` in order through an encoder that ``can_stream``; ``use`` gets each output.
 
     Together they are what the encoder gives the whole (tested); only the layers' states stay from block to block.
@@ -198,7 +205,7 @@ def draw_stream(rows: Rows, path: Path) -> None:
     for place, key in zip(axes, ("seconds", "peak_mb"), strict=True):
         lines = [
             Line(f"{line.label}{tail}", line.x, line.y)
-            for mode, tail in ((STREAM, ", stream"), (FORWARD, ", whole"))
+            for mode, tail in ((STREAM, ", stream (encoder alone)"), (FORWARD, ", whole"))
             for line in _lines(rows, mode, batch, key)
         ]
         draw_lines(place, lines, marker="o")

@@ -86,7 +86,8 @@ def render_table(found: Mapping[str, Any]) -> str:
         f"{', '.join(map(str, first['seeds']))}. Brackets are 95 % intervals: over utterances (bootstrap; other "
         "recordings of this kind) and over seeds (Student's t; another training of this kind). Seconds are wall "
         "seconds of training, dev passes included, per hour of audio heard; they depend on what else the machine did. "
-        "MB: memory that one utterance takes beyond the weights, transcription / training.",
+        "MB: memory that one utterance takes beyond the weights, transcription / training. Learning rates are the "
+        "recipes', which say where one was not tuned.",
         f"Hardware: {'; '.join(sorted({name for row in found['rows'] for name in row['hardware']}))}.",
         "",
     ]

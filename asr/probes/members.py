@@ -4,7 +4,8 @@ In: a member's name. Out: its encoder, without subsampling and head. They are th
 those are: Xavier input weights, orthogonal recurrent ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
@@ -49,6 +50,23 @@ def build_encoder(values: Mapping[str, Any], input_size: int) -> nn.Module:
     """The encoder that ``values``, as in conf/model, describe."""
     config = build_model_config(values)
     return ENCODERS[config.name][1](input_size, config)
+
+
+@contextmanager
+def allow_backward(model: nn.Module) -> Iterator[None]:
+    """While inside, a gradient can be taken of ``model`` in evaluation mode, on a GPU too.
+
+    cuDNN goes back through a recurrent layer only where that is in training mode. Ours are single layers without a
+    dropout of their own, so they compute the same in both.
+    """
+    parts = [one for one in model.modules() if isinstance(one, nn.RNNBase) and not one.training]
+    for part in parts:
+        part.train()
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.eval()
 
 
 def fit_hidden_size(name: str, input_size: int, parameters: int, num_layers: int = 1) -> int:

@@ -4,7 +4,9 @@ In: rows, the seeds and settings they came from, the command. Out: ``NAME.json``
 seeds, which every experiment reports.
 """
 
+import json
 import math
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +16,12 @@ from typing import Any
 
 import torch
 
-from asr.files import write_json
+from asr.files import write_text
 from asr.pretrained import library_versions
 from asr.training.run import processor_name
 
 LEVEL = 0.95
+_NUMBERS = re.compile(r"\[\n([^\[\]{}\"]*)\n *\]")  # a list of numbers alone: it goes on one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +72,15 @@ class Record:
 
     def write(self, path: Path, results: Mapping[str, Any]) -> None:
         """The circumstances and then ``results``, as one JSON file."""
-        write_json(path, {**self.facts, "seconds": round(time.monotonic() - self._began_s, 1), **results})
+        seconds = round(time.monotonic() - self._began_s, 1)
+        text = json.dumps({**self.facts, "seconds": seconds, **_rounded(results)}, indent=2, ensure_ascii=False)
+        write_text(path, _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n")
+
+
+def _rounded(value: Any) -> Any:
+    """``value`` with every float in it to six significant digits: more is noise, and fills a page with it."""
+    if isinstance(value, Mapping):
+        return {key: _rounded(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(one) for one in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value

@@ -17,6 +17,7 @@ from asr.models import AcousticModel
 from asr.probes.draw import Line, draw_lines, new_figure, save_figure
 from asr.probes.gradients import TINY
 from asr.probes.listening import Listener, Step
+from asr.probes.members import allow_backward
 from asr.probes.record import geometric_interval
 from asr.seeds import derive_seed
 
@@ -50,10 +51,11 @@ def frame_gradients(
     count = int(lengths[0])
     moments = torch.randperm(count, generator=generator)[:FRAMES]
     inputs = inputs.expand(len(moments), -1, -1).clone().requires_grad_(True)
-    logits = model.head(model.encoder(inputs, lengths.expand(len(moments))))
     rows = torch.arange(len(moments))
-    loss = -torch.log_softmax(logits[rows, moments], dim=1).amax(dim=1).sum()
-    (gradient,) = torch.autograd.grad(loss, inputs)
+    with allow_backward(model):
+        logits = model.head(model.encoder(inputs, lengths.expand(len(moments))))
+        loss = -torch.log_softmax(logits[rows, moments], dim=1).amax(dim=1).sum()
+        (gradient,) = torch.autograd.grad(loss, inputs)
     squares = gradient.square().sum(dim=2).cpu().double()  # (moments, frames)
     squares = squares / squares[rows, moments].clamp(min=TINY).unsqueeze(1)
     away = moments.unsqueeze(1) - torch.arange(count)  # k of each moment and frame

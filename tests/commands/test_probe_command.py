@@ -41,6 +41,8 @@ def test_an_experiment_leaves_a_plot_and_figures_with_all_that_repeats_them(tmp_
         (["time", "--models", "bilsm", "--out", "x"], "there is no 'bilsm' in conf/model; did you mean"),
         (["family", "nowhere", "--data", "x", "--out", "x"], "nowhere: no recipe folder"),
         (["gates", "nowhere", "nothing.jsonl", "--out", "x"], "nothing.jsonl"),
+        (["family", str(recipes_dir() / "fsdd"), "--data", "y", "--out", "x"], "y: no train.jsonl in it; prepare it"),
+        (["time", "--models", "gru", "--lengths-s", "0.001", "--out", "x"], "lengths of 0.001 s hold no frame"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(

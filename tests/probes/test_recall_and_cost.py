@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from asr.errors import ConfigError
 from asr.probes import recall
 from asr.probes.cost import FORWARD, STREAM, TRAINING, CostSettings, can_stream, measure_cost, stream_blocks
+from asr.probes.members import allow_backward
 from asr.probes.recall import SYMBOLS, RecallSettings, accuracy, make_sequences, measure_recall
 from tests.models.family import make_model
 
@@ -78,3 +80,22 @@ def test_a_streams_memory_is_flat_while_the_wholes_grows():
         assert peak["lstm", mode, 4.0] > 3 * peak["lstm", mode, 1.0]
         assert peak["transformer", mode, 4.0] > 3 * peak["transformer", mode, 1.0]
     assert ("transformer", STREAM, 1.0) not in peak and all(row["seconds"] > 0 for row in rows)
+
+
+@pytest.mark.parametrize("form", ["gru", "bilstm", "transformer"])
+def test_a_gradient_is_taken_with_recurrent_layers_in_training_mode_and_no_dropout(form: str):
+    """cuDNN refuses anything else: "cudnn RNN backward can only be called in training mode"."""
+    model = make_model(form, dropout=0.5)
+    log_mel, lengths = torch.randn(2, 9, model.n_mels), torch.tensor([9, 9])
+    before = model(log_mel, lengths)[0]
+    with allow_backward(model):
+        inside = model(log_mel, lengths)[0]
+        training = {type(one) for one in model.modules() if one.training}
+    assert training == {"gru": {nn.GRU}, "bilstm": {nn.LSTM}, "transformer": set()}[form]
+    torch.testing.assert_close(inside, before, atol=1e-6, rtol=0)
+    assert not any(one.training for one in model.modules())
+
+
+def test_a_length_of_no_frame_is_refused():
+    with pytest.raises(ConfigError, match=r"lengths of 0\.001 s hold no frame"):
+        CostSettings(lengths_s=[1.0, 0.001])
