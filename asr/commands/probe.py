@@ -24,7 +24,7 @@ _EXAMPLES = """\
 examples:
   asr probe gradients --out article
   asr probe gates runs/fsdd/model data/fsdd/test.jsonl --out article
-  asr probe family recipes/fsdd --data data/fsdd --jobs 2 --out family/fsdd
+  asr probe family recipes/fsdd --corpus free-spoken-digit-dataset --jobs 2 --out family/fsdd
 
 `asr probe EXPERIMENT --help` tells more. docs/lstm.md walks through all of them."""
 
