@@ -24,7 +24,14 @@ from asr.training.config import TrainSettings
 
 FREE_KEYS = (
     frozenset(  # what a run may go on with otherwise: none changes a result, and the data's fingerprint is checked
-        ("data.dir", "data.workers", "training.save_every_steps", "training.dry_run", "training.tensorboard")
+        (
+            "data.dir",
+            "data.workers",
+            "data.keep_mb",
+            "training.save_every_steps",
+            "training.dry_run",
+            "training.tensorboard",
+        )
     )
 )
 STAGES = ("prepare", "train", "evaluate", "report")

@@ -41,14 +41,22 @@ class SpeechDataset(Dataset[Batch | AsrError]):
     """A map from a list of requests to one ``Batch``; a file that cannot be read comes back as its error, not as a
     traceback.
 
-    ``change(waveform, speed, generator)`` augments one waveform; None leaves it as recorded.
+    ``change(waveform, speed, generator)`` augments one waveform; None leaves it as recorded. Up to ``keep_mb`` megabytes
+    of waveforms as recorded stay in memory once read, read-only, in the process that read them.
     """
 
     def __init__(
-        self, utterances: Sequence[Utterance], targets: Sequence[list[int]], sample_rate: int, seed: int, change: WaveformChange | None = None
+        self,
+        utterances: Sequence[Utterance],
+        targets: Sequence[list[int]],
+        sample_rate: int,
+        seed: int,
+        change: WaveformChange | None = None,
+        keep_mb: float = 0.0,
     ) -> None:
         self.utterances, self.targets = utterances, targets
         self.sample_rate, self.seed, self.change = sample_rate, seed, change
+        self._kept, self._bytes_left = dict[int, NDArray[np.float32]](), keep_mb * 1e6
 
     def __getitem__(self, requests: Sequence[Request]) -> Batch | AsrError:
         try:
@@ -59,17 +67,32 @@ class SpeechDataset(Dataset[Batch | AsrError]):
         return collate(waveforms, [self.targets[index] for index in indices], indices)
 
     def _waveform(self, request: Request) -> NDArray[np.float32]:
-        waveform = load_utterance(self.utterances[request.index], self.sample_rate)
+        waveform = self._recorded(request.index)
         if self.change is None:
             return waveform
-        return self.change(waveform, request.speed, numpy_generator(self.seed, "waveform", request.epoch, request.index))
+        return self.change(
+            waveform, request.speed, numpy_generator(self.seed, "waveform", request.epoch, request.index)
+        )
+
+    def _recorded(self, index: int) -> NDArray[np.float32]:
+        if (kept := self._kept.get(index)) is not None:
+            return kept
+        waveform = load_utterance(self.utterances[index], self.sample_rate)
+        if waveform.nbytes <= self._bytes_left:
+            self._bytes_left -= waveform.nbytes
+            waveform.setflags(write=False)  # whoever changed it in place would change the next epoch's, too
+            self._kept[index] = waveform
+        return waveform
 
 
 def load_utterance(utterance: Utterance, sample_rate: int) -> NDArray[np.float32]:
     """The utterance's own span of its recording: ``(samples,)`` float32 at ``sample_rate``. Raises AudioError."""
     return load_audio(
-        utterance.audio, sample_rate=sample_rate, start_s=utterance.start_s,
-        duration_s=utterance.duration_s, channel=utterance.channel,
+        utterance.audio,
+        sample_rate=sample_rate,
+        start_s=utterance.start_s,
+        duration_s=utterance.duration_s,
+        channel=utterance.channel,
     )
 
 
@@ -77,8 +100,8 @@ def collate(waveforms: Sequence[NDArray[np.float32]], targets: list[list[int]], 
     """Pad with zeros to the longest: waveforms ``(samples,)`` each -> one ``Batch``."""
     lengths = torch.tensor([len(waveform) for waveform in waveforms], dtype=torch.long)
     padded = torch.zeros(len(waveforms), int(lengths.max()) if len(waveforms) else 0)
-    for row, waveform in zip(padded, waveforms, strict=True):
-        row[: len(waveform)] = torch.from_numpy(np.ascontiguousarray(waveform))
+    for row, waveform in zip(padded.numpy(), waveforms, strict=True):
+        row[: len(waveform)] = waveform
     return Batch(padded, lengths, targets, indices)
 
 
@@ -88,8 +111,13 @@ def load_batches(dataset: SpeechDataset, plan: Sequence[Sequence[Request]], work
     None). Raises the AsrError of a bad file.
     """
     loader: DataLoader[Batch | AsrError] = DataLoader(
-        dataset, batch_size=None, sampler=plan, num_workers=workers, prefetch_factor=4 if workers else None,
-        worker_init_fn=_start_worker, pin_memory=False,
+        dataset,
+        batch_size=None,
+        sampler=plan,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_start_worker,
+        pin_memory=False,
     )
     batches = iter(loader)
     stop = partial(_stop_workers, batches)

@@ -3,9 +3,9 @@
 In: a waveform, its log-mel, the model's log-probabilities and the words found. Out: ``(frames,)`` by name.
 
 "level": how far the sound is above the silence (log-mel, averaged over bins). "silence": 1 where it is not. "voicing":
-how periodic it is where there is sound. "word start": a bump of 0.1 s around each word's start. "blank" and "token x": posteriors, of tokens that reach LEAST_PEAK
-somewhere. Time itself is none of them: the bound of chance shifts a signal in a circle, which makes a ramp another thing,
-and a unit that merely settles in silence then "follows" it.
+how periodic it is where there is sound. "word start": a bump of 0.1 s around each word's start. "blank" and "token x":
+posteriors, of tokens that reach LEAST_PEAK somewhere. Time itself is none of them: the bound of chance shifts a signal
+in a circle, which makes a ramp another thing, and a unit that merely settles in silence then "follows" it.
 """
 
 from collections.abc import Mapping, Sequence

@@ -18,7 +18,7 @@ from typing import ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from asr.lengths import gather_frames, reversal_index, valid_mask
+from asr.lengths import reversal_index, reverse_frames, valid_mask
 from asr.models.encoder import EncoderConfig
 
 
@@ -77,8 +77,8 @@ class RecurrentLayer(nn.Module):
         outputs = _run(self.directions[0], inputs)
         if len(self.names) == 1:
             return outputs
-        backward_out = _run(self.directions[1], gather_frames(inputs, reversal))
-        return torch.cat((outputs, gather_frames(backward_out, reversal)), dim=2)
+        backward_out = _run(self.directions[1], reverse_frames(inputs, reversal))
+        return torch.cat((outputs, reverse_frames(backward_out, reversal)), dim=2)
 
     def load_torch(self, source: nn.RNNBase, layer: int = 0) -> None:
         """Take the weights of layer ``layer`` of a ``torch.nn`` RNN, GRU or LSTM of the same kind, sizes and

@@ -21,18 +21,20 @@ class DataConfig:
 
     ``normalizer`` is applied to transcripts before they are spelled in tokens. ``unspellable``: "error" stops before
     step 1, naming utterances too short for their text; "drop" leaves them out and says so. ``workers`` read ahead (0:
-    none).
+    none). ``keep_mb``: with workers=0, megabytes of decoded recordings that stay in memory from epoch to epoch.
     """
 
     dir: str = ""
     normalizer: str = "basic"
     unspellable: str = "error"
     workers: int = 1
+    keep_mb: float = 512.0
     batching: BatchingConfig = field(default_factory=BatchingConfig)
 
     def __post_init__(self) -> None:
         check_choice("data.unspellable", self.unspellable, ("error", "drop"))
         check(0 <= self.workers <= MOST_WORKERS, f"data.workers={self.workers} must be 0 to {MOST_WORKERS}")
+        check(self.keep_mb >= 0, f"data.keep_mb={self.keep_mb} must not be negative")
 
 
 @dataclass(kw_only=True, slots=True)

@@ -9,7 +9,10 @@ from asr.training.config import OptimizerConfig, ScheduleConfig
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """The configured optimizer over ``model``; weight decay acts on tensors of two or more axes only."""
+    """The configured optimizer over ``model``; weight decay acts on tensors of two or more axes only.
+
+    Adam's step is torch's fused one: one pass over all weights, where the other goes over each tensor a dozen times.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [one for one in parameters if one.dim() >= 2], "weight_decay": config.weight_decay},
@@ -17,9 +20,9 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Op
     ]
     rate, betas = config.learning_rate, (config.betas[0], config.betas[1])
     if config.name == "adamw":
-        return torch.optim.AdamW(groups, lr=rate, betas=betas, eps=config.eps)
+        return torch.optim.AdamW(groups, lr=rate, betas=betas, eps=config.eps, fused=True)
     if config.name == "adam":
-        return torch.optim.Adam(groups, lr=rate, betas=betas, eps=config.eps)
+        return torch.optim.Adam(groups, lr=rate, betas=betas, eps=config.eps, fused=True)
     if config.name == "adadelta":
         return torch.optim.Adadelta(groups, lr=rate, eps=config.eps)
     return torch.optim.SGD(groups, lr=rate, momentum=config.momentum)

@@ -59,12 +59,13 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
     train, dropped = _drop_unspellable(train, tokenizer, features, model, settings)
     rate = settings.features.sample_rate
     change = partial(_change_waveform, settings=settings)
+    keep_mb = settings.data.keep_mb if settings.data.workers == 0 else 0.0  # readers begin anew with every epoch
     return Setup(
         features,
         model,
         tokenizer,
-        SpeechDataset(train, [tokenizer.encode(one.text) for one in train], rate, settings.seed, change),
-        SpeechDataset(dev, [[] for _ in dev], rate, settings.seed),
+        SpeechDataset(train, [tokenizer.encode(one.text) for one in train], rate, settings.seed, change, keep_mb),
+        SpeechDataset(dev, [[] for _ in dev], rate, settings.seed, keep_mb=keep_mb),
         dropped,
     )
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from asr.lengths import gather_frames, reversal_index, valid_mask
+from asr.lengths import reversal_index, reverse_frames, valid_mask
 from asr.models import BiLstm, BiLstmConfig
 
 LENGTHS = torch.tensor([9, 23, 1, 17, 23])
@@ -36,7 +36,11 @@ def test_reversal_mirrors_each_utterance_and_leaves_its_padding() -> None:
     index = reversal_index(lengths, 5)
     assert index.tolist() == [[2, 1, 0, 3, 4], [0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [0, 1, 2, 3, 4]]
     values = torch.arange(20.0).view(4, 5, 1)
-    assert torch.equal(gather_frames(gather_frames(values, index), index), values)
+    assert torch.equal(reverse_frames(reverse_frames(values, index), index), values)
+    assert torch.equal(reverse_frames(values, index), values.gather(1, index.unsqueeze(2).expand_as(values)))
+    doubles = values.double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda one: reverse_frames(one, index), doubles)
+    assert torch.autograd.gradgradcheck(lambda one: reverse_frames(one, index), doubles)
 
 
 def test_valid_mask_counts_frames() -> None:
