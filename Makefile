@@ -74,9 +74,10 @@ article: $(READY) ## make all figures of docs/lstm.md (a night; goes on where it
 	$(PY) -m asr probe directions recipes/fsdd --data $(FAMILY)/fsdd/data --jobs $(JOBS) --out $(FAMILY)/fsdd
 	$(PY) -m asr probe gradients --out $(ARTICLE) --manifest $(FAMILY)/fsdd/data/test.jsonl --utterances 100 --distance 40 \
 	    $(foreach one,rnn gru lstm bilstm,--model $(FAMILY)/fsdd/runs/$(one)-1/model)
-	$(PY) -m asr probe gates $(FAMILY)/fsdd/runs/bilstm-1/model $(FAMILY)/fsdd/data/test.jsonl --out $(ARTICLE)
-	$(PY) -m asr probe context $(FAMILY)/fsdd/runs/bilstm-1/model $(FAMILY)/fsdd/data/test.jsonl \
-	    --frames 4 8 16 24 32 48 64 --out $(ARTICLE)
+	$(PY) -m asr probe gates $(foreach seed,1 2 3,$(FAMILY)/fsdd/runs/bilstm-$(seed)/model) \
+	    $(FAMILY)/fsdd/data/test.jsonl --out $(ARTICLE)
+	$(PY) -m asr probe context $(foreach seed,1 2 3,$(FAMILY)/fsdd/runs/bilstm-$(seed)/model) \
+	    $(FAMILY)/fsdd/data/test.jsonl --frames 4 8 16 24 32 48 64 --out $(ARTICLE)
 	$(PY) -m asr probe family recipes/an4 --members rnn gru lstm bilstm transformer --corpus $(AN4) --jobs $(JOBS) \
 	    --out $(FAMILY)/an4
 	for name in fsdd an4; do for kind in json md png; do \

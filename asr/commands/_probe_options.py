@@ -59,7 +59,10 @@ def _recall(parser: argparse.ArgumentParser) -> None:
 
 
 def _heard(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory, such as runs/fsdd/model")
+    parser.add_argument(
+        "models", type=Path, nargs="+", metavar="MODEL",
+        help="a model directory, such as runs/fsdd/model; several: trainings that differ in their seed",
+    )  # fmt: skip
     parser.add_argument("manifest", type=Path, metavar="MANIFEST", help="recordings with their text")
     _some(parser)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Draw = Callable[[Any, Path], None]
 CONTEXT_FRAMES = (12, 24, 48, 96, 192)
+WER = ("WER %", "95 % interval", "each model")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,10 +89,7 @@ def _speech_gradients(options: argparse.Namespace) -> Found:
 
     if options.manifest is None:
         raise UsageError("--model needs --manifest: the recordings that the models are to hear")
-    listeners = {
-        name: _listener(path, options.manifest, options.device, options.utterances)
-        for name, path in _names(options.models).items()
-    }
+    listeners = dict(zip(_names(options.models), _listeners(options), strict=True))
     seed = (options.seeds or [1])[0]
     total = sum(len(one.utterances) for one in listeners.values())
     with Progress(total, "gradients", "utterances") as progress:
@@ -100,8 +98,7 @@ def _speech_gradients(options: argparse.Namespace) -> Found:
     for row in found["rows"]:
         sizes = dict(zip(row["distance"], row["size"], strict=True))
         rows.append([row["label"], row["encoder"], *(_share(sizes[k]) if k in sizes else "–" for k in (1, 5, 10, 20))])
-    settings = {"models": list(map(str, options.models)), "manifest": str(options.manifest)}
-    settings |= {"distance": options.distance, "utterances": options.utterances}
+    settings = _heard(options) | {"distance": options.distance}
     header = ["model", "encoder", "at 1", "at 5", "at 10", "at 20"]
     plots: dict[str, Draw] = {"gradients-speech": draw_speech_gradients}
     return Found(settings, found, plots, header, rows, "gradients-speech")
@@ -130,29 +127,27 @@ def _recall(options: argparse.Namespace) -> Found:
 def _context(options: argparse.Namespace) -> Found:
     from asr.probes.context import draw_context, measure_context
 
-    listener = _listener(options.model, options.manifest, options.device, options.utterances)
+    listeners = _listeners(options)
     frames = options.frames or list(CONTEXT_FRAMES)
     with Progress(len(frames) + 1, "context", "lengths") as progress:
-        found = measure_context(listener, frames, progress.update)
+        found = measure_context(listeners, frames, progress.update)
     rows = [
-        [row["label"], "–" if row["seconds"] is None else f"{row['seconds']:.2f}", f"{row['wer']:.2f}", _ends(row)]
-        for row in found["rows"]
+        [row["label"], "–" if row["seconds"] is None else f"{row['seconds']:.2f}", *_wer(row)] for row in found["rows"]
     ]
-    header = ["frames", "seconds", "WER %", "95 % interval"]
+    header = ["frames", "seconds", *WER]
     return Found(_heard(options) | {"frames": frames}, found, {"context": draw_context}, header, rows)
 
 
 def _gates(options: argparse.Namespace) -> Found:
     from asr.probes.gates import FIXED, draw_gates, measure_gates
 
-    listener = _listener(options.model, options.manifest, options.device, options.utterances)
+    listeners = _listeners(options)
     with Progress(len(FIXED) + 1, "gates", "models") as progress:
-        found = measure_gates(listener, progress.update)
+        found = measure_gates(listeners, progress.update)
     rows = [
-        [row["label"], f"{row['wer']:.2f}", _ends(row), row["substitutions"], row["deletions"], row["insertions"]]
-        for row in found["rows"]
+        [row["label"], *_wer(row), row["substitutions"], row["deletions"], row["insertions"]] for row in found["rows"]
     ]
-    header = ["gates", "WER %", "95 % interval", "S", "D", "I"]
+    header = ["gates", *WER, "S", "D", "I"]
     return Found(_heard(options), found, {"gates": draw_gates}, header, rows)
 
 
@@ -204,13 +199,17 @@ def _settings(kind: type[T], given: dict[str, Any]) -> T:
 
 
 def _heard(options: argparse.Namespace) -> dict[str, Any]:
-    return {"model": str(options.model), "manifest": str(options.manifest), "utterances": options.utterances}
+    return {
+        "models": list(map(str, options.models)),
+        "manifest": str(options.manifest),
+        "utterances": options.utterances,
+    }
 
 
-def _listener(model: Path, manifest: Path, device: str, utterances: int | None) -> "Listener":
+def _listeners(options: argparse.Namespace) -> "list[Listener]":
     from asr.probes.listening import Listener
 
-    return Listener.of(model, manifest, device, utterances)
+    return [Listener.of(one, options.manifest, options.device, options.utterances) for one in options.models]
 
 
 def _names(models: list[Path]) -> dict[str, Path]:
@@ -225,6 +224,10 @@ def _share(size: float) -> str:
 
 def _mean(row: dict[str, Any], places: int) -> str:
     return f"{row['mean']:.{places}f}" if row["low"] is None else f"{row['mean']:.{places}f} {_ends(row, 1, places)}"
+
+
+def _wer(row: dict[str, Any]) -> list[str]:
+    return [f"{row['wer']:.2f}", _ends(row), ", ".join(f"{one:.2f}" for one in row["wers"])]
 
 
 def _ends(row: dict[str, Any], factor: float = 1.0, places: int = 2) -> str:

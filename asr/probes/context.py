@@ -7,6 +7,7 @@ are computed, and normalised, on whole ones. A word that two pieces hear may be 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,19 @@ class InPieces(nn.Module):
         return joined.masked_fill(~valid_mask(lengths, joined.size(1)).unsqueeze(2), 0.0), lengths
 
 
-def measure_context(listener: Listener, frames: Sequence[int], on_step: Step = lambda: None) -> dict[str, Any]:
+def measure_context(
+    listeners: Sequence[Listener], frames: Sequence[int], on_step: Step = lambda: None
+) -> dict[str, Any]:
     """A row for each N, with its seconds, and one for whole recordings (``frames`` None), the last."""
-    pieces = {str(count): InPieces(listener.model, count) for count in sorted(frames)}  # refuses before it hears
-    changes = {name: (lambda one=one: one) for name, one in pieces.items()} | {"whole": lambda: listener.model}
-    rows = measure_changes(listener, changes, on_step)
+    for listener in listeners:
+        for one in frames:
+            InPieces(listener.model, one)  # refuses before anything is heard
+    changes = {str(one): partial(InPieces, frames=one) for one in sorted(frames)}
+    rows = measure_changes(listeners, {**changes, "whole": lambda model: model}, on_step)
+    first = listeners[0]
     for row, count in zip(rows, [*sorted(frames), None], strict=True):
-        row |= {"frames": count, "seconds": None if count is None else count * listener.frame_s}
-    return {"rows": rows, "longest_s": max(one.duration_s for one in listener.utterances)}
+        row |= {"frames": count, "seconds": None if count is None else count * first.frame_s}
+    return {"rows": rows, "longest_s": max(one.duration_s for one in first.utterances)}
 
 
 def draw_context(found: dict[str, Any], path: Path) -> None:

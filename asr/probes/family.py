@@ -15,8 +15,8 @@ from asr.models import AcousticModel
 from asr.pretrained import from_pretrained
 from asr.probes.cost import FORWARD, TRAINING, CostSettings, measure_shape
 from asr.probes.draw import draw_bars, new_figure, save_figure
+from asr.probes.listening import error_row
 from asr.probes.record import mean_interval
-from asr.scoring.intervals import bootstrap_interval
 from asr.scoring.results import read_results
 
 Runs = Mapping[str, Sequence[Path]]
@@ -26,13 +26,6 @@ def family_row(member: str, runs: Sequence[Path], seeds: Sequence[int]) -> dict[
     """The row of one member, of whose trainings ``runs`` are the folders, in the order of ``seeds``."""
     models = [from_pretrained(run / "model") for run in runs]
     reports = [read_results(run / "evaluation" / "test" / "results.jsonl").report for run in runs]
-    counts = [one.words for report in reports for one in report.utterances]
-    names = [one.id for report in reports for one in report.utterances]
-    over_utterances = bootstrap_interval(
-        [one.errors for one in counts], [one.reference_length for one in counts], clusters=names
-    )
-    rates = [100 * report.words.rate for report in reports]
-    over_seeds = mean_interval(rates)
     facts = [model.facts for model in models]
     return {
         "member": member,
@@ -42,14 +35,8 @@ def family_row(member: str, runs: Sequence[Path], seeds: Sequence[int]) -> dict[
             [one["training_seconds"] / one["audio_hours_heard"] for one in facts]
         ).mean,
         "training_s": [one["training_seconds"] for one in facts],
-        "wer": over_seeds.mean,
-        "wers": rates,
+        **error_row([[one.words for one in sorted(report.utterances, key=lambda one: one.id)] for report in reports]),
         "seeds": list(seeds),
-        "seed_low": None if over_seeds.low is None else max(0.0, over_seeds.low),
-        "seed_high": over_seeds.high,
-        "low": None if over_utterances is None else 100 * over_utterances.low,
-        "high": None if over_utterances is None else 100 * over_utterances.high,
-        "utterances": len(reports[0].utterances),
         "words": reports[0].words.reference_length,
         "commits": sorted({str(one.get("commit")) for one in facts}),
         "hardware": sorted({str(one.get("hardware")) for one in facts}),

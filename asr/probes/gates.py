@@ -9,7 +9,8 @@ A forget gate at 1 is the cell of 1997, whose belt drops nothing; at 0 it rememb
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,12 @@ def with_fixed_gates(model: AcousticModel, fixed: Mapping[str, float]) -> Acoust
     return changed
 
 
-def measure_gates(listener: Listener, on_step: Step = lambda: None) -> dict[str, Any]:
-    """A row for the model as it is and for each of ``FIXED``."""
-    with_fixed_gates(listener.model, {})  # refuses before anything is heard
-    changes = {"as trained": lambda: listener.model} | {
-        label: (lambda fixed=fixed: with_fixed_gates(listener.model, fixed)) for label, fixed in FIXED.items()
-    }
-    return {"rows": measure_changes(listener, changes, on_step)}
+def measure_gates(listeners: Sequence[Listener], on_step: Step = lambda: None) -> dict[str, Any]:
+    """A row for the models as they are and for each of ``FIXED``."""
+    for listener in listeners:
+        with_fixed_gates(listener.model, {})  # refuses before anything is heard
+    changes = {label: partial(with_fixed_gates, fixed=fixed) for label, fixed in FIXED.items()}
+    return {"rows": measure_changes(listeners, {"as trained": lambda model: model} | changes, on_step)}
 
 
 def draw_gates(found: dict[str, Any], path: Path) -> None:

@@ -1,7 +1,8 @@
 """What a trained model makes of recordings when something about it is changed: its word error rate, with interval.
 
-In: a model directory and a manifest. Out: rows of error counts, WER in percent and a bootstrap interval over
-utterances, by the same path as ``asr evaluate`` with greedy decoding; the changed model stands in the old one's place.
+In: model directories of trainings that differ in their seed, and a manifest. Out: rows of error counts, WER in percent
+and its intervals over utterances and over trainings, by the same path as ``asr evaluate`` with greedy decoding; the
+changed model stands in the old one's place.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from asr.data.utterance import Utterance
 from asr.errors import DataError
 from asr.models import AcousticModel
 from asr.pretrained import Pretrained, choose_device, from_pretrained
+from asr.probes.record import mean_interval
 from asr.recognition import Recognizer
 from asr.scoring.counts import ErrorCounts, count_word_errors
 from asr.scoring.intervals import bootstrap_interval
@@ -78,28 +80,44 @@ class Listener:
         return log_mel, frames
 
 
-def error_row(counts: Sequence[ErrorCounts]) -> dict[str, Any]:
-    """WER in percent with its interval over utterances (None where there is none), and what it is made of."""
-    total = ErrorCounts.total(counts)
-    interval = bootstrap_interval([one.errors for one in counts], [one.reference_length for one in counts])
+def error_row(heard: Sequence[Sequence[ErrorCounts]]) -> dict[str, Any]:
+    """WER in percent of trainings of one kind, each of which ``heard`` the same utterances in the same order.
+
+    Two intervals, None where there is none: ``low`` and ``high`` over utterances (other recordings of this kind; an
+    utterance is drawn together with what all trainings heard in it), ``seed_low`` and ``seed_high`` over trainings
+    (Student's t). Errors by kind and words are sums over the trainings.
+    """
+    rates = [100 * ErrorCounts.total(counts).rate for counts in heard]
+    every = [one for counts in heard for one in counts]
+    over_seeds, total = mean_interval(rates), ErrorCounts.total(every)
+    over_utterances = bootstrap_interval(
+        [one.errors for one in every],
+        [one.reference_length for one in every],
+        clusters=[place for counts in heard for place in range(len(counts))],
+    )
     return {
-        "wer": 100 * total.rate,
-        "low": None if interval is None else 100 * interval.low,
-        "high": None if interval is None else 100 * interval.high,
+        "wer": over_seeds.mean,
+        "wers": rates,
+        "low": None if over_utterances is None else 100 * over_utterances.low,
+        "high": None if over_utterances is None else 100 * over_utterances.high,
+        "seed_low": None if over_seeds.low is None else max(0.0, over_seeds.low),
+        "seed_high": over_seeds.high,
         "substitutions": total.substitutions,
         "deletions": total.deletions,
         "insertions": total.insertions,
         "words": total.reference_length,
-        "utterances": len(counts),
+        "utterances": len(heard[0]),
     }
 
 
 def measure_changes(
-    listener: Listener, changes: Mapping[str, Callable[[], nn.Module]], on_step: Step = lambda: None
+    listeners: Sequence[Listener],
+    changes: Mapping[str, Callable[[AcousticModel], nn.Module]],
+    on_step: Step = lambda: None,
 ) -> list[dict[str, Any]]:
-    """A row for each changed model, under the key ``label``."""
+    """A row for each change of the trainings' models, under the key ``label``."""
     rows = []
-    for label, make in changes.items():
-        rows.append({"label": label} | error_row(listener.errors(make())))
+    for label, change in changes.items():
+        rows.append({"label": label} | error_row([one.errors(change(one.model)) for one in listeners]))
         on_step()
     return rows

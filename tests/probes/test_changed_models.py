@@ -76,7 +76,23 @@ def test_pieces_that_do_not_fit_the_subsampling_are_refused():
 
 def test_the_error_rate_is_that_of_all_words_and_has_an_interval():
     counts = [ErrorCounts(hits=1)] * 30 + [ErrorCounts(substitutions=1)] * 10
-    row = error_row(counts)
+    row = error_row([counts])
     assert row["wer"] == 25 and row["low"] < 25 < row["high"]
     # the binomial's own spread: 25 ± 1.96 * sqrt(0.25 * 0.75 / 40) is 11.6 to 38.4
     assert row["low"] == pytest.approx(11.6, abs=2.5) and row["high"] == pytest.approx(38.4, abs=2.5)
+
+
+def test_trainings_that_hear_alike_say_no_more_of_other_recordings_than_one_of_them():
+    counts = [ErrorCounts(hits=1)] * 30 + [ErrorCounts(substitutions=1)] * 10
+    one, three = error_row([counts]), error_row([counts] * 3)
+    assert (three["wer"], three["low"], three["high"]) == (one["wer"], one["low"], one["high"])
+    assert three["substitutions"] == 30 and three["words"] == 120 and three["utterances"] == 40
+    assert one["seed_low"] is None and three["seed_low"] == three["seed_high"] == 25
+
+
+def test_the_interval_over_trainings_is_students():
+    rates = (24, 27, 30)  # mean 27, standard deviation 3, t with 2 degrees of freedom 4.3027: 27 +- 7.452
+    heard = [[ErrorCounts(substitutions=errors, hits=100 - errors)] * 2 for errors in rates]
+    row = error_row(heard)
+    assert row["wers"] == [24, 27, 30] and row["wer"] == 27
+    assert (row["seed_low"], row["seed_high"]) == (pytest.approx(19.548, abs=1e-3), pytest.approx(34.452, abs=1e-3))
