@@ -95,8 +95,10 @@ class TrainingConfig:
     the best on dev of all epochs and the average; "average", the average whatever dev says (where dev is small or is
     part of the training data, its best epoch is chance). ``threads``: torch threads per process (None:
     torch's choice). ``max_steps``: stop after so many steps, for trials. ``evaluate_from_epoch``: no dev pass before
-    this epoch. ``init_from``: a model directory whose weights and tokens to start from (fine-tuning); dropout,
-    normalisation and everything else are this run's own.
+    this epoch. ``flat_start_epochs``: over so many first epochs the loss is that of a model whose blank is less likely,
+    by ``flat_start_nats`` in its logit at first and less and less in a straight line (0: none; see asr/ctc/loss.py).
+    ``init_from``: a model directory whose weights and tokens to start from (fine-tuning); dropout, normalisation and
+    everything else are this run's own.
     """
 
     epochs: int = 30
@@ -111,6 +113,8 @@ class TrainingConfig:
     max_steps: int | None = None
     normalisation_hours: float = 1.0
     evaluate_from_epoch: int = 1
+    flat_start_epochs: float = 0.0
+    flat_start_nats: float = 8.0
     dry_run: bool = True
     tensorboard: bool = True
     init_from: str | None = None
@@ -126,7 +130,15 @@ class TrainingConfig:
         for key in ("patience", "save_every_steps", "threads", "max_steps"):
             value = getattr(self, key)
             check(value is None or value >= 1, f"training.{key}={value} must be at least 1, or null")
+        for key in ("flat_start_epochs", "flat_start_nats"):
+            check(getattr(self, key) >= 0, f"training.{key}={getattr(self, key)} must not be negative")
         check(self.normalisation_hours > 0, "training.normalisation_hours must be above 0")
+
+    def blank_handicap(self, epochs_done: float) -> float:
+        """Nats by which the blank's logit is lowered after ``epochs_done`` (a fraction counts)."""
+        if epochs_done >= self.flat_start_epochs:
+            return 0.0
+        return self.flat_start_nats * (1 - epochs_done / self.flat_start_epochs)
 
 
 @dataclass(kw_only=True, slots=True)

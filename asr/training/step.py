@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from asr.ctc import ctc_loss
+from asr.ctc import ctc_loss, lower_blank
 from asr.data.dataset import Batch
 from asr.errors import TrainingError
 from asr.features import LogMel, SpecAugmentConfig, spec_augment
@@ -49,19 +49,21 @@ class Stepper:
     seed: int
     ids: Sequence[str]  # of the training utterances, for messages
 
-    def run(self, batches: Sequence[Batch | None], step: int, utterances: int) -> StepResult:
-        """Train on this process's ``batches`` (None.
+    def run(
+        self, batches: Sequence[Batch | None], step: int, utterances: int, blank_handicap: float = 0.0
+    ) -> StepResult:
+        """Train on this process's ``batches`` of a step of ``utterances`` in all processes.
 
-        No share of that one) of a step of ``utterances`` in all processes.
+        None among the batches: no share of that one. ``blank_handicap``: nats that the blank's logit is lower by in the
+        loss.
         """
         self.optimizer.zero_grad(set_to_none=True)
         loss_sum = torch.zeros((), dtype=torch.float64)
         for index, batch in enumerate(batches):
             last = index + 1 == len(batches)
             with contextlib.nullcontext() if last else self._no_sync():
-                loss_sum += self._backward(
-                    batch, derive_seed(self.seed, "step", step, index, self.processes.rank), utterances
-                )
+                seed = derive_seed(self.seed, "step", step, index, self.processes.rank)
+                loss_sum += self._backward(batch, seed, utterances, blank_handicap)
         loss_sum = self.processes.sum(loss_sum.to(self.processes.device, torch.float64)).cpu()
         self.scaler.unscale_(self.optimizer)
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm))
@@ -76,12 +78,12 @@ class Stepper:
         self._backward(batch, 0, len(batch.indices))
         self.optimizer.zero_grad(set_to_none=True)
 
-    def _backward(self, batch: Batch | None, seed: int, utterances: int) -> Tensor:
+    def _backward(self, batch: Batch | None, seed: int, utterances: int, blank_handicap: float = 0.0) -> Tensor:
         torch.manual_seed(
             seed
         )  # dropout; each step's draws follow from its number, so resuming needs no generator state
         real = batch if batch is not None else _silence(self.features)
-        losses = self._losses(real, torch.Generator().manual_seed(seed))
+        losses = self._losses(real, torch.Generator().manual_seed(seed), blank_handicap)
         if batch is None:
             losses = losses * 0.0
         elif not bool(torch.isfinite(losses.detach()).all()) and not self.scaler.is_enabled():
@@ -95,13 +97,15 @@ class Stepper:
         self.scaler.scale(losses.sum() * scale).backward()
         return losses.detach().double().sum().cpu()
 
-    def _losses(self, batch: Batch, generator: torch.Generator) -> Tensor:
+    def _losses(self, batch: Batch, generator: torch.Generator, blank_handicap: float) -> Tensor:
         device = self.processes.device
         log_mel, frames = self.features(batch.waveforms.to(device), batch.lengths.to(device))
         log_mel = spec_augment(log_mel, frames, self.spec_augment, generator)
         kind = AMP_TYPES[self.precision]
         with torch.autocast(device.type, dtype=kind) if kind else contextlib.nullcontext():
             log_probs, lengths = self.model(log_mel, frames)
+        if blank_handicap:
+            log_probs = lower_blank(log_probs, blank_handicap)
         return ctc_loss(log_probs, lengths, batch.targets)
 
     def _no_sync(self) -> contextlib.AbstractContextManager[object]:

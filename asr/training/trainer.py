@@ -107,17 +107,18 @@ class Trainer:
         started, seconds_before = time.monotonic(), self.progress.seconds
         for requests, batches in self.steps.rest(plan, self.progress.batch, self._is_done):
             utterances = sum(map(len, requests))
-            self._set_learning_rate(self.progress.batch / len(plan))
-            result = self.stepper.run(batches, self.progress.step, utterances)
+            epochs_done = self.progress.epoch + self.progress.batch / len(plan)
+            self._set_learning_rate(epochs_done)
+            handicap = self.settings.training.blank_handicap(epochs_done)
+            result = self.stepper.run(batches, self.progress.step, utterances, handicap)
             self.progress.seconds = seconds_before + time.monotonic() - started
             self._count_step(requests, result)
             self._tell_step(result, len(plan), self.steps.padding(requests))
             self._save_or_stop()
         self._end_epoch(self.steps.padding(plan[: self.progress.batch]))
 
-    def _set_learning_rate(self, share_of_epoch: float) -> None:
+    def _set_learning_rate(self, done: float) -> None:
         schedule, epochs = self.settings.schedule, self.settings.training.epochs
-        done = self.progress.epoch + share_of_epoch
         if self.progress.step == 0 and done == 0.0:
             done = 1e-3  # the very first step must move a little, too
         factor = learning_rate_factor(done, epochs, schedule, self.progress.plateau_cuts)

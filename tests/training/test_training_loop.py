@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 
+from asr.ctc import lower_blank
 from asr.errors import ConfigError, TrainingError
 from asr.pretrained import from_pretrained
 from asr.training import step, trainer
 from asr.training.checkpoint import load_checkpoint
-from asr.training.config import ScheduleConfig
+from asr.training.config import ScheduleConfig, TrainingConfig
 from asr.training.evaluate import DevResult
 from asr.training.optimizer import learning_rate_factor
 from asr.training.run import train
@@ -37,6 +38,28 @@ def test_the_learning_rate_is_the_closed_form_of_progress(name: str, done: float
 def test_plateau_cuts_multiply_down_to_the_final_factor() -> None:
     config = ScheduleConfig(name="plateau", warmup_epochs=0, final_factor=0.1, plateau_factor=0.5)
     assert [learning_rate_factor(3, 10, config, cuts) for cuts in (0, 1, 2, 3, 4)] == [1, 0.5, 0.25, 0.125, 0.1]
+
+
+def test_the_blanks_handicap_falls_in_a_straight_line_to_none() -> None:
+    config = TrainingConfig(flat_start_epochs=2.0, flat_start_nats=8.0)
+    assert [config.blank_handicap(done) for done in (0, 0.5, 1, 1.75, 2, 30)] == [8, 6, 4, 1, 0, 0]
+    assert TrainingConfig().blank_handicap(0) == 0
+
+
+def test_a_flat_start_handicaps_the_blank_of_its_own_epochs_alone(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def lower(log_probs: torch.Tensor, nats: float) -> torch.Tensor:
+        asked.append(nats)
+        return lower_blank(log_probs, nats)
+
+    monkeypatch.setattr(step, "lower_blank", lower)
+    told = Quiet()
+    train(settings(tones, training__flat_start_epochs=1, training__flat_start_nats=6), tmp_path / "run", told)
+    steps = sum(one["epoch"] == 1 for one in told.steps)
+    assert steps < len(told.steps) and asked == pytest.approx([6 * (1 - done / steps) for done in range(steps)])
 
 
 def test_averaging_is_the_mean_of_weights() -> None:
