@@ -10,19 +10,30 @@ Sources: Elman 1990; Cho et al. 2014 (GRU, in torch's form with the reset gate a
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import nn
 
 from asr.models.recurrent import RecurrentConfig, RecurrentStack, initialise
+from asr.schema import check
 
 GRU_GATES = ("reset", "update", "candidate")  # the order of torch's stacked gate weights
 
 
 @dataclass(kw_only=True, slots=True)
 class RnnConfig(RecurrentConfig):
-    """A stack of Elman layers: ``h = tanh(W x + U h + b)``."""
+    """A stack of Elman layers: ``h = tanh(W x + U h + b)``.
+
+    ``input_scale``: ``W`` begins at so much of its Xavier values. On normalised inputs 1 saturates tanh, whose slope the
+    gradient is then multiplied by at every frame; small values leave it the orthogonal ``U`` alone.
+    """
 
     name: str = "rnn"
     hidden_size: int = 1104
+    input_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        RecurrentConfig.__post_init__(self)
+        check(self.input_scale > 0, f"model.input_scale={self.input_scale} must be above 0")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -46,6 +57,9 @@ class Rnn(RecurrentStack[RnnConfig]):
     def __init__(self, input_size: int, config: RnnConfig) -> None:
         super().__init__(input_size, config)
         initialise(self, {})
+        with torch.no_grad():
+            for part in (one for one in self.modules() if isinstance(one, nn.RNN)):
+                part.weight_ih_l0.mul_(config.input_scale)
 
     def make_direction(self, input_size: int, config: RnnConfig) -> nn.Module:
         """A single-direction ``torch.nn.RNN``."""

@@ -132,3 +132,13 @@ def test_initial_biases_of_gru_and_rnn() -> None:
     rnn = Rnn(INPUT_SIZE, RnnConfig(num_layers=1, hidden_size=SIZE)).layers[0].directions[0]
     assert not rnn.bias_ih_l0.any() and not rnn.bias_hh_l0.any()
     torch.testing.assert_close(rnn.weight_hh_l0.T @ rnn.weight_hh_l0, torch.eye(SIZE), rtol=0, atol=1e-5)
+
+
+def test_a_plain_networks_input_weights_begin_at_a_share_of_themselves() -> None:
+    starts = []
+    for scale in (1.0, 0.1):
+        torch.manual_seed(4)
+        config = RnnConfig(num_layers=2, hidden_size=SIZE, bidirectional=True, input_scale=scale)
+        starts.append(Rnn(INPUT_SIZE, config).state_dict())
+    for name, weight in starts[0].items():
+        torch.testing.assert_close(starts[1][name], (0.1 if "weight_ih" in name else 1.0) * weight)
