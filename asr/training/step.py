@@ -50,9 +50,9 @@ class Stepper:
     ids: Sequence[str]  # of the training utterances, for messages
 
     def run(self, batches: Sequence[Batch | None], step: int, utterances: int) -> StepResult:
-        """Train on this process's ``batches`` (None.
+        """Train on this process's ``batches`` of a step of ``utterances`` in all processes.
 
-        No share of that one) of a step of ``utterances`` in all processes.
+        None stands for a batch in which this process has no share.
         """
         self.optimizer.zero_grad(set_to_none=True)
         loss_sum = torch.zeros((), dtype=torch.float64)
@@ -77,9 +77,8 @@ class Stepper:
         self.optimizer.zero_grad(set_to_none=True)
 
     def _backward(self, batch: Batch | None, seed: int, utterances: int) -> Tensor:
-        torch.manual_seed(
-            seed
-        )  # dropout; each step's draws follow from its number, so resuming needs no generator state
+        # for dropout: each step's draws follow from its number, so resuming needs no generator state
+        torch.manual_seed(seed)
         real = batch if batch is not None else _silence(self.features)
         losses = self._losses(real, torch.Generator().manual_seed(seed))
         if batch is None:
