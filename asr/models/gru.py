@@ -4,7 +4,8 @@ In: ``(batch, frames, input_size)`` and lengths. Out: ``(batch, frames, output_s
 direction is a ``torch.nn.RNN`` or ``torch.nn.GRU`` (asr/models/recurrent.py says how they run). The equations,
 readable: asr/models/cell.py.
 
-Sources: Elman 1990; Cho et al. 2014 (GRU, in torch's form with the reset gate after the recurrent product).
+Sources: Elman 1990; Cho et al. 2014 (GRU, in torch's form with the reset gate after the recurrent product); Chen,
+Pennington & Schoenholz 2018, "Dynamical Isometry and a Mean Field Theory of RNNs" (an orthogonal recurrence).
 """
 
 from dataclasses import dataclass
@@ -13,16 +14,26 @@ from typing import ClassVar
 from torch import nn
 
 from asr.models.recurrent import RecurrentConfig, RecurrentStack, initialise
+from asr.schema import check
 
 GRU_GATES = ("reset", "update", "candidate")  # the order of torch's stacked gate weights
 
 
 @dataclass(kw_only=True, slots=True)
 class RnnConfig(RecurrentConfig):
-    """A stack of Elman layers: ``h = tanh(W x + U h + b)``."""
+    """A stack of Elman layers: ``h = tanh(W x + U h + b)``.
+
+    ``input_gain`` scales the Xavier input weights at the start. Well below 1 the states begin small, where tanh is
+    nearly linear and an orthogonal U passes the gradient on whole.
+    """
 
     name: str = "rnn"
     hidden_size: int = 1104
+    input_gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        RecurrentConfig.__post_init__(self)  # no super(): the class that slots=True makes is another one
+        check(self.input_gain > 0, f"model.input_gain={self.input_gain} must be above 0")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -45,7 +56,7 @@ class Rnn(RecurrentStack[RnnConfig]):
 
     def __init__(self, input_size: int, config: RnnConfig) -> None:
         super().__init__(input_size, config)
-        initialise(self, {})
+        initialise(self, {}, config.input_gain)
 
     def make_direction(self, input_size: int, config: RnnConfig) -> nn.Module:
         """A single-direction ``torch.nn.RNN``."""
