@@ -25,9 +25,9 @@ class ConfigError(AsrError):
 
 
 class AudioError(AsrError):
-    """A recording cannot be read.
+    """A recording cannot be read: it is absent, empty, damaged, too large or of a strange kind.
 
-    Absent, empty, damaged, too large or of a strange kind; the message names the file.
+    The message names the file.
     """
 
 

@@ -1,6 +1,6 @@
-"""Valid lengths inside a padded batch.
+"""Valid lengths inside a padded batch: masks and exact reversal.
 
-Masks and exact reversal. All lengths are int64 counts of frames, never fractions.
+All lengths are int64 counts of frames, never fractions.
 """
 
 from typing import Any

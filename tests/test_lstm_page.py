@@ -1,6 +1,7 @@
 """docs/lstm.md shows pictures that are there, commands that exist, and figures that their JSON files hold."""
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from asr.commands.probe import EXPERIMENTS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = (DOCS / "lstm.md").read_text(encoding="utf-8")
+
+
+PROSE = " ".join(PAGE.split())  # sentences, wherever their lines end
 
 
 def figures(name: str) -> list[dict[str, Any]]:
@@ -53,3 +57,52 @@ def test_the_recall_table_is_what_was_measured(row: dict[str, Any]):
     shown = line.split("|")[2:-1]
     seeds = ", ".join(f"{100 * one:.0f}" for one in row["accuracies"])
     assert shown[[10, 30, 100].index(int(row["distance"]))].strip() == f"{100 * row['accuracy']:.0f} % ({seeds})"
+
+
+def test_what_is_said_of_small_inputs_is_what_was_measured():
+    rnn, gru, lstm = (row["reach_0.001"] for row in figures("gradients-small-inputs"))
+    shown = [f"{one['mean']:.0f} [{one['low']:.0f}, {one['high']:.0f}]" for one in (rnn, gru)]
+    mean, interval = shown[0].split(" ", 1)
+    assert f"from {mean} frames {interval} in the RNN, {shown[1]} in the GRU" in PROSE
+    assert lstm["low"] == lstm["high"] == figures("gradients-small-inputs")[2]["distance"][-1] == 200
+    assert "from the farthest frame measured, 200, in the LSTM" in PROSE
+
+
+def test_what_is_said_of_gradients_in_speech_is_what_was_measured():
+    (row,) = figures("gradients-speech")
+    past, future = (row["distance"].index(k) for k in (20, -20))
+    size, low, high = ([round(100 * row[key][place]) for place in (past, future)] for key in ("size", "low", "high"))
+    assert row["seconds"][past] == 0.4
+    assert f"{size[0]} % of the gradient still arrives from the past" in PROSE
+    assert f"(interval over utterances {low[0]} to {high[0]} %) and {size[1]} % from what follows" in PROSE
+    assert f"({low[1]} to {high[1]} %), in the {row['utterances'][past]} and {row['utterances'][future]} " in PROSE
+
+
+def test_what_is_said_of_errors_is_what_was_counted():
+    pieces = {row["label"]: row for row in figures("context")}
+    assert f"only {pieces['32']['substitutions'] + pieces['32']['deletions']} words of 300 were" in PROSE
+    assert all(2 * row["insertions"] > row["wer"] * row["words"] / 100 for row in pieces.values() if row["frames"])
+    gates = {row["label"]: row for row in figures("gates")}
+    shut = gates["forget gate at 0"]
+    errors = sum(shut[key] for key in ("substitutions", "deletions", "insertions"))
+    assert f"({shut['insertions']} of {errors} errors are insertions" in PROSE
+    assert f"({gates['output gate at 1']['deletions']} deletions)" in PROSE
+
+
+def test_the_sizes_and_the_failures_of_recall_are_what_was_measured():
+    rows = figures("recall")
+    sizes = sorted(row["parameters"] for row in rows)
+    assert f"{sizes[0]:,} to {sizes[-1]:,} weights" in PROSE
+    for row in rows:  # "had not begun to learn (its loss was still that of guessing)"
+        if row["member"] == "gru" and row["distance"] > 10:
+            assert row["losses"] == pytest.approx([math.log(8)] * 3, abs=0.01)
+
+
+def test_what_closed_forms_say_is_worked_out_right():
+    """The gate at σ(bias): frames until a thousandth or a half is left."""
+    opened = {bias: 1 / (1 + math.exp(-bias)) for bias in (0, 1, 2, 5)}
+    frames = [round(math.log(0.001) / math.log(opened[bias])) for bias in (0, 1, 2)]
+    assert f"would be left after {frames[0]}, {frames[1]} and {frames[2]} frames" in PROSE
+    half = {bias: math.log(0.5) / math.log(opened[bias]) for bias in (1, 5)}
+    assert f"(bias 5: {opened[5]:.3f}, a half after {half[5]:.0f} frames)" in PROSE
+    assert f"bias 1 ({opened[1]:.2f}, a half after {half[1]:.1f})" in PROSE

@@ -35,10 +35,7 @@ class BatchingConfig:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One utterance of the plan.
-
-    Its ``index``, the ``epoch`` (for its random draws) and the ``speed`` at which it is played.
-    """
+    """One utterance of the plan: its ``index``, ``epoch`` (for its random draws) and the ``speed`` it is played at."""
 
     index: int
     epoch: int
@@ -65,10 +62,7 @@ def plan_epoch(
 
 
 def share(batch: Sequence[Request], rank: int, processes: int) -> list[Request]:
-    """The part of ``batch`` that process ``rank`` computes.
-
-    Every ``processes``-th utterance, so that lengths are alike.
-    """
+    """What process ``rank`` computes of ``batch``: every ``processes``-th utterance, so that lengths are alike."""
     return list(batch[rank::processes])
 
 

@@ -106,9 +106,9 @@ def collate(waveforms: Sequence[NDArray[np.float32]], targets: list[list[int]], 
 
 
 def load_batches(dataset: SpeechDataset, plan: Sequence[Sequence[Request]], workers: int) -> Iterator[Batch]:
-    """The plan's batches in its order, read ahead by ``workers`` processes (0.
+    """The plan's batches in its order, read ahead by ``workers`` processes (0: by this one, when asked for).
 
-    None). Raises the AsrError of a bad file.
+    Raises the AsrError of a bad file.
     """
     loader: DataLoader[Batch | AsrError] = DataLoader(
         dataset,

@@ -4,13 +4,13 @@ In: ``(batch, frames, input_size)`` and lengths. Out: ``(batch, frames, output_s
 direction is a ``torch.nn.RNN`` or ``torch.nn.GRU`` (asr/models/recurrent.py says how they run). The equations,
 readable: asr/models/cell.py.
 
-Sources: Elman 1990; Cho et al. 2014 (GRU, in torch's form with the reset gate after the recurrent product).
+Sources: Elman 1990; Cho et al. 2014 (GRU, in torch's form with the reset gate after the recurrent product); Chen,
+Pennington & Schoenholz 2018, "Dynamical Isometry and a Mean Field Theory of RNNs" (an orthogonal recurrence).
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import nn
 
 from asr.models.recurrent import RecurrentConfig, RecurrentStack, initialise
@@ -23,17 +23,17 @@ GRU_GATES = ("reset", "update", "candidate")  # the order of torch's stacked gat
 class RnnConfig(RecurrentConfig):
     """A stack of Elman layers: ``h = tanh(W x + U h + b)``.
 
-    ``input_scale``: ``W`` begins at so much of its Xavier values. On normalised inputs 1 saturates tanh, whose slope the
-    gradient is then multiplied by at every frame; small values leave it the orthogonal ``U`` alone.
+    ``input_gain`` scales the Xavier input weights at the start. Well below 1 the states begin small, where tanh is
+    nearly linear and an orthogonal U passes the gradient on whole.
     """
 
     name: str = "rnn"
     hidden_size: int = 1104
-    input_scale: float = 1.0
+    input_gain: float = 1.0
 
     def __post_init__(self) -> None:
-        RecurrentConfig.__post_init__(self)
-        check(self.input_scale > 0, f"model.input_scale={self.input_scale} must be above 0")
+        RecurrentConfig.__post_init__(self)  # no super(): the class that slots=True makes is another one
+        check(self.input_gain > 0, f"model.input_gain={self.input_gain} must be above 0")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -56,10 +56,7 @@ class Rnn(RecurrentStack[RnnConfig]):
 
     def __init__(self, input_size: int, config: RnnConfig) -> None:
         super().__init__(input_size, config)
-        initialise(self, {})
-        with torch.no_grad():
-            for part in (one for one in self.modules() if isinstance(one, nn.RNN)):
-                part.weight_ih_l0.mul_(config.input_scale)
+        initialise(self, {}, config.input_gain)
 
     def make_direction(self, input_size: int, config: RnnConfig) -> nn.Module:
         """A single-direction ``torch.nn.RNN``."""

@@ -146,9 +146,10 @@ class RecurrentStack(nn.Module, Generic[C]):
 
 
 @torch.no_grad()
-def initialise(module: nn.Module, biases: dict[int, float]) -> None:
-    """The start of every ``torch.nn`` RNN, GRU and LSTM in ``module``: Xavier input weights, orthogonal recurrent
-    weights gate by gate (Saxe et al. 2014), zero biases but for the gates in ``biases`` (gate number: value).
+def initialise(module: nn.Module, biases: dict[int, float], input_gain: float = 1.0) -> None:
+    """The start of every ``torch.nn`` RNN, GRU and LSTM in ``module``: Xavier input weights times
+    ``input_gain``, orthogonal recurrent weights gate by gate (Saxe et al. 2014), zero biases but for the gates in
+    ``biases`` (gate number: value).
 
     torch adds two bias vectors; their *sum* is what counts (NeMo parts/rnn.py), so one holds the value and the other 0.
     """
@@ -161,7 +162,9 @@ def initialise(module: nn.Module, biases: dict[int, float]) -> None:
             elif name.startswith("weight_hr"):
                 nn.init.xavier_uniform_(weight)
             else:
-                fill_gates(weight, part.hidden_size, recurrent=name.startswith("weight_hh"))
+                recurrent = name.startswith("weight_hh")
+                fill_gates(weight, part.hidden_size, recurrent=recurrent)
+                weight.mul_(1.0 if recurrent else input_gain)
 
 
 @torch.no_grad()

@@ -1,9 +1,10 @@
 """How much context speech needs: a trained model hears recordings in pieces of N frames and nothing around them.
 
 In: a trained model, a manifest, lengths N. Out: the word error rate at each N and of whole recordings. Every piece
-begins with an empty state, and its edges see zeros; what the pieces give is joined before it is decoded. A frame hears
-N/2 frames around it on average, fewer to one side near an edge. The model was trained on whole recordings, and features
-are computed, and normalised, on whole ones. A word that two pieces hear may be said twice: that is an error too.
+begins with an empty state, and its edges see zeros; what the pieces give is joined before it is decoded. So a frame
+hears its piece and no more: on average N/2 frames to either side, at a piece's edge all of them to one side. The model
+was trained on whole recordings, and features are computed, and normalised, on whole ones. A word that two pieces hear
+may be said twice: that is an error too.
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,7 @@ In: a member's name. Out: its encoder, without subsampling and head. They are th
 those are: Xavier input weights, orthogonal recurrent ones.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,12 +43,7 @@ def check_members(names: Sequence[str]) -> None:
 def make_encoder(name: str, input_size: int, hidden_size: int, num_layers: int = 1) -> nn.Module:
     """The encoder of member ``name``, in training mode; torch's generator gives its weights. No dropout."""
     sizes = {"num_layers": num_layers, "hidden_size": hidden_size}
-    return build_encoder({**MEMBERS[name], **sizes, **NO_DROPOUT}, input_size)
-
-
-def build_encoder(values: Mapping[str, Any], input_size: int) -> nn.Module:
-    """The encoder that ``values``, as in conf/model, describe."""
-    config = build_model_config(values)
+    config = build_model_config({**MEMBERS[name], **sizes, **NO_DROPOUT})
     return ENCODERS[config.name][1](input_size, config)
 
 

@@ -4,12 +4,13 @@ In: members, distances N, seeds, a budget of steps. Out: for each member, N and 
 sequences never seen; with the loss of each training. The task: a sequence begins with one of ``SYMBOLS`` symbols, then
 come N frames of other symbols, drawn at random, then a frame that asks; the answer is the first symbol. Guessing gives
 1 in ``SYMBOLS``. After Hochreiter & Schmidhuber 1997, section 5. All have about equally many weights, the same batches,
-optimiser, learning rate and steps. A training already found in the ledger is not done again.
+optimiser, learning rate and steps. A training already found in the ledger is not done again; those of other budgets
+stay in it.
 """
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -97,16 +98,16 @@ def accuracy(model: nn.Module, distance: int, seed: int) -> float:
 
 def measure_recall(settings: RecallSettings, ledger: Path, on_step: Message = lambda text: None) -> dict[str, Any]:
     """A row for each member and distance; every training is kept in ``ledger`` as soon as it ends."""
-    done = _read(ledger, settings)
+    done, budget = _read(ledger), _budget(settings)
     rows = []
     for distance in settings.distances:
         for name in settings.members:
             runs = []
             for seed in settings.seeds:
-                key = f"{name} {distance} {seed}"
+                key = f"{name} {distance} {seed} {budget}"
                 if key not in done:
                     done[key] = train_recaller(name, distance, seed, settings)
-                    write_json(ledger, {"budget": _budget(settings), "trainings": done})
+                    write_json(ledger, done)
                 on_step(f"{LABELS[name]}, {distance} frames: {done[key]['accuracy']:.0%}")
                 runs.append(done[key])
             rows.append(_row(name, distance, runs, settings))
@@ -129,20 +130,19 @@ def _row(name: str, distance: int, runs: list[dict[str, Any]], settings: RecallS
     }
 
 
-def _budget(settings: RecallSettings) -> dict[str, Any]:
+def _budget(settings: RecallSettings) -> str:
     """What a training depends on but its member, distance and seed."""
     keys = ("steps", "batch", "parameters", "learning_rate", "clip_norm")
-    return {key: value for key, value in asdict(settings).items() if key in keys}
+    return " ".join(f"{key}={getattr(settings, key):g}" for key in keys)
 
 
-def _read(ledger: Path, settings: RecallSettings) -> dict[str, dict[str, Any]]:
-    """The trainings of the same budget that an earlier start left."""
+def _read(ledger: Path) -> dict[str, dict[str, Any]]:
+    """The trainings that earlier starts left, of this budget and of others."""
     try:
         known = json.loads(ledger.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    same = isinstance(known, dict) and known.get("budget") == _budget(settings)
-    return dict(known["trainings"]) if same else {}
+    return known if isinstance(known, dict) else {}
 
 
 def draw_recall(found: dict[str, Any], path: Path) -> None:

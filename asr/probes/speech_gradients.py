@@ -56,7 +56,8 @@ def frame_gradients(
         logits = model.head(model.encoder(inputs, lengths.expand(len(moments))))
         loss = -torch.log_softmax(logits[rows, moments], dim=1).amax(dim=1).sum()
         (gradient,) = torch.autograd.grad(loss, inputs)
-    squares = gradient.square().sum(dim=2).cpu().double()  # (moments, frames)
+    # double before the square: in float32 that of a gradient below 1e-22 is 0, and 0 has no logarithm
+    squares = gradient.cpu().double().square().sum(dim=2)  # (moments, frames)
     squares = squares / squares[rows, moments].clamp(min=TINY).unsqueeze(1)
     away = moments.unsqueeze(1) - torch.arange(count)  # k of each moment and frame
     return {

@@ -65,7 +65,7 @@ class RunLogs:
 def draw_curves(records: list[dict[str, Any]], path: Path) -> None:
     """Loss, dev WER and CER, learning rate and gradient norm against epochs, as a PNG at ``path``.
 
-    Nothing without epochs.
+    Without epochs it draws nothing.
     """
     epochs = [record for record in records if record["kind"] == "epoch"]
     steps = [record for record in records if record["kind"] == "step"]

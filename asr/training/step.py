@@ -54,8 +54,8 @@ class Stepper:
     ) -> StepResult:
         """Train on this process's ``batches`` of a step of ``utterances`` in all processes.
 
-        None among the batches: no share of that one. ``blank_handicap``: nats that the blank's logit is lower by in the
-        loss.
+        None stands for a batch in which this process has no share. ``blank_handicap``: nats by which the loss lowers the
+        blank's logit.
         """
         self.optimizer.zero_grad(set_to_none=True)
         loss_sum = torch.zeros((), dtype=torch.float64)
@@ -79,9 +79,8 @@ class Stepper:
         self.optimizer.zero_grad(set_to_none=True)
 
     def _backward(self, batch: Batch | None, seed: int, utterances: int, blank_handicap: float = 0.0) -> Tensor:
-        torch.manual_seed(
-            seed
-        )  # dropout; each step's draws follow from its number, so resuming needs no generator state
+        # for dropout: each step's draws follow from its number, so resuming needs no generator state
+        torch.manual_seed(seed)
         real = batch if batch is not None else _silence(self.features)
         losses = self._losses(real, torch.Generator().manual_seed(seed), blank_handicap)
         if batch is None:

@@ -81,6 +81,18 @@ def test_the_layer_normalised_cells_gates_by_hand() -> None:
     assert trace.hidden[1].tolist() == pytest.approx([0.5 * 0.7615942, -0.5 * 0.7615942], abs=1e-4)  # tanh(±1) / 2
 
 
+def test_a_projected_layer_shows_each_units_output_and_what_the_projection_makes_of_it() -> None:
+    """Sak et al. 2014: the units' outputs o tanh(c) go through the projection; it alone is handed on."""
+    recognizer = make_recognizer("lstm both ways, projected")
+    found = inspect_waveform(recognizer, make_waveform(), layer=1)
+    for trace, direction in zip(found.traces, recognizer.model.encoder.layers[0].directions, strict=True):  # type: ignore[union-attr,index]
+        arrays = trace.arrays
+        np.testing.assert_allclose(trace.hidden, arrays["output_gate"] * np.tanh(arrays["cell_state"]), atol=1e-6)
+        projection = direction.weight_hr_l0.detach().numpy()
+        np.testing.assert_allclose(arrays["projected"], trace.hidden @ projection.T, atol=1e-5)
+        assert arrays["projected"].shape[1] == 10 and trace.hidden.shape[1] == 16
+
+
 def test_a_layer_that_computes_something_else_is_refused() -> None:
     recognizer = make_recognizer("bilstm")
     direction = recognizer.model.encoder.layers[1].directions[1]  # type: ignore[union-attr,index]

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from asr.lengths import valid_mask
 from asr.models import Transformer, TransformerConfig
-from asr.models.conformer import ConvolutionModule
+from asr.models.conformer import ConformerConfig, ConformerLayer, ConvolutionModule
 from asr.models.transformer import BUCKETS, RelativeBias, SelfAttention
 
 
@@ -82,3 +83,35 @@ def test_the_convolution_spans_its_kernel_and_no_padding() -> None:
     assert changed.nonzero().flatten().tolist() == [4, 5, 6, 7, 8]
     hidden[0, 12:] = 1e6
     assert torch.equal(module(hidden, valid)[0, :12], module(hidden[:, :12], valid[:, :12])[0])
+
+
+@torch.inference_mode()
+def test_a_conformer_layer_is_gulatis() -> None:
+    """Equation 1: x + FFN/2, + attention, + convolution, + FFN/2, then normalised."""
+    torch.manual_seed(0)
+    layer = ConformerLayer(ConformerConfig(hidden_size=8, heads=2, kernel_size=3)).eval()
+    x, valid = torch.randn(2, 7, 8), valid_mask(torch.tensor([7, 4]), 7)
+    bias = RelativeBias(2, 20)(valid)
+    found = layer(x, bias, valid)
+    x = x + layer.feedforward_in(x) / 2
+    x = x + layer.attention(layer.attention_norm(x), bias)
+    x = x + layer.convolution(x, valid)
+    x = x + layer.feedforward_out(x) / 2
+    torch.testing.assert_close(found, layer.final_norm(x))
+
+
+@torch.inference_mode()
+def test_the_convolution_module_is_gulatis_with_layer_normalisation() -> None:
+    """Figure 2, written out frame by frame: normalise, gate by the second half (GLU), convolve a channel alone, ..."""
+    torch.manual_seed(0)
+    module = ConvolutionModule(4, 3).eval()
+    for weight in module.parameters():
+        weight.normal_()
+    x = torch.randn(1, 5, 4)
+    wide = F.linear(F.layer_norm(x, (4,), module.norm.weight, module.norm.bias), module.gate.weight, module.gate.bias)
+    gated = F.pad(wide[..., :4] * torch.sigmoid(wide[..., 4:]), (0, 0, 1, 1))
+    kernel = module.depthwise.weight[:, 0]  # (channels, 3)
+    convolved = torch.stack([(gated[:, t : t + 3] * kernel.T).sum(1) for t in range(5)], dim=1) + module.depthwise.bias
+    normal = F.layer_norm(convolved, (4,), module.inner_norm.weight, module.inner_norm.bias)
+    expected = F.linear(normal * torch.sigmoid(normal), module.out.weight, module.out.bias)
+    torch.testing.assert_close(module(x, torch.ones(1, 5, dtype=torch.bool)), expected, rtol=1e-5, atol=1e-5)

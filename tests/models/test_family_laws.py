@@ -182,6 +182,8 @@ def test_settings_of_a_run_find_the_class_by_its_name() -> None:
         ({"name": "gru", "num_layers": 0}, "model.num_layers=0 must be 1 to 64"),
         ({"name": "lstm", "projection_size": 544}, "model.projection_size=544 must lie between 1 and hidden_size - 1"),
         ({"name": "rnn", "hidden_size": 0}, "model.hidden_size=0 must be at least 1"),
+        ({"name": "rnn", "input_gain": 0}, "model.input_gain=0.0 must be above 0"),
+        ({"name": "gru", "input_gain": 0.1}, "unknown key 'model.input_gain'"),
         ({"name": "lnlstm", "dropout": 1.5}, "model.dropout=1.5 must be in [0, 1)"),
         ({"name": "ligru", "recurrent_norm": 1}, "model.recurrent_norm must be true or false"),
         ({"name": "minlstm", "output_dropout": -1}, "model.output_dropout=-1.0 must be in [0, 1)"),

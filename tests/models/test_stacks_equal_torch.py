@@ -134,11 +134,16 @@ def test_initial_biases_of_gru_and_rnn() -> None:
     torch.testing.assert_close(rnn.weight_hh_l0.T @ rnn.weight_hh_l0, torch.eye(SIZE), rtol=0, atol=1e-5)
 
 
-def test_a_plain_networks_input_weights_begin_at_a_share_of_themselves() -> None:
-    starts = []
-    for scale in (1.0, 0.1):
-        torch.manual_seed(4)
-        config = RnnConfig(num_layers=2, hidden_size=SIZE, bidirectional=True, input_scale=scale)
-        starts.append(Rnn(INPUT_SIZE, config).state_dict())
-    for name, weight in starts[0].items():
-        torch.testing.assert_close(starts[1][name], (0.1 if "weight_ih" in name else 1.0) * weight)
+def test_small_input_weights_leave_tanh_unsaturated_and_the_recurrence_orthogonal() -> None:
+    stacks = []
+    for gain in (1.0, 0.1):
+        torch.manual_seed(3)
+        stacks.append(Rnn(INPUT_SIZE, RnnConfig(num_layers=2, hidden_size=64, dropout=0.0, input_gain=gain)))
+    for one, small in zip(*(stack.layers for stack in stacks), strict=True):
+        one, small = one.directions[0], small.directions[0]
+        torch.testing.assert_close(small.weight_ih_l0, 0.1 * one.weight_ih_l0)
+        assert torch.equal(small.weight_hh_l0, one.weight_hh_l0)
+    inputs = torch.randn(8, 30, INPUT_SIZE, generator=torch.Generator().manual_seed(4))
+    with torch.inference_mode():
+        kept = [float((1 - stack(inputs, torch.full((8,), 30)).square()).mean()) for stack in stacks]
+    assert kept[1] > 0.9 > 0.8 > kept[0]  # tanh's slope, which each step back multiplies by

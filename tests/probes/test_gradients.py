@@ -76,6 +76,18 @@ def test_in_one_direction_no_gradient_comes_from_what_follows_the_frame():
     assert all(one_way[-k] == 0 and one_way[k] > 0 and both_ways[-k] > 0 for k in range(1, 5))
 
 
+def test_a_model_that_is_all_but_certain_has_the_same_relative_gradients():
+    """Its gradients are tiny, their squares below what float32 holds: 1e-25 squared is 1e-50."""
+    log_mel, frames = torch.randn(1, 40, N_MELS), torch.tensor([40])
+    found = []
+    for scale in (1e-5, 1e-25):
+        model = make_model("bilstm")
+        with torch.no_grad():
+            model.head.weight.mul_(scale)
+        found.append(frame_gradients(model, log_mel, frames, 4, torch.Generator().manual_seed(2)))
+    assert found[1] == pytest.approx(found[0], rel=1e-3) and found[1][4] > 0
+
+
 @pytest.mark.parametrize("name", MEMBERS)
 def test_members_of_a_budget_have_about_as_many_weights(name: str):
     encoder = make_encoder(name, 17, fit_hidden_size(name, 17, 20_000))

@@ -56,6 +56,19 @@ def test_a_training_in_the_ledger_is_not_done_again(tmp_path: Path, monkeypatch:
         measure_recall(longer, ledger)
 
 
+def test_a_short_trial_does_not_undo_the_trainings_of_a_long_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    made: list[int] = []
+
+    def train(name: str, distance: int, seed: int, settings: RecallSettings) -> dict[str, float]:
+        made.append(settings.steps)
+        return {"accuracy": 1.0, "loss": 0.0}
+
+    monkeypatch.setattr(recall, "train_recaller", train)
+    for steps in (1000, 10, 1000):
+        measure_recall(RecallSettings(members=["gru"], distances=[3], seeds=[1], steps=steps), tmp_path / "ledger.json")
+    assert made == [1000, 10]
+
+
 @pytest.mark.parametrize("form", ["rnn", "gru", "lstm"])
 def test_a_stream_of_blocks_gives_what_the_whole_gives(form: str):
     encoder = make_model(form, residual=True, layer_norm=True).encoder
