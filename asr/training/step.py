@@ -54,8 +54,8 @@ class Stepper:
     ) -> StepResult:
         """Train on this process's ``batches`` of a step of ``utterances`` in all processes.
 
-        None stands for a batch in which this process has no share. ``blank_handicap``: nats by which the loss lowers the
-        blank's logit.
+        None stands for a batch in which this process has no share. ``blank_handicap``: nats by which the loss lowers
+        the blank's logit.
         """
         self.optimizer.zero_grad(set_to_none=True)
         loss_sum = torch.zeros((), dtype=torch.float64)
