@@ -2,38 +2,43 @@
 
 In: a recipe folder, data, seeds. Out: ``DIR/runs/MEMBER-SEED`` for each training, made by ``asr run`` in a process of
 its own; ``DIR/family.json``, ``family.md`` and a plot. The same command again goes on: what stands is skipped and a
-half-finished training continues exactly, as ``asr run`` does. Ctrl-C and SIGTERM let all trainings save first.
+half-finished training continues exactly, as ``asr run`` does. Where the data or a setting is no longer what a training
+in DIR began with, all is refused before anything is trained: one table is of one budget.
 """
 
 import argparse
-import os
+import dataclasses
 import shlex
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from asr.errors import AsrError, DataError, Interrupted, TrainingError, UsageError
-from asr.files import write_text
+from asr.commands._side_by_side import Key, train_all
+from asr.errors import DataError, ModelError, TrainingError, UsageError
+from asr.files import check_output_folder, write_text
 from asr.schema import nearest
 
-POLL_S = 0.2
+if TYPE_CHECKING:
+    from asr.config import RunConfig
+
+SAME_FOR_ALL = ("stages=[train,evaluate]", "training.threads=1", "data.workers=0")
+OWN_KEYS = {"seed": "--seeds", "run_dir": "--out", "data.dir": "--data", "corpus": "--corpus", "stages": None}
 
 
 def run(name: str, options: argparse.Namespace, words: list[str]) -> int:
     """Train what is not trained yet, and write the table; returns 0 or raises an AsrError."""
     members = _members(options)
-    data = options.data or _prepare(options)
+    configs = {member: _config(options, member) for member in members}
+    check_output_folder(options.out)
+    runs = {(one, seed): options.out / "runs" / f"{one}-{seed}" for seed in options.seeds for one in members}
+    data = options.data or _prepare(options, members[0], configs[members[0]])
     for file in ("train.jsonl", "dev.jsonl", "test.jsonl"):  # before hours of training, not after them
         if not (data / file).is_file():
             raise DataError(f"{data}: no {file} in it; prepare it with: asr prepare {options.recipes} CORPUS {data}")
-    runs = {(one, seed): options.out / "runs" / f"{one}-{seed}" for seed in options.seeds for one in members}
+    _check_begun(configs, runs, data)
     commands = {key: _command(options, key[0], key[1], data, folder) for key, folder in runs.items()}
     print(f"{len(runs)} trainings, {options.jobs} at a time, in {options.out / 'runs'}", file=sys.stderr)
-    _train_all(commands, runs, options.jobs)
+    train_all(commands, runs, options.jobs)
     _write(name, options, members, runs, words)
     return 0
 
@@ -49,90 +54,100 @@ def _members(options: argparse.Namespace) -> list[str]:
     return list(options.members or known)
 
 
-def _prepare(options: argparse.Namespace) -> Path:
-    """The corpus's manifests in DIR/data, with the options that the recipes name. Made once for all trainings."""
+def _config(options: argparse.Namespace, member: str) -> "RunConfig":
+    """What the member's trainings are told but seed and folders. Raises UsageError or ConfigError for a bad --set."""
     from asr.commands._compose import run_composed
     from asr.config import typed_config
-    from asr.data.prepare import run_prepare
+
+    for word in options.changes:
+        key, equals, _ = word.lstrip("+~").partition("=")
+        if not equals or word.startswith("-"):
+            raise UsageError(f"--set {word}: give KEY=VALUE, such as training.epochs=10")
+        if key in OWN_KEYS:
+            raise UsageError(f"--set {word}: each training has its own; {_instead(key)}")
+    words = [f"run_dir={options.out}", *SAME_FOR_ALL, *options.changes]
+    config: RunConfig = run_composed(options.recipes / f"{member}.yaml", words, typed_config)[0]
+    return config
+
+
+def _instead(key: str) -> str:
+    option = OWN_KEYS[key]
+    return f"use {option}" if option else "leave it out"
+
+
+def _prepare(options: argparse.Namespace, member: str, config: "RunConfig") -> Path:
+    """The corpus's manifests in DIR/data, with the options that the recipes name; again where either has changed.
+
+    Raises ConfigError where a training has begun there and would be on other data; the manifests then stay.
+    """
+    from asr.commands import _stages as work
+    from asr.commands.run import Ledger, Stage
 
     data: Path = options.out / "data"
-    if not (data / "test.jsonl").is_file():
-        recipe = options.recipes / f"{_members(options)[0]}.yaml"
-        (config,) = run_composed(recipe, [f"run_dir={options.out}", *options.changes], typed_config)
-        print(run_prepare(options.recipes, options.corpus, data, config.prepare))
+    settings = dataclasses.replace(config.train, data=dataclasses.replace(config.train.data, dir=str(data)))
+    config = dataclasses.replace(config, corpus=str(options.corpus), train=settings)
+    recipe = options.recipes / f"{member}.yaml"
+    begun = any((options.out / "runs").glob("*/checkpoints/last.ckpt"))
+    stage = Stage(
+        "prepare",
+        lambda: work.prepare_inputs(recipe, config),
+        lambda: work.prepare_outputs(config),
+        lambda: _prepare_again(options.out, recipe, config) if begun else work.prepare(recipe, config),
+    )
+    Ledger(options.out / "stages.json").run(stage)
     return data
+
+
+def _prepare_again(out: Path, recipe: Path, config: "RunConfig") -> None:
+    from asr.commands import _stages as work
+
+    with work.unchanged_manifests(out / "data") as changed:
+        work.prepare(recipe, config)
+        if changed():
+            raise UsageError(
+                f"the trainings in {out / 'runs'} began on other data than {config.corpus} now gives. The manifests"
+                f" in {out / 'data'} are as they were. Give another --out; or go on with the old: --data {out / 'data'}"
+            )
+
+
+def _check_begun(configs: "dict[str, RunConfig]", runs: dict[Key, Path], data: Path) -> None:
+    """Raise UsageError where any training that has begun would be refused: before the others are trained."""
+    from asr.commands.train import changed_since_begun
+    from asr.training.run import read_state
+    from asr.training.run_dir import RunDir
+
+    refused = {}
+    for (member, seed), folder in runs.items():
+        train = configs[member].train
+        settings = dataclasses.replace(train, seed=seed, data=dataclasses.replace(train.data, dir=str(data)))
+        try:
+            keys = changed_since_begun(folder, settings)
+            read_state(RunDir(folder), settings)
+        except TrainingError:
+            keys = [*keys, f"the manifests in {data}"]
+        except ModelError:  # damaged: its own training will say so, and the others go on
+            continue
+        if keys:
+            refused[f"{member}, seed {seed}"] = keys
+    if refused:
+        first, keys = next(iter(refused.items()))
+        raise UsageError(
+            f"{len(refused)} of {len(runs)} trainings in {next(iter(runs.values())).parent} began with something else"
+            f" (the first is {first}: {', '.join(keys[:10])}); nothing was started. Repeat the command that they began"
+            " with, or give another --out"
+        )
 
 
 def _command(options: argparse.Namespace, member: str, seed: int, data: Path, folder: Path) -> list[str]:
     words = ["run", str(options.recipes / f"{member}.yaml"), f"run_dir={folder}", f"data.dir={data}", f"seed={seed}"]
-    return [*words, "stages=[train,evaluate]", "training.threads=1", "data.workers=0", *options.changes]
-
-
-def _train_all(commands: dict[tuple[str, int], list[str]], runs: dict[tuple[str, int], Path], jobs: int) -> None:
-    """Every command in a process of its own, ``jobs`` at a time; their words go to FOLDER/log.txt.
-
-    Raises TrainingError once all are through where some failed, Interrupted after a signal.
-    """
-    waiting, running, failed = list(commands), dict[tuple[str, int], "subprocess.Popen[bytes]"](), list[str]()
-    with _passed_on(running) as stopped:
-        while waiting or running:
-            while waiting and len(running) < jobs and not stopped:
-                key = waiting.pop(0)
-                running[key] = _start(commands[key], runs[key])
-            time.sleep(POLL_S)
-            for key in [key for key, process in running.items() if process.poll() is not None]:
-                code = running.pop(key).returncode
-                what = "done" if code == 0 else f"ended with {code}"
-                print(
-                    f"{key[0]}, seed {key[1]}: {what}; {len(waiting) + len(running)} left", file=sys.stderr, flush=True
-                )
-                if code and not stopped:
-                    failed.append(f"{key[0]}, seed {key[1]}: {_last_line(runs[key] / 'log.txt')}")
-            if stopped and not running:
-                raise Interrupted("stopped; the trainings are saved and go on with the same command", stopped[0])
-    if failed:
-        raise TrainingError("\n  ".join(["trainings failed; the same command tries them again:", *failed]))
-
-
-def _start(words: list[str], folder: Path) -> "subprocess.Popen[bytes]":
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "log.txt").open("ab") as log:
-        log.write(f"asr {shlex.join(words)}\n".encode())
-        log.flush()
-        return subprocess.Popen(
-            [sys.executable, "-m", "asr", *words],
-            stdout=log,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            start_new_session=True,  # a Ctrl-C reaches us alone, and we pass it on once
-        )
-
-
-@contextmanager
-def _passed_on(running: "dict[tuple[str, int], subprocess.Popen[bytes]]") -> Iterator[list[int]]:
-    """Signals that ask us to stop go to all trainings, which save; the list then holds the first signal's number."""
-    seen: list[int] = []
-
-    def note(number: int, _frame: object) -> None:
-        seen.append(number)
-        for process in running.values():
-            process.send_signal(number)
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, note) for number in numbers]
-    try:
-        yield seen
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+    return [*words, *SAME_FOR_ALL, *options.changes]
 
 
 def _write(
     name: str,
     options: argparse.Namespace,
     members: list[str],
-    runs: dict[tuple[str, int], Path],
+    runs: dict[Key, Path],
     words: list[str],
 ) -> None:
     """NAME.json, NAME.md and the plot; the table on stdout."""
@@ -156,11 +171,3 @@ def _write(
     draw_family(found, options.out / f"{name}.{options.format}")
     print(page)
     print(f"figures: {options.out / f'{name}.json'}\ntable: {options.out / f'{name}.md'}")
-
-
-def _last_line(log: Path) -> str:
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise AsrError(f"{log}: cannot be read ({error.strerror})") from None
-    return next((line.removeprefix("asr: error: ") for line in reversed(lines) if line.strip()), str(log))

@@ -6,6 +6,15 @@ from pathlib import Path
 from asr.commands._arguments import count, number, seconds, whole_number
 
 
+def parse(name: str, description: str, words: list[str]) -> argparse.Namespace:
+    """The words of ``asr probe NAME``; what is named twice counts once: a seed repeated is no second repetition."""
+    options = build_parser(name, description).parse_args(words)
+    for key, value in vars(options).items():
+        if isinstance(value, list) and key != "changes":
+            setattr(options, key, list(dict.fromkeys(value)))
+    return options
+
+
 def build_parser(name: str, description: str) -> argparse.ArgumentParser:
     """The arguments of ``asr probe NAME``."""
     parser = argparse.ArgumentParser(prog=f"asr probe {name}", description=f"{description}.")

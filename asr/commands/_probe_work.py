@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asr.errors import UsageError
+from asr.files import check_output_folder
 from asr.terminal import Progress, table
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def run(name: str, options: argparse.Namespace, words: list[str]) -> int:
 
     torch.set_num_threads(options.threads)
     work = {"gradients": _gradients, "recall": _recall, "context": _context, "time": _time, "gates": _gates}[name]
+    check_output_folder(options.out)
     device = str(choose_device(getattr(options, "device", "cpu")))
     on_cpu = name == "gradients" and not options.models  # random networks are computed there, whatever was asked for
     record = Record(name, "asr " + shlex.join(words), commit(), {}, "cpu" if on_cpu else device)
@@ -152,11 +154,12 @@ def _gates(options: argparse.Namespace) -> Found:
 
 
 def _time(options: argparse.Namespace) -> Found:
+    from asr.pretrained import choose_device
     from asr.probes.cost import STREAM, CostSettings, draw_cost, draw_stream, make_models, measure_cost
 
     given = {"lengths_s": options.lengths_s, "batches": options.batches}
     settings = _settings(CostSettings, given)
-    settings.rounds, settings.device = options.rounds, options.device
+    settings.rounds, settings.device = options.rounds, str(choose_device(options.device))
     changes = {"hidden_size": options.hidden_size} if options.hidden_size else {}
     models = make_models({word: values | changes for word, values in model_words(options.models).items()}, settings)
     with Progress(len(settings.batches) * len(settings.lengths_s), "time", "shapes") as progress:

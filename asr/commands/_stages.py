@@ -1,7 +1,9 @@
 """The work of the four stages of ``asr run``, and what each is made from."""
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,34 +30,44 @@ def prepare(recipe: Path, config: "RunConfig") -> None:
     if not (config.run_dir / "checkpoints" / "last.ckpt").exists():
         _prepare(recipe, config)
         return
-    before = _manifests(config)
-    try:
+    with unchanged_manifests(_data(config)) as changed:
         _prepare(recipe, config)
-        _check_unchanged(before, config)
+        if changed():
+            raise ConfigError(
+                f"{config.run_dir}: its training began on other data than the corpus and the options of prepare now"
+                f" give. The manifests in {_data(config)} are as they were. To train on the data of today give another"
+                f" run_dir (and training.init_from={config.run_dir / 'model'} to begin with this run's weights); to go"
+                " on with the old, leave prepare out: stages=[train,evaluate,report]"
+            )
+
+
+@contextlib.contextmanager
+def unchanged_manifests(data: Path) -> Iterator[Callable[[], bool]]:
+    """Inside, ``data`` may be prepared anew; the call says whether what is trained on has become another.
+
+    Whatever is raised inside, the manifests are then as they were.
+    """
+    before = _manifests(data)
+
+    def changed() -> bool:
+        now = _manifests(data)
+        trained_on = [data / f"{split}.jsonl" for split in ("train", "dev")]
+        return any(path in before and before[path] != now.get(path) for path in trained_on)
+
+    try:
+        yield changed
     except BaseException:
-        _put_back(before, config)
+        _put_back(before, data)
         raise
 
 
-def _check_unchanged(before: dict[Path, bytes], config: "RunConfig") -> None:
-    now = _manifests(config)
-    trained_on = [_data(config) / f"{split}.jsonl" for split in ("train", "dev")]
-    if any(path in before and before[path] != now.get(path) for path in trained_on):
-        raise ConfigError(
-            f"{config.run_dir}: its training began on other data than the corpus and the options of prepare now give."
-            f" The manifests in {_data(config)} are as they were. To train on the data of today give another run_dir"
-            f" (and training.init_from={config.run_dir / 'model'} to begin with this run's weights); to go on with the"
-            " old, leave prepare out: stages=[train,evaluate,report]"
-        )
+def _manifests(data: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in data.glob("*.jsonl")}
 
 
-def _manifests(config: "RunConfig") -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in _data(config).glob("*.jsonl")}
-
-
-def _put_back(before: dict[Path, bytes], config: "RunConfig") -> None:
+def _put_back(before: dict[Path, bytes], data: Path) -> None:
     """Make the manifests those of ``before``: what is new goes, too."""
-    now = _manifests(config)
+    now = _manifests(data)
     for path in now.keys() - before.keys():
         path.unlink()
     for path, content in before.items():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from asr.commands._arguments import count, number, seconds
 from asr.errors import UsageError
+from asr.files import check_output_folder
 from asr.terminal import styled, table
 
 if TYPE_CHECKING:
@@ -95,6 +96,9 @@ def _check(options: argparse.Namespace) -> None:
             raise UsageError(f"{path} is a folder; give a file")
         if path.resolve() == options.audio.resolve():
             raise UsageError(f"{path} is being read and cannot be written; give another file")
+        if path.exists() and path.resolve().parent == options.model.resolve():
+            raise UsageError(f"{path} is a file of the model and would be overwritten; give another file")
+        check_output_folder(path.parent)
     if len(written) == 2 and written[0].resolve() == written[1].resolve():
         raise UsageError("--html and --npz have the same file; give each its own")
 

@@ -39,7 +39,7 @@ def run(arguments: list[str]) -> int:
         raise UsageError(f"unknown experiment {name!r}{nearest(name, list(EXPERIMENTS))}; see `asr probe --help`")
     from asr.commands import _probe_family, _probe_options, _probe_work
 
-    options = _probe_options.build_parser(name, EXPERIMENTS[name]).parse_args(arguments[1:])
+    options = _probe_options.parse(name, EXPERIMENTS[name], arguments[1:])
     if name in ("family", "directions"):
         return _probe_family.run(name, options, ["probe", *arguments])
     return _probe_work.run(name, options, ["probe", *arguments])

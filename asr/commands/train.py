@@ -12,6 +12,7 @@ from asr.terminal import format_duration
 
 if TYPE_CHECKING:
     from asr.config import RunConfig
+    from asr.training.config import TrainSettings
 
 USAGE = """usage: asr train RECIPE.yaml data.dir=FOLDER run_dir=FOLDER [key=value ...] [-m] [--cfg job]
        asr train RUN_DIR
@@ -57,17 +58,25 @@ def train_composed(composed: Any, command: list[str]) -> None:
 
 def _claim(composed: Any, config: "RunConfig") -> None:
     """Write the configuration into the locked run folder. Raises UsageError where another one has begun there."""
-    from asr.config import changed_keys, read_config, save_config
+    from asr.config import save_config
 
-    stored = config.run_dir / "config.yaml"
-    if (config.run_dir / "checkpoints" / "last.ckpt").exists() and stored.exists():
-        changed = changed_keys(read_config(stored).train, config.train)
-        if changed:
-            raise UsageError(
-                f"{config.run_dir} holds a run with another configuration ({', '.join(changed[:10])}); go on with it by"
-                f" 'asr train {shlex.quote(str(config.run_dir))}', or choose another run_dir"
-            )
-    save_config(composed, stored)
+    changed = changed_since_begun(config.run_dir, config.train)
+    if changed:
+        raise UsageError(
+            f"{config.run_dir} holds a run with another configuration ({', '.join(changed[:10])}); go on with it by"
+            f" 'asr train {shlex.quote(str(config.run_dir))}', or choose another run_dir"
+        )
+    save_config(composed, config.run_dir / "config.yaml")
+
+
+def changed_since_begun(run_dir: Path, settings: "TrainSettings") -> list[str]:
+    """The keys in which ``settings`` differ from those of the training that has begun in ``run_dir``, if one has."""
+    from asr.config import changed_keys, read_config
+
+    stored = run_dir / "config.yaml"
+    if not ((run_dir / "checkpoints" / "last.ckpt").exists() and stored.exists()):
+        return []
+    return changed_keys(read_config(stored).train, settings)
 
 
 def _go_on(run_dir: Path, rest: list[str]) -> int:

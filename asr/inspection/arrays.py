@@ -37,8 +37,8 @@ def named_arrays(inspection: Inspection, waveform: NDArray[np.float32], features
         "words": np.array([word.text for word in words], dtype=np.str_),
         "word_start_s": np.array([word.start_s for word in words], dtype=np.float64),
         "word_end_s": np.array([word.end_s for word in words], dtype=np.float64),
-        "signals": np.array(list(inspection.signals)),
-        "signal_values": np.stack(list(inspection.signals.values()), axis=1),
+        "signals": np.array(list(inspection.signals), dtype=np.str_),
+        "signal_values": _columns(inspection),
     }
     for trace, units, tracking in zip(inspection.traces, inspection.units, inspection.tracking, strict=True):
         arrays |= {f"{trace.name}_{name}": values for name, values in trace.arrays.items()}
@@ -49,6 +49,12 @@ def named_arrays(inspection: Inspection, waveform: NDArray[np.float32], features
         arrays[f"{trace.name}_correlation"] = tracking.correlation
         arrays[f"{trace.name}_correlation_bound"] = tracking.bound
     return arrays | {one.name: one.weights for one in inspection.maps}
+
+
+def _columns(inspection: Inspection) -> NDArray[Any]:
+    """``(frames, signals)``; in a recording of one frame nothing varies, and there is no signal."""
+    columns = list(inspection.signals.values())
+    return np.stack(columns, axis=1) if columns else np.zeros((inspection.frames, 0))
 
 
 def _log_mel(waveform: NDArray[np.float32], features: LogMel) -> dict[str, NDArray[Any]]:

@@ -56,7 +56,7 @@ def train(
         if processes.is_main:
             stack.enter_context(run)
         processes.wait()
-        state = _read_state(run, settings)
+        state = read_state(run, settings)
         if processes.is_main:
             if claim:
                 claim()
@@ -125,7 +125,7 @@ def _make_trainer(
     return trainer
 
 
-def _read_state(run: RunDir, settings: TrainSettings) -> dict[str, Any] | None:
+def read_state(run: RunDir, settings: TrainSettings) -> dict[str, Any] | None:
     """The checkpoint to go on from, if there is one.
 
     Raises ModelError, or TrainingError where the data is not what it was.

@@ -74,14 +74,40 @@ def test_of_a_long_recording_the_first_30_seconds_are_looked_into_and_it_is_said
         (["--start", "9"], 1, "tones.wav"),
         (["--html", "x", "--npz", "x"], 2, "the same file"),
         (["--html", "."], 2, "is a folder"),
+        (["--html", "tones.wav/page.html"], 2, "tones.wav is a file, and a folder is needed there"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
-    words: list[str], code: int, message: str, model: Path, audio: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    code: int,
+    message: str,
+    model: Path,
+    audio: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(audio.parent)
     assert cli.main(["inspect", str(model), str(audio), *words]) == code
     said = capsys.readouterr().err
     assert message in said and len(said.strip().splitlines()) == 1 and "Traceback" not in said
+
+
+def test_a_recording_of_one_frame_has_arrays_without_signals(model: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "click.wav", make_waveform(0.01), RATE)
+    words = ["inspect", str(model), str(tmp_path / "click.wav"), "--npz", str(tmp_path / "a.npz")]
+    assert cli.main([*words, "--html", str(tmp_path / "p.html")]) == 0
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays["signal_values"].shape == (1, 0) and arrays["signals"].shape == (0,)
+        assert arrays["layer1_forward_cell_state"].shape == (1, 16)
+
+
+@pytest.mark.parametrize("option", ["--html", "--npz"])
+def test_no_file_of_the_model_is_overwritten(
+    option: str, model: Path, audio: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (model / "config.json").read_bytes()
+    assert cli.main(["inspect", str(model), str(audio), option, str(model / "config.json")]) == 2
+    assert "is a file of the model" in capsys.readouterr().err and (model / "config.json").read_bytes() == before
 
 
 def test_the_names_of_the_arrays_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +11,13 @@ import yaml
 
 from asr.cli import main
 from asr.commands import _probe_family
-from asr.errors import TrainingError, UsageError
+from asr.errors import UsageError
 from asr.models import AcousticModel, build_model_config
 from asr.paths import conf_dir, recipes_dir
 from asr.probes.family import family_row, render_table
 from tests.tiny_run import SETTINGS, make_corpus, words, write_recipe
 
+FSDD = str(recipes_dir() / "fsdd")
 FAMILIES = {"fsdd": (40, 11), "an4": (80, 29)}  # mels and about as many tokens as the corpus has
 
 
@@ -32,6 +31,20 @@ def test_an_experiment_leaves_a_plot_and_figures_with_all_that_repeats_them(tmp_
     assert (tmp_path / "gradients.svg").read_text().startswith("<?xml")
 
 
+def test_a_seed_that_is_named_twice_is_one_repetition(tmp_path: Path):
+    asked = ["probe", "gradients", "--members", "rnn", "rnn", "--seeds", "4", "4", "--hidden-size", "8"]
+    assert main([*asked, "--distance", "6", "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "gradients.json").read_text())
+    assert found["seeds"] == [4] and len(found["rows"]) == 1 and set(found["rows"][0]["low"]) == {None}
+
+
+def test_time_takes_the_device_that_there_is(tmp_path: Path):
+    asked = ["probe", "time", "--models", "gru", "--lengths-s", "0.1", "--batches", "1", "--rounds", "1"]
+    assert main([*asked, "--hidden-size", "8", "--device", "auto", "--out", str(tmp_path)]) == 0
+    chosen = "cuda:0" if torch.cuda.is_available() else "cpu"
+    assert json.loads((tmp_path / "time.json").read_text())["settings"]["device"] == chosen
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -41,14 +54,23 @@ def test_an_experiment_leaves_a_plot_and_figures_with_all_that_repeats_them(tmp_
         (["time", "--models", "bilsm", "--out", "x"], "there is no 'bilsm' in conf/model; did you mean"),
         (["family", "nowhere", "--data", "x", "--out", "x"], "nowhere: no recipe folder"),
         (["gates", "nowhere", "nothing.jsonl", "--out", "x"], "nothing.jsonl"),
-        (["family", str(recipes_dir() / "fsdd"), "--data", "y", "--out", "x"], "y: no train.jsonl in it; prepare it"),
+        (["family", FSDD, "--data", "y", "--out", "x"], "y: no train.jsonl in it; prepare it"),
         (["time", "--models", "gru", "--lengths-s", "0.001", "--out", "x"], "lengths of 0.001 s hold no frame"),
+        (["time", "--models", "gru", "--out", "file/x"], "file is a file, and a folder is needed there"),
+        (["family", FSDD, "--data", "y", "--out", "file"], "file is a file, and a folder is needed there"),
+        (
+            ["family", FSDD, "--data", "y", "--out", "x", "--set", "seed=4"],
+            "--set seed=4: each training has its own",
+        ),
+        (["family", FSDD, "--data", "y", "--out", "x", "--set", "training.epoch=4"], "no key 'training.epoch'"),
+        (["family", FSDD, "--data", "y", "--out", "x", "--set=-m"], "--set -m: give KEY=VALUE"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(
     asked: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
     assert main(["probe", *asked]) in (1, 2)
     assert said in capsys.readouterr().err and not (tmp_path / "x").exists()
 
@@ -76,34 +98,6 @@ def model_of(path: Path) -> dict[str, Any]:
         subsampling = values["subsampling"] | model.pop("subsampling", {})
         values |= model | {"subsampling": subsampling}
     return values
-
-
-class Started:
-    """In place of ``asr run``: a process that ends with a code; notes how many ran at a time."""
-
-    def __init__(self, codes: dict[str, int]) -> None:
-        self.codes, self.alive, self.most = codes, list[Any](), 0
-
-    def __call__(self, asked: list[str], folder: Path) -> "subprocess.Popen[bytes]":
-        folder.mkdir(parents=True)
-        (folder / "log.txt").write_text(f"asr: error: {folder.name} broke\n")
-        process = subprocess.Popen(
-            [sys.executable, "-c", f"import time; time.sleep(0.2); exit({self.codes[asked[0]]})"]
-        )
-        self.alive = [one for one in self.alive if one.poll() is None] + [process]
-        self.most = max(self.most, len(self.alive))
-        return process
-
-
-def test_trainings_run_side_by_side_and_those_that_fail_are_named_at_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    started = Started({"a": 0, "b": 1, "c": 0})
-    monkeypatch.setattr(_probe_family, "_start", started)
-    commands = {(name, 1): [name] for name in "abc"}
-    with pytest.raises(TrainingError, match="b, seed 1: b-1 broke") as caught:
-        _probe_family._train_all(commands, {key: tmp_path / f"{key[0]}-1" for key in commands}, 2)
-    assert started.most == 2 and "a-1" not in str(caught.value) and (tmp_path / "c-1").exists()
 
 
 def test_an_unknown_member_is_refused_with_the_nearest():

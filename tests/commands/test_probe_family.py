@@ -1,0 +1,150 @@
+"""``asr probe family``: trainings side by side that stop and go on together, on one budget or not at all."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asr.cli import main
+from asr.commands import _probe_family, _side_by_side
+from asr.errors import Interrupted, TrainingError
+from tests.tiny_run import ROOT, make_corpus, words, write_recipe
+
+COPY = """
+import shutil
+from pathlib import Path
+
+def prepare(corpus: Path, out: Path) -> str:
+    out.mkdir(parents=True, exist_ok=True)
+    for path in corpus.iterdir():
+        shutil.copy(path, out)
+    return "copied"
+"""
+
+
+class Started:
+    """In place of ``asr run``: a process that ends with a code; notes how many ran at a time."""
+
+    def __init__(self, codes: dict[str, int]) -> None:
+        self.codes, self.alive, self.most = codes, list[Any](), 0
+
+    def __call__(self, asked: list[str], folder: Path) -> "subprocess.Popen[bytes]":
+        folder.mkdir(parents=True)
+        (folder / "log.txt").write_text(f"asr: error: {folder.name} broke\n")
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"import time; time.sleep(0.2); exit({self.codes[asked[0]]})"]
+        )
+        self.alive = [one for one in self.alive if one.poll() is None] + [process]
+        self.most = max(self.most, len(self.alive))
+        return process
+
+
+def test_trainings_run_side_by_side_and_those_that_fail_are_named_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    started = Started({"a": 0, "b": 1, "c": 0})
+    monkeypatch.setattr(_side_by_side, "_start", started)
+    commands = {(name, 1): [name] for name in "abc"}
+    with pytest.raises(TrainingError, match="b, seed 1: b-1 broke") as caught:
+        _side_by_side.train_all(commands, {key: tmp_path / f"{key[0]}-1" for key in commands}, 2)
+    assert started.most == 2 and "a-1" not in str(caught.value) and (tmp_path / "c-1").exists()
+
+
+def test_a_training_that_starts_while_a_signal_comes_is_stopped_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def start(asked: list[str], folder: Path) -> "subprocess.Popen[bytes]":
+        os.kill(os.getpid(), signal.SIGTERM)
+        return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+
+    monkeypatch.setattr(_side_by_side, "_start", start)
+    commands = {(name, 1): [name] for name in "ab"}
+    with pytest.raises(Interrupted) as caught:
+        _side_by_side.train_all(commands, {key: tmp_path / key[0] for key in commands}, 1)
+    assert caught.value.exit_code == 143
+    assert "a, seed 1: ended with -15; 1 left" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part in it is Linux's")
+def test_trainings_end_with_the_process_that_started_them_however_it_was_killed(tmp_path: Path):
+    (tmp_path / "python").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "python").chmod(0o755)
+    code = (
+        "import os, signal, sys; from pathlib import Path; from asr.commands import _side_by_side\n"
+        "sys.executable = sys.argv[1]\n"
+        "print(_side_by_side._start(['train'], Path(sys.argv[2])).pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    known = os.environ | {"PYTHONPATH": str(ROOT)}
+    asked = [sys.executable, "-c", code, str(tmp_path / "python"), str(tmp_path / "run")]
+    pid = int(subprocess.run(asked, env=known, stdout=subprocess.PIPE, check=False).stdout)
+    for _ in range(100):
+        if not is_alive(pid):
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(pid, signal.SIGKILL)
+        pytest.fail("the training goes on alone")
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The words of a family of two trainings, of which the first is done; no other can be started."""
+    corpus, recipes, out = make_corpus(tmp_path / "corpus"), tmp_path / "recipes", tmp_path / "out"
+    write_recipe(recipes)
+    (recipes / "prepare.py").write_text(COPY)
+    own = ("data.dir", "run_dir", "seed", "training.threads", "data.workers")
+    changes = [word for word in words(corpus, out) if not word.startswith(own)]
+    asked = ["probe", "family", str(recipes), "--corpus", str(corpus), "--seeds", "1", "2", "--out", str(out)]
+    asked += [f"--set={word}" for word in [*changes, "training.epochs=1"]]
+    commands: list[list[str]] = []
+
+    def keep(given: dict[Any, list[str]], *_: object) -> None:
+        commands.extend(given.values())
+        raise TrainingError("not here")
+
+    monkeypatch.setattr(_probe_family, "train_all", keep)
+    assert main(asked) == 1
+    assert main([word if word != "stages=[train,evaluate]" else "stages=[train]" for word in commands[0]]) == 0
+    return asked
+
+
+def test_a_family_that_has_begun_goes_on_with_the_same_words_alone(
+    begun: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(begun) == 1 and "not here" in capsys.readouterr().err
+    assert main([*begun, "--set=optimizer.learning_rate=0.02"]) == 2
+    said = capsys.readouterr().err
+    assert "1 of 2 trainings in" in said and "tiny, seed 1: optimizer.learning_rate); nothing was started" in said
+    place = begun.index("--corpus")
+    other = [*begun[:place], "--data", str(make_corpus(tmp_path / "other", seed=1)), *begun[place + 2 :]]
+    assert main(other) == 2
+    assert f"tiny, seed 1: the manifests in {tmp_path / 'other'}" in capsys.readouterr().err
+    assert main([*begun, "--set=data.keep_mb=1"]) == 1  # bears on no result
+
+
+def test_another_corpus_is_refused_where_a_training_has_begun_and_prepared_where_none_has(
+    begun: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    manifest = tmp_path / "out" / "data" / "train.jsonl"
+    before = manifest.read_bytes()
+    other = make_corpus(tmp_path / "other", seed=1)
+    asked = [str(other) if word == str(tmp_path / "corpus") else word for word in begun]
+    assert main(asked) == 2
+    assert f"began on other data than {other} now gives" in capsys.readouterr().err
+    assert manifest.read_bytes() == before
+    (tmp_path / "out" / "runs" / "tiny-1" / "checkpoints" / "last.ckpt").unlink()
+    assert main(asked) == 1 and "not here" in capsys.readouterr().err
+    assert manifest.read_bytes() == (other / "train.jsonl").read_bytes() != before
