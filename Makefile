@@ -62,6 +62,7 @@ AN4 := ../shared/corpora/an4
 ARTICLE := docs/lstm
 FAMILY := runs/family
 JOBS := 2
+FSDD_BUDGET := $(foreach one,epochs=15 keep_last=5 evaluate_from_epoch=15 flat_start_epochs=2,--set training.$(one))
 
 .PHONY: article
 article: $(READY) ## make all figures of docs/lstm.md (a night; goes on where it stopped): FSDD=CORPUS AN4=CORPUS JOBS=2
@@ -70,8 +71,8 @@ article: $(READY) ## make all figures of docs/lstm.md (a night; goes on where it
 	cp $(FAMILY)/small-inputs/gradients.json $(ARTICLE)/gradients-small-inputs.json
 	$(PY) -m asr probe recall --out $(ARTICLE)
 	$(PY) -m asr probe time --out $(ARTICLE)
-	$(PY) -m asr probe family recipes/fsdd --corpus $(FSDD) --jobs $(JOBS) --out $(FAMILY)/fsdd
-	$(PY) -m asr probe directions recipes/fsdd --data $(FAMILY)/fsdd/data --jobs $(JOBS) --out $(FAMILY)/fsdd
+	$(PY) -m asr probe family recipes/fsdd --corpus $(FSDD) --jobs $(JOBS) --out $(FAMILY)/fsdd $(FSDD_BUDGET)
+	$(PY) -m asr probe directions recipes/fsdd --data $(FAMILY)/fsdd/data --jobs $(JOBS) --out $(FAMILY)/fsdd $(FSDD_BUDGET)
 	$(PY) -m asr probe gradients --out $(ARTICLE) --manifest $(FAMILY)/fsdd/data/test.jsonl --utterances 100 --distance 40 \
 	    $(foreach one,rnn gru lstm bilstm,--model $(FAMILY)/fsdd/runs/$(one)-1/model)
 	$(PY) -m asr probe gates $(foreach seed,1 2 3,$(FAMILY)/fsdd/runs/bilstm-$(seed)/model) \
