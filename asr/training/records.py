@@ -10,7 +10,8 @@ from asr.training.state import Progress
 from asr.training.step import StepResult
 
 DEV_FIGURES = ("wer", "cer", "loss", "blank_share", "empty_share")
-PLATEAU_EPOCHS = 3  # epochs of nothing but blanks before it is said
+PLATEAU_EPOCHS = 3  # epochs of nothing but blanks, or of one text for all, before it is said
+LEAST_ALIKE = 5  # wrong texts that are the same, before that is no chance
 
 
 class Observer(Protocol):
@@ -88,12 +89,23 @@ def average_warning(training: TrainingConfig) -> str | None:
 
 
 def plateau_warning(progress: Progress, dev: DevResult | None) -> str | None:
-    """What to say where dev texts are still empty after ``PLATEAU_EPOCHS`` epochs."""
-    if dev is None or dev.empty_share <= 0.99 or progress.epoch != PLATEAU_EPOCHS:
+    """What to say where dev texts are still empty, or still one and the same, after ``PLATEAU_EPOCHS`` epochs."""
+    if dev is None or progress.epoch != PLATEAU_EPOCHS:
         return None
-    return (
-        f"after {PLATEAU_EPOCHS} epochs dev texts are still empty (blank share {dev.blank_share:.1%}):"
-        " CTC's blank-only plateau."
-        " It often ends by itself after a few hundred steps; if not: more or longer warm-up, a lower"
-        " optimizer.learning_rate, less dropout and masking, or smaller batches (more steps)"
-    )
+    if dev.empty_share > 0.99:
+        return (
+            f"after {PLATEAU_EPOCHS} epochs dev texts are still empty (blank share {dev.blank_share:.1%}):"
+            " CTC's blank-only plateau."
+            " It often ends by itself after a few hundred steps; if not: more or longer warm-up, a lower"
+            " optimizer.learning_rate, less dropout and masking, or smaller batches (more steps)"
+        )
+    wrong = dev.utterances.heard if dev.utterances else {}
+    texts = set(wrong.values())
+    if len(texts) == 1 and len(wrong) >= LEAST_ALIKE and dev.wer > 0.5:
+        return (
+            f"after {PLATEAU_EPOCHS} epochs the worst {len(wrong)} dev recordings all have the same text,"
+            f" {texts.pop()!r}: it may be given before it is heard, from where training leads nowhere."
+            " If that stays so: training.flat_start_epochs=2, above all for a model in one direction;"
+            " for model=rnn also model.input_gain=0.1"
+        )
+    return None

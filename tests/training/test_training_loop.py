@@ -14,10 +14,12 @@ from asr.pretrained import from_pretrained
 from asr.training import step, trainer
 from asr.training.checkpoint import load_checkpoint
 from asr.training.config import ScheduleConfig, TrainingConfig
+from asr.training.dev_utterances import DevUtterances
 from asr.training.evaluate import DevResult
 from asr.training.optimizer import learning_rate_factor
+from asr.training.records import plateau_warning
 from asr.training.run import train
-from asr.training.state import average_weights
+from asr.training.state import Progress, average_weights
 from tests.tiny_run import Quiet, equal_weights, settings, weights
 
 
@@ -182,6 +184,21 @@ def test_blanks_only_after_three_epochs_are_said_once_with_what_helps(
     train(settings(tones, training__epochs=5), tmp_path, watcher)
     said = [text for text in watcher.messages if "blank-only plateau" in text]
     assert len(said) == 1 and said[0].startswith("after 3 epochs") and "warm-up" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("texts", "wer", "epoch", "said"),
+    [("aaaaa", 0.9, 3, True), ("aaaab", 0.9, 3, False), ("aaaa", 0.9, 3, False), ("aaaaa", 0.4, 3, False),
+     ("aaaaa", 0.9, 4, False)],
+)  # fmt: skip
+def test_one_text_for_all_after_three_epochs_is_said_with_what_helps(
+    texts: str, wer: float, epoch: int, said: bool
+) -> None:
+    heard = DevUtterances([1] * len(texts), [1] * len(texts), dict(enumerate(texts)))
+    dev = DevResult(wer=wer, cer=0.5, loss=2.3, blank_share=0.9, empty_share=0.0, utterances=heard)
+    found = plateau_warning(Progress(epoch=epoch), dev)
+    assert (found is not None) == said
+    assert not said or ("all have the same text, 'a'" in str(found) and "training.flat_start_epochs=2" in str(found))
 
 
 def test_a_loss_that_is_no_number_names_the_utterances(
