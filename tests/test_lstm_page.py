@@ -83,13 +83,19 @@ def test_what_is_said_of_gradients_in_speech_is_what_was_measured():
 
 def test_what_is_said_of_errors_is_what_was_counted():
     pieces = {row["label"]: row for row in figures("context")}
-    assert f"only {pieces['32']['substitutions'] + pieces['32']['deletions']} words of 300 were" in PROSE
+    assert f"only {pieces['32']['substitutions'] + pieces['32']['deletions']} words of 900 were" in PROSE
     assert all(2 * row["insertions"] > row["wer"] * row["words"] / 100 for row in pieces.values() if row["frames"])
     gates = {row["label"]: row for row in figures("gates")}
     shut = gates["forget gate at 0"]
     errors = sum(shut[key] for key in ("substitutions", "deletions", "insertions"))
-    assert f"({shut['insertions']} of {errors} errors are insertions" in PROSE
+    assert f"({shut['insertions']:,} of {errors:,} errors are insertions" in PROSE
     assert f"({gates['output gate at 1']['deletions']} deletions)" in PROSE
+
+
+@pytest.mark.parametrize("name", ["family-fsdd", "directions"])
+def test_the_tables_of_trainings_are_those_that_were_written(name: str):
+    rows = [line for line in (DOCS / "lstm" / f"{name}.md").read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
+    assert len(rows) == 2 + len(figures(name)) and all(row in PAGE.splitlines() for row in rows)
 
 
 def test_the_sizes_and_the_failures_of_recall_are_what_was_measured():
