@@ -78,8 +78,14 @@ def draw_context(found: dict[str, Any], path: Path) -> None:
         xscale="log",
         xlabel="length of a piece (s)",
         ylabel="WER %",
-        title=f"Speech with its context cut ({whole['utterances']} utterances, 95 % intervals)",
+        title=f"Speech with its context cut ({whole['utterances']} utterances, 95 % intervals over them"
+        + ("; dots: each model)" if len(whole["wers"]) > 1 else ")"),
     )
+    axes.minorticks_off()
+    axes.set_xticks(columns[0], [f"{seconds:g}" for seconds in columns[0]])
+    if len(whole["wers"]) > 1:
+        for row in cut:
+            axes.plot([row["seconds"]] * len(row["wers"]), row["wers"], ".", color="#333333", markersize=5)
     axes.set_ylim(bottom=0)
     axes.legend()
     save_figure(figure, path)

@@ -55,13 +55,19 @@ def draw_lines(axes: Any, lines: Sequence[Line], colours: Mapping[str, str] | No
 
 
 def draw_bars(axes: Any, labels: Sequence[str], rows: Sequence[Mapping[str, Any]], key: str = "wer") -> None:
-    """A bar of ``row[key]`` for each row, with ``row["low"]`` to ``row["high"]`` as its interval where there is one."""
+    """A bar of ``row[key]`` for each row, with ``row["low"]`` to ``row["high"]`` as its interval where there is one.
+
+    Where ``row["wers"]`` holds several trainings, each is a dot: an interval over utterances hides how they differ.
+    """
     places = range(len(rows))
     axes.barh(places, [row[key] for row in rows], color=COLOURS[3], height=0.6)
     for place, row in zip(places, rows, strict=True):
         if row["low"] is not None:
             axes.plot([row["low"], row["high"]], [place, place], color="#333333", linewidth=1.6, marker="|")
-        axes.annotate(f"  {row[key]:.2f}", (max(row[key], row["high"] or 0.0), place), va="center", fontsize=9)
+        each = list(row.get("wers", ()))
+        if len(each) > 1:
+            axes.plot(each, [place] * len(each), "o", color=COLOURS[0], markersize=4, zorder=3)
+        axes.annotate(f"  {row[key]:.2f}", (max(row[key], row["high"] or 0.0, *each), place), va="center", fontsize=9)
     axes.set_yticks(list(places), labels)
     axes.invert_yaxis()
     axes.margins(x=0.15)

@@ -95,7 +95,5 @@ def draw_family(found: Mapping[str, Any], path: Path) -> None:
     rows = sorted(found["rows"], key=lambda one: one["wer"])
     figure, (axes,) = new_figure(size=(8.0, 1.6 + 0.42 * len(rows)))
     draw_bars(axes, [row["member"] for row in rows], rows)
-    for place, row in enumerate(rows):
-        axes.plot(row["wers"], [place] * len(row["wers"]), "o", color="#d62728", markersize=4, zorder=3)
     axes.set(xlabel="WER %", title="Mean of seeds (dots), 95 % interval over utterances")
     save_figure(figure, path)

@@ -74,6 +74,9 @@ def draw_gates(found: dict[str, Any], path: Path) -> None:
     """A bar for each row."""
     figure, (axes,) = new_figure(size=(8.0, 3.8))
     draw_bars(axes, [row["label"] for row in found["rows"]], found["rows"])
-    count = found["rows"][0]["utterances"]
-    axes.set(xlabel="WER %", title=f"One gate held at a value, at test time ({count} utterances, 95 % intervals)")
+    first = found["rows"][0]
+    over = f"{first['utterances']} utterances, 95 % intervals over them" + "; dots: each model" * (
+        len(first["wers"]) > 1
+    )
+    axes.set(xlabel="WER %", title=f"One gate held at a value, at test time\n({over})")
     save_figure(figure, path)
