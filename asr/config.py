@@ -84,6 +84,14 @@ def typed_config(composed: DictConfig | Mapping[str, Any]) -> RunConfig:
     return build(RunConfig, {**own, "train": settings})
 
 
+def changed_since_begun(run_dir: Path, settings: TrainSettings) -> list[str]:
+    """The keys in which ``settings`` differ from those of the training that has begun in ``run_dir``, if one has."""
+    stored = run_dir / "config.yaml"
+    if not ((run_dir / "checkpoints" / "last.ckpt").exists() and stored.exists()):
+        return []
+    return changed_keys(read_config(stored).train, settings)
+
+
 def changed_keys(one: TrainSettings, other: TrainSettings) -> list[str]:
     """The dotted keys, sorted, in which two settings differ and that bear on the result."""
     first, second = _flat(to_plain(one)), _flat(to_plain(other))

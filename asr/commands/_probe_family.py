@@ -81,7 +81,7 @@ def _prepare(options: argparse.Namespace, member: str, config: "RunConfig") -> P
     Raises ConfigError where a training has begun there and would be on other data; the manifests then stay.
     """
     from asr.commands import _stages as work
-    from asr.commands.run import Ledger, Stage
+    from asr.commands._stage_ledger import Ledger, Stage
 
     data: Path = options.out / "data"
     settings = dataclasses.replace(config.train, data=dataclasses.replace(config.train.data, dir=str(data)))
@@ -112,7 +112,7 @@ def _prepare_again(out: Path, recipe: Path, config: "RunConfig") -> None:
 
 def _check_begun(configs: "dict[str, RunConfig]", runs: dict[Key, Path], data: Path) -> None:
     """Raise UsageError where any training that has begun would be refused: before the others are trained."""
-    from asr.commands.train import changed_since_begun
+    from asr.config import changed_since_begun
     from asr.training.run import read_state
     from asr.training.run_dir import RunDir
 

@@ -4,17 +4,13 @@ A stage is skipped where its outputs stand and its inputs have not changed since
 ``stages=[train,evaluate]`` picks. What each stage was made from is in ``run_dir/stages.json``.
 """
 
-import json
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asr.commands._stage_ledger import Ledger, Stage
 from asr.errors import UsageError
-from asr.files import sha256_file, write_json
-from asr.terminal import styled
 
 if TYPE_CHECKING:
     from asr.config import RunConfig
@@ -43,16 +39,6 @@ def run(arguments: list[str]) -> int:
         raise UsageError(f"{recipe} is a folder; name one of its recipes, e.g. {recipe / 'bilstm.yaml'}")
     run_composed(recipe, arguments[1:], lambda composed: _run_stages(recipe, composed, ["run", *arguments]))
     return 0
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One stage: what its inputs hash to, the files it leaves, and the work."""
-
-    name: str
-    inputs: Callable[[], str]
-    outputs: Callable[[], list[Path]]
-    work: Callable[[], None]
 
 
 def _run_stages(recipe: Path, composed: Any, command: list[str]) -> None:
@@ -111,38 +97,3 @@ def _stages(recipe: Path, composed: Any, config: "RunConfig", command: list[str]
             lambda: work.report(recipe, config),
         ),
     ]
-
-
-class Ledger:
-    """Which stage was made from what: ``stages.json`` in the run folder."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def run(self, stage: Stage) -> None:
-        """Do the stage's work unless its outputs stand, untouched, and come from the same inputs."""
-        outputs = _hashes(stage.outputs())
-        if None not in outputs.values() and self._read().get(stage.name) == {
-            "inputs": stage.inputs(),
-            "outputs": outputs,
-        }:
-            print(f"{styled(stage.name, 'bold')}: stands, skipped", file=sys.stderr)
-            return
-        print(styled(stage.name, "bold"), file=sys.stderr, flush=True)
-        stage.work()
-        if int(os.environ.get("RANK", "0")) > 0:
-            return  # the main process writes the ledger
-        made = self._read()
-        made[stage.name] = {"inputs": stage.inputs(), "outputs": _hashes(stage.outputs())}
-        write_json(self.path, made)
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            made = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return made if isinstance(made, dict) else {}
-
-
-def _hashes(paths: list[Path]) -> dict[str, str | None]:
-    return {str(path): sha256_file(path) if path.is_file() else None for path in paths}

@@ -12,7 +12,6 @@ from asr.terminal import format_duration
 
 if TYPE_CHECKING:
     from asr.config import RunConfig
-    from asr.training.config import TrainSettings
 
 USAGE = """usage: asr train RECIPE.yaml data.dir=FOLDER run_dir=FOLDER [key=value ...] [-m] [--cfg job]
        asr train RUN_DIR
@@ -58,7 +57,7 @@ def train_composed(composed: Any, command: list[str]) -> None:
 
 def _claim(composed: Any, config: "RunConfig") -> None:
     """Write the configuration into the locked run folder. Raises UsageError where another one has begun there."""
-    from asr.config import save_config
+    from asr.config import changed_since_begun, save_config
 
     changed = changed_since_begun(config.run_dir, config.train)
     if changed:
@@ -67,16 +66,6 @@ def _claim(composed: Any, config: "RunConfig") -> None:
             f" 'asr train {shlex.quote(str(config.run_dir))}', or choose another run_dir"
         )
     save_config(composed, config.run_dir / "config.yaml")
-
-
-def changed_since_begun(run_dir: Path, settings: "TrainSettings") -> list[str]:
-    """The keys in which ``settings`` differ from those of the training that has begun in ``run_dir``, if one has."""
-    from asr.config import changed_keys, read_config
-
-    stored = run_dir / "config.yaml"
-    if not ((run_dir / "checkpoints" / "last.ckpt").exists() and stored.exists()):
-        return []
-    return changed_keys(read_config(stored).train, settings)
 
 
 def _go_on(run_dir: Path, rest: list[str]) -> int:
