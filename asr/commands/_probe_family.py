@@ -78,7 +78,7 @@ def _instead(key: str) -> str:
 def _prepare(options: argparse.Namespace, member: str, config: "RunConfig") -> Path:
     """The corpus's manifests in DIR/data, with the options that the recipes name; again where either has changed.
 
-    Raises ConfigError where a training has begun there and would be on other data; the manifests then stay.
+    Raises UsageError where a training has begun there and would be on other data; the manifests then stay.
     """
     from asr.commands import _stages as work
     from asr.commands._stage_ledger import Ledger, Stage

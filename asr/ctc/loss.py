@@ -41,7 +41,7 @@ def check_targets(targets: Sequence[Sequence[int]], lengths: Sequence[int], voca
             )
 
 
-def lower_blank(log_probs: Tensor, nats: float) -> Tensor:
+def penalise_blank(log_probs: Tensor, nats: float) -> Tensor:
     """The log-probabilities that the same model gives once the blank's logit is ``nats`` lower; shapes as given.
 
     Trained so at first, a model has to explain every frame by a label, as in the flat start of a hidden Markov model.
@@ -49,9 +49,9 @@ def lower_blank(log_probs: Tensor, nats: float) -> Tensor:
     before it is known where that label is best heard (Zeyer et al. 2021, arXiv 2105.14849): at the very beginning, for
     instance, where a network in one direction has not heard it yet, and from where no gradient leads away.
     """
-    handicap = log_probs.new_zeros(log_probs.size(-1))
-    handicap[BLANK_ID] = nats
-    return torch.log_softmax(log_probs - handicap, dim=-1)
+    penalty = log_probs.new_zeros(log_probs.size(-1))
+    penalty[BLANK_ID] = nats
+    return torch.log_softmax(log_probs - penalty, dim=-1)
 
 
 def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from asr.errors import UsageError
 from asr.lengths import valid_mask
 from asr.models import AcousticModel
-from asr.probes.draw import Line, draw_lines, new_figure, save_figure
+from asr.probes.draw import Line, draw_lines, new_figure, said_of, save_figure
 from asr.probes.listening import Listener, Step, measure_changes
 
 
@@ -78,8 +78,7 @@ def draw_context(found: dict[str, Any], path: Path) -> None:
         xscale="log",
         xlabel="length of a piece (s)",
         ylabel="WER %",
-        title=f"Speech with its context cut ({whole['utterances']} utterances, 95 % intervals over them"
-        + ("; dots: each model)" if len(whole["wers"]) > 1 else ")"),
+        title=f"Speech with its context cut ({said_of(whole)})",
     )
     axes.minorticks_off()
     axes.set_xticks(columns[0], [f"{seconds:g}" for seconds in columns[0]])

@@ -54,6 +54,12 @@ def draw_lines(axes: Any, lines: Sequence[Line], colours: Mapping[str, str] | No
     axes.grid(alpha=0.3)
 
 
+def said_of(row: Mapping[str, Any]) -> str:
+    """What stands in a title of a row of ``error_row``: over what its interval is, and what dots are."""
+    dots = "; dots: each model" if len(row["wers"]) > 1 else ""
+    return f"{row['utterances']} utterances, 95 % intervals over them{dots}"
+
+
 def draw_bars(axes: Any, labels: Sequence[str], rows: Sequence[Mapping[str, Any]], key: str = "wer") -> None:
     """A bar of ``row[key]`` for each row, with ``row["low"]`` to ``row["high"]`` as its interval where there is one.
 

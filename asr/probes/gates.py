@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from asr.errors import UsageError
 from asr.models import AcousticModel, LstmCell, RecurrentLayer
-from asr.probes.draw import draw_bars, new_figure, save_figure
+from asr.probes.draw import draw_bars, new_figure, said_of, save_figure
 from asr.probes.listening import Listener, Step, measure_changes
 
 FIXED: dict[str, dict[str, float]] = {
@@ -74,9 +74,5 @@ def draw_gates(found: dict[str, Any], path: Path) -> None:
     """A bar for each row."""
     figure, (axes,) = new_figure(size=(8.0, 3.8))
     draw_bars(axes, [row["label"] for row in found["rows"]], found["rows"])
-    first = found["rows"][0]
-    over = f"{first['utterances']} utterances, 95 % intervals over them" + "; dots: each model" * (
-        len(first["wers"]) > 1
-    )
-    axes.set(xlabel="WER %", title=f"One gate held at a value, at test time\n({over})")
+    axes.set(xlabel="WER %", title=f"One gate held at a value, at test time\n({said_of(found['rows'][0])})")
     save_figure(figure, path)

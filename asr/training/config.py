@@ -134,7 +134,7 @@ class TrainingConfig:
             check(getattr(self, key) >= 0, f"training.{key}={getattr(self, key)} must not be negative")
         check(self.normalisation_hours > 0, "training.normalisation_hours must be above 0")
 
-    def blank_handicap(self, epochs_done: float) -> float:
+    def blank_penalty(self, epochs_done: float) -> float:
         """Nats by which the blank's logit is lowered after ``epochs_done`` (a fraction counts)."""
         if epochs_done >= self.flat_start_epochs:
             return 0.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from asr.ctc import ctc_loss, lower_blank
+from asr.ctc import ctc_loss, penalise_blank
 from asr.data.dataset import Batch
 from asr.errors import TrainingError
 from asr.features import LogMel, SpecAugmentConfig, spec_augment
@@ -50,11 +50,11 @@ class Stepper:
     ids: Sequence[str]  # of the training utterances, for messages
 
     def run(
-        self, batches: Sequence[Batch | None], step: int, utterances: int, blank_handicap: float = 0.0
+        self, batches: Sequence[Batch | None], step: int, utterances: int, blank_penalty: float = 0.0
     ) -> StepResult:
         """Train on this process's ``batches`` of a step of ``utterances`` in all processes.
 
-        None stands for a batch in which this process has no share. ``blank_handicap``: nats by which the loss lowers
+        None stands for a batch in which this process has no share. ``blank_penalty``: nats by which the loss lowers
         the blank's logit.
         """
         self.optimizer.zero_grad(set_to_none=True)
@@ -63,7 +63,7 @@ class Stepper:
             last = index + 1 == len(batches)
             with contextlib.nullcontext() if last else self._no_sync():
                 seed = derive_seed(self.seed, "step", step, index, self.processes.rank)
-                loss_sum += self._backward(batch, seed, utterances, blank_handicap)
+                loss_sum += self._backward(batch, seed, utterances, blank_penalty)
         loss_sum = self.processes.sum(loss_sum.to(self.processes.device, torch.float64)).cpu()
         self.scaler.unscale_(self.optimizer)
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm))
@@ -78,11 +78,11 @@ class Stepper:
         self._backward(batch, 0, len(batch.indices))
         self.optimizer.zero_grad(set_to_none=True)
 
-    def _backward(self, batch: Batch | None, seed: int, utterances: int, blank_handicap: float = 0.0) -> Tensor:
+    def _backward(self, batch: Batch | None, seed: int, utterances: int, blank_penalty: float = 0.0) -> Tensor:
         # for dropout: each step's draws follow from its number, so resuming needs no generator state
         torch.manual_seed(seed)
         real = batch if batch is not None else _silence(self.features)
-        losses = self._losses(real, torch.Generator().manual_seed(seed), blank_handicap)
+        losses = self._losses(real, torch.Generator().manual_seed(seed), blank_penalty)
         if batch is None:
             losses = losses * 0.0
         elif not bool(torch.isfinite(losses.detach()).all()) and not self.scaler.is_enabled():
@@ -96,15 +96,15 @@ class Stepper:
         self.scaler.scale(losses.sum() * scale).backward()
         return losses.detach().double().sum().cpu()
 
-    def _losses(self, batch: Batch, generator: torch.Generator, blank_handicap: float) -> Tensor:
+    def _losses(self, batch: Batch, generator: torch.Generator, blank_penalty: float) -> Tensor:
         device = self.processes.device
         log_mel, frames = self.features(batch.waveforms.to(device), batch.lengths.to(device))
         log_mel = spec_augment(log_mel, frames, self.spec_augment, generator)
         kind = AMP_TYPES[self.precision]
         with torch.autocast(device.type, dtype=kind) if kind else contextlib.nullcontext():
             log_probs, lengths = self.model(log_mel, frames)
-        if blank_handicap:
-            log_probs = lower_blank(log_probs, blank_handicap)
+        if blank_penalty:
+            log_probs = penalise_blank(log_probs, blank_penalty)
         return ctc_loss(log_probs, lengths, batch.targets)
 
     def _no_sync(self) -> contextlib.AbstractContextManager[object]:

@@ -109,8 +109,8 @@ class Trainer:
             utterances = sum(map(len, requests))
             epochs_done = self.progress.epoch + self.progress.batch / len(plan)
             self._set_learning_rate(epochs_done)
-            handicap = self.settings.training.blank_handicap(epochs_done)
-            result = self.stepper.run(batches, self.progress.step, utterances, handicap)
+            penalty = self.settings.training.blank_penalty(epochs_done)
+            result = self.stepper.run(batches, self.progress.step, utterances, penalty)
             self.progress.seconds = seconds_before + time.monotonic() - started
             self._count_step(requests, result)
             self._tell_step(result, len(plan), self.steps.padding(requests))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 import asr.ctc.loss
-from asr.ctc import best_path, check_targets, collapse, ctc_loss, frames_needed, lower_blank
+from asr.ctc import best_path, check_targets, collapse, ctc_loss, frames_needed, penalise_blank
 from asr.errors import TrainingError
 
 FRAMES, VOCAB = 5, 4
@@ -168,6 +168,6 @@ def test_best_path_stops_at_each_length() -> None:
 
 def test_a_lowered_blank_is_what_lower_logits_give() -> None:
     logits = torch.tensor([[[0.3, -1.0, 2.0], [5.0, 0.0, 0.0]]])
-    lowered = lower_blank(logits.log_softmax(2), 3.0)
+    lowered = penalise_blank(logits.log_softmax(2), 3.0)
     torch.testing.assert_close(lowered, (logits - torch.tensor([3.0, 0.0, 0.0])).log_softmax(2))
-    torch.testing.assert_close(lower_blank(lowered, -3.0), logits.log_softmax(2))
+    torch.testing.assert_close(penalise_blank(lowered, -3.0), logits.log_softmax(2))

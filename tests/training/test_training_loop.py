@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from asr.ctc import lower_blank
+from asr.ctc import penalise_blank
 from asr.errors import ConfigError, TrainingError
 from asr.pretrained import from_pretrained
 from asr.training import step, trainer
@@ -42,22 +42,22 @@ def test_plateau_cuts_multiply_down_to_the_final_factor() -> None:
     assert [learning_rate_factor(3, 10, config, cuts) for cuts in (0, 1, 2, 3, 4)] == [1, 0.5, 0.25, 0.125, 0.1]
 
 
-def test_the_blanks_handicap_falls_in_a_straight_line_to_none() -> None:
+def test_the_blanks_penalty_falls_in_a_straight_line_to_none() -> None:
     config = TrainingConfig(flat_start_epochs=2.0, flat_start_nats=8.0)
-    assert [config.blank_handicap(done) for done in (0, 0.5, 1, 1.75, 2, 30)] == [8, 6, 4, 1, 0, 0]
-    assert TrainingConfig().blank_handicap(0) == 0
+    assert [config.blank_penalty(done) for done in (0, 0.5, 1, 1.75, 2, 30)] == [8, 6, 4, 1, 0, 0]
+    assert TrainingConfig().blank_penalty(0) == 0
 
 
-def test_a_flat_start_handicaps_the_blank_of_its_own_epochs_alone(
+def test_a_flat_start_penalises_the_blank_of_its_own_epochs_alone(
     tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[float] = []
 
     def lower(log_probs: torch.Tensor, nats: float) -> torch.Tensor:
         asked.append(nats)
-        return lower_blank(log_probs, nats)
+        return penalise_blank(log_probs, nats)
 
-    monkeypatch.setattr(step, "lower_blank", lower)
+    monkeypatch.setattr(step, "penalise_blank", lower)
     told = Quiet()
     train(settings(tones, training__flat_start_epochs=1, training__flat_start_nats=6), tmp_path / "run", told)
     steps = sum(one["epoch"] == 1 for one in told.steps)
