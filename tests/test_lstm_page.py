@@ -95,6 +95,11 @@ def test_what_is_said_of_errors_is_what_was_counted():
     assert sorted(round(100 - one) for one in gates["output gate at 1"]["wers"]) == [0, 0, 72]
 
 
+def test_the_trials_of_the_trap_are_those_that_were_made():
+    rows = [f"| {row['member']}: {row['what']} | {row['epochs']} | {row['dev_wer']:.1f} |" for row in figures("trap")]
+    assert len(rows) == 13 and all(row in PAGE.splitlines() for row in rows)
+
+
 @pytest.mark.parametrize("name", ["family-fsdd", "directions"])
 def test_the_tables_of_trainings_are_those_that_were_written(name: str):
     rows = [line for line in (DOCS / "lstm" / f"{name}.md").read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
