@@ -28,7 +28,8 @@ OWN_KEYS = {"seed": "--seeds", "run_dir": "--out", "data.dir": "--data", "corpus
 def run(name: str, options: argparse.Namespace, words: list[str]) -> int:
     """Train what is not trained yet, and write the table; returns 0 or raises an AsrError."""
     members = _members(options)
-    configs = {member: _config(options, member) for member in members}
+    changes = {member: [*options.changes, *_size(options, member)] for member in members}
+    configs = {member: _config(options, member, changes[member]) for member in members}
     check_output_folder(options.out)
     runs = {(one, seed): options.out / "runs" / f"{one}-{seed}" for seed in options.seeds for one in members}
     data = options.data or _prepare(options, members[0], configs[members[0]])
@@ -36,7 +37,10 @@ def run(name: str, options: argparse.Namespace, words: list[str]) -> int:
         if not (data / file).is_file():
             raise DataError(f"{data}: no {file} in it; prepare it with: asr prepare {options.recipes} CORPUS {data}")
     _check_begun(configs, runs, data)
-    commands = {key: _command(options, key[0], key[1], data, folder) for key, folder in runs.items()}
+    commands = {
+        (member, seed): _command(options, member, seed, data, folder, changes[member])
+        for (member, seed), folder in runs.items()
+    }
     print(f"{len(runs)} trainings, {options.jobs} at a time, in {options.out / 'runs'}", file=sys.stderr)
     train_all(commands, runs, options.jobs)
     _write(name, options, members, runs, words)
@@ -54,18 +58,31 @@ def _members(options: argparse.Namespace) -> list[str]:
     return list(options.members or known)
 
 
-def _config(options: argparse.Namespace, member: str) -> "RunConfig":
+def _size(options: argparse.Namespace, member: str) -> list[str]:
+    """The hidden size that --parameters asks for, as a word of the configuration; none without it."""
+    if options.parameters is None:
+        return []
+    from asr.probes.family import fit_model
+
+    for word in options.changes:
+        if word.lstrip("+~").startswith("model.hidden_size="):
+            raise UsageError(f"--set {word}: --parameters sets it; give one of the two")
+    train = _config(options, member, options.changes).train
+    return [f"model.hidden_size={fit_model(member, train.model, train.features.n_mels, options.parameters)}"]
+
+
+def _config(options: argparse.Namespace, member: str, changes: list[str]) -> "RunConfig":
     """What the member's trainings are told but seed and folders. Raises UsageError or ConfigError for a bad --set."""
     from asr.commands._compose import run_composed
     from asr.config import typed_config
 
-    for word in options.changes:
+    for word in changes:
         key, equals, _ = word.lstrip("+~").partition("=")
         if not equals or word.startswith("-"):
             raise UsageError(f"--set {word}: give KEY=VALUE, such as training.epochs=10")
         if key in OWN_KEYS:
             raise UsageError(f"--set {word}: each training has its own; {_instead(key)}")
-    words = [f"run_dir={options.out}", *SAME_FOR_ALL, *options.changes]
+    words = [f"run_dir={options.out}", *SAME_FOR_ALL, *changes]
     config: RunConfig = run_composed(options.recipes / f"{member}.yaml", words, typed_config)[0]
     return config
 
@@ -138,9 +155,11 @@ def _check_begun(configs: "dict[str, RunConfig]", runs: dict[Key, Path], data: P
         )
 
 
-def _command(options: argparse.Namespace, member: str, seed: int, data: Path, folder: Path) -> list[str]:
+def _command(
+    options: argparse.Namespace, member: str, seed: int, data: Path, folder: Path, changes: list[str]
+) -> list[str]:
     words = ["run", str(options.recipes / f"{member}.yaml"), f"run_dir={folder}", f"data.dir={data}", f"seed={seed}"]
-    return [*words, *SAME_FOR_ALL, *options.changes]
+    return [*words, *SAME_FOR_ALL, *changes]
 
 
 def _write(

@@ -112,6 +112,10 @@ def _trained(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
         help="a word of the configuration for all trainings, such as training.epochs=10; may be given several times",
     )  # fmt: skip
+    parser.add_argument(
+        "--parameters", type=count, metavar="N",
+        help="weights of each recogniser, about, by its hidden size (default: what the recipes say)",
+    )  # fmt: skip
 
 
 def _directions(parser: argparse.ArgumentParser) -> None:

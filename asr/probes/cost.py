@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from asr.models import AcousticModel, RecurrentLayer, RecurrentStack, build_model_config
-from asr.probes.draw import Line, draw_lines, new_figure, save_figure
-from asr.probes.members import allow_backward
+from asr.probes.draw import COLOURS, Line, draw_lines, new_figure, save_figure
+from asr.probes.members import allow_backward, count_weights
 from asr.schema import check
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler would tell of each of its starts
@@ -103,7 +103,7 @@ def measure_shape(
             "seconds_high": max(times[name, mode]),
             "seconds_per_audio_s": statistics.median(times[name, mode]) / (batch * length_s),
             "peak_mb": peaks[name, mode] / 1e6,
-            "parameters": sum(one.numel() for one in models[name].parameters()),
+            "parameters": count_weights(models[name]),
         }
         for name, mode in tasks
     ]
@@ -199,20 +199,21 @@ def draw_cost(rows: Rows, path: Path) -> None:
 
 
 def draw_stream(rows: Rows, path: Path) -> None:
-    """The same length at once and as a stream, one utterance: seconds beside memory."""
+    """One utterance at once and as a stream (dashes): seconds beside memory; a model has one colour."""
     batch = min(row["batch"] for row in rows)
-    figure, axes = new_figure(1, 2, (11.0, 5.0))
+    names = dict.fromkeys(row["model"] for row in rows)
+    colour = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
+    figure, axes = new_figure(1, 2, (12.5, 5.0))
     for place, key in zip(axes, ("seconds", "peak_mb"), strict=True):
-        lines = [
-            Line(f"{line.label}{tail}", line.x, line.y)
-            for mode, tail in ((STREAM, ", stream (encoder alone)"), (FORWARD, ", whole"))
-            for line in _lines(rows, mode, batch, key)
-        ]
-        draw_lines(place, lines, marker="o")
+        for mode, tail, dashes in ((FORWARD, ", whole", "-"), (STREAM, ", stream (encoder alone)", "--")):
+            lines = _lines(rows, mode, batch, key)
+            shown = [Line(f"{line.label}{tail}", line.x, line.y, dashes=dashes) for line in lines]
+            colours = {one.label: colour[line.label] for one, line in zip(shown, lines, strict=True)}
+            draw_lines(place, shown, colours, marker="o")
         place.set(xscale="log", yscale="log", xlabel="length (s)")
     axes[0].set(ylabel="seconds", title="sequential cost")
     axes[1].set(ylabel="memory at its peak (MB)", title="flat memory")
-    axes[1].legend(fontsize=6)
+    axes[1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.02, 0.5))
     save_figure(figure, path)
 
 

@@ -4,7 +4,7 @@ matplotlib is imported here and late; nothing is shown on a screen.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ class Line:
     y: Sequence[float]
     low: Sequence[float | None] = ()
     high: Sequence[float | None] = ()
+    dashes: str = field(default="-", kw_only=True)
 
 
 def new_figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8.0, 5.0)) -> tuple[Any, list[Any]]:
@@ -47,7 +48,8 @@ def draw_lines(axes: Any, lines: Sequence[Line], colours: Mapping[str, str] | No
     """Each line and, as a band, its interval."""
     for number, line in enumerate(lines):
         colour = (colours or {}).get(line.label) or COLOURS[number % len(COLOURS)]
-        axes.plot(line.x, line.y, color=colour, label=line.label, linewidth=1.6, marker=marker, markersize=4)
+        style = {"linestyle": line.dashes, "linewidth": 1.6, "marker": marker, "markersize": 4}
+        axes.plot(line.x, line.y, color=colour, label=line.label, **style)
         ends = [(x, low, high) for x, low, high in zip(line.x, line.low, line.high, strict=False) if low is not None]
         if ends:
             axes.fill_between(*zip(*ends, strict=True), color=colour, alpha=0.18, linewidth=0)

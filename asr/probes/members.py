@@ -4,7 +4,7 @@ In: a member's name. Out: its encoder, without subsampling and head. They are th
 those are: Xavier input weights, orthogonal recurrent ones.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -66,16 +66,21 @@ def allow_backward(model: nn.Module) -> Iterator[None]:
 
 def fit_hidden_size(name: str, input_size: int, parameters: int, num_layers: int = 1) -> int:
     """The multiple of STEP with which member ``name`` has as nearly as possible ``parameters`` weights."""
+    return fit_size(lambda size: count_weights(make_encoder(name, input_size, size, num_layers)), parameters, STEP)
+
+
+def fit_size(weights: Callable[[int], int], parameters: int, step: int, least: int = 0) -> int:
+    """The size ``least + step * n``, n >= 1, with which the growing ``weights(size)`` is nearest to ``parameters``."""
     low, high = 1, 1
-    while _weights(name, input_size, high, num_layers) < parameters:
+    while weights(least + step * high) < parameters:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if _weights(name, input_size, middle, num_layers) < parameters else (low, middle)
-    best = min((low, high), key=lambda size: abs(_weights(name, input_size, size, num_layers) - parameters))
-    return best * STEP
+        low, high = (middle, high) if weights(least + step * middle) < parameters else (low, middle)
+    best = min((low, high), key=lambda n: abs(weights(least + step * n) - parameters))
+    return least + step * best
 
 
-def _weights(name: str, input_size: int, steps: int, num_layers: int) -> int:
-    encoder = make_encoder(name, input_size, steps * STEP, num_layers)
-    return sum(weight.numel() for weight in encoder.parameters())
+def count_weights(model: nn.Module) -> int:
+    """How many numbers a model learns."""
+    return sum(weight.numel() for weight in model.parameters())

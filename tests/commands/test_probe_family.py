@@ -12,7 +12,10 @@ import pytest
 
 from asr.cli import main
 from asr.commands import _probe_family, _side_by_side
+from asr.commands._compose import run_composed
+from asr.config import typed_config
 from asr.errors import Interrupted, TrainingError
+from asr.models import AcousticModel
 from tests.tiny_run import ROOT, make_corpus, words, write_recipe
 
 COPY = """
@@ -148,3 +151,34 @@ def test_another_corpus_is_refused_where_a_training_has_begun_and_prepared_where
     (tmp_path / "out" / "runs" / "tiny-1" / "checkpoints" / "last.ckpt").unlink()
     assert main(asked) == 1 and "not here" in capsys.readouterr().err
     assert manifest.read_bytes() == (other / "train.jsonl").read_bytes() != before
+
+
+def test_all_members_get_the_size_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    make_corpus(tmp_path / "data")
+    asked = dict[Any, list[str]]()
+    monkeypatch.setattr(_probe_family, "train_all", lambda commands, runs, jobs: asked.update(commands))
+    monkeypatch.setattr(_probe_family, "_write", lambda *words: None)
+    words = ["--data", str(tmp_path / "data"), "--seeds", "1", "--out", str(tmp_path / "out"), "--parameters", "500000"]
+    assert main(["probe", "family", str(ROOT / "recipes/fsdd"), *words]) == 0
+    assert len(asked) == 12
+    for (member, _), command in asked.items():
+        own = [word for word in command if "=" in word and not word.startswith(("run_dir", "data.dir", "stages"))]
+        config = run_composed(ROOT / "recipes/fsdd" / f"{member}.yaml", [f"run_dir={tmp_path}", *own], typed_config)[0]
+        model = AcousticModel(config.train.model, config.train.features.n_mels, 29)
+        assert sum(weight.numel() for weight in model.parameters()) == pytest.approx(500_000, rel=0.05), member
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--parameters", "2000"], "--parameters 2000: "),
+        (["--parameters", "300000", "--set", "model.hidden_size=64"], "--set model.hidden_size=64: "),
+    ],
+)
+def test_a_size_that_cannot_be_met_is_refused(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    make_corpus(tmp_path / "data")
+    rest = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--members", "bilstm", *words]
+    assert main(["probe", "family", str(ROOT / "recipes/fsdd"), *rest]) == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
