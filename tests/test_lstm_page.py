@@ -123,3 +123,34 @@ def test_what_closed_forms_say_is_worked_out_right():
     half = {bias: math.log(0.5) / math.log(opened[bias]) for bias in (1, 5)}
     assert f"(bias 5: {opened[5]:.3f}, a half after {half[5]:.0f} frames)" in PROSE
     assert f"bias 1 ({opened[1]:.2f}, a half after {half[1]:.1f})" in PROSE
+
+
+def test_what_is_said_of_time_is_what_was_measured():
+    found = {(row["model"], row["mode"], row["batch"], row["length_s"]): row for row in figures("time")}
+    names = list(dict.fromkeys(row["model"] for row in figures("time")))
+
+    def steps(name: str, batch: int) -> list[float]:
+        return [found[name, "forward_backward", batch, length]["seconds"] for length in (1, 16, 40)]
+
+    def peak(name: str, length: int, batch: int = 1, mode: str = "forward_backward") -> float:
+        return float(found[name, mode, batch, length]["peak_mb"])
+
+    eight_for_one = {name: steps(name, 8)[1] / steps(name, 1)[1] for name in names}
+    for name in names:
+        one, eight = (" / ".join(f"{1000 * value:,.0f}" for value in steps(name, batch)) for batch in (1, 8))
+        memory = f"{peak(name, 16):.0f} / {peak(name, 40):.0f}"
+        assert f"| {name} | {one} | {eight} | {eight_for_one[name]:.1f} | {memory} |" in PAGE
+    parallel = {"minlstm", "transformer", "conformer"}  # "two to five times", "seven to eight times"
+    assert all(2 <= round(ratio) <= 5 for name, ratio in eight_for_one.items() if name not in parallel)
+    assert all(7 <= round(eight_for_one[name]) <= 8 for name in parallel)
+    grown = {name: [steps(name, batch)[2] / steps(name, batch)[1] for batch in (1, 8)] for name in parallel}
+    assert "{:.1f} times as long for one and {:.1f} for eight".format(*grown["transformer"]) in PROSE
+    assert f"its memory is {peak('transformer', 40) / peak('transformer', 16):.1f} times as large" in PROSE
+    assert "minLSTM's takes {:.1f} and {:.1f} times as long".format(*grown["minlstm"]) in PROSE
+    assert max(names, key=lambda name: peak(name, 40)) == "transformer"
+    assert peak("transformer", 40) / peak("lstm", 40) == pytest.approx(2, abs=0.1)
+    for name, said in (("gru", "the GRU 0.4 MB"), ("rnn", "the plain network 0.5"), ("lstm", "the LSTM 10.1")):
+        sizes = {round(peak(name, length, mode="stream"), 1) for length in (1, 4, 16, 40)}
+        assert sizes == {float(re.findall(r"[\d.]+", said)[0])} and said in PROSE
+    quicker = [steps("transformer", batch)[at] < steps("lstm", batch)[at] for batch in (1, 8) for at in (1, 2)]
+    assert quicker == [True, False, False, False]
