@@ -63,6 +63,8 @@ ARTICLE := docs/lstm
 FAMILY := runs/family
 JOBS := 2
 FSDD_BUDGET := $(foreach one,epochs=15 keep_last=5 evaluate_from_epoch=15 flat_start_epochs=2,--set training.$(one))
+AN4_BUDGET := --parameters 1300000 --set data.batching.batch_s=15 \
+    $(foreach one,epochs=20 keep_last=5 evaluate_from_epoch=16,--set training.$(one))
 
 .PHONY: article
 article: $(READY) ## make all figures of docs/lstm.md (a night; goes on where it stopped): FSDD=CORPUS AN4=CORPUS JOBS=2
@@ -70,7 +72,7 @@ article: $(READY) ## make all figures of docs/lstm.md (a night; goes on where it
 	$(PY) -m asr probe gradients --members rnn gru lstm-1 --seeds 1 2 3 --input-scale 0.1 --out $(FAMILY)/small-inputs
 	cp $(FAMILY)/small-inputs/gradients.json $(ARTICLE)/gradients-small-inputs.json
 	$(PY) -m asr probe recall --out $(ARTICLE)
-	$(PY) -m asr probe time --out $(ARTICLE)
+	$(PY) -m asr probe time --lengths-s 1 4 16 40 --rounds 3 --out $(ARTICLE)
 	$(PY) -m asr probe family recipes/fsdd --corpus $(FSDD) --jobs $(JOBS) --out $(FAMILY)/fsdd $(FSDD_BUDGET)
 	$(PY) -m asr probe directions recipes/fsdd --data $(FAMILY)/fsdd/data --jobs $(JOBS) --out $(FAMILY)/fsdd $(FSDD_BUDGET)
 	$(PY) -m asr probe gradients --out $(ARTICLE) --manifest $(FAMILY)/fsdd/data/test.jsonl --utterances 100 --distance 40 \
@@ -80,7 +82,7 @@ article: $(READY) ## make all figures of docs/lstm.md (a night; goes on where it
 	$(PY) -m asr probe context $(foreach seed,1 2 3,$(FAMILY)/fsdd/runs/bilstm-$(seed)/model) \
 	    $(FAMILY)/fsdd/data/test.jsonl --frames 4 8 16 24 32 48 64 --out $(ARTICLE)
 	$(PY) -m asr probe family recipes/an4 --members rnn gru lstm bilstm transformer --corpus $(AN4) --jobs $(JOBS) \
-	    --out $(FAMILY)/an4
+	    --out $(FAMILY)/an4 $(AN4_BUDGET)
 	for name in fsdd an4; do for kind in json md png; do \
 	    cp $(FAMILY)/$$name/family.$$kind $(ARTICLE)/family-$$name.$$kind; done; done
 	cp $(FAMILY)/fsdd/directions.json $(FAMILY)/fsdd/directions.md $(FAMILY)/fsdd/directions.png $(ARTICLE)/

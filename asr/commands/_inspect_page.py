@@ -4,6 +4,7 @@ In: options, the recogniser, what it heard and what was found. Out: the file.
 """
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +20,8 @@ from asr.pages.microscope import AttentionPicture, HeardWord, LayerPicture, Micr
 from asr.recognition import Recognizer
 
 Waveform = NDArray[np.float32]
+MOST_BYTES = 5_000_000
+COARSER = (2, 4, 8)  # of 256 levels every so many
 
 
 def write_page(
@@ -43,8 +46,21 @@ def write_page(
         attention=[AttentionPicture(name=f"layer {one.layer}", weights=one.weights) for one in found.maps],
         tables=_tables(found),
     )
-    write_text(options.html, render_microscope(page))
-    print(f"{options.html}: {options.html.stat().st_size / 1e6:.2f} MB", file=sys.stderr)
+    content, note = _small_enough(page)
+    write_text(options.html, content)
+    print(f"{options.html}: {options.html.stat().st_size / 1e6:.2f} MB{note}", file=sys.stderr)
+
+
+def _small_enough(page: Microscope) -> tuple[str, str]:
+    """The page, its values as coarse as it has to be to open at once, and what is to be said of that."""
+    content, note = render_microscope(page), ""
+    for every in COARSER:
+        if len(content.encode()) <= MOST_BYTES:
+            break
+        note = f"; values in {256 // every} levels to keep the page small; --npz has them whole"
+        shown = dataclasses.replace(page, notes=[*page.notes, f"The pictures hold {note.removeprefix('; ')}."])
+        content = render_microscope(shown, every)
+    return content, note
 
 
 def _facts(options: argparse.Namespace, found: Inspection) -> dict[str, str]:

@@ -83,11 +83,11 @@ class Microscope:
     tables: Sequence[Table] = field(default=())
 
 
-def render_microscope(page: Microscope) -> str:
-    """The whole file."""
+def render_microscope(page: Microscope, every: int = 1) -> str:
+    """The whole file; ``every``: of ``quantised``, above 1 for a smaller one."""
     late: dict[str, Any] = {}
-    layers = [_layer(layer, place, late) for place, layer in enumerate(page.layers)]
-    attention = [_attention(one, place, late) for place, one in enumerate(page.attention)]
+    layers = [_layer(layer, place, late, every) for place, layer in enumerate(page.layers)]
+    attention = [_attention(one, place, late, every) for place, one in enumerate(page.attention)]
     read = {
         "duration": round(page.duration_s, 4),
         "first": round(page.first_s, 5),
@@ -110,12 +110,12 @@ def render_microscope(page: Microscope) -> str:
     )
 
 
-def _layer(layer: LayerPicture, place: int, late: dict[str, Any]) -> dict[str, Any]:
+def _layer(layer: LayerPicture, place: int, late: dict[str, Any], every: int) -> dict[str, Any]:
     arrays = []
     for name, values in layer.arrays.items():
         if name in LABELS:
             if name != "hidden" or not layer.shown_by_gate:
-                late[f"array-{place}-{name}"] = quantised(values.T, signed=not name.endswith("_gate"))
+                late[f"array-{place}-{name}"] = quantised(values.T, signed=not name.endswith("_gate"), every=every)
             arrays.append(name)
     shares = {
         name: [[round(float(one), 3) for one in side[name]] for side in (layer.right, layer.left)]
@@ -134,9 +134,9 @@ def _layer(layer: LayerPicture, place: int, late: dict[str, Any]) -> dict[str, A
     }
 
 
-def _attention(one: AttentionPicture, place: int, late: dict[str, Any]) -> dict[str, Any]:
+def _attention(one: AttentionPicture, place: int, late: dict[str, Any], every: int) -> dict[str, Any]:
     for head, weights in enumerate(one.weights):
-        late[f"map-{place}-{head}"] = quantised(weights, root=True)
+        late[f"map-{place}-{head}"] = quantised(weights, root=True, every=every)
     return {"name": one.name, "heads": len(one.weights)}
 
 

@@ -17,9 +17,10 @@ Floats = NDArray[np.floating[Any]]
 LEVELS = 255
 
 
-def quantised(values: Floats, *, signed: bool = False, root: bool = False) -> dict[str, Any]:
+def quantised(values: Floats, *, signed: bool = False, root: bool = False, every: int = 1) -> dict[str, Any]:
     """256 levels of values from 0 to 1 (their square root where ``root``: finer where they are small); or, ``signed``,
-    of each row from minus to plus its own largest.
+    of each row from minus to plus its own largest. With ``every`` above 1 only every so many of the levels is taken,
+    and deflate finds more.
 
     ``data``; ``w`` frames, ``h`` rows; ``root``; ``bounds``, a row's largest, where signed: level 128 is 0.
     """
@@ -30,6 +31,6 @@ def quantised(values: Floats, *, signed: bool = False, root: bool = False) -> di
         scaled = 128 + 127 * values / bounds[:, None]
     else:
         scaled = LEVELS * (np.sqrt(np.maximum(values, 0)) if root else values)
-    levels = np.rint(np.clip(scaled, 0, LEVELS)).astype(np.uint8)
+    levels = np.clip(np.rint(scaled / every) * every, 0, LEVELS).astype(np.uint8)
     moved = np.diff(levels, axis=1, prepend=np.uint8(0))  # modulo 256
     return packed | {"data": base64.b64encode(zlib.compress(moved.tobytes(), 9)).decode("ascii")}

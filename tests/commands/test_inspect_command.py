@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from asr import cli
+from asr.commands import _inspect_page
 from tests.inspection.made import RATE, make_waveform, save_model
 
 
@@ -42,6 +43,20 @@ def test_table_page_and_arrays(model: Path, audio: Path, tmp_path: Path, capsys:
         np.testing.assert_allclose(h, o * np.tanh(c), atol=1e-6)
         assert arrays["log_probs"].shape == (101, len(arrays["tokens"]))
         assert arrays["layer1_forward_correlation"].shape == (16, len(arrays["signals"]))
+
+
+def test_a_page_that_would_be_too_large_has_coarser_values_and_says_so(
+    model: Path, audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    html = tmp_path / "p.html"
+    words = ["inspect", str(model), str(audio), "--html", str(html)]
+    assert cli.main(words) == 0
+    whole = html.stat().st_size
+    assert "levels" not in capsys.readouterr().err and "pictures hold" not in html.read_text(encoding="utf-8")
+    monkeypatch.setattr(_inspect_page, "MOST_BYTES", whole - 1)
+    assert cli.main(words) == 0
+    assert "values in 128 levels to keep the page small; --npz" in capsys.readouterr().err and html.stat().st_size < whole
+    assert "The pictures hold values in 128 levels" in html.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("form", ["transformer", "gru", "rnn both ways"])

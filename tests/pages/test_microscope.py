@@ -105,6 +105,8 @@ def test_values_come_back_to_within_half_a_step() -> None:
     generator = np.random.default_rng(0)
     gates = generator.random((5, 40))
     assert np.abs(undo(quantised(gates)) / 255 - gates).max() <= 0.5 / 255 + 1e-9
+    coarse = undo(quantised(gates, every=8)) / 255
+    assert np.abs(coarse - gates).max() <= 4 / 255 + 1e-9 and len(np.unique(coarse)) <= 33
     states = generator.standard_normal((5, 40)) * np.array([[0.001], [0.1], [1], [10], [100]])
     packed = quantised(states, signed=True)
     bounds = np.array(packed["bounds"])[:, None]
