@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from asr.config import RunConfig
 
 SAME_FOR_ALL = ("stages=[train,evaluate]", "training.threads=1", "data.workers=0")
+ANY_SIZE = 20_160  # 4 x 5040: what many numbers of heads divide, and above a projection: legal until the size is known
 OWN_KEYS = {"seed": "--seeds", "run_dir": "--out", "data.dir": "--data", "corpus": "--corpus", "stages": None}
 
 
@@ -62,13 +63,17 @@ def _size(options: argparse.Namespace, member: str) -> list[str]:
     """The hidden size that --parameters asks for, as a word of the configuration; none without it."""
     if options.parameters is None:
         return []
+    from asr.probes.cost import VOCAB_SIZE
     from asr.probes.family import fit_model
 
     for word in options.changes:
-        if word.lstrip("+~").startswith("model.hidden_size="):
-            raise UsageError(f"--set {word}: --parameters sets it; give one of the two")
-    train = _config(options, member, options.changes).train
-    return [f"model.hidden_size={fit_model(member, train.model, train.features.n_mels, options.parameters)}"]
+        key, _, value = word.lstrip("+~").partition("=")
+        if key == "model.hidden_size" or (key == "model" and "hidden_size" in value):
+            raise UsageError(f"--set {word}: --parameters sets the hidden size; give one of the two")
+    train = _config(options, member, [*options.changes, f"model.hidden_size={ANY_SIZE}"]).train
+    vocab_size = train.tokenizer.vocab_size if train.tokenizer.name == "sentencepiece" else VOCAB_SIZE
+    size = fit_model(member, train.model, train.features.n_mels, vocab_size, options.parameters)
+    return [f"model.hidden_size={size}"]
 
 
 def _config(options: argparse.Namespace, member: str, changes: list[str]) -> "RunConfig":

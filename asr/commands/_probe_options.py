@@ -114,7 +114,7 @@ def _trained(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--parameters", type=count, metavar="N",
-        help="weights of each recogniser, about, by its hidden size (default: what the recipes say)",
+        help="weights of each recogniser, within 5 %%, by its hidden size (default: what the recipes say)",
     )  # fmt: skip
 
 

@@ -211,8 +211,8 @@ def draw_stream(rows: Rows, path: Path) -> None:
             colours = {one.label: colour[line.label] for one, line in zip(shown, lines, strict=True)}
             draw_lines(place, shown, colours, marker="o")
         place.set(xscale="log", yscale="log", xlabel="length (s)")
-    axes[0].set(ylabel="seconds", title="sequential cost")
-    axes[1].set(ylabel="memory at its peak (MB)", title="flat memory")
+    axes[0].set(ylabel="seconds", title="time, one utterance")
+    axes[1].set(ylabel="memory at its peak (MB)", title="memory, one utterance")
     axes[1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.02, 0.5))
     save_figure(figure, path)
 

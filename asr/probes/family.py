@@ -7,7 +7,6 @@ utterance together with what all seeds heard in it).
 """
 
 import dataclasses
-import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from asr.errors import UsageError
 from asr.models import AcousticModel, ModelConfig
 from asr.pretrained import from_pretrained
-from asr.probes.cost import FORWARD, TRAINING, VOCAB_SIZE, CostSettings, measure_shape
+from asr.probes.cost import FORWARD, TRAINING, CostSettings, measure_shape
 from asr.probes.draw import draw_bars, new_figure, save_figure
 from asr.probes.listening import error_row
 from asr.probes.members import STEP, count_weights, fit_size
@@ -27,6 +26,7 @@ from asr.scoring.results import read_results
 
 Runs = Mapping[str, Sequence[Path]]
 NEAR = 0.05  # of the number of weights that was asked for
+MOST_PARAMETERS = 10**10
 
 
 def family_row(member: str, runs: Sequence[Path], seeds: Sequence[int]) -> dict[str, Any]:
@@ -38,6 +38,7 @@ def family_row(member: str, runs: Sequence[Path], seeds: Sequence[int]) -> dict[
         "member": member,
         "encoder": models[0].model.config.name,
         "parameters": count_weights(models[0].model),
+        "hidden_size": models[0].model.config.hidden_size,
         "training_s_per_audio_hour": mean_interval(
             [one["training_seconds"] / one["audio_hours_heard"] for one in facts]
         ).mean,
@@ -50,24 +51,27 @@ def family_row(member: str, runs: Sequence[Path], seeds: Sequence[int]) -> dict[
     }
 
 
-def fit_model(member: str, config: ModelConfig, n_mels: int, parameters: int) -> int:
+def fit_model(member: str, config: ModelConfig, n_mels: int, vocab_size: int, parameters: int) -> int:
     """The ``hidden_size`` with which ``member``, the recogniser of ``config``, has about ``parameters`` weights.
 
-    Its output layer is counted for ``VOCAB_SIZE`` tokens. Raises UsageError where no size comes within ``NEAR`` of it.
+    Raises UsageError where no size comes within ``NEAR`` of it.
     """
 
     def weights(size: int) -> int:
         changes: dict[str, Any] = {"hidden_size": size}
         with torch.device("meta"):  # counted, not made
-            return count_weights(AcousticModel(dataclasses.replace(config, **changes), n_mels, VOCAB_SIZE))
+            return count_weights(AcousticModel(dataclasses.replace(config, **changes), n_mels, vocab_size))
 
-    step = math.lcm(STEP, getattr(config, "heads", 1))
-    size = fit_size(weights, parameters, step, getattr(config, "projection_size", None) or 0)
+    if parameters > MOST_PARAMETERS:
+        raise UsageError(f"--parameters {parameters}: at most {MOST_PARAMETERS:,}")
+    projection = getattr(config, "projection_size", None)
+    step = getattr(config, "heads", STEP)
+    size = fit_size(weights, parameters, step, projection or 0)
     found = weights(size)
     if abs(found - parameters) > NEAR * parameters:
         raise UsageError(
             f"--parameters {parameters}: {member} has {found:,} at the nearest hidden_size, {size}; "
-            "ask for another number, or give model.num_layers and model.subsampling.output_size by --set"
+            f"ask for another number, or give model.{'projection_size' if projection else 'num_layers'} by --set"
         )
     return size
 

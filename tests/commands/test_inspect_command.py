@@ -55,7 +55,9 @@ def test_a_page_that_would_be_too_large_has_coarser_values_and_says_so(
     assert "levels" not in capsys.readouterr().err and "pictures hold" not in html.read_text(encoding="utf-8")
     monkeypatch.setattr(_inspect_page, "MOST_BYTES", whole - 1)
     assert cli.main(words) == 0
-    assert "values in 128 levels to keep the page small; --npz" in capsys.readouterr().err and html.stat().st_size < whole
+    assert (
+        "values in 128 levels to keep the page small; --npz" in capsys.readouterr().err and html.stat().st_size < whole
+    )
     assert "The pictures hold values in 128 levels" in html.read_text(encoding="utf-8")
 
 

@@ -1,5 +1,6 @@
 """``asr probe family``: trainings side by side that stop and go on together, on one budget or not at all."""
 
+import argparse
 import os
 import signal
 import subprocess
@@ -169,9 +170,28 @@ def test_all_members_get_the_size_that_was_asked_for(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
+    ("member", "change", "tokens"),
+    [
+        ("transformer", "model.heads=6", 29),
+        ("bilstmp", "model.projection_size=120", 29),
+        ("bilstm", "tokenizer={name: sentencepiece, vocab_size: 3000}", 3000),
+    ],
+)
+def test_the_size_fits_what_else_was_asked_for(member: str, change: str, tokens: int, tmp_path: Path):
+    recipes = ROOT / "recipes/fsdd"
+    options = argparse.Namespace(recipes=recipes, out=tmp_path, changes=[change], parameters=1_500_000)
+    words = [f"run_dir={tmp_path}", change, *_probe_family._size(options, member)]
+    config = run_composed(recipes / f"{member}.yaml", words, typed_config)[0]
+    model = AcousticModel(config.train.model, config.train.features.n_mels, tokens)
+    assert sum(weight.numel() for weight in model.parameters()) == pytest.approx(1_500_000, rel=0.05)
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--parameters", "2000"], "--parameters 2000: "),
+        (["--parameters", "1" + 30 * "0"], "at most 10,000,000,000"),
+        (["--parameters", "300000", "--set", "++model={hidden_size: 3}"], "--set ++model={hidden_size: 3}: "),
         (["--parameters", "300000", "--set", "model.hidden_size=64"], "--set model.hidden_size=64: "),
     ],
 )
