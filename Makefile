@@ -73,16 +73,17 @@ article: $(READY) ## make all figures of docs/lstm.md (a night; goes on where it
 	cp $(FAMILY)/small-inputs/gradients.json $(ARTICLE)/gradients-small-inputs.json
 	$(PY) -m asr probe recall --out $(ARTICLE)
 	$(PY) -m asr probe time --lengths-s 1 4 16 40 --rounds 3 --out $(ARTICLE)
-	$(PY) -m asr probe family recipes/fsdd --corpus $(FSDD) --jobs $(JOBS) --out $(FAMILY)/fsdd $(FSDD_BUDGET)
+	$(PY) -m asr probe family recipes/fsdd --corpus $(FSDD) --jobs $(JOBS) --lengths-s 1 10 --out $(FAMILY)/fsdd \
+	    $(FSDD_BUDGET)
 	$(PY) -m asr probe directions recipes/fsdd --data $(FAMILY)/fsdd/data --jobs $(JOBS) --out $(FAMILY)/fsdd $(FSDD_BUDGET)
 	$(PY) -m asr probe gradients --out $(ARTICLE) --manifest $(FAMILY)/fsdd/data/test.jsonl --utterances 100 --distance 40 \
-	    $(foreach one,rnn gru lstm bilstm,--model $(FAMILY)/fsdd/runs/$(one)-1/model)
+	    $(foreach one,rnn-1 rnn-2 rnn-3 gru-1 lstm-1 bilstm-1,--model $(FAMILY)/fsdd/runs/$(one)/model)
 	$(PY) -m asr probe gates $(foreach seed,1 2 3,$(FAMILY)/fsdd/runs/bilstm-$(seed)/model) \
 	    $(FAMILY)/fsdd/data/test.jsonl --out $(ARTICLE)
 	$(PY) -m asr probe context $(foreach seed,1 2 3,$(FAMILY)/fsdd/runs/bilstm-$(seed)/model) \
 	    $(FAMILY)/fsdd/data/test.jsonl --frames 4 8 16 24 32 48 64 --out $(ARTICLE)
 	$(PY) -m asr probe family recipes/an4 --members rnn gru lstm bilstm transformer --corpus $(AN4) --jobs $(JOBS) \
-	    --out $(FAMILY)/an4 $(AN4_BUDGET)
+	    --lengths-s 1 10 --out $(FAMILY)/an4 $(AN4_BUDGET)
 	for name in fsdd an4; do for kind in json md png; do \
 	    cp $(FAMILY)/$$name/family.$$kind $(ARTICLE)/family-$$name.$$kind; done; done
 	cp $(FAMILY)/fsdd/directions.json $(FAMILY)/fsdd/directions.md $(FAMILY)/fsdd/directions.png $(ARTICLE)/
