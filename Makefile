@@ -63,6 +63,8 @@ ARTICLE := docs/lstm
 FAMILY := runs/family
 JOBS := 2
 FSDD_BUDGET := $(foreach one,epochs=15 keep_last=5 evaluate_from_epoch=15 flat_start_epochs=2,--set training.$(one))
+FSDD_LONGER := --set optimizer.learning_rate=6e-4 \
+    $(foreach one,epochs=28 keep_last=5 evaluate_from_epoch=28 flat_start_epochs=0,--set training.$(one))
 AN4_BUDGET := --parameters 1300000 --set data.batching.batch_s=15 \
     $(foreach one,epochs=20 keep_last=5 evaluate_from_epoch=16,--set training.$(one))
 
@@ -75,6 +77,9 @@ article: $(READY) ## make all figures of docs/lstm.md (a night; goes on where it
 	$(PY) -m asr probe time --lengths-s 1 4 16 40 --rounds 3 --out $(ARTICLE)
 	$(PY) -m asr probe family recipes/fsdd --corpus $(FSDD) --jobs $(JOBS) --lengths-s 1 10 --out $(FAMILY)/fsdd \
 	    $(FSDD_BUDGET)
+	$(PY) -m asr probe family recipes/fsdd --members transformer --data $(FAMILY)/fsdd/data --jobs $(JOBS) --lengths-s 1 10 \
+	    --out $(FAMILY)/fsdd-transformer $(FSDD_LONGER)
+	cp $(FAMILY)/fsdd-transformer/family.json $(ARTICLE)/family-fsdd-transformer.json
 	$(PY) -m asr probe directions recipes/fsdd --data $(FAMILY)/fsdd/data --jobs $(JOBS) --out $(FAMILY)/fsdd $(FSDD_BUDGET)
 	$(PY) -m asr probe gradients --out $(ARTICLE) --manifest $(FAMILY)/fsdd/data/test.jsonl --utterances 100 --distance 40 \
 	    $(foreach one,rnn-1 rnn-2 rnn-3 gru-1 lstm-1 bilstm-1,--model $(FAMILY)/fsdd/runs/$(one)/model)

@@ -48,7 +48,8 @@ def test_the_gradients_table_is_what_was_measured():
 def test_the_context_table_is_what_was_measured():
     for row in figures("context"):
         name = "whole recordings" if row["frames"] is None else f"{row['seconds']:.2f} s"
-        wer = f"{', '.join(f'{one:.2f}' for one in row['wers'])} | {row['wer']:.2f} | [{row['low']:.2f}, {row['high']:.2f}]"
+        each = ", ".join(f"{one:.2f}" for one in row["wers"])
+        wer = f"{each} | {row['wer']:.2f} | [{row['low']:.2f}, {row['high']:.2f}]"
         assert f"| {name} | {wer} | {row['substitutions']} | {row['deletions']} | {row['insertions']} |" in PAGE
 
 
@@ -186,3 +187,10 @@ def test_what_is_said_of_time_is_what_was_measured():
         assert quick["seconds_high"] < slow["seconds_low"]
     sizes = [row["parameters"] / 1e6 for row in figures("time")]
     assert f"({min(sizes):.1f} to {max(sizes):.1f} million weights)" in PROSE
+
+
+def test_what_is_said_of_the_transformers_longer_training_is_what_was_measured():
+    (row,) = figures("family-fsdd-transformer")
+    first, second, third = (f"{wer:.2f}" for wer in row["wers"])
+    assert f"it has {first}, {second} and {third} %, mean {row['wer']:.2f}" in PROSE
+    assert [round(min(row["training_s"]) / 60), round(max(row["training_s"]) / 60)] == [8, 10]
