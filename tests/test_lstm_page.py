@@ -108,7 +108,7 @@ def test_the_trials_of_the_trap_are_those_that_were_made():
     assert len(rows) == 13 and all(row in PAGE.splitlines() for row in rows)
 
 
-@pytest.mark.parametrize("name", ["family-fsdd", "directions"])
+@pytest.mark.parametrize("name", ["family-fsdd", "family-an4", "directions"])
 def test_the_tables_of_trainings_are_those_that_were_written(name: str):
     rows = [line for line in (DOCS / "lstm" / f"{name}.md").read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
     assert len(rows) == 2 + len(figures(name)) and all(row in PAGE.splitlines() for row in rows)
@@ -194,3 +194,13 @@ def test_what_is_said_of_the_transformers_longer_training_is_what_was_measured()
     first, second, third = (f"{wer:.2f}" for wer in row["wers"])
     assert f"it has {first}, {second} and {third} %, mean {row['wer']:.2f}" in PROSE
     assert [round(min(row["training_s"]) / 60), round(max(row["training_s"]) / 60)] == [8, 10]
+
+
+def test_what_is_said_of_an4_is_what_was_measured():
+    rows = {row["member"]: row for row in figures("family-an4")}
+    assert f"{rows['rnn']['wer'] / rows['lstm']['wer']:.1f} times the LSTM's errors" in PROSE
+    assert min(rows["rnn"]["wers"]) > max(rows["lstm"]["wers"])  # "in every training"
+    ends = (min(rows["transformer"]["wers"]), max(rows["transformer"]["wers"]))
+    assert "five of the 20 epochs, has {:.0f} to {:.0f} %".format(*ends) in PROSE
+    gated = [rows[name] for name in ("lstm", "gru", "bilstm")]
+    assert all(one["low"] < other["high"] for one in gated for other in gated)  # "err alike as far as these tell"
