@@ -45,7 +45,7 @@ def test_every_option_of_every_group_builds(recipe: Path, group: str, option: st
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_recipe_builds(path: Path) -> None:
-    typed_config(compose(path, "run_dir=x"))
+    assert typed_config(compose(path, "run_dir=x")).run_dir == Path("x")
 
 
 def test_what_is_saved_reads_back_equal_with_the_data_folder_absolute(

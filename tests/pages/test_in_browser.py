@@ -167,6 +167,7 @@ def test_keys_walk_open_search_and_close(browser: Browser, tmp_path: Path) -> No
 def test_an_address_opens_its_utterance(browser: Browser, tmp_path: Path) -> None:
     browser.open(write_page(tmp_path / "p.html", page_of(results_of(PAIRS))), "#u=c59")
     wait(browser, "document.querySelector('tr.open .id')?.textContent === 'c59'")
+    assert texts(browser, "tr.open .id") == ["c59"]  # it alone
 
 
 def test_a_word_is_heard_from_its_start_to_its_end(browser: Browser, tmp_path: Path) -> None:
@@ -218,7 +219,8 @@ def test_a_linked_file_that_is_not_there_is_said(browser: Browser, tmp_path: Pat
     browser.open(write_page(tmp_path / "p.html", page_of(results_of(PAIRS), links={"a1": Link("gone.ogg")})))
     browser.press("j")
     browser.press("Enter")
-    wait(browser, "document.getElementById('trouble').textContent.startsWith('gone.ogg cannot be played')")
+    wait(browser, "document.getElementById('trouble').textContent !== ''")
+    assert texts(browser, "#trouble")[0].startswith("gone.ogg cannot be played")
 
 
 @pytest.mark.parametrize("dark", [False, True])
