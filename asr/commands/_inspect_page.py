@@ -46,21 +46,22 @@ def write_page(
         attention=[AttentionPicture(name=f"layer {one.layer}", weights=one.weights) for one in found.maps],
         tables=_tables(found),
     )
-    content, note = _small_enough(page)
+    content, levels = _small_enough(page)
+    note = f"; {levels}" if levels else ""
     write_text(options.html, content)
     print(f"{options.html}: {options.html.stat().st_size / 1e6:.2f} MB{note}", file=sys.stderr)
 
 
 def _small_enough(page: Microscope) -> tuple[str, str]:
-    """The page, its values as coarse as it has to be to open at once, and what is to be said of that."""
-    content, note = render_microscope(page), ""
+    """The page, its values as coarse as MOST_BYTES asks for and COARSER allows, and what is to be said of that."""
+    content, levels = render_microscope(page), ""
     for every in COARSER:
         if len(content.encode()) <= MOST_BYTES:
             break
-        note = f"; values in {256 // every} levels to keep the page small; --npz has them whole"
-        shown = dataclasses.replace(page, notes=[*page.notes, f"The pictures hold {note.removeprefix('; ')}."])
-        content = render_microscope(shown, every)
-    return content, note
+        levels = f"values in {256 // every} levels to keep the page small; --npz has them whole"
+        notes = [*page.notes, f"The pictures hold {levels}."]
+        content = render_microscope(dataclasses.replace(page, notes=notes), every)
+    return content, levels
 
 
 def _facts(options: argparse.Namespace, found: Inspection) -> dict[str, str]:

@@ -201,14 +201,16 @@ def draw_cost(rows: Rows, path: Path) -> None:
 def draw_stream(rows: Rows, path: Path) -> None:
     """One utterance at once and as a stream (dashes): seconds beside memory; a model has one colour."""
     batch = min(row["batch"] for row in rows)
+    kinds = ((FORWARD, ", whole", "-"), (STREAM, ", stream (encoder alone)", "--"))
     names = dict.fromkeys(row["model"] for row in rows)
-    colour = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
+    colours = {
+        f"{name}{tail}": COLOURS[number % len(COLOURS)] for number, name in enumerate(names) for _, tail, _ in kinds
+    }
     figure, axes = new_figure(1, 2, (12.5, 5.0))
     for place, key in zip(axes, ("seconds", "peak_mb"), strict=True):
-        for mode, tail, dashes in ((FORWARD, ", whole", "-"), (STREAM, ", stream (encoder alone)", "--")):
+        for mode, tail, dashes in kinds:
             lines = _lines(rows, mode, batch, key)
             shown = [Line(f"{line.label}{tail}", line.x, line.y, dashes=dashes) for line in lines]
-            colours = {one.label: colour[line.label] for one, line in zip(shown, lines, strict=True)}
             draw_lines(place, shown, colours, marker="o")
         place.set(xscale="log", yscale="log", xlabel="length (s)")
     axes[0].set(ylabel="seconds", title="time, one utterance")

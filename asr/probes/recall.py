@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from asr.files import write_json
 from asr.probes.draw import Line, draw_lines, new_figure, save_figure
-from asr.probes.members import LABELS, fit_hidden_size, make_encoder
+from asr.probes.members import LABELS, count_weights, fit_hidden_size, make_encoder
 from asr.probes.record import mean_interval
 from asr.seeds import derive_seed
 
@@ -126,7 +126,7 @@ def _row(name: str, distance: int, runs: list[dict[str, Any]], settings: RecallS
         "high": None if found.high is None else min(1.0, found.high),
         "accuracies": accuracies,
         "losses": [run["loss"] for run in runs],
-        "parameters": sum(one.numel() for one in Recaller(name, settings.parameters).encoder.parameters()),
+        "parameters": count_weights(Recaller(name, settings.parameters).encoder),
     }
 
 
