@@ -1,7 +1,10 @@
 """The page in headless Chromium: hostile text is shown, nothing is asked for, and it does what a person expects."""
 
+import contextlib
+import http.server
 import io
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +64,36 @@ def tone() -> bytes:
     with soundfile.SoundFile(stream, "w", 16000, 1, format="OGG", subtype="OPUS") as file:
         file.write(0.2 * np.sin(np.arange(16000) / 8).astype(np.float32))
     return stream.getvalue()
+
+
+STALL = b"STALL"
+
+
+@contextlib.contextmanager
+def slow_server(page: bytes) -> Iterator[tuple[str, threading.Event]]:
+    """A page's address; what stands behind STALL is sent once the event is set."""
+    go_on = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            for place, part in enumerate(page.split(STALL)):
+                if place:
+                    go_on.wait(60)
+                self.wfile.write(part)
+
+        def log_message(self, format: str, *values: object) -> None:
+            """Quiet."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/", go_on
+        finally:
+            go_on.set()
+            server.shutdown()
 
 
 def wait(browser: Browser, condition: str, timeout_s: float = 20.0) -> None:
@@ -200,6 +233,19 @@ def test_the_picture_says_what_lies_under_the_pointer(browser: Browser, tmp_path
     )
     # column 20 of 50 holds level 100 or, half a column on, 95: -36 or -38 dB
     assert told.startswith("0.40 s · level -3") and told.endswith("a 1.00, blank 0.00")
+
+
+def test_a_row_opened_before_its_picture_is_read_gets_it_when_it_comes(browser: Browser, tmp_path: Path) -> None:
+    results = results_of(PAIRS, {"a1": {"words": WORDS}})
+    page = write_page(tmp_path / "p.html", page_of(results, clips={"a1": clip_of()}))
+    with slow_server(page.read_bytes().replace(b'id="clip-0"', STALL + b'id="clip-0"')) as (address, go_on):
+        browser.call("Page.navigate", url=address)
+        wait(browser, "performance.getEntriesByName('list').length")
+        browser.press("j")
+        assert texts(browser, "tr.open .id") == ["a1"] and texts(browser, ".picture") == []
+        go_on.set()
+        wait(browser, "document.querySelector('.picture canvas')?.width > 300")  # 300: one that was not drawn on
+    assert texts(browser, "tr.open .id") == ["a1"]
 
 
 def test_linked_audio_is_played_from_its_file_and_its_place(browser: Browser, tmp_path: Path) -> None:

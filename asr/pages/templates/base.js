@@ -19,6 +19,11 @@ function readData(id) {
   return holder ? JSON.parse(holder.textContent) : null;
 }
 
+// Data may come after the scripts: once all of the page is read.
+function whenRead(act) {
+  if (document.readyState === "loading") addEventListener("DOMContentLoaded", act); else act();
+}
+
 function bytes(base64) {
   const text = atob(base64);
   const found = new Uint8Array(text.length);

@@ -193,4 +193,4 @@ async function start() {
 function begin() { // the arrays stand behind this script
   start().catch((error) => { byId("trouble").textContent = `The pictures cannot be drawn: ${error.message}`; }).finally(() => { document.documentElement.dataset.ready = "yes"; });
 }
-if (document.readyState === "loading") addEventListener("DOMContentLoaded", begin); else begin();
+whenRead(begin);

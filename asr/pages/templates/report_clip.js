@@ -3,11 +3,11 @@
 const clipOf = (() => { // the last few, parsed
   const kept = new Map();
   return (place) => {
-    if (!kept.has(place)) {
-      kept.set(place, readData(`clip-${place}`) || {});
-      if (kept.size > 8) kept.delete(kept.keys().next().value);
-    }
-    return kept.get(place);
+    const clip = kept.get(place) || readData(`clip-${place}`);
+    if (!clip) return {}; // not kept: it may still be on its way
+    kept.set(place, clip);
+    if (kept.size > 8) kept.delete(kept.keys().next().value);
+    return clip;
   };
 })();
 

@@ -108,7 +108,10 @@ function openLinked() {
 
 drawHead();
 update();
-if (document.readyState === "loading") addEventListener("DOMContentLoaded", openLinked); // the clips come last
-else openLinked();
-document.documentElement.dataset.ready = "yes";
-performance.mark("ready");
+performance.mark("list"); // it can be used; the clips come last
+whenRead(() => {
+  if (!opened) openLinked();
+  else if (DATA.rows[opened.place].clip && !opened.picture) open(body.querySelector("tr.open"), false); // opened before its clip came
+  document.documentElement.dataset.ready = "yes";
+  performance.mark("ready");
+});
