@@ -129,7 +129,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     """``auto``: a GPU where there is one, else the CPU. Raises ConfigError for a device that this machine lacks."""
     has_gpu = torch.cuda.is_available()
     if name == "auto":
-        return torch.device("cuda", local_rank) if has_gpu else torch.device("cpu")
+        name = "cuda" if has_gpu else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -138,7 +138,12 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
         raise ConfigError(f"device {name}: only cpu and cuda are supported; use auto, cpu, cuda or cuda:0")
     if device.type == "cuda" and not has_gpu:
         raise ConfigError(f"device {name}: torch {torch.__version__} sees no GPU here; use auto or cpu")
-    return torch.device("cuda", local_rank) if device.type == "cuda" and device.index is None else device
+    if name == "cuda":  # without a number
+        device = torch.device("cuda", local_rank)
+    if device.type == "cuda" and device.index >= torch.cuda.device_count():
+        present = ", ".join(f"cuda:{index}" for index in range(torch.cuda.device_count()))
+        raise ConfigError(f"device {device}: torch sees only {present} here; use one of these")
+    return device
 
 
 def _describe(
