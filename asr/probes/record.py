@@ -47,6 +47,26 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Mean:
     return Mean(mean, mean - half, mean + half, count)
 
 
+def difference_interval(first: Sequence[float], second: Sequence[float], level: float = LEVEL) -> Mean:
+    """The mean of ``first`` less that of ``second`` and its interval by Welch's t; ``count`` is the smaller one's."""
+    from scipy.special import stdtrit
+
+    means, counts = [math.fsum(values) / len(values) for values in (first, second)], (len(first), len(second))
+    difference = means[0] - means[1]
+    if min(counts) < 2:
+        return Mean(difference, None, None, min(counts))
+    parts = [
+        math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values)
+        for values, mean in zip((first, second), means, strict=True)
+    ]
+    variance = math.fsum(parts)
+    if variance == 0:
+        return Mean(difference, difference, difference, min(counts))
+    freedom = variance**2 / math.fsum(part**2 / (count - 1) for part, count in zip(parts, counts, strict=True))
+    half = float(stdtrit(freedom, (1 + level) / 2)) * math.sqrt(variance)
+    return Mean(difference, difference - half, difference + half, min(counts))
+
+
 def geometric_interval(values: Sequence[float]) -> Mean:
     """The same of sizes that spread over orders of magnitude: taken on their logarithms. All must be above 0."""
     found = mean_interval([math.log(value) for value in values])
