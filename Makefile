@@ -89,9 +89,11 @@ article: $(READY) ## make all figures of docs/lstm.md (a night; goes on where it
 	    $(FAMILY)/fsdd/data/test.jsonl --frames 4 8 16 24 32 48 64 --out $(ARTICLE)
 	$(PY) -m asr probe family recipes/an4 --members rnn gru lstm bilstm transformer --corpus $(AN4) --jobs $(JOBS) \
 	    --lengths-s 1 10 --out $(FAMILY)/an4 $(AN4_BUDGET)
+	$(PY) -m asr probe directions recipes/an4 --data $(FAMILY)/an4/data --jobs $(JOBS) --out $(FAMILY)/an4 $(AN4_BUDGET)
 	for name in fsdd an4; do for kind in json md png; do \
 	    cp $(FAMILY)/$$name/family.$$kind $(ARTICLE)/family-$$name.$$kind; done; done
-	cp $(FAMILY)/fsdd/directions.json $(FAMILY)/fsdd/directions.md $(FAMILY)/fsdd/directions.png $(ARTICLE)/
+	for kind in json md png; do cp $(FAMILY)/fsdd/directions.$$kind $(ARTICLE)/; \
+	    cp $(FAMILY)/an4/directions.$$kind $(ARTICLE)/directions-an4.$$kind; done
 
 .PHONY: check
 check: $(READY) ## lint, check the formatting and the types

@@ -110,7 +110,7 @@ def test_the_trials_of_the_trap_are_those_that_were_made():
     assert len(rows) == 17 and all(row in PAGE.splitlines() for row in rows)
 
 
-@pytest.mark.parametrize("name", ["family-fsdd", "family-an4", "directions"])
+@pytest.mark.parametrize("name", ["family-fsdd", "family-an4", "directions", "directions-an4"])
 def test_the_tables_of_trainings_are_those_that_were_written(name: str):
     rows = [line for line in (DOCS / "lstm" / f"{name}.md").read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
     assert len(rows) == 2 + len(figures(name)) and all(row in PAGE.splitlines() for row in rows)
@@ -204,5 +204,26 @@ def test_what_is_said_of_an4_is_what_was_measured():
     assert min(rows["rnn"]["wers"]) > max(rows["lstm"]["wers"])  # "in every training"
     ends = (min(rows["transformer"]["wers"]), max(rows["transformer"]["wers"]))
     assert "five of the 20 epochs, has {:.0f} to {:.0f} %".format(*ends) in PROSE
-    gated = [rows[name] for name in ("lstm", "gru", "bilstm")]
-    assert all(one["low"] < other["high"] for one in gated for other in gated)  # "err alike as far as these tell"
+    assert rows["gru"]["low"] < rows["lstm"]["wer"] < rows["gru"]["high"]  # "err alike as far as these figures tell"
+    assert max(rows["bilstm"]["wers"]) < min(*rows["gru"]["wers"], *rows["lstm"]["wers"])  # "err less than one"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "directions",
+            "`lstm` has {points:.2f} points of WER more: {} over utterances, {} over speakers, {} over seeds.",
+        ),
+        ("directions-an4", "it is {points:.2f} points: {} over utterances, {} over nine speakers, {} over seeds."),
+    ],
+)
+def test_what_the_second_direction_buys_is_what_was_measured(name: str, said: str):
+    row = json.loads((DOCS / "lstm" / f"{name}.json").read_text(encoding="utf-8"))["difference"]
+    assert (row["better"], row["worse"]) == ("bilstm", "lstm")
+    ends = [f"[{row[f'{key}low']:.2f}, {row[f'{key}high']:.2f}]" for key in ("", "speaker_", "seed_")]
+    assert said.format(*ends, points=row["points"]) in PROSE
+    if name == "directions":  # "nothing that could be shown"
+        assert row["low"] < 0 < row["high"] and row["seed_low"] < 0
+    else:
+        assert f"errs {row['points']:.1f} points less" in PROSE and row["low"] > 0 < row["seed_low"]
