@@ -63,8 +63,6 @@ ARTICLE := docs/lstm
 FAMILY := runs/family
 JOBS := 2
 FSDD_BUDGET := $(foreach one,epochs=15 keep_last=5 evaluate_from_epoch=15 flat_start_epochs=2,--set training.$(one))
-FSDD_LONGER := --set optimizer.learning_rate=6e-4 \
-    $(foreach one,epochs=28 keep_last=5 evaluate_from_epoch=28 flat_start_epochs=0,--set training.$(one))
 AN4_BUDGET := --parameters 1300000 --set data.batching.batch_s=15 \
     $(foreach one,epochs=20 keep_last=5 evaluate_from_epoch=16,--set training.$(one))
 
@@ -78,7 +76,7 @@ article: $(READY) ## make all figures of docs/lstm.md (a night; goes on where it
 	$(PY) -m asr probe family recipes/fsdd --corpus $(FSDD) --jobs $(JOBS) --lengths-s 1 10 --out $(FAMILY)/fsdd \
 	    $(FSDD_BUDGET)
 	$(PY) -m asr probe family recipes/fsdd --members transformer --data $(FAMILY)/fsdd/data --jobs $(JOBS) --lengths-s 1 10 \
-	    --out $(FAMILY)/fsdd-transformer $(FSDD_LONGER)
+	    --out $(FAMILY)/fsdd-transformer
 	cp $(FAMILY)/fsdd-transformer/family.json $(ARTICLE)/family-fsdd-transformer.json
 	$(PY) -m asr probe directions recipes/fsdd --data $(FAMILY)/fsdd/data --jobs $(JOBS) --out $(FAMILY)/fsdd $(FSDD_BUDGET)
 	$(PY) -m asr probe gradients --out $(ARTICLE) --manifest $(FAMILY)/fsdd/data/test.jsonl --utterances 100 --distance 40 \
