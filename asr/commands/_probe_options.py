@@ -62,9 +62,7 @@ def _recall(parser: argparse.ArgumentParser) -> None:
     _seeds(parser)
     parser.add_argument("--distances", nargs="+", type=count, metavar="N", help="frames of distraction")
     parser.add_argument("--steps", type=count, default=1000, help="of each training (default: 1000)")
-    parser.add_argument(
-        "--parameters", type=count, default=20_000, help="weights of each member, about (default: 20000)"
-    )
+    parser.add_argument("--parameters", type=count, default=5_000, help="weights of each member, about (default: 5000)")
 
 
 def _heard(parser: argparse.ArgumentParser) -> None:

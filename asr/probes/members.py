@@ -17,6 +17,8 @@ from asr.schema import nearest
 MEMBERS: dict[str, dict[str, Any]] = {
     "rnn": {"name": "rnn"},
     "gru": {"name": "gru"},
+    "gru-2": {"name": "gru", "update_bias": 2.0},
+    "gru-5": {"name": "gru", "update_bias": 5.0},
     "lstm-0": {"name": "lstm", "forget_bias": 0.0},
     "lstm-1": {"name": "lstm", "forget_bias": 1.0},
     "lstm-2": {"name": "lstm", "forget_bias": 2.0},
@@ -25,9 +27,9 @@ MEMBERS: dict[str, dict[str, Any]] = {
     "transformer": {"name": "transformer", "heads": 4, "feedforward_factor": 2},
 }
 LABELS = {
-    "rnn": "RNN", "gru": "GRU", "lstm-0": "LSTM, forget bias 0", "lstm-1": "LSTM, forget bias 1",
-    "lstm-2": "LSTM, forget bias 2", "lstm-5": "LSTM, forget bias 5", "minlstm": "minLSTM",
-    "transformer": "Transformer",
+    "rnn": "RNN", "gru": "GRU", "gru-2": "GRU, update bias 2", "gru-5": "GRU, update bias 5",
+    "lstm-0": "LSTM, forget bias 0", "lstm-1": "LSTM, forget bias 1", "lstm-2": "LSTM, forget bias 2",
+    "lstm-5": "LSTM, forget bias 5", "minlstm": "minLSTM", "transformer": "Transformer",
 }  # fmt: skip
 STEP = 4  # hidden sizes are its multiples, as attention's heads ask for
 NO_DROPOUT = {"dropout": 0.0, "input_dropout": 0.0, "output_dropout": 0.0}

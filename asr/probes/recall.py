@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from asr.files import write_json
 from asr.probes.draw import Line, draw_lines, new_figure, save_figure
-from asr.probes.members import LABELS, count_weights, fit_hidden_size, make_encoder
+from asr.probes.members import LABELS, MEMBERS, count_weights, fit_hidden_size, make_encoder
 from asr.probes.record import mean_interval
 from asr.seeds import derive_seed
 
@@ -33,14 +33,12 @@ Message = Callable[[str], None]
 class RecallSettings:
     """``parameters``: weights of each encoder, about. ``clip_norm`` as in training (asr/training)."""
 
-    members: list[str] = field(
-        default_factory=lambda: ["rnn", "gru", "lstm-0", "lstm-1", "lstm-2", "lstm-5", "minlstm", "transformer"]
-    )
-    distances: list[int] = field(default_factory=lambda: [10, 30, 100, 300])
+    members: list[str] = field(default_factory=lambda: list(MEMBERS))
+    distances: list[int] = field(default_factory=lambda: [10, 30, 100])
     seeds: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
     steps: int = 1000
     batch: int = 32
-    parameters: int = 20_000
+    parameters: int = 5_000
     learning_rate: float = 3e-3
     clip_norm: float = 1.0
 
