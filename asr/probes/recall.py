@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from asr.files import write_json
-from asr.probes.draw import Line, draw_lines, new_figure, save_figure
+from asr.probes.draw import new_figure, save_figure
 from asr.probes.members import LABELS, MEMBERS, count_weights, fit_hidden_size, make_encoder
 from asr.probes.record import mean_interval
 from asr.seeds import derive_seed
@@ -144,22 +144,22 @@ def _read(ledger: Path) -> dict[str, dict[str, Any]]:
 
 
 def draw_recall(found: dict[str, Any], path: Path) -> None:
-    """Accuracy against N for each member; guessing as a level."""
-    figure, (axes,) = new_figure()
-    members = list(dict.fromkeys(row["label"] for row in found["rows"]))
-    lines = []
-    for label in members:
-        rows = [row for row in found["rows"] if row["label"] == label]
-        x, y, low, high = ([row[key] for row in rows] for key in ("distance", "accuracy", "low", "high"))
-        lines.append(Line(label, x, y, low, high))
-    draw_lines(axes, lines, marker="o")
-    axes.axhline(found["chance"], color="#555555", linestyle="--", linewidth=1, label="guessing")
+    """A field for each member and N, the fuller the more answers are right; in it the mean, and each seed."""
+    rows = {(row["label"], row["distance"]): row for row in found["rows"]}
+    labels, distances = (list(dict.fromkeys(key[place] for key in rows)) for place in (0, 1))
+    figure, (axes,) = new_figure(size=(2.6 + 1.9 * len(distances), 1.4 + 0.5 * len(labels)))
+    means = [[rows[label, distance]["accuracy"] for distance in distances] for label in labels]
+    axes.imshow(means, cmap="Blues", vmin=found["chance"], vmax=2.0, aspect="auto")  # no darker than ink is read on
+    for place, label in enumerate(labels):
+        for column, distance in enumerate(distances):
+            row = rows[label, distance]
+            each = "  ".join(f"{100 * one:.0f}" for one in row["accuracies"])
+            axes.text(column, place - 0.16, f"{100 * row['accuracy']:.0f} %", ha="center", va="center", fontsize=11)
+            axes.text(column, place + 0.24, each, ha="center", va="center", fontsize=7.5)
+    axes.set_xticks(range(len(distances)), list(map(str, distances)))
+    axes.set_yticks(range(len(labels)), labels)
     axes.set(
-        xscale="log",
-        ylim=(0, 1.02),
-        xlabel="frames of distraction N",
-        ylabel="right answers",
-        title=f"A symbol remembered over N frames ({len(found['seeds'])} seeds, 95 % intervals)",
+        xlabel=f"frames of distraction N; guessing: {100 * found['chance']:.1f} %",
+        title=f"Right answers: mean, and each of {len(found['seeds'])} seeds",
     )
-    axes.legend(fontsize=8)
     save_figure(figure, path)
