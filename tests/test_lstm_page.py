@@ -117,22 +117,30 @@ def test_the_tables_of_trainings_are_those_that_were_written(name: str):
 
 
 def test_the_sizes_and_the_failures_of_recall_are_what_was_measured():
-    rows = figures("recall")
-    sizes = sorted(row["parameters"] for row in rows)
+    rows = {(row["member"], row["distance"]): row for row in figures("recall")}
+    sizes = sorted(row["parameters"] for row in rows.values())
     assert f"{sizes[0]:,} to {sizes[-1]:,} weights" in PROSE
-    for row in rows:  # "had not begun to learn (its loss was still that of guessing)"
-        if row["member"] == "gru" and row["distance"] > 10:
-            assert row["losses"] == pytest.approx([math.log(8)] * 3, abs=0.01)
+    learned = {key: sum(one >= 0.99 for one in row["accuracies"]) for key, row in rows.items()}
+    assert [learned[f"lstm-{bias}", 30] for bias in (0, 1, 2, 5)] == [0, 3, 5, 5]
+    assert [learned[f"lstm-{bias}", 100] for bias in (0, 1, 2, 5)] == [0, 0, 3, 5]
+    assert [learned[name, 100] for name in ("gru", "gru-2", "gru-5", "minlstm", "rnn")] == [0, 5, 5, 0, 3]
+    assert learned["gru", 30] == learned["minlstm", 30] == 0 and learned["rnn", 30] == learned["transformer", 100] == 5
+    for row in rows.values():  # "had its loss, too"
+        at_guessing = [loss for right, loss in zip(row["accuracies"], row["losses"], strict=True) if right < 0.2]
+        assert at_guessing == pytest.approx([math.log(8)] * len(at_guessing), abs=0.02)
 
 
 def test_what_closed_forms_say_is_worked_out_right():
-    """The gate at σ(bias): frames until a thousandth or a half is left."""
+    """The gate at σ(bias): frames until a thousandth or a half is left; the minLSTM's at its share in both."""
     opened = {bias: 1 / (1 + math.exp(-bias)) for bias in (0, 1, 2, 5)}
     frames = [round(math.log(0.001) / math.log(opened[bias])) for bias in (0, 1, 2)]
     assert f"would be left after {frames[0]}, {frames[1]} and {frames[2]} frames" in PROSE
-    half = {bias: math.log(0.5) / math.log(opened[bias]) for bias in (1, 5)}
-    assert f"(bias 5: {opened[5]:.3f}, a half after {half[5]:.0f} frames)" in PROSE
-    assert f"bias 1 ({opened[1]:.2f}, a half after {half[1]:.1f})" in PROSE
+    half = [math.log(0.5) / math.log(opened[bias]) for bias in opened]
+    assert "after {:.1f}, {:.1f}, {:.1f} and {:.0f} frames (bias 0, 1, 2 and 5)".format(*half) in PROSE
+    assert f"{opened[1] / (opened[1] + 0.5):.2f} at the start with bias 1 and below {1 / 1.5:.2f} with any" in PROSE
+    reach = {row["member"]: row["reach_0.001"]["mean"] for row in figures("gradients")}
+    ends = [f"{reach[name]:.0f}" for name in ("lstm-0", "gru", "lstm-1", "lstm-2")]
+    assert "from {} frames at bias 0 and {} in the GRU, from {} at bias 1 and from {} at bias 2".format(*ends) in PROSE
 
 
 def test_what_is_said_of_time_is_what_was_measured():
