@@ -235,17 +235,44 @@ def test_the_picture_says_what_lies_under_the_pointer(browser: Browser, tmp_path
     assert told.startswith("0.40 s · level -3") and told.endswith("a 1.00, blank 0.00")
 
 
-def test_a_row_opened_before_its_picture_is_read_gets_it_when_it_comes(browser: Browser, tmp_path: Path) -> None:
+@pytest.mark.parametrize("half", [False, True], ids=["no byte of it yet", "half of it"])
+def test_a_row_opened_before_its_picture_is_read_gets_it_when_it_comes(browser: Browser, tmp_path: Path, half: bool):
     results = results_of(PAIRS, {"a1": {"words": WORDS}})
-    page = write_page(tmp_path / "p.html", page_of(results, clips={"a1": clip_of()}))
-    with slow_server(page.read_bytes().replace(b'id="clip-0"', STALL + b'id="clip-0"')) as (address, go_on):
-        browser.call("Page.navigate", url=address)
-        wait(browser, "performance.getEntriesByName('list').length")
+    page = write_page(tmp_path / "p.html", page_of(results, clips={"a1": clip_of()})).read_bytes()
+    begins = page.index(b'id="clip-0"')
+    cut = (begins + page.index(b"</script", begins)) // 2 if half else page.rindex(b"<script", 0, begins)
+    with slow_server(page[:cut] + STALL + page[cut:]) as (address, go_on):
+        opened(browser, address)
+        if half:
+            wait(browser, "(document.getElementById('clip-0')?.textContent.length || 0) > 50")
         browser.press("j")
-        assert texts(browser, "tr.open .id") == ["a1"] and texts(browser, ".picture") == []
+        assert texts(browser, "tr.open .id") == ["a1"] and len(texts(browser, "tr.detail")) == 1
+        assert texts(browser, ".picture") == []
         go_on.set()
         wait(browser, "document.querySelector('.picture canvas')?.width > 300")  # 300: one that was not drawn on
-    assert texts(browser, "tr.open .id") == ["a1"]
+    assert texts(browser, "tr.open .id") == ["a1"] and browser.faults == []
+
+
+def test_a_page_that_is_still_read_leaves_a_person_where_they_are(browser: Browser, tmp_path: Path):
+    page = write_page(tmp_path / "p.html", page_of(results_of(PAIRS), clips={"a1": clip_of()})).read_bytes()
+    cut = page.rindex(b"<script", 0, page.index(b'id="clip-0"'))
+    for keys, row, focus in (("", "b1", "id"), ("j Escape", None, "id"), ("/ o n", None, "search")):
+        with slow_server(page[:cut] + STALL + page[cut:]) as (address, go_on):
+            opened(browser, f"{address}#u=b1")
+            for key in keys.split():
+                browser.press(key)
+            go_on.set()
+            wait(browser, "performance.getEntriesByName('ready').length")
+        assert texts(browser, "tr.open .id") == ([row] if row else []), keys
+        assert browser.run("document.activeElement.id || document.activeElement.className").startswith(focus), keys
+
+
+def opened(browser: Browser, address: str) -> None:
+    """Go to ``address`` until its list can be used."""
+    browser.faults.clear()
+    browser.call("Page.navigate", url="about:blank")
+    browser.call("Page.navigate", url=address)
+    wait(browser, "performance.getEntriesByName('list').length")
 
 
 def test_linked_audio_is_played_from_its_file_and_its_place(browser: Browser, tmp_path: Path) -> None:

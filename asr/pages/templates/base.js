@@ -14,9 +14,9 @@ function el(name, options, ...children) {
 
 const byId = (id) => document.getElementById(id);
 
-function readData(id) {
-  const holder = byId(id);
-  return holder ? JSON.parse(holder.textContent) : null;
+function readData(id) { // null where it is absent or still on its way: an element stands from its first byte on
+  const holder = byId(id), whole = holder && (holder.nextSibling || document.readyState !== "loading");
+  return whole ? JSON.parse(holder.textContent) : null;
 }
 
 // Data may come after the scripts: once all of the page is read.

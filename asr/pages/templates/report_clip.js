@@ -4,7 +4,7 @@ const clipOf = (() => { // the last few, parsed
   const kept = new Map();
   return (place) => {
     const clip = kept.get(place) || readData(`clip-${place}`);
-    if (!clip) return {}; // not kept: it may still be on its way
+    if (!clip) return {}; // not kept: it may come
     kept.set(place, clip);
     if (kept.size > 8) kept.delete(kept.keys().next().value);
     return clip;

@@ -24,7 +24,7 @@ function spanOf(words, n, seconds) {
   return [Math.max(0, before - 0.1), after + 0.1];
 }
 
-let opened = null; // {place, picture}
+let opened = null; // {place, picture, early: opened before its clip was read}
 
 function listen(row, place, from, to) {
   player.play(row, place, from, to, (now) => { if (opened && opened.place === place && opened.picture) opened.picture.show(now); });
@@ -97,6 +97,6 @@ function detailOf(row, place) {
   if (sound) {
     actions.append(el("button", { type: "button", class: "play", on: { click: () => listen(row, place, 0) } }, "▶ Play"), el("button", { type: "button", on: { click: () => player.stop() } }, "■ Stop"));
   } else actions.append(el("span", { class: "dim" }, "No sound of this utterance in this page."));
-  opened = { place, picture };
+  opened = { place, picture, early: Boolean(row.clip) && !readData(`clip-${place}`) };
   return el("div", {}, actions, columnsOf(row, place, sound), picture ? picture.node : null, factsOf(row));
 }

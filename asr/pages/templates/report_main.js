@@ -109,9 +109,11 @@ function openLinked() {
 drawHead();
 update();
 performance.mark("list"); // it can be used; the clips come last
+let acted = false; // a person who has begun is not taken elsewhere
+for (const name of ["keydown", "pointerdown"]) addEventListener(name, () => { acted = true; }, { once: true, capture: true });
 whenRead(() => {
-  if (!opened) openLinked();
-  else if (DATA.rows[opened.place].clip && !opened.picture) open(body.querySelector("tr.open"), false); // opened before its clip came
+  if (opened?.early) open(body.querySelector("tr.open"), false);
+  else if (!acted && !opened) openLinked();
   document.documentElement.dataset.ready = "yes";
   performance.mark("ready");
 });
