@@ -141,8 +141,10 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     if name == "cuda":  # without a number
         device = torch.device("cuda", local_rank)
     if device.type == "cuda" and device.index >= torch.cuda.device_count():
-        present = ", ".join(f"cuda:{index}" for index in range(torch.cuda.device_count()))
-        raise ConfigError(f"device {device}: torch sees only {present} here; use one of these")
+        count = torch.cuda.device_count()
+        present = ", ".join(f"cuda:{index}" for index in range(count))
+        remedy = "use one of these" if ":" in name else f"start at most {count} processes here"
+        raise ConfigError(f"device {device}: torch sees only {present} here; {remedy}")
     return device
 
 

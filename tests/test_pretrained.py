@@ -229,6 +229,7 @@ def test_a_gpu_beyond_the_last_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device("cuda:1") == choose_device("auto", 1) == choose_device("cuda", 1) == torch.device("cuda:1")
-    for name, local_rank in (("cuda:2", 0), ("auto", 2), ("cuda", 2)):
-        with pytest.raises(ConfigError, match="device cuda:2: torch sees only cuda:0, cuda:1 here; use one of these"):
+    processes = "start at most 2 processes here"
+    for name, local_rank, remedy in (("cuda:2", 0, "use one of these"), ("auto", 2, processes), ("cuda", 2, processes)):
+        with pytest.raises(ConfigError, match=f"device cuda:2: torch sees only cuda:0, cuda:1 here; {remedy}"):
             choose_device(name, local_rank)

@@ -11,7 +11,7 @@ import dataclasses
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asr.commands._side_by_side import Key, train_all
 from asr.errors import DataError, ModelError, TrainingError, UsageError
@@ -177,7 +177,8 @@ def _write(
     """NAME.json, NAME.md and the plot; the table on stdout."""
     from asr.commands._commit import commit
     from asr.probes.cost import CostSettings
-    from asr.probes.family import difference_row, draw_family, family_row, memory_rows, read_reports, render_table
+    from asr.probes.differences import difference_rows
+    from asr.probes.family import draw_family, family_row, memory_rows, read_reports, render_table
     from asr.probes.record import Record
     from asr.terminal import Progress
 
@@ -188,12 +189,8 @@ def _write(
     settings = CostSettings(lengths_s=options.lengths_s or [1.0, 10.0], batches=[1], rounds=3)
     with Progress(len(settings.lengths_s), "memory", "lengths") as progress:
         memory = memory_rows(folders, settings, progress.update)
-    found: dict[str, Any] = {"seeds": options.seeds, "rows": rows}
-    if name == "directions":  # the difference is what it is about
-        found["difference"] = difference_row(
-            ("bilstm", "lstm"), *(read_reports(folders[one]) for one in ("bilstm", "lstm"))
-        )
-    found["memory"] = memory
+    differences = difference_rows({one: read_reports(folders[one]) for one in sorted(members)})
+    found = {"seeds": options.seeds, "rows": rows, "differences": differences, "memory": memory}
     record.write(options.out / f"{name}.json", found)
     page = render_table(found)
     write_text(options.out / f"{name}.md", f"{page}\nMade by `{record.facts['command']}`.\n")

@@ -18,14 +18,13 @@ from asr.errors import UsageError
 from asr.models import AcousticModel, ModelConfig
 from asr.pretrained import from_pretrained
 from asr.probes.cost import FORWARD, TRAINING, CostSettings, measure_shape
+from asr.probes.differences import by_id, render_differences
 from asr.probes.draw import draw_bars, new_figure, save_figure
 from asr.probes.listening import error_row
 from asr.probes.members import STEP, count_weights, fit_size
-from asr.probes.record import difference_interval, mean_interval
-from asr.scoring.counts import ErrorCounts
-from asr.scoring.report import ScoreReport, UtteranceScore
+from asr.probes.record import mean_interval
+from asr.scoring.report import ScoreReport
 from asr.scoring.results import read_results
-from asr.scoring.significance import paired_bootstrap
 
 Runs = Mapping[str, Sequence[Path]]
 NEAR = 0.05  # of the number of weights that was asked for
@@ -46,7 +45,7 @@ def family_row(member: str, runs: Sequence[Path], seeds: Sequence[int]) -> dict[
             [one["training_seconds"] / one["audio_hours_heard"] for one in facts]
         ).mean,
         "training_s": [one["training_seconds"] for one in facts],
-        **error_row([[one.words for one in _by_id(report)] for report in reports]),
+        **error_row([[one.words for one in by_id(report)] for report in reports]),
         "seeds": list(seeds),
         "words": reports[0].words.reference_length,
         "commits": sorted({str(one.get("commit")) for one in facts}),
@@ -57,39 +56,6 @@ def family_row(member: str, runs: Sequence[Path], seeds: Sequence[int]) -> dict[
 def read_reports(runs: Sequence[Path]) -> list[ScoreReport]:
     """What ``asr run`` scored of the test set in each of the run folders."""
     return [read_results(run / "evaluation" / "test" / "results.jsonl").report for run in runs]
-
-
-def difference_row(
-    names: tuple[str, str], first: Sequence[ScoreReport], second: Sequence[ScoreReport]
-) -> dict[str, Any]:
-    """By how many points of WER the trainings ``second`` err more than ``first``, all scored on the same utterances.
-
-    Three intervals: over utterances and, where all are known, over speakers (paired bootstrap: one is drawn with all
-    that every training heard in it) and over trainings (Welch's t).
-    """
-    pooled = _pooled(first), _pooled(second)
-    errors = [[one.errors for one in counts] for counts in pooled]
-    lengths = [one.reference_length for one in pooled[0]]
-    rates = [[100 * one.words.rate for one in reports] for reports in (first, second)]
-    over_seeds = difference_interval(rates[1], rates[0])
-    speakers = [one.speaker for one in _by_id(first[0])]
-    drawn = {"": paired_bootstrap(errors[0], errors[1], lengths)}
-    if None not in speakers:
-        drawn["speaker_"] = paired_bootstrap(errors[0], errors[1], lengths, clusters=speakers)
-    row: dict[str, Any] = {"better": names[0], "worse": names[1], "points": over_seeds.mean}
-    for key, found in drawn.items():
-        row |= {f"{key}low": found and 100 * found.low, f"{key}high": found and 100 * found.high}
-    return row | {"seed_low": over_seeds.low, "seed_high": over_seeds.high}
-
-
-def _pooled(reports: Sequence[ScoreReport]) -> list[ErrorCounts]:
-    """What is counted in each utterance, summed over trainings."""
-    counts = [[one.words for one in _by_id(report)] for report in reports]
-    return [ErrorCounts.total(heard) for heard in zip(*counts, strict=True)]
-
-
-def _by_id(report: ScoreReport) -> list[UtteranceScore]:
-    return sorted(report.utterances, key=lambda one: one.id)
 
 
 def fit_model(member: str, config: ModelConfig, n_mels: int, vocab_size: int, parameters: int) -> int:
@@ -149,24 +115,11 @@ def render_table(found: Mapping[str, Any]) -> str:
         "seconds of training, dev passes included, per hour of audio heard; they depend on what else the machine did. "
         "MB: memory that one utterance takes beyond the weights, transcription / training. Learning rates are the "
         "recipes', which say where one was not tuned.",
-        *([_difference_sentence(found["difference"]), ""] if "difference" in found else []),
+        *([render_differences(found["differences"])] if found.get("differences") else []),
         f"Hardware: {'; '.join(sorted({name for row in found['rows'] for name in row['hardware']}))}.",
         "",
     ]
     return "\n".join([*lines, *notes])
-
-
-def _difference_sentence(row: Mapping[str, Any]) -> str:
-    units = {"": "utterances", "speaker_": "speakers", "seed_": "seeds"}
-    ends = [
-        f"{_bracket(row[f'{key}low'], row[f'{key}high'])} over {unit}"
-        for key, unit in units.items()
-        if row.get(f"{key}low") is not None
-    ]
-    return (
-        f"{row['worse']} has {row['points']:.2f} points of WER more than {row['better']}: {', '.join(ends)} (95 %; "
-        "paired bootstrap of utterances and of speakers, Welch's t of seeds)."
-    )
 
 
 def _peaks(rows: Sequence[Mapping[str, Any]], member: str, length_s: float) -> str:

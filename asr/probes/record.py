@@ -47,24 +47,36 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Mean:
     return Mean(mean, mean - half, mean + half, count)
 
 
-def difference_interval(first: Sequence[float], second: Sequence[float], level: float = LEVEL) -> Mean:
-    """The mean of ``first`` less that of ``second`` and its interval by Welch's t; ``count`` is the smaller one's."""
-    from scipy.special import stdtrit
+@dataclass(frozen=True, slots=True)
+class MeanDifference:
+    """A difference of two means, its 95 % interval and two-sided p-value; None where the values show no spread."""
 
-    means, counts = [math.fsum(values) / len(values) for values in (first, second)], (len(first), len(second))
+    difference: float
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+
+
+def welch(first: Sequence[float], second: Sequence[float], level: float = LEVEL) -> MeanDifference:
+    """The mean of ``first`` less that of ``second``, by Welch's t (Biometrika 34, 1947)."""
+    from scipy.special import stdtr, stdtrit
+
+    means = [math.fsum(values) / len(values) for values in (first, second)]
     difference = means[0] - means[1]
+    counts = len(first), len(second)
     if min(counts) < 2:
-        return Mean(difference, None, None, min(counts))
+        return MeanDifference(difference)
     parts = [
         math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values)
         for values, mean in zip((first, second), means, strict=True)
     ]
     variance = math.fsum(parts)
     if variance == 0:
-        return Mean(difference, difference, difference, min(counts))
+        return MeanDifference(difference)
     freedom = variance**2 / math.fsum(part**2 / (count - 1) for part, count in zip(parts, counts, strict=True))
     half = float(stdtrit(freedom, (1 + level) / 2)) * math.sqrt(variance)
-    return Mean(difference, difference - half, difference + half, min(counts))
+    p_value = 2 * float(stdtr(freedom, -abs(difference) / math.sqrt(variance)))
+    return MeanDifference(difference, difference - half, difference + half, p_value)
 
 
 def geometric_interval(values: Sequence[float]) -> Mean:

@@ -1,62 +1,125 @@
-"""By how much trainings of two kinds differ: the intervals of the mean and of the table's sentence."""
+"""By how much trainings of two kinds differ: what is paired, what is pooled, and what is said of it."""
 
+import random
+
+import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from asr.probes.family import difference_row, render_table
-from asr.probes.listening import error_row
-from asr.probes.record import difference_interval
+from asr.errors import DataError
+from asr.probes.differences import difference_row, difference_rows, render_differences
+from asr.probes.record import welch
 from asr.scoring import ScoreReport
 from tests.pages.made import results_of
 
 
-def heard(errors: dict[str, int]) -> ScoreReport:
-    """Utterances of four words, of which so many were substituted; the speaker is the id's first letter."""
-    pairs = {key: ("a b c d", " ".join(["x"] * wrong + ["a", "b", "c", "d"][wrong:])) for key, wrong in errors.items()}
-    return results_of(pairs).report
+def heard(errors: dict[str, int], words: int = 4, speakers: bool = True) -> ScoreReport:
+    """Utterances of so many words, of which some were substituted; the speaker is the id's first letter."""
+    said = ["a", "b", "c", "d"][:words]
+    pairs = {key: (" ".join(said), " ".join(["x"] * wrong + said[wrong:])) for key, wrong in errors.items()}
+    return results_of(pairs, speakers=speakers).report
 
 
-def test_the_interval_of_a_difference_is_welchs() -> None:
+def shuffled(errors: dict[str, int], seed: int) -> dict[str, int]:
+    keys = list(errors)
+    random.Random(seed).shuffle(keys)
+    return {key: errors[key] for key in keys}
+
+
+HARD = {f"{speaker}{n:02}": n % 4 for speaker in "abcdefg" for n in range(12)}
+
+
+def test_welchs_t_is_scipys():
     first, second = [32.05, 28.04, 30.19], [25.61, 26.61]
-    low, high = ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
-    found = difference_interval(first, second)
-    assert found.mean == pytest.approx(3.98333, abs=1e-4) and found.count == 2
-    assert (found.low, found.high) == pytest.approx((low, high))
+    other = ttest_ind(first, second, equal_var=False)
+    found = welch(first, second)
+    assert found.difference == pytest.approx(3.98333, abs=1e-4)  # 30.09333 - 26.11
+    assert (found.low, found.high) == pytest.approx(tuple(other.confidence_interval(0.95)))
+    assert found.p_value == pytest.approx(other.pvalue)
 
 
-def test_one_training_of_a_kind_says_nothing_of_another() -> None:
-    assert difference_interval([3.0, 5.0], [1.0]).low is None
-    alike = difference_interval([3.0, 3.0], [1.0, 1.0])
-    assert (alike.low, alike.mean, alike.high) == (2.0, 2.0, 2.0)
+@pytest.mark.parametrize("values", [([3.0, 5.0], [1.0]), ([3.0, 3.0], [1.0, 1.0])], ids=["one training", "no spread"])
+def test_what_shows_no_spread_has_no_interval(values: tuple[list[float], list[float]]):
+    found = welch(*values)
+    assert (
+        found.difference == pytest.approx(sum(values[0]) / 2 - 1) and found.low is found.high is found.p_value is None
+    )
 
 
-def test_what_is_hard_for_both_cancels() -> None:
-    hard = {f"{speaker}{n}": n % 4 for speaker in "abcdefg" for n in range(12)}
-    worse = {key: wrong + 1 for key, wrong in hard.items()}  # one word of four more, in every utterance
-    row = difference_row(("one", "two"), [heard(hard), heard(hard)], [heard(worse), heard(worse)])
-    assert row["points"] == pytest.approx(25.0) and (row["better"], row["worse"]) == ("one", "two")
-    for key in ("low", "high", "speaker_low", "speaker_high", "seed_low", "seed_high"):
-        assert row[key] == pytest.approx(25.0), key
+def test_what_is_hard_for_both_cancels_whatever_order_it_was_heard_in():
+    worse = {key: wrong + 1 for key, wrong in HARD.items()}  # one word of four more, in every utterance
+    first, second = ([heard(shuffled(one, seed)) for seed in seeds] for one, seeds in ((HARD, (1, 2)), (worse, (3, 4))))
+    row = difference_row(("one", "two"), first, second)
+    assert row["points"] == pytest.approx(25.0) and (row["first"], row["second"]) == ("one", "two")
+    assert row["over_utterances"] == pytest.approx([25.0, 25.0]) and row["over_speakers"] == pytest.approx([25.0, 25.0])
+    assert row["over_seeds"] is None and (row["utterances"], row["speakers"], row["seeds"]) == (84, 7, 2)
 
 
-def test_an_interval_over_speakers_is_wider_where_one_of_them_makes_the_difference() -> None:
-    even = {f"{speaker}{n}": 1 for speaker in "abcdefg" for n in range(12)}
+def test_every_training_counts_and_an_utterance_is_drawn_with_all_of_them():
+    generator = np.random.default_rng(0)
+    drawn = generator.integers(0, 3, (4, 84)) + np.array([[0], [0], [1], [2]])  # two trainings a side
+    reports = [heard(dict(zip(HARD, map(int, wrong), strict=True))) for wrong in drawn]
+    row = difference_row(("one", "two"), reports[:2], reports[2:])
+    gaps = 100 * (drawn[2:].sum(axis=0) - drawn[:2].sum(axis=0)) / (2 * 4)  # points, of each utterance
+    assert row["points"] == pytest.approx(gaps.mean())
+    draws = gaps[generator.integers(0, 84, (20_000, 84))].mean(axis=1)
+    assert row["over_utterances"] == pytest.approx(list(np.quantile(draws, [0.025, 0.975])), abs=0.6)
+    other = ttest_ind(*([100 * one.words.rate for one in pair] for pair in (reports[2:], reports[:2])), equal_var=False)
+    assert row["over_seeds"] == pytest.approx(list(other.confidence_interval(0.95)))
+    assert row["p_value"] == pytest.approx(other.pvalue)  # the larger: over utterances it is tiny
+
+
+def test_an_interval_over_speakers_is_wider_where_one_of_them_makes_the_difference():
+    even = dict.fromkeys(HARD, 1)
     one = {key: 4 if key[0] == "a" else 1 for key in even}
     row = difference_row(("even", "one"), [heard(even)], [heard(one)])
     assert row["points"] == pytest.approx(100 * 3 / 4 / 7)
-    assert row["high"] - row["low"] < row["speaker_high"] - row["speaker_low"]
-    assert row["seed_low"] is None is row["seed_high"]
+    assert np.diff(row["over_utterances"]) < np.diff(row["over_speakers"])
+    assert row["over_seeds"] is row["p_value"] is None
+    unknown = difference_row(("even", "one"), [heard(even, speakers=False)], [heard(one, speakers=False)])
+    assert unknown["over_speakers"] is unknown["speakers"] is None
+    assert unknown["over_utterances"] == row["over_utterances"]
 
 
-def test_the_table_says_the_difference_and_only_intervals_that_are_there() -> None:
-    reports = [heard({"a1": 0, "a2": 1, "b1": 1}), heard({"a1": 1, "a2": 2, "b1": 4})]
-    rows = [
-        {"member": name, "parameters": 7, "training_s_per_audio_hour": 1.0, "seeds": [1], "hardware": ["a machine"]}
-        | error_row([[one.words for one in report.utterances]])
-        for name, report in zip(("bilstm", "lstm"), reports, strict=True)
-    ]
-    row = difference_row(("bilstm", "lstm"), reports[:1], reports[1:])
-    said = render_table({"rows": rows, "memory": [], "difference": row})
-    assert f"lstm has 41.67 points of WER more than bilstm: [{row['low']:.2f}, {row['high']:.2f}] over utt" in said
-    assert "over seeds (95 %" not in said
-    assert "points of WER" not in render_table({"rows": rows, "memory": []})
+def test_what_was_not_asked_the_same_is_refused():
+    one, same = heard(HARD), "not scored on the same utterances"
+    for other in (heard({f"z{key}": 1 for key in HARD}), heard(dict.fromkeys(HARD, 1), words=3), heard({"a00": 1})):
+        with pytest.raises(DataError, match=same):
+            difference_row(("one", "two"), [one], [other])
+    with pytest.raises(DataError, match="one has 2 trainings and two 1"):
+        difference_row(("one", "two"), [one, one], [one])
+    with pytest.raises(DataError, match="hold no word"):
+        difference_row(("one", "two"), [heard({"a": 0}, words=0)], [heard({"a": 0}, words=0)])
+
+
+def test_one_pair_is_told_from_its_first_and_only_with_intervals_that_are_there():
+    good, bad = heard({"a1": 0, "a2": 1, "b1": 1}), heard({"a1": 1, "a2": 2, "b1": 4})
+    row = difference_row(("bilstm", "lstm"), [good], [bad])
+    low, high = row["over_utterances"]
+    said = render_differences([row])
+    assert said.startswith(
+        f"lstm has 41.67 points of WER more than bilstm: [{low:.2f}, {high:.2f}] over 3 utterances, ["
+    )
+    assert "over 2 speakers (95 %" in said and said.endswith(
+        "Fewer than 10 speakers give a rough guess, and rather too narrow."
+    )
+    turned = difference_row(("lstm", "bilstm"), [bad], [good])
+    low, high = turned["over_utterances"]
+    assert f"bilstm has 41.67 points of WER less than lstm: [{-high:.2f}, {-low:.2f}]" in render_differences([turned])
+    alone = difference_row(("bilstm", "lstm"), [heard({"a1": 0})], [heard({"a1": 1})])
+    assert render_differences([alone]) == "lstm has 25.00 points of WER more than bilstm; too little to say how surely."
+
+
+def test_of_many_pairs_those_that_differ_are_named_after_correction():
+    spread = {key: wrong + (key == "a01") for key, wrong in HARD.items()}
+    worse = {key: wrong + 1 for key, wrong in HARD.items()}
+    worst = {key: wrong + (key == "a01") for key, wrong in worse.items() if key != "b03"} | {"b03": 3}
+    reports = {"x": [heard(HARD), heard(spread)], "y": [heard(spread), heard(HARD)], "z": [heard(worse), heard(worst)]}
+    rows = difference_rows(reports)
+    assert [(row["first"], row["second"]) for row in rows] == [("x", "y"), ("x", "z"), ("y", "z")]
+    assert (
+        all(row["p_corrected"] >= row["p_value"] for row in rows) and rows[1]["p_corrected"] == rows[2]["p_corrected"]
+    )
+    said = render_differences(rows)
+    assert "(3 pairs;" in said and said.endswith("below 0.05): z errs more than x, y.")
+    assert render_differences(rows[:1] * 2).endswith("no two differ.")
