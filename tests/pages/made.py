@@ -24,17 +24,14 @@ HOSTILE = {
 
 
 def results_of(
-    pairs: Mapping[str, tuple[str, str]],
-    extras: Mapping[str, dict[str, Any]] | None = None,
-    normalizer: str = "none",
-    speakers: bool = True,
+    pairs: Mapping[str, tuple[str, str]], extras: Mapping[str, dict[str, Any]] | None = None, normalizer: str = "none"
 ) -> Results:
     """Scored pairs of (reference, hypothesis) by id; speakers are the ids' first letters, durations 1 s."""
     report = score_texts(
         {key: pair[0] for key, pair in pairs.items()},
         {key: pair[1] for key, pair in pairs.items()},
         normalizer=get_normalizer(normalizer),
-        speakers={key: key[0] for key in pairs} if speakers else {},
+        speakers={key: key[0] for key in pairs},
         durations_s=dict.fromkeys(pairs, 1.0),
     )
     return Results(report, dict(extras or {}))
