@@ -168,7 +168,8 @@ def _share_beyond_0(drawn: NDArray[np.float64]) -> float:
     """The share of draws on the other side of 0, at most a half.
 
     Where too few lie there to be counted it is read from the normal distribution that the draws follow, lest the
-    number of draws set a bound to how sure one can be.
+    number of draws set a bound to how sure one can be; but never above what would have been counted, as a few skewed
+    units would have it.
     """
     from scipy.special import ndtr
 
@@ -176,7 +177,9 @@ def _share_beyond_0(drawn: NDArray[np.float64]) -> float:
     if beyond >= _COUNTABLE:
         return min(0.5, beyond / len(drawn))
     deviation = float(drawn.std())
-    return float(ndtr(-abs(drawn.mean()) / deviation)) if deviation else 0.0
+    if not deviation:
+        return 0.0
+    return min(float(ndtr(-abs(drawn.mean()) / deviation)), _COUNTABLE / len(drawn))
 
 
 def _inverted(share: float, units: int) -> float:

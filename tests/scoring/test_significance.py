@@ -183,6 +183,13 @@ def test_p_is_below_5_percent_exactly_where_the_interval_leaves_0_out(effect: fl
         assert (found.p_value < 0.05) == (found.low > 0 or found.high < 0) or abs(found.p_value - 0.05) < 0.004
 
 
+@pytest.mark.parametrize("most", [1, 3, 30])
+def test_p_agrees_with_the_interval_where_one_of_a_few_units_makes_the_difference(most: int) -> None:
+    found = paired_bootstrap([0] * 6, [1, 1, 1, 1, 1, most], [10] * 6)
+    assert found is not None and found.low > 0  # all six favour the first: a sign test has p = 2 / 2**6
+    assert 2 / 2**6 <= found.p_value < 0.05
+
+
 def test_changing_places_turns_the_sign_and_keeps_p() -> None:
     first, second, lengths = simulate(80, 0.02, 1)
     one, two = paired_bootstrap(first, second, lengths), paired_bootstrap(second, first, lengths)
