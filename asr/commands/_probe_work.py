@@ -107,6 +107,7 @@ def _speech_gradients(options: argparse.Namespace) -> Found:
 
 
 def _recall(options: argparse.Namespace) -> Found:
+    from asr.commands._commit import commit
     from asr.probes.members import check_members
     from asr.probes.recall import RecallSettings, draw_recall, measure_recall
 
@@ -117,7 +118,7 @@ def _recall(options: argparse.Namespace) -> Found:
     total = len(settings.members) * len(settings.distances) * len(settings.seeds)
     with Progress(total, "recall", "trainings") as progress:
         ledger = options.out / "recall-trainings.json"
-        found = measure_recall(settings, ledger, lambda note: progress.update(1, note))
+        found = measure_recall(settings, ledger, lambda note: progress.update(1, note), commit())
     rows = [
         [row["label"], row["distance"], f"{row['accuracy']:.1%}", _ends(row, 100, 1), row["parameters"]]
         for row in found["rows"]

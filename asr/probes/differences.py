@@ -93,16 +93,21 @@ def render_differences(rows: Sequence[Mapping[str, Any]]) -> str:
     """One pair in full; of several, which differ."""
     if len(rows) == 1:
         return _sentence(rows[0])
+    tested = [row for row in rows if row["p_value"] is not None]
+    if not tested:
+        return "Trainings of one seed, or all of one WER, do not show which of these differ; give more --seeds."
     worse = defaultdict(list)
-    for row in rows:
-        if row.get("p_corrected", 1.0) < ALPHA:
+    for row in tested:
+        if row["p_corrected"] < ALPHA:
             better, other = (row["first"], row["second"]) if row["points"] > 0 else (row["second"], row["first"])
             worse[other].append(better)
     found = "; ".join(f"{name} errs more than {', '.join(sorted(others))}" for name, others in sorted(worse.items()))
+    untested = [f"{row['first']} and {row['second']}" for row in rows if row["p_value"] is None]
     return (
-        f"Held against each other on the same utterances ({len(rows)} pairs; p is the larger of the paired bootstrap's "
-        f"over utterances and of Welch's t over seeds, after Holm's correction below {ALPHA:g}): "
-        f"{found or 'no two differ'}."
+        f"Held against each other on the same utterances ({len(tested)} pairs; p is the larger of the paired "
+        f"bootstrap's over utterances and of Welch's t over seeds, after Holm's correction below {ALPHA:g}): "
+        f"{found or 'no two can be told apart'}."
+        + (f" Without spread over seeds, so not tested: {', '.join(untested)}." if untested else "")
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from asr.errors import DataError
 from asr.files import write_json
 from asr.probes.draw import new_figure, save_figure
 from asr.probes.members import LABELS, MEMBERS, count_weights, fit_hidden_size, make_encoder
@@ -26,6 +27,7 @@ from asr.seeds import derive_seed
 SYMBOLS = 8
 INPUTS = 2 * SYMBOLS + 1  # to remember, to distract, to ask
 TEST_SEQUENCES = 512
+MOST_SHOWN = 6  # seeds, side by side in a field of the picture; of more, the ends
 Message = Callable[[str], None]
 
 
@@ -94,17 +96,22 @@ def accuracy(model: nn.Module, distance: int, seed: int) -> float:
     return float((model(inputs).argmax(dim=1) == symbols).float().mean())
 
 
-def measure_recall(settings: RecallSettings, ledger: Path, on_step: Message = lambda text: None) -> dict[str, Any]:
-    """A row for each member and distance; every training is kept in ``ledger`` as soon as it ends."""
+def measure_recall(
+    settings: RecallSettings, ledger: Path, on_step: Message = lambda text: None, commit: str = ""
+) -> dict[str, Any]:
+    """A row for each member and distance; every training is kept in ``ledger``, with ``commit``, as soon as it ends.
+
+    Raises DataError where the ledger is damaged.
+    """
     done, budget = _read(ledger), _budget(settings)
     rows = []
     for distance in settings.distances:
         for name in settings.members:
             runs = []
             for seed in settings.seeds:
-                key = f"{name} {distance} {seed} {budget}"
+                key = f"{name} {distance} {seed} {budget} {json.dumps(MEMBERS[name], sort_keys=True)}"
                 if key not in done:
-                    done[key] = train_recaller(name, distance, seed, settings)
+                    done[key] = train_recaller(name, distance, seed, settings) | {"commit": commit}
                     write_json(ledger, done)
                 on_step(f"{LABELS[name]}, {distance} frames: {done[key]['accuracy']:.0%}")
                 runs.append(done[key])
@@ -124,6 +131,7 @@ def _row(name: str, distance: int, runs: list[dict[str, Any]], settings: RecallS
         "high": None if found.high is None else min(1.0, found.high),
         "accuracies": accuracies,
         "losses": [run["loss"] for run in runs],
+        "commits": sorted({run["commit"] for run in runs}),
         "parameters": count_weights(Recaller(name, settings.parameters).encoder),
     }
 
@@ -131,16 +139,20 @@ def _row(name: str, distance: int, runs: list[dict[str, Any]], settings: RecallS
 def _budget(settings: RecallSettings) -> str:
     """What a training depends on but its member, distance and seed."""
     keys = ("steps", "batch", "parameters", "learning_rate", "clip_norm")
-    return " ".join(f"{key}={getattr(settings, key):g}" for key in keys)
+    return " ".join(f"{key}={getattr(settings, key)!r}" for key in keys)
 
 
 def _read(ledger: Path) -> dict[str, dict[str, Any]]:
     """The trainings that earlier starts left, of this budget and of others."""
-    try:
-        known = json.loads(ledger.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    if not ledger.exists():
         return {}
-    return known if isinstance(known, dict) else {}
+    try:
+        known: dict[str, dict[str, Any]] = json.loads(ledger.read_text(encoding="utf-8"))
+        if all("accuracy" in run and "loss" in run and "commit" in run for run in known.values()):
+            return known
+    except (ValueError, AttributeError, TypeError):
+        pass
+    raise DataError(f"{ledger}: damaged; these trainings cannot be taken up. Move it away, or give another --out")
 
 
 def draw_recall(found: dict[str, Any], path: Path) -> None:
@@ -154,6 +166,8 @@ def draw_recall(found: dict[str, Any], path: Path) -> None:
         for column, distance in enumerate(distances):
             row = rows[label, distance]
             each = "  ".join(f"{100 * one:.0f}" for one in row["accuracies"])
+            if len(row["accuracies"]) > MOST_SHOWN:
+                each = f"{100 * min(row['accuracies']):.0f} to {100 * max(row['accuracies']):.0f}"
             axes.text(column, place - 0.16, f"{100 * row['accuracy']:.0f} %", ha="center", va="center", fontsize=11)
             axes.text(column, place + 0.24, each, ha="center", va="center", fontsize=7.5)
     axes.set_xticks(range(len(distances)), list(map(str, distances)))

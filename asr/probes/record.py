@@ -42,9 +42,16 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Mean:
     mean = math.fsum(values) / count
     if count < 2:
         return Mean(mean, None, None, count)
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+    deviation = math.sqrt(_variance(values, mean))
     half = float(stdtrit(count - 1, (1 + level) / 2)) * deviation / math.sqrt(count)
     return Mean(mean, mean - half, mean + half, count)
+
+
+def _variance(values: Sequence[float], mean: float) -> float:
+    """Exactly 0 where all are the same: their mean, rounded, may differ from each of them."""
+    if min(values) == max(values):
+        return 0.0
+    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +73,7 @@ def welch(first: Sequence[float], second: Sequence[float], level: float = LEVEL)
     counts = len(first), len(second)
     if min(counts) < 2:
         return MeanDifference(difference)
-    parts = [
-        math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values)
-        for values, mean in zip((first, second), means, strict=True)
-    ]
+    parts = [_variance(values, mean) / len(values) for values, mean in zip((first, second), means, strict=True)]
     variance = math.fsum(parts)
     if variance == 0:
         return MeanDifference(difference)

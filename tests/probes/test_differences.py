@@ -39,12 +39,11 @@ def test_welchs_t_is_scipys():
     assert found.p_value == pytest.approx(other.pvalue)
 
 
-@pytest.mark.parametrize("values", [([3.0, 5.0], [1.0]), ([3.0, 3.0], [1.0, 1.0])], ids=["one training", "no spread"])
+@pytest.mark.parametrize("values", [([3.0, 5.0], [1.0]), ([100 / 300] * 3, [200 / 300] * 3)], ids=["alone", "same"])
 def test_what_shows_no_spread_has_no_interval(values: tuple[list[float], list[float]]):
-    found = welch(*values)
-    assert (
-        found.difference == pytest.approx(sum(values[0]) / 2 - 1) and found.low is found.high is found.p_value is None
-    )
+    found = welch(*values)  # the mean of three times 100 / 300 is not 100 / 300
+    assert found.difference == pytest.approx(sum(values[0]) / len(values[0]) - values[1][0])
+    assert found.low is found.high is found.p_value is None
 
 
 def test_what_is_hard_for_both_cancels_whatever_order_it_was_heard_in():
@@ -127,4 +126,8 @@ def test_of_many_pairs_those_that_differ_are_named_after_correction():
     )
     said = render_differences(rows)
     assert "(3 pairs;" in said and said.endswith("below 0.05): z errs more than x, y.")
-    assert render_differences(rows[:1] * 2).endswith("no two differ.")
+    assert render_differences(rows[:1] * 2).endswith("no two can be told apart.")
+    untested = rows[0] | {"p_value": None}
+    assert "(2 pairs;" in render_differences([untested, *rows[1:]])
+    assert render_differences([untested, *rows[1:]]).endswith("so not tested: x and y.")
+    assert "give more --seeds" in render_differences([untested, untested])

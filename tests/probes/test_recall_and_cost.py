@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from asr.errors import ConfigError
+from asr.errors import ConfigError, DataError
 from asr.probes import recall
 from asr.probes.cost import FORWARD, STREAM, TRAINING, CostSettings, can_stream, measure_cost, stream_blocks
 from asr.probes.members import allow_backward
@@ -50,10 +50,19 @@ def test_a_training_in_the_ledger_is_not_done_again(tmp_path: Path, monkeypatch:
         raise AssertionError("trained again")
 
     monkeypatch.setattr(recall, "train_recaller", refuse)
-    assert measure_recall(TINY, ledger) == first
+    assert measure_recall(TINY, ledger, commit="later") == first  # of the commit that trained
     longer = RecallSettings(members=["gru"], distances=[3], seeds=[1, 2], steps=3, parameters=500)
     with pytest.raises(AssertionError, match="trained again"):  # of another budget: not the same training
         measure_recall(longer, ledger)
+
+
+def test_a_damaged_ledger_is_refused_and_left_as_it_was(tmp_path: Path):
+    ledger = tmp_path / "ledger.json"
+    for damaged in ('{"gru 3 1', "[]", '{"gru": 1}', '{"gru": {"accuracy": 1.0}}'):
+        ledger.write_text(damaged)
+        with pytest.raises(DataError, match="damaged; these trainings cannot be taken up"):
+            measure_recall(TINY, ledger)
+        assert ledger.read_text() == damaged
 
 
 def test_a_short_trial_does_not_undo_the_trainings_of_a_long_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
