@@ -137,10 +137,11 @@ def test_what_closed_forms_say_is_worked_out_right():
     assert f"would be left after {frames[0]}, {frames[1]} and {frames[2]} frames" in PROSE
     half = [math.log(0.5) / math.log(opened[bias]) for bias in opened]
     assert "after {:.1f}, {:.1f}, {:.1f} and {:.0f} frames (bias 0, 1, 2 and 5)".format(*half) in PROSE
-    assert f"{opened[1] / (opened[1] + 0.5):.2f} at the start with bias 1 and below {1 / 1.5:.2f} with any" in PROSE
-    reach = {row["member"]: row["reach_0.001"]["mean"] for row in figures("gradients")}
-    ends = [f"{reach[name]:.0f}" for name in ("lstm-0", "gru", "lstm-1", "lstm-2")]
-    assert "from {} frames at bias 0 and {} in the GRU, from {} at bias 1 and from {} at bias 2".format(*ends) in PROSE
+    assert f"{opened[1] / (opened[1] + 0.5):.2f} with bias 1 and below {1 / 1.5:.2f} with any" in PROSE
+    reach = [f"{row['reach_0.001']['mean']:.0f}" for row in figures("gradients-small-inputs")]
+    assert (
+        "from {1} frames in the GRU, from {0} in the plain network and from all {2} in the LSTM".format(*reach) in PROSE
+    )
 
 
 def test_what_is_said_of_time_is_what_was_measured():
@@ -231,6 +232,11 @@ def test_what_is_said_of_pairs_on_digits_is_what_was_measured():
     assert len(found) == 66 and not any(one in GATED and other in GATED for one, other in differ)
     assert not any("rnn" in pair for pair in differ)  # "Welch's t tells it from none"
     wers = {row["member"]: row["wers"] for row in figures("family-fsdd")}
+    for one in GATED:  # "told from no gated network after correction, though each pair's own intervals leave 0 out"
+        row = found[one, "birnn"]
+        sign = 1 if row["first"] == one else -1
+        ends = [sign * end for unit in ("utterances", "speakers", "seeds") for end in row[f"over_{unit}"]]
+        assert row["p_corrected"] > 0.05 and min(ends) > 0
     assert min(wers["rnn"]) > 2 * max(wer for name, each in wers.items() if name != "rnn" for wer in each)
     assert sum(pair[1] == "transformer" and pair[0] in GATED for pair in differ) == 7 == len(GATED) - 2
 
@@ -244,8 +250,10 @@ def test_what_is_said_of_an4_is_what_was_measured():
     differ = {pair for pair, row in found.items() if row["p_corrected"] < 0.05}
     assert len(found) == 10 and differ == {(name, "rnn") for name in ("bilstm", "gru", "lstm")}
     alike = found["gru", "lstm"]
-    low, high = alike["over_utterances"]
-    assert f"{alike['points']:.2f} points [{low:.2f}, {high:.2f}] over utterances" in PROSE
+    shown = ["[{:.2f}, {:.2f}]".format(*alike[f"over_{unit}"]) for unit in ("utterances", "seeds")]
+    assert "not told apart: {:.2f} points {} over utterances, {} over seeds".format(alike["points"], *shown) in PROSE
+    alone, among = differences("directions-an4")["bilstm", "lstm"]["p_value"], found["bilstm", "lstm"]["p_corrected"]
+    assert f"(p = {alone:.3f} for this one pair" in PROSE and f"it would not be told apart, {among:.2f})" in PROSE
     gated = [wer for name in ("bilstm", "gru", "lstm") for wer in rows[name]["wers"]]
     assert max(gated) < min(rows["transformer"]["wers"])  # "more than every gated network here, in every training"
 
