@@ -185,12 +185,12 @@ def _write(
     told = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
     record = Record(name, "asr " + shlex.join(words), commit(), told, "cpu")
     folders = {member: [runs[member, seed] for seed in options.seeds] for member in members}
-    rows = [family_row(member, folders[member], options.seeds) for member in members]
+    reports = {member: read_reports(folders[member]) for member in sorted(members)}
+    rows = [family_row(member, folders[member], reports[member], options.seeds) for member in members]
     settings = CostSettings(lengths_s=options.lengths_s or [1.0, 10.0], batches=[1], rounds=3)
     with Progress(len(settings.lengths_s), "memory", "lengths") as progress:
         memory = memory_rows(folders, settings, progress.update)
-    differences = difference_rows({one: read_reports(folders[one]) for one in sorted(members)})
-    found = {"seeds": options.seeds, "rows": rows, "differences": differences, "memory": memory}
+    found = {"seeds": options.seeds, "rows": rows, "differences": difference_rows(reports), "memory": memory}
     record.write(options.out / f"{name}.json", found)
     page = render_table(found)
     write_text(options.out / f"{name}.md", f"{page}\nMade by `{record.facts['command']}`.\n")

@@ -31,10 +31,11 @@ NEAR = 0.05  # of the number of weights that was asked for
 MOST_PARAMETERS = 10**10
 
 
-def family_row(member: str, runs: Sequence[Path], seeds: Sequence[int]) -> dict[str, Any]:
-    """The row of one member, of whose trainings ``runs`` are the folders, in the order of ``seeds``."""
+def family_row(
+    member: str, runs: Sequence[Path], reports: Sequence[ScoreReport], seeds: Sequence[int]
+) -> dict[str, Any]:
+    """The row of one member, of whose trainings ``runs`` are the folders, in the order of ``seeds``, as are reports."""
     models = [from_pretrained(run / "model") for run in runs]
-    reports = read_reports(runs)
     facts = [model.facts for model in models]
     return {
         "member": member,

@@ -11,6 +11,7 @@ stay in it.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -148,11 +149,12 @@ def _read(ledger: Path) -> dict[str, dict[str, Any]]:
         return {}
     try:
         known: dict[str, dict[str, Any]] = json.loads(ledger.read_text(encoding="utf-8"))
-        if all("accuracy" in run and "loss" in run and "commit" in run for run in known.values()):
-            return known
-    except (ValueError, AttributeError, TypeError):
-        pass
-    raise DataError(f"{ledger}: damaged; these trainings cannot be taken up. Move it away, or give another --out")
+        list(map(itemgetter("accuracy", "loss", "commit"), known.values()))
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        raise DataError(
+            f"{ledger}: damaged; these trainings cannot be taken up. Move it away, or give another --out"
+        ) from error
+    return known
 
 
 def draw_recall(found: dict[str, Any], path: Path) -> None:

@@ -14,7 +14,7 @@ from asr.commands import _probe_family
 from asr.errors import UsageError
 from asr.models import AcousticModel, build_model_config
 from asr.paths import conf_dir, recipes_dir
-from asr.probes.family import family_row, render_table
+from asr.probes.family import family_row, read_reports, render_table
 from tests.tiny_run import SETTINGS, make_corpus, words, write_recipe
 
 FSDD = str(recipes_dir() / "fsdd")
@@ -140,5 +140,6 @@ def test_a_family_is_trained_once_and_its_table_written(tmp_path: Path, capsys: 
     assert (tmp_path / "out" / "family.png").exists() and "| gru |" in (tmp_path / "out" / "family.md").read_text()
     assert main(asked) == 0
     assert [(folder / "model.safetensors").stat().st_mtime_ns for folder in weights] == made
-    row = family_row("gru", [weights[2].parent, weights[3].parent], [1, 2])
+    runs = [weights[2].parent, weights[3].parent]
+    row = family_row("gru", runs, read_reports(runs), [1, 2])
     assert row["parameters"] > 0 and row["utterances"] == 2 and SETTINGS["training"]["epochs"] == 3

@@ -97,6 +97,6 @@ function detailOf(row, place) {
   if (sound) {
     actions.append(el("button", { type: "button", class: "play", on: { click: () => listen(row, place, 0) } }, "▶ Play"), el("button", { type: "button", on: { click: () => player.stop() } }, "■ Stop"));
   } else actions.append(el("span", { class: "dim" }, "No sound of this utterance in this page."));
-  opened = { place, picture, early: Boolean(row.clip) && !readData(`clip-${place}`) };
+  opened = { place, picture, early: Boolean(row.clip) && document.readyState === "loading" && !readData(`clip-${place}`) };
   return el("div", {}, actions, columnsOf(row, place, sound), picture ? picture.node : null, factsOf(row));
 }
