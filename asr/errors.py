@@ -3,7 +3,14 @@
 In: what went wrong, where, why, and what to do, as one message. Out: an exception the command line prints as one line
 (never a traceback) and exits with its ``exit_code``: 2 for what the person typed or configured, 1 for what the data,
 a file or the machine did.
+
+Every fault of a corpus in one message.
+
+In: what is wrong, one sentence each. Out: one ``DataError``, so that a person mends a corpus in one go and not in as
+many runs as it has faults.
 """
+
+from collections.abc import Sequence
 
 
 class AsrError(Exception):
@@ -67,3 +74,15 @@ class Interrupted(AsrError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+_MOST_SHOWN = 50
+
+
+def raise_faults(where: str, faults: Sequence[str]) -> None:
+    """Raise one ``DataError`` that lists ``faults`` (the first 50, and how many more); do nothing without any."""
+    if not faults:
+        return
+    shown = "\n  ".join(faults[:_MOST_SHOWN])
+    more = f"\n  ... and {len(faults) - _MOST_SHOWN} more" if len(faults) > _MOST_SHOWN else ""
+    raise DataError(f"{where}: {len(faults)} fault(s), nothing was written:\n  {shown}{more}")

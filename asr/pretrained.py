@@ -5,7 +5,6 @@ architecture out of a closed list, training facts, library versions, and the SHA
 pickled, imported by name, or interpolated.
 """
 
-import importlib.metadata
 import json
 import os
 import shutil
@@ -23,6 +22,7 @@ from asr.errors import ConfigError, ModelError
 from asr.features import LogMel, LogMelConfig
 from asr.files import atomic_path, sha256_file, umask, write_json
 from asr.models import AcousticModel, build_model_config
+from asr.provenance import library_versions
 from asr.schema import build
 from asr.text.tokenizer import Tokenizer, tokenizer_from_dict
 
@@ -31,7 +31,6 @@ WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 NOT_UNDERSTOOD = (ModelError, ConfigError, TypeError, ValueError, RuntimeError, MemoryError, OverflowError)
 MESSAGE_LENGTH = 300
-LIBRARIES = ("torch", "torchaudio", "librosa", "soundfile", "numpy", "jiwer", "hydra-core")
 
 
 @dataclass(slots=True)
@@ -112,40 +111,6 @@ def read_extra(directory: Path, name: str) -> dict[str, Any] | None:
     if values.pop("weights_sha256") != _read_config(directory).get("sha256", {}).get(WEIGHTS):
         raise ModelError(f"{path}: was made for other weights than {WEIGHTS}; make it again, or delete it")
     return values
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of the libraries that matter for repeating a result; absent ones are left out."""
-    versions = {}
-    for name in LIBRARIES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
-def choose_device(name: str, local_rank: int = 0) -> torch.device:
-    """``auto``: a GPU where there is one, else the CPU. Raises ConfigError for a device that this machine lacks."""
-    has_gpu = torch.cuda.is_available()
-    if name == "auto":
-        name = "cuda" if has_gpu else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"device {name!r} is unknown; use auto, cpu, cuda or cuda:0") from None
-    if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"device {name}: only cpu and cuda are supported; use auto, cpu, cuda or cuda:0")
-    if device.type == "cuda" and not has_gpu:
-        raise ConfigError(f"device {name}: torch {torch.__version__} sees no GPU here; use auto or cpu")
-    if name == "cuda":  # without a number
-        device = torch.device("cuda", local_rank)
-    if device.type == "cuda" and device.index >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        present = ", ".join(f"cuda:{index}" for index in range(count))
-        remedy = "use one of these" if ":" in name else f"start at most {count} processes here"
-        raise ConfigError(f"device {device}: torch sees only {present} here; {remedy}")
-    return device
 
 
 def _describe(

@@ -13,11 +13,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from asr.commands.calibrate import judge  # noqa: E402
 from asr.data.manifest import read_manifest  # noqa: E402
 from asr.recognition import Recognizer  # noqa: E402
-from asr.recognition.confidence import uncalibrated  # noqa: E402
-from asr.recognition.reliability import draw_reliability  # noqa: E402
+from asr.recognition.calibration import uncalibrated  # noqa: E402
+from asr.recognition.reliability import draw_reliability, judge  # noqa: E402
 from asr.scoring.confidence import brier_score, chance_error, expected_calibration_error  # noqa: E402
 from asr.terminal import table  # noqa: E402
 from asr.text.normalize import get_normalizer  # noqa: E402

@@ -1,4 +1,4 @@
-"""Fit the speech gate's logistic regression, and write asr/recognition/speech_weights.py.
+"""Fit the speech gate's logistic regression, and write asr/recognition/speech_gate.py.
 
 In: the training parts of the corpora (clean, in noise, quiet, telephone band), and sounds that are no speech, made from
 seeds 1000 on. Out: 30 weights and a bias. A recording is speech where it is most like it: of each, the best quarter of
@@ -24,7 +24,7 @@ from recordings import at_level, recordings, rooms, telephone, with_noise  # noq
 from sounds import TUNED, looped, make_sound  # noqa: E402
 
 from asr.audio import load_audio  # noqa: E402
-from asr.recognition import speech_signal  # noqa: E402
+from asr.recognition import speech_gate as speech_signal  # noqa: E402
 
 Array = NDArray[np.float64]
 RATES = (16000, 8000)

@@ -22,9 +22,8 @@ sys.path.insert(0, str(ROOT))
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from asr.lm.build import BuildOptions, build_lm  # noqa: E402
-from asr.lm.read import read_lm  # noqa: E402
+from asr.lm.files import read_lm, write_lm  # noqa: E402
 from asr.lm.text import TextOptions, find_texts, read_sentences  # noqa: E402
-from asr.lm.write import write_lm  # noqa: E402
 from asr.terminal import table  # noqa: E402
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -77,7 +76,7 @@ def measure(texts: list[Path], dev: Path | None, options: dict[str, Any], suffix
         size_mb = file.stat().st_size / 1e6
     perplexity = unknown = "-"
     if dev is not None:
-        from asr.lm.perplexity import measure as measure_perplexity
+        from asr.lm.query import measure as measure_perplexity
 
         found = measure_perplexity(model, read_sentences(dev, reading))
         perplexity, unknown = f"{found.including_unknown:.1f}", f"{found.unknown_rate:.2%}"

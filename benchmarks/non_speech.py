@@ -33,8 +33,12 @@ from asr.audio import load_audio  # noqa: E402
 from asr.errors import AsrError  # noqa: E402
 from asr.files import write_json  # noqa: E402
 from asr.recognition import Recognizer  # noqa: E402
-from asr.recognition.gate import BAR, MODEL_LIFT, mute_frames  # noqa: E402
-from asr.recognition.speech_signal import SignalTracker  # noqa: E402
+from asr.recognition.speech_gate import (  # noqa: E402
+    BAR,
+    MODEL_LIFT,
+    SignalTracker,
+    mute_frames,
+)
 
 Waveform = NDArray[np.float32]
 FIRST_SEED = 1_000_000

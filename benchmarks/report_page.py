@@ -22,9 +22,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
-from asr.commands._report_clips import encode, posteriors_of  # noqa: E402
 from asr.files import write_json, write_text  # noqa: E402
 from asr.pages import Clip, PageData, Picture, System, assemble, render_report  # noqa: E402
+from asr.pages.clips import encode, posteriors_of  # noqa: E402
 from asr.scoring import Results, score_texts  # noqa: E402
 from asr.terminal import table  # noqa: E402
 from asr.text.normalize import get_normalizer  # noqa: E402

@@ -26,12 +26,12 @@ sys.path.insert(0, str(ROOT))
 
 from asr.data.batching import Request  # noqa: E402
 from asr.data.dataset import Batch, SpeechDataset  # noqa: E402
-from asr.data.utterance import Utterance  # noqa: E402
+from asr.data.manifest import Utterance  # noqa: E402
 from asr.files import write_json  # noqa: E402
 from asr.lengths import reversal_index, reverse_frames  # noqa: E402
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig  # noqa: E402
 from asr.training.config import OptimizerConfig  # noqa: E402
-from asr.training.optimizer import build_optimizer  # noqa: E402
+from asr.training.step import build_optimizer  # noqa: E402
 
 BATCH, FRAMES, SIZE, RATE, SECONDS = 24, 30, 256, 8000, 0.5
 Pair = tuple[Callable[[], object], Callable[[], object]]  # as it is, as it was

@@ -27,7 +27,7 @@ from asr.audio import load_audio  # noqa: E402
 from asr.errors import AsrError  # noqa: E402
 from asr.files import write_json  # noqa: E402
 from asr.recognition import Recognizer  # noqa: E402
-from asr.recognition.workers import usable_cores  # noqa: E402
+from asr.recognition.pool import usable_cores  # noqa: E402
 
 
 def one_by_one(recognizer: Recognizer, paths: list[str]) -> list[str]:

@@ -19,12 +19,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from asr.data.manifest import read_manifest  # noqa: E402
-from asr.data.utterance import Utterance  # noqa: E402
+from asr.data.manifest import Utterance, read_manifest  # noqa: E402
 from asr.errors import AsrError  # noqa: E402
 from asr.recognition import Recognizer  # noqa: E402
-from asr.recognition.emissions import Emissions  # noqa: E402
 from asr.recognition.suspects import Suspect, judge_transcript  # noqa: E402
+from asr.recognition.windows import Emissions  # noqa: E402
 from asr.scoring import count_character_errors  # noqa: E402
 from asr.terminal import Progress, table  # noqa: E402
 from asr.text.normalize import get_normalizer  # noqa: E402

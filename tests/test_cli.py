@@ -40,7 +40,7 @@ def raises(error: BaseException):
     return run
 
 
-def test_help_takes_at_most_half_a_second_of_the_processor():
+def test_help_takes_at_most_half_a_second_of_the_processor() -> None:
     asr("--help")  # the first start compiles and reads from disk
     times = []
     for _ in range(3):
@@ -52,7 +52,7 @@ def test_help_takes_at_most_half_a_second_of_the_processor():
     assert min(times) <= 0.5  # not by the clock: other tests and trainings may run beside this one
 
 
-def test_help_imports_nothing_heavy():
+def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "asr", "--help"], capture_output=True, text=True, timeout=60
     )
@@ -61,17 +61,17 @@ def test_help_imports_nothing_heavy():
     assert not imported & HEAVY
 
 
-def test_help_lists_every_verb_on_one_line_each():
+def test_help_lists_every_verb_on_one_line_each() -> None:
     lines = asr("--help").stdout.splitlines()
     for verb, text in cli.VERBS.items():
         assert [line.split() for line in lines].count([verb, *text.split()]) == 1
 
 
-def test_version_is_the_packages():
+def test_version_is_the_packages() -> None:
     assert asr("--version").stdout == f"asr {__version__}\n"
 
 
-def test_no_verb_shows_the_help_and_fails_as_misuse():
+def test_no_verb_shows_the_help_and_fails_as_misuse() -> None:
     done = asr()
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("usage: asr VERB")
@@ -81,7 +81,7 @@ def test_no_verb_shows_the_help_and_fails_as_misuse():
     ("word", "expected"),
     [("trian", "did you mean `asr train`?"), ("xyzzy", "run, prepare, train"), ("--foo", "option")],
 )
-def test_an_unknown_verb_is_misuse_and_is_answered_with_the_verbs(word: str, expected: str):
+def test_an_unknown_verb_is_misuse_and_is_answered_with_the_verbs(word: str, expected: str) -> None:
     done = asr(word)
     assert done.returncode == 2
     assert done.stderr.startswith("asr: error: unknown ")
@@ -90,7 +90,7 @@ def test_an_unknown_verb_is_misuse_and_is_answered_with_the_verbs(word: str, exp
 
 
 @pytest.mark.parametrize("verb", list(cli.VERBS))
-def test_every_verb_explains_itself_without_torch(verb: str, repository: Path):
+def test_every_verb_explains_itself_without_torch(verb: str, repository: Path) -> None:
     if not (repository / "asr" / "commands" / f"{verb}.py").exists():
         pytest.skip("this verb is not built yet")
     done = asr(verb, "--help")
@@ -114,7 +114,7 @@ def test_every_verb_explains_itself_without_torch(verb: str, repository: Path):
         (RecursionError(), 70, "internal error: RecursionError"),
     ],
 )
-def test_every_error_is_one_line_with_its_exit_code(error, code, message, verb_that, capsys):
+def test_every_error_is_one_line_with_its_exit_code(error, code, message, verb_that, capsys) -> None:
     verb_that(raises(error))
     assert cli.main(["check"]) == code
     stderr = capsys.readouterr().err
@@ -123,19 +123,19 @@ def test_every_error_is_one_line_with_its_exit_code(error, code, message, verb_t
     assert len(stderr.splitlines()) == 1
 
 
-def test_a_signal_after_saving_ends_with_128_plus_its_number(verb_that, capsys):
+def test_a_signal_after_saving_ends_with_128_plus_its_number(verb_that, capsys) -> None:
     verb_that(raises(Interrupted("saved step 12; the same command goes on", 15)))
     assert cli.main(["check"]) == 143
     assert "saved step 12" in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_quietly_with_130(verb_that, capsys):
+def test_ctrl_c_ends_quietly_with_130(verb_that, capsys) -> None:
     verb_that(raises(KeyboardInterrupt()))
     assert cli.main(["check"]) == 130
     assert capsys.readouterr().err == ""
 
 
-def test_the_traceback_appears_under_asr_debug_only(verb_that, capsys, monkeypatch):
+def test_the_traceback_appears_under_asr_debug_only(verb_that, capsys, monkeypatch) -> None:
     verb_that(raises(ValueError("inner")))
     cli.main(["check"])
     assert "Traceback" not in capsys.readouterr().err
@@ -145,20 +145,20 @@ def test_the_traceback_appears_under_asr_debug_only(verb_that, capsys, monkeypat
 
 
 @pytest.mark.parametrize(("end", "code"), [(None, 0), (0, 0), (2, 2), ("no such key", 1)])
-def test_a_verb_that_exits_gives_its_code(end, code, verb_that, capsys):
+def test_a_verb_that_exits_gives_its_code(end, code, verb_that, capsys) -> None:
     verb_that(raises(SystemExit(end)))
     assert cli.main(["check"]) == code
     assert ("no such key" in capsys.readouterr().err) == (end == "no such key")
 
 
-def test_arguments_arrive_unchanged(verb_that):
+def test_arguments_arrive_unchanged(verb_that) -> None:
     seen = []
     verb_that(lambda arguments: seen.extend(arguments) or 0)
     assert cli.main(["check", "a=b (1).wav", "--out", ""]) == 0
     assert seen == ["a=b (1).wav", "--out", ""]
 
 
-def test_a_reader_that_goes_away_is_no_error():
+def test_a_reader_that_goes_away_is_no_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
@@ -169,7 +169,7 @@ def test_a_reader_that_goes_away_is_no_error():
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_behind_stdout_is_told_in_one_line():
+def test_a_full_disk_behind_stdout_is_told_in_one_line() -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "asr", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
@@ -178,7 +178,7 @@ def test_a_full_disk_behind_stdout_is_told_in_one_line():
     assert done.stderr.splitlines() == ["asr: error: the disk is full; free some space and run the same command again"]
 
 
-def test_text_that_the_terminal_cannot_show_is_escaped_not_fatal():
+def test_text_that_the_terminal_cannot_show_is_escaped_not_fatal() -> None:
     code = "import sys; from asr import cli; cli._harden_streams(); print('caf\\xe9 \\udcff')"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, timeout=60
@@ -186,6 +186,6 @@ def test_text_that_the_terminal_cannot_show_is_escaped_not_fatal():
     assert done.stdout == b"caf\\xe9 \\udcff\n"
 
 
-def test_closed_stdout_is_survived():
+def test_closed_stdout_is_survived() -> None:
     done = subprocess.run(["sh", "-c", f"{sys.executable} -m asr --version >&-"], capture_output=True, timeout=60)
     assert b"Traceback" not in done.stderr

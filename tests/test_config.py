@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from asr.commands._compose import run_composed
 from asr.config import changed_keys, read_config, save_config, typed_config
+from asr.config.compose import run_composed
+from asr.config.recipes import conf_dir, recipes_dir
 from asr.errors import AsrError, ConfigError, UsageError
-from asr.paths import conf_dir, recipes_dir
 from asr.schema import to_plain
 from tests.tiny_run import write_recipe
 
@@ -149,7 +149,7 @@ def test_the_vocabulary_is_found_in_a_folder_of_any_name(tmp_path: Path, monkeyp
     odd = tmp_path / "an (odd), place=1"
     odd.mkdir()
     (odd / "conf").symlink_to(conf_dir())
-    monkeypatch.setattr("asr.commands._compose.conf_dir", lambda: odd / "conf")
+    monkeypatch.setattr("asr.config.compose.conf_dir", lambda: odd / "conf")
     assert typed_config(compose(write_recipe(odd / "my recipe"), "run_dir=x")).train.seed == 1
 
 

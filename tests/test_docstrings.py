@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_no_paragraph_of_a_docstring_ends_within_brackets():
+def test_no_paragraph_of_a_docstring_ends_within_brackets() -> None:
     found = []
     for path in sorted((ROOT / "asr").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -16,7 +16,7 @@ def test_no_paragraph_of_a_docstring_ends_within_brackets():
     assert found == []
 
 
-def test_what_a_broken_one_looks_like():
+def test_what_a_broken_one_looks_like() -> None:
     assert _broken("Read ahead by ``workers`` (0.\n\nNone). Raises nothing.") == [
         "Read ahead by ``workers`` (0.",
         "None). Raises nothing.",

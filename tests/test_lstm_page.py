@@ -23,29 +23,29 @@ def figures(name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def test_every_picture_and_file_that_the_page_links_is_there():
+def test_every_picture_and_file_that_the_page_links_is_there() -> None:
     linked = re.findall(r"\]\(([^)#:]+)\)", PAGE)
     assert len(linked) >= 5 and [link for link in linked if not (DOCS / link).exists()] == []
 
 
-def test_every_experiment_is_on_the_page_and_none_that_is_not_there():
+def test_every_experiment_is_on_the_page_and_none_that_is_not_there() -> None:
     assert set(re.findall(r"asr probe ([a-z]+)", PAGE)) == set(EXPERIMENTS)
 
 
-def test_the_gates_table_is_what_was_measured():
+def test_the_gates_table_is_what_was_measured() -> None:
     for row in figures("gates"):
         line = next(line for line in PAGE.splitlines() if line.startswith(f"| {row['label']}"))
         assert line.endswith(f"| {row['wer']:.2f} | [{row['low']:.2f}, {row['high']:.2f}] |")
 
 
-def test_the_gradients_table_is_what_was_measured():
+def test_the_gradients_table_is_what_was_measured() -> None:
     for row in figures("gradients"):
         reach = row["reach_0.001"]
         shown = f"| {row['label']} | {reach['mean']:.1f} [{reach['low']:.1f}, {reach['high']:.1f}] |"
         assert shown in PAGE
 
 
-def test_the_context_table_is_what_was_measured():
+def test_the_context_table_is_what_was_measured() -> None:
     for row in figures("context"):
         name = "whole recordings" if row["frames"] is None else f"{row['seconds']:.2f} s"
         each = ", ".join(f"{one:.2f}" for one in row["wers"])
@@ -54,14 +54,14 @@ def test_the_context_table_is_what_was_measured():
 
 
 @pytest.mark.parametrize("row", figures("recall"), ids=lambda row: f"{row['member']} {row['distance']}")
-def test_the_recall_table_is_what_was_measured(row: dict[str, Any]):
+def test_the_recall_table_is_what_was_measured(row: dict[str, Any]) -> None:
     line = next(line for line in PAGE.splitlines() if line.startswith(f"| {row['label']} |") and "%" in line)
     shown = line.split("|")[2:-1]
     seeds = ", ".join(f"{100 * one:.0f}" for one in row["accuracies"])
     assert shown[[10, 30, 100].index(int(row["distance"]))].strip() == f"{100 * row['accuracy']:.0f} % ({seeds})"
 
 
-def test_what_is_said_of_small_inputs_is_what_was_measured():
+def test_what_is_said_of_small_inputs_is_what_was_measured() -> None:
     rnn, gru, lstm = (row["reach_0.001"] for row in figures("gradients-small-inputs"))
     shown = [f"{one['mean']:.0f} [{one['low']:.0f}, {one['high']:.0f}]" for one in (rnn, gru)]
     mean, interval = shown[0].split(" ", 1)
@@ -70,7 +70,7 @@ def test_what_is_said_of_small_inputs_is_what_was_measured():
     assert "from the farthest frame measured, 200, in the LSTM" in PROSE
 
 
-def test_what_is_said_of_gradients_in_speech_is_what_was_measured():
+def test_what_is_said_of_gradients_in_speech_is_what_was_measured() -> None:
     def shown(row: dict[str, Any], frames: int) -> str:
         place = row["distance"].index(frames)
         assert row["seconds"][place] == frames * 0.02
@@ -89,7 +89,7 @@ def test_what_is_said_of_gradients_in_speech_is_what_was_measured():
         assert f"| {row['label']} | {shown(row, 20)} | {shown(row, -20)} | {errors[row['label']]:.2f} |" in PAGE
 
 
-def test_what_is_said_of_errors_is_what_was_counted():
+def test_what_is_said_of_errors_is_what_was_counted() -> None:
     pieces = {row["label"]: row for row in figures("context")}
     missed = [pieces[frames]["substitutions"] + pieces[frames]["deletions"] for frames in ("32", "64")]
     assert (
@@ -103,7 +103,7 @@ def test_what_is_said_of_errors_is_what_was_counted():
     assert sorted(round(100 - one) for one in gates["output gate at 1"]["wers"]) == [0, 0, 72]
 
 
-def test_the_trials_of_the_trap_are_those_that_were_made():
+def test_the_trials_of_the_trap_are_those_that_were_made() -> None:
     caught = [row["dev_wer"] > 80 for row in figures("trap") if row["member"] == "gru" and row["what"] != "flat start"]
     assert caught == [True] * 4
     rows = [f"| {row['member']}: {row['what']} | {row['epochs']} | {row['dev_wer']:.1f} |" for row in figures("trap")]
@@ -111,12 +111,12 @@ def test_the_trials_of_the_trap_are_those_that_were_made():
 
 
 @pytest.mark.parametrize("name", ["family-fsdd", "family-an4", "directions", "directions-an4"])
-def test_the_tables_of_trainings_are_those_that_were_written(name: str):
+def test_the_tables_of_trainings_are_those_that_were_written(name: str) -> None:
     rows = [line for line in (DOCS / "lstm" / f"{name}.md").read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
     assert len(rows) == 2 + len(figures(name)) and all(row in PAGE.splitlines() for row in rows)
 
 
-def test_the_sizes_and_the_failures_of_recall_are_what_was_measured():
+def test_the_sizes_and_the_failures_of_recall_are_what_was_measured() -> None:
     rows = {(row["member"], row["distance"]): row for row in figures("recall")}
     sizes = sorted(row["parameters"] for row in rows.values())
     assert f"{sizes[0]:,} to {sizes[-1]:,} weights" in PROSE
@@ -130,7 +130,7 @@ def test_the_sizes_and_the_failures_of_recall_are_what_was_measured():
         assert at_guessing == pytest.approx([math.log(8)] * len(at_guessing), abs=0.02)
 
 
-def test_what_closed_forms_say_is_worked_out_right():
+def test_what_closed_forms_say_is_worked_out_right() -> None:
     """The gate at σ(bias): frames until a thousandth or a half is left; the minLSTM's at its share in both."""
     opened = {bias: 1 / (1 + math.exp(-bias)) for bias in (0, 1, 2, 5)}
     frames = [round(math.log(0.001) / math.log(opened[bias])) for bias in (0, 1, 2)]
@@ -144,7 +144,7 @@ def test_what_closed_forms_say_is_worked_out_right():
     )
 
 
-def test_what_is_said_of_time_is_what_was_measured():
+def test_what_is_said_of_time_is_what_was_measured() -> None:
     found = {(row["model"], row["mode"], row["batch"], row["length_s"]): row for row in figures("time")}
     names = list(dict.fromkeys(row["model"] for row in figures("time")))
 
@@ -209,7 +209,7 @@ def differences(name: str) -> dict[tuple[str, str], dict[str, Any]]:
     return {(row["first"], row["second"]) if row["points"] > 0 else (row["second"], row["first"]): row for row in found}
 
 
-def test_what_is_said_of_the_transformer_on_digits_is_what_was_measured():
+def test_what_is_said_of_the_transformer_on_digits_is_what_was_measured() -> None:
     (row,) = figures("family-fsdd-transformer")
     short = {one["member"]: one for one in figures("family-fsdd")}
     first, second, third = (f"{wer:.2f}" for wer in row["wers"])
@@ -226,7 +226,7 @@ def test_what_is_said_of_the_transformer_on_digits_is_what_was_measured():
     assert "`bilstm` with its recipe's 40 epochs has {}, {} and {} %".format(*wers) in PROSE
 
 
-def test_what_is_said_of_pairs_on_digits_is_what_was_measured():
+def test_what_is_said_of_pairs_on_digits_is_what_was_measured() -> None:
     found = differences("family-fsdd")
     differ = {pair for pair, row in found.items() if row["p_corrected"] < 0.05}
     assert len(found) == 66 and not any(one in GATED and other in GATED for one, other in differ)
@@ -241,7 +241,7 @@ def test_what_is_said_of_pairs_on_digits_is_what_was_measured():
     assert sum(pair[1] == "transformer" and pair[0] in GATED for pair in differ) == 7 == len(GATED) - 2
 
 
-def test_what_is_said_of_an4_is_what_was_measured():
+def test_what_is_said_of_an4_is_what_was_measured() -> None:
     rows = {row["member"]: row for row in figures("family-an4")}
     assert f"{rows['rnn']['wer'] / rows['lstm']['wer']:.1f} times the LSTM's errors" in PROSE
     ends = (min(rows["transformer"]["wers"]), max(rows["transformer"]["wers"]))
@@ -269,7 +269,7 @@ def test_what_is_said_of_an4_is_what_was_measured():
         ("directions-an4", "it is {points:.2f} points: {} over utterances, {} over nine speakers, {} over seeds."),
     ],
 )
-def test_what_the_second_direction_buys_is_what_was_measured(name: str, said: str):
+def test_what_the_second_direction_buys_is_what_was_measured(name: str, said: str) -> None:
     row = differences(name)["bilstm", "lstm"]
     utterances, speakers, seeds = (row[f"over_{unit}"] for unit in ("utterances", "speakers", "seeds"))
     shown = [f"[{low:.2f}, {high:.2f}]" for low, high in (utterances, speakers, seeds)]

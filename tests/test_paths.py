@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from asr import paths
+from asr.config import recipes as paths
+from asr.config.recipes import conf_dir, recipes_dir, resolve_recipe
 from asr.errors import AsrError, UsageError
-from asr.paths import conf_dir, recipes_dir, resolve_recipe
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return package
 
 
-def test_a_checkout_has_both_folders_at_its_root(repository: Path):
+def test_a_checkout_has_both_folders_at_its_root(repository: Path) -> None:
     assert recipes_dir() == repository / "recipes"
     assert conf_dir() == repository / "conf"
 
@@ -35,15 +35,15 @@ def test_a_checkout_has_both_folders_at_its_root(repository: Path):
 @pytest.mark.parametrize(
     "text", ["recipes/fsdd/bilstm.yaml", "./recipes/fsdd/bilstm.yaml", "fsdd/bilstm.yaml", "fsdd/bilstm"]
 )
-def test_a_packaged_recipe_is_found_from_any_folder(text: str, packaged: Path):
+def test_a_packaged_recipe_is_found_from_any_folder(text: str, packaged: Path) -> None:
     assert resolve_recipe(text) == packaged / "_recipes" / "fsdd" / "bilstm.yaml"
 
 
-def test_a_packaged_recipe_folder_is_found_too(packaged: Path):
+def test_a_packaged_recipe_folder_is_found_too(packaged: Path) -> None:
     assert resolve_recipe("recipes/fsdd") == resolve_recipe("fsdd") == packaged / "_recipes" / "fsdd"
 
 
-def test_an_existing_path_wins(packaged: Path):
+def test_an_existing_path_wins(packaged: Path) -> None:
     own = Path("recipes/fsdd/bilstm.yaml")
     own.parent.mkdir(parents=True)
     own.touch()
@@ -51,24 +51,24 @@ def test_an_existing_path_wins(packaged: Path):
 
 
 @pytest.mark.parametrize("text", ["", "recipes", "recipes/", "fsdd/bilsm.yaml", "../_recipes/fsdd", "/fsdd"])
-def test_an_unknown_recipe_is_answered_with_those_there_are(text: str, packaged: Path):
+def test_an_unknown_recipe_is_answered_with_those_there_are(text: str, packaged: Path) -> None:
     with pytest.raises(UsageError, match=r"no recipe at") as caught:
         resolve_recipe(text)
     assert "\n  recipes/digits/bilstm.yaml\n  recipes/fsdd/bilstm.yaml" in str(caught.value)
 
 
-def test_a_near_miss_is_named(packaged: Path):
+def test_a_near_miss_is_named(packaged: Path) -> None:
     with pytest.raises(UsageError, match=r"did you mean recipes/fsdd/bilstm\.yaml\?"):
         resolve_recipe("recipes/fsd/bilstm.yaml")
 
 
-def test_an_installation_without_its_folders_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_installation_without_its_folders_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "_PACKAGE", tmp_path / "asr")
     with pytest.raises(AsrError, match="pip install --force-reinstall"):
         conf_dir()
 
 
-def test_the_wheel_carries_configuration_and_recipes(repository: Path, tmp_path: Path):
+def test_the_wheel_carries_configuration_and_recipes(repository: Path, tmp_path: Path) -> None:
     pytest.importorskip("hatchling")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=repository, check=True, capture_output=True, timeout=120)

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 import asr.pretrained
+from asr.devices import choose_device
 from asr.errors import ConfigError, ModelError
 from asr.features import LogMel, LogMelConfig
 from asr.files import sha256_file
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
-from asr.pretrained import choose_device, from_pretrained, save_pretrained
+from asr.pretrained import from_pretrained, save_pretrained
 from asr.text.tokenizer import CharacterTokenizer
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"

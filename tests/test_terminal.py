@@ -31,7 +31,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
 
 
-def test_colour_needs_a_terminal():
+def test_colour_needs_a_terminal() -> None:
     assert styled("x", "bold", "red", stream=Screen()) == "\x1b[1;31mx\x1b[0m"
     assert styled("x", "bold", stream=io.StringIO()) == "x"
 
@@ -39,12 +39,12 @@ def test_colour_needs_a_terminal():
 @pytest.mark.parametrize(
     ("name", "value", "coloured"), [("NO_COLOR", "1", False), ("NO_COLOR", "", True), ("TERM", "dumb", False)]
 )
-def test_colour_honours_the_environment(name, value, coloured, monkeypatch):
+def test_colour_honours_the_environment(name, value, coloured, monkeypatch) -> None:
     monkeypatch.setenv(name, value)
     assert colour_enabled(Screen()) is coloured
 
 
-def test_a_closed_stream_has_no_colour():
+def test_a_closed_stream_has_no_colour() -> None:
     stream = io.StringIO()
     stream.close()
     assert not colour_enabled(stream)
@@ -64,11 +64,11 @@ def test_a_closed_stream_has_no_colour():
         (187200, "2 d 04 h"),
     ],
 )
-def test_durations_read_in_two_units(seconds, text):
+def test_durations_read_in_two_units(seconds, text) -> None:
     assert format_duration(seconds) == text
 
 
-def test_a_log_file_gets_a_line_every_thirty_seconds():
+def test_a_log_file_gets_a_line_every_thirty_seconds() -> None:
     stream, clock = io.StringIO(), Clock()
     with Progress(100, "training", "steps", stream=stream, clock=clock) as progress:
         for _ in range(50):
@@ -83,7 +83,7 @@ def test_a_log_file_gets_a_line_every_thirty_seconds():
     ]
 
 
-def test_a_terminal_gets_one_line_that_fits(monkeypatch):
+def test_a_terminal_gets_one_line_that_fits(monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     stream, clock = Screen(), Clock()
     with Progress(3, "reading", "files", stream=stream, clock=clock) as progress:
@@ -96,7 +96,7 @@ def test_a_terminal_gets_one_line_that_fits(monkeypatch):
     assert all(len(line) <= 19 for line in text.rstrip("\n").split("\r\x1b[K"))
 
 
-def test_a_terminal_is_not_flooded():
+def test_a_terminal_is_not_flooded() -> None:
     stream, clock = Screen(), Clock()
     progress = Progress(1000, "reading", stream=stream, clock=clock)
     for _ in range(1000):
@@ -105,7 +105,7 @@ def test_a_terminal_is_not_flooded():
     assert stream.getvalue().count("\r") <= 11  # one second at ten a second, and the first
 
 
-def test_time_left_counts_this_processs_own_speed():
+def test_time_left_counts_this_processs_own_speed() -> None:
     clock = Clock()
     progress = Progress(100, "training", done=90, stream=io.StringIO(), clock=clock)
     clock.now_s = 10.0
@@ -113,38 +113,38 @@ def test_time_left_counts_this_processs_own_speed():
     assert progress.line() == "training 95/100, 95%, 10 s, 10 s left"
 
 
-def test_an_unknown_or_empty_total_shows_no_time_left():
+def test_an_unknown_or_empty_total_shows_no_time_left() -> None:
     assert Progress(None, "reading", "s", stream=io.StringIO(), clock=Clock(), done=1.5).line() == "reading 1.5 s, 0 s"
     assert Progress(0, "reading", stream=io.StringIO(), clock=Clock()).line() == "reading 0/0, 100%, 0 s"
 
 
-def test_lines_said_in_between_stand_above_the_progress():
+def test_lines_said_in_between_stand_above_the_progress() -> None:
     stream = Screen()
     progress = Progress(2, "reading", stream=stream, clock=Clock())
     progress.say("a.wav is damaged")
     assert stream.getvalue().startswith("\r\x1b[Ka.wav is damaged\n\r\x1b[Kreading 0/2")
 
 
-def test_tables_align_numbers_right_and_words_left():
+def test_tables_align_numbers_right_and_words_left() -> None:
     text = table([["aa", 5, "1.50 %"], ["b", 1519, "-"]], header=["who", "words", "WER"])
     assert text.splitlines() == ["who  words     WER", "aa       5  1.50 %", "b     1519       -"]
 
 
-def test_ids_that_begin_with_digits_are_words():
+def test_ids_that_begin_with_digits_are_words() -> None:
     assert table([["2277-149896-0001", "x"], ["9", "y"]]).splitlines() == ["2277-149896-0001  x", "9                 y"]
 
 
-def test_tables_count_columns_not_characters():
+def test_tables_count_columns_not_characters() -> None:
     assert display_width("日本") == 4
     assert display_width("e\u0301") == 1
     assert table([["日本", "x"], ["abcd", "y"]]).splitlines() == ["日本  x", "abcd  y"]
 
 
-def test_an_empty_table_is_empty_and_a_ragged_one_is_refused():
+def test_an_empty_table_is_empty_and_a_ragged_one_is_refused() -> None:
     assert table([]) == ""
     with pytest.raises(ValueError, match="zip"):
         table([["a"], ["b", "c"]])
 
 
-def test_every_named_style_is_an_ansi_code():
+def test_every_named_style_is_an_ansi_code() -> None:
     assert all(0 < code < 50 for code in terminal._CODES.values())

@@ -29,7 +29,7 @@ def torchaudio() -> ModuleType:
     return module
 
 
-def test_the_python_part_works_here_and_equals_librosa(torchaudio: ModuleType):
+def test_the_python_part_works_here_and_equals_librosa(torchaudio: ModuleType) -> None:
     import librosa
     import torch
 
@@ -40,7 +40,7 @@ def test_the_python_part_works_here_and_equals_librosa(torchaudio: ModuleType):
     np.testing.assert_allclose(ours(torch.from_numpy(waveform)).numpy(), expected, rtol=1e-3, atol=1e-4)
 
 
-def test_masks_and_filterbanks_work_here(torchaudio: ModuleType):
+def test_masks_and_filterbanks_work_here(torchaudio: ModuleType) -> None:
     import torch
 
     masked = torchaudio.transforms.TimeMasking(time_mask_param=10)(torch.ones(1, 40, 50))
@@ -48,7 +48,7 @@ def test_masks_and_filterbanks_work_here(torchaudio: ModuleType):
     assert torchaudio.compliance.kaldi.fbank(torch.ones(1, 16000), num_mel_bins=40).shape == (98, 40)
 
 
-def test_what_needs_the_extension_works_or_says_why_not(torchaudio: ModuleType):
+def test_what_needs_the_extension_works_or_says_why_not(torchaudio: ModuleType) -> None:
     import torch
 
     align = torchaudio.functional.forced_align
@@ -60,14 +60,14 @@ def test_what_needs_the_extension_works_or_says_why_not(torchaudio: ModuleType):
             align(log_probs, targets)
 
 
-def test_a_later_import_statement_gets_the_same_module(torchaudio: ModuleType):
+def test_a_later_import_statement_gets_the_same_module(torchaudio: ModuleType) -> None:
     assert importlib.import_module("torchaudio") is torchaudio
 
 
 @pytest.mark.parametrize(
     "error", [OSError("libcudart.so.12"), RuntimeError("CUDA versions differ"), ImportError("lib")]
 )
-def test_an_extension_that_does_not_load_is_stood_in_for(error: Exception, fresh_door, monkeypatch):
+def test_an_extension_that_does_not_load_is_stood_in_for(error: Exception, fresh_door, monkeypatch) -> None:
     stood_in = ModuleType("torchaudio")
 
     def import_module(name: str) -> ModuleType:
@@ -81,7 +81,7 @@ def test_an_extension_that_does_not_load_is_stood_in_for(error: Exception, fresh
 
 
 @pytest.mark.parametrize("error", [ModuleNotFoundError("torchaudio"), OSError("broken through and through")])
-def test_none_comes_back_where_torchaudio_is_absent_or_broken(error: Exception, fresh_door, monkeypatch):
+def test_none_comes_back_where_torchaudio_is_absent_or_broken(error: Exception, fresh_door, monkeypatch) -> None:
     def import_module(name: str) -> ModuleType:
         raise error
 
@@ -90,7 +90,7 @@ def test_none_comes_back_where_torchaudio_is_absent_or_broken(error: Exception, 
     assert "torchaudio._extension" not in sys.modules
 
 
-def test_the_package_does_without_torchaudio():
+def test_the_package_does_without_torchaudio() -> None:
     code = (
         "import sys; sys.modules['torchaudio'] = None\n"
         "import asr.torchaudio_door, asr.features, asr.models, asr.ctc\n"

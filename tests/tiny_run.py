@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from asr.data.manifest import write_manifest
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance, write_manifest
 from asr.schema import build
 from asr.training.checkpoint import load_checkpoint
 from asr.training.config import TrainSettings

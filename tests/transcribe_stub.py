@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from asr import cli
-from asr.commands._ledger import NAME as LEDGER
 from asr.decoding.config import DecodingConfig
 from asr.errors import AsrError, AudioError
 from asr.recognition.hypothesis import Hypothesis, Word
+from asr.transcription.outputs import NAME as LEDGER
 
 
 class Stub:

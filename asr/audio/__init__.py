@@ -1,8 +1,7 @@
 """Recordings in, mono float32 waveforms out: probe, load, stream and resample. Knows nothing of text or models."""
 
-from asr.audio.load import load_audio, stream_audio
+from asr.audio.load import AudioInfo, load_audio, probe, stream_audio
 from asr.audio.media import MEDIA_EXTENSIONS
-from asr.audio.probe import AudioInfo, probe
 from asr.audio.resample import resample
 
 # What a search of folders takes for recordings; reading goes by content, not by these.

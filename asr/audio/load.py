@@ -2,20 +2,52 @@
 
 In: a path, a rate, and optionally a span and a channel. Out: `(samples,)`, whole or in blocks of bounded memory. A part
 equals the slice of the whole, because the resampler sees what lies around the part and keeps the phase of the whole.
+
+Which of the two readers a recording needs: libsndfile's, or FFmpeg's for media files; told by its first bytes.
+
+In: a path. Out: an open recording; both kinds keep one contract, so that loading, streaming and probing know no
+difference.
+
+What a recording is, without decoding it.
+
+In: a path. Out: `AudioInfo` (length, rate, channels, format), after the same checks that loading makes; a FLAC file is
+also asked for its last sample, because a cut one still declares its full length.
 """
 
 import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from asr.audio.faults import AudioPath
-from asr.audio.opening import AnyRecording, open_recording
+from asr.audio.faults import AudioPath, media_kind, read_head
+from asr.audio.media import MediaRecording
 from asr.audio.resample import CONTEXT_S, common_period, resample_blocks
-from asr.audio.source import MAX_RATE_HZ, MIN_RATE_HZ
+from asr.audio.source import MAX_RATE_HZ, MIN_RATE_HZ, Recording, check_rate
 from asr.errors import AudioError
+
+AnyRecording = Recording | MediaRecording
+
+
+def open_recording(path: AudioPath) -> AnyRecording:
+    """Open and check a recording of any kind.
+
+    Raises:
+        AudioError: nothing readable lies there, or it needs PyAV; the message says what, why and what to do.
+    """
+    head = read_head(path)
+    if media_kind(head) is None:
+        return Recording(path)
+    recording = MediaRecording(path, head)
+    try:
+        check_rate(path, recording.sample_rate)
+    except BaseException:
+        recording.close()
+        raise
+    return recording
+
 
 # 8 h at 16 kHz are 1.8 GB. Longer recordings are streamed, or cut by start_s and duration_s.
 MAX_LOAD_S = 8 * 3600.0
@@ -164,3 +196,45 @@ def _mix(block: np.ndarray, channel: int | None) -> np.ndarray:
         return np.ascontiguousarray(block[:, channel])
     mixed: np.ndarray = block.mean(axis=1, dtype=np.float32)
     return mixed
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """Facts of one recording. `frames` counts samples per channel; `format` and `subtype` are libsndfile's words.
+
+    For a media file they name the container and the codec, such as `MP4` and `AAC`.
+    """
+
+    path: Path
+    frames: int
+    sample_rate: int
+    channels: int
+    duration_s: float
+    format: str
+    subtype: str
+
+
+def probe(path: AudioPath) -> AudioInfo:
+    """Length, rate, channels and format of a recording.
+
+    Args:
+        path: the recording.
+
+    Returns:
+        Its facts; `duration_s` is `frames / sample_rate`.
+
+    Raises:
+        AudioError: absent, a folder, a pipe, unreadable, empty, not audio, cut short, or with an absurd header.
+    """
+    with open_recording(path) as recording:
+        if recording.format == "FLAC":
+            recording.check_last_frame()
+        return AudioInfo(
+            path=Path(path),
+            frames=recording.frames,
+            sample_rate=recording.sample_rate,
+            channels=recording.channels,
+            duration_s=recording.frames / recording.sample_rate,
+            format=recording.format,
+            subtype=recording.subtype,
+        )

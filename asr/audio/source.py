@@ -18,8 +18,7 @@ import numpy as np
 import soundfile
 
 from asr.audio.faults import AudioPath, damaged, read_head
-from asr.audio.mp3 import Mp3Length, is_mp3, mp3_length
-from asr.audio.truncation import check_whole
+from asr.audio.truncation import Mp3Length, check_whole, is_mp3, mp3_length
 from asr.errors import AudioError
 
 MIN_RATE_HZ = 4_000

@@ -11,29 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.errors import DataError
-from asr.text.normalize import NORMALIZERS, Normalizer, get_normalizer
+from asr.recognition.reliability import _facts, judge, notes
+from asr.text.normalize import NORMALIZERS, get_normalizer
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from asr.data.utterance import Utterance
+    from asr.data.manifest import Utterance
     from asr.recognition import Hypothesis, Recognizer
-
-FEW_ERRORS = 20
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Judged:
-    """Recognised words of a dev set, one row or entry each: evidence, whether right, and the group of its recording.
-
-    ``by_speaker``: whether groups are speakers, else they are recordings.
-    """
-
-    evidence: "NDArray[np.float64]"
-    right: "NDArray[np.bool_]"
-    groups: list[str]
-    by_speaker: bool
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -64,8 +47,7 @@ def run(arguments: list[str]) -> int:
 
     utterances = read_manifest(options.manifest)
     from asr.recognition import Recognizer
-    from asr.recognition.calibration import fit_calibration, store_calibration
-    from asr.recognition.confidence import uncalibrated
+    from asr.recognition.calibration import fit_calibration, store_calibration, uncalibrated
     from asr.recognition.reliability import cross_validated, draw_reliability
 
     recognizer = Recognizer.from_pretrained(options.model, device=options.device, calibrated=False)
@@ -89,28 +71,6 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def judge(utterances: "list[Utterance]", hypotheses: "list[Hypothesis]", normalizer: Normalizer) -> Judged:
-    """Every recognised word against the reference of its utterance."""
-    import numpy as np
-
-    from asr.recognition.confidence import EVIDENCE
-    from asr.scoring.confidence import judge_words
-
-    by_speaker = len({one.speaker for one in utterances}) > 1 and all(one.speaker for one in utterances)
-    evidence: list[tuple[float, ...]] = []
-    right: list[bool] = []
-    groups: list[str] = []
-    for utterance, hypothesis in zip(utterances, hypotheses, strict=True):
-        verdicts = judge_words([word.text for word in hypothesis.words], utterance.text, normalizer)
-        for verdict, row in zip(verdicts, hypothesis.evidence, strict=True):
-            if verdict is not None:
-                evidence.append(row)
-                right.append(verdict)
-                groups.append(str(utterance.speaker if by_speaker else utterance.id))
-    rows = np.array(evidence, np.float64).reshape(len(right), len(EVIDENCE))
-    return Judged(rows, np.array(right, bool), groups, by_speaker)
-
-
 def _transcribe(recognizer: "Recognizer", utterances: "list[Utterance]") -> "list[Hypothesis]":
     from asr.terminal import Progress
 
@@ -118,23 +78,6 @@ def _transcribe(recognizer: "Recognizer", utterances: "list[Utterance]") -> "lis
         return recognizer.transcribe_utterances(
             utterances, progress=lambda done, total: progress.update(done - progress.done)
         )
-
-
-def _facts(judged: Judged, before: "NDArray[np.float64]", after: "NDArray[np.float64]", honest: bool) -> dict[str, Any]:
-    from asr.scoring.confidence import brier_score, chance_error, expected_calibration_error
-
-    groups = "speakers" if judged.by_speaker else "recordings"
-    how = f"after, on {groups} held out" if honest else "after, on the words it was fitted to"
-    return {
-        "words": len(judged.right),
-        "wrong_words": int((~judged.right).sum()),
-        "how": how,
-        "ece_before": expected_calibration_error(before, judged.right),
-        "ece_after": expected_calibration_error(after, judged.right),
-        "ece_of_chance": chance_error(after),
-        "brier_before": brier_score(before, judged.right),
-        "brier_after": brier_score(after, judged.right),
-    }
 
 
 def _report(facts: dict[str, Any], model: Path, plot: Path) -> None:
@@ -151,17 +94,3 @@ def _report(facts: dict[str, Any], model: Path, plot: Path) -> None:
     for note in notes(facts):
         print(f"note: {note}")
     print(f"stored: {model / FILE}\nplot: {plot}")
-
-
-def notes(facts: dict[str, Any]) -> list[str]:
-    """What a person should know before trusting the calibration."""
-    found = []
-    if facts["wrong_words"] < FEW_ERRORS:
-        found.append(
-            f"{facts['wrong_words']} wrong words say little about what wrong ones look like; use a larger dev set"
-        )
-    if facts["brier_after"] > facts["brier_before"]:
-        found.append(
-            "on held-out words the Brier score got worse; delete calibration.json to go back to what was before"
-        )
-    return found

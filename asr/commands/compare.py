@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.commands._arguments import whole_number
+from asr.commands.options import whole_number
 from asr.errors import DataError, UsageError
 from asr.text.normalize import NORMALIZERS, get_normalizer
 
 if TYPE_CHECKING:
-    from asr.scoring.compare import Comparison, System
-    from asr.scoring.compare_differences import Key
+    from asr.scoring.compare import Comparison, Key, System
 
 _RESULTS = "results.jsonl"
 
@@ -147,7 +146,7 @@ def _require_same_alignment(paths: Mapping[str, Path]) -> None:
 
 def _keys(comparison: "Comparison", fields: list[str], manifest: Path | None) -> dict[str, "Key"]:
     """A key a field; raises UsageError naming a field that no utterance has, and those that there are."""
-    from asr.scoring.compare_differences import field_key
+    from asr.scoring.compare import field_key
 
     extras: list[Mapping[str, Mapping[str, Any]]] = [system.extras for system in comparison.systems]
     if manifest is not None:
@@ -198,10 +197,10 @@ def _known(comparison: "Comparison", extras: list[Mapping[str, Mapping[str, Any]
 
 
 def _print(comparison: "Comparison", keys: dict[str, "Key"]) -> None:
-    from asr.scoring.compare_differences import difference_by
-    from asr.scoring.compare_markdown import group_header
-    from asr.scoring.compare_text import (
+    from asr.scoring.compare import difference_by
+    from asr.scoring.compare_output import (
         SYSTEM_HEADER,
+        group_header,
         group_row,
         rows_of_tests,
         scope_sentence,

@@ -14,13 +14,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.commands._arguments import seconds, whole_number
-from asr.commands._decoder_options import add_decoding, check_lm_weight, decoder_options
-from asr.commands._scoring_options import add_scoring, check_gate, chosen_normalizer, print_report
+from asr.commands.options import (
+    add_decoding,
+    add_scoring,
+    check_gate,
+    chosen_normalizer,
+    decoder_options,
+    print_report,
+    seconds,
+    whole_number,
+)
 from asr.text.normalize import Normalizer
+from asr.transcription.job import check_lm_weight
 
 if TYPE_CHECKING:
-    from asr.data.utterance import Utterance
+    from asr.data.manifest import Utterance
     from asr.recognition import Recognizer
     from asr.scoring import ScoreReport
 
@@ -83,8 +91,8 @@ def run(arguments: list[str]) -> int:
 
 def evaluate_manifest(options: argparse.Namespace, decoding: dict[str, Any]) -> None:
     """The whole command with parsed ``options``; ``decoding``: keys of ``DecodingConfig`` (see choose_decoding)."""
-    from asr.commands._described import count_training_words
     from asr.data.manifest import read_manifest
+    from asr.scoring.describe import count_training_words
     from asr.scoring.output import prepare_folder
 
     normalizer = chosen_normalizer(options)
@@ -104,8 +112,8 @@ def evaluate(
     recognizer: "Recognizer", utterances: "Sequence[Utterance]", *, batch_s: float, normalizer: Normalizer
 ) -> Evaluation:
     """Transcribe and score, with progress on stderr. ``batch_s``: seconds of audio in a batch at most."""
-    from asr.commands._described import describe_utterances
     from asr.scoring import score_texts, texts_by_id
+    from asr.scoring.describe import describe_utterances
     from asr.terminal import Progress
 
     references = texts_by_id(((one.id, one.text) for one in utterances), "references")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.commands._arguments import count, number, seconds
+from asr.commands.options import count, number, seconds
 from asr.errors import UsageError
 from asr.files import check_output_folder
 from asr.terminal import styled, table
@@ -52,7 +52,7 @@ class _ShowArrays(argparse.Action):
     """Prints the names and shapes of the arrays, and ends, as --help does."""
 
     def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> None:
-        from asr.inspection.arrays import NAMES
+        from asr.inspection.inspect import NAMES
 
         print(f"{_ARRAYS}:\n{NAMES}")
         parser.exit()
@@ -71,11 +71,11 @@ def run(arguments: list[str]) -> int:
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     if options.npz is not None:
-        from asr.inspection.arrays import named_arrays
+        from asr.inspection.inspect import named_arrays
 
         _write_npz(options.npz, named_arrays(inspection, waveform, recognizer.features))
     if options.html is not None:
-        from asr.commands._inspect_page import write_page
+        from asr.pages.inputs import write_page
 
         write_page(options, recognizer, waveform, inspection, notes)
     _print_summary(inspection)
@@ -132,7 +132,7 @@ def _write_npz(path: Path, arrays: "dict[str, NDArray[np.generic]]") -> None:
 
 
 def _print_summary(inspection: "Inspection") -> None:
-    from asr.inspection import summary
+    from asr.inspection import inspect as summary
 
     print(f"{styled('text', 'bold')}  {inspection.hypothesis.text or '(none)'}")
     print(

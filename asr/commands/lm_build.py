@@ -69,7 +69,7 @@ def run(arguments: list[str]) -> int:
     """Build, write, and describe the model; returns 0."""
     options = build_parser().parse_args(arguments)
     from asr.lm.build import BuildOptions, build_lm
-    from asr.lm.write import write_lm
+    from asr.lm.files import write_lm
 
     build = BuildOptions(
         order=options.order,

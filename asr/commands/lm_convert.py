@@ -21,8 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
 def run(arguments: list[str]) -> int:
     """Read and write; returns 0."""
     options = build_parser().parse_args(arguments)
-    from asr.lm.read import read_trie
-    from asr.lm.write import write_lm
+    from asr.lm.files import read_trie, write_lm
 
     write_lm(options.out, read_trie(options.model))
     print(f"Written to {options.out} ({options.out.stat().st_size / 1e6:,.1f} MB)")

@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
 def run(arguments: list[str]) -> int:
     """Print the facts; returns 0."""
     options = build_parser().parse_args(arguments)
-    from asr.lm.read import read_lm
+    from asr.lm.files import read_lm
     from asr.lm.trie import ngram_counts
 
     model = read_lm(options.model)

@@ -44,9 +44,8 @@ def run(arguments: list[str]) -> int:
         raise UsageError("asr lm mix wants two or more models")
     if options.weights is not None:
         _check_weights(options.weights, len(options.models))
+    from asr.lm.files import read_trie, write_lm
     from asr.lm.mix import fit_weights, mix
-    from asr.lm.read import read_trie
-    from asr.lm.write import write_lm
 
     tries = [read_trie(path) for path in options.models]
     if options.weights is not None:

@@ -30,8 +30,8 @@ def build_parser() -> argparse.ArgumentParser:
 def run(arguments: list[str]) -> int:
     """Measure and print; returns 0."""
     options = build_parser().parse_args(arguments)
-    from asr.lm.perplexity import measure
-    from asr.lm.read import read_lm
+    from asr.lm.files import read_lm
+    from asr.lm.query import measure
 
     model = read_lm(options.model)
     texts = text_options(options, model.unit)

@@ -7,23 +7,18 @@ every transcript worse (NeMo#3221, pyctcdecode#85).
 """
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from asr.commands._arguments import count
-from asr.errors import DataError, ModelError, UsageError
+from asr.commands.options import count
+from asr.errors import ModelError, UsageError
+from asr.recognition.tuning import Dev, Tuned, tune
 from asr.text.normalize import NORMALIZERS, get_normalizer
 
 if TYPE_CHECKING:
-    from asr.data.utterance import Utterance
-    from asr.decoding.build import Decoder
-    from asr.decoding.config import DecodingConfig
-    from asr.decoding.tune import DevErrors, TunePoint
-    from asr.recognition import Recognizer
-    from asr.recognition.emissions import Emissions
-    from asr.text.normalize import Normalizer
+    pass
+
 
 SHOWN = 5
 
@@ -84,103 +79,8 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class Dev:
-    """A dev set, heard once: what the model says about each recording, and the texts that are right."""
-
-    recognizer: "Recognizer"
-    emissions: "Sequence[Emissions]"
-    references: Sequence[str]
-    normalizer: "Normalizer"
-    words: int
-    characters: int
-
-    @classmethod
-    def of(cls, recognizer: "Recognizer", utterances: "Sequence[Utterance]", normalizer: "Normalizer") -> "Dev":
-        """Run the model over ``utterances``. Raises AudioError for one that cannot be read, DataError without words."""
-        from asr.errors import AsrError
-        from asr.terminal import Progress
-
-        references = [normalizer(one.text) for one in utterances]
-        words, characters = sum(len(text.split()) for text in references), sum(map(len, references))
-        if not words:
-            raise DataError("lm tune: the dev set holds no words; there is nothing to tune on")
-        emissions = []
-        with Progress(len(utterances), "listening", "utterances") as progress:
-            for one in recognizer.emissions(utterances):
-                if isinstance(one, AsrError):
-                    raise one
-                emissions.append(one)
-                progress.update()
-        return cls(recognizer, emissions, references, normalizer, words, characters)
-
-    def errors(self, decoder: "Decoder") -> "DevErrors":
-        """The errors of all texts that ``decoder`` makes of the emissions."""
-        from asr.decoding.tune import DevErrors
-        from asr.scoring.counts import count_character_errors, count_word_errors
-
-        self.recognizer.decoder = decoder
-        texts = [self.normalizer(self.recognizer.decode(one).text) for one in self.emissions]
-        pairs = list(zip(self.references, texts, strict=True))
-        return DevErrors(
-            words=sum(count_word_errors(*pair).errors for pair in pairs),
-            characters=sum(count_character_errors(*pair).errors for pair in pairs),
-        )
-
-    def shown(self, errors: "DevErrors") -> str:
-        """WER, as people read it."""
-        return f"{errors.words / self.words:.2%} WER"
-
-
-@dataclass(frozen=True, slots=True)
-class Tuned:
-    """What a search found: errors of greedy decoding, of the beam search alone, and all points, the best first."""
-
-    greedy: "DevErrors"
-    beam: "DevErrors"
-    points: "list[TunePoint]"
-
-    @property
-    def best(self) -> "TunePoint":
-        """The point with the fewest errors."""
-        return self.points[0]
-
-    def facts(self, dev: Dev, options: argparse.Namespace) -> dict[str, Any]:
-        """How the settings were found, for decoding.json. Error rates in percent."""
-        rates = {"greedy": self.greedy, "beam": self.beam, "language_model": self.best.errors}
-        return {
-            "dev": str(options.manifest),
-            "language_model": str(options.lm),
-            "normalizer": dev.normalizer.label,
-            "dev_wer": {name: round(100 * one.words / dev.words, 2) for name, one in rates.items()},
-            "points": len(self.points),
-        }
-
-
-def tune(dev: Dev, settings: "DecodingConfig", language_model: Any) -> Tuned:
-    """Decode dev greedily, by beam alone, and with the language model at every point that the search looks at."""
-    from asr.decoding import greedy_decode
-    from asr.decoding.beam import BeamDecoder
-    from asr.decoding.tune import MOST_POINTS, search_weights
-    from asr.terminal import Progress
-
-    tokenizer = dev.recognizer.tokenizer
-    greedy = dev.errors(greedy_decode)
-    alone = dev.errors(BeamDecoder(tokenizer, settings))
-    decoder = BeamDecoder(tokenizer, settings, language_model)
-    with Progress(MOST_POINTS, "tuning", "pairs of weights") as progress:
-
-        def errors_at(lm_weight: float, word_score: float) -> "DevErrors":
-            errors = dev.errors(decoder.reweighted(lm_weight, word_score))
-            progress.update()
-            return errors
-
-        points = search_weights(errors_at)
-    return Tuned(greedy, alone, points)
-
-
 def _print(found: Tuned, dev: Dev, options: argparse.Namespace) -> None:
-    from asr.decoding.tune import DevErrors
+    from asr.recognition.tuning import DevErrors
     from asr.terminal import table
 
     rows: list[tuple[str, str, str, DevErrors]] = [

@@ -4,8 +4,8 @@ import argparse
 import re
 from pathlib import Path
 
+from asr.config.recipes import resolve_recipe
 from asr.errors import UsageError
-from asr.paths import resolve_recipe
 
 
 def build_parser() -> argparse.ArgumentParser:

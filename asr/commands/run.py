@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.commands._stage_ledger import Ledger, Stage
 from asr.errors import UsageError
+from asr.pipeline.stages import Ledger, recipe_stages
 
 if TYPE_CHECKING:
     from asr.config import RunConfig
+
 
 USAGE = """usage: asr run RECIPE.yaml [corpus=FOLDER] run_dir=FOLDER [key=value ...]
 
@@ -31,8 +32,8 @@ def run(arguments: list[str]) -> int:
     if not arguments or {"-h", "--help"} & set(arguments):
         print(USAGE, file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
-    from asr.commands._compose import run_composed
-    from asr.paths import resolve_recipe
+    from asr.config.compose import run_composed
+    from asr.config.recipes import resolve_recipe
 
     recipe = resolve_recipe(arguments[0])
     if recipe.is_dir():
@@ -52,7 +53,7 @@ def _run_stages(recipe: Path, composed: Any, command: list[str]) -> None:
     config = typed_config(composed)
     _check_processes(config)
     ledger = Ledger(config.run_dir / "stages.json")
-    for stage in _stages(recipe, composed, config, command):
+    for stage in recipe_stages(recipe, composed, config, command):
         if stage.name in config.stages:
             ledger.run(stage)
 
@@ -65,35 +66,3 @@ def _check_processes(config: "RunConfig") -> None:
             f"asr run under torchrun: {', '.join(alone)} is one process's work. Run it without torchrun, and the"
             " training alone with it: torchrun ... -m asr run RECIPE.yaml run_dir=FOLDER stages=[train]"
         )
-
-
-def _stages(recipe: Path, composed: Any, config: "RunConfig", command: list[str]) -> list[Stage]:
-    from asr.commands import _stages as work
-
-    run_dir = config.run_dir
-    return [
-        Stage(
-            "prepare",
-            lambda: work.prepare_inputs(recipe, config),
-            lambda: work.prepare_outputs(config),
-            lambda: work.prepare(recipe, config),
-        ),
-        Stage(
-            "train",
-            lambda: work.train_inputs(config),
-            lambda: [run_dir / "model" / "config.json", run_dir / "metrics.jsonl"],
-            lambda: work.train(composed, config, command),
-        ),
-        Stage(
-            "evaluate",
-            lambda: work.evaluate_inputs(config),
-            lambda: work.evaluate_outputs(config),
-            lambda: work.evaluate(config),
-        ),
-        Stage(
-            "report",
-            lambda: work.report_inputs(config),
-            lambda: [run_dir / "report.md"],
-            lambda: work.report(recipe, config),
-        ),
-    ]

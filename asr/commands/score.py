@@ -11,8 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.commands._arguments import whole_number
-from asr.commands._scoring_options import add_scoring, check_gate, chosen_normalizer, print_report
+from asr.commands.options import add_scoring, check_gate, chosen_normalizer, print_report, whole_number
 from asr.text.normalize import Normalizer
 
 if TYPE_CHECKING:
@@ -73,10 +72,9 @@ def run(arguments: list[str]) -> int:
     normalizer = chosen_normalizer(options)
     from asr.scoring import read_pair, score_texts
     from asr.scoring.alternatives import choose_alternatives
-    from asr.scoring.counts import count_word_errors
+    from asr.scoring.counts import count_word_errors, count_word_errors_as_sclite
     from asr.scoring.markdown import counted
     from asr.scoring.match import match
-    from asr.scoring.sclite_counts import count_word_errors_as_sclite
 
     references, hypotheses = read_pair(
         options.references,
@@ -146,7 +144,7 @@ def _extras(
     references: "TextFile", matched: "Matched", report: "ScoreReport", normalizer: Normalizer
 ) -> dict[str, dict[str, Any]]:
     """What both files tell of each utterance besides its texts: fields to group by, sound, words and n-best, judged."""
-    from asr.commands._described import judge
+    from asr.scoring.describe import judge
 
     extras: dict[str, dict[str, Any]] = {}
     for utterance in report.utterances:

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.commands._commit import commit
 from asr.errors import UsageError
+from asr.provenance import commit
 from asr.terminal import Progress as ProgressLine
 from asr.terminal import format_duration
 
@@ -33,12 +33,12 @@ def run(arguments: list[str]) -> int:
     target = Path(arguments[0])
     if (target / "config.yaml").is_file():
         return _go_on(target, arguments[1:])
-    from asr.paths import resolve_recipe
+    from asr.config.recipes import resolve_recipe
 
     recipe = resolve_recipe(arguments[0])
     if recipe.is_dir():
         raise UsageError(f"{recipe} is neither a recipe (RECIPE.yaml) nor a run folder (it has no config.yaml)")
-    from asr.commands._compose import run_composed
+    from asr.config.compose import run_composed
 
     run_composed(recipe, arguments[1:], lambda composed: train_composed(composed, ["train", *arguments]))
     return 0

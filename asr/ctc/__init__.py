@@ -1,6 +1,5 @@
 """CTC: the checked loss and the collapse. Knows nothing of models."""
 
-from asr.ctc.collapse import best_path, collapse
-from asr.ctc.loss import check_targets, ctc_loss, frames_needed, penalise_blank
+from asr.ctc.loss import best_path, check_targets, collapse, ctc_loss, frames_needed, penalise_blank
 
 __all__ = ["best_path", "check_targets", "collapse", "ctc_loss", "frames_needed", "penalise_blank"]

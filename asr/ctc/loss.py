@@ -5,6 +5,10 @@ bounds for labels outside the vocabulary (pytorch#193794), accepts a blank insid
 turns what cannot be spelled into 0; here each is an error that names the utterance's place.
 
 Source: Graves et al. 2006, "Connectionist Temporal Classification".
+
+From one token per frame to the labels they spell.
+
+Repeats merge, blanks fall away (the map B of Graves et al. 2006).
 """
 
 import itertools
@@ -72,3 +76,17 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Sequence[Sequence[int]
         log_probs.transpose(0, 1), flat.to(log_probs.device), lengths.cpu(), sizes, blank=BLANK_ID, reduction="none"
     )
     return losses
+
+
+def collapse(path: Sequence[int]) -> list[int]:
+    """The labels that a path of frame tokens spells."""
+    return [token for token, before in zip(path, [None, *path], strict=False) if token != before and token != BLANK_ID]
+
+
+def best_path(log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
+    """The likeliest token of every valid frame.
+
+    ``(batch, frames, vocab)``, ``(batch,)`` -> a list of frames per utterance.
+    """
+    best = log_probs.argmax(dim=2).cpu().tolist()
+    return [path[:length] for path, length in zip(best, lengths.tolist(), strict=True)]

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from asr.audio import load_audio
 from asr.data.batching import Request
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance
 from asr.errors import AsrError, DataError
 from asr.seeds import numpy_generator
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from asr.audio import AUDIO_EXTENSIONS, MEDIA_EXTENSIONS
-from asr.data.kaldi import read_kaldi
+from asr.data.tables import read_kaldi
 from asr.data.manifest import read_manifest
 from asr.data.tables import finish, read_nemo, read_table
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance
 from asr.errors import DataError
 from asr.files import files_below
 

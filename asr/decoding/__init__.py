@@ -4,7 +4,6 @@ The beam search stands in ``asr.decoding.beam`` and is imported from there, so t
 """
 
 from asr.decoding.config import BeamConfig, DecodingConfig
-from asr.decoding.decoded import Alternative, DecodedText
-from asr.decoding.greedy import greedy_decode, greedy_texts
+from asr.decoding.greedy import Alternative, DecodedText, greedy_decode, greedy_texts
 
 __all__ = ["Alternative", "BeamConfig", "DecodedText", "DecodingConfig", "greedy_decode", "greedy_texts"]

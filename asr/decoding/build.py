@@ -10,8 +10,7 @@ from typing import Protocol
 from torch import Tensor
 
 from asr.decoding.config import DecodingConfig
-from asr.decoding.decoded import DecodedText
-from asr.decoding.greedy import greedy_decode
+from asr.decoding.greedy import DecodedText, greedy_decode
 from asr.errors import ConfigError
 from asr.text.tokenizer import Tokenizer
 

@@ -4,12 +4,10 @@ In: a recogniser and a waveform. Out: ``Inspection``: gates and states per frame
 computed, with each unit's memory, saturation and what it follows. Knows nothing of training, of pages and of files.
 """
 
-from asr.inspection.attention import AttentionMap, HeadFacts, head_facts
-from asr.inspection.caught import MOST_DEVIATION
+from asr.inspection.capture import MOST_DEVIATION, AttentionMap, HeadFacts, head_facts
 from asr.inspection.inspect import LONGEST_S, Inspection, inspect_waveform
-from asr.inspection.traces import GATES, Trace
+from asr.inspection.traces import GATES, Trace, UnitFacts, half_life_s, unit_facts
 from asr.inspection.tracking import Tracking, track
-from asr.inspection.units import UnitFacts, half_life_s, unit_facts
 
 __all__ = [
     "GATES",

@@ -3,23 +3,31 @@
 In: a ``Recognizer`` and a waveform of at most LONGEST_S. Out: an ``Inspection``. The walk: the recogniser runs as it
 does in transcription, with hooks that keep what each layer was given -> readable cells over that, checked against what
 the layers gave -> each unit's memory, saturation, life -> what it follows.
+
+An inspection as plain arrays with plain names, for people's own plots (`asr inspect --npz`).
+
+In: an ``Inspection`` and what was heard. Out: arrays by name; NAMES says which, with their shapes.
+
+An inspection in a few aligned lines: the same tables on the terminal and on the page.
+
+In: an ``Inspection``. Out: headers and rows of text.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from asr.errors import AsrError, AudioError
-from asr.inspection.attention import AttentionMap
-from asr.inspection.caught import catching, find_parts, read_caught
-from asr.inspection.signals import sound_signals, token_signals, varying
-from asr.inspection.traces import Trace
-from asr.inspection.tracking import Tracking, track
-from asr.inspection.units import UnitFacts, unit_facts
+from asr.features import LogMel
+from asr.inspection.capture import AttentionMap, catching, find_parts, head_facts, read_caught
+from asr.inspection.traces import Trace, UnitFacts, unit_facts
+from asr.inspection.tracking import TOKEN, Tracking, sound_signals, token_signals, track, varying
 from asr.recognition import Hypothesis, Recognizer
-from asr.recognition.emissions import Emissions
+from asr.recognition.windows import Emissions
 
 LONGEST_S = 30.0
 
@@ -112,3 +120,126 @@ def _followed(trace: Trace) -> NDArray[np.floating[Any]]:
     """What of a unit is held against the signals: its memory where it has one apart from its output, bounded."""
     state = trace.arrays.get("cell_state")
     return trace.hidden if state is None else np.tanh(state)
+
+
+NAMES = """\
+  times_s (frames,)                      the middle of each encoder frame, seconds from the start of the part
+  log_probs (frames, vocab)              natural logarithms, as the model gave them; tokens (vocab,) names them
+  log_mel (log_mel_frames, mels)         natural logarithms of power; log_mel_times_s (log_mel_frames,)
+  words, word_start_s, word_end_s (words,)
+  signals (signals,)                     names; signal_values (frames, signals): what the units are held against
+  layerN_DIRECTION_forget_gate, ..._input_gate, ..._output_gate, ..._update_gate, ..._reset_gate, ..._candidate,
+      ..._cell_state, ..._hidden (frames, units), as far as the cell has them; ..._projected (frames, projection)
+  layerN_DIRECTION_half_life_s, ..._effective_half_life_s, ..._dead (units,)
+  layerN_DIRECTION_correlation (units, signals), ..._correlation_bound (signals,)
+  layerN_attention (heads, queries, keys)
+DIRECTION is forward or backward; frame t is the recording's frame t in both."""
+
+
+def named_arrays(inspection: Inspection, waveform: NDArray[np.float32], features: LogMel) -> dict[str, NDArray[Any]]:
+    """Everything, by the names of NAMES."""
+    words = inspection.hypothesis.words
+    arrays: dict[str, NDArray[Any]] = {
+        "times_s": inspection.times_s,
+        "log_probs": inspection.log_probs,
+        "tokens": np.array(inspection.tokens),
+        **_log_mel(waveform, features),
+        "words": np.array([word.text for word in words], dtype=np.str_),
+        "word_start_s": np.array([word.start_s for word in words], dtype=np.float64),
+        "word_end_s": np.array([word.end_s for word in words], dtype=np.float64),
+        "signals": np.array(list(inspection.signals), dtype=np.str_),
+        "signal_values": _columns(inspection),
+    }
+    for trace, units, tracking in zip(inspection.traces, inspection.units, inspection.tracking, strict=True):
+        arrays |= {f"{trace.name}_{name}": values for name, values in trace.arrays.items()}
+        arrays[f"{trace.name}_dead"] = units.dead
+        if units.half_life_s is not None and units.effective_half_life_s is not None:
+            arrays[f"{trace.name}_half_life_s"] = units.half_life_s
+            arrays[f"{trace.name}_effective_half_life_s"] = units.effective_half_life_s
+        arrays[f"{trace.name}_correlation"] = tracking.correlation
+        arrays[f"{trace.name}_correlation_bound"] = tracking.bound
+    return arrays | {one.name: one.weights for one in inspection.maps}
+
+
+def _columns(inspection: Inspection) -> NDArray[Any]:
+    """``(frames, signals)``; in a recording of one frame nothing varies, and there is no signal."""
+    columns = list(inspection.signals.values())
+    return np.stack(columns, axis=1) if columns else np.zeros((inspection.frames, 0))
+
+
+def _log_mel(waveform: NDArray[np.float32], features: LogMel) -> dict[str, NDArray[Any]]:
+    with torch.inference_mode():
+        log_mel, _ = features.unnormalised(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
+    config = features.config
+    samples = np.arange(log_mel.size(1)) * config.hop_length - config.edge_samples
+    return {"log_mel": log_mel[0].numpy(), "log_mel_times_s": samples / config.sample_rate}
+
+
+Rows = tuple[list[str], list[list[str]]]
+_MOST_FOLLOWED = 6
+
+
+def layer_rows(inspection: Inspection) -> Rows:
+    """A row per layer and direction: medians over units, shares over units and frames, in percent open / shut."""
+    if not inspection.traces:
+        return [], []
+    gates = inspection.traces[0].gates
+    remembers = inspection.traces[0].keep_gate is not None
+    header = ["layer", "direction", "units"]
+    header += ["half-life", "effective"] if remembers else []
+    header += [f"{gate.removesuffix('_gate')} open/shut" for gate in gates] + ["dead", "following"]
+    rows = []
+    for trace, units, tracking in zip(inspection.traces, inspection.units, inspection.tracking, strict=True):
+        count = trace.hidden.shape[1]
+        following = sum(bool(tracking.found(unit)) for unit in range(count))
+        row = [str(trace.layer), trace.direction, str(count)]
+        if units.half_life_s is not None and units.effective_half_life_s is not None:
+            row += [seconds(np.median(units.half_life_s)), seconds(np.median(units.effective_half_life_s))]
+        row += [f"{percent(units.right[gate])}/{percent(units.left[gate])} %" for gate in gates]
+        rows.append([*row, str(int(units.dead.sum())), str(following)])
+    return header, rows
+
+
+def followed_rows(inspection: Inspection) -> Rows:
+    """The units that follow something most closely, a few per layer and direction."""
+    rows = []
+    for trace, tracking, units in zip(inspection.traces, inspection.tracking, inspection.units, strict=True):
+        for name, unit, r in tracking.best()[:_MOST_FOLLOWED]:
+            bound = tracking.bound[tracking.signals.index(name)]
+            memory = "" if units.half_life_s is None else seconds(units.half_life_s[unit])
+            cells = [f"{trace.layer} {trace.direction}", signal_name(name), str(unit), signed(r), f"{bound:.2f}"]
+            rows.append([*cells, memory])
+    return ["layer", "follows", "unit", "r", "chance below", "half-life"], rows
+
+
+def head_rows(inspection: Inspection) -> Rows:
+    """A row per attention head."""
+    rows = []
+    for one in inspection.maps:
+        for head, weights in enumerate(one.weights, start=1):
+            facts = head_facts(weights, inspection.frame_s)
+            shares = [f"{100 * share:.0f} %" for share in (facts.before, facts.itself, facts.after)]
+            rows.append([str(one.layer), str(head), seconds(facts.distance_s), *shares, f"{facts.frames:.1f}"])
+    return ["layer", "head", "looks away", "before", "itself", "after", "frames"], rows
+
+
+def signal_name(name: str) -> str:
+    """A signal as a person reads it: ``token ␣`` for that of a space."""
+    return f"{TOKEN}␣" if name in (f"{TOKEN} ", f"{TOKEN}▁") else name
+
+
+def seconds(value: float | np.floating[Any]) -> str:
+    """``35 ms``, ``2.03 s``, ``∞``."""
+    if not math.isfinite(value):
+        return "∞"
+    return f"{value:.2f} s" if value >= 1 else f"{1000 * value:.0f} ms"
+
+
+def percent(shares: NDArray[np.floating[Any]]) -> str:
+    """The mean of shares, in percent without a sign."""
+    return f"{100 * float(shares.mean()):.0f}"
+
+
+def signed(r: float) -> str:
+    """A correlation with its sign: ``+0.79``, ``−0.79``."""
+    return f"{r:+.2f}".replace("-", "−")

@@ -2,6 +2,31 @@
 
 In: one direction's module with the input that it was given and the output that it gave. Out: a ``Trace`` in the order
 of the recording, which says how far the readable cell's output lies from the module's.
+
+Readable cells for the members of the family whose loops are our own: every gate of every frame, by its name.
+
+In: one direction and its input ``(batch, frames, input_size)``. Out: arrays ``(batch, frames, hidden_size)`` by name.
+The classic cells (LSTM, GRU, Elman) stand in asr/models/cell.py with their equations; σ, x, W, U and the gates are
+those of that page, LN is layer normalisation.
+
+    layer-normalised LSTM   all summed inputs are LN(W x[t]) + LN(U h[t-1]) + b; then f, i, g, c, o as in the LSTM, and
+                            h[t] = o[t] · tanh(LN(c[t]))
+    light GRU               z[t] = σ(LN(W_z x[t]) + U_z h[t-1]);  n[t] = relu(LN(W_n x[t]) + U_n h[t-1])
+                            h[t] = z[t] · h[t-1] + (1 - z[t]) · n[t]
+    minLSTM                 f' = σ(W_f x[t] + b_f), i' = σ(W_i x[t] + b_i): no h[t-1] in them
+                            f[t] = f' / (f' + i'), i[t] = i' / (f' + i'), h[t] = f[t] · h[t-1] + i[t] · g[t]
+
+What kind of memory each unit is: how long it keeps, how often its gates are fully open or shut, whether it lives.
+
+In: a ``Trace``. Out: ``UnitFacts``, an array a measure. All of it is about one recording: a unit that is dead or
+saturated here may wake up elsewhere.
+
+Half-life: with its forget gate held at f, a state is down to one half after ln(1/2) / ln(f) frames. Two are given: for
+the mean gate, and for the geometric mean, which is what the gates of this recording did: the product of all of them
+shrinks a state as the geometric mean would at each frame. The second is never longer; where the gate shuts now and
+then (forgets on purpose) it is much shorter. Saturation (Karpathy, Johnson & Fei-Fei 2015, "Visualizing and
+Understanding Recurrent Networks"): the share of frames in which a gate is above 0.9 (right: open) or below 0.1 (left:
+shut). Dead: a unit whose output stays within DEAD_RANGE for nine tenths of the recording.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,12 +37,61 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from asr.inspection.own_cells import read_ligru, read_lnlstm, read_minlstm
 from asr.models.cell import ElmanCell, GruCell, LstmCell
-from asr.models.ligru import LiGruDirection
-from asr.models.lnlstm import LnLstmDirection
-from asr.models.minlstm import MinLstmDirection
+from asr.models.variants import LiGruDirection, LnLstmDirection, MinLstmDirection
+
+Frames = dict[str, Tensor]
+
+
+def read_lnlstm(direction: LnLstmDirection, inputs: Tensor) -> Frames:
+    """Gates, candidate, cell state and output."""
+    c = h = inputs.new_zeros(len(inputs), direction.hidden_size)
+    steps: list[Frames] = []
+    for x in inputs.unbind(1):
+        summed = direction.input_norm(F.linear(x, direction.weight_ih)) + direction.bias
+        summed = summed + direction.recurrent_norm(F.linear(h, direction.weight_hh))
+        to_i, to_f, to_g, to_o = summed.chunk(4, dim=1)
+        f, i, g, o = torch.sigmoid(to_f), torch.sigmoid(to_i), torch.tanh(to_g), torch.sigmoid(to_o)
+        c = f * c + i * g
+        h = o * torch.tanh(direction.cell_norm(c))
+        steps.append(
+            {"cell_state": c, "forget_gate": f, "input_gate": i, "output_gate": o, "candidate": g, "hidden": h}
+        )
+    return _stacked(steps)
+
+
+def read_ligru(direction: LiGruDirection, inputs: Tensor) -> Frames:
+    """Update gate, candidate and output."""
+    h = inputs.new_zeros(len(inputs), direction.hidden_size)
+    steps: list[Frames] = []
+    for x in inputs.unbind(1):
+        from_input = direction.input_norm(F.linear(x, direction.weight_ih))
+        to_z, to_n = (from_input + direction.recurrent_norm(F.linear(h, direction.weight_hh))).chunk(2, dim=1)
+        z, n = torch.sigmoid(to_z), torch.relu(to_n)
+        h = z * h + (1 - z) * n
+        steps.append({"update_gate": z, "candidate": n, "hidden": h})
+    return _stacked(steps)
+
+
+def read_minlstm(direction: MinLstmDirection, inputs: Tensor) -> Frames:
+    """Forget and input gate (they sum to 1), candidate, and the state, which is the output."""
+    to_f, to_i, to_g = direction.linear(inputs).chunk(3, dim=2)
+    f, i = torch.sigmoid(to_f), torch.sigmoid(to_i)
+    f, i = f / (f + i), i / (f + i)
+    g = torch.where(to_g >= 0, to_g + 0.5, torch.sigmoid(to_g))
+    h = torch.zeros_like(g[:, 0])
+    hidden = []
+    for t in range(inputs.size(1)):
+        h = f[:, t] * h + i[:, t] * g[:, t]
+        hidden.append(h)
+    return {"forget_gate": f, "input_gate": i, "candidate": g, "hidden": torch.stack(hidden, dim=1)}
+
+
+def _stacked(steps: list[Frames]) -> Frames:
+    return {name: torch.stack([step[name] for step in steps], dim=1) for name in steps[0]}
+
 
 Array = NDArray[np.float32]
 GATES = ("forget_gate", "update_gate", "input_gate", "output_gate", "reset_gate")  # numbers in (0, 1): shut to open
@@ -122,3 +196,47 @@ _READERS: dict[type[nn.Module], tuple[str, Callable[[Any, Tensor], dict[str, Ten
 def _plain(values: Tensor, backward: bool) -> Array:
     found: Array = values[0].float().cpu().numpy()
     return np.ascontiguousarray(found[::-1] if backward else found)
+
+
+Array64 = NDArray[np.float64]
+LEFT, RIGHT = 0.1, 0.9
+DEAD_RANGE = 0.01  # outputs of LSTM and GRU lie in (-1, 1)
+_SMALLEST = 1e-30  # of a gate, so that its logarithm is finite
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnitFacts:
+    """Arrays ``(units,)``. ``half_life_s`` of the mean forget (GRU: update) gate, ``effective_half_life_s`` of the
+    geometric mean; None for a cell without one; infinite where the gate never leaves 1.
+
+    ``left`` and ``right``: by gate, the share of frames in which it is shut or open. ``dead`` see the module's text.
+    """
+
+    half_life_s: Array64 | None
+    effective_half_life_s: Array64 | None
+    left: Mapping[str, Array64]
+    right: Mapping[str, Array64]
+    dead: NDArray[np.bool_]
+
+
+def unit_facts(trace: Trace, frame_s: float) -> UnitFacts:
+    """Of every unit of a direction; ``frame_s`` from one frame to the next."""
+    gates = {name: trace.arrays[name].astype(np.float64) for name in trace.gates}
+    kept = None if trace.keep_gate is None else gates[trace.keep_gate]
+    low, high = np.percentile(trace.hidden, [5, 95], axis=0)
+    return UnitFacts(
+        half_life_s=None if kept is None else half_life_s(np.log(np.maximum(kept.mean(axis=0), _SMALLEST)), frame_s),
+        effective_half_life_s=(
+            None if kept is None else half_life_s(np.log(np.maximum(kept, _SMALLEST)).mean(axis=0), frame_s)
+        ),
+        left={name: (values < LEFT).mean(axis=0) for name, values in gates.items()},
+        right={name: (values > RIGHT).mean(axis=0) for name, values in gates.items()},
+        dead=(high - low) < DEAD_RANGE,
+    )
+
+
+def half_life_s(log_keep: Array64, frame_s: float) -> Array64:
+    """Seconds until one half is left where each frame keeps ``exp(log_keep)``; infinite where nothing is lost."""
+    lost = -np.asarray(log_keep, np.float64)
+    with np.errstate(divide="ignore"):
+        return np.where(lost > 0, np.log(2) / np.maximum(lost, 0) * frame_s, np.inf)

@@ -3,7 +3,7 @@
 In: texts, or a model that any tool wrote as ARPA. Out: an `NgramModel`, which the beam search walks.
 """
 
+from asr.lm.files import read_lm
 from asr.lm.model import NgramModel
-from asr.lm.read import read_lm
 
 __all__ = ["NgramModel", "read_lm"]

@@ -14,13 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from asr.errors import DataError, ModelError
+from asr.lm.build import LOG_ZERO, renormalize
+from asr.lm.counts import BOS_ID, EOS_ID, SPECIAL, UNK_ID
 from asr.lm.model import NgramModel
-from asr.lm.perplexity import token_log_probs
-from asr.lm.prune import renormalize
-from asr.lm.query import lm_step
-from asr.lm.smoothing import LOG_ZERO
+from asr.lm.query import lm_step, token_log_probs
 from asr.lm.trie import NgramTrie, to_model
-from asr.lm.vocabulary import BOS_ID, EOS_ID, SPECIAL, UNK_ID
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

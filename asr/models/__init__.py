@@ -2,15 +2,11 @@
 
 from asr.models.acoustic import ENCODERS, AcousticModel, ModelConfig, build_model_config
 from asr.models.cell import ElmanCell, ElmanTrace, GruCell, GruTrace, LstmCell, LstmTrace
-from asr.models.conformer import Conformer, ConformerConfig
-from asr.models.gru import Gru, GruConfig, Rnn, RnnConfig
-from asr.models.ligru import LiGru, LiGruConfig
-from asr.models.lnlstm import LnLstm, LnLstmConfig
-from asr.models.lstm import BiLstm, BiLstmConfig, Lstm, LstmConfig
-from asr.models.minlstm import MinLstm, MinLstmConfig
+from asr.models.encoder import ConvSubsampling, SubsamplingConfig
+from asr.models.lstm import BiLstm, BiLstmConfig, Gru, GruConfig, Lstm, LstmConfig, Rnn, RnnConfig
 from asr.models.recurrent import RecurrentLayer, RecurrentStack
-from asr.models.subsampling import ConvSubsampling, SubsamplingConfig
-from asr.models.transformer import Transformer, TransformerConfig
+from asr.models.transformer import Conformer, ConformerConfig, Transformer, TransformerConfig
+from asr.models.variants import LiGru, LiGruConfig, LnLstm, LnLstmConfig, MinLstm, MinLstmConfig
 
 __all__ = [
     "ENCODERS",

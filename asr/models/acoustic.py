@@ -11,14 +11,10 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from asr.models.conformer import Conformer, ConformerConfig
-from asr.models.gru import Gru, GruConfig, Rnn, RnnConfig
-from asr.models.ligru import LiGru, LiGruConfig
-from asr.models.lnlstm import LnLstm, LnLstmConfig
-from asr.models.lstm import BiLstm, BiLstmConfig, Lstm, LstmConfig
-from asr.models.minlstm import MinLstm, MinLstmConfig
-from asr.models.subsampling import ConvSubsampling
-from asr.models.transformer import Transformer, TransformerConfig
+from asr.models.encoder import ConvSubsampling
+from asr.models.lstm import BiLstm, BiLstmConfig, Gru, GruConfig, Lstm, LstmConfig, Rnn, RnnConfig
+from asr.models.transformer import Conformer, ConformerConfig, Transformer, TransformerConfig
+from asr.models.variants import LiGru, LiGruConfig, LnLstm, LnLstmConfig, MinLstm, MinLstmConfig
 from asr.schema import build_named
 
 ENCODERS: dict[str, tuple[type[Any], type[nn.Module]]] = {

@@ -1,9 +1,77 @@
-"""What every encoder's configuration says, recurrent or not: depth, width, dropout, the subsampling before it."""
+"""What every encoder's configuration says, recurrent or not: depth, width, dropout, the subsampling before it.
+
+Convolutional subsampling: fewer, richer frames before the first recurrent layer.
+
+In: log-mel ``(batch, frames, mels)`` and lengths. Out: ``(batch, ceil(frames / factor), output_size)`` and exact
+lengths. Two or three 3x3 convolutions; padding is zeroed before each, so a batch computes what each utterance computes
+alone.
+"""
 
 from dataclasses import dataclass, field
 
-from asr.models.subsampling import SubsamplingConfig
+from torch import Tensor, nn
+
+from asr.lengths import valid_mask
 from asr.schema import check
+
+TIME_STRIDES = {1: (1, 1), 2: (2, 1), 3: (3, 1), 4: (2, 2), 6: (3, 2), 8: (2, 2, 2)}
+
+
+@dataclass(kw_only=True, slots=True)
+class SubsamplingConfig:
+    """``factor``: frames per output frame, one of 1, 2, 3, 4, 6, 8. ``channels``: maps per convolution.
+
+    ``output_size``: width handed to the encoder. ``dropout`` acts on it.
+    """
+
+    factor: int = 4
+    channels: int = 32
+    output_size: int = 256
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        known = ", ".join(map(str, TIME_STRIDES))
+        check(self.factor in TIME_STRIDES, f"model.subsampling.factor={self.factor} must be one of {known}")
+        for key in ("channels", "output_size"):
+            check(getattr(self, key) >= 1, f"model.subsampling.{key}={getattr(self, key)} must be at least 1")
+        check(0.0 <= self.dropout < 1.0, f"model.subsampling.dropout={self.dropout} must be in [0, 1)")
+
+
+class ConvSubsampling(nn.Module):
+    """Strided 3x3 convolutions over (time, mel), each halving the mel axis, then a linear map and layer
+    normalisation.
+    """
+
+    def __init__(self, n_mels: int, config: SubsamplingConfig) -> None:
+        super().__init__()
+        self.factor = config.factor
+        self.strides = TIME_STRIDES[config.factor]
+        self.convolutions = nn.ModuleList()
+        channels, mels = 1, n_mels
+        for stride in self.strides:
+            self.convolutions.append(nn.Conv2d(channels, config.channels, 3, stride=(stride, 2), padding=1))
+            channels, mels = config.channels, (mels + 1) // 2
+        self.activation = nn.SiLU()
+        self.linear = nn.Linear(channels * mels, config.output_size)
+        self.norm = nn.LayerNorm(config.output_size)
+        self.dropout = nn.Dropout(config.dropout)
+        self.output_size = config.output_size
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Frames that come out for frames that go in: ``(batch,)`` int64 -> ``(batch,)`` int64."""
+        for stride in self.strides:
+            lengths = (lengths + stride - 1).div(stride, rounding_mode="floor")
+        return lengths
+
+    def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """``(batch, frames, mels)``, ``(batch,)`` -> ``(batch, frames', output_size)``, ``(batch,)``."""
+        hidden = log_mel.unsqueeze(1)  # (batch, 1, frames, mels)
+        for convolution, stride in zip(self.convolutions, self.strides, strict=True):
+            padding = ~valid_mask(lengths, hidden.size(2))
+            hidden = self.activation(convolution(hidden.masked_fill(padding[:, None, :, None], 0.0)))
+            lengths = (lengths + stride - 1).div(stride, rounding_mode="floor")
+        hidden = hidden.transpose(1, 2).flatten(2)  # (batch, frames', channels * mels')
+        return self.dropout(self.norm(self.linear(hidden))), lengths
 
 
 @dataclass(kw_only=True, slots=True)

@@ -6,6 +6,15 @@ to ``pack_padded_sequence`` to rounding. The equations, readable: asr/models/cel
 
 Sources: Hochreiter & Schmidhuber 1997 (cell); Gers et al. 2000 (forget gate); Graves & Schmidhuber 2005 (both
 directions); Sak et al. 2014 (projection); Jozefowicz et al. 2015 (forget bias 1).
+
+The two other classic recurrent stacks: Elman's plain network and the gated recurrent unit.
+
+In: ``(batch, frames, input_size)`` and lengths. Out: ``(batch, frames, output_size)``, zero beyond each length. Each
+direction is a ``torch.nn.RNN`` or ``torch.nn.GRU`` (asr/models/recurrent.py says how they run). The equations,
+readable: asr/models/cell.py.
+
+Sources: Elman 1990; Cho et al. 2014 (GRU, in torch's form with the reset gate after the recurrent product); Chen,
+Pennington & Schoenholz 2018, "Dynamical Isometry and a Mean Field Theory of RNNs" (an orthogonal recurrence).
 """
 
 from dataclasses import dataclass
@@ -76,3 +85,64 @@ def _check_projection(projection_size: int | None, hidden_size: int) -> None:
     if projection_size is not None:
         fits = 0 < projection_size < hidden_size
         check(fits, f"model.projection_size={projection_size} must lie between 1 and hidden_size - 1")
+
+
+GRU_GATES = ("reset", "update", "candidate")  # the order of torch's stacked gate weights
+
+
+@dataclass(kw_only=True, slots=True)
+class RnnConfig(RecurrentConfig):
+    """A stack of Elman layers: ``h = tanh(W x + U h + b)``.
+
+    ``input_gain`` scales the Xavier input weights at the start. Well below 1 the states begin small, where tanh is
+    nearly linear and an orthogonal U passes the gradient on whole.
+    """
+
+    name: str = "rnn"
+    hidden_size: int = 1104
+    input_gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        RecurrentConfig.__post_init__(self)  # no super(): the class that slots=True makes is another one
+        check(self.input_gain > 0, f"model.input_gain={self.input_gain} must be above 0")
+
+
+@dataclass(kw_only=True, slots=True)
+class GruConfig(RecurrentConfig):
+    """A stack of GRU layers.
+
+    ``update_bias`` is the *sum* of torch's two biases of the update gate, which in torch's form keeps the old state
+    where it is open: above 0 the unit begins by remembering, as an LSTM does with ``forget_bias``.
+    """
+
+    name: str = "gru"
+    hidden_size: int = 624
+    update_bias: float = 0.0
+
+
+class Rnn(RecurrentStack[RnnConfig]):
+    """The stack of ``torch.nn.RNN`` directions with tanh. Start: see ``initialise``."""
+
+    kind: ClassVar[str] = "rnn"
+
+    def __init__(self, input_size: int, config: RnnConfig) -> None:
+        super().__init__(input_size, config)
+        initialise(self, {}, config.input_gain)
+
+    def make_direction(self, input_size: int, config: RnnConfig) -> nn.Module:
+        """A single-direction ``torch.nn.RNN``."""
+        return nn.RNN(input_size, config.hidden_size, batch_first=True)
+
+
+class Gru(RecurrentStack[GruConfig]):
+    """The stack of ``torch.nn.GRU`` directions. Start: see ``initialise``, and the update gate's bias."""
+
+    kind: ClassVar[str] = "gru"
+
+    def __init__(self, input_size: int, config: GruConfig) -> None:
+        super().__init__(input_size, config)
+        initialise(self, {GRU_GATES.index("update"): config.update_bias})
+
+    def make_direction(self, input_size: int, config: GruConfig) -> nn.Module:
+        """A single-direction ``torch.nn.GRU``."""
+        return nn.GRU(input_size, config.hidden_size, batch_first=True)

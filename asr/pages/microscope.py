@@ -2,10 +2,23 @@
 
 In: ``Microscope``, plain values. Out: one HTML file. The tables and the explanations are HTML made here, readable
 without a script; pictures are drawn by ``microscope_*.js`` from 8-bit arrays that are unpacked when they are looked at.
+
+What the microscope's page calls things, and what it says of them.
+
+In: which arrays and attention there are. Out: names and explanations for people who have not met a gate before.
+
+Arrays in 8 bits for a page: small, and read back to within half a step.
+
+In: ``(rows, frames)`` of floats. Out: a JSON value: base64 of a deflate stream, and the ranges, to which
+``quantised.js`` is the other end. Each row is stored as differences from frame to frame (what PNG's "Sub" filter does),
+because states move slowly; deflate then finds more. It is no PNG because a page cannot read a PNG's numbers without a
+canvas, and browsers that guard against fingerprinting return other numbers from a canvas than were drawn.
 """
 
+import base64
 import math
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,13 +26,101 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.pages.data import Clip, Table
-from asr.pages.document import Document, element, render_document, text
-from asr.pages.microscope_words import LABELS, explanations
-from asr.pages.parts import fact_list, figure_of, header, note_list, section
+from asr.pages.document import (
+    Document,
+    element,
+    fact_list,
+    figure_of,
+    header,
+    note_list,
+    render_document,
+    section,
+    text,
+)
 from asr.pages.payload import clip_value
-from asr.pages.quantised import quantised
+
+LABELS = {
+    "cell_state": "cell state c",
+    "forget_gate": "forget gate f",
+    "update_gate": "update gate z",
+    "input_gate": "input gate i",
+    "output_gate": "output gate o",
+    "reset_gate": "reset gate r",
+    "candidate": "candidate",
+    "hidden": "output h",
+}
+_MEANINGS = {
+    "cell_state": "the conveyor belt: a number per unit that runs along time, from which things are taken off and onto "
+    "which things are put",
+    "forget_gate": "how much of the belt is kept from the frame before: 1 keeps all of it, 0 clears it",
+    "update_gate": "forget and input gate in one: 1 keeps the state as it is, 0 writes the candidate over it",
+    "input_gate": "how much of the new candidate is put onto the belt",
+    "output_gate": "how much of the belt is shown to the outside, to the next layer and to the next frame's gates",
+    "reset_gate": "how much of the last output enters the new candidate",
+    "candidate": "what would be put onto the belt if the gate were wide open",
+    "hidden": "what the unit says to the next layer, and to its own layer at the next frame",
+}
+
+
+def explanations(arrays: Collection[str], *, gates: bool, attention: bool) -> dict[str, str]:
+    """By name, in the order in which one meets them; ``arrays`` are keys of ``LABELS``."""
+    found = [(LABELS[name], f"{meaning}.") for name, meaning in _MEANINGS.items() if name in arrays]
+    if gates:
+        found += [
+            (
+                "half-life",
+                "how long the belt takes to lose half of what is on it, with the unit's forget (GRU: update) gate held "
+                "at its mean; effective: at its geometric mean, which counts the frames in which it forgets.",
+            ),
+            ("open, shut", "the share of frames in which a gate is above 0.9, below 0.1 (saturated right and left)."),
+        ]
+    if arrays:
+        found += [
+            ("dead", "the unit's output stays within 0.01 for nine tenths of this recording; it may wake in another."),
+            (
+                "follows",
+                "correlation of the unit's state with what is heard or said, shown only above what shifted copies of "
+                "it reach by chance.",
+            ),
+            ("backward", "reads the recording from its end: its memory at a frame is of what comes after it."),
+        ]
+    if attention:
+        found.append(
+            ("attention", "row by row, the frames (along time) from which each frame takes what it adds to itself.")
+        )
+    found.append(
+        (
+            "precision",
+            "values here have 256 steps: gates 1/255 apart, states 1/127 of the unit's largest, of attention the "
+            "square root in steps of 1/255; asr inspect --npz has them in full.",
+        )
+    )
+    return dict(found)
+
 
 Floats = NDArray[np.floating[Any]]
+LEVELS = 255
+
+
+def quantised(values: Floats, *, signed: bool = False, root: bool = False, every: int = 1) -> dict[str, Any]:
+    """256 levels of values from 0 to 1 (their square root where ``root``: finer where they are small); or, ``signed``,
+    of each row from minus to plus its own largest. With ``every`` above 1 only every so many of the levels is taken,
+    and deflate finds more.
+
+    ``data``; ``w`` frames, ``h`` rows; ``root``; ``bounds``, a row's largest, where signed: level 128 is 0.
+    """
+    packed: dict[str, Any] = {"h": len(values), "w": values.shape[1], "root": int(root)}
+    if signed:
+        bounds = np.maximum(np.abs(values).max(axis=1, initial=0.0), 1e-6)
+        packed["bounds"] = [float(f"{bound:.5g}") for bound in bounds]
+        scaled = 128 + 127 * values / bounds[:, None]
+    else:
+        scaled = LEVELS * (np.sqrt(np.maximum(values, 0)) if root else values)
+    levels = np.clip(np.rint(scaled / every) * every, 0, LEVELS).astype(np.uint8)
+    moved = np.diff(levels, axis=1, prepend=np.uint8(0))  # modulo 256
+    return packed | {"data": base64.b64encode(zlib.compress(moved.tobytes(), 9)).decode("ascii")}
+
+
 _SCRIPTS = (
     "report_clip.js", "quantised.js", "microscope_data.js", "microscope_draw.js", "microscope_table.js",
     "microscope_main.js",

@@ -7,12 +7,28 @@ the utterances are listed by ``report_*.js`` from the data inside the page.
 from collections.abc import Sequence
 
 from asr.pages.data import Figure, PageData, SystemData
-from asr.pages.document import Document, element, fill, render_document, template, text
-from asr.pages.parts import fact_list, figure_of, header, note_list, section, table_of
+from asr.pages.document import (
+    Document,
+    axis_top,
+    bar_svg,
+    bounds,
+    element,
+    fact_list,
+    figure_of,
+    fill,
+    header,
+    note_list,
+    percent,
+    render_chart,
+    render_document,
+    section,
+    table_of,
+    template,
+    text,
+)
 from asr.pages.payload import clip_payload, payload
-from asr.pages.plots import axis_top, bar_svg, bounds, percent, render_chart
 from asr.scoring.breakdown.groups import FEW_UTTERANCES, FEW_WORDS
-from asr.scoring.rate_intervals import LIMITS
+from asr.scoring.intervals import LIMITS
 
 _SCRIPTS = ("report_clip.js", "report_detail.js", "report_list.js", "report_main.js")
 

@@ -1,13 +1,24 @@
 """What the page of a training shows, as plain values: read by commands, put into curves by ``run_curves``.
 
 Records are those of metrics.jsonl and dev_utterances.jsonl, as they were written; nothing here trusts their figures.
+
+What lies in a training's folder, as plain values for its page.
+
+In: the folder, finished or not, of this version or of an older one. Out: ``RunData``; what is missing or cannot be read
+is left out and noted. Raises DataError where no record is there at all.
 """
 
+import contextlib
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from asr.errors import DataError
 from asr.pages.data import finite
+from asr.terminal import format_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +85,184 @@ class RunData:
 def number(record: Mapping[str, Any], key: str) -> float | None:
     """A finite number of a record, or None."""
     return finite(record.get(key))
+
+
+READ_FILES = ("metrics.jsonl", "dev_utterances.jsonl", "config.yaml", "run.json")
+_FACTS = ("command", "commit", "hardware")
+
+
+def load_run(folder: Path, name: str) -> RunData:
+    """Everything that the page shows of one run."""
+    records = [one for one in _lines(folder / "metrics.jsonl") if _is_record(one)]
+    if not records:
+        raise DataError(
+            f"{folder}: the training has recorded nothing yet (metrics.jsonl holds no step and no epoch; the first line"
+            " comes after 10 steps); wait a little, then repeat this"
+        )
+    steps = [one for one in records if one["kind"] == "step"]
+    epochs = [one for one in records if one["kind"] == "epoch"]
+    notes: list[str] = []
+    facts, starts = _model_facts(folder), _starts(folder)
+    return RunData(
+        name=name,
+        state=_state(folder, records),
+        steps=steps,
+        epochs=epochs,
+        facts=_facts(records, starts, facts),
+        config=_config(folder / "config.yaml", notes),
+        average=_average(facts),
+        resumed_at=[int(one["from_step"]) for one in starts if (number(one, "from_step") or 0) > 0],
+        tests=_tests(folder),
+        history=_history(folder / "dev_utterances.jsonl", notes),
+        notes=[*notes, *_skips(epochs)],
+    )
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    from asr.training.run_dir import read_metrics
+
+    try:
+        return [one for one in read_metrics(path) if isinstance(one, dict)]
+    except (OSError, UnicodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); is it a training's file?") from None
+
+
+def _is_record(one: Mapping[str, Any]) -> bool:
+    places = [one.get("step"), one.get("epoch")]
+    return one.get("kind") in ("step", "epoch") and all(isinstance(value, int) and value >= 0 for value in places)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _starts(folder: Path) -> list[dict[str, Any]]:
+    starts = _json(folder / "run.json").get("starts")
+    return [one for one in starts if isinstance(one, dict)] if isinstance(starts, list) else []
+
+
+def _model_facts(folder: Path) -> dict[str, Any]:
+    facts = _json(folder / "model" / "config.json").get("facts")
+    return facts if isinstance(facts, dict) else {}
+
+
+def _average(facts: Mapping[str, Any]) -> tuple[int, float] | None:
+    epochs, wer = number(facts, "averaged_epochs"), number(facts, "dev_wer")
+    return (int(epochs), wer) if epochs is not None and wer is not None and epochs > 1 else None
+
+
+def _state(folder: Path, records: Sequence[Mapping[str, Any]]) -> str:
+    last = records[-1]
+    ended = last["kind"] == "epoch"
+    planned = last.get("epochs", "?")
+    where = f"{last['epoch']} of {planned} epochs" if ended else f"in epoch {last['epoch']} of {planned}"
+    seconds = number(last, "seconds")
+    time = f", {format_duration(seconds)}" if seconds is not None else ""
+    return f"{where}, step {last['step']:,}{time}{_who(folder, ended and last['epoch'] == planned)}"
+
+
+def _who(folder: Path, whole: bool) -> str:
+    """The lock's file names the process while it trains, and is emptied at its end."""
+    try:
+        words = (folder / ".lock").read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        words = []
+    if len(words) == 2 and words[1].isdigit():
+        with contextlib.suppress(PermissionError):
+            try:
+                os.kill(int(words[1]), 0)
+            except (ProcessLookupError, OverflowError):
+                return "; it did not end by itself" if not whole else ""
+        return "; in training now"
+    return "; ended" if whole else "; not in training now"
+
+
+def _facts(
+    records: Sequence[Mapping[str, Any]], starts: Sequence[Mapping[str, Any]], model: Mapping[str, Any]
+) -> dict[str, str]:
+    first, last = (starts[0], starts[-1]) if starts else ({}, {})
+    facts = {key.capitalize(): str(first[key]) for key in _FACTS if first.get(key)}
+    if first.get("time"):
+        facts["Begun"] = str(first["time"])
+    if len(starts) > 1:
+        facts["Started again"] = f"{len(starts) - 1} times, last at {last.get('time')}"
+    for one in (key for key in _FACTS if key != "command" and last.get(key) != first.get(key)):
+        facts[f"{one.capitalize()} of the last start"] = str(last.get(one))
+    audio_s = number(records[-1], "audio_s")
+    if audio_s is not None:
+        facts["Audio heard"] = f"{audio_s / 3600:.2f} h"
+    for key, label in (("seed", "Seed"), ("normalizer_label", "Normaliser"), ("init_from", "Begun from")):
+        if model.get(key) is not None:
+            facts[label] = str(model[key])
+    versions = last.get("versions")
+    if isinstance(versions, dict):
+        facts["Versions"] = ", ".join(f"{key} {value}" for key, value in versions.items())
+    return facts
+
+
+def _skips(epochs: Sequence[Mapping[str, Any]]) -> list[str]:
+    skipped = int(number(epochs[-1], "skipped") or 0) if epochs else 0
+    return [f"{skipped} steps were skipped because their gradient was not finite"] if skipped else []
+
+
+def _config(path: Path, notes: list[str]) -> dict[str, str]:
+    import yaml
+
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, yaml.YAMLError):
+        value = None
+    if not isinstance(value, dict):
+        notes.append("config.yaml is missing or cannot be read, so the configuration is not shown")
+        return {}
+    return dict(_flat(value, ""))
+
+
+def _flat(value: object, key: str) -> list[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        return [pair for name, one in value.items() for pair in _flat(one, f"{key}.{name}" if key else str(name))]
+    return [(key, "null" if value is None else json.dumps(value) if isinstance(value, (list, bool)) else str(value))]
+
+
+def _tests(folder: Path) -> list[TestResult]:
+    found = []
+    for path in sorted(folder.glob("evaluation/*/summary.json")):
+        summary = _json(path)
+        wer, cer, utterances = (number(summary, key) for key in ("wer", "cer", "utterances"))
+        if wer is not None and cer is not None and utterances is not None:
+            found.append(TestResult(path.parent.name, int(utterances), wer, cer))
+    return found
+
+
+def _history(path: Path, notes: list[str]) -> DevHistory | None:
+    """The errors of each dev utterance over the epochs; lines that do not fit the first are passed over."""
+    lines = _lines(path)
+    names = next((one for one in lines if one.get("kind") == "utterances"), {})
+    ids, words = names.get("ids"), names.get("words")
+    if not isinstance(ids, list) or not isinstance(words, list) or not ids or len(ids) != len(words):
+        return None
+    rows = [one for one in lines if one.get("kind") == "epoch" and _fits(one, len(ids))]
+    if not rows:
+        return None
+    heard: dict[int, list[Heard]] = {}
+    for row in rows:
+        for one in row.get("worst") or []:
+            with contextlib.suppress(KeyError, TypeError):
+                told = Heard(row["epoch"], str(one["reference"]), str(one["heard"]), int(one["errors"]))
+                heard.setdefault(one["index"], []).append(told)
+    errors = list(zip(*(row["errors"] for row in rows), strict=True))
+    if rows[0]["epoch"] > 1:
+        notes.append(f"errors by utterance are recorded from epoch {rows[0]['epoch']} on")
+    return DevHistory(
+        [str(one) for one in ids], [int(one) for one in words], [row["epoch"] for row in rows], errors, heard
+    )
+
+
+def _fits(row: Mapping[str, Any], count: int) -> bool:
+    errors = row.get("errors")
+    whole = isinstance(errors, list) and len(errors) == count and all(isinstance(one, int) for one in errors)
+    return whole and isinstance(row.get("epoch"), int)

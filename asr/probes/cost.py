@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from asr.models import AcousticModel, RecurrentLayer, RecurrentStack, build_model_config
-from asr.probes.draw import COLOURS, Line, draw_lines, new_figure, save_figure
 from asr.probes.members import allow_backward, count_weights
+from asr.probes.record import COLOURS, Line, draw_lines, new_figure, save_figure
 from asr.schema import check
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler would tell of each of its starts

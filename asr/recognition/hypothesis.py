@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from asr.decoding.decoded import Alternative
+from asr.decoding.greedy import Alternative
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Hypothesis:
     ``duration_s`` of the audio heard. ``words``: those of the text, in order, without overlap; empty where word times
     are switched off. ``confidence``: the expected share of right words, None where word times are off. ``n_best``: the
     best texts, this one first; empty where the decoder knows one only. ``evidence``: what each word's confidence was
-    computed from, a row per word, see ``asr.recognition.confidence.EVIDENCE``.
+    computed from, a row per word, see ``asr.recognition.calibration.EVIDENCE``.
     """
 
     text: str

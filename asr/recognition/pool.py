@@ -6,13 +6,22 @@ result. Out: the results in the order of the readers, an ``AsrError`` in the pla
 The caller's thread does all bookkeeping; workers only run three kinds of steps: read some windows of one recording,
 compute one batch, finish one recording. What is held is bounded however many recordings there are and however long
 they are: reading pauses while two pools of windows wait or are being computed.
+
+Who does the work of a pool: the caller itself, or one thread a core; and how recordings are put into batches.
+
+How far a pool of files is, in seconds of audio. In: steps of the pool. Out: calls of ``progress(done_s, total_s)``.
+
+The length of a file is known from its header once its reading begins; until then it is estimated from its size and
+what the files seen so far had per byte. ``total_s`` therefore moves at first, and is exact at the end.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -22,7 +31,54 @@ from numpy.typing import NDArray
 from asr.errors import AsrError, AudioError, InternalError
 from asr.recognition.reading import Reader
 from asr.recognition.windows import Window
-from asr.recognition.workers import plan_batches, start_workers
+
+MAX_BATCH = 64  # windows in a batch, however short
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def plan_batches(lengths: Sequence[float], longest_batch: float) -> Iterator[list[int]]:
+    """Indices in batches of like lengths, longest first so that memory fails at once.
+
+    Each at most ``longest_batch`` padded, in the unit of ``lengths``.
+    """
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda one: -lengths[one]):
+        longest = lengths[batch[0]] if batch else lengths[index]
+        if batch and (longest * (len(batch) + 1) > longest_batch or len(batch) >= MAX_BATCH):
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+class InlineExecutor(Executor):
+    """Does what it is given at once, in the caller's thread."""
+
+    def submit(self, step: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        """Run ``step``; an interrupt goes through to the caller, an exception into the future."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(step(*arguments, **named))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def start_workers(workers: int) -> Executor:
+    """An executor of ``workers`` threads, each computing on one core; 1 is the caller's own thread.
+
+    torch's kernels, audio decoding and compiled decoders let go of Python's lock, so threads keep all cores busy
+    (benchmarks/transcription_speed.py), and models and language models are there once.
+    """
+    if workers <= 1:
+        return InlineExecutor()
+    return ThreadPoolExecutor(workers, "asr-worker", initializer=torch.set_num_threads, initargs=(1,))
+
 
 T = TypeVar("T")
 Array = NDArray[np.float32]
@@ -220,3 +276,49 @@ def _read_some(recording: _Recording) -> tuple[list[Window], bool]:
             return windows, False
     recording.windows = None
     return windows, True
+
+
+DEFAULT_BYTES_PER_S = 32_000.0  # 16-bit at 16 kHz, until a file has been seen
+
+
+class FileProgress:
+    """``step`` is what a Pool calls; ``key`` of a reader's source is the file's place in ``paths``."""
+
+    def __init__(self, paths: Sequence[Path], frame_s: float, progress: Callable[[float, float], None]) -> None:
+        self._sizes = {index: _size(path) for index, path in enumerate(paths)}  # of files not begun
+        self._unread_bytes = sum(self._sizes.values())
+        self._seen_bytes = 0
+        self._seconds: dict[int, float] = {}  # of files begun
+        self._total_s = self._done_s = 0.0
+        self._computed_s: dict[int, float] = {}
+        self._frame_s, self._progress = frame_s, progress
+
+    def step(self, reader: Reader, frames: int) -> None:
+        """``frames`` output frames more of ``reader`` are computed; -1: it is finished."""
+        index: int = reader.source.key
+        self._see(index, reader.expected_s or 0.0)
+        done_s = min(self._computed_s.get(index, 0.0) + max(0, frames) * self._frame_s, self._seconds[index])
+        if frames < 0:
+            done_s = self._seconds[index]
+        self._done_s += done_s - self._computed_s.get(index, 0.0)
+        self._computed_s[index] = done_s
+        self._progress(self._done_s, max(self._done_s, self._total_s + self._unread_s()))
+
+    def _see(self, index: int, seconds: float) -> None:
+        if index not in self._seconds:
+            size = self._sizes.pop(index)
+            self._unread_bytes -= size
+            self._seen_bytes += size if seconds else 0
+            self._seconds[index] = seconds
+            self._total_s += seconds
+
+    def _unread_s(self) -> float:
+        per_byte = self._total_s / self._seen_bytes if self._seen_bytes else 1 / DEFAULT_BYTES_PER_S
+        return self._unread_bytes * per_byte
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0

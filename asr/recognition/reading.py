@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from asr.audio import load_audio, probe, resample, stream_audio
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance
 from asr.errors import AudioError, ConfigError
 from asr.features import LogMel
-from asr.features.stream import recording_mean, stream_log_mel
+from asr.features.log_mel import recording_mean, stream_log_mel
 from asr.recognition.bounds import LevelTracker
-from asr.recognition.speech_signal import SignalTracker
+from asr.recognition.speech_gate import SignalTracker
 from asr.recognition.windows import MAX_WINDOW_S, Window, WindowSizes, cut_windows
 
 Waveform = NDArray[np.float32]

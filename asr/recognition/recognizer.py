@@ -15,25 +15,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance
 from asr.decoding import greedy_decode
 from asr.decoding.build import Decoder, build_decoder
 from asr.decoding.config import DecodingConfig
+from asr.devices import choose_device
 from asr.errors import AsrError
 from asr.features import LogMel
 from asr.models import AcousticModel
-from asr.pretrained import Pretrained, choose_device, from_pretrained
+from asr.pretrained import Pretrained, from_pretrained
 from asr.recognition.calibration import Calibration, read_calibration
-from asr.recognition.emissions import Array, Emissions, compute_windows, frame_seconds, stitch
-from asr.recognition.gate import apply_gate
 from asr.recognition.hypothesis import Hypothesis
-from asr.recognition.pool import Pool
-from asr.recognition.progress import FileProgress
+from asr.recognition.pool import FileProgress, Pool, usable_cores
 from asr.recognition.reading import Reader, Source, checked_waveform, file_source, utterance_source, waveform_source
+from asr.recognition.speech_gate import apply_gate
 from asr.recognition.stored_decoding import choose_decoding
-from asr.recognition.windows import MAX_WINDOW_S, WindowSizes
+from asr.recognition.windows import MAX_WINDOW_S, Array, Emissions, WindowSizes, compute_windows, frame_seconds, stitch
 from asr.recognition.words import word_times
-from asr.recognition.workers import usable_cores
 from asr.text.tokenizer import Tokenizer
 
 T = TypeVar("T")
@@ -87,8 +85,8 @@ class Recognizer:
     ) -> "Recognizer":
         """Read a model directory onto ``device`` ("auto": a GPU where there is one).
 
-        ``speech_gate``: keep silence and noise from becoming words (asr/recognition/gate.py). ``words=False`` leaves
-        out word times and confidence, ``calibrated=False`` leaves calibration.json unread. ``decoding``: keys of
+        ``speech_gate``: keep silence and noise from becoming words (asr/recognition/speech_gate.py). ``words=False``
+        leaves out word times and confidence, ``calibrated=False`` leaves calibration.json unread. ``decoding``: keys of
         ``DecodingConfig`` that replace those of the directory's decoding.json (greedy where there is none), such as
         {"name": "beam", "language_model": "lm.bin", "hotwords": {"ann": 5.0}}. Raises ModelError or ConfigError.
         """

@@ -14,7 +14,7 @@ from typing import Any
 from asr.decoding.config import DecodingConfig
 from asr.errors import ConfigError, ModelError
 from asr.files import atomic_path, sha256_file
-from asr.lm.binary import write_binary
+from asr.lm.files import write_binary
 from asr.lm.model import NgramModel
 from asr.pretrained import read_extra, write_extra
 from asr.recognition import calibration

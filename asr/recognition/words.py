@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.ctc.align import forced_align
-from asr.decoding.decoded import Alternative
+from asr.decoding.greedy import Alternative
 from asr.recognition.bounds import PeakOffsets, SpeechLevel, word_bounds
-from asr.recognition.calibration import Calibration
-from asr.recognition.confidence import n_best_agreement, silence_confidence, uncalibrated, word_evidence
+from asr.recognition.calibration import Calibration, n_best_agreement, silence_confidence, uncalibrated, word_evidence
 from asr.recognition.hypothesis import Word
 from asr.text.tokenizer import CharacterTokenizer, Tokenizer, WordTokenizer
 
@@ -28,7 +27,7 @@ WORD_TOKEN_OFFSETS = PeakOffsets(start_s=-0.2, start_spread_s=0.3, end_s=0.0, en
 class TimedWords:
     """``words`` in order; ``confidence`` of the text, the expected share of right words among its words.
 
-    ``evidence``: a row of ``asr.recognition.confidence.EVIDENCE`` for each word, for `asr calibrate`.
+    ``evidence``: a row of ``asr.recognition.calibration.EVIDENCE`` for each word, for `asr calibrate`.
     """
 
     words: tuple[Word, ...]

@@ -3,8 +3,15 @@
 In: references and hypotheses by id. Out: a ``ScoreReport`` and, from it, tables, a Markdown page and JSON files.
 """
 
-from asr.scoring.align import AlignedPair, align_words, alignment_block
-from asr.scoring.counts import ErrorCounts, count_character_errors, count_errors, count_word_errors
+from asr.scoring.counts import (
+    AlignedPair,
+    ErrorCounts,
+    align_words,
+    alignment_block,
+    count_character_errors,
+    count_errors,
+    count_word_errors,
+)
 from asr.scoring.markdown import ReportHeader, format_rate, render_markdown
 from asr.scoring.output import ReportFiles, write_report
 from asr.scoring.read import TextFile, read_pair

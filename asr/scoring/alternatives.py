@@ -1,6 +1,6 @@
 """Which of a reference's alternatives was said: the one that costs least by sclite's costs, as sclite decides it.
 
-In: texts with sclite's marks (asr/scoring/formats/marks.py) and the hypotheses. Out: one plain reference each. The
+In: texts with sclite's marks (asr/scoring/formats/entries.py) and the hypotheses. Out: one plain reference each. The
 search runs over the network of all alternatives, not over their product. A word that may be left out, ``(uh)``, is an
 alternative to nothing, as with ``sclite -D``; the errors are the same, but where it is left out sclite counts it as one
 more reference word, and here it is none.
@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from asr.scoring.formats.marks import Choice, Part, has_marks, parse_marks
+from asr.scoring.formats.entries import Choice, Part, has_marks, parse_marks
 
 _SUBSTITUTION, _GAP = 4, 3  # sclite's costs
 

@@ -2,8 +2,18 @@
 
 In: a ``Comparison`` and groupings. Out: both files in one folder, each written whole or not at all. In compare.json
 rates are in percent and differences in percentage points; a difference is the second system's rate less the first's.
+
+A comparison in plain words and short rows, for terminal and page.
+
+In: a ``Comparison``. Out: sentences (who is better, how surely, what would settle it) and rows of text.
+
+A comparison as a Markdown page: rates, verdicts, tests, and what differs by word, group and utterance.
+
+In: a ``Comparison``. Out: Markdown text. The first system is set against each other one in the parts on what differs.
+Names, words and ids are other people's text and are escaped as ``markdown.py`` does.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,21 +21,264 @@ from typing import Any
 
 from asr import __version__
 from asr.files import write_json, write_text
-from asr.scoring.compare import Comparison, Pair
-from asr.scoring.compare_differences import (
+from asr.scoring.compare import (
+    MIN_SPEAKERS,
+    Comparison,
     GroupDifference,
     Key,
+    Pair,
+    UtteranceDifference,
     difference_by,
     length_of_reference,
     utterance_differences,
     word_differences,
 )
-from asr.scoring.compare_markdown import render_comparison
-from asr.scoring.compare_text import settling_sentence, verdict_sentence
+from asr.scoring.counts import ErrorCounts, alignment_block
+from asr.scoring.intervals import LIMITS, known_speakers, rate_intervals, summarize_intervals
+from asr.scoring.markdown import code_block, code_span, counted, escape, format_rate, markdown_table
 from asr.scoring.output import now
-from asr.scoring.rate_intervals import known_speakers, summarize_intervals
 from asr.scoring.results import percent
 from asr.scoring.significance import Difference
+
+SYSTEM_HEADER = ("system", "WER", "95 % interval", "over speakers", "S", "D", "I", "errors", "N")
+_OUT_OF_REACH = 1_000_000
+
+INTERVALS_MEAN = (
+    "Differences are in percentage points of WER, with 95 % bootstrap intervals; every interval stands for itself, "
+    "without correction for the number of comparisons."
+)
+
+
+def system_rows(comparison: Comparison) -> list[list[str]]:
+    """A row a system under ``SYSTEM_HEADER``."""
+    rows = []
+    for system in comparison.systems:
+        counts, found = system.report.words, rate_intervals(system.report, "words")
+        intervals = [str(one or "–") for one in (found.utterances, found.speakers)]
+        rows.append([system.name, format_rate(counts), *intervals, *map(str, _kinds(counts))])
+    return rows
+
+
+def verdict_sentence(comparison: Comparison, pair: Pair) -> str:
+    """``A is better than B (WER 8.44 against 9.90 %, difference 1.46 [0.4, 2.6], p = 0.008)``, or that it is not so."""
+    first, second = (comparison.rates[name] for name in (pair.first, pair.second))
+    if pair.deciding is None or pair.p_value is None:
+        return f"{pair.first} and {pair.second} cannot be compared: {_why_not(comparison)}"
+    if pair.same_words:
+        return f"{pair.first} and {pair.second} are not distinguishable: they wrote the same words in every utterance"
+    if pair.verdict == "second better":
+        better, worse, rates = pair.second, pair.first, (second, first)
+    else:
+        better, worse, rates = pair.first, pair.second, (first, second)
+    corrected = f" after Holm's correction for {len(comparison.pairs)} pairs" if len(comparison.pairs) > 1 else ""
+    figures = (
+        f"WER {100 * rates[0].rate:.2f} against {100 * rates[1].rate:.2f} %, difference {pair.deciding}, "
+        f"{_equals('p', pair.p_value)}{corrected}"
+    )
+    if pair.verdict == "not distinguishable":
+        return f"{better} and {worse} are not distinguishable ({figures})"
+    return f"{better} is better than {worse} ({figures})"
+
+
+def settling_sentence(comparison: Comparison, pair: Pair) -> str | None:
+    """For a pair that is not distinguishable: what this set could have shown, and how much more would settle it."""
+    if pair.verdict != "not distinguishable" or pair.deciding is None or not pair.detectable:
+        return None
+    shown = f"differences of {100 * pair.detectable:.2g} points or more"
+    level = "5 %" if len(comparison.pairs) == 1 else f"5 % shared by {len(comparison.pairs)} pairs"
+    sentence = f"A set like this shows {shown} (80 % power at {level})"
+    if pair.more_units is None:
+        return f"{sentence}; none was measured, so no number of further utterances can be named"
+    if pair.more_units > _OUT_OF_REACH:
+        return f"{sentence}; to settle one as small as measured would take over a million more {pair.deciding.unit}"
+    return (
+        f"{sentence}; if the difference is as measured, about {_more(comparison, pair, pair.deciding)} would settle it"
+    )
+
+
+def scope_sentence(comparison: Comparison) -> str | None:
+    """What the verdicts hold for, where that is less than further speakers."""
+    deciding = next((pair.deciding for pair in comparison.pairs if pair.deciding is not None), None)
+    if deciding is None or deciding.unit == "speakers":
+        return None
+    speakers = {utterance.speaker for utterance in comparison.utterances}
+    if None in speakers:
+        return (
+            "The verdicts rest on resampled utterances, because not every speaker is known. Where there are several, "
+            "errors of each go together, and the p-values come out too small."
+        )
+    return (
+        f"The verdicts rest on resampled utterances, because there are fewer than {MIN_SPEAKERS} speakers: they hold "
+        f"for further utterances of {'this speaker' if len(speakers) == 1 else f'these {len(speakers)} speakers'} only."
+    )
+
+
+def rows_of_tests(pair: Pair) -> list[list[str]]:
+    """A row a test: name, p-value, what it saw, remark. The deciding test comes first."""
+    rows = []
+    boots = sorted((pair.over_speakers, pair.over_utterances), key=lambda one: one is not pair.deciding)
+    for one in boots:
+        if one is not None:
+            decides = "decides" if one is pair.deciding else ""
+            seen = f"difference {one} over {one.count:,} {one.unit}"
+            rows.append([f"paired bootstrap over {one.unit}", p_text(one.p_value), seen, decides])
+    return rows + [[test.name, p_text(test.p_value), test.detail, test.note] for test in pair.tests]
+
+
+def group_row(group: GroupDifference) -> list[str]:
+    """Name, utterances, words, both rates, and the difference as second less first with its interval."""
+    shown = "–" if group.difference is None else signed(group.difference)
+    rates = (format_rate(group.first), format_rate(group.second))
+    return [group.name, f"{group.utterances:,}", f"{group.first.reference_length:,}", *rates, shown]
+
+
+def signed(difference: Difference) -> str:
+    """``+1.46 [0.4, 2.6]`` in points, above 0 where the first system is better."""
+    sign = "+" if difference.difference > 0 else "-" if difference.difference < 0 else ""
+    low, high = 100 * difference.low, 100 * difference.high
+    return f"{sign}{100 * abs(difference.difference):.2f} [{low:.1f}, {high:.1f}]"
+
+
+def p_text(p_value: float | None) -> str:
+    """Three decimals; ``<0.001`` below that, a dash for none."""
+    if p_value is None or math.isnan(p_value):
+        return "–"
+    return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def _more(comparison: Comparison, pair: Pair, deciding: Difference) -> str:
+    more = pair.more_units or 0
+    if deciding.unit == "utterances":
+        return f"{rounded_up(more):,} more utterances of this kind"
+    utterances = math.ceil(more * len(comparison.utterances) / deciding.count)
+    return f"{counted(rounded_up(more), 'more speaker')} ({rounded_up(utterances):,} more utterances) of this kind"
+
+
+def rounded_up(number: int) -> int:
+    """To two figures: nobody knows more of such a number."""
+    step: int = 10 ** max(0, len(str(number)) - 2)
+    return math.ceil(number / step) * step
+
+
+def _why_not(comparison: Comparison) -> str:
+    if len(comparison.utterances) < 2:
+        return "one utterance alone says nothing of how utterances differ"
+    return "no reference holds a word"
+
+
+def _equals(name: str, value: float) -> str:
+    text = p_text(value)
+    return f"{name} < {text[1:]}" if text.startswith("<") else f"{name} = {text}"
+
+
+def _kinds(counts: ErrorCounts) -> tuple[int, ...]:
+    return counts.substitutions, counts.deletions, counts.insertions, counts.errors, counts.reference_length
+
+
+_SHOWN_WORDS = 25
+
+
+def render_comparison(comparison: Comparison, keys: Mapping[str, Key], facts: Mapping[str, str], *, most: int) -> str:
+    """The whole page. ``keys``: further groupings by name; ``most``: utterances shown with both alignments."""
+    names = [system.name for system in comparison.systems]
+    head = [f"# {escape(' against '.join(names))}", "", *(f"- {escape(k)}: {escape(v)}" for k, v in facts.items())]
+    sections = ["\n".join(head), _systems(comparison), _verdicts(comparison), _tests(comparison)]
+    for pair in comparison.pairs:
+        if pair.first == names[0] and not pair.same_words:
+            sections.append(_what_differs(comparison, pair, keys, most))
+    return "\n\n".join(sections) + "\n"
+
+
+def group_header(pair: Pair, name: str) -> tuple[str, ...]:
+    """The titles over ``group_row``."""
+    return (name, "utterances", "words", pair.first, pair.second, "difference")
+
+
+def _systems(comparison: Comparison) -> str:
+    rows = [[escape(row[0]), *row[1:]] for row in system_rows(comparison)]
+    return f"## Error rates\n\n{markdown_table(SYSTEM_HEADER, rows)}"
+
+
+def _verdicts(comparison: Comparison) -> str:
+    lines = []
+    for pair in comparison.pairs:
+        sentence = escape(verdict_sentence(comparison, pair))
+        for phrase in ("not distinguishable", "is better than", "cannot be compared"):
+            sentence = sentence.replace(phrase, f"**{phrase}**", 1)
+        more = settling_sentence(comparison, pair)
+        lines.append(f"- {sentence}." + (f" {escape(more)}." if more else ""))
+    notes = [INTERVALS_MEAN, LIMITS.replace("They hold", "Verdicts hold"), scope_sentence(comparison)]
+    return "\n\n".join(["## Verdict", "\n".join(lines), *(escape(note) for note in notes if note)])
+
+
+def _tests(comparison: Comparison) -> str:
+    several = len(comparison.pairs) > 1
+    parts = ["## Tests", "The probability p of a difference as great as this if the two were equally good, two-sided."]
+    if several:
+        parts[1] += " Without correction; the verdicts above are corrected."
+    for pair in comparison.pairs:
+        if several:
+            parts.append(f"### {escape(pair.first)} and {escape(pair.second)}")
+        rows = [[name, escape(detail), note, escape(p_value)] for name, p_value, detail, note in rows_of_tests(pair)]
+        parts.append(markdown_table(("test", "saw", "remark", "p"), rows, left=3))
+    return "\n\n".join(parts)
+
+
+def _what_differs(comparison: Comparison, pair: Pair, keys: Mapping[str, Key], most: int) -> str:
+    parts = [f"## What differs: {escape(pair.first)} against {escape(pair.second)}", _words(comparison, pair)]
+    groupings: dict[str, Key] = {"length of the reference": length_of_reference}
+    if known_speakers(comparison.systems[0].report):
+        groupings["speaker"] = lambda utterance: utterance.speaker
+    for name, key in (groupings | dict(keys)).items():
+        rows = [group_row(group) for group in difference_by(comparison, pair.first, pair.second, key)]
+        titles = [escape(title) for title in group_header(pair, name)]
+        table = markdown_table(titles, [[escape(row[0]), *row[1:]] for row in rows])
+        parts.append(f"### By {escape(name)}\n\n{table if rows else 'No utterance tells.'}")
+    parts.append("Above 0 the first is better; intervals are over utterances. Of many groups some differ by chance.")
+    parts.append(_utterances(comparison, pair, most))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _words(comparison: Comparison, pair: Pair) -> str:
+    found = word_differences(comparison, pair.first, pair.second)
+    if not found:
+        return ""
+    first, second = escape(pair.first), escape(pair.second)
+    names = ("word", "said", f"{first} alone right", f"{second} alone right", "both wrong", "put in (each)")
+    rows = [
+        (
+            escape(one.word),
+            *(f"{count:,}" for count in (one.count, one.first_only, one.second_only, one.both_missed)),
+            f"{one.first_inserted:,} / {one.second_inserted:,}",
+        )
+        for one in found[:_SHOWN_WORDS]
+    ]
+    more = f"\n\n… and {counted(len(found) - len(rows), 'more word')}." if len(found) > len(rows) else ""
+    return f"### By word\n\n{markdown_table(names, rows)}{more}"
+
+
+def _utterances(comparison: Comparison, pair: Pair, most: int) -> str:
+    found = utterance_differences(comparison, pair.first, pair.second)
+    if not found or most <= 0:
+        return ""
+    better, worse = sum(one.gain > 0 for one in found), sum(one.gain < 0 for one in found)
+    alike = len(comparison.utterances) - len(found)
+    text = (
+        f"Fewer errors with {escape(pair.first)} in {better:,}, with {escape(pair.second)} in {worse:,}, "
+        f"as many in {alike:,} of {counted(len(comparison.utterances), 'utterance')}."
+    )
+    entries = [_utterance(comparison, pair, one) for one in found[:most]]
+    return "\n\n".join(["### Utterances that differ most", text, *entries])
+
+
+def _utterance(comparison: Comparison, pair: Pair, one: UtteranceDifference) -> str:
+    blocks = []
+    for name, utterance in ((pair.first, one.first), (pair.second, one.second)):
+        drawn = alignment_block(comparison.alignments[name][one.index])
+        blocks.append(f"{escape(name)}: {counted(utterance.words.errors, 'error')}\n\n{code_block(drawn)}")
+    speaker = "" if one.first.speaker is None else f", speaker {code_span(one.first.speaker)}"
+    return "\n\n".join([f"#### {code_span(one.first.id)}{speaker}", *blocks])
+
 
 PAGE, DATA = "compare.md", "compare.json"
 

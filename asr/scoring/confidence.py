@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.scoring.align import align_words
+from asr.scoring.counts import align_words
 from asr.text.normalize import Normalizer
 
 Array = NDArray[np.float64]

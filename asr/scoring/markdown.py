@@ -10,11 +10,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from asr.scoring.align import align_words, alignment_block
-from asr.scoring.counts import ErrorCounts
-from asr.scoring.rate_intervals import RATES, interval_notes, rate_intervals
-from asr.scoring.report import ScoreReport, UtteranceScore
-from asr.scoring.verdicts import SHOWN_CHANGES
+from asr.scoring.counts import ErrorCounts, align_words, alignment_block
+from asr.scoring.intervals import RATES, interval_notes, rate_intervals
+from asr.scoring.report import SHOWN_CHANGES, ScoreReport, UtteranceScore
 
 NO_RATE = "undefined (no reference)"
 _SHOWN_WITHOUT_REFERENCE = 20

@@ -14,9 +14,8 @@ from typing import Any
 from asr.errors import DataError
 from asr.files import write_text
 from asr.scoring.counts import ErrorCounts
-from asr.scoring.rate_intervals import summarize_intervals
-from asr.scoring.report import ScoreReport, UtteranceScore, build_report
-from asr.scoring.verdicts import summarize_changes
+from asr.scoring.intervals import summarize_intervals
+from asr.scoring.report import ScoreReport, UtteranceScore, build_report, summarize_changes
 
 _COUNTS = {
     "word_errors": "words",

@@ -4,12 +4,29 @@ In: a transcript as a person or a system wrote it. Out: the text that is compare
 label ("basic v1") because a change of rules moves scores (open_asr_leaderboard#135): whoever changes what a normaliser
 does raises its version. Every normaliser composes Unicode first, so that an accented letter equals a letter followed by
 its accent (NFC against NFD is 100% WER otherwise), and every one is idempotent: normalising twice changes nothing.
+
+A person's own replacements, put on top of a normaliser: files in the style of NIST's GLM, or of two columns.
+
+In: a file of rules, one a line, and the normaliser that they follow. Out: a normaliser, named with the file and the
+beginning of its SHA-256 (``basic v1 + my.glm 3fa9c1``), because a changed rule changes the figure. A line is one of
+
+    ;; a comment                        * a header line of NIST's
+    A => B                              wherever the words A stand, in both texts, B stands instead
+    [A] => [B] / [left] __ [right]      only between these words; an empty context is any
+    A<tab>B                             two columns; also ``a b`` where the line has just two words
+
+Both sides of a rule go through the normaliser first, so that case and punctuation need no care. An empty B, ``(B)`` (in
+NIST's files a word that may be left out) or ``@`` drops the words. Of the rules that fit at a place the one with most
+words wins, then the first in the file. Alternatives ``{ B / C }`` are refused: a text can be compared as one only.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from asr.errors import ConfigError
+from asr.errors import ConfigError, DataError
+from asr.files import sha256_file
 from asr.text.basic import normalize_basic, normalize_none
 from asr.text.english import normalize_english
 
@@ -50,3 +67,132 @@ def get_normalizer(name: str) -> Normalizer:
         choices = ", ".join(NORMALIZERS)
         raise ConfigError(f"normalizer {name!r} is unknown; choose one of: {choices}")
     return NORMALIZERS[name]
+
+
+_HASH_DIGITS = 6
+_ROUNDS = 10
+_RULE = re.compile(r"(?P<old>.*?)=>(?P<new>.*?)(?:\s/\s(?P<left>.*?)__(?P<right>.*))?")
+_DROPPED = re.compile(r"\(.*\)|@|")
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    line: int
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+    left: tuple[str, ...] = ()
+    right: tuple[str, ...] = ()
+
+    def fits(self, words: Sequence[str], at: int) -> bool:
+        stop = at + len(self.old)
+        before = tuple(words[max(at - len(self.left), 0) : at])
+        behind = tuple(words[stop : stop + len(self.right)])
+        return tuple(words[at:stop]) == self.old and before == self.left and behind == self.right
+
+
+def with_replacements(normalizer: Normalizer, path: Path) -> Normalizer:
+    """The normaliser followed by the rules of the file.
+
+    Raises DataError listing every line that is no rule, names what it would replace twice, or cannot be followed.
+    """
+    rules = read_rules(path, normalizer)
+    addition = f" + {path.name} {sha256_file(path)[:_HASH_DIGITS]}"
+    by_first: dict[str, list[_Rule]] = {}
+    for rule in sorted(rules, key=lambda rule: (-len(rule.old), rule.line)):
+        by_first.setdefault(rule.old[0], []).append(rule)
+
+    def replace(text: str) -> str:
+        words = normalizer(text).split()
+        for _ in range(_ROUNDS):  # one, unless a replacement and its neighbour make another rule's words
+            replaced = _replace(words, by_first)
+            if replaced == words:
+                break
+            words = replaced
+        return " ".join(words)
+
+    return Normalizer(normalizer.name, normalizer.version, replace, normalizer.addition + addition)
+
+
+def read_rules(path: Path, normalizer: Callable[[str], str]) -> list[_Rule]:
+    """The rules of a file, their words as ``normalizer`` leaves them."""
+    try:
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not UTF-8 (byte {error.start})") from None
+    rules, faults = [], []
+    for number, line in enumerate(lines, start=1):
+        text = line.split(";;")[0].rstrip()
+        if not text.strip() or text.lstrip().startswith("*"):
+            continue
+        try:
+            rules.append(_parse(number, text, normalizer))
+        except ValueError as error:
+            faults.append(f"{path}:{number}: {error}")
+    faults += [f"{path}:{number}: {message}" for number, message in _circles(rules)]
+    if faults:
+        raise DataError("\n  ".join(["the replacements cannot be read:", *faults]))
+    if not rules:
+        raise DataError(f"{path}: holds no rule; write one a line, as in: colour => color")
+    return rules
+
+
+def _parse(number: int, text: str, normalizer: Callable[[str], str]) -> _Rule:
+    """Raises ValueError with what is wrong, in words that complete "file:line: …"."""
+    old, new, left, right = _sides(text)
+    if "{" in new or "{" in old:
+        raise ValueError("gives alternatives ({ … / … }); write the one form that counts")
+    words = tuple(normalizer(old).split())
+    if not words:
+        raise ValueError(f"replaces nothing: once normalised, {old.strip()!r} is empty")
+    replacement = () if _DROPPED.fullmatch(new.strip()) else tuple(normalizer(new).split())
+    return _Rule(number, words, replacement, *(tuple(normalizer(side).split()) for side in (left, right)))
+
+
+def _sides(text: str) -> tuple[str, str, str, str]:
+    found = _RULE.fullmatch(text)
+    if found is not None:
+        sides = found.group("old", "new", "left", "right")
+        old, new, left, right = (_without_brackets(side or "") for side in sides)
+        return old, new, left, right
+    if "=>" in text:
+        raise ValueError("is not a rule: write OLD => NEW, or OLD => NEW / [left] __ [right]")
+    columns = text.split("\t") if "\t" in text.strip() else text.split()
+    if len(columns) != 2:
+        raise ValueError("is not a rule: write OLD => NEW, or two columns parted by a tab")
+    return columns[0], columns[1], "", ""
+
+
+def _without_brackets(side: str) -> str:
+    side = side.strip()
+    return side[1:-1].strip() if side.startswith("[") and side.endswith("]") else side
+
+
+def _circles(rules: Sequence[_Rule]) -> list[tuple[int, str]]:
+    """A replacement that holds what a rule replaces would change again when normalised twice."""
+    faults = []
+    for rule in rules:
+        inside = [other for other in rules if rule.new != rule.old and _holds(rule.new, other.old)]
+        if inside:
+            shown = " ".join(inside[0].old)
+            faults.append((rule.line, f"puts in {shown!r}, which line {inside[0].line} replaces: write the final form"))
+    return faults
+
+
+def _holds(words: Sequence[str], part: Sequence[str]) -> bool:
+    return any(words[at : at + len(part)] == part for at in range(len(words) - len(part) + 1))
+
+
+def _replace(words: Sequence[str], by_first: dict[str, list[_Rule]]) -> list[str]:
+    out: list[str] = []
+    at = 0
+    while at < len(words):
+        rule = next((rule for rule in by_first.get(words[at], []) if rule.fits(words, at)), None)
+        if rule is None:
+            out.append(words[at])
+            at += 1
+        else:
+            out += rule.new
+            at += len(rule.old)
+    return out

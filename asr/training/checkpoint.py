@@ -3,17 +3,31 @@
 In: a plain state (tensors, numbers, text). Out: a file with a magic line, the SHA-256 of what follows, and torch's own
 format; it is written aside, synced and renamed (FIELD_NOTES: overwriting in place lost 14 of 15 under SIGKILL), and
 read back with ``weights_only=True``, never as a pickle of code.
+
+The few numbers that say where a run stands. With weights and optimizer they are the whole training state.
+
+What a run keeps on disk: the checkpoint, the last epochs' weights, the best ones, and the model directory.
+
+In: the parts of a training and where it stands. Out: files, each whole or not there, written by the main process only.
 """
 
 import hashlib
 import io
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from asr.errors import ModelError, TrainingError
+from asr.features import LogMel
 from asr.files import atomic_path
+from asr.models import AcousticModel
+from asr.pretrained import save_pretrained
+from asr.text.tokenizer import Tokenizer
+from asr.training.distributed import Processes
+from asr.training.run_dir import RunDir
 
 MAGIC = b"asr-checkpoint 1 "
 HEADER_BYTES = len(MAGIC) + 64 + 1
@@ -56,3 +70,163 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch's own text advises weights_only=False: never repeat it
         raise ModelError(f"{path}: holds more than data, so it is not loaded ({type(error).__name__})") from None
     return state
+
+
+@dataclass(slots=True)
+class Progress:
+    """``epoch`` and ``batch`` name the next batch.
+
+    Sums run over the current epoch so that its record survives a resume. ``seconds`` of work in all starts, of which
+    ``data_seconds`` went by in waiting for batches.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    data_seconds: float = 0.0
+    audio_s: float = 0.0
+    epoch_loss: float = 0.0
+    epoch_utterances: int = 0
+    skipped: int = 0
+    best_wer: float | None = None
+    best_cer: float | None = None
+    best_epoch: int = 0
+    stale_epochs: int = 0
+    plateau_cuts: int = 0
+    finished: bool = False
+
+    def end_epoch(self) -> None:
+        """Move to the next epoch's first batch."""
+        self.epoch += 1
+        self.batch, self.epoch_loss, self.epoch_utterances = 0, 0.0, 0
+
+    def is_better(self, wer: float, cer: float) -> bool:
+        """Lower WER, or equal WER and lower CER, than the best so far."""
+        if self.best_wer is None or self.best_cer is None:
+            return True
+        return (wer, cer) < (self.best_wer, self.best_cer)
+
+    def count_dev(self, wer: float, cer: float, plateau_patience: int) -> bool:
+        """Count an epoch's dev figures; True where they are the best yet."""
+        if self.is_better(wer, cer):
+            self.best_wer, self.best_cer, self.best_epoch = wer, cer, self.epoch
+            self.stale_epochs = 0
+            return True
+        self.stale_epochs += 1
+        if self.stale_epochs % plateau_patience == 0:
+            self.plateau_cuts += 1
+        return False
+
+
+def pack_state(
+    progress: Progress,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: "torch.amp.GradScaler",
+    extra: dict[str, Any],
+) -> dict[str, Any]:
+    """Everything that a resumed run needs, as tensors and plain values."""
+    return {
+        "progress": asdict(progress),
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "scaler": scaler.state_dict(),
+        **extra,
+    }
+
+
+def unpack_state(
+    state: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer, scaler: "torch.amp.GradScaler"
+) -> Progress:
+    """Put a state back. Raises ModelError when it is of another model."""
+    try:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        scaler.load_state_dict(state["scaler"])
+        return Progress(**state["progress"])
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        first = str(error).splitlines()[0]
+        raise ModelError(f"the checkpoint does not fit this run's configuration: {first}") from None
+
+
+def average_weights(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of several models' weights, summed in float64."""
+    mean = {}
+    for name, first in states[0].items():
+        total = sum(state[name].double() for state in states)
+        mean[name] = (total / len(states)).to(first.dtype)  # type: ignore[union-attr]
+    return mean
+
+
+@dataclass(slots=True)
+class Keeper:
+    """Saves and restores the parts of one training. ``extra`` goes into every checkpoint and says what it belongs to;
+    its "facts" go into the model directory.
+    """
+
+    run_dir: RunDir
+    processes: Processes
+    features: LogMel
+    model: AcousticModel
+    tokenizer: Tokenizer
+    optimizer: torch.optim.Optimizer
+    scaler: "torch.amp.GradScaler"
+    extra: dict[str, Any]
+
+    def restore(self, state: dict[str, Any]) -> Progress:
+        """Put everything where ``state`` left it. Raises ModelError when it is of another model."""
+        progress = unpack_state(state, self.model, self.optimizer, self.scaler)
+        device = self.processes.device
+        self.features.set_normalisation(state["feature_mean"].to(device), state["feature_std"].to(device))
+        return progress
+
+    def save(self, progress: Progress) -> None:
+        """The checkpoint from which a run goes on; returns in every process once it is on disk."""
+        if self.processes.is_main:
+            extra = {"feature_mean": self.features.mean, "feature_std": self.features.std, **self.extra}
+            state = pack_state(progress, self.model, self.optimizer, self.scaler, extra)
+            save_checkpoint(self.run_dir.checkpoint, state)
+        self.processes.wait()
+
+    def keep_epoch(self, epoch: int, last: int) -> None:
+        """Keep the weights of an epoch that has ended, and of the ``last`` ones only."""
+        if not self.processes.is_main or not last:
+            return
+        save_checkpoint(self.run_dir.epochs / f"{epoch:04d}.ckpt", {"model": self.model.state_dict()})
+        for path in self._epoch_files():
+            if int(path.stem) <= epoch - last:
+                path.unlink()
+
+    def epoch_weights(self, until: int) -> list[dict[str, torch.Tensor]]:
+        """The kept weights of epochs up to ``until``, oldest first."""
+        return [load_checkpoint(path)["model"] for path in self._epoch_files() if int(path.stem) <= until]
+
+    def keep_best(self, progress: Progress, averaged: int = 1) -> None:
+        """Keep the weights as they are now as the best, and export them."""
+        if self.processes.is_main:
+            save_checkpoint(self.run_dir.best, {"model": self.model.state_dict()})
+            self.export(progress, averaged)
+
+    def export_again(self, progress: Progress) -> None:
+        """Make the model directory of a finished run again where it is gone, from the best weights."""
+        if self.processes.is_main and not (self.run_dir.model / "config.json").exists():
+            self.model.load_state_dict(load_checkpoint(self.run_dir.best)["model"])
+            self.export(progress)
+
+    def export(self, progress: Progress, averaged: int = 1) -> None:
+        """Write the model directory with the weights as they are now."""
+        facts = {
+            "epoch": progress.epoch,
+            "step": progress.step,
+            "averaged_epochs": averaged,
+            "dev_wer": progress.best_wer,
+            "dev_cer": progress.best_cer,
+            "training_seconds": round(progress.seconds, 1),
+            "audio_hours_heard": round(progress.audio_s / 3600, 3),
+            **self.extra["facts"],
+        }
+        save_pretrained(self.run_dir.model, self.features, self.model, self.tokenizer, facts)
+
+    def _epoch_files(self) -> list[Path]:
+        return sorted(self.run_dir.epochs.glob("*.ckpt"))

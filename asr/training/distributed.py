@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from asr.pretrained import choose_device
+from asr.devices import choose_device
 
 
 @dataclass(frozen=True, slots=True)

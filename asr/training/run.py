@@ -7,7 +7,6 @@ at all.
 
 import contextlib
 import json
-import platform
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -17,18 +16,16 @@ import torch
 
 from asr.errors import ConfigError, ModelError, TrainingError
 from asr.files import sha256_file
-from asr.pretrained import library_versions
+from asr.provenance import library_versions, processor_name
 from asr.terminal import format_duration
 from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import tokenizer_from_dict
-from asr.training.checkpoint import load_checkpoint
+from asr.training.checkpoint import Progress, load_checkpoint
 from asr.training.config import TrainSettings
 from asr.training.distributed import Processes, start_processes, stop_processes
-from asr.training.logs import RunLogs
-from asr.training.records import Observer, average_warning
+from asr.training.records import Observer, RunLogs, average_warning
 from asr.training.run_dir import RunDir
 from asr.training.setup import Setup, learn_normalisation, prepare_setup
-from asr.training.state import Progress
 from asr.training.trainer import Trainer
 
 
@@ -176,15 +173,6 @@ def hardware(processes: Processes) -> str:
     else:
         name = f"{processor_name()}, {torch.get_num_threads()} threads"
     return f"{name}, {processes.count} process{'es' if processes.count > 1 else ''}"
-
-
-def processor_name() -> str:
-    """The processor's model name where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def _check_precision(settings: TrainSettings, processes: Processes) -> None:

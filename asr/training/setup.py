@@ -13,8 +13,7 @@ import torch
 from asr.ctc import frames_needed
 from asr.data.batching import Request
 from asr.data.dataset import SpeechDataset, load_batches
-from asr.data.manifest import read_manifest
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance, read_manifest
 from asr.errors import ConfigError, DataError, TextError
 from asr.features import LogMel, NormalisationStatistics, augment_waveform
 from asr.models import AcousticModel

@@ -3,20 +3,31 @@ nothing.
 
 The loss of a step is the sum of its utterances' losses over their number in *all* its batches and *all* processes, so
 that accumulation and distribution compute the same gradient as one large batch.
+
+An epoch cut into optimizer steps. In: the training data, settings, processes. Out: for each step the requests of all
+processes and this process's batches, from any batch of the epoch on, so that a resumed run reads what it would have.
+
+Optimizers and the learning rate as a pure function of progress, so that resuming needs no scheduler state.
+
+One step on the shape of the largest batch, before the first: memory then fails at once and not in an hour.
 """
 
 import contextlib
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from asr.ctc import ctc_loss, penalise_blank
-from asr.data.dataset import Batch
+from asr.data.batching import Request, padding_share, plan_epoch, share
+from asr.data.dataset import Batch, SpeechDataset, load_batches
 from asr.errors import TrainingError
 from asr.features import LogMel, SpecAugmentConfig, spec_augment
 from asr.seeds import derive_seed
+from asr.training.config import OptimizerConfig, ScheduleConfig, TrainSettings
 from asr.training.distributed import Processes
 
 AMP_TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -117,3 +128,128 @@ def _silence(features: LogMel) -> Batch:
     """A stand-in for a process that has no share of a batch: it must still take part in the gradient exchange."""
     samples = features.config.sample_rate
     return Batch(torch.zeros(1, samples), torch.tensor([samples]), [[1]], [-1])
+
+
+class EpochSteps:
+    """``plan(epoch)`` follows from the seed and the epoch's number alone.
+
+    ``waited_s``: how long the last step waited for its batches (with workers=0: how long it read them).
+    """
+
+    def __init__(self, data: SpeechDataset, settings: TrainSettings, processes: Processes) -> None:
+        self.data, self.settings, self.processes = data, settings, processes
+        self.durations_s = [one.duration_s for one in data.utterances]
+        self.waited_s = 0.0
+
+    def plan(self, epoch: int) -> list[list[Request]]:
+        """The epoch's batches, each of all processes together."""
+        return plan_epoch(
+            self.durations_s,
+            self.settings.data.batching,
+            seed=self.settings.seed,
+            epoch=epoch,
+            speeds=self.settings.augment.speeds,
+            processes=self.processes.count,
+        )
+
+    def rest(
+        self, plan: list[list[Request]], start: int, is_done: Callable[[], bool]
+    ) -> Iterator[tuple[list[list[Request]], list[Batch | None]]]:
+        """From batch ``start`` on, until ``is_done``: the requests of all processes, and this one's batches.
+
+        None stands for a batch in which this process has no share.
+        """
+        accumulate = self.settings.training.accumulate
+        shares = [share(batch, self.processes.rank, self.processes.count) for batch in plan[start:]]
+        loaded = load_batches(self.data, [one for one in shares if one], self.settings.data.workers)
+        for offset in range(start, len(plan), accumulate):
+            if is_done():
+                return
+            requests = plan[offset : offset + accumulate]
+            mine = shares[offset - start : offset - start + accumulate]
+            began = time.monotonic()
+            batches = [next(loaded) if one else None for one in mine]
+            self.waited_s = time.monotonic() - began
+            yield requests, batches
+
+    def heard_s(self, requests: list[list[Request]]) -> float:
+        """Seconds of audio in a step's requests, at the speeds at which they are played."""
+        return sum(self.durations_s[one.index] / one.speed for batch in requests for one in batch)
+
+    def padding(self, requests: list[list[Request]]) -> float:
+        """The share of padding in what all processes compute for ``requests``, from 0 to 1."""
+        count = self.processes.count
+        shares = [share(batch, rank, count) for batch in requests for rank in range(count)]
+        return padding_share(self.durations_s, [one for one in shares if one])
+
+
+def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """The configured optimizer over ``model``; weight decay acts on tensors of two or more axes only.
+
+    Adam's step is torch's fused one: one pass over all weights, where the other goes over each tensor a dozen times.
+    """
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [one for one in parameters if one.dim() >= 2], "weight_decay": config.weight_decay},
+        {"params": [one for one in parameters if one.dim() < 2], "weight_decay": 0.0},
+    ]
+    rate, betas = config.learning_rate, (config.betas[0], config.betas[1])
+    if config.name == "adamw":
+        return torch.optim.AdamW(groups, lr=rate, betas=betas, eps=config.eps, fused=True)
+    if config.name == "adam":
+        return torch.optim.Adam(groups, lr=rate, betas=betas, eps=config.eps, fused=True)
+    if config.name == "adadelta":
+        return torch.optim.Adadelta(groups, lr=rate, eps=config.eps)
+    return torch.optim.SGD(groups, lr=rate, momentum=config.momentum)
+
+
+def learning_rate_factor(epochs_done: float, epochs: int, config: ScheduleConfig, plateau_cuts: int = 0) -> float:
+    """What the peak learning rate is multiplied by after ``epochs_done`` (a fraction counts) of ``epochs``.
+
+    Warm-up is linear; then cosine, linear, constant, inverse square root (from the end of warm-up) or plateau cuts.
+    """
+    warmup = config.warmup_epochs
+    if epochs_done < warmup:
+        return epochs_done / warmup
+    share = min(1.0, (epochs_done - warmup) / max(epochs - warmup, 1e-9))
+    if config.name == "cosine":
+        return config.final_factor + (1 - config.final_factor) * 0.5 * (1 + math.cos(math.pi * share))
+    if config.name == "linear":
+        return 1 - (1 - config.final_factor) * share
+    if config.name == "inverse_sqrt":
+        return math.sqrt(max(warmup, 1.0) / max(epochs_done, max(warmup, 1.0)))
+    if config.name == "plateau":
+        return max(config.final_factor, config.plateau_factor**plateau_cuts)
+    return 1.0
+
+
+def rehearse_largest(
+    plan: Sequence[list[Request]],
+    data: SpeechDataset,
+    stepper: Stepper,
+    settings: TrainSettings,
+    processes: Processes,
+) -> None:
+    """Forward and back, without an update, on silence of the shape of ``plan``'s largest batch.
+
+    Raises TrainingError where it does not fit into memory.
+    """
+    longest_s = [max(_length_s(data, one) for one in batch) for batch in plan]
+    largest, _ = max(zip(plan, longest_s, strict=True), key=lambda pair: len(pair[0]) * pair[1])
+    mine = share(largest, processes.rank, processes.count) or largest[:1]
+    rate = settings.features.sample_rate
+    samples = max(int(_length_s(data, one) * rate) for one in largest)
+    targets, indices = [data.targets[one.index] for one in mine], [one.index for one in mine]
+    try:
+        stepper.rehearse(Batch(torch.zeros(len(mine), samples), torch.full((len(mine),), samples), targets, indices))
+    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        raise TrainingError(
+            f"training: the largest batch ({len(mine)} x {samples / rate:.1f} s) does not fit into memory; lower"
+            f" data.batching.batch_s (now {settings.data.batching.batch_s:g}) and raise training.accumulate"
+        ) from None
+
+
+def _length_s(data: SpeechDataset, request: Request) -> float:
+    return data.utterances[request.index].duration_s / request.speed

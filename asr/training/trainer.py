@@ -2,11 +2,17 @@
 
 Exact: whatever stops the loop, ``Trainer`` goes on from the last checkpoint as if it had not been stopped, to the bit
 on a CPU, because an epoch's plan and a step's randomness follow from their numbers.
+
+Being asked to stop. In: SIGTERM or Ctrl-C. Out: a number that the loop looks at between steps, where it can save.
 """
 
+import shlex
+import signal
 import time
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -14,20 +20,50 @@ from torch import nn
 from asr.data.batching import Request, plan_epoch
 from asr.data.dataset import Batch, load_batches
 from asr.errors import Interrupted, TrainingError
+from asr.training.checkpoint import Keeper, Progress, average_weights
 from asr.training.config import TrainSettings
-from asr.training.dev_utterances import append_dev_utterances
 from asr.training.distributed import Processes
-from asr.training.evaluate import DevResult, evaluate_dev
-from asr.training.keeper import Keeper
-from asr.training.optimizer import build_optimizer, learning_rate_factor
+from asr.training.evaluate import DevResult, append_dev_utterances, evaluate_dev
 from asr.training.records import Observer, epoch_record, plateau_warning, step_record
-from asr.training.rehearsal import rehearse_largest
 from asr.training.run_dir import RunDir
 from asr.training.setup import Setup
-from asr.training.signals import StopSignal
-from asr.training.state import Progress, average_weights
-from asr.training.step import Stepper, StepResult
-from asr.training.steps import EpochSteps
+from asr.training.step import EpochSteps, Stepper, StepResult, build_optimizer, learning_rate_factor, rehearse_largest
+
+NUMBERS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StopSignal:
+    """``with StopSignal() as stop:`` notes a signal in ``stop.number``; handlers are put back at the end.
+
+    A second Ctrl-C raises KeyboardInterrupt at once: it does not wait for the step's end.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    def __enter__(self) -> Self:
+        self._previous = [signal.signal(number, self._note) for number in NUMBERS]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in zip(NUMBERS, self._previous, strict=True):
+            signal.signal(number, handler)
+
+    def interruption(self, progress: Progress, run_path: Path) -> Interrupted:
+        """What to raise once ``progress`` is saved: where the run stands and how it goes on."""
+        number = self.number or signal.SIGTERM  # of another process, where this one has none
+        where = f"epoch {progress.epoch + 1}, step {progress.step}"
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        how = f"go on with the same command, or with: asr train {shlex.quote(str(run_path))}"
+        return Interrupted(f"stopped by {name} at {where}; saved. To {how}", number)
+
+    def _note(self, number: int, _frame: object) -> None:
+        if self.number == number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.number = number
+
 
 SKIPS_ALLOWED = 10  # steps in a row without a finite gradient
 LOG_EVERY_STEPS = 10

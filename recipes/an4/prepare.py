@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 from asr.audio import AUDIO_EXTENSIONS
-from asr.data.durations import with_durations
-from asr.data.faults import raise_faults
 from asr.data.fetch import fetch_archive
-from asr.data.prepare import expect_count, write_splits
-from asr.data.splits import Splits, split_off_speakers
-from asr.data.utterance import Utterance
-from asr.errors import DataError
+from asr.data.manifest import Utterance
+from asr.data.prepare import Splits, expect_count, split_off_speakers, write_splits
+from asr.data.tables import with_durations
+from asr.errors import DataError, raise_faults
 
 URL = "http://www.speech.cs.cmu.edu/databases/an4/an4_sphere.tar.gz"  # publishes no checksum: prepare counts
 TRAIN_UTTERANCES = 948

@@ -18,11 +18,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from asr.data.durations import with_durations
-from asr.data.manifest import read_manifest
-from asr.data.prepare import summarize, write_splits
-from asr.data.splits import Splits
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance, read_manifest
+from asr.data.prepare import Splits, summarize, write_splits
+from asr.data.tables import with_durations
 from asr.errors import ConfigError, DataError
 from asr.files import write_json
 

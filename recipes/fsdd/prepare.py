@@ -9,13 +9,11 @@ import re
 from pathlib import Path
 
 from asr.audio import AUDIO_EXTENSIONS
-from asr.data.durations import with_durations
-from asr.data.faults import raise_faults
 from asr.data.fetch import fetch_archive
-from asr.data.prepare import expect_count, write_splits
-from asr.data.splits import Splits
-from asr.data.utterance import Utterance
-from asr.errors import ConfigError, DataError
+from asr.data.manifest import Utterance
+from asr.data.prepare import Splits, expect_count, write_splits
+from asr.data.tables import with_durations
+from asr.errors import ConfigError, DataError, raise_faults
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 RECORDINGS = 3000

@@ -6,14 +6,11 @@ speakers whose number ends in 7; there is no published dev) and test, with each 
 
 from pathlib import Path
 
-from asr.data.durations import with_durations
-from asr.data.faults import raise_faults
 from asr.data.fetch import fetch_archive
-from asr.data.kaldi import read_kaldi_table
-from asr.data.prepare import expect_count, write_splits
-from asr.data.splits import Splits
-from asr.data.utterance import Utterance
-from asr.errors import DataError
+from asr.data.manifest import Utterance
+from asr.data.prepare import Splits, expect_count, write_splits
+from asr.data.tables import read_kaldi_table, with_durations
+from asr.errors import DataError, raise_faults
 
 URL = "https://www.openslr.org/resources/101/speechocean762.tar.gz"  # publishes no checksum: prepare counts
 UTTERANCES = 2500  # in train, and again in test

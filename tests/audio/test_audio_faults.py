@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from asr.audio import load_audio, probe, stream_audio
-from asr.audio.mp3 import mp3_length
+from asr.audio.truncation import mp3_length
 from asr.errors import AudioError
 
 READERS: list[Callable[[Path], object]] = [probe, load_audio, lambda path: list(stream_audio(path))]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from asr.commands import _transcribe_work as work
+from asr.transcription import job as work
 from tests.transcribe_stub import Stub
 
 

@@ -11,13 +11,12 @@ import torch
 
 import asr.recognition.recognizer
 from asr.cli import main
-from asr.commands.calibrate import notes
-from asr.data.manifest import write_manifest
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance, write_manifest
 from asr.features import LogMel, LogMelConfig
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
 from asr.pretrained import save_pretrained
 from asr.recognition import Recognizer
+from asr.recognition.reliability import notes
 from asr.text.tokenizer import CharacterTokenizer
 
 RATE = 8000

@@ -9,8 +9,7 @@ import pytest
 import soundfile
 
 from asr.commands.check import run
-from asr.data.manifest import read_manifest, write_manifest
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance, read_manifest, write_manifest
 from asr.errors import ModelError, UsageError
 
 
@@ -175,7 +174,7 @@ def test_a_model_ranks_every_transcript_of_all_manifests(
 
 
 def test_the_page_escapes_all_text_and_loads_nothing(several: Path, tmp_path: Path) -> None:
-    from asr.commands._suspects_page import write_page
+    from asr.pages.suspects import write_page
     from asr.recognition.suspects import Suspect
 
     utterance = replace(read_manifest(several)[0], id='<i>"', text="<script>alert(1)</script>", speaker="<b>")
@@ -193,7 +192,7 @@ def test_the_page_escapes_all_text_and_loads_nothing(several: Path, tmp_path: Pa
 def test_clips_beyond_the_size_are_linked_relative_to_the_page(
     several: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from asr.commands import _suspects_page
+    from asr.pages import suspects as _suspects_page
     from asr.recognition.suspects import Suspect
 
     monkeypatch.setattr(_suspects_page, "EMBED_BYTES", 0)

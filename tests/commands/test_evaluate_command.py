@@ -14,11 +14,11 @@ import soundfile
 
 import asr.recognition
 from asr.cli import main
-from asr.commands._described import describe_utterances
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance
 from asr.decoding import Alternative
 from asr.decoding.config import DecodingConfig
 from asr.recognition.hypothesis import Hypothesis, Word
+from asr.scoring.describe import describe_utterances
 from asr.text.normalize import get_normalizer
 
 ANSWERS = {"u1": "hello world", "u2": "one too", "u3": ""}

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from asr import cli
-from asr.commands import _inspect_page
+from asr.pages import inputs as _inspect_page
 from tests.inspection.made import RATE, make_waveform, save_model
 
 

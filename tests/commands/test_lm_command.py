@@ -21,7 +21,7 @@ def lm(*words: object) -> int:
     return main(["lm", *map(str, words)])
 
 
-def test_build_then_examine(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_build_then_examine(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "new" / "lm.bin"
 
     assert lm("build", text, "--order", 3, "--out", out) == 0
@@ -44,7 +44,7 @@ def test_build_then_examine(text: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert f"{2.718281828459045**everything:,.4f}" in shown
 
 
-def test_options_reach_the_model(text: Path, tmp_path: Path):
+def test_options_reach_the_model(text: Path, tmp_path: Path) -> None:
     out = tmp_path / "lm.arpa.gz"
 
     assert lm("build", text, "--out", out, "--order", 2, "--split-hyphens", "--replace", "Mr=Mister", "--min-count", 5,
@@ -59,7 +59,7 @@ def test_options_reach_the_model(text: Path, tmp_path: Path):
     assert set(read_lm(out).words) == {"<unk>", "<s>", "</s>", "cat", "zebra"}
 
 
-def test_a_character_model(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_character_model(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "lm.bin"
 
     assert lm("build", text, "--unit", "character", "--order", 5, "--prune-entropy", 1e-6, "--out", out) == 0
@@ -68,7 +68,7 @@ def test_a_character_model(text: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "unknown characters                  0 (0.00%)" in capsys.readouterr().out
 
 
-def test_mix_and_convert(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_mix_and_convert(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "other.txt").write_text("A zebra sat on the well-known Mr. Brown.\n", encoding="utf-8")
     for name in ("text", "other"):
         assert lm("build", tmp_path / f"{name}.txt", "--out", tmp_path / f"{name}.bin") == 0
@@ -102,7 +102,7 @@ def test_mix_and_convert(text: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_mistakes_get_one_line(
     text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     words: list[str], code: int, message: str,
-):  # fmt: skip
+) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
 
     assert lm(*(str(text) if word == "TEXT" else word for word in words)) == code
@@ -113,7 +113,7 @@ def test_mistakes_get_one_line(
     assert not (tmp_path / "x.bin").exists()
 
 
-def test_help_names_every_subverb(capsys: pytest.CaptureFixture[str]):
+def test_help_names_every_subverb(capsys: pytest.CaptureFixture[str]) -> None:
     assert lm("--help") == 0
     shown = capsys.readouterr().out
     for subverb in ("build", "perplexity", "info", "mix", "convert"):

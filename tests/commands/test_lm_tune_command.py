@@ -10,16 +10,15 @@ import pytest
 import soundfile
 
 from asr.cli import main
-from asr.data.manifest import write_manifest
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance, write_manifest
 from asr.decoding.beam import BeamDecoder
 from asr.errors import ModelError
 from asr.features import LogMel, LogMelConfig
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
 from asr.pretrained import save_pretrained
 from asr.recognition import Recognizer
-from asr.recognition.emissions import Emissions
 from asr.recognition.stored_decoding import read_decoding
+from asr.recognition.windows import Emissions
 from asr.text.tokenizer import CharacterTokenizer
 
 TOKENIZER = CharacterTokenizer.from_texts(["abcd "])

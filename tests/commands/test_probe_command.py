@@ -10,10 +10,10 @@ import torch
 import yaml
 
 from asr.cli import main
-from asr.commands import _probe_family
+from asr.config.recipes import conf_dir, recipes_dir
 from asr.errors import UsageError
 from asr.models import AcousticModel, build_model_config
-from asr.paths import conf_dir, recipes_dir
+from asr.probes import trainings as _probe_family
 from asr.probes.family import family_row, read_reports, render_table
 from tests.tiny_run import SETTINGS, make_corpus, words, write_recipe
 
@@ -21,7 +21,7 @@ FSDD = str(recipes_dir() / "fsdd")
 FAMILIES = {"fsdd": (40, 11), "an4": (80, 29)}  # mels and about as many tokens as the corpus has
 
 
-def test_an_experiment_leaves_a_plot_and_figures_with_all_that_repeats_them(tmp_path: Path):
+def test_an_experiment_leaves_a_plot_and_figures_with_all_that_repeats_them(tmp_path: Path) -> None:
     asked = ["probe", "gradients", "--members", "rnn", "--seeds", "4", "5", "--hidden-size", "8", "--distance", "6"]
     assert main([*asked, "--out", str(tmp_path), "--format", "svg"]) == 0
     found = json.loads((tmp_path / "gradients.json").read_text())
@@ -31,14 +31,14 @@ def test_an_experiment_leaves_a_plot_and_figures_with_all_that_repeats_them(tmp_
     assert (tmp_path / "gradients.svg").read_text().startswith("<?xml")
 
 
-def test_a_seed_that_is_named_twice_is_one_repetition(tmp_path: Path):
+def test_a_seed_that_is_named_twice_is_one_repetition(tmp_path: Path) -> None:
     asked = ["probe", "gradients", "--members", "rnn", "rnn", "--seeds", "4", "4", "--hidden-size", "8"]
     assert main([*asked, "--distance", "6", "--out", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "gradients.json").read_text())
     assert found["seeds"] == [4] and len(found["rows"]) == 1 and set(found["rows"][0]["low"]) == {None}
 
 
-def test_time_takes_the_device_that_there_is(tmp_path: Path):
+def test_time_takes_the_device_that_there_is(tmp_path: Path) -> None:
     asked = ["probe", "time", "--models", "gru", "--lengths-s", "0.1", "--batches", "1", "--rounds", "1"]
     assert main([*asked, "--hidden-size", "8", "--device", "auto", "--out", str(tmp_path)]) == 0
     chosen = "cuda:0" if torch.cuda.is_available() else "cpu"
@@ -68,7 +68,7 @@ def test_time_takes_the_device_that_there_is(tmp_path: Path):
 )
 def test_what_cannot_be_done_is_said_in_a_line(
     asked: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     assert main(["probe", *asked]) in (1, 2)
@@ -76,7 +76,7 @@ def test_what_cannot_be_done_is_said_in_a_line(
 
 
 @pytest.mark.parametrize("corpus", FAMILIES)
-def test_the_recipes_of_a_family_have_about_as_many_weights(corpus: str):
+def test_the_recipes_of_a_family_have_about_as_many_weights(corpus: str) -> None:
     folder, (n_mels, vocab) = recipes_dir() / corpus, FAMILIES[corpus]
     sizes = {}
     for path in folder.glob("[!_]*.yaml"):
@@ -100,13 +100,13 @@ def model_of(path: Path) -> dict[str, Any]:
     return values
 
 
-def test_an_unknown_member_is_refused_with_the_nearest():
+def test_an_unknown_member_is_refused_with_the_nearest() -> None:
     options = argparse.Namespace(recipes=recipes_dir() / "fsdd", members=["bilsm"])
     with pytest.raises(UsageError, match=r"has no bilsm\.yaml; did you mean 'bilstm'"):
         _probe_family._members(options)
 
 
-def test_the_table_puts_the_best_first_and_shows_both_intervals():
+def test_the_table_puts_the_best_first_and_shows_both_intervals() -> None:
     known = {"parameters": 7, "training_s_per_audio_hour": 61.4, "utterances": 300, "words": 300, "seeds": [1, 2]}
     known |= {"hardware": ["a machine"], "seed_low": 0.0, "seed_high": 9.9}
     rows = [
@@ -124,7 +124,7 @@ def test_the_table_puts_the_best_first_and_shows_both_intervals():
 
 
 @pytest.mark.slow
-def test_a_family_is_trained_once_and_its_table_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_family_is_trained_once_and_its_table_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, recipes = make_corpus(tmp_path / "data"), tmp_path / "recipes"
     changes = [word for word in words(data, tmp_path) if not word.startswith(("data.dir", "run_dir", "seed"))]
     changes = [word for word in changes if word != "training.threads=1" and not word.startswith("data.workers")]

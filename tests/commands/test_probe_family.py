@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from asr.cli import main
-from asr.commands import _probe_family, _side_by_side
-from asr.commands._compose import run_composed
 from asr.config import typed_config
+from asr.config.compose import run_composed
 from asr.errors import Interrupted, TrainingError
 from asr.models import AcousticModel
+from asr.probes import trainings as _probe_family
+from asr.probes import trainings as _side_by_side
 from tests.tiny_run import ROOT, make_corpus, words, write_recipe
 
 COPY = """
@@ -50,7 +51,7 @@ class Started:
 
 def test_trainings_run_side_by_side_and_those_that_fail_are_named_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     started = Started({"a": 0, "b": 1, "c": 0})
     monkeypatch.setattr(_side_by_side, "_start", started)
     commands = {(name, 1): [name] for name in "abc"}
@@ -61,7 +62,7 @@ def test_trainings_run_side_by_side_and_those_that_fail_are_named_at_the_end(
 
 def test_a_training_that_starts_while_a_signal_comes_is_stopped_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     def start(asked: list[str], folder: Path) -> "subprocess.Popen[bytes]":
         os.kill(os.getpid(), signal.SIGTERM)
         return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -75,7 +76,7 @@ def test_a_training_that_starts_while_a_signal_comes_is_stopped_too(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part in it is Linux's")
-def test_trainings_end_with_the_process_that_started_them_however_it_was_killed(tmp_path: Path):
+def test_trainings_end_with_the_process_that_started_them_however_it_was_killed(tmp_path: Path) -> None:
     (tmp_path / "python").write_text("#!/bin/sh\nexec sleep 60\n")
     (tmp_path / "python").chmod(0o755)
     code = (
@@ -127,7 +128,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_family_that_has_begun_goes_on_with_the_same_words_alone(
     begun: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     assert main(begun) == 1 and "not here" in capsys.readouterr().err
     assert main([*begun, "--set=optimizer.learning_rate=0.02"]) == 2
     said = capsys.readouterr().err
@@ -141,7 +142,7 @@ def test_a_family_that_has_begun_goes_on_with_the_same_words_alone(
 
 def test_another_corpus_is_refused_where_a_training_has_begun_and_prepared_where_none_has(
     begun: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     manifest = tmp_path / "out" / "data" / "train.jsonl"
     before = manifest.read_bytes()
     other = make_corpus(tmp_path / "other", seed=1)
@@ -154,7 +155,7 @@ def test_another_corpus_is_refused_where_a_training_has_begun_and_prepared_where
     assert manifest.read_bytes() == (other / "train.jsonl").read_bytes() != before
 
 
-def test_all_members_get_the_size_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_all_members_get_the_size_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_corpus(tmp_path / "data")
     asked = dict[Any, list[str]]()
     monkeypatch.setattr(_probe_family, "train_all", lambda commands, runs, jobs: asked.update(commands))
@@ -177,7 +178,7 @@ def test_all_members_get_the_size_that_was_asked_for(tmp_path: Path, monkeypatch
         ("bilstm", "tokenizer={name: sentencepiece, vocab_size: 3000}", 3000),
     ],
 )
-def test_the_size_fits_what_else_was_asked_for(member: str, change: str, tokens: int, tmp_path: Path):
+def test_the_size_fits_what_else_was_asked_for(member: str, change: str, tokens: int, tmp_path: Path) -> None:
     recipes = ROOT / "recipes/fsdd"
     options = argparse.Namespace(recipes=recipes, out=tmp_path, changes=[change], parameters=1_500_000)
     words = [f"run_dir={tmp_path}", change, *_probe_family._size(options, member)]
@@ -197,7 +198,7 @@ def test_the_size_fits_what_else_was_asked_for(member: str, change: str, tokens:
 )
 def test_a_size_that_cannot_be_met_is_refused(
     words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     make_corpus(tmp_path / "data")
     rest = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--members", "bilstm", *words]
     assert main(["probe", "family", str(ROOT / "recipes/fsdd"), *rest]) == 2

@@ -9,9 +9,9 @@ import pytest
 import soundfile
 
 from asr.cli import main
-from asr.commands._report_clips import encode, make_clips, picture_of, posteriors_of
-from asr.commands._report_input import choose_clips
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance
+from asr.pages.clips import encode, make_clips, picture_of, posteriors_of
+from asr.pages.inputs import choose_clips
 from asr.scoring import write_results
 from tests.pages.made import results_of
 

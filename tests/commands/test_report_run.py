@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from asr.cli import main
-from asr.commands._run_files import load_run
-from asr.training.logs import RunLogs
+from asr.pages.run_data import load_run
+from asr.training.records import RunLogs
 from asr.training.run import train
 from tests.tiny_run import Quiet, make_corpus, settings
 

@@ -170,7 +170,7 @@ def test_the_test_set_is_decoded_as_decoding_says_and_again_when_a_file_it_names
 def test_under_torchrun_only_the_training_runs_and_the_main_process_alone_keeps_the_ledger(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from asr.commands import _stages
+    from asr.pipeline import stages as _stages
 
     monkeypatch.setenv("WORLD_SIZE", "2")
     for rank in ("0", "1"):

@@ -12,10 +12,10 @@ import pytest
 import soundfile
 
 from asr import cli
-from asr.commands import _transcribe_work as work
-from asr.commands._transcribe_options import parse_options
-from asr.formats import FORMATS
+from asr.commands.transcribe import parse_options
 from asr.recognition.hypothesis import Hypothesis
+from asr.transcription import FORMATS
+from asr.transcription import job as work
 from tests.transcribe_stub import Stub, asr, recordings, tree
 
 # --- on the terminal -------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_command_line_and_python_say_the_same(tiny: Path, tmp_path: Path, capsys: Any) -> None:
     from asr import load_model
-    from asr.formats import render_transcript
+    from asr.transcription import render_transcript
 
     generator = np.random.default_rng(1)
     for name in ("a", "b"):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from asr import cli
-from asr.commands._transcribe_options import parse_options
+from asr.commands.transcribe import parse_options
 from asr.errors import UsageError
 from tests.transcribe_stub import Stub, asr, recordings, tree
 
@@ -55,7 +55,7 @@ def test_a_signal_keeps_what_is_done_and_the_same_command_goes_on(
 def test_a_full_disk_ends_the_run_and_one_bad_folder_does_not(
     stub: Stub, model: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
 ) -> None:
-    from asr.commands import _transcripts
+    from asr.transcription import outputs as _transcripts
 
     folder = recordings(tmp_path / "in", a_wav="one", b_wav="two")
     fault = OSError(28, "No space left on device", "a.txt")
@@ -85,7 +85,7 @@ def test_a_full_disk_behind_stdout_is_one_line(
 
 def test_a_reader_that_goes_away_ends_it_quietly(
     stub: Stub, model: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
-):
+) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with monkeypatch.context() as patch, os.fdopen(writing, "w") as stream:

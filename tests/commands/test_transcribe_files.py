@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from asr.commands import _transcribe_work as work
-from asr.commands._ledger import NAME as LEDGER
-from asr.formats import FORMATS
+from asr.transcription import FORMATS
+from asr.transcription import job as work
+from asr.transcription.outputs import NAME as LEDGER
 from tests.transcribe_stub import Stub, asr, recordings, tree
 
 # --- folders ---------------------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def test_a_ledger_that_was_cut_short_is_read_as_far_as_it_goes(stub: Stub, model
 def test_a_crash_between_two_files_is_made_good(
     stub: Stub, model: Path, tmp_path: Path, monkeypatch: Any, moment: str
 ) -> None:
-    from asr.commands import _transcripts
+    from asr.transcription import outputs as _transcripts
 
     folder, out = recordings(tmp_path / "in", a_wav="one"), tmp_path / "out"
     assert asr(model, folder, "--output-dir", out, "--format", "txt,srt") == 0

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import asr.ctc.align
-from asr.ctc.align import forced_align
-from asr.ctc.viterbi import cheapest_path
+from asr.ctc.align import cheapest_path, forced_align
 from asr.errors import ModelError, TextError
 from asr.torchaudio_door import has_extension, load_torchaudio
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.data.check import check_manifest, check_splits, probe_all
-from asr.data.findings import Finding
-from asr.data.utterance import Utterance
+from asr.data.quality.checks import check_manifest, check_splits, probe_all
+from asr.data.quality import Finding
+from asr.data.manifest import Utterance
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from asr.data.batching import Request
 from asr.data.dataset import Batch, SpeechDataset, collate, load_batches, load_utterance
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance
 from asr.errors import AudioError
 
 RATE = 8000

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from asr.data.archive import extract
+from asr.data.fetch import extract
 from asr.data.fetch import fetch, fetch_archive
 from asr.errors import DataError
 

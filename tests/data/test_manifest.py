@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asr.data.manifest import read_manifest, write_manifest
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance
 from asr.errors import DataError
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -6,10 +6,10 @@ import pytest
 from asr.data.manifest import read_manifest
 
 from asr.commands.prepare import run
-from asr.data.options import check_options
+from asr.data.prepare import check_options
 from asr.data.prepare import load_recipe, run_prepare, write_splits
-from asr.data.splits import Splits
-from asr.data.utterance import Utterance
+from asr.data.prepare import Splits
+from asr.data.manifest import Utterance
 from asr.errors import ConfigError, DataError, UsageError
 
 ECHO = """

@@ -8,7 +8,7 @@ import soundfile
 
 from asr.data.manifest import read_manifest
 from asr.data.prepare import run_prepare
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance
 from asr.errors import ConfigError, DataError
 
 RECIPES = Path(__file__).parents[2] / "recipes"

@@ -6,8 +6,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.data.splits import split_by_speaker, split_off_speakers
-from asr.data.utterance import Utterance
+from asr.data.prepare import split_by_speaker, split_off_speakers
+from asr.data.manifest import Utterance
 from asr.errors import ConfigError, DataError
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asr.ctc import collapse
 from asr.decoding import BeamConfig, greedy_decode
 from asr.decoding.beam import BeamDecoder
-from asr.decoding.prefix_tree import spell
+from asr.decoding.prefixes import spell
 from asr.errors import ConfigError, ModelError
 from asr.text.tokenizer import CharacterTokenizer
 from tests.decoding import oracles

@@ -2,7 +2,7 @@
 
 import pytest
 
-from asr.decoding.tune import DevErrors, search_weights
+from asr.recognition.tuning import DevErrors, search_weights
 
 
 def bowl(centre: tuple[float, float], ridge: float = 0.0):

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.decoding.word_trie import WordTrie, build_trie
+from asr.decoding.automata import WordTrie, build_trie
 
 ALPHABET = "abcé中"
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from asr.features import LogMel, LogMelConfig
-from asr.features.stream import recording_mean, stream_log_mel
+from asr.features.log_mel import recording_mean, stream_log_mel
 
 
 def make_features(**changes: object) -> LogMel:

@@ -6,10 +6,10 @@ import hypothesis.strategies as some
 import pytest
 from hypothesis import given, settings
 
-from asr.formats import Cue, make_cues
-from asr.formats.spans import duration_ms, word_spans
 from asr.recognition.hypothesis import Hypothesis
 from asr.terminal import display_width
+from asr.transcription import Cue, make_cues
+from asr.transcription.cues import duration_ms, word_spans
 from tests.formats.made import evenly, spoken
 
 

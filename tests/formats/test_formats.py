@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from asr.decoding.decoded import Alternative
+from asr.decoding.greedy import Alternative
 from asr.errors import TranscriptError
-from asr.formats import EXTENSIONS, FORMATS, TIMED_FORMATS, Provenance, render_transcript, write_transcript
 from asr.recognition.hypothesis import Hypothesis
+from asr.transcription import EXTENSIONS, FORMATS, TIMED_FORMATS, Provenance, render_transcript, write_transcript
 from tests.formats.made import evenly, spoken
 
 TALK = spoken(("one", 0.5, 0.9), ('t"wo', 0.9, 1.2345), ("three", 2.0, 2.5), duration_s=3.25, confidence=0.875)

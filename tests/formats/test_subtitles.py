@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 
 from asr.errors import TranscriptError
-from asr.formats import render_transcript
 from asr.recognition.hypothesis import Hypothesis
+from asr.transcription import render_transcript
 from tests.formats.made import evenly, spoken
 
 # WebVTT, W3C Candidate Recommendation 4 April 2019, section 4: a cue is a timings line and text without "-->", where

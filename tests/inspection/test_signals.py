@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from asr.inspection.signals import sound_signals, token_signals, varying
+from asr.inspection.tracking import sound_signals, token_signals, varying
 from asr.recognition.bounds import SpeechLevel
 from asr.recognition.hypothesis import Word
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from asr.errors import AudioError, ModelError
 from asr.inspection import inspect_waveform
-from asr.inspection.caught import catching, find_parts, read_caught
+from asr.inspection.capture import catching, find_parts, read_caught
 from asr.inspection.traces import read_trace
 from asr.lengths import reversal_index
 from asr.models import LnLstm, LnLstmConfig

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from asr.inspection import Trace, head_facts, track, unit_facts
-from asr.inspection.signals import pool
+from asr.inspection.tracking import pool
 
 
 def trace_of(forget: np.ndarray, hidden: np.ndarray) -> Trace:

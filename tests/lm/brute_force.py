@@ -9,7 +9,7 @@ Ngram = tuple[str, ...]
 class BruteForce:
     """Chen and Goodman 1998; <unk> and unseen words share in the uniform distribution, <s> is never predicted."""
 
-    def __init__(self, sentences: Sequence[Sequence[str]], order: int, discounts: Sequence[Sequence[float]]):
+    def __init__(self, sentences: Sequence[Sequence[str]], order: int, discounts: Sequence[Sequence[float]]) -> None:
         self.order = order
         raw = self._raw(sentences)
         self.vocabulary = sorted({gram[0] for gram in raw if gram[0] != "<s>"} | {"<unk>"})

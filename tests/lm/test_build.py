@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from asr.errors import ConfigError
-from asr.lm.build import BuildOptions, build_lm
+from asr.lm.build import BuildOptions, build_lm, estimate_discounts
 from asr.lm.model import NgramModel
-from asr.lm.smoothing import estimate_discounts
 from asr.lm.trie import to_model, to_trie
 from tests.lm.brute_force import BruteForce
 
@@ -34,7 +33,7 @@ def probability(model: NgramModel, word: str, context: tuple[str, ...]) -> float
     return math.exp(model.score(state, model.word_id(word))[0])
 
 
-def test_a_bigram_model_worked_out_by_hand():
+def test_a_bigram_model_worked_out_by_hand() -> None:
     # Texts "a b" and "a c". Bigrams: <s> a 2, a b 1, a c 1, b </s> 1, c </s> 1: counts of counts t1 = 4, t2 = 1, no
     # t3: one absolute discount 4 / (4 + 2) = 2/3. Unigrams by what stands to their left: a 1, b 1, c 1, </s> 2:
     # t1 = 3, t2 = 1, discount 3/5. Uniform over a, b, c, </s>, <unk>: 1/5. gamma() = 4 * 3/5 / 5 = 12/25.
@@ -53,7 +52,7 @@ def test_a_bigram_model_worked_out_by_hand():
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
-def test_every_probability_equals_brute_force(order: int):
+def test_every_probability_equals_brute_force(order: int) -> None:
     sentences = zipfian_sentences(200, seed=order, vocabulary=300)
     built = build_lm(sentences, BuildOptions(order=order))
     model = to_model(built.trie)
@@ -71,7 +70,7 @@ def test_every_probability_equals_brute_force(order: int):
         assert built.discounts[length - 1].values == pytest.approx(reference.estimate(length))
 
 
-def test_discounts_follow_the_paper():
+def test_discounts_follow_the_paper() -> None:
     # t = 40, 10, 4, 2: Y = 40 / 60; D1 = 1 - 2 Y 10/40, D2 = 2 - 3 Y 4/10, D3 = 3 - 4 Y 2/4
     adjusted = np.repeat([1, 2, 3, 4, 9], [40, 10, 4, 2, 7]).astype(np.int32)
 
@@ -91,7 +90,7 @@ def test_discounts_follow_the_paper():
         ([], (0.5, 1.0, 1.5), "default"),
     ],
 )
-def test_counts_that_give_no_discounts_fall_back(counts: list[int], values: tuple[float, ...], source: str):
+def test_counts_that_give_no_discounts_fall_back(counts: list[int], values: tuple[float, ...], source: str) -> None:
     found = estimate_discounts(np.array(counts, np.int32))
 
     assert found.source == source
@@ -110,7 +109,7 @@ VARIANTS: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_context_sums_to_1(name: str):
+def test_every_context_sums_to_1(name: str) -> None:
     model = model_of(zipfian_sentences(300, seed=7), **({"order": 4} | VARIANTS[name]))
 
     for state in range(len(model.backoff_state)):
@@ -120,7 +119,7 @@ def test_every_context_sums_to_1(name: str):
 
 
 @pytest.mark.parametrize("texts", [[["a"]], [["a", "a", "a"]], [["a"], ["a"], ["b"]], [["a", "b"]] * 50])
-def test_tiny_texts_give_models_that_sum_to_1(texts: list[list[str]]):
+def test_tiny_texts_give_models_that_sum_to_1(texts: list[list[str]]) -> None:
     model = model_of(texts, order=3)
 
     for state in range(len(model.backoff_state)):
@@ -128,7 +127,7 @@ def test_tiny_texts_give_models_that_sum_to_1(texts: list[list[str]]):
         assert sum(math.exp(model.score(state, word)[0]) for word in words) == pytest.approx(1.0, abs=1e-6)
 
 
-def test_cutoffs_drop_what_is_seen_so_often_or_less():
+def test_cutoffs_drop_what_is_seen_so_often_or_less() -> None:
     sentences = zipfian_sentences(300, seed=3)
     raw: dict[tuple[str, ...], int] = {}
     for sentence in sentences:
@@ -142,7 +141,7 @@ def test_cutoffs_drop_what_is_seen_so_often_or_less():
     assert built.counted[2] == len(raw)
 
 
-def test_entropy_pruning_costs_little_and_more_with_a_higher_threshold():
+def test_entropy_pruning_costs_little_and_more_with_a_higher_threshold() -> None:
     sentences = zipfian_sentences(2000, seed=5)
     sizes, losses = [], []
     for threshold in (0.0, 1e-6, 1e-5, 1e-4):
@@ -156,7 +155,7 @@ def test_entropy_pruning_costs_little_and_more_with_a_higher_threshold():
     assert losses == sorted(losses)
 
 
-def test_entropy_pruning_drops_just_the_bigrams_whose_loss_is_below_the_threshold():
+def test_entropy_pruning_drops_just_the_bigrams_whose_loss_is_below_the_threshold() -> None:
     # Relative entropy of the model with and without one bigram, by summing over all words, weighted with how often its
     # context stands in the text (Stolcke's equation 2; a probability is p, or weight(h) p(w) without the bigram).
     sentences, threshold = zipfian_sentences(300, seed=9), 2e-4
@@ -188,7 +187,7 @@ def test_entropy_pruning_drops_just_the_bigrams_whose_loss_is_below_the_threshol
     assert 20 < len(kept) < 0.7 * full.counts[1]
 
 
-def test_words_outside_the_vocabulary_are_counted_as_unknown():
+def test_words_outside_the_vocabulary_are_counted_as_unknown() -> None:
     built = build_lm([["a", "b", "a", "c"], ["a", "d"]], BuildOptions(order=2, vocab_size=1))
 
     assert built.trie.words == ("<unk>", "<s>", "</s>", "a")
@@ -196,13 +195,13 @@ def test_words_outside_the_vocabulary_are_counted_as_unknown():
     assert probability(to_model(built.trie), "anything", ("a",)) > 0.3
 
 
-def test_given_words_are_in_the_model_unseen_ones_too():
+def test_given_words_are_in_the_model_unseen_ones_too() -> None:
     built = build_lm([["a", "b"]], BuildOptions(order=2, limit=["b", "z"]))
 
     assert set(built.trie.words) == {"<unk>", "<s>", "</s>", "b", "z"}
 
 
-def test_a_model_and_its_trie_turn_into_each_other():
+def test_a_model_and_its_trie_turn_into_each_other() -> None:
     built = build_lm(zipfian_sentences(200, seed=1), BuildOptions(order=4, cutoffs=(0, 1)))
 
     again = to_trie(to_model(built.trie))
@@ -225,6 +224,6 @@ def test_a_model_and_its_trie_turn_into_each_other():
         ({"min_count": 0}, "min-count"),
     ],
 )
-def test_wrong_options_are_named(options: dict[str, object], words: str):
+def test_wrong_options_are_named(options: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         BuildOptions(**options)  # type: ignore[arg-type]

@@ -10,9 +10,8 @@ import pytest
 from asr.errors import ModelError
 from asr.lm import NgramModel, read_lm
 from asr.lm.build import BuildOptions, build_lm
-from asr.lm.read import read_arpa_text, read_trie
+from asr.lm.files import read_arpa_text, read_trie, write_lm
 from asr.lm.trie import NgramTrie, to_model
-from asr.lm.write import write_lm
 from tests.lm.test_build import zipfian_sentences
 from tests.lm.test_query import ARPA
 
@@ -34,7 +33,7 @@ def assert_same(found: NgramModel, expected: NgramModel, tolerance: float) -> No
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("lm.arpa", 3e-6), ("lm.arpa.gz", 3e-6), ("lm.bin", 0.0)])
-def test_what_is_written_comes_back(tmp_path: Path, trie: NgramTrie, name: str, tolerance: float):
+def test_what_is_written_comes_back(tmp_path: Path, trie: NgramTrie, name: str, tolerance: float) -> None:
     write_lm(tmp_path / name, trie)
     renamed = (tmp_path / name).rename(tmp_path / "model")  # told by content, not by name
 
@@ -47,7 +46,7 @@ def test_what_is_written_comes_back(tmp_path: Path, trie: NgramTrie, name: str, 
     np.testing.assert_allclose(again.log_prob, trie.log_prob, rtol=tolerance, atol=tolerance)
 
 
-def test_a_character_model_stays_one_through_arpa(tmp_path: Path):
+def test_a_character_model_stays_one_through_arpa(tmp_path: Path) -> None:
     sentences = [["a", "b", "<space>", "a"], ["b"]]
     write_lm(tmp_path / "lm.arpa", build_lm(sentences, BuildOptions(order=3, unit="character")).trie)
 
@@ -55,7 +54,7 @@ def test_a_character_model_stays_one_through_arpa(tmp_path: Path):
     assert read_arpa_text(ARPA).unit == "word"  # single letters, but no space among them
 
 
-def test_arpa_holds_what_the_format_says(tmp_path: Path):
+def test_arpa_holds_what_the_format_says(tmp_path: Path) -> None:
     write_lm(tmp_path / "lm.arpa", build_lm([["a", "b"], ["a", "c"]], BuildOptions(order=2)).trie)
 
     lines = (tmp_path / "lm.arpa").read_text(encoding="utf-8").splitlines()
@@ -66,7 +65,7 @@ def test_arpa_holds_what_the_format_says(tmp_path: Path):
     assert lines[-2:] == ["", "\\end\\"]
 
 
-def test_other_writers_habits_change_nothing():
+def test_other_writers_habits_change_nothing() -> None:
     plain = read_arpa_text(ARPA)
     preface = "made by someone\n\n"
     variants = {
@@ -89,7 +88,7 @@ def test_other_writers_habits_change_nothing():
         assert read_arpa_text(ARPA.replace("-99\t<s>", bos)).sentence_log_prob(["a"]) == plain.sentence_log_prob(["a"])
 
 
-def test_a_missing_unk_gets_kenlms_probability():
+def test_a_missing_unk_gets_kenlms_probability() -> None:
     text = ARPA.replace("-1.0\t<unk>\n", "").replace("ngram 1=5", "ngram 1=4")
 
     model = read_arpa_text(text)
@@ -97,7 +96,7 @@ def test_a_missing_unk_gets_kenlms_probability():
     assert model.score(0, model.word_id("zebra"))[0] == pytest.approx(-100 * np.log(10))
 
 
-def test_a_missing_context_is_put_in_without_changing_a_probability():
+def test_a_missing_context_is_put_in_without_changing_a_probability() -> None:
     # SRILM may prune "b b" and keep "b b </s>": its probability is then weight(b) p(b), and it has no weight
     text = ARPA.replace("-0.35\tb b\t-0.07\n", "").replace("ngram 2=4", "ngram 2=3")
 
@@ -127,7 +126,7 @@ def test_a_missing_context_is_put_in_without_changing_a_probability():
         ("\\data\\", "\\dota\\", 23, "no ARPA file"),
     ],
 )
-def test_a_faulty_line_is_named(before: str, after: str, line: int, words: str):
+def test_a_faulty_line_is_named(before: str, after: str, line: int, words: str) -> None:
     assert before in ARPA
 
     with pytest.raises(ModelError) as caught:
@@ -137,12 +136,12 @@ def test_a_faulty_line_is_named(before: str, after: str, line: int, words: str):
     assert words in str(caught.value)
 
 
-def test_a_model_that_cannot_end_a_sentence_is_refused():
+def test_a_model_that_cannot_end_a_sentence_is_refused() -> None:
     with pytest.raises(ModelError, match="no </s>"):
         read_arpa_text(ARPA.replace("</s>", "stop"))
 
 
-def test_wherever_an_arpa_file_is_cut_one_error_says_so(tmp_path: Path):
+def test_wherever_an_arpa_file_is_cut_one_error_says_so(tmp_path: Path) -> None:
     content = ARPA.rstrip().encode()
     zipped = gzip.compress(content)
     for name, data in (("cut.arpa", content), ("cut.gz", zipped)):
@@ -152,7 +151,7 @@ def test_wherever_an_arpa_file_is_cut_one_error_says_so(tmp_path: Path):
                 read_lm(tmp_path / name)
 
 
-def test_whatever_byte_of_a_binary_changes_it_is_refused(tmp_path: Path, trie: NgramTrie):
+def test_whatever_byte_of_a_binary_changes_it_is_refused(tmp_path: Path, trie: NgramTrie) -> None:
     path = tmp_path / "lm.bin"
     write_lm(path, trie)
     content = path.read_bytes()
@@ -170,11 +169,11 @@ def test_whatever_byte_of_a_binary_changes_it_is_refused(tmp_path: Path, trie: N
             read_lm(path)
 
 
-def test_a_binary_with_numbers_that_point_outside_is_refused(tmp_path: Path, trie: NgramTrie):
+def test_a_binary_with_numbers_that_point_outside_is_refused(tmp_path: Path, trie: NgramTrie) -> None:
     # the checksum fits: only the numbers are wrong, and the compiled search would read beyond the arrays
     from dataclasses import replace
 
-    from asr.lm.binary import read_binary, write_binary
+    from asr.lm.files import read_binary, write_binary
 
     model = to_model(trie)
     for name, place, value in (
@@ -191,7 +190,7 @@ def test_a_binary_with_numbers_that_point_outside_is_refused(tmp_path: Path, tri
             read_binary(stream, "bad.bin")
 
 
-def test_what_is_no_model_is_refused(tmp_path: Path):
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such language model"):
         read_lm(tmp_path / "none.arpa")
     with pytest.raises(ModelError, match="is a folder"):

@@ -8,7 +8,7 @@ import pytest
 from asr.errors import DataError, ModelError
 from asr.lm.build import BuildOptions, build_lm
 from asr.lm.mix import fit_weights, mix
-from asr.lm.perplexity import measure
+from asr.lm.query import measure
 from asr.lm.trie import NgramTrie, to_model
 from tests.lm.test_build import probability, zipfian_sentences
 
@@ -25,7 +25,7 @@ def large() -> NgramTrie:
     return build_lm(zipfian_sentences(300, seed=8), BuildOptions(order=3, cutoffs=(0, 0, 1))).trie
 
 
-def test_each_ngram_has_the_weighted_sum_of_the_models_probabilities(small: NgramTrie, large: NgramTrie):
+def test_each_ngram_has_the_weighted_sum_of_the_models_probabilities(small: NgramTrie, large: NgramTrie) -> None:
     mixed, first, second = to_model(mix([small, large], [0.3, 0.7])), to_model(small), to_model(large)
 
     for context, word in [((), "w3"), (("w3",), "w1"), (("<s>",), "w3"), (("<s>", "w0"), "w0"), ((), "</s>")]:
@@ -36,7 +36,7 @@ def test_each_ngram_has_the_weighted_sum_of_the_models_probabilities(small: Ngra
     assert probability(mixed, "two", ("one",)) == pytest.approx(0.3 * probability(first, "two", ("one",)), rel=1e-5)
 
 
-def test_every_context_of_a_mixture_sums_to_1(small: NgramTrie, large: NgramTrie):
+def test_every_context_of_a_mixture_sums_to_1(small: NgramTrie, large: NgramTrie) -> None:
     mixed = to_model(mix([small, large], [0.5, 0.5]))
 
     assert set(mixed.words) == set(small.words) | set(large.words)
@@ -46,7 +46,7 @@ def test_every_context_of_a_mixture_sums_to_1(small: NgramTrie, large: NgramTrie
         assert sum(math.exp(mixed.score(state, word)[0]) for word in words) == pytest.approx(1.0, abs=3e-6)
 
 
-def test_a_model_mixed_with_itself_is_itself(large: NgramTrie):
+def test_a_model_mixed_with_itself_is_itself(large: NgramTrie) -> None:
     mixed = mix([large, large], [0.4, 0.6])
 
     assert mixed.counts == large.counts
@@ -54,7 +54,7 @@ def test_a_model_mixed_with_itself_is_itself(large: NgramTrie):
     np.testing.assert_allclose(mixed.backoff, large.backoff, atol=1e-4)
 
 
-def test_fitted_weights_are_the_best_on_the_text(small: NgramTrie, large: NgramTrie):
+def test_fitted_weights_are_the_best_on_the_text(small: NgramTrie, large: NgramTrie) -> None:
     # The likelihood of the two models' unmixed probabilities, searched on a grid, must peak at the fitted weight.
     dev = [["one", "two", "w3"], ["w0", "w1"], ["w1", "w0", "w2"], ["two", "nowhere"]]
     weight = fit_weights([small, large], dev)[0]
@@ -77,7 +77,7 @@ def test_fitted_weights_are_the_best_on_the_text(small: NgramTrie, large: NgramT
     assert 0.1 < weight < 0.9
 
 
-def test_a_fitted_mixture_beats_both_on_text_between_them(small: NgramTrie, large: NgramTrie):
+def test_a_fitted_mixture_beats_both_on_text_between_them(small: NgramTrie, large: NgramTrie) -> None:
     dev = [*SMALL[:4], *zipfian_sentences(4, seed=99)]
     mixed = mix([small, large], fit_weights([small, large], dev))
 
@@ -86,7 +86,7 @@ def test_a_fitted_mixture_beats_both_on_text_between_them(small: NgramTrie, larg
     assert found[0] < found[1]
 
 
-def test_what_cannot_be_mixed_is_refused(small: NgramTrie):
+def test_what_cannot_be_mixed_is_refused(small: NgramTrie) -> None:
     characters = build_lm([["a", "<space>", "b"]], BuildOptions(order=2, unit="character")).trie
     with pytest.raises(ModelError, match="character and word"):
         mix([small, characters], [0.5, 0.5])

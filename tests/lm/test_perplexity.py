@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from asr.lm.build import BuildOptions, build_lm
-from asr.lm.perplexity import Perplexity, measure
-from asr.lm.read import read_arpa_text, read_lm
-from asr.lm.write import write_lm
+from asr.lm.files import read_arpa_text, read_lm, write_lm
+from asr.lm.query import Perplexity, measure
 from tests.lm.test_build import zipfian_sentences
 from tests.lm.test_query import ARPA
 
@@ -25,7 +24,7 @@ def arpa(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return path
 
 
-def test_perplexity_worked_out_by_hand():
+def test_perplexity_worked_out_by_hand() -> None:
     # "a b" scores 10^-1.0 (test_query.py: -0.2 -0.1 -0.4 = -0.7), "z b" 10^-(1.3 + 0.5 + 0.4): 6 tokens, one unknown
     found = measure(read_arpa_text(ARPA), [["a", "b"], ["z", "b"]])
 
@@ -35,7 +34,7 @@ def test_perplexity_worked_out_by_hand():
     assert found.unknown_rate == 1 / 4
 
 
-def test_nothing_has_no_perplexity():
+def test_nothing_has_no_perplexity() -> None:
     found = measure(read_arpa_text(ARPA), [])
 
     assert found.tokens == 0
@@ -44,7 +43,7 @@ def test_nothing_has_no_perplexity():
     assert Perplexity(1, 1, 0, -1e9, 0.0).including_unknown == math.inf
 
 
-def test_perplexity_equals_kenlms(arpa: Path):
+def test_perplexity_equals_kenlms(arpa: Path) -> None:
     kenlm = pytest.importorskip("kenlm", reason="pip install kenlm==0.3.0 (needs a C++ compiler)")
     scores = [score for text in TEXTS for score in kenlm.Model(str(arpa)).full_scores(" ".join(text))]
     known = [log10 for log10, _, is_unknown in scores if not is_unknown]
@@ -58,7 +57,7 @@ def test_perplexity_equals_kenlms(arpa: Path):
     assert found.excluding_unknown == pytest.approx(10 ** (-sum(known) / len(known)), rel=1e-5)
 
 
-def test_perplexity_equals_irstlms(arpa: Path, tmp_path: Path):
+def test_perplexity_equals_irstlms(arpa: Path, tmp_path: Path) -> None:
     irstlm = shutil.which("irstlm")
     if irstlm is None:
         pytest.skip("Debian: apt install irstlm")

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
+from asr.lm.files import read_arpa_text
 from asr.lm.model import NgramModel
 from asr.lm.query import lm_step
-from asr.lm.read import read_arpa_text
 
 ARPA = """\\data\\
 ngram 1=5
@@ -51,17 +51,17 @@ def model() -> NgramModel:
         ("", -0.3 - 0.7),
     ],
 )
-def test_sentences_score_as_worked_out_by_hand(model: NgramModel, sentence: str, log10: float):
+def test_sentences_score_as_worked_out_by_hand(model: NgramModel, sentence: str, log10: float) -> None:
     assert model.sentence_log_prob(sentence.split()) == pytest.approx(log10 * math.log(10), abs=1e-6)
 
 
-def test_a_sentence_can_leave_out_its_bounds(model: NgramModel):
+def test_a_sentence_can_leave_out_its_bounds(model: NgramModel) -> None:
     middle = model.sentence_log_prob(["a", "b"], bos=False, eos=False)
 
     assert middle == pytest.approx((-0.6 - 0.3) * math.log(10), abs=1e-6)
 
 
-def test_the_compiled_step_equals_the_plain_one_to_the_bit(model: NgramModel):
+def test_the_compiled_step_equals_the_plain_one_to_the_bit(model: NgramModel) -> None:
     arrays = (
         model.arc_start, model.arc_word, model.arc_log_prob, model.arc_next,
         model.backoff_log_weight, model.backoff_state,
@@ -71,7 +71,7 @@ def test_the_compiled_step_equals_the_plain_one_to_the_bit(model: NgramModel):
             assert lm_step(*arrays, state, word) == model.score(state, word)
 
 
-def test_contexts_that_change_nothing_are_no_states(model: NgramModel):
+def test_contexts_that_change_nothing_are_no_states(model: NgramModel) -> None:
     # "a b" has neither continuation nor weight: after "<s> a b" the model is where it is after "b"
     state = model.start_state
     for word in ("a", "b"):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from asr.errors import DataError
+from asr.lm.counts import encode
 from asr.lm.text import TextOptions, find_texts, read_sentences, split_sentences
-from asr.lm.vocabulary import encode
 
 
 @pytest.mark.parametrize(
@@ -24,11 +24,11 @@ from asr.lm.vocabulary import encode
         ("", [""]),
     ],
 )
-def test_paragraphs_are_cut_at_sentence_ends(paragraph: str, sentences: list[str]):
+def test_paragraphs_are_cut_at_sentence_ends(paragraph: str, sentences: list[str]) -> None:
     assert split_sentences(paragraph) == sentences
 
 
-def test_files_zipped_files_and_manifests_give_the_same_sentences(tmp_path: Path):
+def test_files_zipped_files_and_manifests_give_the_same_sentences(tmp_path: Path) -> None:
     text = "Well-known Mr. Brown. He's here!\n\n—\nThe end"
     (tmp_path / "a.txt").write_text(text, encoding="utf-8-sig")
     (tmp_path / "b.txt.gz").write_bytes(gzip.compress(text.encode()))
@@ -45,7 +45,7 @@ def test_files_zipped_files_and_manifests_give_the_same_sentences(tmp_path: Path
         assert list(read_sentences(file, TextOptions())) == expected
 
 
-def test_options_of_reading(tmp_path: Path):
+def test_options_of_reading(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("Mr. Well-known. Go", encoding="utf-8")
 
@@ -69,7 +69,7 @@ def test_options_of_reading(tmp_path: Path):
         ("a.txt.gz", gzip.compress(b"a b c\n" * 1000)[:-20], "a.txt.gz: its compression is damaged"),
     ],
 )
-def test_a_faulty_text_is_named(tmp_path: Path, name: str, content: bytes, words: str):
+def test_a_faulty_text_is_named(tmp_path: Path, name: str, content: bytes, words: str) -> None:
     (tmp_path / name).write_bytes(content)
 
     with pytest.raises(DataError) as caught:
@@ -78,14 +78,14 @@ def test_a_faulty_text_is_named(tmp_path: Path, name: str, content: bytes, words
     assert words in str(caught.value)
 
 
-def test_paths_that_hold_no_text_are_named(tmp_path: Path):
+def test_paths_that_hold_no_text_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no texts in this folder"):
         find_texts([tmp_path])
     with pytest.raises(DataError, match="no such text"):
         find_texts([tmp_path / "none.txt"])
 
 
-def test_words_are_numbered_by_frequency_and_sentences_bounded():
+def test_words_are_numbered_by_frequency_and_sentences_bounded() -> None:
     corpus = encode([["b", "a"], ["a", "c", "<unk>"]])
 
     assert corpus.words == ("<unk>", "<s>", "</s>", "a", "b", "c")
@@ -93,7 +93,7 @@ def test_words_are_numbered_by_frequency_and_sentences_bounded():
     assert (corpus.sentences, corpus.unknown) == (2, 1)
 
 
-def test_rare_words_become_unknown():
+def test_rare_words_become_unknown() -> None:
     sentences = [["b", "a", "a", "d"], ["b", "c"]]
 
     assert encode(sentences, min_count=2).words[3:] == ("a", "b")
@@ -101,12 +101,12 @@ def test_rare_words_become_unknown():
     assert encode(sentences, limit=["z", "a"]).words[3:] == ("a", "z")
 
 
-def test_bounds_that_the_text_has_already_are_not_doubled():
+def test_bounds_that_the_text_has_already_are_not_doubled() -> None:
     assert encode([["<s>", "a", "</s>"]]).tokens.tolist() == encode([["a"]]).tokens.tolist()
     with pytest.raises(DataError, match="inside a sentence"):
         encode([["a", "</s>", "b"]])
 
 
-def test_nothing_makes_no_model():
+def test_nothing_makes_no_model() -> None:
     with pytest.raises(DataError, match="no words"):
         encode([])

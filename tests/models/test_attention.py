@@ -6,8 +6,14 @@ from torch.nn import functional as F
 
 from asr.lengths import valid_mask
 from asr.models import Transformer, TransformerConfig
-from asr.models.conformer import ConformerConfig, ConformerLayer, ConvolutionModule
-from asr.models.transformer import BUCKETS, RelativeBias, SelfAttention
+from asr.models.transformer import (
+    BUCKETS,
+    ConformerConfig,
+    ConformerLayer,
+    ConvolutionModule,
+    RelativeBias,
+    SelfAttention,
+)
 
 
 def test_near_distances_have_their_own_bucket_and_far_ones_share_the_last() -> None:

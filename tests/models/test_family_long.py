@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from asr.recognition.emissions import compute_windows, stitch
-from asr.recognition.windows import WindowSizes, cut_windows
+from asr.recognition.windows import WindowSizes, compute_windows, cut_windows, stitch
 from tests.models.family import FAMILY, N_MELS, VOCAB, make_model
 
 SECONDS = 90

@@ -9,7 +9,7 @@ import pytest
 
 from asr.errors import Interrupted
 from asr.pretrained import from_pretrained
-from asr.training.logs import RunLogs
+from asr.training.records import RunLogs
 from asr.training.run import train
 from tests.models.family import FAMILY
 from tests.tiny_run import Quiet, equal_weights, make_corpus, settings, timeless_metrics, weights

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from asr.models.minlstm import LinearScan, MinLstmDirection, scan
+from asr.models.variants import LinearScan, MinLstmDirection, scan
 
 
 def sequential(keep: Tensor, fresh: Tensor) -> Tensor:

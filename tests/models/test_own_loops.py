@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 
 from asr.models import LiGru, LiGruConfig, LnLstm, LnLstmConfig
-from asr.models.ligru import LiGruDirection
-from asr.models.lnlstm import RECURRENT_GAIN, LnLstmDirection
+from asr.models.variants import RECURRENT_GAIN, LiGruDirection, LnLstmDirection
 
 
 def normal(values: Tensor) -> Tensor:

@@ -8,11 +8,10 @@ import pytest
 
 from asr.errors import ScoringError
 from asr.pages import exports
+from asr.pages.clips import checksum, without_serial
 from asr.pages.data import Bar
-from asr.pages.ogg import checksum, without_serial
-from asr.pages.payload import payload
-from asr.pages.plots import axis_top, bar_svg
-from asr.pages.timed import lay_times
+from asr.pages.document import axis_top, bar_svg
+from asr.pages.payload import lay_times, payload
 from tests.pages.made import page_of, results_of
 
 ONE = {"a1": ("one two three", "one too three"), "b1": ("four", ""), "b2": ("five", "five six")}

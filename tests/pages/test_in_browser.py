@@ -236,7 +236,9 @@ def test_the_picture_says_what_lies_under_the_pointer(browser: Browser, tmp_path
 
 
 @pytest.mark.parametrize("half", [False, True], ids=["no byte of it yet", "half of it"])
-def test_a_row_opened_before_its_picture_is_read_gets_it_when_it_comes(browser: Browser, tmp_path: Path, half: bool):
+def test_a_row_opened_before_its_picture_is_read_gets_it_when_it_comes(
+    browser: Browser, tmp_path: Path, half: bool
+) -> None:
     results = results_of(PAIRS, {"a1": {"words": WORDS}})
     page = write_page(tmp_path / "p.html", page_of(results, clips={"a1": clip_of()})).read_bytes()
     begins = page.index(b'id="clip-0"')
@@ -253,7 +255,7 @@ def test_a_row_opened_before_its_picture_is_read_gets_it_when_it_comes(browser: 
     assert texts(browser, "tr.open .id") == ["a1"] and browser.faults == []
 
 
-def test_a_page_that_is_still_read_leaves_a_person_where_they_are(browser: Browser, tmp_path: Path):
+def test_a_page_that_is_still_read_leaves_a_person_where_they_are(browser: Browser, tmp_path: Path) -> None:
     page = write_page(tmp_path / "p.html", page_of(results_of(PAIRS), clips={"a1": clip_of()})).read_bytes()
     cut = page.rindex(b"<script", 0, page.index(b'id="clip-0"'))
     for keys, row, focus in (("", "b1", "id"), ("j Escape", None, "id"), ("/ o n", None, "search")):

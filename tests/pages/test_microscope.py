@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from asr.pages import Table
-from asr.pages.microscope import AttentionPicture, HeardWord, LayerPicture, Microscope, render_microscope
-from asr.pages.quantised import quantised
+from asr.pages.microscope import AttentionPicture, HeardWord, LayerPicture, Microscope, quantised, render_microscope
 from benchmarks.browser import Browser, find_chromium
 from tests.pages.made import HOSTILE, clip_of
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from asr.pages.run import render_run
+from asr.pages.run import MOST_CELLS, hardest, render_hardest, render_run, story
 from asr.pages.run_curves import MOST_POINTS, PLOTS, has_points, kept_epochs, run_points
 from asr.pages.run_data import DevHistory, Heard, RunData
-from asr.pages.run_hard import MOST_CELLS, hardest, render_hardest, story
 from benchmarks.browser import Browser, find_chromium
 from tests.pages.made import HOSTILE
 

@@ -5,22 +5,20 @@ import torch
 
 from asr.errors import UsageError
 from asr.models import LstmCell
-from asr.probes.context import InPieces
-from asr.probes.gates import ReadableDirection, with_fixed_gates
-from asr.probes.listening import error_row
+from asr.probes.trained import InPieces, ReadableDirection, error_row, with_fixed_gates
 from asr.scoring.counts import ErrorCounts
 from tests.models.family import make_batch, make_model
 
 
 @pytest.mark.parametrize("form", ["bilstm", "lstm", "lstm both ways, projected"])
-def test_the_readable_cell_with_nothing_fixed_computes_what_the_fast_path_computes(form: str):
+def test_the_readable_cell_with_nothing_fixed_computes_what_the_fast_path_computes(form: str) -> None:
     model, (log_mel, lengths) = make_model(form), make_batch(6)
     with torch.inference_mode():
         fast, readable = model(log_mel, lengths)[0], with_fixed_gates(model, {})(log_mel, lengths)[0]
     torch.testing.assert_close(readable, fast, atol=1e-5, rtol=0)
 
 
-def test_a_gate_is_held_in_every_layer_and_direction_and_the_model_itself_is_left_alone():
+def test_a_gate_is_held_in_every_layer_and_direction_and_the_model_itself_is_left_alone() -> None:
     model, (log_mel, lengths) = make_model("bilstm"), make_batch(6)
     with torch.inference_mode():
         before = model(log_mel, lengths)[0]
@@ -31,7 +29,7 @@ def test_a_gate_is_held_in_every_layer_and_direction_and_the_model_itself_is_lef
     assert len(held) == 4 and all(one.cell.fixed == {"forget_gate": 0.0} for one in held)
 
 
-def test_a_forget_gate_at_0_leaves_what_one_frame_writes_and_the_output_carries():
+def test_a_forget_gate_at_0_leaves_what_one_frame_writes_and_the_output_carries() -> None:
     lstm = torch.nn.LSTM(3, 4, batch_first=True)
     with torch.no_grad():
         lstm.weight_hh_l0.zero_()  # the output carries nothing: each frame then stands alone
@@ -41,12 +39,12 @@ def test_a_forget_gate_at_0_leaves_what_one_frame_writes_and_the_output_carries(
     torch.testing.assert_close(hidden, alone)
 
 
-def test_a_model_without_lstm_layers_has_no_gates_to_hold():
+def test_a_model_without_lstm_layers_has_no_gates_to_hold() -> None:
     with pytest.raises(UsageError, match="'gru': it has no LSTM layer"):
         with_fixed_gates(make_model("gru"), {})
 
 
-def test_pieces_as_long_as_the_longest_recording_change_nothing():
+def test_pieces_as_long_as_the_longest_recording_change_nothing() -> None:
     model, (log_mel, lengths) = make_model("bilstm"), make_batch()
     with torch.inference_mode():
         whole, counts = model(log_mel, lengths)
@@ -56,7 +54,7 @@ def test_pieces_as_long_as_the_longest_recording_change_nothing():
         torch.testing.assert_close(other[:count], row[:count], atol=1e-5, rtol=0)
 
 
-def test_each_piece_is_heard_as_if_it_were_a_recording_of_its_own():
+def test_each_piece_is_heard_as_if_it_were_a_recording_of_its_own() -> None:
     model = make_model("bilstm")
     log_mel = torch.randn(2, 23, model.n_mels)
     lengths = torch.tensor([23, 9])
@@ -69,12 +67,12 @@ def test_each_piece_is_heard_as_if_it_were_a_recording_of_its_own():
     torch.testing.assert_close(joined[1, :5], alone[3], atol=1e-5, rtol=0)
 
 
-def test_pieces_that_do_not_fit_the_subsampling_are_refused():
+def test_pieces_that_do_not_fit_the_subsampling_are_refused() -> None:
     with pytest.raises(UsageError, match="pieces of 7 frames"):
         InPieces(make_model("lstm"), 7)
 
 
-def test_the_error_rate_is_that_of_all_words_and_has_an_interval():
+def test_the_error_rate_is_that_of_all_words_and_has_an_interval() -> None:
     counts = [ErrorCounts(hits=1)] * 30 + [ErrorCounts(substitutions=1)] * 10
     row = error_row([counts])
     assert row["wer"] == 25 and row["low"] < 25 < row["high"]
@@ -82,7 +80,7 @@ def test_the_error_rate_is_that_of_all_words_and_has_an_interval():
     assert row["low"] == pytest.approx(11.6, abs=2.5) and row["high"] == pytest.approx(38.4, abs=2.5)
 
 
-def test_trainings_that_hear_alike_say_no_more_of_other_recordings_than_one_of_them():
+def test_trainings_that_hear_alike_say_no_more_of_other_recordings_than_one_of_them() -> None:
     counts = [ErrorCounts(hits=1)] * 30 + [ErrorCounts(substitutions=1)] * 10
     one, three = error_row([counts]), error_row([counts] * 3)
     assert (three["wer"], three["low"], three["high"]) == (one["wer"], one["low"], one["high"])
@@ -90,7 +88,7 @@ def test_trainings_that_hear_alike_say_no_more_of_other_recordings_than_one_of_t
     assert one["seed_low"] is None and three["seed_low"] == three["seed_high"] == 25
 
 
-def test_the_interval_over_trainings_is_students():
+def test_the_interval_over_trainings_is_students() -> None:
     rates = (24, 27, 30)  # mean 27, standard deviation 3, t with 2 degrees of freedom 4.3027: 27 +- 7.452
     heard = [[ErrorCounts(substitutions=errors, hits=100 - errors)] * 2 for errors in rates]
     row = error_row(heard)

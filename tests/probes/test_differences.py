@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import ttest_ind
 
 from asr.errors import DataError
-from asr.probes.differences import difference_row, difference_rows, render_differences
+from asr.probes.family import difference_row, difference_rows, render_differences
 from asr.probes.record import welch
 from asr.scoring import ScoreReport
 from tests.pages.made import results_of
@@ -30,7 +30,7 @@ def shuffled(errors: dict[str, int], seed: int) -> dict[str, int]:
 HARD = {f"{speaker}{n:02}": n % 4 for speaker in "abcdefg" for n in range(12)}
 
 
-def test_welchs_t_is_scipys():
+def test_welchs_t_is_scipys() -> None:
     first, second = [32.05, 28.04, 30.19], [25.61, 26.61]
     other = ttest_ind(first, second, equal_var=False)
     found = welch(first, second)
@@ -40,13 +40,13 @@ def test_welchs_t_is_scipys():
 
 
 @pytest.mark.parametrize("values", [([3.0, 5.0], [1.0]), ([100 / 300] * 3, [200 / 300] * 3)], ids=["alone", "same"])
-def test_what_shows_no_spread_has_no_interval(values: tuple[list[float], list[float]]):
+def test_what_shows_no_spread_has_no_interval(values: tuple[list[float], list[float]]) -> None:
     found = welch(*values)  # the mean of three times 100 / 300 is not 100 / 300
     assert found.difference == pytest.approx(sum(values[0]) / len(values[0]) - values[1][0])
     assert found.low is found.high is found.p_value is None
 
 
-def test_what_is_hard_for_both_cancels_whatever_order_it_was_heard_in():
+def test_what_is_hard_for_both_cancels_whatever_order_it_was_heard_in() -> None:
     worse = {key: wrong + 1 for key, wrong in HARD.items()}  # one word of four more, in every utterance
     first, second = ([heard(shuffled(one, seed)) for seed in seeds] for one, seeds in ((HARD, (1, 2)), (worse, (3, 4))))
     row = difference_row(("one", "two"), first, second)
@@ -55,7 +55,7 @@ def test_what_is_hard_for_both_cancels_whatever_order_it_was_heard_in():
     assert row["over_seeds"] is None and (row["utterances"], row["speakers"], row["seeds"]) == (84, 7, 2)
 
 
-def test_every_training_counts_and_an_utterance_is_drawn_with_all_of_them():
+def test_every_training_counts_and_an_utterance_is_drawn_with_all_of_them() -> None:
     generator = np.random.default_rng(0)
     drawn = generator.integers(0, 3, (4, 84)) + np.array([[0], [0], [1], [2]])  # two trainings a side
     reports = [heard(dict(zip(HARD, map(int, wrong), strict=True))) for wrong in drawn]
@@ -69,7 +69,7 @@ def test_every_training_counts_and_an_utterance_is_drawn_with_all_of_them():
     assert row["p_value"] == pytest.approx(other.pvalue)  # the larger: over utterances it is tiny
 
 
-def test_an_interval_over_speakers_is_wider_where_one_of_them_makes_the_difference():
+def test_an_interval_over_speakers_is_wider_where_one_of_them_makes_the_difference() -> None:
     even = dict.fromkeys(HARD, 1)
     one = {key: 4 if key[0] == "a" else 1 for key in even}
     row = difference_row(("even", "one"), [heard(even)], [heard(one)])
@@ -85,7 +85,7 @@ def test_an_interval_over_speakers_is_wider_where_one_of_them_makes_the_differen
     assert unknown["over_utterances"] == row["over_utterances"]
 
 
-def test_what_was_not_asked_the_same_is_refused():
+def test_what_was_not_asked_the_same_is_refused() -> None:
     one, same = heard(HARD), "not scored on the same utterances"
     for other in (heard({f"z{key}": 1 for key in HARD}), heard(dict.fromkeys(HARD, 1), words=3), heard({"a00": 1})):
         with pytest.raises(DataError, match=same):
@@ -96,7 +96,7 @@ def test_what_was_not_asked_the_same_is_refused():
         difference_row(("one", "two"), [heard({"a": 0}, words=0)], [heard({"a": 0}, words=0)])
 
 
-def test_one_pair_is_told_from_its_first_and_only_with_intervals_that_are_there():
+def test_one_pair_is_told_from_its_first_and_only_with_intervals_that_are_there() -> None:
     good, bad = heard({"a1": 0, "a2": 1, "b1": 1}), heard({"a1": 1, "a2": 2, "b1": 4})
     row = difference_row(("bilstm", "lstm"), [good], [bad])
     low, high = row["over_utterances"]
@@ -114,7 +114,7 @@ def test_one_pair_is_told_from_its_first_and_only_with_intervals_that_are_there(
     assert render_differences([alone]) == "lstm has 25.00 points of WER more than bilstm; too little to say how surely."
 
 
-def test_of_many_pairs_those_that_differ_are_named_after_correction():
+def test_of_many_pairs_those_that_differ_are_named_after_correction() -> None:
     spread = {key: wrong + (key == "a01") for key, wrong in HARD.items()}
     worse = {key: wrong + 1 for key, wrong in HARD.items()}
     worst = {key: wrong + (key == "a01") for key, wrong in worse.items() if key != "b03"} | {"b03": 3}

@@ -5,10 +5,9 @@ import math
 import pytest
 import torch
 
-from asr.probes.gradients import GradientSettings, backward_sizes, measure_gradients, reach, relative
+from asr.probes.gradients import GradientSettings, backward_sizes, frame_gradients, measure_gradients, reach, relative
 from asr.probes.members import MEMBERS, fit_hidden_size, make_encoder
 from asr.probes.record import geometric_interval, mean_interval
-from asr.probes.speech_gradients import frame_gradients
 from tests.models.family import N_MELS, make_model
 
 SIZE, FRAMES = 6, 12
@@ -26,7 +25,7 @@ def sizes_at_rest(name: str, change) -> list[float]:  # type: ignore[no-untyped-
     return relative(backward_sizes(encoder.double(), inputs, torch.Generator().manual_seed(1)))
 
 
-def test_a_plain_network_at_rest_multiplies_the_gradient_by_its_recurrent_factor_each_step_back():
+def test_a_plain_network_at_rest_multiplies_the_gradient_by_its_recurrent_factor_each_step_back() -> None:
     def change(cell: torch.nn.RNN) -> None:
         # h = tanh(x + 0.7 Q h) with Q orthogonal: at h = 0 the Jacobian k steps back is (0.7 Q)^k, of size 0.7^k
         cell.weight_ih_l0.copy_(torch.eye(SIZE))
@@ -36,7 +35,7 @@ def test_a_plain_network_at_rest_multiplies_the_gradient_by_its_recurrent_factor
 
 
 @pytest.mark.parametrize("bias", [0.0, 1.0, 2.0])
-def test_along_the_cell_state_the_gradient_is_the_product_of_the_forget_gates(bias: float):
+def test_along_the_cell_state_the_gradient_is_the_product_of_the_forget_gates(bias: float) -> None:
     def change(cell: torch.nn.LSTM) -> None:
         # only the candidate sees the input and no gate sees the output: c = σ(bias) c + tanh(x) / 2
         cell.weight_ih_l0[2 * SIZE : 3 * SIZE].copy_(torch.eye(SIZE))
@@ -46,19 +45,19 @@ def test_along_the_cell_state_the_gradient_is_the_product_of_the_forget_gates(bi
     assert sizes_at_rest("lstm-0", change) == pytest.approx([forget**k for k in range(FRAMES)], rel=1e-6)
 
 
-def test_the_reach_ends_before_the_first_distance_that_is_too_small():
+def test_the_reach_ends_before_the_first_distance_that_is_too_small() -> None:
     assert reach([1.0, 0.5, 0.2, 0.05, 0.2], 0.1) == 2
     assert reach([1.0, 0.9], 0.1) == 1
 
 
-def test_the_interval_of_a_mean_is_students():
+def test_the_interval_of_a_mean_is_students() -> None:
     found = mean_interval([1.0, 2.0, 3.0])  # standard deviation 1, t(0.975; 2) = 4.302653
     assert (found.mean, found.low, found.high) == pytest.approx((2, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5))
     assert mean_interval([5.0]).low is None
     assert geometric_interval([1.0, 100.0]).mean == pytest.approx(10)
 
 
-def test_every_seed_is_a_network_of_its_own_and_repeats():
+def test_every_seed_is_a_network_of_its_own_and_repeats() -> None:
     settings = GradientSettings(members=["gru"], seeds=[1, 2], hidden_size=8, distance=5)
     first, again = measure_gradients(settings), measure_gradients(settings)
     assert first == again
@@ -66,7 +65,7 @@ def test_every_seed_is_a_network_of_its_own_and_repeats():
     assert row["size"][0] == 1 and row["low"][3] < row["size"][3] < row["high"][3]
 
 
-def test_in_one_direction_no_gradient_comes_from_what_follows_the_frame():
+def test_in_one_direction_no_gradient_comes_from_what_follows_the_frame() -> None:
     log_mel, frames = torch.randn(1, 40, N_MELS), torch.tensor([40])
     one_way, both_ways = (
         frame_gradients(make_model(form), log_mel, frames, 4, torch.Generator().manual_seed(2))
@@ -76,7 +75,7 @@ def test_in_one_direction_no_gradient_comes_from_what_follows_the_frame():
     assert all(one_way[-k] == 0 and one_way[k] > 0 and both_ways[-k] > 0 for k in range(1, 5))
 
 
-def test_a_model_that_is_all_but_certain_has_the_same_relative_gradients():
+def test_a_model_that_is_all_but_certain_has_the_same_relative_gradients() -> None:
     """Its gradients are tiny, their squares below what float32 holds: 1e-25 squared is 1e-50."""
     log_mel, frames = torch.randn(1, 40, N_MELS), torch.tensor([40])
     found = []
@@ -89,6 +88,6 @@ def test_a_model_that_is_all_but_certain_has_the_same_relative_gradients():
 
 
 @pytest.mark.parametrize("name", MEMBERS)
-def test_members_of_a_budget_have_about_as_many_weights(name: str):
+def test_members_of_a_budget_have_about_as_many_weights(name: str) -> None:
     encoder = make_encoder(name, 17, fit_hidden_size(name, 17, 20_000))
     assert sum(weight.numel() for weight in encoder.parameters()) == pytest.approx(20_000, rel=0.08)

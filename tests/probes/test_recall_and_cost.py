@@ -16,7 +16,7 @@ from tests.models.family import make_model
 TINY = RecallSettings(members=["gru"], distances=[3], seeds=[1, 2], steps=2, parameters=500)
 
 
-def test_a_sequence_is_a_symbol_then_distraction_then_the_question():
+def test_a_sequence_is_a_symbol_then_distraction_then_the_question() -> None:
     frames, symbols = make_sequences(50, 4, torch.Generator().manual_seed(1))
     ids = frames.argmax(dim=2)
     assert frames.shape == (50, 6, 2 * SYMBOLS + 1) and bool((frames.sum(dim=2) == 1).all())
@@ -24,7 +24,7 @@ def test_a_sequence_is_a_symbol_then_distraction_then_the_question():
     assert bool((ids[:, 5] == 2 * SYMBOLS).all()) and set(symbols.tolist()) == set(range(SYMBOLS))
 
 
-def test_who_looks_at_the_first_frame_is_always_right_and_who_does_not_guesses():
+def test_who_looks_at_the_first_frame_is_always_right_and_who_does_not_guesses() -> None:
     class First(nn.Module):
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
             return inputs[:, 0, :SYMBOLS]
@@ -37,12 +37,12 @@ def test_who_looks_at_the_first_frame_is_always_right_and_who_does_not_guesses()
     assert accuracy(Last(), 20, 1) == pytest.approx(1 / SYMBOLS, abs=0.06)  # 4 standard deviations of 512 guesses
 
 
-def test_a_gru_learns_to_recall_over_a_short_distance():
+def test_a_gru_learns_to_recall_over_a_short_distance() -> None:
     settings = RecallSettings(steps=150, parameters=4000, learning_rate=1e-2)
     assert recall.train_recaller("gru", 3, 1, settings)["accuracy"] > 0.9
 
 
-def test_a_training_in_the_ledger_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_training_in_the_ledger_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = tmp_path / "ledger.json"
     first = measure_recall(TINY, ledger)
 
@@ -56,7 +56,7 @@ def test_a_training_in_the_ledger_is_not_done_again(tmp_path: Path, monkeypatch:
         measure_recall(longer, ledger)
 
 
-def test_a_damaged_ledger_is_refused_and_left_as_it_was(tmp_path: Path):
+def test_a_damaged_ledger_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.json"
     for damaged in ('{"gru 3 1', "[]", '{"gru": 1}', '{"gru": {"accuracy": 1.0}}'):
         ledger.write_text(damaged)
@@ -65,7 +65,9 @@ def test_a_damaged_ledger_is_refused_and_left_as_it_was(tmp_path: Path):
         assert ledger.read_text() == damaged
 
 
-def test_a_short_trial_does_not_undo_the_trainings_of_a_long_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_short_trial_does_not_undo_the_trainings_of_a_long_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made: list[int] = []
 
     def train(name: str, distance: int, seed: int, settings: RecallSettings) -> dict[str, float]:
@@ -79,7 +81,7 @@ def test_a_short_trial_does_not_undo_the_trainings_of_a_long_budget(tmp_path: Pa
 
 
 @pytest.mark.parametrize("form", ["rnn", "gru", "lstm"])
-def test_a_stream_of_blocks_gives_what_the_whole_gives(form: str):
+def test_a_stream_of_blocks_gives_what_the_whole_gives(form: str) -> None:
     encoder = make_model(form, residual=True, layer_norm=True).encoder
     inputs, outputs = torch.randn(2, 17, 16), []
     stream_blocks(encoder, [inputs[:, :5], inputs[:, 5:6], inputs[:, 6:]], outputs.append)
@@ -88,12 +90,12 @@ def test_a_stream_of_blocks_gives_what_the_whole_gives(form: str):
     torch.testing.assert_close(torch.cat(outputs, dim=1), whole, atol=1e-6, rtol=0)
 
 
-def test_what_needs_the_whole_cannot_stream():
+def test_what_needs_the_whole_cannot_stream() -> None:
     assert can_stream(make_model("lstm").encoder)
     assert not any(can_stream(make_model(form).encoder) for form in ("bilstm", "transformer", "minlstm one way"))
 
 
-def test_a_streams_memory_is_flat_while_the_wholes_grows():
+def test_a_streams_memory_is_flat_while_the_wholes_grows() -> None:
     models = {"lstm": make_model("lstm"), "transformer": make_model("transformer")}
     rows = measure_cost(models, CostSettings(lengths_s=[4.0, 1.0], batches=[2], rounds=1))
     peak = {(row["model"], row["mode"], row["length_s"]): row["peak_mb"] for row in rows}
@@ -105,7 +107,7 @@ def test_a_streams_memory_is_flat_while_the_wholes_grows():
 
 
 @pytest.mark.parametrize("form", ["gru", "bilstm", "transformer"])
-def test_a_gradient_is_taken_with_recurrent_layers_in_training_mode_and_no_dropout(form: str):
+def test_a_gradient_is_taken_with_recurrent_layers_in_training_mode_and_no_dropout(form: str) -> None:
     """cuDNN refuses anything else: "cudnn RNN backward can only be called in training mode"."""
     model = make_model(form, dropout=0.5)
     log_mel, lengths = torch.randn(2, 9, model.n_mels), torch.tensor([9, 9])
@@ -118,6 +120,6 @@ def test_a_gradient_is_taken_with_recurrent_layers_in_training_mode_and_no_dropo
     assert not any(one.training for one in model.modules())
 
 
-def test_a_length_of_no_frame_is_refused():
+def test_a_length_of_no_frame_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"lengths of 0\.001 s hold no frame"):
         CostSettings(lengths_s=[1.0, 0.001])

@@ -17,15 +17,19 @@ from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
 from asr.pretrained import save_pretrained
 from asr.recognition import Recognizer
 from asr.recognition.calibration import (
+    EVIDENCE,
     FILE,
     Calibration,
     fit_calibration,
     fit_logistic,
+    n_best_agreement,
     platt_targets,
     read_calibration,
+    silence_confidence,
     store_calibration,
+    uncalibrated,
+    word_evidence,
 )
-from asr.recognition.confidence import EVIDENCE, n_best_agreement, silence_confidence, uncalibrated, word_evidence
 from asr.recognition.reliability import cross_validated, deal_groups, draw_reliability
 from asr.scoring.confidence import brier_score, chance_error, expected_calibration_error, judge_words, wilson_interval
 from asr.text.normalize import get_normalizer

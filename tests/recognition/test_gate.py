@@ -8,8 +8,17 @@ import pytest
 import soundfile
 
 from asr.audio import load_audio
-from asr.recognition.gate import LONG_S, MARGIN_S, NEVER, apply_gate, mute_frames, token_sureness
-from asr.recognition.speech_signal import HOP_S, WINDOW_HOP, SignalTracker
+from asr.recognition.speech_gate import (
+    HOP_S,
+    LONG_S,
+    MARGIN_S,
+    NEVER,
+    WINDOW_HOP,
+    SignalTracker,
+    apply_gate,
+    mute_frames,
+    token_sureness,
+)
 from benchmarks.sounds import TUNED, UNSEEN, make_sound
 from tests.recognition.test_pool import make_recognizer
 

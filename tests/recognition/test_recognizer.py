@@ -11,13 +11,13 @@ import torch
 
 import asr
 from asr.audio import resample
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance
 from asr.errors import AudioError, ConfigError, ModelError
 from asr.features import LogMel, LogMelConfig
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
 from asr.pretrained import save_pretrained
 from asr.recognition import Recognizer
-from asr.recognition.workers import plan_batches
+from asr.recognition.pool import plan_batches
 from asr.text.tokenizer import CharacterTokenizer
 
 RATE = 8000

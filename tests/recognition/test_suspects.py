@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance
 from asr.errors import AudioError
-from asr.recognition.emissions import Emissions
 from asr.recognition.suspects import NATS_PER_EDIT, judge_transcript, rank_suspects, suspicious
+from asr.recognition.windows import Emissions
 from asr.text.tokenizer import CharacterTokenizer
 
 TOKENIZER = CharacterTokenizer([" ", *"abcd"])

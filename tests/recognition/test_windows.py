@@ -7,10 +7,9 @@ from torch import Tensor
 
 from asr.features import LogMel, LogMelConfig
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
-from asr.models.subsampling import TIME_STRIDES
-from asr.recognition.emissions import compute_windows, stitch
+from asr.models.encoder import TIME_STRIDES
 from asr.recognition.reading import Reader, waveform_source
-from asr.recognition.windows import WindowSizes, cut_windows
+from asr.recognition.windows import WindowSizes, compute_windows, cut_windows, stitch
 
 SHIFT_S = 0.01
 MELS = 8

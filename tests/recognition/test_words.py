@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.cli import main
-from asr.data.manifest import write_manifest
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance, write_manifest
 from asr.errors import TextError
 from asr.features import LogMel, LogMelConfig
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig

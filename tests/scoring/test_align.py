@@ -4,7 +4,7 @@ import jiwer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.scoring.align import AlignedPair, align_words, alignment_block, display_width
+from asr.scoring.counts import AlignedPair, align_words, alignment_block, display_width
 
 
 def test_a_block_shows_substitution_deletion_and_insertion_in_columns() -> None:

@@ -32,7 +32,7 @@ def word(text: str, start_s: float, confidence: float = 0.5, **more: Any) -> dic
     return {"text": text, "start_s": start_s, "end_s": start_s + 0.2, "confidence": confidence, **more}
 
 
-def test_a_word_is_counted_as_right_confused_lost_and_made_up():
+def test_a_word_is_counted_as_right_confused_lost_and_made_up() -> None:
     found = break_down(results([("the cat sat", "the bat sat"), ("the cat", "cat"), ("the cat", "the cat the")])).words
 
     by_token = {one.token: one for one in found.tokens}
@@ -48,7 +48,7 @@ def test_a_word_is_counted_as_right_confused_lost_and_made_up():
     assert [one.token for one in found.most_inserted()] == ["the"]
 
 
-def test_characters_are_confused_lost_and_made_up_spaces_too():
+def test_characters_are_confused_lost_and_made_up_spaces_too() -> None:
     found = break_down(results([("a cat", "acut")])).characters
     assert found.confusions == (Confusion("a", "u", 1),)
     assert [one.token for one in found.most_deleted()] == [" "]
@@ -56,7 +56,7 @@ def test_characters_are_confused_lost_and_made_up_spaces_too():
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=8))
-def test_words_characters_and_places_add_up_to_the_corpus(pairs: list[tuple[str, str]]):
+def test_words_characters_and_places_add_up_to_the_corpus(pairs: list[tuple[str, str]]) -> None:
     scored = results(pairs)
     found = break_down(scored, {"a": 3})
 
@@ -71,7 +71,7 @@ def test_words_characters_and_places_add_up_to_the_corpus(pairs: list[tuple[str,
     assert sum(one.said for one in found.training or ()) == scored.report.words.reference_length
 
 
-def test_insertions_and_deletions_are_placed():
+def test_insertions_and_deletions_are_placed() -> None:
     told = [word("one", 0.0), word("uh", 0.2), word("two", 0.65), word("er", 0.85), word("three", 1.4)]
     scored = results(
         [
@@ -99,7 +99,7 @@ def test_insertions_and_deletions_are_placed():
     )
 
 
-def test_rare_and_unseen_words_have_a_recall_of_their_own():
+def test_rare_and_unseen_words_have_a_recall_of_their_own() -> None:
     counts = {"seen": 50, "often": 49, "some": 5, "rare": 4, "once": 1}
     found = break_down(results([("seen often some rare once never", "seen often x rare x x")]), counts).training
     assert found is not None
@@ -111,7 +111,7 @@ def test_rare_and_unseen_words_have_a_recall_of_their_own():
     ]
 
 
-def test_the_oracle_takes_the_best_text_of_each_list():
+def test_the_oracle_takes_the_best_text_of_each_list() -> None:
     def alternative(errors: int) -> dict[str, Any]:
         return {"text": "-", "word_errors": asdict(ErrorCounts(hits=2 - errors, substitutions=errors))}
 
@@ -133,7 +133,7 @@ def test_the_oracle_takes_the_best_text_of_each_list():
     ]
 
 
-def test_confidence_is_judged_by_verdicts_told_or_by_the_alignment():
+def test_confidence_is_judged_by_verdicts_told_or_by_the_alignment() -> None:
     scored = results(
         [("one two", "one too"), ("a b", "a b"), ("x", "x - y")],
         {
@@ -153,7 +153,7 @@ def test_confidence_is_judged_by_verdicts_told_or_by_the_alignment():
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.5, 0.9]), st.booleans()), min_size=2, max_size=30))
-def test_ranking_quality_is_scipys_u_over_all_pairs(words: list[tuple[float, bool]]):
+def test_ranking_quality_is_scipys_u_over_all_pairs(words: list[tuple[float, bool]]) -> None:
     confidence, right = np.array([w[0] for w in words]), np.array([w[1] for w in words])
     if right.all() or not right.any():
         assert math.isnan(ranking_quality(confidence, right))
@@ -162,7 +162,7 @@ def test_ranking_quality_is_scipys_u_over_all_pairs(words: list[tuple[float, boo
     assert ranking_quality(confidence, right) == pytest.approx(u / (right.sum() * (~right).sum()))
 
 
-def test_what_the_results_do_not_know_is_left_out_of_the_page_and_null_in_json():
+def test_what_the_results_do_not_know_is_left_out_of_the_page_and_null_in_json() -> None:
     found = break_down(results([("a b", "a c"), ("d", "d")]))
     parts = breakdown_json(found)
     assert (parts["training"], parts["oracle"], parts["confidence"]) == (None, None, None)
@@ -170,12 +170,12 @@ def test_what_the_results_do_not_know_is_left_out_of_the_page_and_null_in_json()
     assert headings == ["Groups", "Words", "Characters"]
 
 
-def test_a_long_table_is_cut_and_says_how_many_more_there_are():
+def test_a_long_table_is_cut_and_says_how_many_more_there_are() -> None:
     page = "\n\n".join(breakdown_sections(break_down(results([(f"w{n}", f"v{n}") for n in range(12)])), shown=10))
     assert page.count("… and 2 more in breakdown.json.") == 2  # most missed, most confused
 
 
-def test_other_peoples_text_cannot_become_markup_or_a_column():
+def test_other_peoples_text_cannot_become_markup_or_a_column() -> None:
     extras = {
         str(index): {"fields": {"a|b<i>": ["<script>", "x|y\n## no", "`"][index % 3]}, "snr_db": "<b>"}
         for index in range(6)
@@ -195,13 +195,13 @@ def test_other_peoples_text_cannot_become_markup_or_a_column():
         {"words": [{"text": "a", "start_s": None, "end_s": 1, "confidence": 7}], "speech_s": True},
     ],
 )
-def test_extras_of_other_tools_do_no_harm(extras: dict[str, Any]):
+def test_extras_of_other_tools_do_no_harm(extras: dict[str, Any]) -> None:
     found = break_down(results([("a", "a"), ("b", "c d")], {"0": extras, "1": extras}))
     assert json.dumps(breakdown_json(found), allow_nan=False)
     assert breakdown_sections(found)
 
 
-def test_all_is_in_breakdown_json_and_nothing_of_it_in_summary_json(tmp_path: Path):
+def test_all_is_in_breakdown_json_and_nothing_of_it_in_summary_json(tmp_path: Path) -> None:
     report = results([("one two", "one too"), ("three", "three")]).report
     header = ReportHeader(title="t", system="s", data="d", date="now")
     files = write_report(tmp_path, report, header, training_counts={"one": 7})

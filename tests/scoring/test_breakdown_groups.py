@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from asr.scoring import Results, score_texts
 from asr.scoring.breakdown import Grouping, all_groupings
-from asr.scoring.breakdown.bins import by_edges, by_value
+from asr.scoring.breakdown.groups import by_edges, by_value
 from asr.scoring.counts import ErrorCounts
 from asr.text.normalize import get_normalizer
 
@@ -48,7 +48,7 @@ def named(groupings: list[Grouping], name: str) -> dict[str, tuple[int, int]]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_the_rows_of_every_grouping_add_up_to_the_corpus(data: st.DataObject):
+def test_the_rows_of_every_grouping_add_up_to_the_corpus(data: st.DataObject) -> None:
     pairs = data.draw(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=40))
     ids = [str(index) for index in range(len(pairs))]
     some = st.dictionaries(st.sampled_from(ids), st.floats(0, 1e4), max_size=len(ids))
@@ -71,7 +71,7 @@ def test_the_rows_of_every_grouping_add_up_to_the_corpus(data: st.DataObject):
         assert len({row.label for row in grouping.rows}) == len(grouping.rows)
 
 
-def test_groups_by_what_is_known_of_an_utterance():
+def test_groups_by_what_is_known_of_an_utterance() -> None:
     scored = results(
         [("one two", "one too"), ("three", "three"), ("four five", "")],
         speakers={"0": "ann", "1": "bob"},
@@ -94,11 +94,11 @@ def test_groups_by_what_is_known_of_an_utterance():
     assert named(found, "room") == {"hall": (2, 1), "(not known)": (1, 2)}
 
 
-def test_what_no_utterance_tells_makes_no_grouping():
+def test_what_no_utterance_tells_makes_no_grouping() -> None:
     assert [one.name for one in all_groupings(results([("a", "a")]))] == ["reference length"]
 
 
-def test_a_group_is_small_under_10_utterances_or_100_reference_words():
+def test_a_group_is_small_under_10_utterances_or_100_reference_words() -> None:
     def only_row(utterances: int, words: int) -> bool:
         pairs = [(" ".join(["w"] * words), "")] * utterances
         return all_groupings(results(pairs))[0].rows[0].small
@@ -110,26 +110,26 @@ def test_a_group_is_small_under_10_utterances_or_100_reference_words():
     ("value", "label"),
     [(0.0, "under 2"), (-7, "under 2"), (1.999, "under 2"), (2, "2 to 5"), (5, "5 or more"), (1e9, "5 or more")],
 )
-def test_a_bin_holds_its_lower_edge_and_not_its_upper_one(value: float, label: str):
+def test_a_bin_holds_its_lower_edge_and_not_its_upper_one(value: float, label: str) -> None:
     assert by_edges([value], (0, 2, 5)).of == (label,)
 
 
-def test_many_different_numbers_fall_into_fifths():
+def test_many_different_numbers_fall_into_fifths() -> None:
     labels = by_value([*range(1, 101), None])
     assert labels.order == ("1 to 20", "21 to 40", "41 to 60", "61 to 80", "81 to 100", "(not known)")
     assert [labels.of.count(label) for label in labels.order] == [20, 20, 20, 20, 20, 1]
 
 
-def test_few_different_numbers_are_groups_themselves_in_order_of_size():
+def test_few_different_numbers_are_groups_themselves_in_order_of_size() -> None:
     assert by_value([10, 2, 10, True]).order[:3] == ("true", "2", "10")
 
 
-def test_a_value_for_every_utterance_is_an_identifier_and_no_grouping():
+def test_a_value_for_every_utterance_is_an_identifier_and_no_grouping() -> None:
     extras = {str(index): {"fields": {"file": f"f{index}"}} for index in range(30)}
     assert [one.name for one in all_groupings(results([("a", "a")] * 30, extras=extras))] == ["reference length"]
 
 
-def test_the_rarest_of_many_values_go_together():
+def test_the_rarest_of_many_values_go_together() -> None:
     values = [f"v{index % 60:02}" for index in range(200)]  # v00 to v19 four times, the others three times
     labels = by_value(values)
     assert len(set(labels.of)) == 51

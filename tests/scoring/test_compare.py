@@ -11,8 +11,10 @@ import markdown
 import pytest
 
 from asr.errors import ScoringError, UsageError
-from asr.scoring.compare import Comparison, System, compare
-from asr.scoring.compare_differences import (
+from asr.scoring.compare import (
+    Comparison,
+    System,
+    compare,
     difference_by,
     field_key,
     group_indices,
@@ -20,8 +22,15 @@ from asr.scoring.compare_differences import (
     utterance_differences,
     word_differences,
 )
-from asr.scoring.compare_output import DATA, PAGE, write_comparison
-from asr.scoring.compare_text import rounded_up, scope_sentence, settling_sentence, verdict_sentence
+from asr.scoring.compare_output import (
+    DATA,
+    PAGE,
+    rounded_up,
+    scope_sentence,
+    settling_sentence,
+    verdict_sentence,
+    write_comparison,
+)
 from asr.scoring.output import prepare_folder
 from asr.scoring.report import score_texts
 from asr.text.normalize import NORMALIZERS

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.scoring.align import align_words
-from asr.scoring.counts import ErrorCounts, count_character_errors, count_errors, count_word_errors
+from asr.scoring.counts import ErrorCounts, align_words, count_character_errors, count_errors, count_word_errors
 
 # Few words, so that random pairs share many; long enough for jiwer and ours to have choices between alignments.
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "the", "caf\u00e9", "\u4f60\u597d", "it's"]), max_size=14)

@@ -1,8 +1,8 @@
 """Intervals reach the page, summary.json and the terminal, with what they mean and where they end."""
 
+from asr.scoring.intervals import rate_intervals
 from asr.scoring.markdown import ReportHeader, render_markdown
 from asr.scoring.output import summary_notes, summary_rows
-from asr.scoring.rate_intervals import rate_intervals
 from asr.scoring.report import ScoreReport, score_texts
 from asr.scoring.results import summarize
 from asr.text.normalize import NORMALIZERS

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from asr.cli import main
-from asr.scoring.counts import ErrorCounts, count_word_errors
-from asr.scoring.sclite_counts import count_word_errors_as_sclite
+from asr.scoring.counts import ErrorCounts, count_word_errors, count_word_errors_as_sclite
 
 Pairs = list[tuple[str, str]]
 _SCORES = re.compile(r"^id: \((?P<id>\S+)\)$.*?^Scores: \(#C #S #D #I\) (\d+) (\d+) (\d+) (\d+)$", re.M | re.S)

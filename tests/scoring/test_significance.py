@@ -14,10 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from asr.scoring.align import AlignedPair, align_words
-from asr.scoring.significance import Difference, holm, mapsswe, mcnemar, paired_bootstrap, wilcoxon
-from asr.scoring.significance_power import detectable_difference, needed_units
-from asr.scoring.significance_segments import SegmentErrors, WordOutcomes, segment_errors, word_outcomes
+from asr.scoring.counts import AlignedPair, align_words
+from asr.scoring.significance import (
+    Difference,
+    SegmentErrors,
+    WordOutcomes,
+    detectable_difference,
+    holm,
+    mapsswe,
+    mcnemar,
+    needed_units,
+    paired_bootstrap,
+    segment_errors,
+    wilcoxon,
+    word_outcomes,
+)
 
 SC_STATS = shutil.which("sc_stats") or next(iter(map(str, Path("/usr/lib/sctk/bin").glob("sc_stats"))), None)
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from asr.scoring.report import score_texts
-from asr.scoring.verdicts import Change, count_changes, verdict_changes
+from asr.scoring.report import Change, count_changes, score_texts, verdict_changes
 from asr.text.normalize import get_normalizer
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from asr.errors import DataError
-from asr.text.glm import with_replacements
-from asr.text.normalize import get_normalizer
+from asr.text.normalize import get_normalizer, with_replacements
 
 RULES = """\
 ;; NIST's style

@@ -12,14 +12,12 @@ from asr.ctc import penalise_blank
 from asr.errors import ConfigError, TrainingError
 from asr.pretrained import from_pretrained
 from asr.training import step, trainer
-from asr.training.checkpoint import load_checkpoint
+from asr.training.checkpoint import Progress, average_weights, load_checkpoint
 from asr.training.config import ScheduleConfig, TrainingConfig
-from asr.training.dev_utterances import DevUtterances
-from asr.training.evaluate import DevResult
-from asr.training.optimizer import learning_rate_factor
+from asr.training.evaluate import DevResult, DevUtterances
 from asr.training.records import plateau_warning
 from asr.training.run import train
-from asr.training.state import Progress, average_weights
+from asr.training.step import learning_rate_factor
 from tests.tiny_run import Quiet, equal_weights, settings, weights
 
 

@@ -11,12 +11,12 @@ import torch
 from asr.data.batching import Request
 from asr.data.manifest import read_manifest
 from asr.scoring.counts import count_word_errors
-from asr.training import steps as steps_module
-from asr.training.dev_utterances import LONGEST_TEXT, WORST, Tally
+from asr.training import step as steps_module
 from asr.training.distributed import Processes
+from asr.training.evaluate import LONGEST_TEXT, WORST, Tally
 from asr.training.run import train
 from asr.training.run_dir import RunDir, read_metrics
-from asr.training.steps import EpochSteps
+from asr.training.step import EpochSteps
 from tests.tiny_run import Quiet, settings
 
 ALONE = Processes(0, 1, torch.device("cpu"))

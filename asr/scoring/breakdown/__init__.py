@@ -3,13 +3,10 @@
 In: ``Results``: scored utterances and what else is known of them. Out: plain records, a JSON form and report sections.
 """
 
-from asr.scoring.breakdown.belief import Belief
 from asr.scoring.breakdown.groups import Grouping, GroupRow, all_groupings
-from asr.scoring.breakdown.oracle import Oracle
-from asr.scoring.breakdown.places import Places
 from asr.scoring.breakdown.sections import breakdown_sections
-from asr.scoring.breakdown.tokens import Confusion, TokenBreakdown, TokenErrors, TrainingBin
-from asr.scoring.breakdown.whole import Breakdown, break_down, breakdown_json
+from asr.scoring.breakdown.tokens import Confusion, Places, TokenBreakdown, TokenErrors, TrainingBin
+from asr.scoring.breakdown.whole import Belief, Breakdown, Oracle, break_down, breakdown_json
 
 __all__ = [
     "Belief",

@@ -7,12 +7,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from asr.scoring.breakdown.belief import Belief
 from asr.scoring.breakdown.groups import FEW_UTTERANCES, FEW_WORDS, Grouping, GroupRow
-from asr.scoring.breakdown.oracle import Oracle
-from asr.scoring.breakdown.places import PAUSE_S, Places
-from asr.scoring.breakdown.tokens import TokenBreakdown, TokenErrors, TrainingBin
-from asr.scoring.breakdown.whole import Breakdown
+from asr.scoring.breakdown.tokens import PAUSE_S, Places, TokenBreakdown, TokenErrors, TrainingBin
+from asr.scoring.breakdown.whole import Belief, Breakdown, Oracle
 from asr.scoring.markdown import code_span, counted, escape, format_rate, markdown_table
 
 SHOWN = 10

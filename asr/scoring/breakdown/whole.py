@@ -2,26 +2,154 @@
 
 In: ``Results`` and, where there is one, how often the training text holds each word. Out: a ``Breakdown``; pages and
 tables are views of it. What the results do not know enough for is None.
+
+What the n-best would have given: the error of the best text in it, which a better choice could reach.
+
+In: utterances and, in their extras, ``n_best`` with ``word_errors`` (as `asr evaluate` writes them). Out: error counts
+by how many alternatives are looked at.
+
+How far the recogniser's confidence in its words can be believed on this test set.
+
+In: results whose words have a ``confidence`` and, from `asr evaluate`, whether they are ``right``. Out: ``Belief``.
 """
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from asr.scoring.align import align_tokens
-from asr.scoring.breakdown.belief import Belief, believe
-from asr.scoring.breakdown.groups import Grouping, GroupRow, all_groupings
-from asr.scoring.breakdown.oracle import Oracle, oracle
-from asr.scoring.breakdown.places import Places, find_places
+import numpy as np
+
+from asr.scoring.breakdown.groups import Grouping, GroupRow, all_groupings, number
 from asr.scoring.breakdown.tokens import (
+    Places,
     TokenBreakdown,
     TokenErrors,
     TrainingBin,
     break_down_tokens,
     by_training_count,
+    find_places,
 )
+from asr.scoring.confidence import (
+    brier_score,
+    chance_error,
+    expected_calibration_error,
+    ranking_quality,
+    reliability_bins,
+)
+from asr.scoring.counts import ErrorCounts, align_tokens, align_words
+from asr.scoring.report import UtteranceScore
 from asr.scoring.results import Results, percent
+
+_NAMES = tuple(ErrorCounts.__dataclass_fields__)
+
+
+@dataclass(frozen=True, slots=True)
+class Oracle:
+    """``by_depth``: alternatives looked at (1, 2, 4, ... and all) and the counts of the best text among them.
+
+    ``utterances_with_n_best`` of ``utterances`` have one; for the others the one text known counts.
+    """
+
+    utterances: int
+    utterances_with_n_best: int
+    by_depth: tuple[tuple[int, ErrorCounts], ...]
+
+
+def oracle(results: Results) -> Oracle | None:
+    """The oracle error; None where no utterance has an n-best list of more than one text."""
+    lists = [_alternatives(one, results.extras.get(one.id, {})) for one in results.report.utterances]
+    deepest = max(map(len, lists), default=0)
+    if deepest < 2:
+        return None
+    depths = [1]
+    while depths[-1] < deepest:
+        depths.append(min(2 * depths[-1], deepest))
+    bests = [list(itertools.accumulate(texts, _better)) for texts in lists]
+    by_depth = [(depth, ErrorCounts.total(best[:depth][-1] for best in bests)) for depth in depths]
+    return Oracle(len(lists), sum(len(texts) > 1 for texts in lists), tuple(by_depth))
+
+
+def _better(one: ErrorCounts, other: ErrorCounts) -> ErrorCounts:
+    return other if other.errors < one.errors else one
+
+
+def _alternatives(utterance: UtteranceScore, extras: Mapping[str, Any]) -> list[ErrorCounts]:
+    """The word counts of the n-best, the recognised text first."""
+    told = extras.get("n_best")
+    alternatives = told if isinstance(told, list) else []
+    counts = [_counts(one.get("word_errors")) for one in alternatives if isinstance(one, Mapping)]
+    return [utterance.words, *(one for one in counts[1:] if one is not None)]
+
+
+def _counts(value: Any) -> ErrorCounts | None:
+    if not isinstance(value, Mapping):
+        return None
+    numbers = [number for name in _NAMES if type(number := value.get(name)) is int]
+    return ErrorCounts(*numbers) if len(numbers) == len(_NAMES) else None
+
+
+_CHANCE_DRAWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Figures over the ``words`` whose confidence and verdict are known; ``unjudged`` are those without a verdict.
+
+    ``calibration_error`` (0 to 1) stands beside ``chance_error``: what so many words show when confidence is perfect.
+    ``ranking_quality``: area under the ROC curve, NaN unless some words are right and some wrong. ``bins``: mean
+    confidence, share right, number of words, in tenths of the words.
+    """
+
+    words: int
+    unjudged: int
+    right: int
+    mean_confidence: float
+    calibration_error: float
+    chance_error: float
+    brier_score: float
+    ranking_quality: float
+    bins: tuple[tuple[float, float, int], ...]
+
+
+def believe(results: Results) -> Belief | None:
+    """None where no word has both a confidence and a verdict."""
+    found = [pair for one in results.report.utterances for pair in _judged_words(one, results.extras.get(one.id, {}))]
+    judged = [(confidence, right) for confidence, right in found if right is not None]
+    if not judged:
+        return None
+    confidence = np.array([pair[0] for pair in judged])
+    right = np.array([pair[1] for pair in judged], dtype=np.bool_)
+    return Belief(
+        words=len(judged),
+        unjudged=len(found) - len(judged),
+        right=int(right.sum()),
+        mean_confidence=float(confidence.mean()),
+        calibration_error=expected_calibration_error(confidence, right),
+        chance_error=chance_error(confidence, draws=_CHANCE_DRAWS),
+        brier_score=brier_score(confidence, right),
+        ranking_quality=ranking_quality(confidence, right),
+        bins=tuple(reliability_bins(confidence, right)),
+    )
+
+
+def _judged_words(utterance: UtteranceScore, extras: Mapping[str, Any]) -> list[tuple[float, bool | None]]:
+    """Confidence and verdict of each word; where no verdict is told, by the alignment, if words can be told apart."""
+    told = extras.get("words")
+    words = [word for word in told if isinstance(word, Mapping)] if isinstance(told, list) else []
+    verdicts: list[bool | None] = [word.get("right") for word in words]
+    if words and not any("right" in word for word in words):
+        pairs = align_words(utterance.reference_normalized, utterance.hypothesis_normalized)
+        hits = [pair.operation == "hit" for pair in pairs if pair.hypothesis is not None]
+        verdicts = list(hits) if len(hits) == len(words) else [None] * len(words)
+    judged = []
+    for word, verdict in zip(words, verdicts, strict=True):
+        confidence = number(word.get("confidence"))
+        if confidence is not None and 0 <= confidence <= 1:
+            judged.append((confidence, verdict if isinstance(verdict, bool) else None))
+    return judged
+
 
 _ALIGNMENT = "fewest errors on normalised text; where several have the fewest, rapidfuzz's, as jiwer"
 

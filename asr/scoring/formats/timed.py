@@ -14,13 +14,13 @@ from asr.scoring.formats.entries import (
     Role,
     Segment,
     TimedWord,
+    check_marks,
     clean_id,
     confidence_of,
     filled,
     is_comment,
     seconds_of,
 )
-from asr.scoring.formats.marks import check_marks
 
 IGNORED_SEGMENT = "IGNORE_TIME_SEGMENT_IN_SCORING"
 GAP_SPEAKER = "inter_segment_gap"

@@ -12,15 +12,150 @@ In: an English transcript. Out: the text that is compared, all in lower case wit
 
 Made in the manner of Whisper's English normaliser (Radford et al. 2022, appendix C) and compared with it in
 tests/text/test_english_oracle.py, where the deliberate differences are listed.
+
+Symbols that are spoken, as words, before punctuation goes.
+
+In: a text in lower case. Out: the same with money, percent, thousands and decimals, dotted abbreviations and a few
+signs as words and bare digits. Decimal points become ``·``, which the basic normaliser keeps between digits.
+
+Contractions, titles and hesitations.
+
+In: words in lower case, without punctuation. Out: words with contractions and titles in full. What is ambiguous is left
+as it is, or decided by the next word: ``he'd gone`` is he had gone, ``he'd go`` is he would go; ``john's`` stays.
 """
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from asr.text.basic import SAME, compose_folded, normalize_basic, without_invisible
 from asr.text.english.numbers import join_numbers
-from asr.text.english.symbols import spell_symbols
-from asr.text.english.words import HESITATIONS, expand_words
+
+_CURRENCIES = {"$": "dollars", "£": "pounds", "€": "euros", "¥": "yen", "₹": "rupees"}
+_SCALES = "hundred|thousand|million|billion|trillion"
+_AMOUNT = r"\d+(?:,\d{3})*(?:\.\d+)?"
+_MONEY = re.compile(rf"([{''.join(_CURRENCIES)}])\s?({_AMOUNT})(\s(?:{_SCALES}))?(?![\d])")
+_CENTS = re.compile(r"(\d+)\.(\d\d)")
+_THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,]*\d)")
+_DECIMAL = re.compile(r"(?<![\d.])(\d*)\.(\d+)(?![\d.]*\d)")
+_DOTTED = re.compile(r"(?<![\w.])(?:[a-z]\.){2,}")
+_POSSESSIVE_NUMBER = re.compile(r"(?<=\d)'s\b")
+_SIGNS = {"%": " percent ", "&": " and ", "¢": " cents "}
+
+
+def spell_symbols(text: str) -> str:
+    """The text with spoken symbols as words."""
+    text = _MONEY.sub(_money, text)
+    text = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)
+    text = _DECIMAL.sub(lambda found: f"{found[1] or '0'}·{found[2]}", text)
+    text = _DOTTED.sub(lambda found: found[0].replace(".", "") + " ", text)
+    text = _POSSESSIVE_NUMBER.sub("s", text)  # the 1990's
+    text = re.sub(r"(?<!\w)'(?=em\b)", "th", re.sub(r"(?<!\w)'(?=cause\b)", "be", text))
+    text = re.sub(r"\b(e)-(?=mail)|\b(co)-(?=o)", lambda found: found[1] or found[2], text)
+    text = re.sub(r"\bper cent\b", "percent", text)
+    for sign, word in _SIGNS.items():
+        text = text.replace(sign, word)
+    return text
+
+
+def _money(found: re.Match[str]) -> str:
+    """``$2.50`` is 2 dollars 50 cents, ``$2.5 million`` 2.5 million dollars; singular for 1."""
+    unit, amount, scale = _CURRENCIES[found[1]], found[2].replace(",", ""), found[3] or ""
+    parts = _CENTS.fullmatch(amount)
+    if parts is None or scale or unit not in ("dollars", "euros", "pounds"):
+        return f" {amount}{scale} {_singular(unit) if amount == '1' and not scale else unit} "
+    cents = int(parts[2])
+    small = "pence" if unit == "pounds" else "cent" if cents == 1 else "cents"
+    whole = int(parts[1])
+    pieces = [f"{whole} {_singular(unit) if whole == 1 else unit}"] if whole or not cents else []
+    return f" {' '.join([*pieces, *([f'{cents} {small}'] if cents else [])])} "
+
+
+def _singular(unit: str) -> str:
+    return unit.removesuffix("s") if unit != "yen" else unit
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+HESITATIONS = frozenset(["uh", "uhh", "um", "umm", "uhm", "er", "erm", "hm", "hmm", "hmmm", "mm", "mmm", "mhm"])
+
+_WHOLE = {
+    "won't": "will not",
+    "can't": "can not",
+    "cannot": "can not",
+    "shan't": "shall not",
+    "let's": "let us",
+    "y'all": "you all",
+    "gonna": "going to",
+    "wanna": "want to",
+    "gotta": "got to",
+    "kinda": "kind of",
+    "sorta": "sort of",
+    "dunno": "do not know",
+    "ma'am": "madam",
+    "i'ma": "i am going to",
+    "woulda": "would have",
+    "coulda": "could have",
+    "shoulda": "should have",
+    "'tis": "it is",
+    "mr": "mister",
+    "mrs": "missus",
+    "messrs": "messieurs",
+    "dr": "doctor",
+    "prof": "professor",
+    "capt": "captain",
+    "sgt": "sergeant",
+    "lt": "lieutenant",
+    "jr": "junior",
+    "sr": "senior",
+    "vs": "versus",
+    "etc": "et cetera",
+    "ok": "okay",
+    "alright": "all right",
+}
+_ENDINGS = {"n't": "not", "'re": "are", "'ll": "will", "'ve": "have", "'m": "am"}
+_SUBJECTS = _words(
+    """
+    i you he she it we they that this there here what who where when how why everybody everyone everything somebody
+    someone something nobody nothing
+    """
+)
+_PARTICIPLES = _words(
+    """
+    been got gone had done become taken come seen made said given known found lost left kept begun written
+    """
+)
+
+
+def expand_words(words: Sequence[str]) -> list[str]:
+    """Contractions and titles in full."""
+    out: list[str] = []
+    for index, word in enumerate(words):
+        follower = words[index + 1] if index + 1 < len(words) else ""
+        out += _expand(word, follower).split()
+    return out
+
+
+def _expand(word: str, follower: str) -> str:
+    if word in _WHOLE:
+        return _WHOLE[word]
+    if word == "st":  # a street where nothing follows, else mostly a saint
+        return "saint" if follower else word
+    if "'" not in word or word == "ain't":
+        return word
+    for ending, full in _ENDINGS.items():
+        stem = word.removesuffix(ending)
+        if stem != word and stem:
+            return f"{_expand(stem, full)} {full}"
+    stem, _, ending = word.rpartition("'")
+    if stem in _SUBJECTS and ending == "s":
+        return f"{stem} {'has' if follower in _PARTICIPLES else 'is'}"
+    if stem in _SUBJECTS and ending == "d":
+        return f"{stem} {'had' if follower in _PARTICIPLES or follower == 'better' else 'would'}"
+    return word
+
 
 _BRACKETED = re.compile(r"\[[^\[\]]*\]|<[^<>]*>")
 _ROUNDS = 4  # one is enough but for what only comes together when something between went away

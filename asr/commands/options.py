@@ -1,0 +1,196 @@
+"""Kinds of argument that several verbs take: text to a checked value, or argparse's refusal of it.
+
+The options of decoding that several verbs share, as typed, checked values.
+
+In: words. Out: `DecoderOptions`, or one message that says which of them do not go together.
+
+What `asr score` and `asr evaluate` share on the command line: the normaliser, the form of the result, the gate.
+
+In: parsed options and a ``ScoreReport``. Out: the normaliser that was asked for; the report on stdout; a refusal (exit
+code 1) where the WER is above --fail-above.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asr.errors import UsageError
+from asr.text.normalize import NORMALIZERS, Normalizer, get_normalizer
+from asr.transcription.job import DEFAULT_BOOST, NONE, DecoderOptions
+
+if TYPE_CHECKING:
+    from asr.scoring import ScoreReport
+
+
+def number(text: str) -> float:
+    """A finite number, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return value
+
+
+def seconds(text: str) -> float:
+    """More than 0 seconds, for argparse."""
+    value = number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} must be more than 0 seconds")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def whole_number(text: str) -> int:
+    """A whole number, 0 included, for argparse."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def add_decoding(group: "argparse._ArgumentGroup") -> None:
+    """Add them to a parser's group."""
+    group.add_argument(
+        "--decoder",
+        choices=("greedy", "beam"),
+        help="default: as tuned (asr lm tune), or beam where it is needed, or greedy",
+    )
+    group.add_argument("--beam-width", type=count, metavar="N", help="texts kept in the race")
+    group.add_argument("--lm", type=Path, metavar="FILE", help="a language model, binary or ARPA, or none")
+    group.add_argument("--lm-weight", type=number, metavar="X", help="how much the language model counts")
+    group.add_argument("--word-score", type=number, metavar="X", help="added for each word: more of them, or fewer")
+    group.add_argument("--lexicon", type=Path, metavar="FILE", help="a word a line; no others are written")
+    group.add_argument(
+        "--hotword", type=hotword, action="append", default=[], metavar="WORD[:BOOST]",
+        help=f"listen for a word or phrase; repeatable (boost: {DEFAULT_BOOST})",
+    )  # fmt: skip
+    group.add_argument("--n-best", type=count, default=1, metavar="N", help="alternative texts, in json (default: 1)")
+
+
+def decoder_options(found: argparse.Namespace) -> DecoderOptions:
+    """What was parsed. Raises UsageError for options that do not go together."""
+    decoder = DecoderOptions(
+        name=found.decoder,
+        beam_width=found.beam_width,
+        language_model=found.lm,
+        lm_weight=found.lm_weight,
+        word_score=found.word_score,
+        lexicon=found.lexicon,
+        hotwords=tuple(found.hotword),
+        n_best=found.n_best,
+    )
+    _check(decoder)
+    return decoder
+
+
+def _check(decoder: DecoderOptions) -> None:
+    beam = {key for key in decoder.given() if key != "name"}
+    if decoder.name == "greedy" and beam:
+        raise UsageError(f"--decoder greedy has no use for {', '.join(sorted(beam))}; leave out one or the other")
+    if decoder.lm_weight is not None and decoder.lm_weight < 0:
+        raise UsageError(f"--lm-weight {decoder.lm_weight} must be 0 or more")
+    if decoder.lm_weight is not None and decoder.language_model == NONE:
+        raise UsageError("--lm none leaves --lm-weight without a language model to weigh; leave out one or the other")
+    for name, path in (("--lm", decoder.language_model), ("--lexicon", decoder.lexicon)):
+        if path not in (None, NONE) and not path.is_file():
+            raise UsageError(f"{name} {path}: no such file")
+
+
+def hotword(text: str) -> tuple[str, float]:
+    """``WORD[:BOOST]``, for argparse."""
+    word, colon, boost = text.rpartition(":")
+    if not colon:
+        word, boost = text, str(DEFAULT_BOOST)
+    if not word.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} holds no word")
+    return " ".join(word.split()), number(boost)
+
+
+PRINTS = ("table", "line", "json", "csv")
+
+
+def add_scoring(parser: argparse.ArgumentParser) -> None:
+    """Add --normalizer, --glm, --print and the gate."""
+    parser.add_argument(
+        "--normalizer", choices=NORMALIZERS, default="basic", help="what counts as the same text (default: basic)"
+    )
+    parser.add_argument(
+        "--glm",
+        type=Path,
+        metavar="FILE",
+        help="replacements of your own for both texts, after the normaliser: OLD => NEW a line, or two columns",
+    )
+    parser.add_argument(
+        "--print",
+        dest="print_as",
+        choices=PRINTS,
+        default="table",
+        help="the form of the result on stdout; line: wer=8.44 low=6.10 high=11.02 cer=3.10 s=12 ... (default: table)",
+    )
+    add_gate(parser)
+
+
+def add_gate(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
+    """Add --fail-above; ``asr.scoring.output.check_gate`` is its rule."""
+    parser.add_argument(
+        "--fail-above", type=_percent, metavar="WER", help="exit with 1 where the WER in percent is above this"
+    )
+
+
+def chosen_normalizer(options: argparse.Namespace) -> Normalizer:
+    """The normaliser of ``add_scoring``'s options; raises DataError where the replacements have faults."""
+    normalizer = get_normalizer(options.normalizer)
+    if options.glm is None:
+        return normalizer
+    from asr.text.normalize import with_replacements
+
+    return with_replacements(normalizer, options.glm)
+
+
+def print_report(
+    report: "ScoreReport",
+    options: argparse.Namespace,
+    *,
+    lead: str,
+    notes: Sequence[str] = (),
+    measures: Mapping[str, Any] | None = None,
+    page: Path | None = None,
+) -> None:
+    """The result on stdout; in a form for scripts nothing but it, and what a person should know goes to stderr."""
+    from asr.scoring.output import RENDERERS, SUMMARY_HEADER, summary_notes, summary_rows
+    from asr.terminal import table
+
+    aside = sys.stdout if options.print_as == "table" else sys.stderr
+    if options.print_as == "table":
+        print(lead)
+        print(table(summary_rows(report), SUMMARY_HEADER))
+    else:
+        print(RENDERERS[options.print_as](report, measures or {}))
+    for note in [*summary_notes(report), *notes]:
+        print(f"note: {note}", file=aside)
+    if page is not None:
+        print(f"report: {page}", file=aside)
+
+
+def check_gate(report: "ScoreReport", options: argparse.Namespace) -> None:
+    """Raise ScoringError (exit code 1) where the WER is above --fail-above: the last thing a command does."""
+    from asr.scoring import output as brief
+
+    brief.check_gate(report, options.fail_above)
+
+
+def _percent(text: str) -> float:
+    value = number(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} must be at least 0 percent")
+    return value

@@ -1,0 +1,199 @@
+"""Hydra composes a recipe with the vocabulary in conf/: overrides, ``-m`` sweeps and ``--cfg job`` as Hydra users know
+them.
+
+In: a recipe file and the words after it. Out: the task called once per job with its composed config. Hydra's own
+logging, output folders and tracebacks are switched off; its messages become ConfigErrors.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
+
+from asr.config.recipes import conf_dir
+from asr.errors import ConfigError, UsageError
+from asr.schema import nearest
+
+_ALONE = ("-m", "--multirun", "--resolve")
+_EXAMPLES = {"--cfg": "--cfg job", "-c": "-c job", "--info": "--info defaults"}
+_WITH_VALUE = tuple(_EXAMPLES)
+FOLDERS = ("run_dir", "data.dir", "corpus")
+QUIET = (
+    "hydra.output_subdir=null",
+    "hydra.run.dir=.",
+    "hydra.sweep.dir=${run_dir}",
+    "hydra.sweep.subdir=.",
+    "hydra.job.chdir=false",
+    "hydra/job_logging=none",
+    "hydra/hydra_logging=none",
+)
+
+
+def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], Any]) -> list[Any]:
+    """Call ``task(config)`` for the job, or for each job of a sweep, and return what it returned.
+
+    In a sweep each job's ``run_dir`` is a folder of its own below the given one, named by its overrides.
+    Raises ConfigError for what Hydra refuses, and whatever the task raises.
+    """
+    flags, overrides = _sorted(words)
+    overrides = [_plain_path(word) for word in overrides]
+    swept = _swept_keys(overrides)
+    results: list[Any] = []
+    failures: list[BaseException] = []
+
+    def job(config: DictConfig) -> None:
+        if failures:
+            return
+        try:
+            results.append(task(_own_folder(config, swept)))
+        except (Exception, KeyboardInterrupt) as error:  # Hydra would print a traceback
+            failures.append(error)
+
+    if recipe.suffix != ".yaml":
+        raise UsageError(f"{recipe}: a recipe is a file that ends in .yaml")
+    application = hydra.main(version_base="1.3", config_path=str(recipe.parent.resolve()), config_name=recipe.stem)(job)
+    ours = [f"hydra.searchpath=[{_quoted(f'file://{conf_dir()}')}]", *QUIET]
+    _call(application, recipe, [*flags, *ours, *overrides])
+    if failures:
+        raise failures[0]
+    return results
+
+
+def _sorted(words: list[str]) -> tuple[list[str], list[str]]:
+    """Options such as ``-m`` and ``--cfg job``, and overrides: Hydra wants the latter in one row, people do not."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    for before, word in zip(["", *words], words, strict=False):
+        if before in _WITH_VALUE:
+            flags.append(word)
+        elif word.startswith("-"):
+            flags.append(_known_option(word))
+        else:
+            overrides.append(word)
+    if words and words[-1] in _WITH_VALUE:
+        raise UsageError(f"{words[-1]} wants a value, e.g. {_EXAMPLES[words[-1]]}")
+    return flags, overrides
+
+
+def _known_option(word: str) -> str:
+    """``word`` if it is one of Hydra's options that make sense here: others print, install or unpickle things."""
+    name = word.partition("=")[0]
+    if name not in _ALONE and name not in _WITH_VALUE:
+        raise UsageError(
+            f"unknown option {word!r}; there are -m (a sweep), --cfg job (print the configuration) and --info WHAT"
+        )
+    return word
+
+
+def _swept_keys(overrides: list[str]) -> set[str]:
+    """The keys that a sweep gives several values; job folders are named by these alone."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except HydraException:
+        return set()  # Hydra will say what is wrong
+    return {one.input_line.partition("=")[0] for one in parsed if one.is_sweep_override() and one.input_line}
+
+
+def _plain_path(word: str) -> str:
+    """A folder as a person's shell gives it.
+
+    ``~`` is their home, and quotes stand where it would break Hydra's grammar.
+    """
+    key, equals, value = word.partition("=")
+    if key.startswith("prepare."):  # the recipe's own options, which only its prepare.py knows and checks
+        return f"++{word}"
+    if key in FOLDERS and value.startswith("~"):  # shells leave it alone after "key="
+        value = os.path.expanduser(value)
+        word = f"{key}={value}"
+    ours = equals and key in FOLDERS and value and value[:1] not in ("'", '"') and "${" not in value
+    as_it_is = value.lower() == "null"  # everything else is a name, also 2026, 1e3 and true
+    return f"{key}={_quoted(value)}" if ours and not as_it_is else word
+
+
+def _quoted(value: str) -> str:
+    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", value) + "'"
+
+
+def _call(application: Callable[[], None], recipe: Path, words: list[str]) -> None:
+    saved_arguments, saved_environment = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = [f"asr train {recipe}", *words], "1"
+    try:
+        application()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_explain(error, recipe)) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"config: {recipe}: not YAML: {' '.join(str(error).split())}") from None
+    except AssertionError as error:  # Hydra's own way to refuse some sweeps
+        raise ConfigError(f"config: {error}") from None
+    finally:
+        sys.argv = saved_arguments
+        if saved_environment is None:
+            os.environ.pop("HYDRA_FULL_ERROR", None)
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = saved_environment
+
+
+def _own_folder(config: DictConfig, swept: set[str]) -> DictConfig:
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode and hydra_config.mode.name == "MULTIRUN":
+        if OmegaConf.is_missing(config, "run_dir"):
+            raise ConfigError("config: run_dir is not set; give the folder for this sweep (run_dir=runs/NAME)")
+        words = [word for word in hydra_config.overrides.task if word.partition("=")[0] in swept]
+        name = re.sub(r"[^A-Za-z0-9.=,_+-]", "_", ",".join(words)) or str(hydra_config.job.num)
+        name = name if len(name) <= 150 else f"{name[:140]}-{hydra_config.job.num}"
+        with open_dict(config):
+            config.run_dir = str(Path(config.run_dir) / name)
+    return config
+
+
+def _explain(error: Exception, recipe: Path) -> str:
+    """Hydra's message in one line, with the nearest key where one was mistyped."""
+    text = " ".join(str(error).split())
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    if unknown:
+        key = unknown.group(1)
+        return f"config: there is no key '{key}' to override{_near_key(key, recipe)}"
+    option = re.search(
+        r"Could not find '([^']+)/([^'/]+)' Available options in '[^']+': (.*?) Config search path", text
+    )
+    if option:
+        return f"config: there is no {option[2]!r} in the group '{option[1]}'{nearest(option[2], option[3].split())}"
+    if "override_grammar" in text:
+        fault = (
+            text.split(" See https://hydra.cc")[0].removeprefix("Error parsing override ").replace(" at '<EOF>'", "")
+        )
+        return f"config: cannot be read as key=value: {fault} (values with =,()[]{{}} go into quotes: key=\"'a=b'\")"
+    if isinstance(error, InterpolationToMissingValueError) and "run_dir" in text:
+        return "config: run_dir is not set; give the folder for this sweep (run_dir=runs/NAME)"
+    text = text.split(" Set the environment variable HYDRA_FULL_ERROR")[0]
+    return f"config: {text} (recipe {recipe})"
+
+
+def _near_key(key: str, recipe: Path) -> str:
+    keys: list[str] = []
+    for path in conf_dir().rglob("*.yaml"):
+        group = path.parent.relative_to(conf_dir()).as_posix()
+        try:
+            _collect("" if group == "." else group.replace("/", "."), yaml.safe_load(path.read_text()) or {}, keys)
+        except yaml.YAMLError:
+            continue
+    return nearest(key, sorted(set(keys))) if keys else f"; see: asr train {recipe} --cfg job"
+
+
+def _collect(prefix: str, values: dict[str, Any], keys: list[str]) -> None:
+    for name, value in values.items():
+        dotted = f"{prefix}.{name}" if prefix else str(name)
+        if name != "defaults":
+            keys.append(dotted)
+        if isinstance(value, dict):
+            _collect(dotted, value, keys)

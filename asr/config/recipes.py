@@ -1,0 +1,71 @@
+"""Where the vocabulary (``conf/``) and the recipes (``recipes/``) lie: in the wheel, or at the root of a checkout.
+
+In: nothing, or what a person typed for a recipe. Out: folders and files that exist. The wheel carries both as
+``asr/_conf`` and ``asr/_recipes``, so that every command works from any folder.
+"""
+
+import difflib
+from pathlib import Path
+
+from asr.errors import AsrError, UsageError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def conf_dir() -> Path:
+    """The folder of Hydra groups that work with any corpus."""
+    return _bundled("conf")
+
+
+def recipes_dir() -> Path:
+    """The folder that holds one folder a corpus."""
+    return _bundled("recipes")
+
+
+def available_recipes() -> list[str]:
+    """Every recipe's YAML file, relative to ``recipes_dir()``, such as ``fsdd/bilstm.yaml``; sorted.
+
+    ``_shared.yaml`` is what a folder's recipes have in common, and none itself.
+    """
+    root = recipes_dir()
+    return sorted(path.relative_to(root).as_posix() for path in root.glob("*/[!_]*.yaml"))
+
+
+def resolve_recipe(path_text: str) -> Path:
+    """The recipe file or folder that a person means.
+
+    An existing path wins. Otherwise ``recipes/fsdd/bilstm.yaml``, ``fsdd/bilstm.yaml``, ``fsdd/bilstm`` and the folder
+    ``fsdd`` are looked up among the recipes that came with this package.
+
+    Raises:
+        UsageError: nothing of that name exists; the message lists the recipes there are.
+    """
+    given = Path(path_text).expanduser()
+    if path_text and given.exists():
+        return given
+    root = recipes_dir()
+    name = given.as_posix().removeprefix("./").removeprefix("recipes/")
+    if path_text and not given.is_absolute() and ".." not in given.parts:
+        for candidate in (root / name, root / f"{name}.yaml"):
+            if name not in ("", ".") and candidate.exists():
+                return candidate
+    raise UsageError(_no_recipe(path_text, name))
+
+
+def _no_recipe(path_text: str, name: str) -> str:
+    recipes = available_recipes()
+    close = difflib.get_close_matches(name, recipes, n=1)
+    hint = f"; did you mean recipes/{close[0]}?" if close else ""
+    listing = "".join(f"\n  recipes/{recipe}" for recipe in recipes) or " none"
+    advice = "Give the path of a YAML file, or one of the recipes that come along"
+    return f"no recipe at {path_text!r}{hint}\n{advice}:{listing}"
+
+
+def _bundled(name: str) -> Path:
+    for folder in (_PACKAGE / f"_{name}", _PACKAGE.parent / name):
+        if folder.is_dir():
+            return folder
+    raise AsrError(
+        f"the folder {name}/ is neither in the installed package ({_PACKAGE / f'_{name}'}) nor in a checkout "
+        f"({_PACKAGE.parent / name}); install again with: pip install --force-reinstall --no-deps asr-bilstm"
+    )

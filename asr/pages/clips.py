@@ -1,0 +1,215 @@
+"""Sound and pictures for a report page: what was recorded, its spectrogram, and what the model made of it.
+
+In: utterances, perhaps a model directory. Out: a ``Clip`` each, small: Opus at about 29 kbit/s, a log-mel picture of
+8-bit levels, the likeliest tokens per frame in 8 bits. A page stays under ``CLIP_BYTES`` a clip on the average.
+
+Ogg files that are the same every time: libsndfile draws each stream's serial number at random.
+
+In: the bytes of an Ogg file. Out: the same with serial number 0, its checksums right (RFC 3533).
+"""
+
+import io
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.audio import load_audio
+from asr.data.manifest import Utterance
+from asr.errors import AudioError
+from asr.pages.data import Clip, Picture, Posteriors
+from asr.pages.payload import clip_size
+
+if TYPE_CHECKING:
+    from asr.features import LogMel
+    from asr.recognition import Recognizer
+
+
+_HEADER_BYTES = 27
+_SERIAL, _CHECKSUM, _SEGMENTS = 14, 22, 26  # where they stand in a page's header
+
+
+def _checksum_table() -> list[int]:
+    table = []
+    for value in range(256):
+        remainder = value << 24
+        for _ in range(8):
+            remainder = (remainder << 1) ^ (0x04C11DB7 if remainder & 0x80000000 else 0)
+        table.append(remainder & 0xFFFFFFFF)
+    return table
+
+
+_TABLE = _checksum_table()
+
+
+def without_serial(data: bytes) -> bytes:
+    """Every page's serial number set to 0. Raises ValueError where the bytes are not whole Ogg pages."""
+    pages = bytearray(data)
+    start = 0
+    while start < len(pages):
+        header = start + _HEADER_BYTES
+        if pages[start : start + 4] != b"OggS" or header > len(pages):
+            raise ValueError(f"no Ogg page at byte {start}")
+        segments = pages[start + _SEGMENTS]
+        end = header + segments + sum(pages[header : header + segments])
+        struct.pack_into("<I", pages, start + _SERIAL, 0)
+        struct.pack_into("<I", pages, start + _CHECKSUM, 0)
+        struct.pack_into("<I", pages, start + _CHECKSUM, checksum(pages[start:end]))
+        start = end
+    return bytes(pages)
+
+
+def checksum(page: bytes | bytearray) -> int:
+    """The CRC-32 of Ogg: polynomial 0x04C11DB7, not reflected, from 0; over a page whose own field is 0."""
+    remainder = 0
+    for byte in page:
+        remainder = ((remainder << 8) & 0xFFFFFFFF) ^ _TABLE[(remainder >> 24) ^ byte]
+    return remainder
+
+
+CLIP_BYTES = 100_000
+RANGE_DB = 60.0  # what lies further under the loudest is as dark as silence
+COLUMN_S, MOST_COLUMNS = 0.02, 600
+TOP_TOKENS = 3
+LEAST_PROBABILITY = 0.02
+TICKS_HZ = (250, 500, 1000, 2000, 4000, 8000)
+
+Waveform = NDArray[np.float32]
+
+
+def make_clips(
+    utterances: Sequence[Utterance], *, audio: bool, model: Path | None, device: str = "auto"
+) -> tuple[dict[str, Clip], list[str]]:
+    """Clips by id, and notes on what was left out: recordings that cannot be read, or that the page has no room for."""
+    from asr.terminal import Progress
+
+    features, recognizer = _hearing(model, device)
+    clips: dict[str, Clip] = {}
+    unread: list[str] = []
+    left = CLIP_BYTES * len(utterances)
+    too_large = 0
+    with Progress(len(utterances), "clips", "utterances") as progress:
+        for utterance in utterances:
+            progress.update()
+            try:
+                waveform = _load(utterance, features.config.sample_rate)
+            except AudioError as error:
+                unread.append(str(error))
+                continue
+            clip = _clip(waveform, features, recognizer, audio)
+            if clip_size(clip) > left:
+                too_large += 1
+                continue
+            left -= clip_size(clip)
+            clips[utterance.id] = clip
+    notes = [f"{len(unread)} recordings could not be read; the first: {unread[0]}"] if unread else []
+    if too_large:
+        notes.append(f"{too_large} long recordings are left out, so that the page stays small; --audio link has them.")
+    return clips, notes
+
+
+def _hearing(model: Path | None, device: str) -> "tuple[LogMel, Recognizer | None]":
+    """The model's own features, or plain ones."""
+    if model is None:
+        from asr.features import LogMel, LogMelConfig
+
+        return LogMel(LogMelConfig(n_mels=64)), None
+    from asr.recognition import Recognizer
+
+    recognizer = Recognizer.from_pretrained(model, device=device, words=False)
+    return recognizer.features, recognizer
+
+
+def _load(utterance: Utterance, sample_rate: int) -> Waveform:
+    return load_audio(
+        utterance.audio,
+        sample_rate=sample_rate,
+        start_s=utterance.start_s,
+        duration_s=utterance.duration_s,
+        channel=utterance.channel,
+    )
+
+
+def _clip(waveform: Waveform, features: "LogMel", recognizer: "Recognizer | None", audio: bool) -> Clip:
+    posteriors = None
+    if recognizer is not None:
+        for emissions in recognizer.emissions([waveform], workers=1):
+            if isinstance(emissions, Exception):
+                raise emissions
+            posteriors = posteriors_of(
+                emissions.log_probs, recognizer.tokenizer.tokens, -emissions.edge_s, emissions.frame_s
+            )
+    return Clip(
+        audio=encode(waveform, features.config.sample_rate) if audio else None,
+        picture=picture_of(waveform, features),
+        posteriors=posteriors,
+    )
+
+
+def encode(waveform: Waveform, sample_rate: int) -> bytes:
+    """Ogg Opus, mono, at the nearest rate that Opus has; played by Chromium, Firefox and Safari (from 18.4)."""
+    import soundfile
+
+    from asr.audio import resample
+
+    rate = 8000 if sample_rate <= 8000 else 16000
+    samples = waveform if rate == sample_rate else resample(waveform, sample_rate, rate)
+    stream = io.BytesIO()
+    with soundfile.SoundFile(stream, "w", rate, 1, format="OGG", subtype="OPUS") as file:
+        file.write(np.clip(samples, -1.0, 1.0))
+    return without_serial(stream.getvalue())
+
+
+def picture_of(waveform: Waveform, features: "LogMel") -> Picture:
+    """Log-mel in 8 bits: the loudest is 255, ``RANGE_DB`` under it 0; columns are the loudest of the frames in them."""
+    import torch
+
+    config = features.config
+    with torch.inference_mode():
+        heard = torch.from_numpy(waveform)[None].to(features.window.device)
+        log_mel, _ = features.unnormalised(heard, torch.tensor([len(waveform)], device=heard.device))
+    edge = config.edge_samples // config.hop_length
+    frames = log_mel[0].cpu().numpy()
+    frames = frames[edge : len(frames) - edge] if edge else frames  # (frames, mels)
+    shift_s = config.hop_length / config.sample_rate
+    pooled = max(1, round(COLUMN_S / shift_s), -(-len(frames) // MOST_COLUMNS))
+    columns = np.maximum.reduceat(frames, np.arange(0, len(frames), pooled), axis=0)
+    span = RANGE_DB / 10 * np.log(10)
+    levels = np.clip((columns - columns.max()) / span + 1, 0, 1) * 255
+    first_s = (pooled - 1) / 2 * shift_s
+    return Picture(np.rint(levels).astype(np.uint8).T.copy(), first_s, pooled * shift_s, _ticks(config))
+
+
+def posteriors_of(log_probs: NDArray[np.float32], tokens: Sequence[str], first_s: float, frame_s: float) -> Posteriors:
+    """``(frames, vocab)`` natural logs, blank 0 -> the likeliest tokens of each frame."""
+    probabilities = np.exp(log_probs)
+    best = min(TOP_TOKENS, probabilities.shape[1] - 1)
+    places = np.argsort(-probabilities[:, 1:], axis=1, kind="stable")[:, :best] + 1  # (frames, best)
+    values = np.take_along_axis(probabilities, places, axis=1)
+    kept = values >= LEAST_PROBABILITY
+    weight = np.bincount(places[kept], values[kept], minlength=len(tokens))
+    used = sorted(np.flatnonzero(weight).tolist(), key=lambda token: (-weight[token], token))[:255]
+    ranks = np.zeros(len(tokens), np.uint8)
+    ranks[used] = np.arange(1, len(used) + 1)
+    shown = np.where(kept, ranks[places], 0).astype(np.uint8)
+    return Posteriors(
+        tokens=[tokens[token] for token in used],
+        ranks=shown,
+        levels=np.where(shown, np.rint(255 * values), 0).astype(np.uint8),
+        blank=np.rint(255 * probabilities[:, 0]).astype(np.uint8),
+        first_s=first_s,
+        frame_s=frame_s,
+    )
+
+
+def _ticks(config: Any) -> list[tuple[float, float]]:
+    """Where round frequencies lie among the mel rows."""
+    from librosa import mel_frequencies
+
+    top = config.f_max_hz if config.f_max_hz is not None else config.sample_rate / 2
+    centres = mel_frequencies(n_mels=config.n_mels + 2, fmin=config.f_min_hz, fmax=top)[1:-1]
+    rows = np.arange(config.n_mels)
+    return [(hz, float(np.interp(hz, centres, rows))) for hz in TICKS_HZ if centres[0] < hz < centres[-1]]

@@ -1,0 +1,268 @@
+"""What a trained model makes of recordings when something about it is changed: its word error rate, with interval.
+
+In: model directories of trainings that differ in their seed, and a manifest. Out: rows of error counts, WER in percent
+and its intervals over utterances and over trainings, by the same path as ``asr evaluate`` with greedy decoding; the
+changed model stands in the old one's place.
+
+What each gate of a trained LSTM is worth: held at a value in all frames, at test time, one gate at a time.
+
+In: a trained model with LSTM layers, a manifest. Out: the word error rate of the model as it is, of the same model
+computed by the readable cell (asr/models/cell.py) with nothing fixed, which must hear the same, and with one gate fixed
+in all units, layers and directions. Nothing is trained again: this asks what the trained weights rest on, not what a
+network without that gate could have learnt.
+
+A forget gate at 1 is the cell of 1997, whose belt drops nothing; at 0 it remembers nothing but by its output.
+
+How much context speech needs: a trained model hears recordings in pieces of N frames and nothing around them.
+
+In: a trained model, a manifest, lengths N. Out: the word error rate at each N and of whole recordings. Every piece
+begins with an empty state, and its edges see zeros; what the pieces give is joined before it is decoded. So a frame
+hears its piece and no more: on average N/2 frames to either side, at a piece's edge all of them to one side. The model
+was trained on whole recordings, and features are computed, and normalised, on whole ones. A word that two pieces hear
+may be said twice: that is an error too.
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from asr.data.dataset import collate, load_utterance
+from asr.data.manifest import Utterance, read_manifest
+from asr.devices import choose_device
+from asr.errors import DataError, UsageError
+from asr.lengths import valid_mask
+from asr.models import AcousticModel, LstmCell, RecurrentLayer
+from asr.pretrained import Pretrained, from_pretrained
+from asr.probes.record import Line, draw_bars, draw_lines, mean_interval, new_figure, said_of, save_figure
+from asr.recognition import Recognizer
+from asr.scoring.counts import ErrorCounts, count_word_errors
+from asr.scoring.intervals import bootstrap_interval
+from asr.text.normalize import get_normalizer
+
+Step = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A trained model and what it is to hear."""
+
+    pretrained: Pretrained
+    utterances: Sequence[Utterance]
+    device: torch.device
+
+    @classmethod
+    def of(cls, directory: Path, manifest: Path, device: str = "auto", utterances: int | None = None) -> "Listener":
+        """Read both; of the manifest every n-th line where fewer ``utterances`` are wanted."""
+        known = read_manifest(manifest)
+        if utterances is not None and utterances < len(known):
+            known = [known[index * len(known) // utterances] for index in range(utterances)]
+        if not any(one.text.strip() for one in known):
+            raise DataError(f"{manifest}: no utterance has a text to measure errors against")
+        chosen = choose_device(device)
+        return cls(from_pretrained(directory, chosen), known, chosen)
+
+    @property
+    def model(self) -> AcousticModel:
+        """The model as it is."""
+        return self.pretrained.model
+
+    @property
+    def frame_s(self) -> float:
+        """From one log-mel frame to the next."""
+        config = self.pretrained.features.config
+        return config.hop_length / config.sample_rate
+
+    def errors(self, model: nn.Module | None = None) -> list[ErrorCounts]:
+        """Word errors of each utterance as ``model`` hears it, by default the model as it is."""
+        changed = Pretrained(
+            self.pretrained.features,
+            self.model if model is None else model,  # type: ignore[arg-type]  # the same call, the same shapes
+            self.pretrained.tokenizer,
+            self.pretrained.facts,
+        )
+        recognizer = Recognizer(changed, self.device, words=False)
+        normalize = get_normalizer(str(self.pretrained.facts.get("normalizer", "basic")))
+        texts = [one.text for one in recognizer.transcribe_utterances(self.utterances)]
+        pairs = zip(self.utterances, texts, strict=True)
+        return [count_word_errors(normalize(one.text), normalize(text)) for one, text in pairs]
+
+    def log_mel(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
+        """One recording as the model is given it: ``(1, frames, mels)``, ``(1,)``."""
+        features = self.pretrained.features
+        batch = collate([load_utterance(utterance, features.config.sample_rate)], [[]], [0])
+        log_mel, frames = features(batch.waveforms.to(self.device), batch.lengths.to(self.device))
+        return log_mel, frames
+
+
+def error_row(heard: Sequence[Sequence[ErrorCounts]]) -> dict[str, Any]:
+    """WER in percent of trainings of one kind, each of which ``heard`` the same utterances in the same order.
+
+    Two intervals, None where there is none: ``low`` and ``high`` over utterances (other recordings of this kind; an
+    utterance is drawn together with what all trainings heard in it), ``seed_low`` and ``seed_high`` over trainings
+    (Student's t). Errors by kind and words are sums over the trainings.
+    """
+    rates = [100 * ErrorCounts.total(counts).rate for counts in heard]
+    every = [one for counts in heard for one in counts]
+    over_seeds, total = mean_interval(rates), ErrorCounts.total(every)
+    over_utterances = bootstrap_interval(
+        [one.errors for one in every],
+        [one.reference_length for one in every],
+        clusters=[place for counts in heard for place in range(len(counts))],
+    )
+    return {
+        "wer": over_seeds.mean,
+        "wers": rates,
+        "low": None if over_utterances is None else 100 * over_utterances.low,
+        "high": None if over_utterances is None else 100 * over_utterances.high,
+        "seed_low": None if over_seeds.low is None else max(0.0, over_seeds.low),
+        "seed_high": over_seeds.high,
+        "substitutions": total.substitutions,
+        "deletions": total.deletions,
+        "insertions": total.insertions,
+        "words": total.reference_length,
+        "utterances": len(heard[0]),
+    }
+
+
+def measure_changes(
+    listeners: Sequence[Listener],
+    changes: Mapping[str, Callable[[AcousticModel], nn.Module]],
+    on_step: Step = lambda: None,
+) -> list[dict[str, Any]]:
+    """A row for each change of the trainings' models, under the key ``label``."""
+    rows = []
+    for label, change in changes.items():
+        rows.append({"label": label} | error_row([one.errors(change(one.model)) for one in listeners]))
+        on_step()
+    return rows
+
+
+FIXED: dict[str, dict[str, float]] = {
+    "readable cell, nothing fixed": {},
+    "forget gate at 1": {"forget_gate": 1.0},
+    "forget gate at 0": {"forget_gate": 0.0},
+    "input gate at 1": {"input_gate": 1.0},
+    "output gate at 1": {"output_gate": 1.0},
+}
+
+
+class ReadableDirection(nn.Module):
+    """A direction that computes by the readable cell what its ``nn.LSTM`` computes, with some gates ``fixed``."""
+
+    def __init__(self, lstm: nn.LSTM, fixed: Mapping[str, float]) -> None:
+        super().__init__()
+        self.cell = LstmCell(lstm, fixed)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """``(batch, frames, input_size)`` -> ``(batch, frames, size)``."""
+        return self.cell(inputs).hidden
+
+
+def with_fixed_gates(model: AcousticModel, fixed: Mapping[str, float]) -> AcousticModel:
+    """A copy of ``model`` whose every LSTM direction is a ``ReadableDirection``.
+
+    Raises UsageError where the model has no LSTM layer.
+    """
+    changed = copy.deepcopy(model)
+    found = 0
+    for layer in (one for one in changed.modules() if isinstance(one, RecurrentLayer)):
+        for name in layer.names:
+            direction = layer.get_submodule(name)
+            if isinstance(direction, nn.LSTM):
+                setattr(layer, name, ReadableDirection(direction, fixed))
+                found += 1
+    if not found:
+        raise UsageError(
+            f"the model's encoder is {model.config.name!r}: it has no LSTM layer whose gates could be held"
+        )
+    return changed
+
+
+def measure_gates(listeners: Sequence[Listener], on_step: Step = lambda: None) -> dict[str, Any]:
+    """A row for the models as they are and for each of ``FIXED``."""
+    for listener in listeners:
+        with_fixed_gates(listener.model, {})  # refuses before anything is heard
+    changes = {label: partial(with_fixed_gates, fixed=fixed) for label, fixed in FIXED.items()}
+    return {"rows": measure_changes(listeners, {"as trained": lambda model: model} | changes, on_step)}
+
+
+def draw_gates(found: dict[str, Any], path: Path) -> None:
+    """A bar for each row."""
+    figure, (axes,) = new_figure(size=(8.0, 3.8))
+    draw_bars(axes, [row["label"] for row in found["rows"]], found["rows"])
+    axes.set(xlabel="WER %", title=f"One gate held at a value, at test time\n({said_of(found['rows'][0])})")
+    save_figure(figure, path)
+
+
+class InPieces(nn.Module):
+    """``model`` on pieces of ``frames`` log-mel frames, each on its own; joined, as it would give the whole."""
+
+    def __init__(self, model: AcousticModel, frames: int) -> None:
+        super().__init__()
+        factor = model.subsampling.factor
+        if frames < factor or frames % factor:
+            raise UsageError(
+                f"pieces of {frames} frames do not fit a model of {factor} frames per output frame; give multiples"
+            )
+        self.model, self.frames = model, frames
+        self.subsampling = model.subsampling
+
+    def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``AcousticModel``'s."""
+        batch, longest, mels = log_mel.shape
+        count = -(-longest // self.frames)
+        padded = nn.functional.pad(log_mel, (0, 0, 0, count * self.frames - longest))
+        starts = torch.arange(count, device=lengths.device) * self.frames
+        inside = (lengths.unsqueeze(1) - starts).clamp(0, self.frames).flatten()  # (batch * count,)
+        rows = padded.reshape(batch * count, self.frames, mels)
+        heard = inside > 0
+        log_probs, _ = self.model(rows[heard], inside[heard])  # (pieces, frames', vocab)
+        whole = log_probs.new_zeros(batch * count, log_probs.size(1), log_probs.size(2))
+        whole[heard] = log_probs
+        lengths = self.model.output_lengths(lengths)
+        joined = whole.reshape(batch, -1, log_probs.size(2))[:, : int(lengths.max())]
+        return joined.masked_fill(~valid_mask(lengths, joined.size(1)).unsqueeze(2), 0.0), lengths
+
+
+def measure_context(
+    listeners: Sequence[Listener], frames: Sequence[int], on_step: Step = lambda: None
+) -> dict[str, Any]:
+    """A row for each N, with its seconds, and one for whole recordings (``frames`` None), the last."""
+    for listener in listeners:
+        for one in frames:
+            InPieces(listener.model, one)  # refuses before anything is heard
+    changes = {str(one): partial(InPieces, frames=one) for one in sorted(frames)}
+    rows = measure_changes(listeners, {**changes, "whole": lambda model: model}, on_step)
+    first = listeners[0]
+    for row, count in zip(rows, [*sorted(frames), None], strict=True):
+        row |= {"frames": count, "seconds": None if count is None else count * first.frame_s}
+    return {"rows": rows, "longest_s": max(one.duration_s for one in first.utterances)}
+
+
+def draw_context(found: dict[str, Any], path: Path) -> None:
+    """WER against N; whole recordings as a level."""
+    figure, (axes,) = new_figure()
+    *cut, whole = found["rows"]
+    columns = [[row[key] for row in cut] for key in ("seconds", "wer", "low", "high")]
+    draw_lines(axes, [Line("pieces", *columns)], {"pieces": "#d62728"}, marker="o")
+    axes.axhline(whole["wer"], color="#555555", linestyle="--", label=f"whole recordings: {whole['wer']:.2f} %")
+    axes.set(
+        xscale="log",
+        xlabel="length of a piece (s)",
+        ylabel="WER %",
+        title=f"Speech with its context cut ({said_of(whole)})",
+    )
+    axes.minorticks_off()
+    axes.set_xticks(columns[0], [f"{seconds:g}" for seconds in columns[0]])
+    if len(whole["wers"]) > 1:
+        for row in cut:
+            axes.plot([row["seconds"]] * len(row["wers"]), row["wers"], ".", color="#333333", markersize=5)
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    save_figure(figure, path)

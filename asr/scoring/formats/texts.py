@@ -1,0 +1,330 @@
+"""Formats with a text a line: Kaldi's ``text``, sclite's ``trn``, and plain lines without ids.
+
+In: numbered lines. Out: entries and faults. A trn text may hold sclite's alternatives, ``{ a / b }``, and words that
+may be left out, ``(uh)``; they stay in the text here (see asr/scoring/alternatives.py, which chooses).
+
+Tables with a header: CSV and TSV with a column for the id and one for the text.
+
+In: numbered lines. Out: entries. The columns are named as the keys of JSON Lines are; others are left alone. A quoted
+cell may hold commas, not line ends.
+
+One file per recording: whisper's JSON, OpenAI's ``verbose_json``, our own transcripts, and plain ``.txt`` files.
+
+In: a file's text and its path. Out: one entry whose id is the file's name without its ending (whisper names its output
+after the recording), with words and their times where the file has them. A folder is read file by file.
+
+JSON Lines: an object a line, as we, NeMo and most scripts write them.
+
+In: numbered lines. Out: entries with the id, the text of the asked side, and speaker, duration and place in a recording
+where the line tells them.
+"""
+
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from asr.scoring.formats.entries import (
+    Entry,
+    Line,
+    Parsed,
+    Role,
+    Segment,
+    TimedWord,
+    check_encodable,
+    check_marks,
+    clean_id,
+    confidence_of,
+    filled,
+    is_comment,
+    json_seconds,
+    json_text,
+    seconds_of,
+    shown_json,
+    told_by_object,
+    told_by_row,
+)
+from asr.scoring.results import json_row
+
+TRN_LINE = re.compile(r"(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)\s*")
+
+
+def parse_kaldi(lines: Sequence[Line], role: Role) -> Parsed:
+    """``id text``: the first word is the id; an id alone is an empty text; blank lines are skipped."""
+    parsed = Parsed()
+    for line in filled(lines):
+        key, *rest = line.text.split(None, 1)
+        parsed.entries.append(Entry(line.number, clean_id(key), "".join(rest).strip()))
+    return parsed
+
+
+def parse_trn(lines: Sequence[Line], role: Role) -> Parsed:
+    """``text (id)``; blank lines and lines that begin with ``;;`` (sclite's comments) are skipped."""
+    parsed = Parsed()
+    for line in filled(lines):
+        if is_comment(line):
+            continue
+        match = TRN_LINE.fullmatch(line.text)
+        if match is None:
+            parsed.faults.append((line.number, "does not end with an id in parentheses, as the lines of a trn file do"))
+            continue
+        try:
+            check_marks(match["text"], role)
+        except ValueError as error:
+            parsed.faults.append((line.number, str(error)))
+        parsed.entries.append(Entry(line.number, clean_id(match["id"]), match["text"].strip()))
+    return parsed
+
+
+def parse_plain(lines: Sequence[Line], role: Role) -> Parsed:
+    """A text a line, blank lines too; the id is the line's number."""
+    return Parsed([Entry(line.number, f"line-{line.number}", line.text.strip()) for line in lines])
+
+
+# Which key of a JSON line holds the text, best first: a line of results.jsonl (or of NeMo) holds both sides.
+TEXT_KEYS: dict[Role, tuple[str, ...]] = {
+    "reference": ("reference", "text"),
+    "hypothesis": ("hypothesis", "pred_text", "text"),
+}
+ID_KEYS = ("id", "audio_filepath")
+DURATION_KEYS = ("duration_s", "duration")
+START_KEYS = ("start_s", "offset")
+
+
+def parse_jsonl(lines: Sequence[Line], role: Role) -> Parsed:
+    """A JSON object a line: an id (``ID_KEYS``), a text (``TEXT_KEYS`` of the role), speaker and duration if any."""
+    parsed = Parsed()
+    for line in filled(lines):
+        try:
+            parsed.entries.append(_entry(line, role))
+        except (ValueError, RecursionError) as error:
+            parsed.faults.append((line.number, str(error)))
+    return Parsed(_apart(parsed.entries), parsed.faults)
+
+
+def _apart(entries: Sequence[Entry]) -> list[Entry]:
+    """Stretches of one recording, which NeMo tells apart by their ``offset`` alone, under ids of their own."""
+    counts = Counter(entry.id for entry in entries)
+    return [
+        replace(entry, id=f"{entry.id}@{entry.segment.start_s:g}")
+        if counts[entry.id] > 1 and entry.segment is not None and clean_id(entry.segment.recording) == entry.id
+        else entry
+        for entry in entries
+    ]
+
+
+def _entry(line: Line, role: Role) -> Entry:
+    """Raises ValueError with what is wrong, in words that complete "file:line: …"."""
+    value = json_object(line.text)
+    key = value.get(_present(value, ID_KEYS, "id"))
+    if isinstance(key, bool) or not isinstance(key, (str, int)) or not str(key).strip():
+        raise ValueError(f"the id must be text, not {shown_json(key)}")
+    name = _present(value, TEXT_KEYS[role], role)
+    check_encodable(str(key))
+    text, duration_s = json_text(value[name], name), _seconds(value, DURATION_KEYS)
+    segment = _segment(value, duration_s)
+    speaker = speaker_of(value.get("speaker"))
+    told = told_by_object(value, role)
+    return Entry(line.number, clean_id(str(key)), text, speaker, duration_s, segment, told=told)
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The object in ``text``; raises ValueError with what is wrong."""
+    try:
+        value = json_row(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON: {error.msg} at column {error.colno}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"is not a JSON object but {shown_json(value)}")
+    return value
+
+
+def speaker_of(value: Any) -> str | None:
+    """A speaker's name, or None where none is given; raises ValueError for what is no name."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise ValueError(f"'speaker' must be text, not {shown_json(value)}")
+    check_encodable(str(value))
+    return str(value)
+
+
+def _present(value: dict[str, Any], names: Sequence[str], what: str) -> str:
+    for name in names:
+        if name in value:
+            return name
+    wanted = " or ".join(map(repr, names))
+    raise ValueError(
+        f"has no {what}: none of the keys {wanted} (it has {', '.join(map(repr, list(value)[:8])) or 'none'})"
+    )
+
+
+def _seconds(value: dict[str, Any], names: Sequence[str]) -> float | None:
+    found = [(name, value[name]) for name in names if value.get(name) is not None]
+    return json_seconds(found[0][1], found[0][0]) if found else None
+
+
+def _segment(value: dict[str, Any], duration_s: float | None) -> Segment | None:
+    """Where the utterance lies, told by a manifest: its recording, from ``start_s`` (NeMo: ``offset``) on."""
+    audio = value.get("audio", value.get("audio_filepath"))
+    start_s = _seconds(value, START_KEYS)
+    if not isinstance(audio, str) or duration_s is None or start_s is None:
+        return None
+    return Segment(audio, None, start_s, start_s + duration_s)
+
+
+_ID_COLUMNS = (*ID_KEYS, "file", "path", "utterance", "wav_filename")
+_TEXT_COLUMNS: dict[Role, tuple[str, ...]] = {
+    "reference": (*TEXT_KEYS["reference"], "ref", "transcript", "sentence"),
+    "hypothesis": (*TEXT_KEYS["hypothesis"], "hyp", "prediction", "transcript", "sentence"),
+}
+
+
+def parse_csv(lines: Sequence[Line], role: Role) -> Parsed:
+    """Cells parted by commas, or by semicolons as spreadsheets write them where 1,5 is a number; quoted if need be."""
+    return _parse(lines, role, ";" if _parted_by_semicolons(filled(lines)[0]) else ",")
+
+
+def parse_tsv(lines: Sequence[Line], role: Role) -> Parsed:
+    """Cells parted by tabs."""
+    return _parse(lines, role, "\t")
+
+
+def is_header(line: Line, delimiter: str) -> bool:
+    """Whether the line names a column for the id and one for a text of either side."""
+    try:
+        names = set(_cells(line, delimiter))
+    except ValueError:
+        return False
+    return not names.isdisjoint(_ID_COLUMNS) and any(not names.isdisjoint(role) for role in _TEXT_COLUMNS.values())
+
+
+def _parted_by_semicolons(header: Line) -> bool:
+    """Whether only semicolons make a header of it."""
+    by_comma, by_semicolon = (is_header(header, delimiter) for delimiter in ",;")
+    return by_semicolon and not by_comma
+
+
+def _parse(lines: Sequence[Line], role: Role, delimiter: str) -> Parsed:
+    header, *rows = filled(lines)
+    names = _cells(header, delimiter)
+    id_column, text_column = _column(names, _ID_COLUMNS), _column(names, _TEXT_COLUMNS[role])
+    if id_column is None or text_column is None:
+        lacking, wanted = ("id", _ID_COLUMNS) if id_column is None else (role, _TEXT_COLUMNS[role])
+        choices = ", ".join(wanted)
+        return Parsed(faults=[(header.number, f"the header has no column for the {lacking}: none of {choices}")])
+    parsed = Parsed()
+    for line in rows:
+        try:
+            cells = _cells(line, delimiter, strip=False)
+            if len(cells) != len(names):
+                raise ValueError(f"has {len(cells)} cells, and the header has {len(names)}")
+            row = dict(zip(names, cells, strict=True))
+            key = clean_id(cells[id_column])
+            if not key:
+                raise ValueError("has an empty id")
+            duration = next((row[name] for name in DURATION_KEYS if row.get(name)), None)
+            duration_s = None if duration is None else seconds_of(duration, "the duration")
+            text = cells[text_column].strip()
+            speaker = row.get("speaker") or None
+            parsed.entries.append(Entry(line.number, key, text, speaker, duration_s, told=told_by_row(row, role)))
+        except ValueError as error:
+            parsed.faults.append((line.number, str(error)))
+    return parsed
+
+
+def _cells(line: Line, delimiter: str, *, strip: bool = True) -> list[str]:
+    """Raises ValueError where the quotes do not close."""
+    if delimiter == "\t":
+        cells = line.text.split("\t")
+    else:
+        try:
+            (cells,) = csv.reader([line.text], delimiter=delimiter, strict=True)
+        except csv.Error as error:
+            raise ValueError(f"is not CSV: {error} (a cell cannot hold a line end)") from None
+    return [cell.strip().casefold() for cell in cells] if strip else cells
+
+
+def _column(names: Sequence[str], wanted: Sequence[str]) -> int | None:
+    return next((names.index(name) for name in wanted if name in names), None)
+
+
+DOCUMENT_SUFFIXES = {".json": "whisper", ".txt": "txt"}
+_SHOWN_KEYS = 8
+
+
+def parse_txt(text: str, path: Path) -> Entry:
+    """The whole file is one text; its line ends are white space."""
+    return Entry(1, _stem(path), " ".join(text.split()))
+
+
+def parse_whisper(text: str, path: Path) -> Entry:
+    """An object with ``text``, and maybe ``segments``, ``words`` (or words in segments) and ``duration``.
+
+    Raises ValueError with what is wrong, in words that complete "file:line: …".
+    """
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        line = f"line {error.lineno}: " if isinstance(error, json.JSONDecodeError) else ""
+        raise ValueError(f"{line}is not JSON") from None
+    return document_entry(value, path)
+
+
+def is_document(value: Any) -> bool:
+    """Whether a JSON value is the transcript of one recording, and no line of a JSON Lines file."""
+    return isinstance(value, dict) and ("text" in value or "segments" in value) and not set(ID_KEYS) & value.keys()
+
+
+def document_entry(value: Any, path: Path) -> Entry:
+    """The entry of a parsed document; raises ValueError with what is wrong."""
+    if not isinstance(value, dict):
+        raise ValueError(f"is not a JSON object but {shown_json(value)}; a transcript has the key 'text'")
+    segments = _list(value, "segments")
+    if "text" in value:
+        text = json_text(value["text"], "text")
+    elif segments:
+        text = " ".join(json_text(one.get("text"), "text") for one in segments)
+    else:
+        keys = ", ".join(map(repr, list(value)[:_SHOWN_KEYS]))
+        raise ValueError(f"has neither 'text' nor 'segments' (it has {keys or 'nothing'})")
+    words = _list(value, "words") or [word for one in segments for word in _list(one, "words")]
+    timed = _timed(words) if words else None
+    duration = value.get("duration")
+    duration_s = None if duration is None else json_seconds(duration, "duration")
+    return Entry(1, _stem(path), " ".join(text.split()), duration_s=duration_s, words=timed)
+
+
+def _list(value: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    items = value.get(key) or []
+    if not isinstance(items, list) or not all(isinstance(one, dict) for one in items):
+        raise ValueError(f"{key!r} must be a list of objects")
+    return items
+
+
+def _timed(words: list[dict[str, Any]]) -> tuple[TimedWord, ...]:
+    """Whisper: ``word`` (a space before it), ``start``, ``end``, ``probability``; ours: ``start_s``, ``confidence``.
+
+    A word without times (whisperX leaves numbers so) stands where the one before it ends.
+    """
+    timed: list[TimedWord] = []
+    for word in words:
+        text = json_text(word.get("word", word.get("text")), "word").strip()
+        before_s = timed[-1].end_s if timed else 0.0
+        start_s = _time_s(word, "start", before_s)
+        confidence = confidence_of(word.get("confidence", word.get("probability")))
+        timed.append(TimedWord(text, start_s, max(start_s, _time_s(word, "end", start_s)), confidence))
+    return tuple(timed)
+
+
+def _time_s(word: dict[str, Any], key: str, otherwise_s: float) -> float:
+    value = word.get(key, word.get(f"{key}_s"))
+    return otherwise_s if value is None else json_seconds(value, key)
+
+
+def _stem(path: Path) -> str:
+    return clean_id(path.stem)

@@ -1,0 +1,286 @@
+"""One door to all formats: a hypothesis as text, or as a file that appears whole or not at all.
+
+The formats that are lines of fields: txt, tsv, and NIST's ctm.
+
+In: a hypothesis, and where it comes from. Out: the text of a file.
+
+TextGrid, the format of Praat, through praatio: one interval tier "words", the pauses as empty intervals.
+
+In: a hypothesis. Out: the text of a long-form TextGrid file.
+
+SubRip (srt) and WebVTT (vtt) through pysubs2.
+
+In: a hypothesis. Out: the text of a subtitle file. A transcript may hold what these formats take for commands; it is
+written so that a player shows it as it stands.
+
+JSON: everything that the recogniser knows about a recording, in a schema with a version.
+
+In: a hypothesis, and where it comes from. Out: one JSON object, never with NaN (null instead). Its keys:
+
+    format, version     "asr-transcript" and 1; the version rises when a key changes its meaning or goes
+    audio               path, channel (from 0; null: all mixed), duration_s
+    model               path, sha256 (of its weights; null where unknown)
+    settings            what else decided on the text
+    text, score         score: natural log-probability; with what language model, word score and hotwords added
+    confidence          0 to 1, null where unknown
+    words               a list of: word, start_s, end_s, confidence; in order
+    cues                the subtitles that srt and vtt hold: start_s, end_s, lines, words [first, stop)
+    n_best              a list of: text, score, ctc_score, lm_score; best first; empty where one text only is known
+
+Where a transcript comes from: what the formats say about it beside the words.
+"""
+
+import html
+import json
+import math
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asr.errors import TranscriptError
+from asr.files import write_text
+from asr.transcription.cues import duration_ms, make_cues, word_spans
+
+if TYPE_CHECKING:
+    from asr.recognition.hypothesis import Hypothesis
+
+
+TIER = "words"
+
+
+def render_textgrid(hypothesis: "Hypothesis") -> str:
+    """The words and the pauses between them, from 0 to the recording's end."""
+    from praatio import textgrid
+
+    spans = word_spans(hypothesis, "textgrid")
+    end_s = max(1, duration_ms(hypothesis, spans)) / 1000
+    intervals = [(span.start_ms / 1000, span.end_ms / 1000, span.text) for span in spans]
+    grid = textgrid.Textgrid(0, end_s)
+    grid.addTier(textgrid.IntervalTier(TIER, intervals, 0, end_s))
+    with tempfile.TemporaryDirectory() as folder:  # praatio writes files only
+        path = Path(folder) / "transcript.TextGrid"
+        grid.save(str(path), format="long_textgrid", includeBlankSpaces=True)
+        return path.read_text(encoding="utf-8")
+
+
+# Shown as nothing; stands where two characters together would be a command.
+_WORD_JOINER = "\u2060"
+_MAX_MS = 100 * 3_600_000
+
+
+def render_srt(hypothesis: "Hypothesis") -> str:
+    """SubRip: numbered cues, ``HH:MM:SS,mmm``."""
+    return _render(hypothesis, "srt")
+
+
+def render_vtt(hypothesis: "Hypothesis") -> str:
+    """WebVTT (W3C): `&`, `<` and `>` escaped, ``HH:MM:SS.mmm``."""
+    return _render(hypothesis, "vtt")
+
+
+def _render(hypothesis: "Hypothesis", format_name: str) -> str:
+    from pysubs2 import SSAEvent, SSAFile
+
+    spans = word_spans(hypothesis, format_name)
+    cues = make_cues(spans, duration_ms(hypothesis, spans))
+    if cues and cues[-1].end_ms >= _MAX_MS:
+        raise TranscriptError(f"{format_name} holds times below 100 hours; cut the recording, or ask for json")
+    file = SSAFile()
+    for cue in cues:
+        text = r"\N".join(_shown(line, format_name) for line in cue.lines)
+        file.append(SSAEvent(start=cue.start_ms, end=cue.end_ms, text=text))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        written: str = file.to_string(format_name, keep_ssa_tags=True)  # no styles: the text as it stands
+    return written
+
+
+def _shown(line: str, format_name: str) -> str:
+    """``line`` so that neither pysubs2 nor a player takes any of it for a command."""
+    if format_name == "vtt":
+        line = html.escape(line, quote=False)
+    else:
+        line = line.replace("-->", f"--{_WORD_JOINER}>").replace("<", f"<{_WORD_JOINER}")
+    return line.replace("\\", f"\\{_WORD_JOINER}").replace("{", f"{{{_WORD_JOINER}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """``audio``: the recording's path or name; ``channel``: which one was heard, from 0, None for the mix of all.
+
+    ``model``: its directory; ``model_sha256``: of its weights; ``settings``: what else decided on the text.
+    """
+
+    audio: str = ""
+    channel: int | None = None
+    model: str = ""
+    model_sha256: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+TSV_HEADER = "start_s\tend_s\tconfidence\tword"
+
+
+def render_txt(hypothesis: "Hypothesis") -> str:
+    """The text on one line."""
+    return " ".join(hypothesis.text.split()) + "\n"
+
+
+def render_tsv(hypothesis: "Hypothesis") -> str:
+    """A header and a word a line, tab-separated; seconds with three decimals.
+
+    A word that begins with a quotation mark is quoted as in CSV, or spreadsheets and Python's csv would read on to the
+    next mark, over lines.
+    """
+    rows = [TSV_HEADER]
+    for span in word_spans(hypothesis, "tsv"):
+        confidence = "" if span.confidence is None else f"{span.confidence:.3f}"
+        rows.append(f"{span.start_ms / 1000:.3f}\t{span.end_ms / 1000:.3f}\t{confidence}\t{_cell(span.text)}")
+    return "\n".join(rows) + "\n"
+
+
+def render_ctm(hypothesis: "Hypothesis", provenance: Provenance) -> str:
+    """NIST's time-marked conversation file, as sclite reads it: ``recording channel start duration word confidence``.
+
+    The recording is the file's name without its extension (its white space becomes "_"), as in the matching stm file;
+    the channel is counted from 1, and is 1 for a mix.
+    """
+    recording = recording_id(provenance.audio)
+    channel = 1 if provenance.channel is None else provenance.channel + 1
+    rows = []
+    for span in word_spans(hypothesis, "ctm"):
+        start, duration = f"{span.start_ms / 1000:.3f}", f"{(span.end_ms - span.start_ms) / 1000:.3f}"
+        word = span.text.replace(" ", "_")
+        confidence = "" if span.confidence is None else f" {span.confidence:.3f}"
+        rows.append(f"{recording} {channel} {start} {duration} {word}{confidence}\n")
+    return "".join(rows)
+
+
+def _cell(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if text.startswith('"') else text
+
+
+def recording_id(audio: str) -> str:
+    """The name under which a ctm file knows a recording; bytes of a file name that are no UTF-8 become \\udc.."""
+    stem = os.path.splitext(os.path.basename(audio))[0].encode("utf-8", "backslashreplace").decode()
+    return "_".join(stem.split()).replace(";;", "__") or "recording"
+
+
+FORMAT = "asr-transcript"
+VERSION = 1
+
+
+def render_json(hypothesis: "Hypothesis", provenance: Provenance, *, indent: int | None = 2) -> str:
+    """The object as text; ``indent`` None puts it on one line (JSON Lines)."""
+    value = _plain(transcript_dict(hypothesis, provenance))
+    return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def transcript_dict(hypothesis: "Hypothesis", provenance: Provenance) -> dict[str, Any]:
+    """The same as a dictionary, numbers as the recogniser gave them."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "audio": {"path": provenance.audio, "channel": provenance.channel, "duration_s": hypothesis.duration_s},
+        "model": {"path": provenance.model, "sha256": provenance.model_sha256},
+        "settings": dict(provenance.settings),
+        "text": hypothesis.text,
+        "score": hypothesis.score,
+        "confidence": hypothesis.confidence,
+        "words": [
+            {"word": word.text, "start_s": word.start_s, "end_s": word.end_s, "confidence": word.confidence}
+            for word in hypothesis.words
+        ],
+        "cues": _cues(hypothesis),
+        "n_best": [asdict(alternative) for alternative in hypothesis.n_best],
+    }
+
+
+def _cues(hypothesis: "Hypothesis") -> list[dict[str, Any]]:
+    if not hypothesis.words:
+        return []
+    spans = word_spans(hypothesis, "json")
+    return [
+        {
+            "start_s": cue.start_ms / 1000,
+            "end_s": cue.end_ms / 1000,
+            "lines": list(cue.lines),
+            "words": [cue.first_word, cue.stop_word],
+        }
+        for cue in make_cues(spans, duration_ms(hypothesis, spans))
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: microseconds are enough, what is no number becomes null, undecodable bytes of a path \\x.."""
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return value
+
+
+_RENDERERS: dict[str, Callable[["Hypothesis", Provenance], str]] = {
+    "txt": lambda hypothesis, _: render_txt(hypothesis),
+    "srt": lambda hypothesis, _: render_srt(hypothesis),
+    "vtt": lambda hypothesis, _: render_vtt(hypothesis),
+    "tsv": lambda hypothesis, _: render_tsv(hypothesis),
+    "json": render_json,
+    "ctm": render_ctm,
+    "textgrid": lambda hypothesis, _: render_textgrid(hypothesis),
+}
+FORMATS: tuple[str, ...] = tuple(_RENDERERS)
+# A file's ending in each format; Praat looks for this spelling.
+EXTENSIONS: dict[str, str] = {name: f".{name}" for name in FORMATS} | {"textgrid": ".TextGrid"}
+# These are made of word times.
+TIMED_FORMATS: frozenset[str] = frozenset({"srt", "vtt", "tsv", "ctm", "textgrid"})
+
+
+def render_transcript(hypothesis: "Hypothesis", format_name: str, provenance: Provenance | None = None) -> str:
+    """A transcript as the text of a file, ending in a newline.
+
+    Args:
+        hypothesis: what a recogniser said.
+        format_name: one of `FORMATS`.
+        provenance: the recording and the model, which json and ctm name.
+
+    Raises:
+        TranscriptError: the format is unknown, or needs word times that the hypothesis lacks.
+    """
+    if format_name not in _RENDERERS:
+        raise TranscriptError(f"the format {format_name!r} is unknown; choose from {', '.join(FORMATS)}")
+    return _RENDERERS[format_name](hypothesis, provenance or Provenance())
+
+
+def write_transcript(
+    hypothesis: "Hypothesis",
+    path: str | os.PathLike[str],
+    format_name: str | None = None,
+    provenance: Provenance | None = None,
+) -> None:
+    """Write a transcript to ``path``, atomically, as UTF-8.
+
+    Args:
+        hypothesis: what a recogniser said.
+        path: the file; one that stands there is replaced.
+        format_name: one of `FORMATS`; None: told by the path's ending.
+        provenance: the recording and the model, which json and ctm name.
+
+    Raises:
+        TranscriptError: as `render_transcript`, or the ending tells no format.
+        OSError: the file cannot be written.
+    """
+    target = Path(path)
+    if format_name is None:
+        format_name = target.suffix.lower().removeprefix(".")
+        if format_name not in _RENDERERS:
+            raise TranscriptError(f"{target}: its ending tells no format; choose from {', '.join(FORMATS)}")
+    write_text(target, render_transcript(hypothesis, format_name, provenance))

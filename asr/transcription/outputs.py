@@ -1,0 +1,230 @@
+"""Where `asr transcribe` puts its transcripts: names that never clash, files that are never somebody else's.
+
+In: the inputs, formats and settings. Out: for each input a `Job` that is to be done, stands already, or is refused; and
+the files, each whole or not at all.
+
+What a folder's transcripts were made of: a hidden file in which every line is one recording's transcripts.
+
+In: an output folder. Out: which transcripts stand, which are out of date, and which files are not ours. A line is added
+before its files are written and holds their fingerprints, so that a crash at any moment leaves no file of ours that we
+do not know, and never makes us overwrite a file of somebody else's, such as a transcript that a person corrected.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+from asr.files import sha256_file, write_text
+from asr.transcription import EXTENSIONS
+from asr.transcription.inputs import STDIN, Input, is_audio_name
+
+NAME = ".asr-transcripts.jsonl"
+State = Literal["absent", "current", "outdated", "foreign"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """``input``: the recording's identity; ``key``: what decided on the transcripts; ``files``: name to SHA-256."""
+
+    input: str
+    key: Mapping[str, Any]
+    files: Mapping[str, str]
+
+
+class Ledger:
+    """The ledger of one output folder. Names are relative to it, with "/"."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read what is known of ``folder``; lines that a crash cut short are passed over."""
+        self.folder = folder
+        self.path = folder / NAME
+        self._entries: dict[str, Entry] = {}
+        self._ours: dict[str, set[str]] = {}
+        self._owners: dict[str, str] = {}
+        self._whole = True
+        if self.path.is_file():
+            content = self.path.read_bytes()
+            self._whole = content.endswith(b"\n") or not content
+            for line in content.splitlines():
+                self._add(_entry(line))
+
+    def entry(self, identity: str) -> Entry | None:
+        """The last transcripts of this recording."""
+        return self._entries.get(identity)
+
+    def owner(self, name: str) -> str | None:
+        """The recording whose transcript the file ``name`` was last."""
+        return self._owners.get(name)
+
+    def state(self, identity: str, name: str) -> State:
+        """Whether the file ``name`` is this recording's last transcript, an older one of ours, or not ours."""
+        path = self.folder / name
+        if not path.is_file():
+            return "foreign" if os.path.lexists(path) else "absent"
+        digest = sha256_file(path)
+        entry = self._entries.get(identity)
+        if entry is not None and entry.files.get(name) == digest:
+            return "current"
+        return "outdated" if digest in self._ours.get(name, ()) else "foreign"
+
+    def stands(self, identity: str, key: Mapping[str, Any], names: list[str]) -> bool:
+        """Whether all of ``names`` are there, made of the same input by the same settings, or corrected since."""
+        entry = self._entries.get(identity)
+        if entry is None or entry.key != key or not entry.files.keys() >= set(names):
+            return False
+        return all(self.state(identity, name) in ("current", "foreign") for name in names)
+
+    def record(self, identity: str, key: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+        """Note, on disk, that the files ``texts`` are about to be written. Raises OSError."""
+        files = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+        known = self._entries.get(identity)
+        if known is not None and known.key == key:
+            files = dict(known.files) | files  # the same transcript in further formats
+        entry = Entry(identity, key, files)
+        line = json.dumps({"input": entry.input, "key": entry.key, "files": entry.files}) + "\n"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(line if self._whole else f"\n{line}")
+            stream.flush()
+            os.fsync(stream.fileno())
+        self._whole = True
+        self._add(entry)
+
+    def _add(self, entry: Entry | None) -> None:
+        if entry is None:
+            return
+        self._entries[entry.input] = entry
+        for name, digest in entry.files.items():
+            self._ours.setdefault(name, set()).add(digest)
+            self._owners[name] = entry.input
+
+
+def _entry(line: bytes) -> Entry | None:
+    try:
+        value = json.loads(line)
+        return Entry(str(value["input"]), dict(value["key"]), {str(k): str(v) for k, v in value["files"].items()})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One input with its output files: format to name in the ledger's folder."""
+
+    input: Input
+    key: Mapping[str, Any]
+    ledger: Ledger
+    names: Mapping[str, str]
+
+
+class OutputFiles:
+    """The files of one run, below ``folder``, or beside their inputs where it is None.
+
+    ``settings``: what decides on a transcript besides the recording. ``overwrite``: also files that are not ours.
+    """
+
+    def __init__(
+        self, folder: Path | None, formats: Sequence[str], settings: Mapping[str, Any], *, overwrite: bool
+    ) -> None:
+        self.folder, self.formats, self.settings, self.overwrite = folder, formats, settings, overwrite
+        self._ledgers: dict[Path, Ledger] = {}
+        self._stems: dict[Path, Counter[str]] = {}  # of the recordings that lie in a folder
+
+    def plan(self, inputs: Sequence[Input]) -> list[Job]:
+        """A job for each input, in order. Raises OSError where a folder's ledger cannot be read."""
+        places = [self._place(one) for one in inputs]
+        counts = Counter(_plain_name(folder / stem) for folder, stem in places)
+        taken: dict[str, str] = {}
+        jobs = []
+        for one, (folder, stem) in zip(inputs, places, strict=True):
+            ledger = self._ledger(folder)
+            alone = counts[_plain_name(folder / stem)] == 1 and not self._has_namesake(one)
+            name = self._free_name(one, ledger, stem, alone, taken)
+            names = {format_name: f"{name}{EXTENSIONS[format_name]}" for format_name in self.formats}
+            jobs.append(Job(one, _key(one, self.settings), ledger, names))
+        return jobs
+
+    def stands(self, job: Job) -> bool:
+        """Whether all of the job's files are there and up to date."""
+        return job.ledger.stands(job.input.identity, job.key, list(job.names.values()))
+
+    def refusal(self, job: Job) -> str | None:
+        """Why the job may not be done: a file of its name is not ours. None where it may."""
+        for name in [] if self.overwrite else job.names.values():
+            if job.ledger.state(job.input.identity, name) == "foreign":
+                why = "stands there and was not written by this command, or changed since"
+                return f"{job.ledger.folder / name}: {why}; --overwrite replaces it"
+        return None
+
+    def write(self, job: Job, texts: Mapping[str, str]) -> None:
+        """Write the texts, format to text; each file appears whole or not at all. Raises OSError."""
+        named = {job.names[format_name]: text for format_name, text in texts.items()}
+        job.ledger.record(job.input.identity, job.key, named)
+        for name, text in named.items():
+            write_text(job.ledger.folder / name, text)
+
+    def _ledger(self, folder: Path) -> Ledger:
+        if folder not in self._ledgers:
+            self._ledgers[folder] = Ledger(folder)
+        return self._ledgers[folder]
+
+    def _place(self, one: Input) -> tuple[Path, Path]:
+        """The folder of the ledger, and the transcript's path in it without any extension."""
+        if self.folder is None:
+            return one.path.parent, Path(one.path.stem)
+        return self.folder, one.relative.with_suffix("") if one.relative.suffix else one.relative
+
+    def _has_namesake(self, one: Input) -> bool:
+        """Whether, beside the input, another recording of the same stem has as good a claim on the plain name."""
+        if self.folder is not None:
+            return False
+        folder = one.path.parent
+        if folder not in self._stems:
+            self._stems[folder] = Counter(
+                _plain_name(Path(name).stem) for name in _listing(folder) if is_audio_name(name)
+            )
+        return self._stems[folder][_plain_name(one.path.stem)] > is_audio_name(one.path.name)
+
+    def _free_name(self, one: Input, ledger: Ledger, stem: Path, alone: bool, taken: dict[str, str]) -> str:
+        """The stem where it is one recording's alone, else the whole file name, else that with a number."""
+        full = stem.with_name(one.path.name if one.label != STDIN else stem.name)
+        numbered = (full.with_name(f"{full.name}-{number}") for number in range(2, 1_000_000))
+        endings = [EXTENSIONS[format_name] for format_name in self.formats]
+        had = any(ledger.owner(f"{stem.as_posix()}{ending}") == one.identity for ending in endings)
+        for candidate in chain([stem] if alone or had else [], [full], numbered):
+            name = candidate.as_posix()
+            owners = {ledger.owner(f"{name}{ending}") for ending in endings}
+            owners = {owner for owner in owners if owner is not None and (owner == STDIN or os.path.exists(owner))}
+            slot = _plain_name(ledger.folder / candidate)
+            if owners <= {one.identity} and taken.setdefault(slot, one.identity) == one.identity:
+                return name
+        raise AssertionError("a million names are taken")
+
+
+def _key(one: Input, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a transcript depends on; a recording that cannot be looked at has a key that no transcript has."""
+    try:
+        if one.label == STDIN:
+            return {"sha256": sha256_file(one.path), **settings}
+        status = os.stat(one.path)
+        return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, **settings}
+    except (OSError, ValueError):
+        return {"size": None, **settings}
+
+
+def _plain_name(path: str | Path) -> str:
+    """Equal for names that some file systems take for the same."""
+    return str(path).casefold()
+
+
+def _listing(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
