@@ -1,4 +1,4 @@
-"""How long the gate microscope takes to open, in headless Chromium.
+"""How long the gate viewer takes to open, in headless Chromium.
 
 In: a model and a recording, as `asr inspect` takes them. Out: the page's size and the seconds from the start of
 navigation until all pictures are drawn, median and worst of five openings in browsers that have not seen it; --picture

@@ -1,11 +1,12 @@
-"""`asr inspect MODEL AUDIO [--html FILE] [--npz FILE]`: the gate microscope.
+"""`asr inspect MODEL AUDIO [--html FILE] [--npz FILE]`: the gates and states of a model on one recording.
 
-In: a model directory and a recording, or a part of at most 30 s of one. Out: what each layer's units do with it, as a
-table on stdout; as a page to look into; as arrays for one's own plots.
+In: a model directory and a recording, or a part of at most 30 s of one. Out: what each layer's units do, as a table on
+stdout; as a page (the gate viewer); as arrays.
 """
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,35 +22,58 @@ if TYPE_CHECKING:
     from asr.inspection import Inspection
 
 LONGEST_S = 30.0  # asr.inspection.LONGEST_S, which imports torch
-_ARRAYS = "what --npz holds (numpy.load reads it)"
+_ARRAYS = "the arrays in --npz (read it with numpy.load)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectOptions:
+    """The arguments of `asr inspect`; ``start`` and ``duration`` in seconds, ``layer`` from 1."""
+
+    model: Path
+    audio: Path
+    html: Path | None
+    npz: Path | None
+    layer: int | None
+    start: float
+    duration: float | None
+    title: str | None
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of `asr inspect`."""
     parser = argparse.ArgumentParser(
         prog="asr inspect",
-        description="Show what the gates and states of a model do while it hears a recording.",
+        description="Show the gates and states of a model while it transcribes a recording.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory")
     parser.add_argument("audio", type=Path, metavar="AUDIO", help="a recording")
     parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="a page that opens from disk: gates as images, unit by unit"
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="an HTML page that opens from disk: gates and states as images, unit by unit",
     )
-    parser.add_argument("--npz", type=Path, metavar="FILE", help="all arrays, for your own plots; names: --arrays")
+    parser.add_argument(
+        "--npz", type=Path, metavar="FILE", help="all arrays, for your own plots; --arrays lists their names"
+    )
     parser.add_argument("--layer", type=count, metavar="N", help="this layer only, from 1 (default: all)")
-    parser.add_argument("--start", type=number, default=0.0, metavar="S", help="where the part begins, in seconds")
+    parser.add_argument(
+        "--start", type=number, default=0.0, metavar="S", help="start of the part, in seconds (default: 0)"
+    )
     parser.add_argument(
         "--duration", type=seconds, metavar="S",
-        help=f"how long it lasts, at most {LONGEST_S:g} (default: to the end, or {LONGEST_S:g} s)",
+        help=f"length of the part in seconds, at most {LONGEST_S:g} (default: to the end, at most {LONGEST_S:g})",
     )  # fmt: skip
     parser.add_argument("--title", metavar="TEXT", help="the page's title")
-    parser.add_argument("--arrays", action=_ShowArrays, nargs=0, help=f"say {_ARRAYS}, and end")
+    parser.add_argument(
+        "--arrays", action=_ShowArrays, nargs=0, dest=argparse.SUPPRESS, help=f"list {_ARRAYS} and exit"
+    )
     return parser
 
 
 class _ShowArrays(argparse.Action):
-    """Prints the names and shapes of the arrays, and ends, as --help does."""
+    """Prints the names and shapes of the arrays and exits, as --help does."""
 
     def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> None:
         from asr.inspection.inspect import NAMES
@@ -59,13 +83,13 @@ class _ShowArrays(argparse.Action):
 
 
 def run(arguments: list[str]) -> int:
-    """Inspect; returns 0. Raises an AsrError for what cannot be read, looked into or written."""
-    options = build_parser().parse_args(arguments)
+    """Inspect; returns 0. Raises an AsrError for what cannot be read, inspected or written."""
+    options = InspectOptions(**vars(build_parser().parse_args(arguments)))
     _check(options)
     from asr.inspection import inspect_waveform
     from asr.recognition import Recognizer
 
-    recognizer = Recognizer.from_pretrained(options.model, device="cpu")  # where readable cells and torch agree best
+    recognizer = Recognizer.from_pretrained(options.model, device="cpu")  # where readable cells agree best
     waveform, notes = _load(options, recognizer.sample_rate)
     inspection = inspect_waveform(recognizer, waveform, layer=options.layer)
     for note in notes:
@@ -75,19 +99,26 @@ def run(arguments: list[str]) -> int:
 
         _write_npz(options.npz, named_arrays(inspection, waveform, recognizer.features))
     if options.html is not None:
-        from asr.pages.inputs import write_page
+        from asr.files import write_text
+        from asr.pages.inspection_input import gate_viewer_page, render_small_enough
 
-        write_page(options, recognizer, waveform, inspection, notes)
+        page = gate_viewer_page(
+            inspection, recognizer, waveform,
+            model=options.model, audio=options.audio, start_s=options.start, title=options.title, notes=notes,
+        )  # fmt: skip
+        content, note = render_small_enough(page)
+        write_text(options.html, content)
+        print(f"{options.html}: {options.html.stat().st_size / 1e6:.2f} MB{note and f'; {note}'}", file=sys.stderr)
     _print_summary(inspection)
     return 0
 
 
-def _check(options: argparse.Namespace) -> None:
+def _check(options: InspectOptions) -> None:
     if options.start < 0:
         raise UsageError(f"--start {options.start:g} must not be negative")
     if options.duration is not None and options.duration > LONGEST_S:
         raise UsageError(
-            f"--duration {options.duration:g} is too long: at most {LONGEST_S:g} s can be looked into at once; give "
+            f"--duration {options.duration:g} is too long: at most {LONGEST_S:g} s can be inspected at once; give "
             "--start and a shorter --duration"
         )
     written = [path for path in (options.html, options.npz) if path is not None]
@@ -95,7 +126,7 @@ def _check(options: argparse.Namespace) -> None:
         if path.is_dir():
             raise UsageError(f"{path} is a folder; give a file")
         if path.resolve() == options.audio.resolve():
-            raise UsageError(f"{path} is being read and cannot be written; give another file")
+            raise UsageError(f"{path} is the recording and cannot be written; give another file")
         if path.exists() and path.resolve().parent == options.model.resolve():
             raise UsageError(f"{path} is a file of the model and would be overwritten; give another file")
         check_output_folder(path.parent)
@@ -103,8 +134,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--html and --npz have the same file; give each its own")
 
 
-def _load(options: argparse.Namespace, sample_rate: int) -> "tuple[NDArray[np.float32], list[str]]":
-    """The part to be looked into, and what has to be said about it."""
+def _load(options: InspectOptions, sample_rate: int) -> "tuple[NDArray[np.float32], list[str]]":
+    """The waveform of the part to inspect, and notes on the choice."""
     from asr.audio import load_audio, probe
 
     duration_s = options.duration
@@ -114,8 +145,8 @@ def _load(options: argparse.Namespace, sample_rate: int) -> "tuple[NDArray[np.fl
         if left_s > LONGEST_S:
             duration_s = LONGEST_S
             notes.append(
-                f"{left_s:.1f} s follow, the first {LONGEST_S:g} s of them are looked into; --start and --duration "
-                "choose another part"
+                f"of the {left_s:.1f} s from there, the first {LONGEST_S:g} s are inspected; --start and --duration "
+                "select another part"
             )
     waveform = load_audio(options.audio, sample_rate=sample_rate, start_s=options.start, duration_s=duration_s)
     return waveform, notes
@@ -140,11 +171,20 @@ def _print_summary(inspection: "Inspection") -> None:
         f"{1000 * inspection.frame_s:g} ms; readable cells within {inspection.deviation:.1g} of the model"
     )
     for (header, rows), note in (
-        (summary.layer_rows(inspection), "half-lives: medians; open/shut: a gate above 0.9 / below 0.1, of all frames"),
-        (summary.followed_rows(inspection), "r: correlation of a unit's state with what it follows, above chance"),
-        (summary.head_rows(inspection), "looks away: mean distance; before/itself/after: shares of a frame's weight"),
+        (
+            summary.layer_rows(inspection),
+            "half-lives: medians; open/closed: a gate above 0.9 / below 0.1, of all frames",
+        ),
+        (
+            summary.followed_rows(inspection),
+            "r: correlation of a unit's state with the signal that it follows, above chance",
+        ),
+        (
+            summary.head_rows(inspection),
+            "distance: mean over frames; before/itself/after: shares of attention",
+        ),
     ):
         if rows:
             print(f"\n{table(rows, header)}\n{styled(note, 'dim')}")
     if inspection.traces and not any(tracking.best() for tracking in inspection.tracking):
-        print("\nno unit follows anything more closely than chance allows in so short a recording")
+        print("\nno unit follows a signal more closely than chance allows in so short a recording")

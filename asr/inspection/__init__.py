@@ -1,7 +1,7 @@
-"""The gate microscope: what each unit of a trained encoder does while it hears one recording.
+"""Inspection: the gates and states of each unit of a trained encoder on one recording.
 
 In: a recogniser and a waveform. Out: ``Inspection``: gates and states per frame, checked against what the model itself
-computed, with each unit's memory, saturation and what it follows. Knows nothing of training, of pages and of files.
+computed, with each unit's half-life, saturation and the signals that it follows. No training, pages or files.
 """
 
 from asr.inspection.capture import MOST_DEVIATION, AttentionMap, HeadFacts, head_facts

@@ -1,12 +1,8 @@
-"""Catching what a model's layers are given and give, while it runs, and reading it.
+"""Captures the inputs and outputs of a model's layers while it runs, and reads gates and attention maps from them.
 
 In: an acoustic model. Out: for each recurrent direction or attention layer its input and output; from these, traces
-and maps. The hooks are gone when the work is done, whatever happens.
-
-Where each head of an attention layer looks, recomputed from what the layer was given.
-
-In: a ``SelfAttention`` with its input, bias and output. Out: an ``AttentionMap`` that says how far its own way to the
-layer's output lies from the layer's, and what a head does in a few numbers.
+(``asr.inspection.traces``) and attention maps, which are recomputed from the layer's input and compared with its
+output. The hooks are removed at the end, whatever happens.
 """
 
 import contextlib
@@ -29,7 +25,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AttentionMap:
-    """``weights`` ``(heads, queries, keys)``: what frame ``query`` takes of frame ``key``; each query's sum is 1.
+    """``weights`` ``(heads, queries, keys)``: the attention of frame ``query`` to frame ``key``; each query's sum is 1.
 
     ``layer`` from 1. ``deviation``: the largest difference between the output that these weights give and the layer's.
     """
@@ -46,8 +42,10 @@ class AttentionMap:
 
 @dataclass(frozen=True, slots=True)
 class HeadFacts:
-    """Of one head, averaged over queries: how far from itself a frame looks (seconds, weighted), what share of it is
-    before, at and after the frame, and over how many frames it spreads (e to the entropy).
+    """One head, averaged over queries.
+
+    ``distance_s``: attention-weighted distance from the query frame. ``before``, ``itself``, ``after``: the shares of
+    attention before, at and after it. ``frames``: over how many frames it spreads (e to the entropy).
     """
 
     distance_s: float
@@ -71,7 +69,7 @@ def read_attention(module: SelfAttention, hidden: Tensor, bias: Tensor, outputs:
 
 
 def head_facts(weights: Array, frame_s: float) -> HeadFacts:
-    """``(queries, keys)`` of one head -> what it does."""
+    """Facts of one head; ``weights`` ``(queries, keys)``."""
     frames = len(weights)
     offset = np.arange(frames) - np.arange(frames)[:, None]  # key minus query
     entropy = -(weights * np.log(np.maximum(weights, 1e-12))).sum(axis=1)
@@ -90,7 +88,7 @@ MOST_DEVIATION = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A module to be looked into: its ``layer`` from 1, and "forward", "backward" or "attention"."""
+    """A module to capture: its ``layer`` from 1, and its ``role``: "forward", "backward" or "attention"."""
 
     module: nn.Module
     layer: int
@@ -98,8 +96,8 @@ class Part:
 
 
 @dataclass(slots=True)
-class Caught:
-    """What went in and came out, by the part's place in ``parts``; and the model's ``log_probs`` ``(1, frames, V)``."""
+class Captured:
+    """Inputs and outputs by index in ``parts``; ``log_probs`` ``(1, frames, vocab)`` of the model; how often it ran."""
 
     parts: list[Part]
     inputs: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
@@ -111,7 +109,7 @@ class Caught:
 def find_parts(model: AcousticModel, layer: int | None = None) -> list[Part]:
     """The directions and attention layers of ``model``'s encoder, of one ``layer`` or of all.
 
-    Raises ModelError for a layer that it has not, and for an encoder that cannot be looked into.
+    Raises ModelError for a layer that it does not have, and for an encoder without readable cells.
     """
     layers = list(getattr(model.encoder, "layers", []))
     if layer is not None and not 1 <= layer <= len(layers):
@@ -123,7 +121,7 @@ def find_parts(model: AcousticModel, layer: int | None = None) -> list[Part]:
         for role, module in _modules_of(one)
     ]
     if not found or not all(part.role == "attention" or is_readable(part.module) for part in found):
-        raise ModelError(f"the encoder {model.config.name!r} cannot be looked into: no readable cell is known for it")
+        raise ModelError(f"the encoder {model.config.name!r} cannot be inspected: it has no readable cell")
     return found
 
 
@@ -134,37 +132,37 @@ def _modules_of(layer: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 @contextlib.contextmanager
-def catching(model: AcousticModel, parts: Sequence[Part]) -> Iterator[Caught]:
-    """While inside, what ``parts`` compute is kept; for one run over one recording."""
-    caught = Caught(list(parts))
+def capturing(model: AcousticModel, parts: Sequence[Part]) -> Iterator[Captured]:
+    """Within the context, inputs and outputs of ``parts`` are stored; for one run over one recording."""
+    captured = Captured(list(parts))
 
-    def keep_log_probs(module: nn.Module, given: Any, gave: Any) -> None:
-        caught.log_probs, caught.runs = gave[0], caught.runs + 1
+    def store_log_probs(module: nn.Module, given: Any, gave: Any) -> None:
+        captured.log_probs, captured.runs = gave[0], captured.runs + 1
 
-    handles = [model.register_forward_hook(keep_log_probs)]
+    handles = [model.register_forward_hook(store_log_probs)]
     for place, part in enumerate(parts):
-        handles.append(part.module.register_forward_hook(_keeper(caught, place)))
+        handles.append(part.module.register_forward_hook(_storing(captured, place)))
     try:
-        yield caught
+        yield captured
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _keeper(caught: Caught, place: int) -> Any:
-    def keep(module: nn.Module, given: tuple[Tensor, ...], gave: Any) -> None:
-        caught.inputs[place] = given
-        caught.outputs[place] = gave[0] if isinstance(gave, tuple) else gave
+def _storing(captured: Captured, place: int) -> Any:
+    def store(module: nn.Module, given: tuple[Tensor, ...], gave: Any) -> None:
+        captured.inputs[place] = given
+        captured.outputs[place] = gave[0] if isinstance(gave, tuple) else gave
 
-    return keep
+    return store
 
 
-def read_caught(caught: Caught) -> tuple[list[Trace], list[AttentionMap]]:
-    """Every trace and map. Raises ModelError where a readable cell computes something else than the model did."""
+def read_captured(captured: Captured) -> tuple[list[Trace], list[AttentionMap]]:
+    """All traces and maps. Raises ModelError where a readable cell and the model differ."""
     traces: list[Trace] = []
     maps: list[AttentionMap] = []
-    for place, part in enumerate(caught.parts):
-        given, gave = caught.inputs[place], caught.outputs[place]
+    for place, part in enumerate(captured.parts):
+        given, gave = captured.inputs[place], captured.outputs[place]
         if isinstance(part.module, SelfAttention):
             maps.append(read_attention(part.module, given[0], given[1], gave, part.layer))
         else:
@@ -173,7 +171,7 @@ def read_caught(caught: Caught) -> tuple[list[Trace], list[AttentionMap]]:
     for one in read:
         if not one.deviation <= MOST_DEVIATION:  # NaN too
             raise ModelError(
-                f"{one.name}: the readable cell is off by {one.deviation:.2g} from what the model computed (at most "
-                f"{MOST_DEVIATION:g} is rounding), so its gates would not be the model's; please report it"
+                f"{one.name}: the readable cell is off by {one.deviation:.2g} from what the model computed (more than "
+                f"rounding, {MOST_DEVIATION:g}), so its gates would not be the model's; please report this"
             )
     return traces, maps

@@ -1,16 +1,9 @@
-"""One recording through a recogniser, and everything that its encoder did on the way.
+"""One recording through a recogniser: gates, states and attention of its encoder, as records, arrays and tables.
 
-In: a ``Recognizer`` and a waveform of at most LONGEST_S. Out: an ``Inspection``. The walk: the recogniser runs as it
-does in transcription, with hooks that keep what each layer was given -> readable cells over that, checked against what
-the layers gave -> each unit's memory, saturation, life -> what it follows.
-
-An inspection as plain arrays with plain names, for people's own plots (`asr inspect --npz`).
-
-In: an ``Inspection`` and what was heard. Out: arrays by name; NAMES says which, with their shapes.
-
-An inspection in a few aligned lines: the same tables on the terminal and on the page.
-
-In: an ``Inspection``. Out: headers and rows of text.
+In: a ``Recognizer`` and a waveform of at most LONGEST_S. Out: an ``Inspection``; the same as named arrays
+(`asr inspect --npz`, NAMES lists them) and as rows of tables, for the terminal and the page. The recogniser runs as in
+transcription, with hooks that store each layer's input and output; readable cells recompute these and are compared
+with them; from the gates follow each unit's half-life and saturation, and the signals that it follows.
 """
 
 import math
@@ -23,11 +16,10 @@ from numpy.typing import NDArray
 
 from asr.errors import AsrError, AudioError
 from asr.features import LogMel
-from asr.inspection.capture import AttentionMap, catching, find_parts, head_facts, read_caught
+from asr.inspection.capture import AttentionMap, capturing, find_parts, head_facts, read_captured
 from asr.inspection.traces import Trace, UnitFacts, unit_facts
 from asr.inspection.tracking import TOKEN, Tracking, sound_signals, token_signals, track, varying
 from asr.recognition import Hypothesis, Recognizer
-from asr.recognition.windows import Emissions
 
 LONGEST_S = 30.0
 
@@ -37,8 +29,8 @@ class Inspection:
     """``traces`` with ``units`` and ``tracking`` in the same order (recurrent encoders), or ``maps`` (attention).
 
     ``log_probs`` ``(frames, vocab)`` natural logs, as the model gave them, before the speech gate; frame t of all is
-    centred on ``first_s + t * frame_s`` seconds of the waveform. ``signals`` ``(frames,)`` by name: what was looked
-    for in the units. ``hypothesis``: what `asr transcribe` says, with word times.
+    centred on ``first_s + t * frame_s`` seconds of the waveform. ``signals`` ``(frames,)`` by name: what the units are
+    correlated with. ``hypothesis``: the result of `asr transcribe`, with word times.
     """
 
     kind: str
@@ -72,22 +64,26 @@ class Inspection:
 
 
 def inspect_waveform(recognizer: Recognizer, waveform: NDArray[np.float32], *, layer: int | None = None) -> Inspection:
-    """Look into ``recognizer`` while it hears ``(samples,)`` at its own rate; all layers, or one of them (from 1).
+    """Inspect all layers, or one ``layer`` (from 1), on ``waveform`` ``(samples,)`` at the recogniser's sample rate.
 
-    Raises ModelError where there is no such layer or the encoder cannot be looked into; AudioError where the waveform
-    is empty or longer than LONGEST_S.
+    Raises ModelError if there is no such layer or the encoder cannot be inspected; AudioError if the waveform is empty
+    or longer than LONGEST_S.
     """
     duration_s = len(waveform) / recognizer.sample_rate
     if not 0 < duration_s <= LONGEST_S + 0.05:
-        raise AudioError(f"{duration_s:.1f} s are too much or too little to look into: 0 to {LONGEST_S:g} s can be")
+        raise AudioError(
+            f"a part of {duration_s:.1f} s cannot be inspected: give more than 0 and at most {LONGEST_S:g} s"
+        )
     parts = find_parts(recognizer.model, layer)
-    with catching(recognizer.model, parts) as caught:
-        emissions = _heard(recognizer, waveform)
-    if caught.log_probs is None or caught.runs != 1:
-        raise RuntimeError(f"the model ran {caught.runs} times over one recording")
-    traces, maps = read_caught(caught)
+    with capturing(recognizer.model, parts) as captured:
+        (emissions,) = recognizer.emissions([waveform], workers=1)
+    if isinstance(emissions, AsrError):
+        raise emissions
+    if captured.log_probs is None or captured.runs != 1:
+        raise RuntimeError(f"the model ran {captured.runs} times over one recording")
+    traces, maps = read_captured(captured)
     hypothesis = recognizer.decode(emissions)
-    log_probs = caught.log_probs[0].float().cpu().numpy()
+    log_probs = captured.log_probs[0].float().cpu().numpy()
     times_s = np.arange(len(log_probs)) * emissions.frame_s - emissions.edge_s
     signals = token_signals(log_probs, recognizer.tokenizer.tokens)
     if emissions.level is not None and len(emissions.level.values):
@@ -104,20 +100,13 @@ def inspect_waveform(recognizer: Recognizer, waveform: NDArray[np.float32], *, l
         signals=signals,
         traces=traces,
         units=[unit_facts(trace, emissions.frame_s) for trace in traces],
-        tracking=[track(_followed(trace), signals, emissions.frame_s, len(traces)) for trace in traces],
+        tracking=[track(_state(trace), signals, emissions.frame_s, len(traces)) for trace in traces],
         maps=maps,
     )
 
 
-def _heard(recognizer: Recognizer, waveform: NDArray[np.float32]) -> Emissions:
-    (emissions,) = recognizer.emissions([waveform], workers=1)
-    if isinstance(emissions, AsrError):
-        raise emissions
-    return emissions
-
-
-def _followed(trace: Trace) -> NDArray[np.floating[Any]]:
-    """What of a unit is held against the signals: its memory where it has one apart from its output, bounded."""
+def _state(trace: Trace) -> NDArray[np.floating[Any]]:
+    """What is correlated with the signals: the cell state (bounded by tanh) if there is one, else the output."""
     state = trace.arrays.get("cell_state")
     return trace.hidden if state is None else np.tanh(state)
 
@@ -127,7 +116,7 @@ NAMES = """\
   log_probs (frames, vocab)              natural logarithms, as the model gave them; tokens (vocab,) names them
   log_mel (log_mel_frames, mels)         natural logarithms of power; log_mel_times_s (log_mel_frames,)
   words, word_start_s, word_end_s (words,)
-  signals (signals,)                     names; signal_values (frames, signals): what the units are held against
+  signals (signals,)                     names; signal_values (frames, signals): what the units are correlated with
   layerN_DIRECTION_forget_gate, ..._input_gate, ..._output_gate, ..._update_gate, ..._reset_gate, ..._candidate,
       ..._cell_state, ..._hidden (frames, units), as far as the cell has them; ..._projected (frames, projection)
   layerN_DIRECTION_half_life_s, ..._effective_half_life_s, ..._dead (units,)
@@ -137,7 +126,7 @@ DIRECTION is forward or backward; frame t is the recording's frame t in both."""
 
 
 def named_arrays(inspection: Inspection, waveform: NDArray[np.float32], features: LogMel) -> dict[str, NDArray[Any]]:
-    """Everything, by the names of NAMES."""
+    """All arrays, by the names in NAMES."""
     words = inspection.hypothesis.words
     arrays: dict[str, NDArray[Any]] = {
         "times_s": inspection.times_s,
@@ -162,7 +151,7 @@ def named_arrays(inspection: Inspection, waveform: NDArray[np.float32], features
 
 
 def _columns(inspection: Inspection) -> NDArray[Any]:
-    """``(frames, signals)``; in a recording of one frame nothing varies, and there is no signal."""
+    """``(frames, signals)``; a recording of one frame has no signals, as nothing varies in it."""
     columns = list(inspection.signals.values())
     return np.stack(columns, axis=1) if columns else np.zeros((inspection.frames, 0))
 
@@ -180,14 +169,14 @@ _MOST_FOLLOWED = 6
 
 
 def layer_rows(inspection: Inspection) -> Rows:
-    """A row per layer and direction: medians over units, shares over units and frames, in percent open / shut."""
+    """A row per layer and direction: medians over units, shares over units and frames, in percent open / closed."""
     if not inspection.traces:
         return [], []
     gates = inspection.traces[0].gates
     remembers = inspection.traces[0].keep_gate is not None
     header = ["layer", "direction", "units"]
     header += ["half-life", "effective"] if remembers else []
-    header += [f"{gate.removesuffix('_gate')} open/shut" for gate in gates] + ["dead", "following"]
+    header += [f"{gate.removesuffix('_gate')} open/closed" for gate in gates] + ["dead", "following"]
     rows = []
     for trace, units, tracking in zip(inspection.traces, inspection.units, inspection.tracking, strict=True):
         count = trace.hidden.shape[1]
@@ -201,7 +190,7 @@ def layer_rows(inspection: Inspection) -> Rows:
 
 
 def followed_rows(inspection: Inspection) -> Rows:
-    """The units that follow something most closely, a few per layer and direction."""
+    """The units with the highest correlation to a signal, a few per layer and direction."""
     rows = []
     for trace, tracking, units in zip(inspection.traces, inspection.tracking, inspection.units, strict=True):
         for name, unit, r in tracking.best()[:_MOST_FOLLOWED]:
@@ -220,11 +209,11 @@ def head_rows(inspection: Inspection) -> Rows:
             facts = head_facts(weights, inspection.frame_s)
             shares = [f"{100 * share:.0f} %" for share in (facts.before, facts.itself, facts.after)]
             rows.append([str(one.layer), str(head), seconds(facts.distance_s), *shares, f"{facts.frames:.1f}"])
-    return ["layer", "head", "looks away", "before", "itself", "after", "frames"], rows
+    return ["layer", "head", "distance", "before", "itself", "after", "frames"], rows
 
 
 def signal_name(name: str) -> str:
-    """A signal as a person reads it: ``token ␣`` for that of a space."""
+    """The signal's name for display: ``token ␣`` for the token of a space."""
     return f"{TOKEN}␣" if name in (f"{TOKEN} ", f"{TOKEN}▁") else name
 
 

@@ -1,13 +1,10 @@
-"""What each unit of a recurrent layer did at each frame, computed by readable cells from the layer's own input.
+"""Gates and states of a recurrent layer per frame, recomputed by readable cells, and facts about each unit.
 
-In: one direction's module with the input that it was given and the output that it gave. Out: a ``Trace`` in the order
-of the recording, which says how far the readable cell's output lies from the module's.
+In: one direction's module with its input and its output. Out: a ``Trace`` in the order of the recording, with the
+largest difference between the readable cell's output and the module's; and ``UnitFacts``, an array per measure.
 
-Readable cells for the members of the family whose loops are our own: every gate of every frame, by its name.
-
-In: one direction and its input ``(batch, frames, input_size)``. Out: arrays ``(batch, frames, hidden_size)`` by name.
-The classic cells (LSTM, GRU, Elman) stand in asr/models/cell.py with their equations; σ, x, W, U and the gates are
-those of that page, LN is layer normalisation.
+The classic cells (LSTM, GRU, Elman) are in asr/models/cell.py with their equations. Here are those of our own loops,
+in the notation of that page (LN is layer normalisation):
 
     layer-normalised LSTM   all summed inputs are LN(W x[t]) + LN(U h[t-1]) + b; then f, i, g, c, o as in the LSTM, and
                             h[t] = o[t] · tanh(LN(c[t]))
@@ -16,17 +13,12 @@ those of that page, LN is layer normalisation.
     minLSTM                 f' = σ(W_f x[t] + b_f), i' = σ(W_i x[t] + b_i): no h[t-1] in them
                             f[t] = f' / (f' + i'), i[t] = i' / (f' + i'), h[t] = f[t] · h[t-1] + i[t] · g[t]
 
-What kind of memory each unit is: how long it keeps, how often its gates are fully open or shut, whether it lives.
-
-In: a ``Trace``. Out: ``UnitFacts``, an array a measure. All of it is about one recording: a unit that is dead or
-saturated here may wake up elsewhere.
-
-Half-life: with its forget gate held at f, a state is down to one half after ln(1/2) / ln(f) frames. Two are given: for
-the mean gate, and for the geometric mean, which is what the gates of this recording did: the product of all of them
-shrinks a state as the geometric mean would at each frame. The second is never longer; where the gate shuts now and
-then (forgets on purpose) it is much shorter. Saturation (Karpathy, Johnson & Fei-Fei 2015, "Visualizing and
-Understanding Recurrent Networks"): the share of frames in which a gate is above 0.9 (right: open) or below 0.1 (left:
-shut). Dead: a unit whose output stays within DEAD_RANGE for nine tenths of the recording.
+Half-life: with its forget gate fixed at f, a state decays to one half after ln(1/2) / ln(f) frames. Two are given: for
+the mean gate, and for the geometric mean, which is the effective one: the product of all gates of the recording shrinks
+a state as the geometric mean does at each frame. It is never longer, and much shorter where the gate closes now and
+then. Saturation (Karpathy, Johnson & Fei-Fei 2015, "Visualizing and Understanding Recurrent Networks"): the share of
+frames in which a gate is above 0.9 (right: open) or below 0.1 (left: closed). Dead: the output stays within DEAD_RANGE
+for nine tenths of the recording. All of this is about one recording: a unit may behave differently in another.
 """
 
 from collections.abc import Callable, Mapping
@@ -94,7 +86,7 @@ def _stacked(steps: list[Frames]) -> Frames:
 
 
 Array = NDArray[np.float32]
-GATES = ("forget_gate", "update_gate", "input_gate", "output_gate", "reset_gate")  # numbers in (0, 1): shut to open
+GATES = ("forget_gate", "update_gate", "input_gate", "output_gate", "reset_gate")  # values in (0, 1): closed to open
 _ORDER = ("cell_state", *GATES, "candidate", "hidden", "projected")
 
 
@@ -105,7 +97,7 @@ class Trace:
     ``arrays``: ``(frames, units)`` each, by name: "cell_state", "forget_gate", "input_gate", "output_gate",
     "update_gate", "reset_gate", "candidate" as far as the cell has them, "hidden" (each unit's output) always, and
     "projected" ``(frames, projection_size)`` where the layer has a projection. Frame t is frame t of the recording for
-    the backward direction too: its memory is of what comes *after* t. ``deviation``: the largest difference between
+    the backward direction too: its state depends on the frames *after* t. ``deviation``: the largest difference between
     the readable cell's output and the model's.
     """
 
@@ -127,7 +119,7 @@ class Trace:
 
     @property
     def keep_gate(self) -> str | None:
-        """The gate that says how much of a unit's state is kept; None where there is none (Elman)."""
+        """The gate that sets how much of a unit's state is kept; None if there is none (Elman)."""
         return next((name for name in ("forget_gate", "update_gate") if name in self.arrays), None)
 
     @property
@@ -137,9 +129,9 @@ class Trace:
 
 
 def read_trace(module: nn.Module, inputs: Tensor, outputs: Tensor, layer: int, direction: str) -> Trace:
-    """Run the readable cell over ``inputs`` ``(1, frames, input_size)`` and hold it against ``outputs``.
+    """Run the readable cell over ``inputs`` ``(1, frames, input_size)`` and compare it with ``outputs``.
 
-    Both are in the order in which the module heard them: the last frame first for the backward direction.
+    Both are in the order in which the module got them: the last frame first for the backward direction.
     """
     kind, read = _reader(module)
     with torch.inference_mode():
@@ -152,7 +144,7 @@ def read_trace(module: nn.Module, inputs: Tensor, outputs: Tensor, layer: int, d
         direction=direction,
         kind=kind,
         deviation=float((computed - outputs).abs().max()),
-        arrays={name: _plain(value, backward) for name, value in ordered.items()},
+        arrays={name: _in_order(value, backward) for name, value in ordered.items()},
     )
 
 
@@ -193,7 +185,7 @@ _READERS: dict[type[nn.Module], tuple[str, Callable[[Any, Tensor], dict[str, Ten
 }
 
 
-def _plain(values: Tensor, backward: bool) -> Array:
+def _in_order(values: Tensor, backward: bool) -> Array:
     found: Array = values[0].float().cpu().numpy()
     return np.ascontiguousarray(found[::-1] if backward else found)
 
@@ -209,7 +201,7 @@ class UnitFacts:
     """Arrays ``(units,)``. ``half_life_s`` of the mean forget (GRU: update) gate, ``effective_half_life_s`` of the
     geometric mean; None for a cell without one; infinite where the gate never leaves 1.
 
-    ``left`` and ``right``: by gate, the share of frames in which it is shut or open. ``dead`` see the module's text.
+    ``left`` and ``right``: by gate, the share of frames in which it is closed or open. ``dead``: see above.
     """
 
     half_life_s: Array64 | None
@@ -220,7 +212,7 @@ class UnitFacts:
 
 
 def unit_facts(trace: Trace, frame_s: float) -> UnitFacts:
-    """Of every unit of a direction; ``frame_s`` from one frame to the next."""
+    """Facts of every unit of a direction; ``frame_s`` from one frame to the next."""
     gates = {name: trace.arrays[name].astype(np.float64) for name in trace.gates}
     kept = None if trace.keep_gate is None else gates[trace.keep_gate]
     low, high = np.percentile(trace.hidden, [5, 95], axis=0)
@@ -236,7 +228,7 @@ def unit_facts(trace: Trace, frame_s: float) -> UnitFacts:
 
 
 def half_life_s(log_keep: Array64, frame_s: float) -> Array64:
-    """Seconds until one half is left where each frame keeps ``exp(log_keep)``; infinite where nothing is lost."""
+    """Seconds until one half is left where each frame keeps ``exp(log_keep)``; infinite where nothing decays."""
     lost = -np.asarray(log_keep, np.float64)
     with np.errstate(divide="ignore"):
         return np.where(lost > 0, np.log(2) / np.maximum(lost, 0) * frame_s, np.inf)

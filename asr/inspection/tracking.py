@@ -1,23 +1,19 @@
-"""Which units follow what, by correlation over the frames of one recording, with a bound that chance does not pass.
+"""Which units follow which signals: correlation over the frames of one recording, with a bound that excludes chance.
 
-In: a direction's units ``(frames, units)`` and signals ``(frames,)``. Out: for every unit and signal Pearson's r, and
-for each signal the bound above which it is a finding.
+In: a direction's units ``(frames, units)`` and signals ``(frames,)``. Out: Pearson's r for every unit and signal, and
+for each signal the bound above which it is reported.
 
-Speech and states both change slowly, so that two of them agree by chance far more often than independent numbers
-would: the usual p-value is wrong here. The bound is made from the recording itself. Each signal is shifted along time
-in a circle, by everything from SHIFT_S up; what it and the units are like stays, that they belong together is gone.
-A finding must exceed (1) every correlation of any unit of the direction with any shifted copy of that signal, and (2)
-the Gaussian quantile (Fisher's z, spread as the shifted copies spread) at LEVEL, Bonferroni-corrected over all units,
-signals and directions that are looked at. So at most one inspection in twenty shows a unit that follows nothing.
+Speech and states both change slowly, so two of them correlate by chance far more often than independent numbers would,
+and the usual p-value is wrong. The bound is made from the recording itself: each signal is shifted along time in a
+circle, by every shift from SHIFT_S up, which keeps its character and breaks its relation to the units. A correlation is
+reported if it exceeds (1) every correlation of any unit of the direction with any shifted copy of that signal, and (2)
+the Gaussian quantile (Fisher's z, with the spread of the shifted copies) at LEVEL, Bonferroni-corrected over all units,
+signals and directions. So at most one inspection in twenty reports a unit that follows nothing.
 
-What a unit might follow: properties of the sound and of what the model says, one number a frame of the encoder.
-
-In: a waveform, its log-mel, the model's log-probabilities and the words found. Out: ``(frames,)`` by name.
-
-"level": how far the sound is above the silence (log-mel, averaged over bins). "silence": 1 where it is not. "voicing":
-how periodic it is where there is sound. "word start": a bump of 0.1 s around each word's start. "blank" and "token x":
-posteriors, of tokens that reach LEAST_PEAK somewhere. Time itself is none of them: the bound of chance shifts a signal
-in a circle, which makes a ramp another thing, and a unit that merely settles in silence then "follows" it.
+The signals, one value per encoder frame: "level": how far the sound is above silence (log-mel, averaged over bins).
+"silence": 1 at silence. "voicing": how periodic the sound is. "word start": a bump of 0.1 s around each word's start.
+"blank" and "token x": posteriors, of tokens that reach LEAST_PEAK somewhere. Time itself is not among them: a circular
+shift changes a ramp, and a unit that merely settles in silence would then "follow" it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +38,7 @@ FEWEST_SHIFTS = 20
 class Tracking:
     """``correlation`` ``(units, signals)`` of ``signals``, in order; ``bound`` ``(signals,)``.
 
-    A bound of 1 is never passed: the recording is too short to tell.
+    A bound of 1 is never exceeded: the recording is too short.
     """
 
     signals: tuple[str, ...]
@@ -50,13 +46,13 @@ class Tracking:
     bound: Array
 
     def found(self, unit: int) -> list[tuple[str, float]]:
-        """What the unit follows, with r, the strongest first; empty where nothing passes its bound."""
+        """The signals that the unit follows, with r, strongest first; empty if none exceeds its bound."""
         row = self.correlation[unit]
         passed = [place for place in np.argsort(-np.abs(row)) if abs(row[place]) > self.bound[place]]
         return [(self.signals[place], float(row[place])) for place in passed]
 
     def best(self) -> list[tuple[str, int, float]]:
-        """(signal, unit, r): for each signal that any unit follows, the one that follows it most; strongest first."""
+        """(signal, unit, r): for each signal that is followed, the unit with the highest |r|; strongest first."""
         found = []
         for place, name in enumerate(self.signals):
             unit = int(np.argmax(np.abs(self.correlation[:, place])))
@@ -66,7 +62,7 @@ class Tracking:
 
 
 def track(units: Array, signals: Mapping[str, Array], frame_s: float, directions: int = 1) -> Tracking:
-    """``(frames, units)`` against each signal ``(frames,)``; ``directions`` looked at in all, for the correction."""
+    """``(frames, units)`` against each signal ``(frames,)``; ``directions``: how many in all, for the correction."""
     names: Sequence[str] = list(signals)
     frames, count = units.shape
     columns = _standard(np.stack([signals[name] for name in names], axis=1)) if names else np.zeros((frames, 0))
@@ -108,7 +104,7 @@ TOKEN = "token "
 def sound_signals(
     waveform: NDArray[np.float32], sample_rate: int, level: SpeechLevel, words: Sequence[Word], times_s: Array
 ) -> dict[str, Array]:
-    """What is heard, at ``times_s`` ``(frames,)``, the middles of the encoder's frames."""
+    """Properties of the audio at ``times_s`` ``(frames,)``, the middles of the encoder's frames."""
     width_s = float(times_s[1] - times_s[0]) if len(times_s) > 1 else 0.04
     level_times_s = level.start_s + np.arange(len(level.values)) * level.frame_s
     loudness = pool(level.values.astype(np.float64), level_times_s, times_s, width_s)
@@ -130,8 +126,8 @@ def token_signals(log_probs: NDArray[np.float32], tokens: Sequence[str]) -> dict
     """Posteriors ``(frames, vocab)`` by token; the blank, id 0, always."""
     probabilities = np.exp(log_probs.astype(np.float64))
     peaks = probabilities.max(axis=0, initial=0.0)
-    heard = [token for token in range(1, len(peaks)) if peaks[token] >= LEAST_PEAK]
-    shown = {TOKEN + tokens[token]: probabilities[:, token] for token in heard}
+    likely = [token for token in range(1, len(peaks)) if peaks[token] >= LEAST_PEAK]
+    shown = {TOKEN + tokens[token]: probabilities[:, token] for token in likely}
     return {"blank": probabilities[:, 0], **shown}
 
 
@@ -149,5 +145,5 @@ def pool(values: Array, values_s: Array, times_s: Array, width_s: float) -> Arra
 
 
 def varying(signals: Mapping[str, Array]) -> dict[str, Array]:
-    """Those that move at all: nothing can follow a constant."""
+    """The signals that vary: nothing can follow a constant."""
     return {name: values for name, values in signals.items() if np.ptp(values) > 1e-6}

@@ -1,7 +1,7 @@
 """Pages: one HTML file each, that opens from disk, asks nothing of the network, and shows other people's text as text.
 
 In: records of scoring and plain arrays. Out: HTML. Knows neither models nor torch; ``document`` is the base that every
-kind of page shares (``parts`` holds what they have in common), ``report``, ``run`` and ``microscope`` are the kinds.
+kind of page shares (``parts`` holds what they have in common), ``report``, ``run`` and ``gate_viewer`` are the kinds.
 """
 
 from asr.pages.assemble import System, assemble

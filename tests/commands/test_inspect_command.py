@@ -1,4 +1,4 @@
-"""`asr inspect`: a table, a page, arrays; and one clear message for what cannot be looked into."""
+"""`asr inspect`: a table, a page, arrays; and one clear message for what cannot be inspected."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from asr import cli
-from asr.pages import inputs as _inspect_page
+from asr.pages import inspection_input
 from tests.inspection.made import RATE, make_waveform, save_model
 
 
@@ -31,14 +31,16 @@ def test_table_page_and_arrays(model: Path, audio: Path, tmp_path: Path, capsys:
     said = capsys.readouterr().out
     assert re.search(r"^ +1 +forward +16 +\d+ ms", said, re.M) and "bilstm, 2.00 s in 101 frames of 20 ms" in said
     page = html.read_text(encoding="utf-8")
-    assert "layer 2, backward" in page and "the conveyor belt" in page and "0.50 to 2.50 s" in page
+    assert (
+        "layer 2, backward" in page and "carried from frame to frame" in page and "0.50 to 2.50 s" in page
+    )
     with np.load(npz) as arrays:
         f, i, g, c, o, h = (
             arrays[f"layer2_backward_{name}"]
             for name in ("forget_gate", "input_gate", "candidate", "cell_state", "output_gate", "hidden")
         )
         assert c.shape == (101, 16) == (len(arrays["times_s"]), 16)
-        # the belt's equation, backwards in time: c[t] = f[t] c[t+1] + i[t] g[t]
+        # the cell state's equation, backwards in time: c[t] = f[t] c[t+1] + i[t] g[t]
         np.testing.assert_allclose(c[:-1], f[:-1] * c[1:] + i[:-1] * g[:-1], atol=1e-6)
         np.testing.assert_allclose(h, o * np.tanh(c), atol=1e-6)
         assert arrays["log_probs"].shape == (101, len(arrays["tokens"]))
@@ -52,13 +54,13 @@ def test_a_page_that_would_be_too_large_has_coarser_values_and_says_so(
     words = ["inspect", str(model), str(audio), "--html", str(html)]
     assert cli.main(words) == 0
     whole = html.stat().st_size
-    assert "levels" not in capsys.readouterr().err and "pictures hold" not in html.read_text(encoding="utf-8")
-    monkeypatch.setattr(_inspect_page, "MOST_BYTES", whole - 1)
+    assert "levels" not in capsys.readouterr().err and "images hold" not in html.read_text(encoding="utf-8")
+    monkeypatch.setattr(inspection_input, "MOST_BYTES", whole - 1)
     assert cli.main(words) == 0
     assert (
         "values in 128 levels to keep the page small; --npz" in capsys.readouterr().err and html.stat().st_size < whole
     )
-    assert "The pictures hold values in 128 levels" in html.read_text(encoding="utf-8")
+    assert "The images hold values in 128 levels" in html.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("form", ["transformer", "gru", "rnn both ways"])
@@ -68,18 +70,18 @@ def test_every_kind_of_encoder_has_its_table(
     html = tmp_path / "p.html"
     assert cli.main(["inspect", str(save_model(tmp_path / "m", form)), str(audio), "--html", str(html)]) == 0
     said = capsys.readouterr().out
-    expected = {"transformer": "looks away", "gru": "update open/shut", "rnn both ways": "dead"}[form]
+    expected = {"transformer": "distance", "gru": "update open/closed", "rnn both ways": "dead"}[form]
     assert expected in said and html.stat().st_size > 10_000
 
 
-def test_of_a_long_recording_the_first_30_seconds_are_looked_into_and_it_is_said(
+def test_of_a_long_recording_the_first_30_seconds_are_inspected_with_a_note(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "long.wav"
     soundfile.write(path, make_waveform(34.0), RATE)
     assert cli.main(["inspect", str(model), str(path), "--layer", "1", "--start", "2"]) == 0
     said = capsys.readouterr()
-    assert "32.0 s follow, the first 30 s" in said.err and "30.00 s in 1501 frames" in said.out
+    assert "of the 32.0 s from there, the first 30 s" in said.err and "30.00 s in 1501 frames" in said.out
 
 
 @pytest.mark.parametrize(

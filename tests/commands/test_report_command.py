@@ -11,7 +11,7 @@ import soundfile
 from asr.cli import main
 from asr.data.manifest import Utterance
 from asr.pages.clips import encode, make_clips, picture_of, posteriors_of
-from asr.pages.inputs import choose_clips
+from asr.pages.report_input import choose_clips
 from asr.scoring import write_results
 from tests.pages.made import results_of
 
@@ -126,7 +126,7 @@ def test_the_same_command_writes_the_same_page(results: Path, manifest: Path, tm
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["{results}", "--html", "{results}/results.jsonl"], "is being read"),
+        (["{results}", "--html", "{results}/results.jsonl"], "is an input"),
         (["{results}", "--html", "{results}"], "is a folder"),
         (["{results}", "--html", "x.html", "--json", "x.html"], "two outputs have the same file"),
         (["{results}", "{results}"], "the same name"),

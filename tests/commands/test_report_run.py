@@ -92,7 +92,7 @@ def test_a_run_that_was_killed_in_mid_line_with_damaged_files_still_gives_a_page
         (["{run}", "{run}"], "goes after --against"),
         (["{run}", "--csv", "x.csv"], "--csv is for results.jsonl files"),
         (["{run}", "--fail-above", "3"], "--fail-above is for results.jsonl files"),
-        (["{run}", "--html", "{run}/metrics.jsonl"], "is being read"),
+        (["{run}", "--html", "{run}/metrics.jsonl"], "is an input"),
         (["{run}", "--html", "{empty}"], "is a folder"),
         (["{run}", "--name", "a", "--name", "b"], "--name is given 2 times for 1 runs"),
     ],

@@ -1,4 +1,4 @@
-"""What units are held against: made of sounds and posteriors of which one knows what they must give."""
+"""The signals that units are correlated with, from sounds and posteriors with known values."""
 
 import numpy as np
 import pytest

@@ -7,7 +7,7 @@ from torch import nn
 
 from asr.errors import AudioError, ModelError
 from asr.inspection import inspect_waveform
-from asr.inspection.capture import catching, find_parts, read_caught
+from asr.inspection.capture import capturing, find_parts, read_captured
 from asr.inspection.traces import read_trace
 from asr.lengths import reversal_index
 from asr.models import LnLstm, LnLstmConfig
@@ -35,13 +35,13 @@ def test_readable_cells_and_maps_give_what_the_model_gave(form: str) -> None:
 
 @torch.inference_mode()
 def test_arrays_are_in_the_order_of_the_recording_for_both_directions() -> None:
-    """Held against the layer run by hand: its output's halves, frame by frame."""
+    """Compared with the layer run by hand: its output's halves, frame by frame."""
     recognizer = make_recognizer("bilstm")
     parts = find_parts(recognizer.model, 1)
-    with catching(recognizer.model, parts) as caught:
+    with capturing(recognizer.model, parts) as captured:
         recognizer.transcribe_waveforms([make_waveform()])
-    traces, _ = read_caught(caught)
-    inputs = caught.inputs[0][0]
+    traces, _ = read_captured(captured)
+    inputs = captured.inputs[0][0]
     layer = recognizer.model.encoder.layers[0]  # type: ignore[union-attr,index]
     whole = layer(inputs, reversal_index(torch.tensor([inputs.size(1)]), inputs.size(1)))[0]
     for trace, half in zip(traces, (whole[:, :16], whole[:, 16:]), strict=True):
@@ -61,8 +61,8 @@ def test_gates_by_hand() -> None:
         trace = read_trace(lstm, inputs, lstm(inputs)[0], 1, direction)
         gates = {name: trace.arrays[name][0, 0] for name in trace.gates}
         assert gates == pytest.approx({"forget_gate": 0.75, "input_gate": 0.5, "output_gate": 0.25}, abs=1e-6)
-        belt = [0.25, 0.4375, 0.578125]  # c = 3/4 c + 1/4
-        ordered = belt if direction == "forward" else belt[::-1]
+        states = [0.25, 0.4375, 0.578125]  # c = 3/4 c + 1/4
+        ordered = states if direction == "forward" else states[::-1]
         assert trace.arrays["cell_state"][:, 0].tolist() == pytest.approx(ordered, abs=1e-6)
         assert trace.keep_gate == "forget_gate" and trace.deviation < 1e-6
 
@@ -112,5 +112,5 @@ def test_one_layer_can_be_chosen_and_others_are_named() -> None:
 
 
 def test_a_recording_that_is_too_long_is_refused() -> None:
-    with pytest.raises(AudioError, match=r"31\.0 s .* 0 to 30 s"):
+    with pytest.raises(AudioError, match=r"31\.0 s cannot be inspected: .* at most 30 s"):
         inspect_waveform(make_recognizer("gru"), make_waveform(31.0))

@@ -114,7 +114,7 @@ def test_hostile_texts_are_shown_as_text_and_nothing_is_asked_for(browser: Brows
     for _ in pairs:
         browser.press("j")
     assert browser.run("document.title") == HOSTILE["script"]
-    shown = "\n".join(texts(browser, "#rows td.said"))
+    shown = "\n".join(texts(browser, "#rows td.texts"))
     for value in HOSTILE.values():
         for word in value.encode("utf-8", "replace").decode().split():
             assert word in shown
@@ -149,7 +149,7 @@ def test_filters_and_search_leave_what_fits(browser: Browser, tmp_path: Path) ->
     choose(browser, "speaker", "b")
     assert texts(browser, "#rows .id") == ["b1"]
     choose(browser, "speaker", "c")
-    assert texts(browser, "#rows td.nothing") == ["No utterance fits these filters."]
+    assert texts(browser, "#rows td.nothing") == ["No utterance matches these filters."]
 
 
 def test_columns_sort_both_ways_and_say_so(browser: Browser, tmp_path: Path) -> None:
@@ -168,9 +168,9 @@ def test_two_systems_are_compared_utterance_by_utterance(browser: Browser, tmp_p
     options = texts(browser, "#winner option")
     assert options[1:5] == [
         "A has fewer errors (1)",
-        "only A is right (1)",
+        "only A is correct (1)",
         "B has fewer errors (1)",
-        "only B is right (1)",
+        "only B is correct (1)",
     ]
     choose(browser, "winner", "best1")
     assert texts(browser, "#rows .id") == ["a1"]

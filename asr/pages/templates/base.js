@@ -1,4 +1,4 @@
-// What every page shares: elements made of text (never of markup), data read from the page, light and dark.
+// Shared by every page: elements made of text (never of markup), data read from the page, light and dark.
 
 function el(name, options, ...children) {
   const node = document.createElement(name);
@@ -14,7 +14,7 @@ function el(name, options, ...children) {
 
 const byId = (id) => document.getElementById(id);
 
-function readData(id) { // null where it is absent or still on its way: an element stands from its first byte on
+function readData(id) { // null if absent or not fully loaded: an element exists from its first byte on
   const holder = byId(id), whole = holder && (holder.nextSibling || document.readyState !== "loading");
   return whole ? JSON.parse(holder.textContent) : null;
 }

@@ -1,4 +1,4 @@
-// The other end of quantised.py: base64 of a deflate stream of differences along rows -> 8-bit levels.
+// Reads what quantised() in gate_viewer.py packed: base64 of a deflate stream of differences along rows -> 8-bit levels.
 
 async function unpack(packed) {
   const stream = new Blob([bytes(packed.data)]).stream().pipeThrough(new DecompressionStream("deflate"));

@@ -1,10 +1,10 @@
-// Sound and pictures of one utterance: a player that stops at a word's end, and a canvas with words, spectrogram and CTC.
+// Audio and images of one utterance: a player that stops at a word's end, and a canvas with words, spectrogram and CTC.
 
-const clipOf = (() => { // the last few, parsed
+const clipOf = (() => { // the last few clips, parsed
   const kept = new Map();
   return (place) => {
     const clip = kept.get(place) || readData(`clip-${place}`);
-    if (!clip) return {}; // not kept: it may come
+    if (!clip) return {}; // not cached: it may still load
     kept.set(place, clip);
     if (kept.size > 8) kept.delete(kept.keys().next().value);
     return clip;
@@ -50,7 +50,7 @@ const player = (() => {
       if (error && error.name === "AbortError") return;
       place = null;
       byId("trouble").textContent = row.src
-        ? `${row.src} cannot be played: it is not beside this page, or of a kind that this browser does not know.`
+        ? `${row.src} cannot be played: the file is not next to this page, or this browser does not support its format.`
         : "This recording cannot be played by this browser.";
     }
   }
@@ -98,10 +98,10 @@ function makePicture(row, place, tracks) { // tracks: per system, words with tex
   const clip = decodeClip(clipOf(place));
   if (!clip.mel && !clip.ctc) return null;
   const seconds = row.dur || (clip.mel ? clip.mel.first + clip.mel.w * clip.mel.step : 1);
-  const canvas = el("canvas", { role: "img", "aria-label": `Words, spectrogram${clip.ctc ? " and CTC posteriors" : ""} of ${seconds.toFixed(1)} seconds; the alignment above says the same in text` });
+  const canvas = el("canvas", { role: "img", "aria-label": `Words, spectrogram${clip.ctc ? " and CTC posteriors" : ""} of ${seconds.toFixed(1)} seconds; the alignment above has the same as text` });
   const cursor = el("div", { class: "cursor", hidden: true });
-  const frame = el("div", { class: "picture", tabindex: "0", "aria-label": "Picture, scrolls sideways" }, canvas, cursor);
-  const readout = el("p", { class: "readout dim" }, "Point at the picture for values; click to hear from there.");
+  const frame = el("div", { class: "picture", tabindex: "0", "aria-label": "Image, scrolls sideways" }, canvas, cursor);
+  const readout = el("p", { class: "readout dim" }, "Point at the image for values; click to play from there.");
   const tops = { words: 4, mel: 4 + TRACK * tracks.length + GAP };
   tops.ctc = tops.mel + (clip.mel ? MEL + GAP : 0);
   tops.axis = tops.ctc + (clip.ctc ? CTC + GAP : 0);
@@ -114,7 +114,7 @@ function makePicture(row, place, tracks) { // tracks: per system, words with tex
     if (!frame.isConnected) return;
     width = Math.max(frame.clientWidth, Math.min(LEFT + RIGHT + seconds * 80, 16000));
     const pen = penOf(canvas, width, height);
-    tracks.forEach((words, n) => drawTrack(pen, words, tops.words + n * TRACK, x, tracks.length > 1 ? "ABCDEFGH"[n] : "heard"));
+    tracks.forEach((words, n) => drawTrack(pen, words, tops.words + n * TRACK, x, tracks.length > 1 ? "ABCDEFGH"[n] : "text"));
     if (clip.mel) drawMel(pen, clip.mel, tops.mel, x);
     if (clip.ctc) drawCtc(pen, clip.ctc, tops.ctc, x, width);
     drawAxis(pen, tops.axis, x, seconds);
@@ -128,7 +128,7 @@ function makePicture(row, place, tracks) { // tracks: per system, words with tex
   canvas.addEventListener("click", (event) => {
     const at = Math.max(0, time(event.offsetX)), track = Math.floor((event.offsetY - tops.words) / TRACK);
     const word = tracks[track]?.find((one) => at >= one.start && at <= one.end);
-    listen(row, place, word ? word.start - 0.03 : at, word ? word.end + 0.03 : Infinity);
+    playSpan(row, place, word ? word.start - 0.03 : at, word ? word.end + 0.03 : Infinity);
   });
   const show = (now) => {
     cursor.hidden = now === null;
@@ -237,7 +237,7 @@ function describe(clip, at, y) {
   if (clip.mel && y >= 0 && y < MEL) {
     const column = Math.round((at - clip.mel.first) / clip.mel.step), row = Math.min(clip.mel.h - 1, Math.floor((1 - y / MEL) * clip.mel.h));
     const level = clip.mel.data[row * clip.mel.w + column];
-    if (level !== undefined) parts.push(`level ${Math.round((level / 255) * 60 - 60)} dB against the loudest`);
+    if (level !== undefined) parts.push(`level ${Math.round((level / 255) * 60 - 60)} dB re. loudest`);
   }
   if (clip.ctc) {
     const frame = Math.round((at - clip.ctc.first) / clip.ctc.step);

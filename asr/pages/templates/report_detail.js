@@ -4,17 +4,17 @@ const KIND_NAMES = { S: "substitution", D: "deletion", I: "insertion" };
 
 // The alignment of one system as words: {ref, hyp, kind "" S D I, time [start, end, confidence] or null}.
 function alignedWords(outcome) {
-  let heard = 0;
+  let place = 0;
   return outcome.al.map((pair) => {
     const [ref, hyp] = typeof pair === "string" ? [pair, pair] : pair;
     const kind = typeof pair === "string" ? "" : ref === null ? "I" : hyp === null ? "D" : "S";
-    const time = hyp === null ? null : (outcome.t && outcome.t[heard]) || null;
-    if (hyp !== null) heard += 1;
+    const time = hyp === null ? null : (outcome.t && outcome.t[place]) || null;
+    if (hyp !== null) place += 1;
     return { ref, hyp, kind, time };
   });
 }
 
-// Where a word that was missed should be: between the words heard before and after it.
+// The time span of a deleted word: between the recognised words before and after it.
 function spanOf(words, n, seconds) {
   if (words[n].time) return [words[n].time[0], words[n].time[1]];
   if (!words.some((one) => one.time)) return null;
@@ -26,7 +26,7 @@ function spanOf(words, n, seconds) {
 
 let opened = null; // {place, picture, early: opened before its clip was read}
 
-function listen(row, place, from, to) {
+function playSpan(row, place, from, to) {
   player.play(row, place, from, to, (now) => { if (opened && opened.place === place && opened.picture) opened.picture.show(now); });
 }
 
@@ -37,10 +37,10 @@ function wordNode(row, place, words, n, text, kind, sound) {
   const mark = kind ? el("sup", { "aria-label": KIND_NAMES[kind] }, kind) : null;
   const options = { class: kind || undefined, title: about || undefined, dir: "auto" };
   if (!span) return el("span", options, text, mark);
-  return el("button", { ...options, type: "button", on: { click: () => listen(row, place, span[0] - 0.03, span[1] + 0.03) } }, text, mark);
+  return el("button", { ...options, type: "button", on: { click: () => playSpan(row, place, span[0] - 0.03, span[1] + 0.03) } }, text, mark);
 }
 
-// Columns: what each system put before a reference word (insertions), then for the word itself.
+// Columns: each system's insertions before a reference word, then the word itself.
 function columnsOf(row, place, sound) {
   const systems = row.sys.map(alignedWords);
   const cells = systems.map((words) => {
@@ -52,7 +52,7 @@ function columnsOf(row, place, sound) {
     return slots;
   });
   const count = Math.max(...cells.map((one) => one.length));
-  const heads = [el("span", { class: "head" }, "said"), ...row.sys.map((_, n) => el("span", { class: "head" }, DATA.systems.length > 1 ? DATA.systems[n].letter : "heard"))];
+  const heads = [el("span", { class: "head" }, "reference"), ...row.sys.map((_, n) => el("span", { class: "head" }, DATA.systems.length > 1 ? DATA.systems[n].letter : "recognised"))];
   const columns = [el("div", { class: "column" }, ...heads)];
   const blank = (text) => el("span", { class: "blank", "aria-hidden": "true" }, text);
   for (let slot = 0; slot < count; slot += 1) {
@@ -95,8 +95,8 @@ function detailOf(row, place) {
   const picture = row.clip ? makePicture(row, place, tracks.some((one) => one.length) ? tracks : []) : null;
   const actions = el("div", { class: "actions" });
   if (sound) {
-    actions.append(el("button", { type: "button", class: "play", on: { click: () => listen(row, place, 0) } }, "▶ Play"), el("button", { type: "button", on: { click: () => player.stop() } }, "■ Stop"));
-  } else actions.append(el("span", { class: "dim" }, "No sound of this utterance in this page."));
+    actions.append(el("button", { type: "button", class: "play", on: { click: () => playSpan(row, place, 0) } }, "▶ Play"), el("button", { type: "button", on: { click: () => player.stop() } }, "■ Stop"));
+  } else actions.append(el("span", { class: "dim" }, "This page has no audio of this utterance."));
   opened = { place, picture, early: Boolean(row.clip) && document.readyState === "loading" && !readData(`clip-${place}`) };
   return el("div", {}, actions, columnsOf(row, place, sound), picture ? picture.node : null, factsOf(row));
 }

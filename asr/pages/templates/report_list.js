@@ -2,9 +2,9 @@
 
 const DATA = readData("utterances");
 const PAGE_ROWS = 50;
-const FIRST_ROWS = 12; // drawn at once, as many as a screen shows; the others when the browser has painted
+const FIRST_ROWS = 12; // drawn at once: as many as fit a screen; the rest after the browser has painted
 const SEVERAL = DATA.systems.length > 1;
-const SOUND = DATA.sound; // whether clips carry sound
+const SOUND = DATA.sound; // whether clips carry audio
 
 const errorsOf = (one) => one.k[0] + one.k[1] + one.k[2];
 const rateOf = (one) => (one.k[3] ? errorsOf(one) / one.k[3] : errorsOf(one) ? Infinity : 0);
@@ -16,7 +16,7 @@ const INDEX = DATA.rows.map((row, place) => ({
   text: fold([row.id, row.spk || "", row.ref, row.norm || "", ...row.sys.map((one) => one.hyp)].join("\n")),
   errors: row.sys.map(errorsOf),
   rates: row.sys.map(rateOf),
-})).sort((a, b) => b.worst - a.worst || b.worstRate - a.worstRate || a.place - b.place); // as shown when nothing is chosen
+})).sort((a, b) => b.worst - a.worst || b.worstRate - a.worstRate || a.place - b.place); // the default order
 const COLUMNS = [
   ...DATA.systems.flatMap((system, n) => {
     const letter = SEVERAL ? ` ${system.letter}` : "";
@@ -51,8 +51,8 @@ if (SEVERAL) {
   WINNERS.none = (e) => e.errors.every((one) => one > 0);
   WINNERS.differ = (e) => e.row.sys.some((one) => JSON.stringify(one.al) !== JSON.stringify(e.row.sys[0].al));
   const options = [
-    ...DATA.systems.flatMap((system, n) => [[`best${n}`, `${system.letter} has fewer errors`], [`alone${n}`, `only ${system.letter} is right`]]),
-    ["none", "none is right"], ["differ", "texts differ"],
+    ...DATA.systems.flatMap((system, n) => [[`best${n}`, `${system.letter} has fewer errors`], [`alone${n}`, `only ${system.letter} is correct`]]),
+    ["none", "none is correct"], ["differ", "texts differ"],
   ];
   byId("winner").append(...options.map(([value, name]) => el("option", { value }, `${name} (${INDEX.filter(WINNERS[value]).length})`)));
 }
@@ -82,17 +82,17 @@ function inlineOf(entry, outcome) {
     if (word.kind) node.title = KIND_NAMES[word.kind];
     line.append(node);
   });
-  if (!outcome.al.length) line.append(el("span", { class: "perfect" }, "(nothing said, nothing heard)"));
+  if (!outcome.al.length) line.append(el("span", { class: "perfect" }, "(empty reference, nothing recognised)"));
   return line;
 }
 
 function rowOf(entry) {
   const { row, place } = entry;
-  const about = [row.spk && `speaker ${row.spk}`, row.src || row.clip ? (row.src || SOUND ? "♪" : "picture") : ""].filter(Boolean).join(" · ");
+  const about = [row.spk && `speaker ${row.spk}`, row.src || row.clip ? (row.src || SOUND ? "♪" : "image") : ""].filter(Boolean).join(" · ");
   const lines = row.sys.map((one, n) => el("span", { class: "line", "data-system": n }, SEVERAL ? el("span", { class: "letter" }, DATA.systems[n].letter) : null, inlineOf(entry, one)));
   const name = el("button", { type: "button", class: "id", "aria-expanded": "false" }, row.id);
   const cells = COLUMNS.filter((one) => !one.text).map((one) => el("td", { class: "number", "data-name": one.name }, String(one.show(entry))));
-  return el("tr", { class: "row", "data-place": place }, ...cells, el("td", { class: "said" }, name, about ? el("span", { class: "meta" }, about) : null, ...lines));
+  return el("tr", { class: "row", "data-place": place }, ...cells, el("td", { class: "texts" }, name, about ? el("span", { class: "meta" }, about) : null, ...lines));
 }
 
 function drawHead() {
@@ -128,7 +128,7 @@ function drawRows() {
   };
   const rest = drawRest;
   waiting = requestAnimationFrame(() => { waiting = requestAnimationFrame(() => rest()); });
-  if (!shown.length) byId("rows").tBodies[0].append(el("tr", {}, el("td", { class: "nothing", colspan: COLUMNS.length }, "No utterance fits these filters.")));
+  if (!shown.length) byId("rows").tBodies[0].append(el("tr", {}, el("td", { class: "nothing", colspan: COLUMNS.length }, "No utterance matches these filters.")));
   byId("page").textContent = `page ${state.page + 1} of ${pages}`;
   byId("back").disabled = state.page === 0;
   byId("next").disabled = state.page === pages - 1;

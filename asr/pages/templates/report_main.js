@@ -56,7 +56,7 @@ function step(by) {
 function playOpen() {
   if (!opened) return;
   const row = DATA.rows[opened.place];
-  if (player.hasSound(row, opened.place)) listen(row, opened.place, 0);
+  if (player.hasSound(row, opened.place)) playSpan(row, opened.place, 0);
 }
 
 body.addEventListener("click", (event) => {
@@ -68,7 +68,7 @@ body.addEventListener("click", (event) => {
   const place = Number(node.dataset.place), row = DATA.rows[place];
   if (!node.classList.contains("open")) open(node, false);
   const [from, to] = spanOf(alignedWords(row.sys[system]), n, row.dur);
-  if (player.hasSound(row, place)) listen(row, place, from - 0.03, to + 0.03);
+  if (player.hasSound(row, place)) playSpan(row, place, from - 0.03, to + 0.03);
 });
 
 addEventListener("keydown", (event) => {
@@ -108,8 +108,8 @@ function openLinked() {
 
 drawHead();
 update();
-performance.mark("list"); // it can be used; the clips come last
-let acted = false; // a person who has begun is not taken elsewhere
+performance.mark("list"); // usable now; the clips come last
+let acted = false; // once the user acts, the link in the address is not followed
 for (const name of ["keydown", "pointerdown"]) addEventListener(name, () => { acted = true; }, { once: true, capture: true });
 whenRead(() => {
   if (opened?.early) open(body.querySelector("tr.open"), false);

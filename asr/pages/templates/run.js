@@ -1,4 +1,4 @@
-// The curves of one run, or of two over each other; one cursor through all plots.
+// The curves of one run, or of two overlaid; one cursor through all plots.
 
 const DATA = readData("curves");
 const SEVERAL = DATA.runs.length > 1;
@@ -41,7 +41,7 @@ function axes(x, y, width) {
 
 function line(x, y, kind, title) { return svg("line", { ...x, ...y, class: kind }, svg("title", {}, title)); }
 
-// The best epoch, the mean of the last epochs, the bound of the gradient's norm, and where a run was started again.
+// The best epoch, the mean of the last epochs, the clipping norm, and the steps at which a run was resumed.
 function marks(plot, x, y) {
   const found = [], down = { y1: TOP, y2: HEIGHT - BOTTOM }, across = { x1: LEFT, x2: x.at(x.high) };
   DATA.runs.forEach((run, place) => {
@@ -56,7 +56,7 @@ function marks(plot, x, y) {
     if (plot.key === "norm" && run.clip && run.clip <= y.high && run.clip >= y.low) found.push(line(across, { y1: y.at(run.clip), y2: y.at(run.clip) }, "bound", `clipped to ${run.clip}${of}`));
     for (const step of run.resumed) {
       const at = nearest(run.points.steps.step, step), value = at < 0 ? null : run.points.steps[along][at];
-      if (value !== null) found.push(line({ x1: x.at(value), x2: x.at(value) }, down, "again", `started again at step ${step}${of}`));
+      if (value !== null) found.push(line({ x1: x.at(value), x2: x.at(value) }, down, "again", `resumed at step ${step}${of}`));
     }
   });
   return found;
@@ -83,7 +83,7 @@ function draw(one) {
   point(one);
 }
 
-// A curve of a single point would not be seen as a line.
+// A single point cannot be drawn as a line.
 function single(curve, x, y, log) {
   const known = curve.y.map((value, n) => [curve.x[n], value]).filter(([at, value]) => at !== null && value !== null && (!log || value > 0));
   return known.length === 1 ? [svg("circle", { cx: x.at(known[0][0]), cy: y.at(known[0][1]), r: 3, class: `dot c${curve.colour}` })] : [];
@@ -92,16 +92,16 @@ function single(curve, x, y, log) {
 function point(one) {
   one.pointer.replaceChildren();
   if (cursor === null) { one.readout.textContent = one.rest; return; }
-  const told = [], at = one.scale.at(Math.min(cursor, one.scale.high));
+  const values = [], at = one.scale.at(Math.min(cursor, one.scale.high));
   one.pointer.append(svg("line", { x1: at, x2: at, y1: TOP, y2: HEIGHT - BOTTOM }));
   for (const curve of one.curves) {
     const place = nearest(curve.x, cursor), value = place < 0 ? null : curve.y[place];
     const far = place < 0 || cursor > Math.max(...curve.x.filter((x) => x !== null)) * 1.05 + 1e-9;
     if (value === null || value === undefined || far) continue;
     if (!one.log || value > 0) one.pointer.append(svg("circle", { cx: one.scale.at(curve.x[place]), cy: one.y.at(value), r: 3.5, class: `dot c${curve.colour}` }));
-    told.push(`${curve.label} ${figure(value)}`);
+    values.push(`${curve.label} ${figure(value)}`);
   }
-  one.readout.textContent = `${DATA.x[along]} ${figure(Number(cursor.toPrecision(4)))}: ${told.join(" · ") || "nothing"}`;
+  one.readout.textContent = `${DATA.x[along]} ${figure(Number(cursor.toPrecision(4)))}: ${values.join(" · ") || "no data"}`;
 }
 
 function move(value) {

@@ -1,4 +1,4 @@
-// One plot of curves as SVG: axes, lines, bands, marks, and a cursor that tells values.
+// One plot of curves as SVG: axes, lines, bands, marks, and a cursor that shows values.
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 230, LEFT = 52, RIGHT = 14, TOP = 10, BOTTOM = 26;

@@ -1,11 +1,11 @@
-// The microscope: its tools, one canvas with everything on one time axis, the pointer's values, keys.
+// The gate viewer: its tools, one canvas with everything on one time axis, the pointer's values, keys.
 
 const UNIT_TRACK = 116, SMALLEST = 90, LARGEST = 170, HEAD = 150;
-const holder = byId("microscope"), clip = decodeClip(clipOf(0)), seconds = scope.duration;
-const canvas = el("canvas", { role: "img", "aria-label": "Words, spectrogram, CTC posteriors, and what the units of the chosen layer do; the tables below say the main things in text" });
+const holder = byId("gate-viewer"), clip = decodeClip(clipOf(0)), seconds = scope.duration;
+const canvas = el("canvas", { role: "img", "aria-label": "Words, spectrogram, CTC posteriors, and the units of the selected layer; the tables below give the main figures as text" });
 const cursor = el("div", { class: "cursor", hidden: true });
-const frame = el("div", { class: "picture", tabindex: "0", "aria-label": "Pictures over time; up and down arrows choose a unit" }, canvas, cursor);
-const readout = el("p", { class: "readout" }, "Point at the pictures for values.");
+const frame = el("div", { class: "picture", tabindex: "0", "aria-label": "Pictures over time; up and down arrows select a unit" }, canvas, cursor);
+const readout = el("p", { class: "readout" }, "Point at the images for values.");
 const chosen = el("p", { class: "chosen dim", role: "status" });
 const legend = el("p", { class: "legend dim" });
 let width = 0, tops = {}, images = [], order = [], kept = new Map();
@@ -16,7 +16,7 @@ const sound = { dur: seconds, clip: 1 };
 
 const wanted = () => Math.max(frame.clientWidth, Math.min(LEFT + RIGHT + seconds * Number(zoomBox.value), 16000));
 
-function layOut() { // where everything stands, from top to bottom
+function layOut() { // the top of each track, in pixels
   let y = 4;
   const take = (height, gap = GAP) => { const top = y; y += height + gap; return top; };
   tops = { words: take(TRACK) };
@@ -27,7 +27,7 @@ function layOut() { // where everything stands, from top to bottom
     images = Object.keys(arrays()).map((head) => ({ name: Number(head), top: take(HEAD), height: HEAD }));
   } else {
     if (view().keep) tops.gates = take(UNIT_TRACK);
-    tops.belt = take(UNIT_TRACK, 4); tops.axis = take(AXIS, 2);
+    tops.cell = take(UNIT_TRACK, 4); tops.axis = take(AXIS, 2);
     const height = Math.min(LARGEST, Math.max(SMALLEST, Math.round(view().dead.length * 0.55)));
     images = state.shown.map((name) => ({ name, top: take(height), height }));
   }
@@ -39,15 +39,15 @@ function draw() {
   const height = layOut();
   width = wanted();
   const pen = penOf(canvas, width, height);
-  drawTrack(pen, scope.words, tops.words, x, "heard");
+  drawTrack(pen, scope.words, tops.words, x, "text");
   if (clip.mel) drawMel(pen, clip.mel, tops.mel, x);
   drawCtc(pen, clip.ctc, tops.ctc, x, width);
-  for (const top of [tops.gates, tops.belt, tops.heads]) if (top) drawBackdrop(pen, top === tops.belt ? 0 : tops.mel, top, UNIT_TRACK, width);
+  for (const top of [tops.gates, tops.cell, tops.heads]) if (top) drawBackdrop(pen, top === tops.cell ? 0 : tops.mel, top, UNIT_TRACK, width);
   if (clip.mel) drawBounds(pen, scope.words, tops.mel, MEL, x);
   if (isAttention()) drawHeads(pen, state.query, x, tops.heads, UNIT_TRACK);
   else {
     if (tops.gates) drawGates(pen, state.unit, x, tops.gates, UNIT_TRACK);
-    drawBelt(pen, state.unit, x, tops.belt, UNIT_TRACK);
+    drawCell(pen, state.unit, x, tops.cell, UNIT_TRACK);
   }
   for (const image of images) drawOne(pen, image);
   drawAxis(pen, tops.axis, x, seconds); drawAxis(pen, tops.foot, x, seconds);
@@ -65,7 +65,7 @@ function drawOne(pen, image) {
   pen.beginPath(); pen.moveTo(LEFT, y); pen.lineTo(LEFT - 5, y - 4); pen.lineTo(LEFT - 5, y + 4); pen.fill();
 }
 
-function under(event) { // what lies under the pointer
+function under(event) { // what is under the pointer
   const time = timeAt(event.offsetX), at = Math.min(Math.max(frameAt(time), 0), frames() - 1);
   const image = images.find((one) => event.offsetY >= one.top && event.offsetY < one.top + one.height);
   const rows = image ? arrays()[image.name].h : 0, place = image ? Math.min(rows - 1, Math.floor(((event.offsetY - image.top) / image.height) * rows)) : 0;
@@ -77,20 +77,20 @@ function gatesInWords(unit, at) {
   return names.map((name) => `${scope.labels[name].split(" ").at(-1)} ${found[name].at(unit, at).toFixed(name.endsWith("_gate") ? 2 : 3)}`).join(", ");
 }
 
-function tell({ time, at, image, row, y }) {
+function describePoint({ time, at, image, row, y }) {
   if (time < 0 || time > seconds) return "";
   if (image && isAttention()) {
-    return `head ${image.name + 1} · the frame at ${(scope.first + row * scope.step).toFixed(2)} s takes ${(100 * arrays()[image.name].at(row, at)).toFixed(1)} % from ${time.toFixed(2)} s`;
+    return `head ${image.name + 1} · the frame at ${(scope.first + row * scope.step).toFixed(2)} s attends ${(100 * arrays()[image.name].at(row, at)).toFixed(1)} % to ${time.toFixed(2)} s`;
   }
   if (image) return `${time.toFixed(2)} s · ${scope.labels[image.name]} ${arrays()[image.name].at(row, at).toFixed(3)} · ${unitInWords(row)}`;
-  const top = tops.gates || tops.belt;
+  const top = tops.gates || tops.cell;
   if (!isAttention() && y >= top && y < tops.axis) return `${time.toFixed(2)} s · unit ${state.unit}: ${gatesInWords(state.unit, at)}`;
   return describe(clip, time, y - (tops.mel ?? -1e9));
 }
 
 canvas.addEventListener("mousemove", (event) => {
   const found = under(event), inside = found.time >= 0 && found.time <= seconds;
-  readout.textContent = tell(found);
+  readout.textContent = describePoint(found);
   cursor.hidden = !inside;
   if (inside) cursor.style.left = `${event.offsetX}px`;
 });
@@ -98,14 +98,14 @@ canvas.addEventListener("mouseleave", () => { cursor.hidden = true; });
 canvas.addEventListener("click", (event) => {
   const found = under(event);
   if (found.image && isAttention()) { state.query = found.row; draw(); } else if (found.image) choose(found.row);
-  else if (found.time >= 0 && found.time <= seconds && found.y < (tops.gates || tops.belt || tops.heads)) {
+  else if (found.time >= 0 && found.time <= seconds && found.y < (tops.gates || tops.cell || tops.heads)) {
     const word = found.y < tops.words + TRACK && scope.words.find((one) => found.time >= one.start && found.time <= one.end);
-    listen(word ? word.start - 0.03 : found.time, word ? word.end + 0.03 : Infinity);
+    playFrom(word ? word.start - 0.03 : found.time, word ? word.end + 0.03 : Infinity);
   }
 });
 frame.addEventListener("keydown", (event) => {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (event.key === " ") { event.preventDefault(); listenOrStop(); }
+  if (event.key === " ") { event.preventDefault(); playOrStop(); }
   if (!step) return;
   event.preventDefault();
   if (isAttention()) { state.query = Math.min(frames() - 1, Math.max(0, state.query + step)); draw(); } else choose(order[Math.min(order.length - 1, Math.max(0, order.indexOf(state.unit) + step))]);
@@ -118,11 +118,11 @@ function show(now) {
   cursor.hidden = !playing;
   if (playing) cursor.style.left = `${x(now)}px`;
 }
-const listen = (from = 0, to = Infinity) => player.play(sound, 0, Math.max(0, from), to, show);
-const listenOrStop = () => { if (playing) player.stop(); else listen(); };
+const playFrom = (from = 0, to = Infinity) => player.play(sound, 0, Math.max(0, from), to, show);
+const playOrStop = () => { if (playing) player.stop(); else playFrom(); };
 
 const table = makeTable(choose, (key, down) => { state.sort = key; state.down = down; arrange(); }, () => order);
-const play = el("button", { type: "button", on: { click: listenOrStop }, hidden: !clip.audio }, "▶ Play");
+const play = el("button", { type: "button", on: { click: playOrStop }, hidden: !clip.audio }, "▶ Play");
 const layerBox = el("select", { id: "layer", on: { change: () => look(Number(layerBox.value)) } }, ...views.map((one, n) => el("option", { value: n }, one.name)));
 const sortBox = el("select", { id: "sort", on: { change: () => { state.sort = sortBox.value; state.down = sortBox.value !== "unit"; arrange(); } } });
 const zoomBox = el("select", { id: "zoom", on: { change: () => draw() } }, ...[["40", "all"], ["160", "160 px/s"], ["400", "400 px/s"], ["1000", "1000 px/s"]].map(([value, label]) => el("option", { value }, label)));
@@ -132,7 +132,7 @@ const tools = el("div", { class: "tools" }, el("label", {}, "Layer", layerBox), 
 
 function choose(unit) {
   state.unit = unit;
-  chosen.textContent = `Chosen: ${unitInWords(unit)}. Click on a row of an image, on the table, or use ↑ and ↓.`;
+  chosen.textContent = `Selected: ${unitInWords(unit)}. Click on a row of an image or of the table, or press ↑ and ↓, to select another.`;
   table.mark();
   draw();
 }
@@ -145,7 +145,7 @@ function arrange() { // the units in the chosen order
   if (!order.includes(state.unit) || !state.touched) state.unit = order[0];
   state.touched = true;
   choose(state.unit);
-  setTimeout(table.fill); // the pictures first
+  setTimeout(table.fill); // after the images
 }
 
 function toggles() {
@@ -158,10 +158,10 @@ function toggles() {
 
 function explain() {
   const one = (colour, label) => el("span", { class: `key ${colour}` }, label);
-  if (isAttention()) { legend.replaceChildren(...Object.keys(arrays()).map((head) => one(`s${head % 5}`, `head ${Number(head) + 1}`)), "of the chosen frame · maps: rows are frames that look, columns frames that are looked at."); return; }
+  if (isAttention()) { legend.replaceChildren(...Object.keys(arrays()).map((head) => one(`s${head % 5}`, `head ${Number(head) + 1}`)), "of the chosen frame · maps: rows are query frames, columns key frames."); return; }
   const gates = Object.keys(LINES).filter((gate) => arrays()[gate]).map((gate) => one(LINES[gate].slice(2), scope.labels[gate]));
-  const moved = view().keep ? [" · on the belt: ", one("s0 soft", "carried over from the frame " + (view().name.endsWith("backward") ? "after" : "before") + " (what the gate keeps)"), one("s2", "put on, upwards"), one("s1", "put on, downwards"), one("ink", "what lies on it then")] : [];
-  legend.replaceChildren(...gates, ...moved, " · images: gates from 0 (shut, the background) to 1 (open), states blue above 0, orange below.");
+  const moved = view().keep ? [" · cell state: ", one("s0 soft", "kept from the frame " + (view().name.endsWith("backward") ? "after" : "before")), one("s2", "added, positive"), one("s1", "added, negative"), one("ink", "the new state")] : [];
+  legend.replaceChildren(...gates, ...moved, " · images: gates from 0 (closed, background colour) to 1 (open); states blue above 0, orange below.");
 }
 
 async function look(place) {
@@ -171,7 +171,7 @@ async function look(place) {
   explain();
   if (isAttention()) {
     if (state.query < 0) state.query = Math.floor(frames() / 2);
-    chosen.textContent = "Click on a row of a map to choose the frame that looks, or use ↑ and ↓.";
+    chosen.textContent = "Click on a row of a map, or press ↑ and ↓, to select the query frame.";
     draw();
     return;
   }
@@ -184,13 +184,13 @@ async function look(place) {
 async function start() {
   byId("waiting").remove();
   holder.append(tools, readout, frame, legend, chosen, table.node);
-  if (typeof DecompressionStream === "undefined") { readout.textContent = "This browser is too old to unpack the pictures (it has no DecompressionStream)."; return; }
+  if (typeof DecompressionStream === "undefined") { readout.textContent = "This browser is too old to unpack the images (it has no DecompressionStream)."; return; }
   await look(0);
   new ResizeObserver(() => { if (wanted() !== width) draw(); }).observe(frame);
   onTheme.push(draw);
 }
 
-function begin() { // the arrays stand behind this script
-  start().catch((error) => { byId("trouble").textContent = `The pictures cannot be drawn: ${error.message}`; }).finally(() => { document.documentElement.dataset.ready = "yes"; });
+function begin() { // the arrays come after this script
+  start().catch((error) => { byId("trouble").textContent = `The images cannot be drawn: ${error.message}`; }).finally(() => { document.documentElement.dataset.ready = "yes"; });
 }
 whenRead(begin);

@@ -1,18 +1,11 @@
-"""The page of `asr inspect`: sound, posteriors and words on one time axis, and under them what the units did.
+"""The page of `asr inspect`: audio, posteriors and words on one time axis, with the units' gates and states below.
 
-In: ``Microscope``, plain values. Out: one HTML file. The tables and the explanations are HTML made here, readable
-without a script; pictures are drawn by ``microscope_*.js`` from 8-bit arrays that are unpacked when they are looked at.
+In: a ``GateViewerPage`` of plain values. Out: one HTML file. Tables and explanations are HTML and can be read without
+a script; ``gate_viewer_*.js`` draws the images from 8-bit arrays that it unpacks when they are shown.
 
-What the microscope's page calls things, and what it says of them.
-
-In: which arrays and attention there are. Out: names and explanations for people who have not met a gate before.
-
-Arrays in 8 bits for a page: small, and read back to within half a step.
-
-In: ``(rows, frames)`` of floats. Out: a JSON value: base64 of a deflate stream, and the ranges, to which
-``quantised.js`` is the other end. Each row is stored as differences from frame to frame (what PNG's "Sub" filter does),
-because states move slowly; deflate then finds more. It is no PNG because a page cannot read a PNG's numbers without a
-canvas, and browsers that guard against fingerprinting return other numbers from a canvas than were drawn.
+Arrays are stored in 8 bits (``quantised``, read by ``quantised.js``): base64 of a deflate stream of differences from
+frame to frame (PNG's "Sub" filter). States change slowly, so the differences compress well. PNG itself would not do: a
+page can read its pixels only through a canvas, and browsers that block fingerprinting return altered values from there.
 """
 
 import base64
@@ -50,49 +43,46 @@ LABELS = {
     "hidden": "output h",
 }
 _MEANINGS = {
-    "cell_state": "the conveyor belt: a number per unit that runs along time, from which things are taken off and onto "
-    "which things are put",
-    "forget_gate": "how much of the belt is kept from the frame before: 1 keeps all of it, 0 clears it",
-    "update_gate": "forget and input gate in one: 1 keeps the state as it is, 0 writes the candidate over it",
-    "input_gate": "how much of the new candidate is put onto the belt",
-    "output_gate": "how much of the belt is shown to the outside, to the next layer and to the next frame's gates",
-    "reset_gate": "how much of the last output enters the new candidate",
-    "candidate": "what would be put onto the belt if the gate were wide open",
-    "hidden": "what the unit says to the next layer, and to its own layer at the next frame",
+    "cell_state": "the unit's memory: one number, carried from frame to frame; gates remove from it and add to it",
+    "forget_gate": "the share of the previous frame's cell state that is kept: 1 keeps all of it, 0 clears it",
+    "update_gate": "forget and input gate in one: 1 keeps the state as it is, 0 replaces it with the candidate",
+    "input_gate": "the share of the candidate that is added to the cell state",
+    "output_gate": "the share of the cell state that is output, to the next layer and to the next frame's gates",
+    "reset_gate": "the share of the last output that enters the new candidate",
+    "candidate": "what is added to the cell state if the input gate is fully open",
+    "hidden": "the unit's output to the next layer, and to its own layer at the next frame",
 }
 
 
 def explanations(arrays: Collection[str], *, gates: bool, attention: bool) -> dict[str, str]:
-    """By name, in the order in which one meets them; ``arrays`` are keys of ``LABELS``."""
+    """Explanations by name, for readers who do not know these terms; ``arrays`` are keys of ``LABELS``."""
     found = [(LABELS[name], f"{meaning}.") for name, meaning in _MEANINGS.items() if name in arrays]
     if gates:
         found += [
             (
                 "half-life",
-                "how long the belt takes to lose half of what is on it, with the unit's forget (GRU: update) gate held "
-                "at its mean; effective: at its geometric mean, which counts the frames in which it forgets.",
+                "the time in which the state decays to one half, with the unit's forget (GRU: update) gate fixed at "
+                "its mean; effective: at its geometric mean, which weights the frames in which it forgets.",
             ),
-            ("open, shut", "the share of frames in which a gate is above 0.9, below 0.1 (saturated right and left)."),
+            ("open, closed", "the share of frames in which a gate is above 0.9, below 0.1 (right and left saturated)."),
         ]
     if arrays:
         found += [
-            ("dead", "the unit's output stays within 0.01 for nine tenths of this recording; it may wake in another."),
+            ("dead", "the unit's output stays within 0.01 for 90 % of this recording; it may be active in another."),
             (
                 "follows",
-                "correlation of the unit's state with what is heard or said, shown only above what shifted copies of "
-                "it reach by chance.",
+                "correlation of the unit's state with a property of the audio or of the model's output; shown only "
+                "above the bound that shifted copies of the signal reach by chance.",
             ),
-            ("backward", "reads the recording from its end: its memory at a frame is of what comes after it."),
+            ("backward", "reads the recording from its end: its state at a frame depends on the frames after it."),
         ]
     if attention:
-        found.append(
-            ("attention", "row by row, the frames (along time) from which each frame takes what it adds to itself.")
-        )
+        found.append(("attention", "each row is a query frame, the columns (time) are the frames that it attends to."))
     found.append(
         (
             "precision",
-            "values here have 256 steps: gates 1/255 apart, states 1/127 of the unit's largest, of attention the "
-            "square root in steps of 1/255; asr inspect --npz has them in full.",
+            "values on this page have 256 levels: gates in steps of 1/255, states in steps of 1/127 of the unit's "
+            "largest, attention in steps of 1/255 of its square root; asr inspect --npz has full precision.",
         )
     )
     return dict(found)
@@ -103,11 +93,13 @@ LEVELS = 255
 
 
 def quantised(values: Floats, *, signed: bool = False, root: bool = False, every: int = 1) -> dict[str, Any]:
-    """256 levels of values from 0 to 1 (their square root where ``root``: finer where they are small); or, ``signed``,
-    of each row from minus to plus its own largest. With ``every`` above 1 only every so many of the levels is taken,
-    and deflate finds more.
+    """``(rows, frames)`` in 256 levels, as JSON values.
 
-    ``data``; ``w`` frames, ``h`` rows; ``root``; ``bounds``, a row's largest, where signed: level 128 is 0.
+    Values from 0 to 1 as they are, or as their square root (``root``: finer steps where they are small); with
+    ``signed`` each row from minus to plus its own largest. ``every`` above 1 uses only every so many of the levels,
+    which compresses better.
+
+    Returns ``data``; ``w`` frames, ``h`` rows; ``root``; where signed, ``bounds``: each row's largest (level 128 is 0).
     """
     packed: dict[str, Any] = {"h": len(values), "w": values.shape[1], "root": int(root)}
     if signed:
@@ -122,15 +114,15 @@ def quantised(values: Floats, *, signed: bool = False, root: bool = False, every
 
 
 _SCRIPTS = (
-    "report_clip.js", "quantised.js", "microscope_data.js", "microscope_draw.js", "microscope_table.js",
-    "microscope_main.js",
+    "report_clip.js", "quantised.js", "gate_viewer_data.js", "gate_viewer_draw.js", "gate_viewer_table.js",
+    "gate_viewer_main.js",
 )  # fmt: skip
 SHOWN_FIRST = ("cell_state", "forget_gate", "input_gate", "output_gate", "update_gate", "reset_gate")
 
 
 @dataclass(frozen=True, slots=True)
-class HeardWord:
-    """A word with its place in seconds of the recording."""
+class TimedWord:
+    """A recognised word and its time, in seconds of the recording."""
 
     text: str
     start_s: float
@@ -139,11 +131,11 @@ class HeardWord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerPicture:
-    """A direction: ``arrays`` ``(frames, units)`` by name (those of LABELS are shown); a number a unit in the rest.
+    """One direction of a layer: ``arrays`` ``(frames, units)`` by name (those of LABELS are shown), and unit facts.
 
-    ``keep``: the name of the gate that keeps, None without one. ``left``, ``right``: by gate, shares of frames below
-    0.1 and above 0.9. ``follows``: for each unit (signal, r), the strongest first, findings only. ``shown_by_gate``:
-    the output is the output gate times tanh of the cell state, so that the page can compute it.
+    ``keep``: the gate that keeps the state, None without one. ``left``, ``right``: by gate, each unit's share of frames
+    below 0.1 and above 0.9. ``follows``: for each unit (signal, r) above the bound, strongest first.
+    ``output_from_cell``: the output is the output gate times tanh of the cell state, so the page computes it.
     """
 
     name: str
@@ -155,27 +147,27 @@ class LayerPicture:
     right: Mapping[str, Floats]
     dead: Sequence[bool]
     follows: Sequence[Sequence[tuple[str, float]]]
-    shown_by_gate: bool = False
+    output_from_cell: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionPicture:
-    """A layer's heads: ``weights`` ``(heads, queries, keys)``."""
+    """The attention of a layer: ``weights`` ``(heads, queries, keys)``."""
 
     name: str
     weights: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Microscope:
-    """Everything on the page. Frame t is centred on ``first_s + t * frame_s``; ``facts`` by name, in order."""
+class GateViewerPage:
+    """Everything on the page. Frame t is centred on ``first_s + t * frame_s`` seconds; ``text``: the hypothesis."""
 
     title: str
-    said: str
+    text: str
     facts: Mapping[str, str]
     notes: Sequence[str]
     clip: Clip
-    words: Sequence[HeardWord]
+    words: Sequence[TimedWord]
     duration_s: float
     first_s: float
     frame_s: float
@@ -184,8 +176,8 @@ class Microscope:
     tables: Sequence[Table] = field(default=())
 
 
-def render_microscope(page: Microscope, every: int = 1) -> str:
-    """The whole file; ``every``: of ``quantised``, above 1 for a smaller one."""
+def render_gate_viewer(page: GateViewerPage, every: int = 1) -> str:
+    """The whole HTML file; ``every`` as in ``quantised``: above 1 for a smaller file."""
     late: dict[str, Any] = {}
     layers = [_layer(layer, place, late, every) for place, layer in enumerate(page.layers)]
     attention = [_attention(one, place, late, every) for place, one in enumerate(page.attention)]
@@ -203,7 +195,7 @@ def render_microscope(page: Microscope, every: int = 1) -> str:
         Document(
             title=page.title,
             body=body,
-            styles=("report.css", "microscope.css"),
+            styles=("report.css", "gate_viewer.css"),
             scripts=_SCRIPTS,
             data={"scope": read, "clip-0": clip_value(page.clip)},
             late=late,
@@ -215,7 +207,7 @@ def _layer(layer: LayerPicture, place: int, late: dict[str, Any], every: int) ->
     arrays = []
     for name, values in layer.arrays.items():
         if name in LABELS:
-            if name != "hidden" or not layer.shown_by_gate:
+            if name != "hidden" or not layer.output_from_cell:
                 late[f"array-{place}-{name}"] = quantised(values.T, signed=not name.endswith("_gate"), every=every)
             arrays.append(name)
     shares = {
@@ -248,27 +240,27 @@ def _finite(values: Floats | None) -> list[float | None] | None:
     return [round(float(one), 4) if math.isfinite(one) else None for one in values]
 
 
-def _top(page: Microscope) -> str:
-    said = element("p", element("bdi", text(page.said or "(no words were heard)")), class_="verdict")
-    return header(page.title) + said + note_list(page.notes) + fact_list(page.facts)
+def _top(page: GateViewerPage) -> str:
+    recognised = element("p", element("bdi", text(page.text or "(no words recognised)")), class_="verdict")
+    return header(page.title) + recognised + note_list(page.notes) + fact_list(page.facts)
 
 
 def _picture() -> str:
     return section(
         "picture",
-        "Under the microscope",
-        element("p", text("The pictures need JavaScript; the tables below do not."), class_="dim", id="waiting"),
-        element("div", id="microscope"),
+        "Gates and states over time",
+        element("p", text("The images need JavaScript; the tables below do not."), class_="dim", id="waiting"),
+        element("div", id="gate-viewer"),
         element("p", id="trouble", class_="dim", role="status"),
     )
 
 
-def _explanations(page: Microscope) -> str:
+def _explanations(page: GateViewerPage) -> str:
     arrays = {name for layer in page.layers for name in layer.arrays}
-    told = explanations(arrays, gates=any(layer.keep for layer in page.layers), attention=bool(page.attention))
-    return section("seen", "What one sees", fact_list(told, class_="seen"))
+    explained = explanations(arrays, gates=any(layer.keep for layer in page.layers), attention=bool(page.attention))
+    return section("terms", "Terms", fact_list(explained, class_="terms"))
 
 
-def _tables(page: Microscope) -> str:
+def _tables(page: GateViewerPage) -> str:
     figures = [figure_of(one, wide=True) for one in page.tables if one.rows]
-    return section("figures", "In figures", *figures) if figures else ""
+    return section("figures", "Figures", *figures) if figures else ""

@@ -1,4 +1,4 @@
-// The pictures: gates as images (a row a unit), the chosen unit's gates over the spectrogram, its belt, attention maps.
+// The images: gates (a row per unit), the selected unit's gates over the spectrogram, its cell state, attention maps.
 
 const DIVERGING = {
   light: [[138, 70, 0], [233, 160, 80], [255, 255, 255], [90, 160, 215], [0, 66, 128]],
@@ -13,13 +13,13 @@ function diverge(level) {
 
 const colourTable = (signed) => new Uint32Array(Uint8Array.from({ length: 1024 }, (_, n) => (n % 4 === 3 ? 255 : (signed ? diverge : shade)(n >> 2)[n % 4])).buffer);
 
-function brightest(array) { // of all but one value in twenty: a few units with large states must not make all others pale
+function brightest(array) { // the 95th percentile: a few units with large states must not make all others pale
   const some = [];
   for (let n = 0; n < 4000; n += 1) some.push(Math.abs(array.at((n * 7) % array.h, (n * 131) % array.w)));
   return some.sort((a, b) => a - b)[3800] || 1;
 }
 
-function imageOf(array, rows, signed) { // rows: which one comes first, ...
+function imageOf(array, rows, signed) { // rows: in this order
   const table = colourTable(signed), pixels = new Uint32Array(array.w * rows.length), top = signed || array.root ? brightest(array) : 1;
   const level = signed ? (value) => 127.5 + 127.5 * value / top : array.root ? (value) => 255 * Math.sqrt(value / top) : (value) => 255 * value;
   rows.forEach((row, n) => {
@@ -46,7 +46,7 @@ function drawLabel(pen, label, top, height) {
   pen.restore();
 }
 
-function drawBackdrop(pen, mel, top, height, width) { // the spectrogram that stands above, faint
+function drawBackdrop(pen, mel, top, height, width) { // the spectrogram above, faint
   if (!mel) return;
   const scale = pen.canvas.width / width;
   pen.save(); pen.globalAlpha = 0.28;
@@ -67,29 +67,29 @@ function drawGates(pen, unit, x, top, height) {
   const found = arrays(), y = (value) => top + height - 3 - value * (height - 6);
   pen.fillStyle = css("--dim"); pen.textAlign = "right";
   pen.fillText("1", LEFT - 6, top + 7); pen.fillText("0", LEFT - 6, top + height - 7);
-  drawLabel(pen, "its gates", top, height);
+  drawLabel(pen, "gates", top, height);
   for (const [gate, colour] of Object.entries(LINES)) if (found[gate]) drawLine(pen, valuesOf(found[gate], unit), x, y, colour);
 }
 
-function drawBelt(pen, unit, x, top, height) {
-  const found = arrays(), conveyed = valuesOf(found.cell_state || found.hidden, unit), moved = belt(unit);
-  const most = Math.max(1e-6, ...conveyed.map(Math.abs), ...(moved || []).map((one) => Math.abs(one.carried)));
+function drawCell(pen, unit, x, top, height) {
+  const found = arrays(), states = valuesOf(found.cell_state || found.hidden, unit), updates = cellUpdates(unit);
+  const most = Math.max(1e-6, ...states.map(Math.abs), ...(updates || []).map((one) => Math.abs(one.kept)));
   const y = (value) => top + height / 2 - (value / most) * (height / 2 - 4);
-  drawLabel(pen, moved ? (found.cell_state ? "its cell state" : "its state") : "its output", top, height);
+  drawLabel(pen, updates ? (found.cell_state ? "cell state" : "state") : "output", top, height);
   pen.fillStyle = css("--dim"); pen.textAlign = "right";
   const written = most >= 10 ? most.toFixed(0) : most.toPrecision(2);
   pen.fillText(written, LEFT - 6, top + 8); pen.fillText(`−${written}`, LEFT - 6, top + height - 8);
-  (moved || []).forEach((one, t) => {
+  (updates || []).forEach((one, t) => {
     const left = x(scope.first + (t - 0.5) * scope.step), wide = x(scope.first + (t + 0.5) * scope.step) - left;
-    pen.globalAlpha = 0.38; pen.fillStyle = css("--s0"); pen.fillRect(left, y(0), wide, y(one.carried) - y(0));
-    pen.globalAlpha = 0.85; pen.fillStyle = css(one.put >= 0 ? "--s2" : "--s1"); pen.fillRect(left, y(one.carried), Math.max(wide - 0.5, 0.5), y(one.carried + one.put) - y(one.carried));
+    pen.globalAlpha = 0.38; pen.fillStyle = css("--s0"); pen.fillRect(left, y(0), wide, y(one.kept) - y(0));
+    pen.globalAlpha = 0.85; pen.fillStyle = css(one.added >= 0 ? "--s2" : "--s1"); pen.fillRect(left, y(one.kept), Math.max(wide - 0.5, 0.5), y(one.kept + one.added) - y(one.kept));
   });
   pen.globalAlpha = 1;
-  drawLine(pen, conveyed, x, y, "--ink");
+  drawLine(pen, states, x, y, "--ink");
   pen.strokeStyle = css("--dim"); pen.lineWidth = 0.5; pen.beginPath(); pen.moveTo(x(0), y(0)); pen.lineTo(x(scope.duration), y(0)); pen.stroke();
 }
 
-function drawHeads(pen, query, x, top, height) { // how much the chosen frame takes of each other one, a line a head
+function drawHeads(pen, query, x, top, height) { // the attention of the selected frame to each other frame, a line per head
   const found = Object.values(arrays()), rows = found.map((one) => valuesOf(one, query));
   const most = Math.max(...rows.flat()), colours = ["--s0", "--s1", "--s2", "--s3", "--s4"];
   const y = (value) => top + height - 3 - (value / most) * (height - 8);

@@ -1,4 +1,4 @@
-// The layer's units as a table: a click on a heading orders them (the images too), a click on a row chooses one.
+// The layer's units as a table: a click on a heading sorts them (the images too), a click on a row selects one.
 
 function makeTable(choose, order, units) {
   const body = el("tbody"), head = el("tr");

@@ -1,4 +1,4 @@
-"""The microscope's page: numbers that come back, hostile text that stays text, and what it does in a browser."""
+"""The gate viewer's page: numbers that come back, hostile text that stays text, and what it does in a browser."""
 
 import base64
 import json
@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 from asr.pages import Table
-from asr.pages.microscope import AttentionPicture, HeardWord, LayerPicture, Microscope, quantised, render_microscope
+from asr.pages.gate_viewer import (
+    AttentionPicture,
+    GateViewerPage,
+    LayerPicture,
+    TimedWord,
+    quantised,
+    render_gate_viewer,
+)
 from benchmarks.browser import Browser, find_chromium
 from tests.pages.made import HOSTILE, clip_of
 
@@ -23,17 +30,17 @@ FRAMES = 25  # of 40 ms: 1 s, as clip_of has
 def layer_of(name: str = "layer 1, forward", follows: str = "level") -> LayerPicture:
     """Three units: one that keeps all, one that keeps half, one that keeps nothing; each is given 0.5 a frame."""
     keep = np.tile([1.0, 0.5, 0.0], (FRAMES, 1))
-    put = np.full((FRAMES, 3), 0.5)
+    added = np.full((FRAMES, 3), 0.5)
     state, states = np.zeros(3), []
     for t in range(FRAMES):
-        state = keep[t] * state + put[t]
+        state = keep[t] * state + added[t]
         states.append(state)
     half = np.array([np.inf, 0.04, 0.0])
     return LayerPicture(
         name=name,
         arrays={
-            "cell_state": np.array(states), "forget_gate": keep, "input_gate": put, "output_gate": put,
-            "candidate": np.ones((FRAMES, 3)), "hidden": put * np.tanh(states),
+            "cell_state": np.array(states), "forget_gate": keep, "input_gate": added, "output_gate": added,
+            "candidate": np.ones((FRAMES, 3)), "hidden": added * np.tanh(states),
         },
         keep="forget_gate",
         half_life_s=half,
@@ -42,23 +49,23 @@ def layer_of(name: str = "layer 1, forward", follows: str = "level") -> LayerPic
         right={"forget_gate": np.array([1.0, 0.0, 0.0])},
         dead=[False, False, True],
         follows=[[], [(follows, -0.5)], []],
-        shown_by_gate=True,
+        output_from_cell=True,
     )  # fmt: skip
 
 
-def page_of(**changes: Any) -> Microscope:
+def page_of(**changes: Any) -> GateViewerPage:
     weights = np.eye(FRAMES)[None].repeat(2, axis=0)
     values: dict[str, Any] = {
-        "title": "Looked at", "said": "a", "facts": {"Model": "one"}, "notes": [], "clip": clip_of(),
-        "words": [HeardWord("a", 0.3, 0.5)], "duration_s": 1.0, "first_s": 0.0, "frame_s": 0.04,
+        "title": "Inspected", "text": "a", "facts": {"Model": "one"}, "notes": [], "clip": clip_of(),
+        "words": [TimedWord("a", 0.3, 0.5)], "duration_s": 1.0, "first_s": 0.0, "frame_s": 0.04,
         "layers": [layer_of()], "attention": [AttentionPicture(name="layer 2", weights=weights)],
         "tables": [Table("Layers", "", ["layer", "half-life"], [["1", "40 ms"]])],
     }  # fmt: skip
-    return Microscope(**values | changes)
+    return GateViewerPage(**values | changes)
 
 
-def write(path: Path, page: Microscope) -> Path:
-    path.write_bytes(render_microscope(page).encode("utf-8"))
+def write(path: Path, page: GateViewerPage) -> Path:
+    path.write_bytes(render_gate_viewer(page).encode("utf-8"))
     return path
 
 
@@ -83,9 +90,9 @@ class Balance(HTMLParser):
 
 def test_the_page_is_well_formed_and_shows_hostile_text_as_text() -> None:
     worst = " ".join(HOSTILE.values())
-    page = render_microscope(
+    page = render_gate_viewer(
         page_of(
-            title=worst, said=worst, facts={worst: worst}, notes=[worst], words=[HeardWord(worst, 0, 1)],
+            title=worst, text=worst, facts={worst: worst}, notes=[worst], words=[TimedWord(worst, 0, 1)],
             layers=[layer_of(worst, worst)], tables=[Table(worst, worst, [worst], [[worst]])],
         )
     )  # fmt: skip
@@ -123,14 +130,14 @@ def browser() -> Iterator[Browser]:
 
 
 def point(browser: Browser, top: float, at_s: float, event: str = "mousemove") -> str:
-    """Put the pointer at a time and a height of the canvas; what the page says then."""
-    told: str = browser.run(
+    """Put the pointer at a time and a height of the canvas; the page's readout then."""
+    readout: str = browser.run(
         f"""(() => {{ const canvas = document.querySelector(".picture canvas"), width = parseFloat(canvas.style.width);
         const box = canvas.getBoundingClientRect(), at = 56 + {at_s} * (width - 66);
         canvas.dispatchEvent(new MouseEvent("{event}", {{clientX: box.left + at, clientY: box.top + {top}}}));
         return document.querySelector(".readout").textContent; }})()"""
     )
-    return told
+    return readout
 
 
 def settle(browser: Browser) -> None:
@@ -146,11 +153,11 @@ def pick(browser: Browser, name: str, value: str) -> None:
 
 
 UNITS = "[...document.querySelectorAll('.units tbody tr')].map((row) => row.dataset.unit).join()"
-GATES, BELT, IMAGES = 300, 420, 530  # heights in the canvas, in pixels
+GATES, CELL, IMAGES = 300, 420, 530  # heights in the canvas, in pixels
 
 
 @needs_browser
-def test_the_pointer_tells_unit_time_and_values(browser: Browser, tmp_path: Path) -> None:
+def test_the_pointer_shows_unit_time_and_values(browser: Browser, tmp_path: Path) -> None:
     browser.open(write(tmp_path / "p.html", page_of()))
     settle(browser)
     assert browser.run(UNITS) == "0,1,2"  # the longest half-life first
@@ -161,7 +168,7 @@ def test_the_pointer_tells_unit_time_and_values(browser: Browser, tmp_path: Path
     assert image == "0.40 s · cell state c 1.000 · unit 1 · half-life 40 ms, effective 40 ms · follows level −0.50"
     point(browser, IMAGES + 40, 0.4, "click")
     assert browser.run("document.querySelector('.units [aria-selected]').dataset.unit") == "1"
-    assert point(browser, BELT, 0.0).startswith("0.00 s · unit 1: c 0.50")
+    assert point(browser, CELL, 0.0).startswith("0.00 s · unit 1: c 0.50")
     assert browser.faults == [] and len(browser.requests) == 1
 
 
@@ -170,22 +177,22 @@ def test_units_can_be_ordered_by_anything(browser: Browser, tmp_path: Path) -> N
     browser.open(write(tmp_path / "p.html", page_of()))
     pick(browser, "sort", "r level")
     assert browser.run(UNITS) == "1,0,2"
-    pick(browser, "sort", "forget_gate shut")
+    pick(browser, "sort", "forget_gate closed")
     assert browser.run(UNITS) == "2,0,1"
     browser.run("[...document.querySelectorAll('.units th button')].find((one) => one.textContent === 'unit').click()")
     settle(browser)
     assert browser.run(UNITS) == "0,1,2"
     browser.run("document.querySelector('.picture').focus()")
     browser.press("ArrowDown")
-    assert browser.run("document.querySelector('.chosen').textContent").startswith("Chosen: unit 1 ")
+    assert browser.run("document.querySelector('.chosen').textContent").startswith("Selected: unit 1 ")
 
 
 @needs_browser
-def test_attention_maps_tell_who_looks_where(browser: Browser, tmp_path: Path) -> None:
+def test_attention_maps_show_queries_and_keys(browser: Browser, tmp_path: Path) -> None:
     browser.open(write(tmp_path / "p.html", page_of()))
     pick(browser, "layer", "1")
     # 25 frames on 150 pixels: row 10 lies at 60 to 66 pixels
-    assert point(browser, 404 + 63, 0.4) == "head 1 · the frame at 0.40 s takes 100.0 % from 0.40 s"
+    assert point(browser, 404 + 63, 0.4) == "head 1 · the frame at 0.40 s attends 100.0 % to 0.40 s"
     assert browser.run("document.querySelector('.units-frame').hidden")
 
 
@@ -196,7 +203,7 @@ def test_it_fits_its_window_and_hostile_text_does_nothing(
 ) -> None:
     worst = " ".join(value for key, value in HOSTILE.items() if key != "half")
     browser.size(width, 900, dark=dark)
-    path = write(tmp_path / "p.html", page_of(title=worst, said=worst, layers=[layer_of("one", worst)]))
+    path = write(tmp_path / "p.html", page_of(title=worst, text=worst, layers=[layer_of("one", worst)]))
     browser.open(path)
     settle(browser)
     assert browser.run("document.documentElement.scrollWidth") <= width
