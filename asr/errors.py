@@ -3,14 +3,7 @@
 In: what went wrong, where, why, and what to do, as one message. Out: an exception the command line prints as one line
 (never a traceback) and exits with its ``exit_code``: 2 for what the person typed or configured, 1 for what the data,
 a file or the machine did.
-
-Every fault of a corpus in one message.
-
-In: what is wrong, one sentence each. Out: one ``DataError``, so that a person mends a corpus in one go and not in as
-many runs as it has faults.
 """
-
-from collections.abc import Sequence
 
 
 class AsrError(Exception):
@@ -32,14 +25,11 @@ class ConfigError(AsrError):
 
 
 class AudioError(AsrError):
-    """A recording cannot be read: it is absent, empty, damaged, too large or of a strange kind.
-
-    The message names the file.
-    """
+    """A recording cannot be read: it is absent, empty, damaged, too large, or its format is unsupported."""
 
 
 class DataError(AsrError):
-    """Manifests, transcripts or corpora are wrong; the message lists every fault with file and line."""
+    """Manifests, transcripts or corpora are wrong; the message lists every error with file and line."""
 
 
 class TextError(AsrError):
@@ -74,15 +64,3 @@ class Interrupted(AsrError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
-
-
-_MOST_SHOWN = 50
-
-
-def raise_faults(where: str, faults: Sequence[str]) -> None:
-    """Raise one ``DataError`` that lists ``faults`` (the first 50, and how many more); do nothing without any."""
-    if not faults:
-        return
-    shown = "\n  ".join(faults[:_MOST_SHOWN])
-    more = f"\n  ... and {len(faults) - _MOST_SHOWN} more" if len(faults) > _MOST_SHOWN else ""
-    raise DataError(f"{where}: {len(faults)} fault(s), nothing was written:\n  {shown}{more}")

@@ -73,8 +73,9 @@ def read_emissions(model: Path, manifest: Path) -> tuple[Emissions, Tokenizer]:
     """Each recording's text and its log-probabilities (frames, vocab)."""
     import torch
 
-    from asr.data.dataset import collate, load_utterance
+    from asr.data.dataset import collate
     from asr.data.manifest import read_manifest
+    from asr.data.recordings import load_utterance
     from asr.recognition import Recognizer
 
     recognizer = Recognizer.from_pretrained(model, device="cpu")

@@ -106,8 +106,9 @@ def real_emissions(model: Path, manifest: Path) -> tuple[np.ndarray, Tokenizer]:
     """``FRAMES`` frames of the model's log-probabilities, recording after recording."""
     import torch
 
-    from asr.data.dataset import collate, load_utterance
+    from asr.data.dataset import collate
     from asr.data.manifest import read_manifest
+    from asr.data.recordings import load_utterance
     from asr.recognition import Recognizer
 
     recognizer = Recognizer.from_pretrained(model, device="cpu")

@@ -22,9 +22,10 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
+from asr.audio.encode import encode_clip  # noqa: E402
 from asr.files import write_json, write_text  # noqa: E402
 from asr.pages import Clip, PageData, Picture, System, assemble, render_report  # noqa: E402
-from asr.pages.clips import encode, posteriors_of  # noqa: E402
+from asr.pages.clips import posteriors_of  # noqa: E402
 from asr.scoring import Results, score_texts  # noqa: E402
 from asr.terminal import table  # noqa: E402
 from asr.text.normalize import get_normalizer  # noqa: E402
@@ -125,7 +126,7 @@ def _clip(noise: np.random.Generator) -> Clip:
     log_probs = np.log(noise.dirichlet(np.full(29, 0.05), seconds * 25) + 1e-9).astype(np.float32)
     tokens = ["<blank>", *"abcdefghijklmnopqrstuvwxyz' "]
     return Clip(
-        audio=encode(waveform, rate),
+        audio=encode_clip(waveform, rate),
         picture=Picture(levels, 0.0, 0.02, [(1000, 20.0)]),
         posteriors=posteriors_of(log_probs, tokens, 0.0, 0.04),
     )

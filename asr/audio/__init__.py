@@ -1,13 +1,29 @@
-"""Recordings in, mono float32 waveforms out: probe, load, stream and resample. Knows nothing of text or models."""
+"""Recordings in, mono float32 waveforms out: probe, load, stream, resample, encode."""
 
 from asr.audio.load import AudioInfo, load_audio, probe, stream_audio
-from asr.audio.media import MEDIA_EXTENSIONS
 from asr.audio.resample import resample
 
-# What a search of folders takes for recordings; reading goes by content, not by these.
+# Extensions, for searching folders and for messages; how a file is read depends on its content alone.
 AUDIO_EXTENSIONS: frozenset[str] = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64"}
     | {".sph", ".nist", ".voc"}
 )
+# Read by PyAV (the [media] extra).
+MEDIA_EXTENSIONS: frozenset[str] = frozenset(
+    {".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".3gp", ".webm", ".mka", ".mkv", ".aac", ".wma", ".wmv", ".asf", ".amr"}
+)
+# Played by browsers from a linked file.
+BROWSER_EXTENSIONS: frozenset[str] = frozenset(
+    {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".webm", ".aac"}
+)
 
-__all__ = ["AUDIO_EXTENSIONS", "MEDIA_EXTENSIONS", "AudioInfo", "load_audio", "probe", "resample", "stream_audio"]
+__all__ = [
+    "AUDIO_EXTENSIONS",
+    "BROWSER_EXTENSIONS",
+    "MEDIA_EXTENSIONS",
+    "AudioInfo",
+    "load_audio",
+    "probe",
+    "resample",
+    "stream_audio",
+]

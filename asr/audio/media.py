@@ -19,10 +19,6 @@ import numpy as np
 from asr.audio.faults import AudioPath, damaged, media_kind
 from asr.errors import AudioError
 
-MEDIA_EXTENSIONS: frozenset[str] = frozenset(
-    {".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".3gp", ".webm", ".mka", ".mkv", ".aac", ".wma", ".wmv", ".asf", ".amr"}
-)
-
 # FFmpeg may try the reader of the file's own kind only: playlists, which name other files and servers, are not for us.
 _READERS = {"mp4": "mov", "matroska": "matroska", "asf": "asf", "aac": "aac", "amr": "amr", "flv": "flv", "avi": "avi"}
 # These say how long they are; raw AAC and AMR only let it be guessed from the bit rate.

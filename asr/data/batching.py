@@ -43,7 +43,13 @@ class Request:
 
 
 def plan_epoch(
-    durations_s: Sequence[float], config: BatchingConfig, *, seed: int, epoch: int, speeds: Sequence[float] = (1.0,), processes: int = 1
+    durations_s: Sequence[float],
+    config: BatchingConfig,
+    *,
+    seed: int,
+    epoch: int,
+    speeds: Sequence[float] = (1.0,),
+    processes: int = 1,
 ) -> list[list[Request]]:
     """The batches of ``epoch``.
 
@@ -73,7 +79,9 @@ def padding_share(durations_s: Sequence[float], batches: Sequence[Sequence[Reque
     return 1 - sum(map(sum, lengths)) / padded if padded else 0.0
 
 
-def _cut(requests: list[Request], lengths_s: list[float], config: BatchingConfig, processes: int) -> list[list[Request]]:
+def _cut(
+    requests: list[Request], lengths_s: list[float], config: BatchingConfig, processes: int
+) -> list[list[Request]]:
     batches: list[list[Request]] = []
     longest = 0.0
     for request, length_s in zip(requests, lengths_s, strict=True):

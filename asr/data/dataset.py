@@ -1,4 +1,4 @@
-"""From requests to padded batches: reads, changes speed and level, pads, and hands errors over by name.
+"""From requests to padded batches: reads, changes speed and level, pads; errors name their file.
 
 In: utterances with their token ids, and a plan of batches. Out: ``Batch``es of waveforms with integer lengths, in the
 plan's order whatever the number of workers. Each utterance's random draws follow from (seed, epoch, index) alone.
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from asr.audio import load_audio
 from asr.data.batching import Request
 from asr.data.manifest import Utterance
+from asr.data.recordings import load_utterance
 from asr.errors import AsrError, DataError
 from asr.seeds import numpy_generator
 
@@ -38,11 +38,10 @@ class Batch:
 
 
 class SpeechDataset(Dataset[Batch | AsrError]):
-    """A map from a list of requests to one ``Batch``; a file that cannot be read comes back as its error, not as a
-    traceback.
+    """A map from a list of requests to one ``Batch``, or to the error of a file that cannot be read.
 
-    ``change(waveform, speed, generator)`` augments one waveform; None leaves it as recorded. Up to ``keep_mb`` megabytes
-    of waveforms as recorded stay in memory once read, read-only, in the process that read them.
+    ``change(waveform, speed, generator)`` augments one waveform; None leaves it as recorded. Up to ``keep_mb``
+    megabytes of waveforms as recorded stay in memory once read, read-only, in the process that read them.
     """
 
     def __init__(
@@ -83,17 +82,6 @@ class SpeechDataset(Dataset[Batch | AsrError]):
             waveform.setflags(write=False)  # whoever changed it in place would change the next epoch's, too
             self._kept[index] = waveform
         return waveform
-
-
-def load_utterance(utterance: Utterance, sample_rate: int) -> NDArray[np.float32]:
-    """The utterance's own span of its recording: ``(samples,)`` float32 at ``sample_rate``. Raises AudioError."""
-    return load_audio(
-        utterance.audio,
-        sample_rate=sample_rate,
-        start_s=utterance.start_s,
-        duration_s=utterance.duration_s,
-        channel=utterance.channel,
-    )
 
 
 def collate(waveforms: Sequence[NDArray[np.float32]], targets: list[list[int]], indices: list[int]) -> Batch:

@@ -9,32 +9,31 @@ In: a tar (gz, bz2, xz) or zip, and a folder. Out: its files below that folder. 
 or that is a device or a link, stops it and is not written.
 """
 
-import lzma
-import stat
-import tarfile
-import zipfile
-import zlib
-from pathlib import Path
-from asr.errors import DataError
 import contextlib
 import fcntl
 import hashlib
 import http.client
 import json
+import lzma
 import os
 import shutil
 import ssl
+import stat
+import tarfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
+
+from asr.errors import DataError
 from asr.files import write_json
 from asr.terminal import Progress
-
-
 
 
 def extract(archive: Path, folder: Path) -> None:
@@ -86,8 +85,6 @@ def _extract_zip(archive: Path, folder: Path) -> None:
             if stat.S_ISLNK(member.external_attr >> 16):
                 raise _UnsafeMember(f"{member.filename!r} is a link")
         bundle.extractall(root)
-
-
 
 
 BLOCK_BYTES = 1 << 18

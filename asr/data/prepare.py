@@ -17,30 +17,23 @@ In: utterances. Out: ``Splits``. Why: an error measured on speakers the model wa
 on the seed and their names alone, through SHA-256, so that an added speaker hardly moves the others about.
 """
 
-import inspect
-import types
-import typing
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
-from asr.errors import ConfigError
 import hashlib
-import os
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from asr.data.manifest import Utterance
-from asr.errors import ConfigError, DataError
 import importlib
 import importlib.machinery
 import importlib.util
+import inspect
+import os
 import sys
-from collections.abc import Iterable, Mapping
-from asr.data.manifest import write_manifest
+import types
+import typing
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from asr.data.manifest import Utterance, write_manifest
 from asr.errors import AsrError, ConfigError, DataError
-
-
-
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -110,8 +103,6 @@ def _parse(value: Any, kind: Any) -> Any:
         except (TypeError, ValueError, OverflowError):
             return None
     return None
-
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,8 +219,6 @@ def _nearest(groups: Sequence[str], sizes: Mapping[str, float], *, target: float
             taken.append(group)
             filled += sizes[group]
     return taken or [min(groups, key=lambda group: sizes[group])]
-
-
 
 
 def load_recipe(recipe_dir: Path) -> types.ModuleType:

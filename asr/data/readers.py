@@ -1,7 +1,7 @@
 """Reading anyone's own recordings, in whichever of four forms they come.
 
 In: a folder with a ``.txt`` beside each recording, a CSV or TSV with a header, a Kaldi data folder, or a JSONL (NeMo's
-or ours). Out: utterances with durations; speakers where they are known. All faults are listed at once, by name.
+or ours). Out: utterances with durations; speakers where they are known. All problems are listed at once, by name.
 """
 
 import unicodedata
@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from asr.audio import AUDIO_EXTENSIONS, MEDIA_EXTENSIONS
-from asr.data.tables import read_kaldi
-from asr.data.manifest import read_manifest
-from asr.data.tables import finish, read_nemo, read_table
-from asr.data.manifest import Utterance
+from asr.data.kaldi import read_kaldi
+from asr.data.manifest import Utterance, read_manifest
+from asr.data.recordings import with_durations
+from asr.data.tables import read_nemo, read_table
 from asr.errors import DataError
 from asr.files import files_below
 
@@ -27,7 +27,7 @@ def read_folder(path: Path, *, speaker_from_folder: bool = True) -> list[Utteran
     ``speaker_from_folder`` matters for the last only; see ``read_text_beside_audio``.
 
     Raises:
-        DataError: if nothing readable, or more than one table, is there; or on any fault inside.
+        DataError: if nothing readable, or more than one table, is there; or on any problem inside.
     """
     if path.is_file():
         return _reader_of_file(path)(path)
@@ -52,23 +52,23 @@ def read_text_beside_audio(folder: Path, *, speaker_from_folder: bool = True) ->
     Raises:
         DataError: naming recordings without text, texts without recording, empty or non-UTF-8 texts, ambiguous stems.
     """
-    faults: list[str] = []
-    audio, texts = _audio_and_texts(folder, faults)
+    problems: list[str] = []
+    audio, texts = _audio_and_texts(folder, problems)
     if not audio and not texts:
         raise DataError(
             f"{folder} holds no recordings that can be read. Put a .txt beside each recording, or give a CSV/TSV with "
             "a header, a Kaldi folder (wav.scp, text), or a JSONL."
         )
-    faults += [f"{audio[stem]}: no {Path(stem).name}.txt beside it" for stem in audio if stem not in texts]
-    faults += [f"{texts[stem]}: no recording of that name beside it" for stem in texts if stem not in audio]
+    problems += [f"{audio[stem]}: no {Path(stem).name}.txt beside it" for stem in audio if stem not in texts]
+    problems += [f"{texts[stem]}: no recording of that name beside it" for stem in texts if stem not in audio]
     utterances = []
     for stem in (stem for stem in audio if stem in texts):
         subfolders = Path(stem).parts[:-1]
         speaker = subfolders[0] if subfolders and speaker_from_folder else None
-        text = _read_text(texts[stem], faults)
+        text = _read_text(texts[stem], problems)
         name = "_".join(stem.split())
         utterances.append(Utterance(id=name, audio=str(audio[stem]), duration_s=0.0, text=text, speaker=speaker))
-    return finish(folder, utterances, faults)
+    return with_durations(utterances, where=str(folder), problems=problems)
 
 
 def _reader_of_file(file: Path) -> Callable[[Path], list[Utterance]]:
@@ -82,7 +82,7 @@ def _reader_of_file(file: Path) -> Callable[[Path], list[Utterance]]:
     raise DataError(f"{file} is no table of utterances: .csv, .tsv or .jsonl is wanted, or a folder.")
 
 
-def _audio_and_texts(folder: Path, faults: list[str]) -> tuple[dict[str, Path], dict[str, Path]]:
+def _audio_and_texts(folder: Path, problems: list[str]) -> tuple[dict[str, Path], dict[str, Path]]:
     """Recordings and transcripts by their path below ``folder`` without the extension.
 
     A media file (m4a, mp4, ...) gives way to a sound file of its stem, which may well have been made from it.
@@ -99,19 +99,19 @@ def _audio_and_texts(folder: Path, faults: list[str]) -> tuple[dict[str, Path], 
         if kind in AUDIO_EXTENSIONS or kind in MEDIA_EXTENSIONS:
             found = audio if kind in AUDIO_EXTENSIONS else media
             if stem in found:
-                faults.append(f"{file}: {found[stem].name} has the same stem; keep one of the two")
+                problems.append(f"{file}: {found[stem].name} has the same stem; keep one of the two")
             found[stem] = file
         elif file.suffix.lower() == ".txt" and file.stem.lower() not in _NOT_TRANSCRIPTS:
             texts[stem] = file
     return media | audio, texts
 
 
-def _read_text(file: Path, faults: list[str]) -> str:
+def _read_text(file: Path, problems: list[str]) -> str:
     try:
         text = " ".join(file.read_text(encoding="utf-8-sig").split())
     except UnicodeDecodeError as error:
-        faults.append(f"{file}: not UTF-8 (byte {error.start}); convert it")
+        problems.append(f"{file}: not UTF-8 (byte {error.start}); convert it")
         return ""
     if not text:
-        faults.append(f"{file}: the transcript is empty")
+        problems.append(f"{file}: the transcript is empty")
     return text

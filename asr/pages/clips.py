@@ -2,14 +2,8 @@
 
 In: utterances, perhaps a model directory. Out: a ``Clip`` each, small: Opus at about 29 kbit/s, a log-mel picture of
 8-bit levels, the likeliest tokens per frame in 8 bits. A page stays under ``CLIP_BYTES`` a clip on the average.
-
-Ogg files that are the same every time: libsndfile draws each stream's serial number at random.
-
-In: the bytes of an Ogg file. Out: the same with serial number 0, its checksums right (RFC 3533).
 """
 
-import io
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.audio import load_audio
+from asr.audio.encode import encode_clip
 from asr.data.manifest import Utterance
 from asr.errors import AudioError
 from asr.pages.data import Clip, Picture, Posteriors
@@ -26,49 +21,6 @@ from asr.pages.payload import clip_size
 if TYPE_CHECKING:
     from asr.features import LogMel
     from asr.recognition import Recognizer
-
-
-_HEADER_BYTES = 27
-_SERIAL, _CHECKSUM, _SEGMENTS = 14, 22, 26  # where they stand in a page's header
-
-
-def _checksum_table() -> list[int]:
-    table = []
-    for value in range(256):
-        remainder = value << 24
-        for _ in range(8):
-            remainder = (remainder << 1) ^ (0x04C11DB7 if remainder & 0x80000000 else 0)
-        table.append(remainder & 0xFFFFFFFF)
-    return table
-
-
-_TABLE = _checksum_table()
-
-
-def without_serial(data: bytes) -> bytes:
-    """Every page's serial number set to 0. Raises ValueError where the bytes are not whole Ogg pages."""
-    pages = bytearray(data)
-    start = 0
-    while start < len(pages):
-        header = start + _HEADER_BYTES
-        if pages[start : start + 4] != b"OggS" or header > len(pages):
-            raise ValueError(f"no Ogg page at byte {start}")
-        segments = pages[start + _SEGMENTS]
-        end = header + segments + sum(pages[header : header + segments])
-        struct.pack_into("<I", pages, start + _SERIAL, 0)
-        struct.pack_into("<I", pages, start + _CHECKSUM, 0)
-        struct.pack_into("<I", pages, start + _CHECKSUM, checksum(pages[start:end]))
-        start = end
-    return bytes(pages)
-
-
-def checksum(page: bytes | bytearray) -> int:
-    """The CRC-32 of Ogg: polynomial 0x04C11DB7, not reflected, from 0; over a page whose own field is 0."""
-    remainder = 0
-    for byte in page:
-        remainder = ((remainder << 8) & 0xFFFFFFFF) ^ _TABLE[(remainder >> 24) ^ byte]
-    return remainder
-
 
 CLIP_BYTES = 100_000
 RANGE_DB = 60.0  # what lies further under the loudest is as dark as silence
@@ -143,24 +95,10 @@ def _clip(waveform: Waveform, features: "LogMel", recognizer: "Recognizer | None
                 emissions.log_probs, recognizer.tokenizer.tokens, -emissions.edge_s, emissions.frame_s
             )
     return Clip(
-        audio=encode(waveform, features.config.sample_rate) if audio else None,
+        audio=encode_clip(waveform, features.config.sample_rate) if audio else None,
         picture=picture_of(waveform, features),
         posteriors=posteriors,
     )
-
-
-def encode(waveform: Waveform, sample_rate: int) -> bytes:
-    """Ogg Opus, mono, at the nearest rate that Opus has; played by Chromium, Firefox and Safari (from 18.4)."""
-    import soundfile
-
-    from asr.audio import resample
-
-    rate = 8000 if sample_rate <= 8000 else 16000
-    samples = waveform if rate == sample_rate else resample(waveform, sample_rate, rate)
-    stream = io.BytesIO()
-    with soundfile.SoundFile(stream, "w", rate, 1, format="OGG", subtype="OPUS") as file:
-        file.write(np.clip(samples, -1.0, 1.0))
-    return without_serial(stream.getvalue())
 
 
 def picture_of(waveform: Waveform, features: "LogMel") -> Picture:

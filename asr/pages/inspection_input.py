@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.audio.encode import encode_clip
 from asr.inspection import Inspection
 from asr.inspection.inspect import followed_rows, head_rows, layer_rows, signal_name
-from asr.pages.clips import encode, picture_of, posteriors_of
+from asr.pages.clips import picture_of, posteriors_of
 from asr.pages.data import Clip, Table
 from asr.pages.gate_viewer import AttentionPicture, GateViewerPage, LayerPicture, TimedWord, render_gate_viewer
 from asr.recognition import Recognizer
@@ -46,7 +47,7 @@ def gate_viewer_page(
         },
         notes=notes,
         clip=Clip(
-            audio=encode(waveform, recognizer.sample_rate),
+            audio=encode_clip(waveform, recognizer.sample_rate),
             picture=picture_of(waveform, recognizer.features),
             posteriors=posteriors_of(found.log_probs, found.tokens, found.first_s, found.frame_s),
         ),

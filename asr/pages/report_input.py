@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from asr.audio import BROWSER_EXTENSIONS
 from asr.data.manifest import Utterance, read_manifest
 from asr.errors import DataError, UsageError
 from asr.pages.assemble import System
@@ -20,9 +21,6 @@ from asr.pages.clips import make_clips
 from asr.pages.data import Link, PageData
 from asr.scoring import Results, UtteranceScore, read_results
 from asr.scoring.results import summary_beside
-
-# Formats that browsers play from a file. Others (NIST SPHERE, ...) can be embedded, which encodes them again.
-_PLAYABLE = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".webm", ".aac"}
 
 
 def load_systems(inputs: Sequence[Path], names: Sequence[str]) -> list[System]:
@@ -169,7 +167,7 @@ def _link(recording: Utterance, folder: Path) -> Link:
 
 
 def _unplayable(recordings: Iterable[Utterance]) -> list[str]:
-    kinds = {os.path.splitext(one.audio)[1].lower() for one in recordings} - _PLAYABLE
+    kinds = {os.path.splitext(one.audio)[1].lower() for one in recordings} - BROWSER_EXTENSIONS
     return (
         [f"Browsers do not play {', '.join(sorted(kinds))} files; --audio embed encodes them as Ogg Opus."]
         if kinds

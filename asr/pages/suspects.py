@@ -1,19 +1,19 @@
 """A page to listen through suspects: one HTML file without scripts, that loads nothing from anywhere.
 
-In: suspects, the most suspicious first. Out: the file. The first clips travel inside it as MP3, up to 10 MB; the rest
-are linked relative to the page.
+In: suspects, the most suspicious first. Out: the file. The first clips are embedded as Ogg Opus, up to 10 MB; the
+rest are linked relative to the page.
 """
 
 import base64
-import io
 import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from asr.audio import load_audio
+from asr.audio.encode import CLIP_MEDIA_TYPE, encode_clip
 from asr.data.manifest import Utterance
+from asr.data.recordings import load_utterance
 from asr.errors import AudioError
 from asr.files import write_text
 from asr.pages.document import Document, element, render_document, text
@@ -76,15 +76,5 @@ def _source(utterance: Utterance, page: Path, left: int) -> tuple[str, int]:
 
 
 def _embedded(utterance: Utterance) -> str:
-    import soundfile
-
-    waveform = load_audio(
-        utterance.audio,
-        sample_rate=_RATE_HZ,
-        start_s=utterance.start_s,
-        duration_s=utterance.duration_s,
-        channel=utterance.channel,
-    )
-    stream = io.BytesIO()
-    soundfile.write(stream, waveform.clip(-1, 1), _RATE_HZ, format="MP3", subtype="MPEG_LAYER_III")
-    return f"data:audio/mpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    clip = encode_clip(load_utterance(utterance, _RATE_HZ), _RATE_HZ)
+    return f"data:{CLIP_MEDIA_TYPE};base64,{base64.b64encode(clip).decode()}"

@@ -32,8 +32,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asr.data.dataset import collate, load_utterance
+from asr.data.dataset import collate
 from asr.data.manifest import Utterance, read_manifest
+from asr.data.recordings import load_utterance
 from asr.devices import choose_device
 from asr.errors import DataError, UsageError
 from asr.lengths import valid_mask

@@ -14,8 +14,9 @@ from asr.audio import AUDIO_EXTENSIONS
 from asr.data.fetch import fetch_archive
 from asr.data.manifest import Utterance
 from asr.data.prepare import Splits, expect_count, split_off_speakers, write_splits
-from asr.data.tables import with_durations
-from asr.errors import DataError, raise_faults
+from asr.data.recordings import with_durations
+from asr.data.records import raise_problems
+from asr.errors import DataError
 
 URL = "http://www.speech.cs.cmu.edu/databases/an4/an4_sphere.tar.gz"  # publishes no checksum: prepare counts
 TRAIN_UTTERANCES = 948
@@ -81,11 +82,10 @@ def _root(corpus: Path) -> Path:
 def _recordings(root: Path) -> dict[str, Path]:
     """Every recording by its id, which is its path below ``wav/`` without the extension."""
     folder = root / "wav"
-    readable = AUDIO_EXTENSIONS | {".sph"}
     return {
         file.relative_to(folder).with_suffix("").as_posix(): file
         for file in sorted(folder.rglob("*"))
-        if file.suffix.lower() in readable
+        if file.suffix.lower() in AUDIO_EXTENSIONS
     }
 
 
@@ -93,7 +93,7 @@ def _read_part(root: Path, part: str, recordings: dict[str, Path], notes: list[s
     fileids = [line.strip() for line in _lines(root / "etc" / f"an4_{part}.fileids") if line.strip()]
     texts = _read_transcription(root / "etc" / f"an4_{part}.transcription")
     found: list[Utterance] = []
-    faults: list[str] = []
+    problems: list[str] = []
     skipped: list[str] = []
     for fileid in fileids:
         speaker, name = fileid.split("/")[-2:]
@@ -101,11 +101,11 @@ def _read_part(root: Path, part: str, recordings: dict[str, Path], notes: list[s
         if lacks and speaker == INCOMPLETE_SPEAKER:
             skipped.append(fileid)
         elif lacks:
-            faults.append(f"{fileid}: no {' and no '.join(lacks)}{_raw_hint(root, fileid)}")
+            problems.append(f"{fileid}: no {' and no '.join(lacks)}{_raw_hint(root, fileid)}")
         else:
             audio = str(recordings[fileid])
             found.append(Utterance(id=name, audio=audio, duration_s=0.0, text=texts[name], speaker=speaker))
-    raise_faults(str(root / "etc" / f"an4_{part}.fileids"), faults)
+    raise_problems(str(root / "etc" / f"an4_{part}.fileids"), problems)
     prefix = {"train": "an4_clstk/", "test": "an4test_clstk/"}[part]
     unlisted = {fileid for fileid in recordings if fileid.startswith(prefix)} - set(fileids)
     skipped += [fileid for fileid in unlisted if fileid.split("/")[-2] == INCOMPLETE_SPEAKER]
@@ -123,14 +123,14 @@ def _lines(file: Path) -> list[str]:
 def _read_transcription(file: Path) -> dict[str, str]:
     """Utterance id → lower-case text, from lines such as ``<s> YES </s> (an251-fash-b)``; blank lines pass."""
     texts: dict[str, str] = {}
-    faults = []
+    problems = []
     for number, line in enumerate(_lines(file), start=1):
         match = re.fullmatch(r"(.*)\(([^()\s]+)\)", line.strip())
         if match:
             texts[match[2]] = " ".join(re.sub(r"</?s>", " ", match[1]).lower().split())
         elif line.strip():
-            faults.append(f"{file}:{number}: no (utterance-id) at the end: {line.strip()[:60]!r}")
-    raise_faults(str(file), faults)
+            problems.append(f"{file}:{number}: no (utterance-id) at the end: {line.strip()[:60]!r}")
+    raise_problems(str(file), problems)
     return texts
 
 

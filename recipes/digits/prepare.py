@@ -20,7 +20,7 @@ from typing import Any
 
 from asr.data.manifest import Utterance, read_manifest
 from asr.data.prepare import Splits, summarize, write_splits
-from asr.data.tables import with_durations
+from asr.data.recordings import with_durations
 from asr.errors import ConfigError, DataError
 from asr.files import write_json
 

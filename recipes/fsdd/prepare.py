@@ -12,8 +12,9 @@ from asr.audio import AUDIO_EXTENSIONS
 from asr.data.fetch import fetch_archive
 from asr.data.manifest import Utterance
 from asr.data.prepare import Splits, expect_count, write_splits
-from asr.data.tables import with_durations
-from asr.errors import ConfigError, DataError, raise_faults
+from asr.data.recordings import with_durations
+from asr.data.records import raise_problems
+from asr.errors import ConfigError, DataError
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 RECORDINGS = 3000
@@ -76,7 +77,9 @@ def _utterances(corpus: Path) -> list[Utterance]:
     if not files:
         raise DataError(f"{folder} holds no recordings: give the folder of free-spoken-digit-dataset.")
     matches = {file: re.fullmatch(r"(\d)_(\w+?)_(\d+)", file.stem) for file in files}
-    raise_faults(str(folder), [f"{f.name}: not named DIGIT_SPEAKER_INDEX" for f, match in matches.items() if not match])
+    raise_problems(
+        str(folder), [f"{f.name}: not named DIGIT_SPEAKER_INDEX" for f, match in matches.items() if not match]
+    )
     found = [
         Utterance(id=file.stem, audio=str(file), duration_s=0.0, text=WORDS[int(match[1])], speaker=match[2])
         for file, match in matches.items()

@@ -12,8 +12,9 @@ from asr.audio import AUDIO_EXTENSIONS
 from asr.data.fetch import fetch_archive
 from asr.data.manifest import Utterance
 from asr.data.prepare import Splits, expect_count, write_splits
-from asr.data.tables import with_durations
-from asr.errors import DataError, raise_faults
+from asr.data.recordings import with_durations
+from asr.data.records import raise_problems
+from asr.errors import DataError
 
 TRAIN_PARTS = {
     "mini": ("train-clean-5",),
@@ -114,16 +115,16 @@ def _read_part(root: Path, part: str, *, complete: bool) -> list[Utterance]:
     if not folder.is_dir():
         there = ", ".join(name for name in UTTERANCES if (root / name).is_dir()) or "none of LibriSpeech's folders"
         raise DataError(f"{root} has no {part} (there: {there}). Give the LibriSpeech folder, or add --download.")
-    faults: list[str] = []
+    problems: list[str] = []
     utterances: list[Utterance] = []
     for transcript in sorted(folder.glob("*/*/*.trans.txt"), key=lambda file: _numbers(file.name)):
-        utterances += _read_chapter(transcript, faults)
-    raise_faults(str(folder), faults)
+        utterances += _read_chapter(transcript, problems)
+    raise_problems(str(folder), problems)
     expect_count(f"Utterances in {folder}", len(utterances), UTTERANCES[part], complete=complete)
     return with_durations(utterances)
 
 
-def _read_chapter(transcript: Path, faults: list[str]) -> list[Utterance]:
+def _read_chapter(transcript: Path, problems: list[str]) -> list[Utterance]:
     """Utterances of one ``SPEAKER-CHAPTER.trans.txt``, each line ``ID TEXT``, the audio beside it."""
     audio = {file.stem: file for file in transcript.parent.iterdir() if file.suffix.lower() in AUDIO_EXTENSIONS}
     utterances = []
@@ -132,12 +133,12 @@ def _read_chapter(transcript: Path, faults: list[str]) -> list[Utterance]:
         name, _, text = line.strip().partition(" ")
         named.add(name)
         if name not in audio or not text.strip():
-            faults.append(f"{transcript}:{number}: {name or 'blank line'}: no {'text' if name in audio else 'audio'}")
+            problems.append(f"{transcript}:{number}: {name or 'blank line'}: no {'text' if name in audio else 'audio'}")
             continue
         speaker = name.split("-")[0]
         text = " ".join(text.lower().split())
         utterances.append(Utterance(id=name, audio=str(audio[name]), duration_s=0.0, text=text, speaker=speaker))
-    faults += [f"{transcript}: no line for {audio[name].name}" for name in sorted(set(audio) - named)]
+    problems += [f"{transcript}: no line for {audio[name].name}" for name in sorted(set(audio) - named)]
     return utterances
 
 

@@ -7,10 +7,12 @@ speakers whose number ends in 7; there is no published dev) and test, with each 
 from pathlib import Path
 
 from asr.data.fetch import fetch_archive
+from asr.data.kaldi import read_kaldi_table
 from asr.data.manifest import Utterance
 from asr.data.prepare import Splits, expect_count, write_splits
-from asr.data.tables import read_kaldi_table, with_durations
-from asr.errors import DataError, raise_faults
+from asr.data.recordings import with_durations
+from asr.data.records import raise_problems
+from asr.errors import DataError
 
 URL = "https://www.openslr.org/resources/101/speechocean762.tar.gz"  # publishes no checksum: prepare counts
 UTTERANCES = 2500  # in train, and again in test
@@ -45,9 +47,9 @@ def _read_part(corpus: Path, part: str, *, complete: bool) -> list[Utterance]:
     folder = corpus / part
     if not (folder / "wav.scp").is_file():
         raise DataError(f"{folder}/wav.scp is missing: give the speechocean762 folder (it holds train, test and WAVE).")
-    faults: list[str] = []
+    problems: list[str] = []
     tables = {
-        name: read_kaldi_table(folder / name, faults)
+        name: read_kaldi_table(folder / name, problems)
         for name in ("wav.scp", "text", "utt2spk", "spk2age", "spk2gender")
     }
     utterances = []
@@ -58,12 +60,12 @@ def _read_part(corpus: Path, part: str, *, complete: bool) -> list[Utterance]:
         lacks += [what for what in ("spk2age", "spk2gender") if speaker not in tables[what]]
         lacks += ["spk2age as a number"] if not tables["spk2age"].get(speaker, "0").isdigit() else []
         if lacks or audio is None:
-            faults.append(f"{name}: missing in {', '.join(lacks)}" if lacks else f"{name}: {listed} does not exist")
+            problems.append(f"{name}: missing in {', '.join(lacks)}" if lacks else f"{name}: {listed} does not exist")
             continue
         extra = {"age": int(tables["spk2age"][speaker]), "gender": tables["spk2gender"][speaker]}
         text = " ".join(tables["text"][name].lower().split())
         utterances.append(Utterance(id=name, audio=str(audio), duration_s=0.0, text=text, speaker=speaker, extra=extra))
-    raise_faults(str(folder), faults)
+    raise_problems(str(folder), problems)
     expect_count(f"Utterances in {folder}", len(utterances), UTTERANCES, complete=complete)
     return with_durations(utterances)
 

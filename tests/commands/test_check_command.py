@@ -72,7 +72,7 @@ def test_a_manifest_with_faults_does_not_keep_the_others_from_being_checked(
     assert run([str(tmp_path / "bad.jsonl"), str(tmp_path / "train.jsonl")]) == 1
 
     shown = capsys.readouterr().out
-    assert "bad.jsonl:1: id is not there" in shown and "2 in 1 recordings" in shown
+    assert "bad.jsonl:1: id is missing" in shown and "2 in 1 recordings" in shown
 
 
 def test_no_manifest_is_a_mistyped_command() -> None:
@@ -183,7 +183,7 @@ def test_the_page_escapes_all_text_and_loads_nothing(several: Path, tmp_path: Pa
     write_page(tmp_path / "page.html", [suspect], 1, "<model>")
 
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "&lt;script&gt;alert(1)" in page and 'src="data:audio/mpeg;base64,' in page
+    assert "&lt;script&gt;alert(1)" in page and 'src="data:audio/ogg;base64,' in page
     for markup in ("<script", "<i>", "<b>", "<u>", "<model>", "http:", "https:"):
         assert markup not in page
     assert "default-src 'none'" in page

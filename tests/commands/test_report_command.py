@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr.audio.encode import encode_clip
 from asr.cli import main
 from asr.data.manifest import Utterance
-from asr.pages.clips import encode, make_clips, picture_of, posteriors_of
+from asr.pages.clips import make_clips, picture_of, posteriors_of
 from asr.pages.report_input import choose_clips
 from asr.scoring import write_results
 from tests.pages.made import results_of
@@ -189,4 +190,4 @@ def test_the_likeliest_tokens_of_each_frame_are_kept_in_8_bits() -> None:
 def test_speech_takes_less_than_4_kilobytes_a_second() -> None:
     generator = np.random.default_rng(0)
     noise = (0.1 * generator.standard_normal(10 * 16000)).astype(np.float32)
-    assert len(encode(noise, 16000)) < 40_000
+    assert len(encode_clip(noise, 16000)) < 40_000

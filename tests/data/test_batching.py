@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.data.batching import BatchingConfig, Request, padding_share, plan_epoch, share
-from asr.data.tables import with_durations
 from asr.data.manifest import Utterance
+from asr.data.recordings import with_durations
 from asr.errors import ConfigError
 from asr.schema import build
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.data.quality.checks import check_manifest, check_splits, probe_all
-from asr.data.quality import Finding
 from asr.data.manifest import Utterance
+from asr.data.quality import Finding
+from asr.data.quality.checks import check_manifest, check_splits, probe_all
 
 
 @pytest.fixture

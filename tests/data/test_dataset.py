@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from asr.data.batching import Request
-from asr.data.dataset import Batch, SpeechDataset, collate, load_batches, load_utterance
+from asr.data.dataset import Batch, SpeechDataset, collate, load_batches
 from asr.data.manifest import Utterance
+from asr.data.recordings import load_utterance
 from asr.errors import AudioError
 
 RATE = 8000
@@ -22,7 +23,7 @@ ENDS_IN_MID_PLAN = """
 import sys
 from asr.data.batching import Request
 from asr.data.dataset import SpeechDataset, load_batches
-from asr.data.utterance import Utterance
+from asr.data.manifest import Utterance
 utterance = Utterance(id="a", audio=sys.argv[1], duration_s=0.2, text="")
 batches = load_batches(SpeechDataset([utterance], [[]], 8000, 0), [[Request(0, 0, 1.0)]] * 40, 2)
 next(batches)

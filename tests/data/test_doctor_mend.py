@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from asr.data.quality.clean import KINDS, choose_kinds, mend, slug
-from asr.data.quality import Finding, utterance_finding
 from asr.data.manifest import Utterance
+from asr.data.quality import Finding, utterance_finding
+from asr.data.quality.clean import KINDS, choose_kinds, mend, slug
 from asr.errors import UsageError
 
 UTTERANCES = [Utterance(id=f"u{n}", audio="/a.wav", duration_s=1.0, text="a") for n in range(4)]

@@ -8,10 +8,10 @@ import pytest
 import soundfile
 
 from asr.audio import resample
+from asr.data.manifest import Utterance
+from asr.data.quality import Finding
 from asr.data.quality.checks import check_manifest, check_splits, listen_all
 from asr.data.quality.sound import Heard, flat_tops, listen
-from asr.data.quality import Finding
-from asr.data.manifest import Utterance
 from asr.errors import AudioError
 
 RATE = 16_000

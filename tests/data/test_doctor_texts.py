@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from asr.data.quality.checks import check_splits
-from asr.data.quality.checks import frames_findings, rate_findings
-from asr.data.quality.texts import repeated_findings, style_findings
 from asr.data.manifest import Utterance
+from asr.data.quality.checks import check_splits, frames_findings, rate_findings
+from asr.data.quality.texts import repeated_findings, style_findings
 
 ONE = Utterance(id="x", audio="/a.wav", duration_s=4.0, text="")
 SENTENCES = [

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from asr.data.fetch import extract
-from asr.data.fetch import fetch, fetch_archive
+from asr.data.fetch import extract, fetch, fetch_archive
 from asr.errors import DataError
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB

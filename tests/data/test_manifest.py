@@ -8,8 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asr.data.manifest import read_manifest, write_manifest
-from asr.data.manifest import Utterance
+from asr.data.manifest import Utterance, read_manifest, write_manifest
 from asr.errors import DataError
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -107,30 +106,30 @@ FAULTS: list[tuple[object, str]] = [
     (b"\xff\xfe", "is not UTF-8 (byte 0xff at column 1)"),
     ([1, 2], "is not a JSON object"),
     (b"[" * 100_000, "is not JSON that can be read"),
-    (line(id="ABSENT"), "id is not there"),
+    (line(id="ABSENT"), "id is missing"),
     (line(id=7), "id is 7, not text"),
     (line(id=""), "id is empty"),
-    (line(audio="ABSENT", audio_filepath="a.wav"), "audio is not there (it has audio_filepath, as NeMo writes it"),
+    (line(audio="ABSENT", audio_filepath="a.wav"), "audio is missing (it has audio_filepath, as NeMo writes it"),
     (line(audio="b.wav"), "b.wav: no such file"),
     (line(audio="."), "is a folder"),
     (line(text=None), "text is null, not text"),
     (line(text="\ud800"), "text holds half a Unicode character"),
-    (line(duration_s="ABSENT"), "duration_s is not there"),
+    (line(duration_s="ABSENT"), "duration_s is missing"),
     (line(duration_s=0), "duration_s is 0, not a number of seconds above 0"),
     (line(duration_s=-1.5), "duration_s is -1.5"),
     (line(duration_s="1.5"), "duration_s is '1.5'"),
     (line(duration_s=True), "duration_s is true"),
     (line(duration_s=float("nan")), "duration_s is nan"),
     (line(duration_s=float("inf")), "duration_s is inf"),
-    (line(duration_s=10**400), "duration_s is 1000"),
+    (line(duration_s=10**400), "duration_s is inf"),
     (line(start_s=-0.5), "start_s is -0.5"),
     (line(start_s=None), "start_s is null"),
     (line(speaker=3), "speaker is 3, not text"),
     (line(channel=1.0), "channel is 1.0, not a whole number"),
     (line(channel=-1), "channel is -1"),
     (line(channel=True), "channel is true"),
-    (line(words=["a", "b"]), "words is a list; further fields hold"),
-    (line(age=float("nan")), "age is nan; further fields hold"),
+    (line(words=["a", "b"]), "words is a list; extra fields hold"),
+    (line(age=float("nan")), "age is nan; extra fields hold"),
 ]
 
 
@@ -153,14 +152,14 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
 
     told = str(caught.value)
     assert all(f"{path}:{number}: " in told for number in range(1, len(lines) + 1))
-    assert f"{path}:{len(lines) + 2}: id 'last' stands in line {len(lines) + 1} already" in told
+    assert f"{path}:{len(lines) + 2}: id 'last' is already used in line {len(lines) + 1}" in told
 
 
 def test_faults_beyond_fifty_are_counted(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_manifest(manifest(tmp_path, *[line(id=f"u{number}", audio="b.wav") for number in range(1_000)]))
 
-    assert "1,000 faults" in str(caught.value) and "... and 950 more" in str(caught.value)
+    assert "1,000 errors" in str(caught.value) and "... and 950 more" in str(caught.value)
     assert str(caught.value).count("\n") == 51
 
 
@@ -203,7 +202,7 @@ def test_an_id_is_not_written_twice_and_the_old_manifest_stands(tmp_path: Path) 
     write_manifest(tmp_path / "m.jsonl", [utterance])
     before = (tmp_path / "m.jsonl").read_bytes()
 
-    with pytest.raises(DataError, match="'u1' would stand there twice"):
+    with pytest.raises(DataError, match="'u1' is used twice"):
         write_manifest(tmp_path / "m.jsonl", [utterance, utterance])
 
     assert (tmp_path / "m.jsonl").read_bytes() == before

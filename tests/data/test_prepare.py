@@ -3,13 +3,10 @@
 from pathlib import Path
 
 import pytest
-from asr.data.manifest import read_manifest
 
 from asr.commands.prepare import run
-from asr.data.prepare import check_options
-from asr.data.prepare import load_recipe, run_prepare, write_splits
-from asr.data.prepare import Splits
-from asr.data.manifest import Utterance
+from asr.data.manifest import Utterance, read_manifest
+from asr.data.prepare import Splits, check_options, load_recipe, run_prepare, write_splits
 from asr.errors import ConfigError, DataError, UsageError
 
 ECHO = """

@@ -47,7 +47,7 @@ def test_text_beside_audio_names_every_fault(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_text_beside_audio(tmp_path)
     message = str(caught.value)
-    assert "5 fault(s)" in message
+    assert "5 errors" in message
     for part in (
         "empty.txt: the transcript is empty",
         "latin.txt: not UTF-8 (byte 3)",
@@ -77,7 +77,7 @@ def test_unreadable_recordings_are_named_along_with_the_other_faults(tmp_path: P
     write_pair(tmp_path / "empty", "")
     write_pair(tmp_path / "noise")
     (tmp_path / "noise.wav").write_bytes(b"RIFF" + bytes(100))
-    with pytest.raises(DataError, match="2 fault") as caught:
+    with pytest.raises(DataError, match="2 errors") as caught:
         read_text_beside_audio(tmp_path)
     assert "noise.wav" in str(caught.value) and "empty.txt" in str(caught.value)
 
@@ -89,7 +89,7 @@ def test_recordings_are_opened_and_spans_held_against_them_where_durations_are_g
     rows = [("a", 0, 1.5), ("a", 1.5, 0.51), ("a", 1.6, 9), ("a", 7, 1), ("b", 0, 1)]
     lines = [{"audio_filepath": f"{a}.wav", "text": "x", "offset": start, "duration": d} for a, start, d in rows]
     (tmp_path / "m.jsonl").write_text("\n" + "\n".join(map(json.dumps, lines)))
-    with pytest.raises(DataError, match="3 fault") as caught:
+    with pytest.raises(DataError, match="3 errors") as caught:
         read_folder(tmp_path)
     for part in ("ends at 10.600 s", "starts at 7.0 s", "b.wav"):
         assert part in str(caught.value)
@@ -142,7 +142,7 @@ def test_a_csv_field_beyond_what_python_reads_is_a_fault_of_its_line(tmp_path: P
 def test_accents_composed_in_the_table_find_a_file_named_with_accents_apart(tmp_path: Path) -> None:
     write_tone(tmp_path / "cafe\u0301.wav")
     (tmp_path / "table.csv").write_text(f"audio,text\ncaf\u00e9.wav,hello\n{'x' * 300}.wav,hello\n", encoding="utf-8")
-    with pytest.raises(DataError, match="1 fault") as caught:
+    with pytest.raises(DataError, match="1 error") as caught:
         read_table(tmp_path / "table.csv")
     assert "caf" not in str(caught.value)
 
@@ -170,7 +170,7 @@ def test_table_faults_come_with_their_lines(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_table(tmp_path / "t.csv")
     message = str(caught.value)
-    assert "7 fault(s)" in message
+    assert "7 errors" in message
     for part in (
         "t.csv:2: a.wav: the transcript is empty",
         "t.csv:3: gone.wav does not exist",
@@ -178,7 +178,7 @@ def test_table_faults_come_with_their_lines(tmp_path: Path) -> None:
         "t.csv:5: a.wav: start nan",
         "t.csv:6: a.wav: start, end, duration must be seconds",
         "t.csv:7: more fields than the header",
-        "id a is there twice",
+        "id a is used twice",
     ):
         assert part in message
 
@@ -204,7 +204,7 @@ def test_nemo_lines_give_offset_and_duration(tmp_path: Path) -> None:
     assert (first.start_s, first.duration_s, first.speaker, dict(first.extra)) == (1.0, 0.5, "bob", {"lang": "en"})
     assert (second.id, second.duration_s) == ("u2", 2.0)
     file.write_bytes(b'{"audio_filepath": "a.wav", "text": "\xff"}\n[1]\n')
-    with pytest.raises(DataError, match=r"(?s)m.jsonl:1: not a JSON.*m.jsonl:2: not a JSON"):
+    with pytest.raises(DataError, match=r"(?s)m.jsonl:1: is not UTF-8.*m.jsonl:2: is not a JSON"):
         read_nemo(file)
 
 
@@ -253,7 +253,7 @@ def test_kaldi_faults_are_named_and_commands_never_run(kaldi: Path) -> None:
         "ann-2: recording r9 is not in wav.scp",
         "ann-3: start 3 and end 2",
         "ann-4: 'r1 a b' is not RECORDING START END",
-        "text:2: ann-1 is there twice",
+        "text:2: ann-1 is listed twice",
         "ann-6 has a transcript but no recording",
         "ann-5 has a recording but no transcript",
     ):

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.data.manifest import read_manifest
+from asr.data.manifest import Utterance, read_manifest
 from asr.data.prepare import run_prepare
-from asr.data.manifest import Utterance
 from asr.errors import ConfigError, DataError
 
 RECIPES = Path(__file__).parents[2] / "recipes"

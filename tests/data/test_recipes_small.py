@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from asr.data.manifest import read_manifest
 
+from asr.data.manifest import read_manifest
 from asr.data.prepare import run_prepare
 from asr.errors import ConfigError, DataError
 

@@ -1,13 +1,13 @@
 """Laws of cutting a corpus: no speaker in two parts, the same cut every time, nothing lost."""
 
-import pytest
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.data.prepare import split_by_speaker, split_off_speakers
 from asr.data.manifest import Utterance
+from asr.data.prepare import split_by_speaker, split_off_speakers
 from asr.errors import ConfigError, DataError
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from asr.errors import ScoringError
 from asr.pages import exports
-from asr.pages.clips import checksum, without_serial
 from asr.pages.data import Bar
 from asr.pages.document import axis_top, bar_svg
 from asr.pages.payload import lay_times, payload
@@ -121,23 +120,3 @@ def test_an_axis_ends_at_a_round_number_above_every_bar(rates: list[float], top:
 def test_a_bar_is_as_long_as_its_rate() -> None:
     drawn = bar_svg(Bar(rate=0.05, low=0.02, high=0.3), 0.2, 0)
     assert 'width="25.0%"' in drawn and 'x1="10.0%" x2="100.0%"' in drawn  # a whisker beyond the axis ends at it
-
-
-def test_ogg_pages_get_serial_0_and_their_right_checksum() -> None:
-    soundfile = pytest.importorskip("soundfile")
-    import numpy as np
-
-    stream = io.BytesIO()
-    with soundfile.SoundFile(stream, "w", 16000, 1, format="OGG", subtype="OPUS") as file:
-        file.write(np.zeros(16000, np.float32))
-    given = stream.getvalue()
-    page = bytearray(given[: 28 + given[27]])  # the first page: 27 bytes, one length, that many bytes
-    told = int.from_bytes(page[22:26], "little")
-    page[22:26] = bytes(4)
-    assert checksum(page) == told  # libogg's own
-    changed = without_serial(given)
-    assert len(changed) == len(given) and changed[14:18] == bytes(4)
-    with soundfile.SoundFile(io.BytesIO(changed)) as file:
-        assert file.frames == 16000
-    with pytest.raises(ValueError):
-        without_serial(given + b"x")

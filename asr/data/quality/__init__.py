@@ -7,9 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-
-
-
 Severity = Literal["error", "warning", "note"]
 
 
@@ -41,5 +38,3 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 def utterance_finding(severity: Severity, kind: str, identifier: str, message: str) -> Finding:
     """What is wrong with one utterance."""
     return Finding(severity=severity, kind=kind, where=identifier, message=message, ids=(identifier,))
-
-

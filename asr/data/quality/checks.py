@@ -16,32 +16,22 @@ In: paths. Out: `Checked`: what was read, opened, heard and found; findings abou
 import itertools
 import math
 import statistics
-from collections.abc import Iterator, Sequence
-from asr.data.quality import Finding, utterance_finding
-from asr.data.manifest import Utterance
-from asr.text.normalize import normalize_basic
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from asr.audio import AudioInfo, probe
-from asr.audio.load import END_TOLERANCE_S
-from asr.data.quality.splits import check_splits
-from asr.data.quality.texts import text_findings
-from asr.data.quality.sound import Sounds, listen_all
-from asr.data.quality.sound import sound_findings
-from asr.data.quality.texts import repeated_findings, style_findings
-from asr.data.quality import Finding, utterance_finding, worst_first
-from asr.errors import AudioError
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from asr.data.quality import Finding
-from asr.data.manifest import read_manifest
-from asr.errors import UsageError
+
+from asr.audio import AudioInfo, probe
+from asr.audio.load import END_TOLERANCE_S
+from asr.data.manifest import Utterance, read_manifest
+from asr.data.quality import Finding, utterance_finding, worst_first
+from asr.data.quality.sound import Sounds, listen_all, sound_findings
+from asr.data.quality.splits import check_splits
+from asr.data.quality.texts import repeated_findings, style_findings, text_findings
+from asr.errors import AudioError, UsageError
 from asr.terminal import Progress
-
-
-
+from asr.text.normalize import normalize_basic
 
 FRAME_S = 0.04  # what models of this project make of 10 ms and four-fold subsampling, their default
 # Speech rates are compared by their logarithms: a factor of 3 from the median, and 5 robust standard deviations.
@@ -88,8 +78,6 @@ def rate_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
         if abs(value - middle) > limit:
             message = f"{math.exp(value):.1f} characters a second; the median is {math.exp(middle):.1f}"
             yield utterance_finding("warning", "strange speech rate", utterances[position].id, message)
-
-
 
 
 Recordings = Mapping[str, AudioInfo | AudioError]
@@ -218,8 +206,6 @@ def _twice_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
                     message=message,
                     ids=(first.id, other.id),
                 )
-
-
 
 
 _SPLITS = ("train.jsonl", "dev.jsonl", "test.jsonl")

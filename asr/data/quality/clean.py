@@ -6,12 +6,10 @@ mended in place and the recordings are not touched.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from asr.data.quality import Finding
+
 from asr.data.manifest import Utterance
+from asr.data.quality import Finding
 from asr.errors import UsageError
-
-
-
 
 # Kinds that name utterances; True: left out by default, because nothing can be learned from them, or worse.
 KINDS: Mapping[str, bool] = {

@@ -17,21 +17,19 @@ MP3: 80 dB within 500 Hz, to -105 dB). Both are asked for: short utterances of s
 too, but to a floor of -50 dB (AN4, synthetic voices).
 """
 
-import numpy as np
-from numpy.typing import NDArray
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
 from asr.audio.load import open_recording
 from asr.data.manifest import Utterance
-from asr.errors import AudioError
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
 from asr.data.quality import Finding, utterance_finding
-
-
-
+from asr.errors import AudioError
 
 BAND_HZ = 250.0
 _LOWEST_HZ = 1_500.0
@@ -77,8 +75,6 @@ def bandwidth_hz(power: NDArray[np.float64], sample_rate: int) -> float:
         if drop > best_drop and above - levels.max() < _NOTHING_DB:
             best_drop, found = drop, edge * BAND_HZ
     return found
-
-
 
 
 LONGEST_S = 600.0  # of a longer utterance the first ten minutes are heard
@@ -218,8 +214,6 @@ def _active_s(waveform: NDArray[np.float32], rate: int) -> float:
 def _fingerprint(samples: NDArray[np.float32], rate: int) -> str:
     words = np.clip(np.round(samples * 32_768), -32_768, 32_767).astype("<i2")
     return hashlib.blake2b(words.tobytes(), digest_size=16, person=str(rate).encode()).hexdigest()
-
-
 
 
 _SILENT_PEAK = 0.001  # -60 dB of full scale

@@ -11,22 +11,16 @@ and whose `ids` are the utterances of the first of them.
 """
 
 import itertools
-import statistics
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from asr.data.quality.sound import Heard, Sounds
-from asr.data.quality.sound import bandwidths, heard_only
-from asr.data.quality.texts import LONG_WORDS
-from asr.data.quality import Finding
-from asr.data.manifest import Utterance
-from asr.text.normalize import normalize_basic
 import os
-from collections import defaultdict
-from asr.data.quality.sound import Sounds
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from asr.data.manifest import Utterance
 from asr.data.quality import Finding, worst_first
-
-
-
+from asr.data.quality.sound import Heard, Sounds, bandwidths, heard_only
+from asr.data.quality.texts import LONG_WORDS
+from asr.text.normalize import normalize_basic
 
 _BANDWIDTH_HZ = 750.0
 _BY_DESIGN = 0.25  # of the second split's utterances have texts of the first: commands, digits, prompts
@@ -68,9 +62,7 @@ def texts_across(splits: Mapping[str, Sequence[Utterance]]) -> Iterator[Finding]
         elif long:
             shown = "; ".join(sorted(long)[:_SHOWN]) + ("; ..." if len(long) > _SHOWN else "")
             message = f"{len(long):,} of at least {LONG_WORDS} words: {shown}"
-            ids = tuple(
-                utterance.id for utterance, text in zip(splits[one], texts[one], strict=True) if text in long
-            )
+            ids = tuple(utterance.id for utterance, text in zip(splits[one], texts[one], strict=True) if text in long)
             yield Finding(
                 severity="warning", kind="sentences in two splits", where=f"{one}, {other}", message=message, ids=ids
             )
@@ -95,8 +87,6 @@ def _frequencies(heard: Mapping[str, Heard]) -> str:
 
 def _encodings(heard: Mapping[str, Heard]) -> Counter[str]:
     return Counter(f"{sound.format} {sound.subtype} {sound.sample_rate:,} Hz" for sound in heard.values())
-
-
 
 
 _NAMES_SHOWN = 10

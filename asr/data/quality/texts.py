@@ -13,15 +13,10 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from asr.data.quality import Finding, utterance_finding
+
 from asr.data.manifest import Utterance
+from asr.data.quality import Finding, utterance_finding
 from asr.text.normalize import normalize_basic
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from asr.data.quality import Finding
-
-
-
 
 _MOST = 0.95  # of the transcripts do it: the corpus's way
 _WAY_NEEDS_UTTERANCES = 20
@@ -135,8 +130,6 @@ def _scripts(word: str) -> set[str]:
 
 def _cut(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
-
-
 
 
 # Control, format, private and unassigned characters; U+FFFD is what a wrong decoding leaves behind.

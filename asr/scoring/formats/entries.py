@@ -16,6 +16,7 @@ nested), ``(uh)`` is a word that may be left out. The rest is plain words; a sla
 
 import json
 import math
+import os
 import re
 import sys
 import unicodedata
@@ -23,9 +24,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Role = Literal["reference", "hypothesis"]
+from asr.audio import AUDIO_EXTENSIONS, MEDIA_EXTENSIONS
 
-_AUDIO_SUFFIXES = {"wav", "flac", "mp3", "ogg", "opus", "m4a", "mp4", "webm", "aac", "aif", "aiff", "sph", "wma", "amr"}
+Role = Literal["reference", "hypothesis"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,8 @@ def clean_id(key: str) -> str:
 def bare_name(path: str) -> str:
     """A recording's name without folder and, where it ends as audio files do, ending; other dots stay."""
     name = path.replace("\\", "/").rpartition("/")[2]
-    stem, _, suffix = name.rpartition(".")
-    return stem if stem and suffix.lower() in _AUDIO_SUFFIXES else name
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in AUDIO_EXTENSIONS | MEDIA_EXTENSIONS else name
 
 
 def seconds_of(text: str, what: str) -> float:

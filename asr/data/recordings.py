@@ -1,0 +1,90 @@
+"""The recordings of utterances: an utterance's waveform, and the durations of many with every unreadable one listed.
+
+In: utterances, some with a ``duration_s`` of 0 because the corpus does not give it. Out: waveforms, or the utterances
+with the durations that the files' headers give. Opening a file waits for the disk, so it is done on a few threads
+(libsndfile releases the GIL).
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.audio import load_audio, probe
+from asr.audio.load import END_TOLERANCE_S
+from asr.data.manifest import Utterance
+from asr.data.records import raise_problems
+from asr.errors import AudioError
+
+
+def load_utterance(utterance: Utterance, sample_rate: int) -> NDArray[np.float32]:
+    """The utterance's own span of its recording: ``(samples,)`` float32 at ``sample_rate``. Raises AudioError."""
+    return load_audio(
+        utterance.audio,
+        sample_rate=sample_rate,
+        start_s=utterance.start_s,
+        duration_s=utterance.duration_s,
+        channel=utterance.channel,
+    )
+
+
+def with_durations(
+    utterances: Iterable[Utterance], *, threads: int = 8, where: str = "The recordings", problems: Sequence[str] = ()
+) -> list[Utterance]:
+    """The same utterances, each ``duration_s`` of 0 replaced by the rest of its file after ``start_s``.
+
+    Every recording is opened, also where its duration is given: a corpus whose files are not what it says is found
+    here, and not in the middle of a training.
+
+    Args:
+        utterances: durations in seconds; 0 means "to the end".
+        threads: recordings opened at a time.
+        where: the file or folder that the message names.
+        problems: problems found before, reported in the same message.
+
+    Raises:
+        DataError: listing repeated ids, files that cannot be read, and utterances that lie outside their files.
+    """
+    everything = list(utterances)
+    files = sorted({utterance.audio for utterance in everything})
+    with ThreadPoolExecutor(threads) as pool:
+        durations = dict(zip(files, pool.map(_duration_or_problem, files), strict=True))
+    found = [*problems, *_repeated_ids(everything)]
+    found += [length for length in durations.values() if isinstance(length, str)]
+    filled = []
+    for utterance in everything:
+        length_s = durations[utterance.audio]
+        if isinstance(length_s, float):
+            found += _span_problems(utterance, length_s)
+            if utterance.duration_s == 0:
+                utterance = dataclasses.replace(utterance, duration_s=round(length_s - utterance.start_s, 6))
+        filled.append(utterance)
+    raise_problems(where, found)
+    return filled
+
+
+def _repeated_ids(utterances: Sequence[Utterance]) -> Iterator[str]:
+    seen: dict[str, str] = {}
+    for utterance in utterances:
+        if utterance.id in seen:
+            yield f"id {utterance.id} is used twice: {seen[utterance.id]} and {utterance.audio}"
+        seen[utterance.id] = utterance.audio
+
+
+def _span_problems(utterance: Utterance, length_s: float) -> list[str]:
+    """What of the utterance lies outside its file of ``length_s`` seconds."""
+    start_s, stop_s = utterance.start_s, utterance.start_s + utterance.duration_s
+    if length_s <= start_s:
+        return [f"{utterance.id}: starts at {start_s} s, but {utterance.audio} ends before."]
+    if stop_s > length_s + END_TOLERANCE_S:
+        return [f"{utterance.id}: ends at {stop_s:.3f} s, but {utterance.audio} lasts {length_s:.3f} s."]
+    return []
+
+
+def _duration_or_problem(path: str) -> float | str:
+    try:
+        return float(probe(path).duration_s)
+    except AudioError as error:
+        return str(error)

@@ -1,0 +1,85 @@
+"""One line of a file of utterances, in the forms that NeMo, Kaldi, spreadsheets and this project write.
+
+In: a line of text, or a row of named values. Out: a JSON object, a Kaldi key with its value, or the value of a field
+under whichever of its usual names; all problems of a file as one error. Reading corpora and reading files to score
+share this, so that both accept the same.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from asr.errors import DataError
+
+# Our name of a field, and the names that other tools give to it; the first one found counts. All lower case.
+FIELD_NAMES: Mapping[str, tuple[str, ...]] = {
+    "audio": ("audio", "audio_filepath", "path", "file", "filename", "file_name", "audio_path", "audio_file", "wav"),
+    "text": ("text", "transcript", "transcription", "sentence"),
+    "id": ("id", "utterance", "utterance_id", "utt_id", "utt"),
+    "speaker": ("speaker", "speaker_id", "client_id", "spk", "spk_id"),
+    "start_s": ("start_s", "start", "offset"),
+    "end_s": ("end_s", "end"),
+    "duration_s": ("duration_s", "duration"),
+    "channel": ("channel",),
+}
+
+_MOST_DIGITS = 308  # a float holds any whole number of fewer digits
+_MOST_CHARACTERS, _MOST_LINES = 40, 50
+
+
+def field_value(row: Mapping[str, Any], field: str) -> Any:
+    """The value of `field` under the first of its `FIELD_NAMES` that is present and not empty; else None."""
+    return next((row[name] for name in FIELD_NAMES[field] if row.get(name) not in (None, "")), None)
+
+
+def json_object(line: bytes | str) -> dict[str, Any]:
+    """The JSON object that a line holds; a whole number too large for a float becomes infinite, as 1e999 does.
+
+    Raises:
+        ValueError: the line is not UTF-8, not JSON, or not an object; its text completes "FILE:LINE: ".
+    """
+    try:
+        value = json.loads(line.decode("utf-8") if isinstance(line, bytes) else line, parse_int=_whole_number)
+    except UnicodeDecodeError as error:
+        found = error.object[error.start]
+        raise ValueError(f"is not UTF-8 (byte {found:#04x} at column {error.start + 1})") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON ({error.msg} at column {error.colno})") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not JSON that can be read ({error})") from None
+    if not isinstance(value, dict):
+        raise ValueError(f'is not a JSON object such as {{"id": ...}}, but {describe_value(value)}')
+    return value
+
+
+def kaldi_fields(line: str) -> tuple[str, str] | None:
+    """Key and value of a line of `text`, `wav.scp` or `utt2spk`; the value may be empty. None for a blank line."""
+    key, *rest = line.split(maxsplit=1) or [""]
+    return (key, "".join(rest).strip()) if key else None
+
+
+def describe_value(value: object) -> str:
+    """A JSON value in few characters, for messages."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, dict):
+        return "an object"
+    shown = ascii(value) if isinstance(value, str) else str(value)
+    return shown if len(shown) <= _MOST_CHARACTERS else shown[: _MOST_CHARACTERS - 3] + "..."
+
+
+def raise_problems(where: str, problems: Sequence[str]) -> None:
+    """Raise one DataError that lists all problems of a file or folder (the first 50, and a count); none: do nothing."""
+    if not problems:
+        return
+    count = "1 error" if len(problems) == 1 else f"{len(problems):,} errors"
+    lines = [f"{where}: {count} to fix before it can be used:", *problems[:_MOST_LINES]]
+    if len(problems) > _MOST_LINES:
+        lines.append(f"... and {len(problems) - _MOST_LINES:,} more")
+    raise DataError("\n  ".join(lines))
+
+
+def _whole_number(digits: str) -> int | float:
+    return int(digits) if len(digits) < _MOST_DIGITS else float(digits)
