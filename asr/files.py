@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and their fingerprints.
+"""Files written atomically, their hashes, and values as JSON can hold them.
 
 In: a path and what to write. Out: the file under its final name only once every byte is on disk, so that whatever kills
 the process leaves either the old file or the new one (FIELD_NOTES: plain overwriting lost 14 of 15 files under
@@ -6,11 +6,13 @@ SIGKILL).
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import json
+import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,45 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_json_object(path: Path) -> dict[str, Any]:
+    """The JSON object in ``path``; an empty one where the file is absent, damaged or holds something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def finite(value: object, digits: int | None = None) -> float | None:
+    """``value`` where it is a finite number, rounded to ``digits`` decimals; None for anything else, JSON's null."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        known = math.isfinite(value)
+    except OverflowError:  # a whole number beyond 1e308
+        return None
+    if not known:
+        return None
+    return value if digits is None else round(value, digits)
+
+
+def json_value(value: Any, digits: int | None = None) -> Any:
+    """``value`` as JSON can hold it.
+
+    Dataclasses and mappings become objects, lists and tuples arrays; floats are rounded to ``digits`` decimals, and
+    null where they are not finite; text that is not UTF-8 (the undecodable bytes of a path) is escaped as ``\\x..``.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {one.name: json_value(getattr(value, one.name), digits) for one in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): json_value(one, digits) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(one, digits) for one in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return finite(value, digits) if isinstance(value, float) else value
+
+
 def check_output_folder(folder: Path) -> None:
     """Raise UsageError where ``folder`` cannot be made or written to: before work whose results come late."""
     there = folder
@@ -60,6 +101,11 @@ def sha256_file(path: Path) -> str:
     """The SHA-256 of the file's bytes, as 64 hex digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def file_hashes(paths: Iterable[Path]) -> dict[str, str | None]:
+    """The SHA-256 of each file by its path; None where there is no such file."""
+    return {str(path): sha256_file(path) if path.is_file() else None for path in paths}
 
 
 def _sync(path: Path) -> None:

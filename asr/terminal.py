@@ -59,10 +59,13 @@ def format_duration(seconds: float) -> str:
 
 def display_width(text: str) -> int:
     """Columns that ``text`` takes on a terminal: wide East Asian characters two, combining marks none."""
-    return sum(
-        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        for character in text
-    )
+    return sum(_character_width(character) for character in text)
+
+
+def pad(text: str, columns: int, align: Align = "<") -> str:
+    """``text`` with spaces behind (``<``) or before it (``>``) to fill ``columns`` of a terminal."""
+    space = " " * (columns - display_width(text))
+    return space + text if align == ">" else text + space
 
 
 def table(rows: Sequence[Sequence[object]], header: Sequence[str] | None = None, gap: str = "  ") -> str:
@@ -84,7 +87,7 @@ def table(rows: Sequence[Sequence[object]], header: Sequence[str] | None = None,
     widths = [max(display_width(cell) for cell in column) for column in columns]
     first = 1 if header is not None else 0
     aligns: list[Align] = [">" if _is_numeric(column[first:]) else "<" for column in columns]
-    return "\n".join(gap.join(map(_pad, line, widths, aligns)).rstrip() for line in lines)
+    return "\n".join(gap.join(map(pad, line, widths, aligns)).rstrip() for line in lines)
 
 
 class Progress:
@@ -201,6 +204,7 @@ def _is_numeric(cells: Sequence[str]) -> bool:
     return bool(filled) and all(_NUMBER.fullmatch(cell) for cell in filled)
 
 
-def _pad(cell: str, width: int, align: Align) -> str:
-    space = " " * (width - display_width(cell))
-    return space + cell if align == ">" else cell + space
+def _character_width(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -11,7 +11,6 @@ the next, so that whatever else the machine does falls on both alike:
 import argparse
 import copy
 import json
-import platform
 import statistics
 import sys
 import time
@@ -28,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 from asr.ctc import ctc_loss  # noqa: E402
 from asr.files import write_json  # noqa: E402
 from asr.models import AcousticModel, BiLstm, BiLstmConfig, SubsamplingConfig  # noqa: E402
+from asr.provenance import processor_name  # noqa: E402
 
 N_MELS, VOCAB_SIZE, FRAMES_PER_S, LABELS_PER_S = 80, 29, 100, 12
 
@@ -110,15 +110,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "torch": torch.__version__,
         "processor": processor_name(),
     }
-
-
-def processor_name() -> str:
-    """The processor's model name where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,7 +1,9 @@
 """A file appears whole or not at all, whatever happens while it is written."""
 
+import dataclasses
 import hashlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -10,12 +12,30 @@ from pathlib import Path
 
 import pytest
 
-from asr.files import atomic_path, sha256_file, write_json, write_text
+from asr.files import (
+    atomic_path,
+    file_hashes,
+    finite,
+    json_value,
+    read_json_object,
+    sha256_file,
+    write_json,
+    write_text,
+)
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
 from pathlib import Path
-from asr.files import atomic_path
+from asr.files import (
+    atomic_path,
+    file_hashes,
+    finite,
+    json_value,
+    read_json_object,
+    sha256_file,
+    write_json,
+    write_text,
+)
 with atomic_path(Path(sys.argv[1])) as temporary:
     temporary.write_text("half of the n")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -81,3 +101,41 @@ def test_whoever_reads_the_old_file_reads_it_to_its_end(tmp_path: Path) -> None:
         write_text(path, "new and longer")
         assert reader.read() == "old"
     assert path.read_text() == "new and longer"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400, True, None, "1", [1.0]])
+def test_what_is_no_finite_number_is_none(value: object) -> None:
+    assert finite(value) is None
+
+
+def test_a_finite_number_is_rounded_only_where_digits_are_given() -> None:
+    assert finite(0.123456789) == 0.123456789
+    assert finite(0.123456789, 4) == 0.1235
+    assert finite(12) == 12 and isinstance(finite(12, 4), int)
+
+
+def test_json_values_are_what_strict_json_can_hold() -> None:
+    @dataclasses.dataclass(frozen=True, slots=True)
+    class Word:
+        text: str
+        times_s: tuple[float, float]
+
+    value = {"words": (Word("caf\udce9", (0.12345678, math.inf)),), 3: {"count": 7, "right": True, "none": None}}
+    assert json.loads(json.dumps(json_value(value, digits=6), allow_nan=False)) == {
+        "words": [{"text": "caf\\udce9", "times_s": [0.123457, None]}],
+        "3": {"count": 7, "right": True, "none": None},
+    }
+
+
+def test_a_json_object_that_cannot_be_read_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "one.json"
+    assert read_json_object(path) == {}
+    for text, expected in (('{"a": 1}', {"a": 1}), ("[1]", {}), ('{"a": ', {}), ("[" * 100_000, {})):
+        path.write_text(text)
+        assert read_json_object(path) == expected
+
+
+def test_file_hashes_name_absent_files_too(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
+    assert file_hashes([tmp_path / "a", tmp_path / "b"]) == {str(tmp_path / "a"): expected, str(tmp_path / "b"): None}

@@ -24,6 +24,7 @@ from asr.commands.options import (
     seconds,
     whole_number,
 )
+from asr.files import finite, json_value
 from asr.text.normalize import Normalizer
 from asr.transcription.job import check_lm_weight
 
@@ -158,7 +159,7 @@ def _write(evaluation: Evaluation, options: argparse.Namespace, training_counts:
         facts={"Decoding": _shown(evaluation.decoding), "Real-time factor": speed},
     )
     measures = {
-        "real_time_factor": _finite(factor),
+        "real_time_factor": finite(factor),
         "recognition_s": round(evaluation.recognition_s, 3),
         "device": evaluation.device,
         "decoding": evaluation.decoding,
@@ -183,19 +184,4 @@ def _shown(decoding: dict[str, Any]) -> str:
 
 def _extras(hypothesis: Any) -> dict[str, Any]:
     known = {name: getattr(hypothesis, name, None) for name in _EXTRAS}
-    return {name: _plain(value) for name, value in known.items() if value is not None}
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses, sequences and numbers as JSON values; a number that is not finite becomes null."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _plain(dataclasses.asdict(value))
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    return _finite(value) if isinstance(value, float) else value
-
-
-def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None
+    return {name: json_value(value) for name, value in known.items() if value is not None}

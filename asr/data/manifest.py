@@ -7,7 +7,6 @@ same function: nothing is written that could not be read again.
 """
 
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import Any
 
 from asr.data.records import describe_value, json_object, raise_problems
 from asr.errors import DataError
-from asr.files import write_text
+from asr.files import finite, write_text
 
 OWN_FIELDS = ("id", "audio", "duration_s", "text", "start_s", "speaker", "channel")
 _NEMO_NAMES = {"audio": "audio_filepath", "duration_s": "duration", "start_s": "offset"}
@@ -245,20 +244,11 @@ def _absent(key: str, fields: Mapping[str, object]) -> str:
 
 
 def _is_seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
-
-
-def _is_finite(value: int | float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number beyond 1e308
-        return False
+    return finite(value) is not None
 
 
 def _is_scalar(value: object) -> bool:
-    if isinstance(value, int | float):
-        return _is_finite(value)
-    return value is None or isinstance(value, str)
+    return value is None or isinstance(value, str | bool) or finite(value) is not None
 
 
 def _is_unicode(text: str) -> bool:

@@ -3,7 +3,6 @@
 Nothing here reads a file or knows a model. Times are seconds from the start of the utterance unless a name says else.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -144,9 +143,3 @@ class PageData:
     clips: Mapping[str, Clip] = field(default_factory=dict)
     links: Mapping[str, Link] = field(default_factory=dict)
     fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-
-def finite(value: Any) -> float | None:
-    """The value where it is a finite number, else None."""
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if good else None

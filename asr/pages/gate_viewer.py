@@ -9,7 +9,6 @@ page can read its pixels only through a canvas, and browsers that block fingerpr
 """
 
 import base64
-import math
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.files import finite
 from asr.pages.data import Clip, Table
 from asr.pages.document import (
     Document,
@@ -219,8 +219,8 @@ def _layer(layer: LayerPicture, place: int, late: dict[str, Any], every: int) ->
         "arrays": arrays,
         "first": [name for name in SHOWN_FIRST if name in arrays] or ["hidden"],
         "keep": layer.keep,
-        "half": _finite(layer.half_life_s),
-        "effective": _finite(layer.effective_half_life_s),
+        "half": _seconds(layer.half_life_s),
+        "effective": _seconds(layer.effective_half_life_s),
         "shares": shares,
         "dead": [int(one) for one in layer.dead],
         "follows": [[[name, round(r, 3)] for name, r in one[:4]] for one in layer.follows],
@@ -233,11 +233,8 @@ def _attention(one: AttentionPicture, place: int, late: dict[str, Any], every: i
     return {"name": one.name, "heads": len(one.weights)}
 
 
-def _finite(values: Floats | None) -> list[float | None] | None:
-    """Seconds; None where infinite."""
-    if values is None:
-        return None
-    return [round(float(one), 4) if math.isfinite(one) else None for one in values]
+def _seconds(values: Floats | None) -> list[float | None] | None:
+    return None if values is None else [finite(float(one), 4) for one in values]
 
 
 def _top(page: GateViewerPage) -> str:

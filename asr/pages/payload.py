@@ -16,7 +16,8 @@ from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
-from asr.pages.data import Bytes, Clip, PageData, Picture, Posteriors, SystemData, finite
+from asr.files import finite
+from asr.pages.data import Bytes, Clip, PageData, Picture, Posteriors, SystemData
 from asr.scoring import AlignedPair, UtteranceScore, align_words
 from asr.text.normalize import normalize_basic
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.errors import DataError
-from asr.pages.data import finite
+from asr.files import finite, read_json_object
 from asr.terminal import format_duration
 
 
@@ -132,21 +132,13 @@ def _is_record(one: Mapping[str, Any]) -> bool:
     return one.get("kind") in ("step", "epoch") and all(isinstance(value, int) and value >= 0 for value in places)
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def _starts(folder: Path) -> list[dict[str, Any]]:
-    starts = _json(folder / "run.json").get("starts")
+    starts = read_json_object(folder / "run.json").get("starts")
     return [one for one in starts if isinstance(one, dict)] if isinstance(starts, list) else []
 
 
 def _model_facts(folder: Path) -> dict[str, Any]:
-    facts = _json(folder / "model" / "config.json").get("facts")
+    facts = read_json_object(folder / "model" / "config.json").get("facts")
     return facts if isinstance(facts, dict) else {}
 
 
@@ -231,7 +223,7 @@ def _flat(value: object, key: str) -> list[tuple[str, str]]:
 def _tests(folder: Path) -> list[TestResult]:
     found = []
     for path in sorted(folder.glob("evaluation/*/summary.json")):
-        summary = _json(path)
+        summary = read_json_object(path)
         wer, cer, utterances = (number(summary, key) for key in ("wer", "cer", "utterances"))
         if wer is not None and cer is not None and utterances is not None:
             found.append(TestResult(path.parent.name, int(utterances), wer, cer))

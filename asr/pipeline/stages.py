@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.errors import ConfigError, DataError, ModelError
-from asr.files import files_below, sha256_file, write_json, write_text
+from asr.files import file_hashes, files_below, read_json_object, sha256_file, write_json, write_text
 from asr.terminal import styled
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def _tests(config: "RunConfig") -> list[Path]:
 
 
 def _hashes(paths: list[Path]) -> list[tuple[str, str | None]]:
-    return [(str(path), sha256_file(path) if path.is_file() else None) for path in paths]
+    return list(file_hashes(paths).items())
 
 
 def _listing(folder: Path) -> list[tuple[str, int, int]]:
@@ -274,8 +274,8 @@ class Ledger:
 
     def run(self, stage: Stage) -> None:
         """Do the stage's work unless its outputs stand, untouched, and come from the same inputs."""
-        outputs = _output_hashes(stage.outputs())
-        if None not in outputs.values() and self._read().get(stage.name) == {
+        outputs = file_hashes(stage.outputs())
+        if None not in outputs.values() and read_json_object(self.path).get(stage.name) == {
             "inputs": stage.inputs(),
             "outputs": outputs,
         }:
@@ -285,20 +285,9 @@ class Ledger:
         stage.work()
         if int(os.environ.get("RANK", "0")) > 0:
             return  # the main process writes the ledger
-        made = self._read()
-        made[stage.name] = {"inputs": stage.inputs(), "outputs": _output_hashes(stage.outputs())}
+        made = read_json_object(self.path)
+        made[stage.name] = {"inputs": stage.inputs(), "outputs": file_hashes(stage.outputs())}
         write_json(self.path, made)
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            made = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return made if isinstance(made, dict) else {}
-
-
-def _output_hashes(paths: list[Path]) -> dict[str, str | None]:
-    return {str(path): sha256_file(path) if path.is_file() else None for path in paths}
 
 
 def recipe_stages(recipe: Path, composed: Any, config: "RunConfig", command: list[str]) -> list[Stage]:

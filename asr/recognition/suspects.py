@@ -30,7 +30,7 @@ from asr.ctc import best_path, collapse, ctc_loss, frames_needed
 from asr.data.manifest import Utterance
 from asr.data.quality.checks import Checked
 from asr.errors import AsrError, TextError
-from asr.files import write_text
+from asr.files import finite, write_text
 from asr.recognition.recognizer import Recognizer
 from asr.recognition.windows import Emissions
 from asr.terminal import Progress
@@ -170,9 +170,9 @@ def fields(place: int, suspect: Suspect) -> dict[str, Any]:
     return {
         "rank": place,
         "id": utterance.id,
-        "score": _finite(suspect.score),
-        "edits": _finite(suspect.edits),
-        "nats": _finite(suspect.nats),
+        "score": finite(suspect.score, 4),
+        "edits": finite(suspect.edits, 4),
+        "nats": finite(suspect.nats, 4),
         "text": utterance.text,
         "heard": suspect.heard,
         "note": suspect.note,
@@ -181,7 +181,3 @@ def fields(place: int, suspect: Suspect) -> dict[str, Any]:
         "start_s": utterance.start_s,
         "duration_s": utterance.duration_s,
     }
-
-
-def _finite(value: float) -> float | None:
-    return round(value, 4) if math.isfinite(value) else None

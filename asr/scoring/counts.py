@@ -28,6 +28,8 @@ from typing import Literal, NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
+from asr.terminal import display_width, pad
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorCounts:
@@ -169,32 +171,17 @@ def alignment_block(pairs: Sequence[AlignedPair], *, width: int = 100) -> str:
     return "\n\n".join(_draw(block) for block in blocks)
 
 
-def display_width(text: str) -> int:
-    """How many terminal columns the text takes: 0 for combining marks, 2 for East Asian wide characters."""
-    return sum(_character_width(character) for character in text)
-
-
-def _character_width(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
 def _column(pair: AlignedPair) -> tuple[str, str, str]:
     reference = None if pair.reference is None else _visible(pair.reference)
     hypothesis = None if pair.hypothesis is None else _visible(pair.hypothesis)
     size = max(display_width(word) for word in (reference, hypothesis, "*") if word is not None)
     filler = "*" * size
     texts = (filler if reference is None else reference, filler if hypothesis is None else hypothesis)
-    return _pad(texts[0], size), _pad(texts[1], size), _LETTERS[pair.operation].ljust(size)
+    return pad(texts[0], size), pad(texts[1], size), _LETTERS[pair.operation].ljust(size)
 
 
 def _visible(word: str) -> str:
     return "".join("\ufffd" if unicodedata.category(c) in _INVISIBLE else c for c in word)
-
-
-def _pad(text: str, size: int) -> str:
-    return text + " " * (size - display_width(text))
 
 
 def _draw(columns: Sequence[tuple[str, str, str]]) -> str:

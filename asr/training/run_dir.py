@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from asr.errors import TrainingError
-from asr.files import write_json, write_text
+from asr.files import read_json_object, write_json, write_text
 
 _held: set[IO[str]] = set()  # locks of this process, which a forked data worker must not keep alive
 
@@ -76,11 +76,8 @@ class RunDir:
     def record_start(self, start: dict[str, Any]) -> None:
         """One more entry of run.json: the command, commit, versions and hardware of this start, and from which step."""
         path = self.path / "run.json"
-        try:
-            starts = json.loads(path.read_text(encoding="utf-8"))["starts"]
-        except (OSError, ValueError, KeyError, TypeError):
-            starts = []
-        write_json(path, {"starts": [*starts, start]})
+        starts = read_json_object(path).get("starts")
+        write_json(path, {"starts": [*(starts if isinstance(starts, list) else []), start]})
 
     def append_metrics(self, record: dict[str, Any]) -> None:
         """One more line of metrics.jsonl."""

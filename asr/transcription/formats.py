@@ -32,7 +32,6 @@ Where a transcript comes from: what the formats say about it beside the words.
 
 import html
 import json
-import math
 import os
 import tempfile
 import warnings
@@ -42,7 +41,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.errors import TranscriptError
-from asr.files import write_text
+from asr.files import json_value, write_text
 from asr.transcription.cues import duration_ms, make_cues, word_spans
 
 if TYPE_CHECKING:
@@ -176,7 +175,7 @@ VERSION = 1
 
 def render_json(hypothesis: "Hypothesis", provenance: Provenance, *, indent: int | None = 2) -> str:
     """The object as text; ``indent`` None puts it on one line (JSON Lines)."""
-    value = _plain(transcript_dict(hypothesis, provenance))
+    value = json_value(transcript_dict(hypothesis, provenance), digits=6)  # microseconds are enough
     return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -213,19 +212,6 @@ def _cues(hypothesis: "Hypothesis") -> list[dict[str, Any]]:
         }
         for cue in make_cues(spans, duration_ms(hypothesis, spans))
     ]
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can hold: microseconds are enough, what is no number becomes null, undecodable bytes of a path \\x.."""
-    if isinstance(value, float):
-        return round(value, 6) if math.isfinite(value) else None
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    return value
 
 
 _RENDERERS: dict[str, Callable[["Hypothesis", Provenance], str]] = {

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from asr.files import finite
 from asr.scoring.breakdown.groups import Grouping, GroupRow, all_groupings, number
 from asr.scoring.breakdown.tokens import (
     Places,
@@ -225,13 +226,9 @@ def _oracle(found: Oracle) -> dict[str, Any]:
 def _belief(found: Belief) -> dict[str, Any]:
     names = ("confidence", "right", "words")
     bins = [dict(zip(names, (round(row[0], 6), round(row[1], 6), row[2]), strict=True)) for row in found.bins]
-    figures = {name: _finite(value) for name, value in asdict(found).items() if name != "bins"}
+    figures = {name: finite(value, 6) for name, value in asdict(found).items() if name != "bins"}
     return figures | {"bins": bins}
 
 
 def _percent(share: float) -> float | None:
     return None if math.isnan(share) else round(100 * share, 4)
-
-
-def _finite(value: float) -> float | None:
-    return round(value, 6) if math.isfinite(value) else None

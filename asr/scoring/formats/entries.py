@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from asr.audio import AUDIO_EXTENSIONS, MEDIA_EXTENSIONS
+from asr.files import json_value
 
 Role = Literal["reference", "hypothesis"]
 
@@ -194,9 +195,10 @@ def told_by_object(value: Mapping[str, Any], role: Role) -> dict[str, Any]:
         told |= {name: value[name] for name in _SCORES if _is_number(value.get(name))}
     given = value.get("fields")
     fields = {**(given if isinstance(given, dict) else {}), **_scalars(value)}
-    told = _finite(told | ({"fields": fields} if fields else {}))
+    told = told | ({"fields": fields} if fields else {})
     check_encodable(json.dumps(told, ensure_ascii=False))
-    return told
+    plain: dict[str, Any] = json_value(told)
+    return plain
 
 
 def told_by_row(row: Mapping[str, str], role: Role) -> dict[str, Any]:
@@ -223,15 +225,6 @@ def _unjudged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _is_list_of_objects(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, dict) for one in value)
-
-
-def _finite(value: Any) -> Any:
-    """Numbers that JSON cannot hold become null, wherever they are."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(cell: str) -> str | float:
