@@ -17,7 +17,7 @@ from asr.files import atomic_path, sha256_file
 from asr.lm.files import write_binary
 from asr.lm.model import NgramModel
 from asr.pretrained import read_extra, write_extra
-from asr.recognition import calibration
+from asr.recognition.calibration import FILE as CALIBRATION
 from asr.schema import build
 
 FILE = "decoding.json"
@@ -41,7 +41,7 @@ def store_decoding(
     values = {key: value for key, value in asdict(settings).items() if key not in ("language_model", "lexicon")}
     found = {"settings": values, "sha256": {LANGUAGE_MODEL: sha256_file(directory / LANGUAGE_MODEL)}}
     write_extra(directory, FILE, {**found, "facts": dict(facts)})
-    (directory / calibration.FILE).unlink(missing_ok=True)
+    (directory / CALIBRATION).unlink(missing_ok=True)
 
 
 def read_decoding(directory: Path) -> DecodingConfig | None:

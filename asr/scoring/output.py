@@ -81,18 +81,16 @@ def write_report(
         measures: further figures for summary.json (``real_time_factor``).
         training_counts: how often the training text holds each normalised word; rare words then stand apart.
     """
-    from asr.scoring import breakdown  # brings numpy along
+    from asr.scoring.breakdown import break_down, breakdown_json, breakdown_sections  # brings numpy along
 
     files = report_files(folder)
-    found = breakdown.break_down(
-        Results(report, {key: dict(more) for key, more in (extras or {}).items()}), training_counts
-    )
+    found = break_down(Results(report, {key: dict(more) for key, more in (extras or {}).items()}), training_counts)
     write_results(files.results, report, extras)
     about = {"title": header.title, "system": header.system, "data": header.data, "date": header.date}
     figures = summarize(report) | dict(measures or {})
     write_json(files.summary, about | {"asr_version": __version__} | figures)
-    write_json(files.breakdown, breakdown.breakdown_json(found))
-    write_text(files.page, render_markdown(report, header, worst=worst, breakdown=breakdown.breakdown_sections(found)))
+    write_json(files.breakdown, breakdown_json(found))
+    write_text(files.page, render_markdown(report, header, worst=worst, breakdown=breakdown_sections(found)))
     return files
 
 
