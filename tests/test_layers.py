@@ -217,8 +217,6 @@ def test_rooms_know_nothing_of_what_the_design_hides_from_them() -> None:
 
 
 def test_a_command_knows_no_other_command() -> None:
-    # `asr run` alone conducts the others; its stages call them as a person would
-    conductor = {"asr.commands.run", "asr.pipeline.stages"}
     verbs = _verbs()
     found = [
         f"{module} imports {name}"
