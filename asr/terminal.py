@@ -68,6 +68,11 @@ def pad(text: str, columns: int, align: Align = "<") -> str:
     return space + text if align == ">" else text + space
 
 
+def shorten(text: str, most: int = 60) -> str:
+    """``text``, or its beginning and ``...``, in at most ``most`` characters."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def table(rows: Sequence[Sequence[object]], header: Sequence[str] | None = None, gap: str = "  ") -> str:
     """Rows as aligned columns, without a trailing newline; columns of numbers stand to the right.
 

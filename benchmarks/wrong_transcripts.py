@@ -1,4 +1,4 @@
-"""How many wrong transcripts stand at the head of the list that `asr check --model` ranks.
+"""How many wrong transcripts are at the head of the list that `asr check --model` ranks.
 
 In: a model directory, manifests, an optional number of utterances. A share of the transcripts (5 %) is corrupted: a
 third by swapping the texts of two utterances, a third by keeping only the first 30 to 70 % of the words, a third by the
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("manifests", type=Path, nargs="+", metavar="MANIFEST")
     parser.add_argument("--utterances", type=int, metavar="N", help="the first N, after a shuffle with seed 0")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds 0 to N - 1 (default: 5)")
-    parser.add_argument("--subtle", action="store_true", help="small faults in place of gross ones")
+    parser.add_argument("--subtle", action="store_true", help="small errors instead of gross ones")
     options = parser.parse_args()
     utterances = [utterance for path in options.manifests for utterance in read_manifest(path)]
     random.Random(0).shuffle(utterances)
@@ -97,7 +97,7 @@ def main() -> None:
         return judge_transcript(utterance, emissions[place], recognizer.tokenizer, normalize)
 
     right = [judge(place, utterance.text) for place, utterance in enumerate(utterances)]
-    errors = [count_character_errors(normalize(one.utterance.text), one.heard) for one in right]
+    errors = [count_character_errors(normalize(one.utterance.text), one.hypothesis) for one in right]
     rate = sum(one.errors for one in errors) / sum(one.reference_length for one in errors)
     print(f"{len(utterances):,} utterances; the model's CER on their right texts is {rate:.1%}")
     found: dict[tuple[str, str], list[bool]] = {}

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asr.errors import DataError
+from asr.terminal import shorten
 
 # Our name of a field, and the names that other tools give to it; the first one found counts. All lower case.
 FIELD_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -24,7 +25,7 @@ FIELD_NAMES: Mapping[str, tuple[str, ...]] = {
 }
 
 _MOST_DIGITS = 308  # a float holds any whole number of fewer digits
-_MOST_CHARACTERS, _MOST_LINES = 40, 50
+_MOST_LINES = 50
 
 
 def field_value(row: Mapping[str, Any], field: str) -> Any:
@@ -67,7 +68,7 @@ def describe_value(value: object) -> str:
     if isinstance(value, dict):
         return "an object"
     shown = ascii(value) if isinstance(value, str) else str(value)
-    return shown if len(shown) <= _MOST_CHARACTERS else shown[: _MOST_CHARACTERS - 3] + "..."
+    return shorten(shown, 40)
 
 
 def raise_problems(where: str, problems: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""A page to listen through suspects: one HTML file without scripts, that loads nothing from anywhere.
+"""A page to listen to likely wrong transcripts: one HTML file without scripts that loads nothing from elsewhere.
 
 In: suspects, the most suspicious first. Out: the file. The first clips are embedded as Ogg Opus, up to 10 MB; the
 rest are linked relative to the page.
@@ -32,12 +32,12 @@ def write_page(path: Path, suspects: Sequence[Suspect], total: int, model: str) 
         source, size = _source(suspect.utterance, path, left)
         left -= size
         articles.append(_article(place, suspect, source))
-    told = (
+    explanation = (
         f"The {len(suspects):,} most suspicious of {total:,} transcripts, as judged by {model}. Score: character edits "
-        "between the text and what the model reads, and how much less likely the text is than that, per character of "
-        "the text. A high score may also be the model's own mistake: listen."
+        "between the text and what the model recognises, and how much less likely the text is than that, per "
+        "character of the text. A high score may also be the model's own mistake: listen."
     )
-    head = element("h1", text(_TITLE)) + element("p", text(told))
+    head = element("h1", text(_TITLE)) + element("p", text(explanation))
     body = element("div", head, *articles, id="main", class_="page suspects")
     styles = ("report.css", "suspects.css")
     page = Document(title=_TITLE, body=body, styles=styles, scripts=None, linked_audio=True)
@@ -48,21 +48,22 @@ def _article(place: int, suspect: Suspect, source: str) -> str:
     utterance = suspect.utterance
     score = f"{suspect.score:.2f}" if math.isfinite(suspect.score) else "cannot be spelled"
     speaker = f", speaker {utterance.speaker}" if utterance.speaker else ""
-    said = {"text": utterance.text, "the model reads": suspect.heard} | ({"note": suspect.note} if suspect.note else {})
-    lines = [element("dt", text(name)) + element("dd", element("bdi", text(value))) for name, value in said.items()]
+    texts = {"text": utterance.text, "recognised": suspect.hypothesis}
+    texts |= {"note": suspect.note} if suspect.note else {}
+    lines = [element("dt", text(name)) + element("dd", element("bdi", text(value))) for name, value in texts.items()]
     sound = element("audio", controls=True, preload="none", src=source) if source else ""
     return element(
         "article",
         element("h3", text(f"{place}. {utterance.id}: {score}")),
         element("p", text(f"{utterance.duration_s:.1f} s{speaker}"), class_="dim"),
         element("dl", *lines),
-        sound or element("p", text("The sound cannot be read.")),
+        sound or element("p", text("The recording cannot be read.")),
         class_="card",
     )
 
 
 def _source(utterance: Utterance, page: Path, left: int) -> tuple[str, int]:
-    """What `src` holds, and how many characters of it count as embedded; empty where the sound cannot be read."""
+    """The value of `src`, and how many characters of it are embedded; empty where the recording cannot be read."""
     if left > 0:
         try:
             embedded = _embedded(utterance)

@@ -1,4 +1,4 @@
-"""`asr check`: the summary, the findings and the exit code that a person sees."""
+"""`asr check`: the summary, the findings and the exit code of the command."""
 
 import json
 from dataclasses import replace
@@ -35,7 +35,7 @@ def test_sound_data_gets_a_summary_and_0(
         "words:       4",
         "characters:  3: space a b",
         "WAV PCM_16 8000 Hz 1 ch",
-        "nothing found that is wrong",
+        "no errors or warnings",
     ):
         assert words in shown
 
@@ -46,7 +46,7 @@ def test_warnings_alone_leave_0(tmp_path: Path, train: list[Utterance], capsys: 
     assert run([str(tmp_path / "train.jsonl"), "--show", "1"]) == 0
 
     shown = capsys.readouterr().out
-    assert "warning: empty text (2)" in shown and "u1: nothing was said" in shown
+    assert "warning: empty text (2)" in shown and "u1: the transcript is empty" in shown
     assert "u2" not in shown and "... and 1 more (--show 0 shows all)" in shown
 
 
@@ -59,11 +59,11 @@ def test_errors_and_leaks_between_splits_give_1(
     assert run([str(tmp_path / "train.jsonl"), str(tmp_path / "test.jsonl")]) == 1
 
     shown = capsys.readouterr().out
-    assert "train, test held against each other" in shown
+    assert "train, test compared" in shown
     assert "error: same sound in two splits (1)" in shown and "warning: speakers in two splits (1)" in shown
 
 
-def test_a_manifest_with_faults_does_not_keep_the_others_from_being_checked(
+def test_a_manifest_with_errors_does_not_keep_the_others_from_being_checked(
     tmp_path: Path, train: list[Utterance], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "bad.jsonl").write_text("{}\n")
@@ -128,15 +128,15 @@ def test_json_is_one_object_and_nothing_else_on_stdout(several: Path, capsys: py
     assert {finding["slug"] for finding in value["manifests"][0]["findings"]} == {"silent", "same-sound-twice"}
 
 
-def test_without_listening_nothing_is_said_of_sound(several: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([str(several), "--listen", "none"]) == 0
+def test_without_decoding_nothing_is_said_of_sound(several: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([str(several), "--decode", "none"]) == 0
 
     shown = capsys.readouterr().out
-    assert "nothing (--listen)" in shown and "silent" not in shown
+    assert "nothing (--decode none)" in shown and "silent" not in shown
 
 
 def test_suspects_are_about_a_model(several: Path) -> None:
-    with pytest.raises(UsageError, match="name the MODEL"):
+    with pytest.raises(UsageError, match="add --model MODEL"):
         run([str(several), "--html", "page.html"])
 
 
@@ -178,7 +178,7 @@ def test_the_page_escapes_all_text_and_loads_nothing(several: Path, tmp_path: Pa
     from asr.recognition.suspects import Suspect
 
     utterance = replace(read_manifest(several)[0], id='<i>"', text="<script>alert(1)</script>", speaker="<b>")
-    suspect = Suspect(utterance=utterance, heard="<u>", score=1.0, edits=1.0, nats=0.0)
+    suspect = Suspect(utterance=utterance, hypothesis="<u>", score=1.0, edits=1.0, nats=0.0)
 
     write_page(tmp_path / "page.html", [suspect], 1, "<model>")
 
@@ -192,14 +192,14 @@ def test_the_page_escapes_all_text_and_loads_nothing(several: Path, tmp_path: Pa
 def test_clips_beyond_the_size_are_linked_relative_to_the_page(
     several: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from asr.pages import suspects as _suspects_page
+    from asr.pages import suspects as suspects_page
     from asr.recognition.suspects import Suspect
 
-    monkeypatch.setattr(_suspects_page, "EMBED_BYTES", 0)
+    monkeypatch.setattr(suspects_page, "EMBED_BYTES", 0)
     utterance = replace(read_manifest(several)[0], start_s=0.5, duration_s=1.0)
-    suspect = Suspect(utterance=utterance, heard="", score=1.0, edits=1.0, nats=0.0)
+    suspect = Suspect(utterance=utterance, hypothesis="", score=1.0, edits=1.0, nats=0.0)
 
-    _suspects_page.write_page(tmp_path / "pages" / "page.html", [suspect], 1, "model")
+    suspects_page.write_page(tmp_path / "pages" / "page.html", [suspect], 1, "model")
 
     page = (tmp_path / "pages" / "page.html").read_text(encoding="utf-8")
     assert 'src="../0.wav#t=0.500,1.500"' in page
@@ -210,7 +210,7 @@ def test_fix_replaces_only_what_fix_wrote(tmp_path: Path, train: list[Utterance]
     write_manifest(tmp_path / "train.jsonl", train[:1])
     before = (tmp_path / "train.jsonl").read_bytes()
     command = [str(tmp_path / "test.jsonl"), "--fix"]
-    with pytest.raises(UsageError, match=r"train\.jsonl is there and no earlier --fix wrote it"):
+    with pytest.raises(UsageError, match=r"train\.jsonl exists and was not written by an earlier --fix"):
         run([*command, str(tmp_path / "train.jsonl")])
     assert (tmp_path / "train.jsonl").read_bytes() == before
     with pytest.raises(UsageError, match="is a folder; give a file"):
@@ -219,7 +219,7 @@ def test_fix_replaces_only_what_fix_wrote(tmp_path: Path, train: list[Utterance]
         assert run([*command, str(tmp_path / "clean.jsonl")]) == 0
 
 
-def test_a_model_that_is_none_is_told_before_anything_is_heard(
+def test_a_model_that_is_none_is_reported_before_anything_is_decoded(
     tmp_path: Path, train: list[Utterance], capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_manifest(tmp_path / "train.jsonl", train)

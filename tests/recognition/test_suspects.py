@@ -1,4 +1,4 @@
-"""How a transcript is judged: by what the model reads, and by how unlikely the text is. Emissions are made by hand."""
+"""How a transcript is judged: by what the model recognises, and by how unlikely the text is. Emissions are handmade."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import pytest
 
 from asr.data.manifest import Utterance
 from asr.errors import AudioError
-from asr.recognition.suspects import NATS_PER_EDIT, judge_transcript, rank_suspects, suspicious
+from asr.recognition.suspects import NATS_PER_EDIT, judge_transcript, most_suspicious, rank_suspects
 from asr.recognition.windows import Emissions
 from asr.text.tokenizer import CharacterTokenizer
 
@@ -30,16 +30,16 @@ def given(text: str, name: str = "u") -> Utterance:
 
 
 def ranks(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Ids, the most suspicious first, of (said, given) pairs called 0, 1, ..."""
+    """Ids, the most suspicious first, of (recognised, given) pairs called 0, 1, ..."""
     utterances = [given(text, str(number)) for number, (_, text) in enumerate(pairs)]
-    ranked, _ = rank_suspects(utterances, [said(heard) for heard, _ in pairs], TOKENIZER)
-    return [one.utterance.id for one in ranked]
+    ranking = rank_suspects(utterances, [said(text) for text, _ in pairs], TOKENIZER)
+    return [one.utterance.id for one in ranking.suspects]
 
 
-def test_the_text_that_the_model_reads_is_not_suspicious() -> None:
+def test_the_text_that_the_model_recognises_is_not_suspicious() -> None:
     suspect = judge_transcript(given("ab ba"), said("ab ba"), TOKENIZER)
 
-    assert suspect.heard == "ab ba" and suspect.edits == 0
+    assert suspect.hypothesis == "ab ba" and suspect.edits == 0
     assert suspect.score < 0.05
 
 
@@ -71,23 +71,24 @@ def test_case_and_punctuation_that_the_model_never_saw_do_not_count() -> None:
     assert judge_transcript(given("Ab, BA!"), said("ab ba"), TOKENIZER).edits == 0
 
 
-def test_the_model_s_own_doubt_is_forgiven() -> None:
+def test_the_model_s_own_doubt_counts_less() -> None:
     doubtful = judge_transcript(given("ab"), said("ac", sure=0.3), TOKENIZER)
     sure = judge_transcript(given("ab"), said("ac", sure=0.99), TOKENIZER)
 
     assert doubtful.edits == sure.edits and doubtful.score < sure.score
 
 
-def test_recordings_that_cannot_be_heard_are_listed_apart() -> None:
-    ranked, failed = rank_suspects([given("ab", "1"), given("ab", "2")], [AudioError("gone"), said("ab")], TOKENIZER)
+def test_recordings_that_cannot_be_recognised_are_listed_separately() -> None:
+    ranking = rank_suspects([given("ab", "1"), given("ab", "2")], [AudioError("gone"), said("ab")], TOKENIZER)
 
-    assert [one.utterance.id for one in ranked] == ["2"] and [one.id for one, _ in failed] == ["1"]
+    assert [one.utterance.id for one in ranking.suspects] == ["2"]
+    assert [one.id for one, _ in ranking.failed] == ["1"]
 
 
 def test_a_share_and_a_threshold_choose_from_the_head() -> None:
     utterances = [given("ab", str(number)) for number in range(10)]
-    ranked, _ = rank_suspects(utterances, [said("cd" if n == 7 else "ab") for n in range(10)], TOKENIZER)
+    ranked = rank_suspects(utterances, [said("cd" if n == 7 else "ab") for n in range(10)], TOKENIZER).suspects
 
-    assert [one.utterance.id for one in suspicious(ranked, share=0.1)] == ["7"]
-    assert [one.utterance.id for one in suspicious(ranked, threshold=1.0)] == ["7"]
-    assert len(suspicious(ranked, share=0.3)) == 3 and len(suspicious(ranked, share=0.3, threshold=1.0)) == 1
+    assert [one.utterance.id for one in most_suspicious(ranked, share=0.1)] == ["7"]
+    assert [one.utterance.id for one in most_suspicious(ranked, threshold=1.0)] == ["7"]
+    assert len(most_suspicious(ranked, share=0.3)) == 3 and len(most_suspicious(ranked, share=0.3, threshold=1.0)) == 1

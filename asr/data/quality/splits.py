@@ -1,13 +1,9 @@
-"""Do the splits of a corpus leak into each other?
+"""Checks across the splits of a corpus: what they share although they should not, and how they differ.
 
-In: utterances by the name of their split. Out: an error for each stretch of sound that stands in two splits, which
-makes the test figure worthless; warnings for speakers, ids and sentences that two splits share, which may be meant, and
-for sound that differs between them.
-
-What two splits of a corpus share although they should not, and how they differ although they should not.
-
-In: utterances, and what was heard of them, by the name of their split. Out: findings whose `where` names both splits
-and whose `ids` are the utterances of the first of them.
+In: utterances, and the measures of their sound, by the name of their split. Out: an error for each stretch of sound
+that is in two splits, which makes the test figure worthless; warnings for speakers, ids and sentences that two splits
+share, which may be intended, and for sound that differs between them. The `ids` of a finding are utterances of the
+first split.
 """
 
 import itertools
@@ -17,123 +13,108 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from asr.data.manifest import Utterance
-from asr.data.quality import Finding, worst_first
-from asr.data.quality.sound import Heard, Sounds, bandwidths, heard_only
+from asr.data.quality.findings import Finding, splits_finding, worst_first
+from asr.data.quality.sound import Sounds, SoundStatistics, bandwidths, without_errors
 from asr.data.quality.texts import LONG_WORDS
 from asr.text.normalize import normalize_basic
-
-_BANDWIDTH_HZ = 750.0
-_BY_DESIGN = 0.25  # of the second split's utterances have texts of the first: commands, digits, prompts
-_NEEDS_UTTERANCES = 20
-_SHOWN = 3
-
-
-def sound_across(splits: Mapping[str, Sequence[Utterance]], sounds: Mapping[str, Sounds]) -> Iterator[Finding]:
-    """The same samples in two splits under two names of file; other bandwidths, rates or encodings."""
-    heard = {name: heard_only(sounds.get(name, {})) for name in splits}
-    for one, other in itertools.combinations([name for name in splits if heard[name]], 2):
-        where = f"{one}, {other}"
-        files = {utterance.id: utterance.audio for name in (one, other) for utterance in splits[name]}
-        yield from _same_samples(where, heard[one], heard[other], files)
-        middle = [statistics.median(sound.bandwidth_hz for sound in heard[name].values()) for name in (one, other)]
-        if abs(middle[0] - middle[1]) >= _BANDWIDTH_HZ:
-            shown = "; ".join(f"{name} up to {_frequencies(heard[name])}" for name in (one, other))
-            message = f"{shown}. The model meets another channel than it was trained on"
-            yield Finding(severity="warning", kind="other bandwidth between splits", where=where, message=message)
-        encodings = [_encodings(heard[name]) for name in (one, other)]
-        if encodings[0].keys() != encodings[1].keys():
-            shown = "; ".join(
-                f"{name}: {', '.join(counts)}" for name, counts in zip((one, other), encodings, strict=True)
-            )
-            yield Finding(severity="note", kind="other encoding between splits", where=where, message=shown)
-
-
-def texts_across(splits: Mapping[str, Sequence[Utterance]]) -> Iterator[Finding]:
-    """Sentences of two splits: a warning where a few long ones are shared, a note where nearly all are."""
-    texts = {name: [normalize_basic(utterance.text) for utterance in utterances] for name, utterances in splits.items()}
-    for one, other in itertools.combinations(splits, 2):
-        shared = set(texts[one]) & set(texts[other]) - {""}
-        long = {text for text in shared if len(text.split()) >= LONG_WORDS}
-        again = sum(text in shared for text in texts[other])
-        if again > max(_BY_DESIGN * len(splits[other]), _NEEDS_UTTERANCES):
-            message = f"{again:,} of {len(splits[other]):,} texts of {other} stand in {one} too: commands, digits or"
-            message += " prompts, taken for intended; the figure says nothing of new sentences"
-            yield Finding(severity="note", kind="sentences in two splits", where=f"{one}, {other}", message=message)
-        elif long:
-            shown = "; ".join(sorted(long)[:_SHOWN]) + ("; ..." if len(long) > _SHOWN else "")
-            message = f"{len(long):,} of at least {LONG_WORDS} words: {shown}"
-            ids = tuple(utterance.id for utterance, text in zip(splits[one], texts[one], strict=True) if text in long)
-            yield Finding(
-                severity="warning", kind="sentences in two splits", where=f"{one}, {other}", message=message, ids=ids
-            )
-
-
-def _same_samples(
-    where: str, one: Mapping[str, Heard], other: Mapping[str, Heard], files: Mapping[str, str]
-) -> Iterator[Finding]:
-    theirs = {sound.fingerprint: identifier for identifier, sound in other.items() if sound.peak > 0}
-    for identifier, sound in one.items():
-        twin = theirs.get(sound.fingerprint)
-        if twin is not None and files[twin] != files[identifier]:
-            message = f"{identifier} and {twin} are the same to the sample, in two files"
-            yield Finding(
-                severity="error", kind="same sound in two splits", where=where, message=message, ids=(identifier,)
-            )
-
-
-def _frequencies(heard: Mapping[str, Heard]) -> str:
-    return ", ".join(f"{hz:,.0f} Hz ({count:,})" for hz, count in bandwidths(heard).most_common(_SHOWN))
-
-
-def _encodings(heard: Mapping[str, Heard]) -> Counter[str]:
-    return Counter(f"{sound.format} {sound.subtype} {sound.sample_rate:,} Hz" for sound in heard.values())
-
 
 _NAMES_SHOWN = 10
 # Segments of one long recording may touch; a shared stretch longer than this is no rounding.
 _TOUCH_S = 0.02
+_BANDWIDTH_HZ = 750.0
+_BY_DESIGN = 0.25  # share of the second split's utterances with texts of the first: commands, digits, prompts
+_NEEDS_UTTERANCES = 20
+_SHOWN = 3
 
 
 def check_splits(
     splits: Mapping[str, Sequence[Utterance]], sounds: Mapping[str, Sounds] | None = None
 ) -> list[Finding]:
-    """Look for sound, speakers, ids and sentences that two splits share.
+    """Look for sound, speakers, ids and sentences that two splits share, and for differences in sound.
 
     Args:
         splits: utterances by split name, such as `train`, `dev` and `test`.
-        sounds: what `listen_all` heard, by split name.
+        sounds: what `analyse_all` measured, by split name.
 
     Returns:
-        Errors first, then warnings, then notes; `ids` are those of the split that is named first.
+        Errors first, then warnings, then notes.
     """
-    findings = [*_shared_sound(splits), *sound_across(splits, sounds or {})]
+    findings = [*_shared_stretches(splits), *_sound_findings(splits, sounds or {})]
     for one, other in itertools.combinations(splits, 2):
-        speakers = _values(splits[one], "speaker") & _values(splits[other], "speaker")
-        ids = _values(splits[one], "id") & _values(splits[other], "id")
-        for kind, field, shared in (
-            ("speakers in two splits", "speaker", speakers),
-            ("ids in two splits", "id", ids),
-        ):
-            if shared:
-                names = ", ".join(sorted(shared)[:_NAMES_SHOWN]) + (", ..." if len(shared) > _NAMES_SHOWN else "")
-                findings.append(
-                    Finding(
-                        severity="warning",
-                        kind=kind,
-                        where=f"{one}, {other}",
-                        message=f"{len(shared)}: {names}",
-                        ids=tuple(utterance.id for utterance in splits[one] if getattr(utterance, field) in shared),
-                    )
-                )
-    findings += texts_across(splits)
+        findings += _shared_names(splits, (one, other), "speakers in two splits", "speaker")
+        findings += _shared_names(splits, (one, other), "ids in two splits", "id")
+        findings += _shared_sentences(splits, (one, other))
     return worst_first(findings)
 
 
-def _values(utterances: Sequence[Utterance], field: str) -> set[str]:
-    return {value for utterance in utterances if (value := getattr(utterance, field)) is not None}
+def _shared_names(
+    splits: Mapping[str, Sequence[Utterance]], pair: tuple[str, str], kind: str, field: str
+) -> Iterator[Finding]:
+    """Values of an utterance's ``field`` that both splits have."""
+    first, second = ({getattr(one, field) for one in splits[name]} - {None} for name in pair)
+    if shared := first & second:
+        shown = ", ".join(sorted(shared)[:_NAMES_SHOWN]) + (", ..." if len(shared) > _NAMES_SHOWN else "")
+        ids = tuple(one.id for one in splits[pair[0]] if getattr(one, field) in shared)
+        yield splits_finding("warning", kind, pair, f"{len(shared)}: {shown}", ids)
 
 
-def _shared_sound(splits: Mapping[str, Sequence[Utterance]]) -> Iterator[Finding]:
+def _shared_sentences(splits: Mapping[str, Sequence[Utterance]], pair: tuple[str, str]) -> Iterator[Finding]:
+    """A warning where a few long sentences are shared, a note where nearly all are."""
+    kind = "sentences in two splits"
+    first, second = ([normalize_basic(one.text) for one in splits[name]] for name in pair)
+    shared = set(first) & set(second) - {""}
+    long = {text for text in shared if len(text.split()) >= LONG_WORDS}
+    again = sum(text in shared for text in second)
+    if again > max(_BY_DESIGN * len(second), _NEEDS_UTTERANCES):
+        message = f"{again:,} of {len(second):,} texts of {pair[1]} are in {pair[0]} too: commands, digits or prompts,"
+        message += " assumed to be intended; the figure says nothing about new sentences"
+        yield splits_finding("note", kind, pair, message)
+    elif long:
+        shown = "; ".join(sorted(long)[:_SHOWN]) + ("; ..." if len(long) > _SHOWN else "")
+        ids = tuple(one.id for one, text in zip(splits[pair[0]], first, strict=True) if text in long)
+        yield splits_finding("warning", kind, pair, f"{len(long):,} of at least {LONG_WORDS} words: {shown}", ids)
+
+
+def _sound_findings(splits: Mapping[str, Sequence[Utterance]], sounds: Mapping[str, Sounds]) -> Iterator[Finding]:
+    """The same samples in two splits under two file names; other bandwidths, rates or encodings."""
+    decoded = {name: without_errors(sounds.get(name, {})) for name in splits}
+    for pair in itertools.combinations([name for name in splits if decoded[name]], 2):
+        files = {utterance.id: utterance.audio for name in pair for utterance in splits[name]}
+        yield from _same_samples(pair, decoded[pair[0]], decoded[pair[1]], files)
+        middle = [statistics.median(sound.bandwidth_hz for sound in decoded[name].values()) for name in pair]
+        if abs(middle[0] - middle[1]) >= _BANDWIDTH_HZ:
+            shown = "; ".join(f"{name} up to {_frequencies(decoded[name])}" for name in pair)
+            message = f"{shown}. The model meets another channel than it was trained on"
+            yield splits_finding("warning", "other bandwidth between splits", pair, message)
+        encodings = {name: _encodings(decoded[name]) for name in pair}
+        if encodings[pair[0]].keys() != encodings[pair[1]].keys():
+            message = "; ".join(f"{name}: {', '.join(counts)}" for name, counts in encodings.items())
+            yield splits_finding("note", "other encoding between splits", pair, message)
+
+
+def _same_samples(
+    pair: tuple[str, str],
+    one: Mapping[str, SoundStatistics],
+    other: Mapping[str, SoundStatistics],
+    files: Mapping[str, str],
+) -> Iterator[Finding]:
+    theirs = {sound.fingerprint: identifier for identifier, sound in other.items() if sound.peak > 0}
+    for identifier, sound in one.items():
+        twin = theirs.get(sound.fingerprint)
+        if twin is not None and files[twin] != files[identifier]:
+            message = f"{identifier} and {twin} have the same samples, in two files"
+            yield splits_finding("error", "same sound in two splits", pair, message, (identifier,))
+
+
+def _frequencies(decoded: Mapping[str, SoundStatistics]) -> str:
+    return ", ".join(f"{hz:,.0f} Hz ({count:,})" for hz, count in bandwidths(decoded).most_common(_SHOWN))
+
+
+def _encodings(decoded: Mapping[str, SoundStatistics]) -> Counter[str]:
+    return Counter(f"{sound.format} {sound.subtype} {sound.sample_rate:,} Hz" for sound in decoded.values())
+
+
+def _shared_stretches(splits: Mapping[str, Sequence[Utterance]]) -> Iterator[Finding]:
     """One error for each utterance that begins inside an utterance of another split."""
     by_file: dict[str, list[tuple[float, float, str, Utterance]]] = defaultdict(list)
     real: dict[str, str] = {}
@@ -157,14 +138,10 @@ def _overlaps(spans: list[tuple[float, float, str, Utterance]], order: Mapping[s
         for _, earlier_stop_s, earlier_split, earlier in opened:
             if earlier_split != split and _same_channel(earlier, utterance):
                 shared_s = min(stop_s, earlier_stop_s) - start_s
-                names = sorted((earlier_split, split), key=order.__getitem__)
-                yield Finding(
-                    severity="error",
-                    kind="same sound in two splits",
-                    where=", ".join(names),
-                    message=f"{earlier.id} and {utterance.id} share {shared_s:.2f} s of {utterance.audio}",
-                    ids=(earlier.id if names[0] == earlier_split else utterance.id,),
-                )
+                first, second = sorted((earlier_split, split), key=order.__getitem__)
+                message = f"{earlier.id} and {utterance.id} share {shared_s:.2f} s of {utterance.audio}"
+                identifier = earlier.id if first == earlier_split else utterance.id
+                yield splits_finding("error", "same sound in two splits", (first, second), message, (identifier,))
                 break
         opened.append(span)
 

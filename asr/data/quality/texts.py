@@ -1,75 +1,117 @@
-"""What differs among the transcripts of a corpus: digits among spelled words, case, apostrophes, texts that repeat.
+"""Checks of transcripts: empty ones, odd and rare characters, texts written unlike the rest, and texts that repeat.
 
-In: utterances. Out: findings. What nearly all transcripts do is taken for the corpus's own way, and those that do
-otherwise are named; where there is no such way, that is said once.
-
-What looks wrong with the transcripts of a manifest.
-
-In: utterances. Out: warnings about texts that are empty, hold characters nobody speaks, are composed otherwise than the
-rest (NFC), or use characters so seldom that a model cannot learn them.
+In: utterances. Out: findings. What nearly all transcripts do is taken for the style of the corpus, and those that
+differ are listed; where there is no such style, that is reported once.
 """
 
 import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from asr.data.manifest import Utterance
-from asr.data.quality import Finding, utterance_finding
+from asr.data.quality.findings import Finding, manifest_finding, utterance_finding
+from asr.terminal import shorten
 from asr.text.normalize import normalize_basic
 
-_MOST = 0.95  # of the transcripts do it: the corpus's way
-_WAY_NEEDS_UTTERANCES = 20
-_REPEATS_BY_DESIGN = 0.25  # of the utterances share their text with another: commands, digits, read prompts
+_MOST = 0.95  # share of the transcripts that makes a style
+_STYLE_NEEDS_UTTERANCES = 20
+_REPEATS_BY_DESIGN = 0.25  # share of the utterances that have another's text: commands, digits, read prompts
 LONG_WORDS = 4  # texts of fewer words repeat by chance
 _NEAR = 0.9
 _SHINGLE_WORDS = 5
 _COMMON_SHINGLE = 10
-_PLAIN_EXISTS = ("<font>", "<circle>", "<wide>", "<narrow>", "<super>", "<sub>", "<square>")  # Unicode's own words
+_PLAIN_EXISTS = ("<font>", "<circle>", "<wide>", "<narrow>", "<super>", "<sub>", "<square>")  # Unicode's names
 _APOSTROPHES = re.compile("(?<=\\w)['’ʼ´`＇](?=\\w)")
+# Control, format, private and unassigned characters; U+FFFD is what a wrong decoding leaves behind.
+_ODD_CATEGORIES = {"Cc", "Cf", "Co", "Cn", "Cs"}
+_SPOKEN_FORMAT = {"\u200c", "\u200d"}  # joiners, which Persian and Indic scripts spell with
+_RARE_UTTERANCES = 3
+_RARE_NEEDS_UTTERANCES = 200
+_CHARACTERS_SHOWN = 30
+
+_warning = partial(utterance_finding, "warning")
 
 
-def style_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
-    """Transcripts written otherwise than the rest."""
+def text_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
+    """All findings about transcripts."""
+    yield from _character_findings(utterances)
+    yield from _style_findings(utterances)
+    yield from _repeated_findings(utterances)
+
+
+def _character_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
+    """Warnings about the transcripts, utterance by utterance, then about the characters of them all."""
+    seen: Counter[str] = Counter()
+    for utterance in utterances:
+        text = utterance.text
+        characters = set(text)
+        seen.update(characters)
+        if not text.strip():
+            yield _warning("empty text", utterance.id, "the transcript is empty")
+        elif not normalize_basic(text):
+            yield _warning("no words", utterance.id, f"{text!r} holds no letter or digit; training refuses it")
+        if odd := sorted(character for character in characters if _is_odd(character)):
+            yield _warning("odd characters", utterance.id, ", ".join(map(describe_character, odd[:5])))
+        if not unicodedata.is_normalized("NFC", text):
+            yield _warning("text not in NFC", utterance.id, "accents are separate from their letters; normalise to NFC")
+        if any(character.isspace() for character in utterance.id):
+            yield _warning("id with spaces", utterance.id, "Kaldi and trn files cannot contain it")
+    rare = sorted(character for character, count in seen.items() if count < _RARE_UTTERANCES)
+    if rare and len(utterances) >= _RARE_NEEDS_UTTERANCES:
+        shown = " ".join(map(describe_character, rare[:_CHARACTERS_SHOWN]))
+        more = f" and {len(rare) - _CHARACTERS_SHOWN} more" if len(rare) > _CHARACTERS_SHOWN else ""
+        yield manifest_finding(
+            "warning", "rare characters", f"in fewer than {_RARE_UTTERANCES} utterances each: {shown}{more}"
+        )
+
+
+def _style_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
+    """Transcripts written unlike the rest."""
     yield from _unlike(utterances, "digits among spelled words", _has_digit, "holds digits; the rest spells numbers")
     for name, other in (("lower", str.upper), ("upper", str.lower)):
         kind = "case unlike the rest"
-        yield from _unlike(utterances, kind, _not_in(other), f"is not all in {name} case, as the rest is", says=False)
-    yield from _unlike(utterances, "punctuation unlike the rest", _has_punctuation, "the rest has none", says=False)
+        yield from _unlike(
+            utterances, kind, _not_in(other), f"is not all in {name} case, as the rest is", report_many=False
+        )
+    yield from _unlike(
+        utterances, "punctuation unlike the rest", _has_punctuation, "the rest has none", report_many=False
+    )
     marks = Counter(mark for utterance in utterances for mark in _APOSTROPHES.findall(utterance.text))
     if len(marks) > 1:
         shown = ", ".join(f"{mark} ({count:,})" for mark, count in marks.most_common())
-        message = f"{shown}: the same words are spelled in two ways (the normaliser `basic` makes them one)"
-        yield Finding(severity="warning", kind="several apostrophes", where="", message=message)
+        message = f"{shown}: the same words are spelled in two ways (the normaliser `basic` unifies them)"
+        yield manifest_finding("warning", "several apostrophes", message)
     for utterance in utterances:
         if _compatibility(utterance.text):
-            message = "ligatures, full-width or circled characters; NFKC makes them plain"
-            yield utterance_finding("warning", "compatibility characters", utterance.id, message)
+            message = "ligatures, full-width or circled characters; NFKC replaces them"
+            yield _warning("compatibility characters", utterance.id, message)
         if words := [word for word in utterance.text.split() if len(_scripts(word)) > 1]:
             message = f"{words[0]!r} mixes {' and '.join(sorted(_scripts(words[0])))} letters, which may look alike"
-            yield utterance_finding("warning", "two alphabets in a word", utterance.id, message)
+            yield _warning("two alphabets in a word", utterance.id, message)
 
 
-def repeated_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
-    """Texts that stand twice, and long texts that nearly do."""
+def _repeated_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
+    """Texts that occur twice, and long texts that nearly do."""
     groups: dict[str, list[Utterance]] = defaultdict(list)
     for utterance in utterances:
         if text := normalize_basic(utterance.text):
             groups[text].append(utterance)
     shared = sum(len(group) for group in groups.values() if len(group) > 1)
-    if len(utterances) >= _WAY_NEEDS_UTTERANCES and shared > _REPEATS_BY_DESIGN * len(utterances):
+    if len(utterances) >= _STYLE_NEEDS_UTTERANCES and shared > _REPEATS_BY_DESIGN * len(utterances):
         message = f"{len(groups):,} different texts in {len(utterances):,} utterances: commands, digits or prompts read"
-        message += " by many, taken for intended and not counted as faults"
-        yield Finding(severity="note", kind="texts repeat", where="", message=message)
+        message += " by many, assumed to be intended and not counted as errors"
+        yield manifest_finding("note", "texts repeat", message)
         return
     for text, (first, *others) in groups.items():
         for other in others if len(text.split()) >= LONG_WORDS else ():
-            yield utterance_finding("warning", "same text twice", other.id, f"as {first.id}: {_cut(text)}")
+            yield _warning("same text twice", other.id, f"as {first.id}: {shorten(text)}")
     yield from _near(groups)
 
 
 def _near(groups: dict[str, list[Utterance]]) -> Iterator[Finding]:
-    """Pairs that share five words in a row and differ by less than a tenth of their characters; shown, not to fix."""
+    """Pairs that share five words in a row and differ by less than a tenth of their characters; for information."""
     from rapidfuzz.fuzz import ratio
 
     places: dict[str, list[str]] = defaultdict(list)
@@ -77,30 +119,30 @@ def _near(groups: dict[str, list[Utterance]]) -> Iterator[Finding]:
         words = text.split()
         for start in range(max(0, len(words) - _SHINGLE_WORDS + 1)):
             places[" ".join(words[start : start + _SHINGLE_WORDS])].append(text)
-    said: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     for texts in places.values():
         for other in texts[1:] if 1 < len(texts) <= _COMMON_SHINGLE else ():
             pair = (texts[0], other)
-            if pair[0] != other and pair not in said and ratio(*pair) > 100 * _NEAR:
-                said.add(pair)
+            if pair[0] != other and pair not in reported and ratio(*pair) > 100 * _NEAR:
+                reported.add(pair)
                 one, two = groups[pair[0]][0], groups[other][0]
-                message = f"nearly as {one.id}: {_cut(other)}"
+                message = f"nearly as {one.id}: {shorten(other)}"
                 yield Finding(severity="note", kind="nearly the same text twice", where=two.id, message=message)
 
 
 def _unlike(
-    utterances: Sequence[Utterance], kind: str, odd: Callable[[str], bool], message: str, says: bool = True
+    utterances: Sequence[Utterance], kind: str, odd: Callable[[str], bool], message: str, report_many: bool = True
 ) -> Iterator[Finding]:
-    """Those few that are odd; a note with their number (if it `says` so) where they are many, but not all."""
+    """Those few that are odd; a note with their number (if `report_many`) where they are many, but not all."""
     found = [utterance for utterance in utterances if odd(utterance.text)]
-    if not found or len(found) == len(utterances) or len(utterances) < _WAY_NEEDS_UTTERANCES:
+    if not found or len(found) == len(utterances) or len(utterances) < _STYLE_NEEDS_UTTERANCES:
         return
     if len(found) <= (1 - _MOST) * len(utterances):
         for utterance in found:
-            yield utterance_finding("warning", kind, utterance.id, f"{_cut(utterance.text)!r} {message}")
-    elif says:
-        shown = f"{len(found):,} of {len(utterances):,} transcripts; a model learns best what is always written one way"
-        yield Finding(severity="note", kind=kind, where="", message=shown)
+            yield _warning(kind, utterance.id, f"{shorten(utterance.text)!r} {message}")
+    elif report_many:
+        shown = f"{len(found):,} of {len(utterances):,} transcripts; a model learns best from one way of writing"
+        yield manifest_finding("note", kind, shown)
 
 
 def _has_digit(text: str) -> bool:
@@ -128,42 +170,6 @@ def _scripts(word: str) -> set[str]:
     return names & {"LATIN", "GREEK", "CYRILLIC"}
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-# Control, format, private and unassigned characters; U+FFFD is what a wrong decoding leaves behind.
-_ODD_CATEGORIES = {"Cc", "Cf", "Co", "Cn", "Cs"}
-_SPOKEN_FORMAT = {"\u200c", "\u200d"}  # joiners, which Persian and Indic scripts spell with
-_RARE_UTTERANCES = 3
-_RARE_NEEDS_UTTERANCES = 200
-_CHARACTERS_SHOWN = 30
-
-
-def text_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
-    """Warnings about the transcripts, utterance by utterance, then about the characters of them all."""
-    seen: Counter[str] = Counter()
-    for utterance in utterances:
-        text = utterance.text
-        characters = set(text)
-        seen.update(characters)
-        if not text.strip():
-            yield _warning("empty text", utterance.id, "nothing was said, by its transcript")
-        elif not normalize_basic(text):
-            yield _warning("no words", utterance.id, f"{text!r} holds no letter or digit; training refuses it")
-        if odd := sorted(character for character in characters if _is_odd(character)):
-            yield _warning("odd characters", utterance.id, ", ".join(map(describe_character, odd[:5])))
-        if not unicodedata.is_normalized("NFC", text):
-            yield _warning("text not in NFC", utterance.id, "accents stand apart from their letters; normalise to NFC")
-        if any(character.isspace() for character in utterance.id):
-            yield _warning("id with spaces", utterance.id, "Kaldi and trn files cannot hold it")
-    rare = sorted(character for character, count in seen.items() if count < _RARE_UTTERANCES)
-    if rare and len(utterances) >= _RARE_NEEDS_UTTERANCES:
-        shown = " ".join(map(describe_character, rare[:_CHARACTERS_SHOWN]))
-        more = f" and {len(rare) - _CHARACTERS_SHOWN} more" if len(rare) > _CHARACTERS_SHOWN else ""
-        yield _warning("rare characters", "", f"in fewer than {_RARE_UTTERANCES} utterances each: {shown}{more}")
-
-
 def describe_character(character: str) -> str:
     """The character itself if it can be seen, else its number and name."""
     if character.isprintable() and not character.isspace() and not _is_odd(character):
@@ -175,8 +181,3 @@ def _is_odd(character: str) -> bool:
     if character == "\ufffd":
         return True
     return unicodedata.category(character) in _ODD_CATEGORIES and character not in _SPOKEN_FORMAT
-
-
-def _warning(kind: str, where: str, message: str) -> Finding:
-    ids = (where,) if where else ()
-    return Finding(severity="warning", kind=kind, where=where, message=message, ids=ids)

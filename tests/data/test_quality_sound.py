@@ -1,4 +1,4 @@
-"""What listening finds: clipping, silence, offset, bandwidth, equal sound. Signals are made with a known answer."""
+"""What decoding finds: clipping, silence, offset, bandwidth, equal sound. Signals are made with a known answer."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +10,9 @@ import soundfile
 from asr.audio import resample
 from asr.data.manifest import Utterance
 from asr.data.quality import Finding
-from asr.data.quality.checks import check_manifest, check_splits, listen_all
-from asr.data.quality.sound import Heard, flat_tops, listen
+from asr.data.quality.check import check_utterances
+from asr.data.quality.sound import SoundStatistics, analyse, analyse_all, flat_tops
+from asr.data.quality.splits import check_splits
 from asr.errors import AudioError
 
 RATE = 16_000
@@ -33,7 +34,7 @@ def stored(folder: Path, name: str, waveform: np.ndarray, rate: int = RATE, text
 
 
 def found(utterances: list[Utterance]) -> list[Finding]:
-    return check_manifest(utterances, None, listen_all(utterances))
+    return check_utterances(utterances, None, analyse_all(utterances))
 
 
 def test_nothing_is_said_of_clean_sound(tmp_path: Path) -> None:
@@ -51,7 +52,7 @@ def test_nothing_is_said_of_clean_sound(tmp_path: Path) -> None:
         (lambda w: resample(resample(w, RATE, 8_000), 8_000, RATE), "narrow band"),
     ],
 )
-def test_one_fault_of_sound_gives_one_finding(tmp_path: Path, change, kind: str) -> None:  # type: ignore[no-untyped-def]
+def test_one_error_of_sound_gives_one_finding(tmp_path: Path, change, kind: str) -> None:  # type: ignore[no-untyped-def]
     utterance = stored(tmp_path, "a.wav", change(noise()))
 
     assert [(one.kind, one.where) for one in found([utterance])] == [(kind, "a.wav")]
@@ -69,15 +70,15 @@ def test_the_bandwidth_is_where_a_low_pass_cut(tmp_path: Path, cut_hz: int) -> N
     spectrum[np.fft.rfftfreq(3 * RATE, 1 / RATE) > cut_hz] = 0
     utterance = stored(tmp_path, "a.wav", np.fft.irfft(spectrum))
 
-    assert abs(listen(utterance).bandwidth_hz - cut_hz) <= 500
+    assert abs(analyse(utterance).bandwidth_hz - cut_hz) <= 500
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
 def test_sound_up_to_half_the_rate_has_the_whole_bandwidth(tmp_path: Path, rate: int) -> None:
-    assert listen(stored(tmp_path, "a.wav", noise(rate=rate), rate)).bandwidth_hz == rate / 2
+    assert analyse(stored(tmp_path, "a.wav", noise(rate=rate), rate)).bandwidth_hz == rate / 2
 
 
-def test_clipping_of_one_channel_is_heard_although_the_mix_hides_it(tmp_path: Path) -> None:
+def test_clipping_of_one_channel_is_found_although_the_mix_hides_it(tmp_path: Path) -> None:
     stereo = np.stack([np.clip(8 * noise(), -1, 1), noise(seed=1)], axis=1)
     utterance = stored(tmp_path, "a.wav", stereo)
     utterance = replace(utterance, duration_s=3.0)
@@ -86,7 +87,7 @@ def test_clipping_of_one_channel_is_heard_although_the_mix_hides_it(tmp_path: Pa
     assert found([replace(utterance, channel=1)]) == []
 
 
-def test_rates_and_channels_and_bandwidths_that_mix_are_told(tmp_path: Path) -> None:
+def test_rates_and_channels_and_bandwidths_that_mix_are_reported(tmp_path: Path) -> None:
     wide = [stored(tmp_path, f"w{n}.wav", noise(seed=n)) for n in range(10)]
     narrow = [stored(tmp_path, f"n{n}.wav", noise(rate=8_000, seed=50 + n), 8_000) for n in range(10)]
 
@@ -111,29 +112,29 @@ def test_the_same_sound_is_found_under_another_name_and_format(tmp_path: Path) -
 def test_the_same_sound_in_two_splits_is_an_error_of_the_first(tmp_path: Path) -> None:
     train, test = [stored(tmp_path, "a.wav", noise())], [stored(tmp_path, "b.wav", noise())]
 
-    findings = check_splits({"train": train, "test": test}, {"train": listen_all(train), "test": listen_all(test)})
+    findings = check_splits({"train": train, "test": test}, {"train": analyse_all(train), "test": analyse_all(test)})
 
     assert [(one.severity, one.kind, one.ids) for one in findings] == [
         ("error", "same sound in two splits", ("a.wav",))
     ]
 
 
-def test_another_bandwidth_between_splits_is_told(tmp_path: Path) -> None:
+def test_another_bandwidth_between_splits_is_reported(tmp_path: Path) -> None:
     spectrum = np.fft.rfft(noise(seed=1))
     spectrum[np.fft.rfftfreq(3 * RATE, 1 / RATE) > 6_000] = 0
     train = [stored(tmp_path, "a.wav", noise())]
     test = [stored(tmp_path, "b.wav", np.fft.irfft(spectrum))]
 
-    findings = check_splits({"train": train, "test": test}, {"train": listen_all(train), "test": listen_all(test)})
+    findings = check_splits({"train": train, "test": test}, {"train": analyse_all(train), "test": analyse_all(test)})
 
     assert [one.kind for one in findings] == ["other bandwidth between splits"]
     assert "train up to 8,000 Hz (1); test up to 6,000 Hz (1)" in findings[0].message
 
 
-def test_sound_that_breaks_off_is_an_error_and_the_rest_is_heard(tmp_path: Path) -> None:
+def test_sound_that_breaks_off_is_an_error_and_the_rest_is_analysed(tmp_path: Path) -> None:
     good, bad = stored(tmp_path, "a.wav", noise()), stored(tmp_path, "b.wav", noise(seed=1))
     beyond = replace(bad, start_s=4.0)
 
-    sounds = listen_all([good, beyond])
+    sounds = analyse_all([good, beyond])
 
-    assert isinstance(sounds["a.wav"], Heard) and isinstance(sounds["b.wav"], AudioError)
+    assert isinstance(sounds["a.wav"], SoundStatistics) and isinstance(sounds["b.wav"], AudioError)

@@ -1,4 +1,4 @@
-"""What `check_manifest` and `check_splits` find, one law each, and what they leave alone."""
+"""What `check_utterances` and `check_splits` find, one law each, and what they leave alone."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,9 @@ import soundfile
 
 from asr.data.manifest import Utterance
 from asr.data.quality import Finding
-from asr.data.quality.checks import check_manifest, check_splits, probe_all
+from asr.data.quality.check import check_utterances
+from asr.data.quality.recordings import probe_all
+from asr.data.quality.splits import check_splits
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def kinds(findings: list[Finding]) -> list[tuple[str, str]]:
 
 
 def test_nothing_is_found_in_sound_data(good: Utterance) -> None:
-    assert check_manifest([good]) == []
+    assert check_utterances([good]) == []
 
 
 @pytest.mark.parametrize(
@@ -44,21 +46,21 @@ def test_nothing_is_found_in_sound_data(good: Utterance) -> None:
         ({"id": "u 1"}, "warning", "id with spaces"),
     ],
 )
-def test_one_fault_gives_one_finding(good: Utterance, changes: dict[str, object], severity: str, kind: str) -> None:
-    findings = check_manifest([replace(good, **changes)])  # type: ignore[arg-type]
+def test_one_error_gives_one_finding(good: Utterance, changes: dict[str, object], severity: str, kind: str) -> None:
+    findings = check_utterances([replace(good, **changes)])  # type: ignore[arg-type]
 
     assert kinds(findings) == [(severity, kind)]
 
 
-def test_durations_rounded_to_hundredths_are_no_fault(good: Utterance) -> None:
-    assert check_manifest([replace(good, duration_s=2.01)]) == []
+def test_durations_rounded_to_hundredths_are_no_error(good: Utterance) -> None:
+    assert check_utterances([replace(good, duration_s=2.01)]) == []
 
 
-def test_a_recording_that_cannot_be_read_is_told_once_and_first(good: Utterance, tmp_path: Path) -> None:
+def test_a_recording_that_cannot_be_read_is_reported_once_and_first(good: Utterance, tmp_path: Path) -> None:
     (tmp_path / "bad.wav").write_bytes(b"no audio at all")
     bad = [replace(good, id=f"b{n}", audio=str(tmp_path / "bad.wav"), start_s=float(n)) for n in range(3)]
 
-    findings = check_manifest([replace(good, text=""), *bad])
+    findings = check_utterances([replace(good, text=""), *bad])
 
     assert kinds(findings) == [("error", "unreadable audio"), ("warning", "empty text")]
     assert "bad.wav: is not audio" in findings[0].message
@@ -76,14 +78,14 @@ def test_a_minute_and_more_in_one_piece_is_long(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.flac", np.zeros(4_000 * 61), 4_000)
     long = Utterance(id="u", audio=str(tmp_path / "a.flac"), duration_s=61.0, text="x" * 600)
 
-    assert kinds(check_manifest([long])) == [("warning", "very long")]
+    assert kinds(check_utterances([long])) == [("warning", "very long")]
 
 
 def test_the_same_stretch_in_two_lines_is_found(good: Utterance) -> None:
     same, other_text = replace(good, id="u2"), replace(good, id="u3", text="good day to")
     other_channel = replace(good, id="u4", channel=0)
 
-    findings = check_manifest([good, same, other_text, other_channel])
+    findings = check_utterances([good, same, other_text, other_channel])
 
     assert [(finding.kind, finding.where) for finding in findings] == [
         ("same sound twice", "u2"),
@@ -97,7 +99,7 @@ def test_a_transcript_that_belongs_elsewhere_shows_in_its_speech_rate(good: Utte
     ]
     wrong = replace(good, id="wrong", text="xy" * 13, start_s=0.9, duration_s=1.0)
 
-    findings = check_manifest([*normal, wrong])
+    findings = check_utterances([*normal, wrong])
 
     assert [(f.kind, f.where) for f in findings if f.severity != "note"] == [("strange speech rate", "wrong")]
     assert "26.0 characters a second; the median is 8.0" in findings[0].message
@@ -106,7 +108,7 @@ def test_a_transcript_that_belongs_elsewhere_shows_in_its_speech_rate(good: Utte
 def test_characters_of_one_utterance_in_hundreds_are_rare(good: Utterance) -> None:
     many = [replace(good, id=f"u{n}", text="same words", start_s=n / 1_000, duration_s=1.0) for n in range(300)]
 
-    findings = check_manifest([replace(many[0], text="same wordß"), *many[1:]])
+    findings = check_utterances([replace(many[0], text="same wordß"), *many[1:]])
 
     assert [f.message for f in findings if f.severity != "note"] == ["in fewer than 3 utterances each: ß"]
 

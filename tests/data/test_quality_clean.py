@@ -5,8 +5,8 @@ import re
 import pytest
 
 from asr.data.manifest import Utterance
-from asr.data.quality import Finding, utterance_finding
-from asr.data.quality.clean import KINDS, choose_kinds, mend, slug
+from asr.data.quality.clean import clean
+from asr.data.quality.findings import KINDS, Finding, choose_kinds, slug, utterance_finding
 from asr.errors import UsageError
 
 UTTERANCES = [Utterance(id=f"u{n}", audio="/a.wav", duration_s=1.0, text="a") for n in range(4)]
@@ -20,10 +20,10 @@ def test_only_chosen_kinds_take_utterances_out_and_each_once() -> None:
         Finding(severity="note", kind="texts repeat", where="", message=""),
     ]
 
-    mended = mend(UTTERANCES, findings, ["silent", "empty text"])
+    cleaned = clean(UTTERANCES, findings, ["silent", "empty text"])
 
-    assert [one.id for one in mended.kept] == ["u0", "u2", "u3"]
-    assert mended.removed == {"silent": ["u1"]}
+    assert [one.id for one in cleaned.kept] == ["u0", "u2", "u3"]
+    assert cleaned.removed == {"silent": ["u1"]}
 
 
 def test_kinds_are_chosen_by_name_by_default_and_all_and_taken_back() -> None:

@@ -1,0 +1,170 @@
+"""Checks of utterances against their recordings: spans, channels, lengths, repeats, and texts that do not fit the time.
+
+In: utterances, and what opening their recordings found. Out: findings. A transcript that belongs to another recording
+often shows here, by its speech rate, without any model.
+"""
+
+import itertools
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from asr.audio import AudioInfo, probe
+from asr.audio.load import END_TOLERANCE_S
+from asr.data.manifest import Utterance
+from asr.data.quality.findings import Finding, utterance_finding
+from asr.errors import AudioError
+from asr.text.normalize import normalize_basic
+
+Recordings = Mapping[str, AudioInfo | AudioError]
+
+_SHORT_S = 0.1
+_LONG_S = 60.0
+# A lone utterance that leaves more than this of its recording unused was probably meant to be all of it.
+_UNUSED_S = 0.5
+FRAME_S = 0.04  # 10 ms hop and four-fold subsampling, the default of the models
+# Speech rates are compared by their logarithms: a factor of 3 from the median, and 5 robust standard deviations.
+_RATE_FACTOR = 3.0
+_RATE_DEVIATIONS = 5.0
+_RATE_NEEDS_UTTERANCES = 20
+# Auctioneers reach about 25 letters a second; below one letter in 4 s of a long recording hardly anything is said.
+_FASTEST = 35.0
+_SLOWEST = 0.25
+_SLOWEST_FROM_S = 8.0
+
+
+def probe_all(paths: Iterable[str], *, threads: int = 4, on_file: Callable[[], None] = lambda: None) -> Recordings:
+    """Open each distinct recording: its `AudioInfo`, or the error that says why there is none.
+
+    Args:
+        paths: recordings; repeated ones are opened once.
+        threads: recordings opened at a time, since opening waits for the disk.
+        on_file: called after each one.
+    """
+
+    def facts(path: str) -> AudioInfo | AudioError:
+        try:
+            return probe(path)
+        except AudioError as error:
+            return error
+
+    distinct = list(dict.fromkeys(paths))
+    found: dict[str, AudioInfo | AudioError] = {}
+    with ThreadPoolExecutor(threads) as pool:
+        for path, result in zip(distinct, pool.map(facts, distinct), strict=True):
+            found[path] = result
+            on_file()
+    return found
+
+
+def recording_findings(utterances: Sequence[Utterance], recordings: Recordings) -> Iterator[Finding]:
+    """Unreadable recordings, spans and channels that files do not have, extreme lengths, and stretches used twice."""
+    yield from _audio_findings(utterances, recordings)
+    yield from _length_findings(utterances)
+    yield from _repeat_findings(utterances)
+
+
+def timing_findings(utterances: Sequence[Utterance], frame_s: float = FRAME_S) -> Iterator[Finding]:
+    """Texts too long for the frames of their recordings, and speech rates that are impossible or unlike the rest."""
+    yield from _frames_findings(utterances, frame_s)
+    yield from _rate_findings(utterances)
+
+
+def _audio_findings(utterances: Sequence[Utterance], recordings: Recordings) -> Iterator[Finding]:
+    """Recordings that cannot be read (each reported once), and spans and channels that their files do not have."""
+    uses: dict[str, list[str]] = defaultdict(list)
+    for utterance in utterances:
+        uses[utterance.audio].append(utterance.id)
+    reported: set[str] = set()
+    for utterance in utterances:
+        info = recordings[utterance.audio]
+        if isinstance(info, AudioError):
+            if utterance.audio not in reported:
+                reported.add(utterance.audio)
+                yield Finding(
+                    severity="error",
+                    kind="unreadable audio",
+                    where=utterance.id,
+                    message=str(info),
+                    ids=tuple(uses[utterance.audio]),
+                )
+            continue
+        stop_s = utterance.start_s + utterance.duration_s
+        if utterance.start_s >= info.duration_s or stop_s > info.duration_s + END_TOLERANCE_S:
+            span = f"{utterance.start_s:.3f} to {stop_s:.3f} s"
+            message = f"{span} of {utterance.audio}, which lasts {info.duration_s:.3f} s"
+            yield utterance_finding("error", "span outside the recording", utterance.id, message)
+        elif len(uses[utterance.audio]) == 1 and utterance.start_s == 0 and info.duration_s - stop_s > _UNUSED_S:
+            message = f"the first {stop_s:.2f} s of {info.duration_s:.2f} s in {utterance.audio}, used nowhere else"
+            yield utterance_finding("warning", "rest of the recording unused", utterance.id, message)
+        if utterance.channel is not None and utterance.channel >= info.channels:
+            message = f"channel {utterance.channel} of {utterance.audio}, which has {info.channels}, counted from 0"
+            yield utterance_finding("error", "no such channel", utterance.id, message)
+
+
+def _length_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
+    for utterance in utterances:
+        if utterance.duration_s < _SHORT_S:
+            yield utterance_finding("warning", "very short", utterance.id, f"{utterance.duration_s:.3f} s")
+        elif utterance.duration_s > _LONG_S:
+            message = f"{utterance.duration_s:.1f} s; pieces of up to 30 s train faster and with less memory"
+            yield utterance_finding("warning", "very long", utterance.id, message)
+
+
+def _repeat_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
+    """The same stretch of the same recording in two lines."""
+    groups: dict[tuple[str, int, int, int | None], list[Utterance]] = defaultdict(list)
+    for utterance in utterances:
+        start_ms, duration_ms = round(1000 * utterance.start_s), round(1000 * utterance.duration_s)
+        groups[utterance.audio, start_ms, duration_ms, utterance.channel].append(utterance)
+    for first, *others in groups.values():
+        for other in others:
+            if other.text == first.text:
+                yield utterance_finding("warning", "same sound twice", other.id, f"the same stretch as {first.id}")
+            else:
+                message = f"the same stretch as {first.id}, which has another text"
+                yield Finding(
+                    severity="warning",
+                    kind="same sound with two texts",
+                    where=other.id,
+                    message=message,
+                    ids=(first.id, other.id),
+                )
+
+
+def _frames_findings(utterances: Sequence[Utterance], frame_s: float) -> Iterator[Finding]:
+    """Texts that CTC cannot spell in the frames of their recording: a frame a character, one more between equals."""
+    for utterance in utterances:
+        text = normalize_basic(utterance.text)
+        needed = len(text) + sum(one == other for one, other in itertools.pairwise(text))
+        frames = math.floor(utterance.duration_s / frame_s) + 1
+        if needed > frames:
+            message = f"{len(text)} characters need {needed} frames; {utterance.duration_s:.2f} s have {frames}"
+            message += f" of {1000 * frame_s:.0f} ms: training refuses it"
+            yield utterance_finding("warning", "too few frames for the text", utterance.id, message)
+
+
+def _rate_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
+    """Utterances with far more or fewer characters a second than the rest, or than speech can have."""
+    rates = {
+        position: len(text) / utterance.duration_s
+        for position, utterance in enumerate(utterances)
+        if (text := "".join(utterance.text.split()))
+    }
+    for position, rate in rates.items():
+        slow = rate < _SLOWEST and utterances[position].duration_s > _SLOWEST_FROM_S
+        if rate > _FASTEST or slow:
+            message = f"{rate:.2f} characters a second; speech is never so {'slow' if slow else 'fast'}"
+            yield utterance_finding("warning", "impossible speech rate", utterances[position].id, message)
+    if len(rates) < _RATE_NEEDS_UTTERANCES:
+        return
+    logs = {position: math.log(rate) for position, rate in rates.items()}
+    middle = statistics.median(logs.values())
+    deviation = 1.4826 * statistics.median(abs(value - middle) for value in logs.values())  # of a normal distribution
+    limit = max(math.log(_RATE_FACTOR), _RATE_DEVIATIONS * deviation)
+    for position, value in logs.items():
+        if abs(value - middle) > limit:
+            message = f"{math.exp(value):.1f} characters a second; the median is {math.exp(middle):.1f}"
+            yield utterance_finding("warning", "strange speech rate", utterances[position].id, message)
