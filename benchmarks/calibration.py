@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 from asr.data.manifest import read_manifest  # noqa: E402
 from asr.recognition import Recognizer  # noqa: E402
 from asr.recognition.calibration import uncalibrated  # noqa: E402
-from asr.recognition.reliability import draw_reliability, judge  # noqa: E402
+from asr.recognition.reliability import draw_reliability, word_outcomes  # noqa: E402
 from asr.scoring.confidence import brier_score, chance_error, expected_calibration_error  # noqa: E402
 from asr.terminal import table  # noqa: E402
 from asr.text.normalize import get_normalizer  # noqa: E402
@@ -33,17 +33,21 @@ def main() -> None:
     if recognizer.calibration is None:
         sys.exit(f"{options.model} is not calibrated: run `asr calibrate` with its dev manifest first")
     utterances = read_manifest(options.manifest)
-    judged = judge(utterances, recognizer.transcribe_utterances(utterances), get_normalizer("basic"))
-    curves = {"before": uncalibrated(judged.evidence), "after": recognizer.calibration.confidence(judged.evidence)}
-    print(f"{len(judged.right)} recognised words of {options.manifest}, {(~judged.right).sum()} of them wrong")
+    outcomes = word_outcomes(utterances, recognizer.transcribe_utterances(utterances), get_normalizer("basic"))
+    curves = {"before": uncalibrated(outcomes.evidence), "after": recognizer.calibration.confidence(outcomes.evidence)}
+    print(f"{len(outcomes.right)} recognised words of {options.manifest}, {(~outcomes.right).sum()} of them wrong")
     rows = [
-        [name, f"{expected_calibration_error(values, judged.right):.2%}", f"{brier_score(values, judged.right):.4f}"]
+        [
+            name,
+            f"{expected_calibration_error(values, outcomes.right):.2%}",
+            f"{brier_score(values, outcomes.right):.4f}",
+        ]
         for name, values in curves.items()
     ]
     print(table(rows, ["confidence", "expected calibration error", "Brier score"]))
     print(f"a perfect calibration would show {chance_error(curves['after']):.2%} on so many words, by chance")
     if options.plot:
-        draw_reliability(list(curves.items()), judged.right, options.plot)
+        draw_reliability(list(curves.items()), outcomes.right, options.plot)
 
 
 if __name__ == "__main__":

@@ -6,17 +6,26 @@ stdout, the latter by cross-validation; a reliability plot.
 """
 
 import argparse
-import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from asr.errors import DataError
-from asr.recognition.reliability import _facts, judge, notes
+from asr.terminal import Progress, table
 from asr.text.normalize import NORMALIZERS, get_normalizer
 
 if TYPE_CHECKING:
-    from asr.data.manifest import Utterance
-    from asr.recognition import Hypothesis, Recognizer
+    from asr.recognition.reliability import CalibrationReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrateOptions:
+    """The arguments of ``asr calibrate``."""
+
+    model: Path
+    manifest: Path
+    out: Path | None
+    normalizer: str
+    device: str
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -34,7 +43,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="PLOT.png", help="the reliability plot (default: calibration.png in MODEL)"
     )
     parser.add_argument(
-        "--normalizer", choices=NORMALIZERS, default="basic", help="what counts as the same word (default: basic)"
+        "--normalizer",
+        choices=NORMALIZERS,
+        default="basic",
+        help="words are compared after this normalisation (default: basic)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     return parser
@@ -42,55 +54,38 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(arguments: list[str]) -> int:
     """Calibrate; returns 0, or raises an AsrError."""
-    options = build_parser().parse_args(arguments)
+    options = CalibrateOptions(**vars(build_parser().parse_args(arguments)))
     from asr.data.manifest import read_manifest
 
-    utterances = read_manifest(options.manifest)
+    utterances = read_manifest(options.manifest)  # what it refuses is said before torch is imported
     from asr.recognition import Recognizer
-    from asr.recognition.calibration import fit_calibration, store_calibration, uncalibrated
-    from asr.recognition.reliability import cross_validated, draw_reliability
+    from asr.recognition.calibration import FILE, store_calibration
+    from asr.recognition.reliability import calibrate
 
     recognizer = Recognizer.from_pretrained(options.model, device=options.device, calibrated=False)
-    hypotheses = _transcribe(recognizer, utterances)
-    judged = judge(utterances, hypotheses, get_normalizer(options.normalizer))
-    if not len(judged.right):
-        raise DataError(f"{options.manifest}: the model recognised no word of it; there is nothing to calibrate with")
-    before = uncalibrated(judged.evidence)
-    calibration = fit_calibration(judged.evidence, judged.right)
-    after = cross_validated(judged.evidence, judged.right, judged.groups)
-    honest = after is not None
-    after = calibration.confidence(judged.evidence) if after is None else after
-    facts = _facts(judged, before, after, honest) | {
-        "manifest": str(options.manifest),
-        "normalizer": options.normalizer,
-    }
+    with Progress(len(utterances), "transcribing", "utterances") as progress:
+        result = calibrate(
+            recognizer,
+            utterances,
+            get_normalizer(options.normalizer),
+            manifest=options.manifest,
+            progress=lambda done, total: progress.update(done - progress.done),
+        )
     plot = options.out or options.model / "calibration.png"
-    draw_reliability([("before", before), (facts["how"], after)], judged.right, plot)
-    store_calibration(options.model, dataclasses.replace(calibration, facts=facts))
-    _report(facts, options.model, plot)
+    result.draw(plot)
+    store_calibration(options.model, result.calibration)
+    _print(result.report)
+    print(f"stored: {options.model / FILE}\nplot: {plot}")
     return 0
 
 
-def _transcribe(recognizer: "Recognizer", utterances: "list[Utterance]") -> "list[Hypothesis]":
-    from asr.terminal import Progress
-
-    with Progress(len(utterances), "transcribing", "utterances") as progress:
-        return recognizer.transcribe_utterances(
-            utterances, progress=lambda done, total: progress.update(done - progress.done)
-        )
-
-
-def _report(facts: dict[str, Any], model: Path, plot: Path) -> None:
-    from asr.recognition.calibration import FILE
-    from asr.terminal import table
-
-    print(f"{facts['words']:,} recognised words of {facts['manifest']}, {facts['wrong_words']:,} of them wrong")
+def _print(report: "CalibrationReport") -> None:
+    print(f"{report.words:,} recognised words of {report.manifest}, {report.wrong_words:,} of them wrong")
     rows = [
-        [name, f"{facts[f'ece_{key}']:.2%}", f"{facts[f'brier_{key}']:.4f}"]
-        for name, key in (("before", "before"), (facts["how"], "after"))
+        ["before", f"{report.ece_before:.2%}", f"{report.brier_before:.4f}"],
+        [report.how, f"{report.ece_after:.2%}", f"{report.brier_after:.4f}"],
     ]
     print(table(rows, ["confidence", "expected calibration error", "Brier score"]))
-    print(f"a perfect calibration would show {facts['ece_of_chance']:.2%} on so many words, by chance")
-    for note in notes(facts):
+    print(f"a perfect calibration would show {report.ece_of_chance:.2%} on so many words, by chance")
+    for note in report.notes():
         print(f"note: {note}")
-    print(f"stored: {model / FILE}\nplot: {plot}")

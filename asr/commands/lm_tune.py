@@ -1,102 +1,118 @@
-"""`asr lm tune MODEL DEV --lm FILE`: find lm_weight and word_score on dev and keep them beside the model.
+"""`asr lm tune MODEL DEV --lm FILE`: find lm_weight and word_score on a dev set and store them with the model.
 
 In: a model directory, a manifest it was not trained on, a language model. Out: decoding.json and lm.bin in the model
-directory, which every later transcription uses; dev errors greedy, by beam search alone, and with the language model. A
-language model that does no better than greedy decoding is refused (exit code 1), and nothing is changed: it would make
-every transcript worse (NeMo#3221, pyctcdecode#85).
+directory, which every later transcription uses; dev errors of greedy decoding, of the beam search alone, and with the
+language model. A language model that does no better than greedy decoding is refused (exit code 1), and nothing is
+changed: it would make every transcript worse (NeMo#3221, pyctcdecode#85).
 """
 
 import argparse
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.commands.options import count
 from asr.errors import ModelError, UsageError
-from asr.recognition.tuning import Dev, Tuned, tune
+from asr.terminal import Progress, table
 from asr.text.normalize import NORMALIZERS, get_normalizer
 
 if TYPE_CHECKING:
-    pass
-
+    from asr.recognition.tuning import DevErrors, TuningResult
 
 SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneOptions:
+    """The arguments of `asr lm tune`."""
+
+    model: Path
+    manifest: Path
+    lm: Path
+    beam_width: int
+    normalizer: str
+    dry_run: bool
+    device: str
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of `asr lm tune`."""
     parser = argparse.ArgumentParser(
         prog="asr lm tune",
-        description="Find on a dev set how much a language model should count, and keep that beside the model. "
-        "One that does no better than greedy decoding is refused.",
+        description="Find the weights of a language model on a dev set and store both in the model directory. "
+        "A language model that does no better than greedy decoding is refused.",
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory, such as runs/an4/model")
     parser.add_argument("manifest", type=Path, metavar="DEV", help="recordings not trained on, with their text")
     parser.add_argument("--lm", type=Path, required=True, metavar="FILE", help="of `asr lm build`, or any ARPA file")
     parser.add_argument(
-        "--beam-width", type=count, default=32, metavar="N", help="texts kept in the race (default: 32)"
+        "--beam-width", type=count, default=32, metavar="N", help="hypotheses kept after each frame (default: 32)"
     )
     parser.add_argument(
-        "--normalizer", choices=NORMALIZERS, default="basic", help="what counts as the same text (default: basic)"
+        "--normalizer",
+        choices=NORMALIZERS,
+        default="basic",
+        help="texts are compared after this normalisation (default: basic)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="tell what would be kept, and keep nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print the result, store nothing")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     return parser
 
 
 def run(arguments: list[str]) -> int:
     """Tune; returns 0, or raises an AsrError: ModelError where the language model does not help."""
-    options = build_parser().parse_args(arguments)
+    options = TuneOptions(**vars(build_parser().parse_args(arguments)))
     if not options.lm.is_file():
         raise UsageError(f"--lm {options.lm}: no such file")
     from asr.data.manifest import read_manifest
 
-    utterances = read_manifest(options.manifest)  # the cheap refusals come before torch is imported
-    from asr.decoding.config import DecodingConfig
+    utterances = read_manifest(options.manifest)  # what it refuses is said before torch is imported
     from asr.lm import read_lm
     from asr.recognition import Recognizer
     from asr.recognition.stored_decoding import store_decoding
+    from asr.recognition.tuning import MOST_POINTS, DevSet, tune
 
     language_model = read_lm(options.lm)
-    recognizer = Recognizer.from_pretrained(
-        options.model, device=options.device, words=False, decoding={"name": "greedy"}
+    greedy = {"name": "greedy"}
+    recognizer = Recognizer.from_pretrained(options.model, device=options.device, words=False, decoding=greedy)
+    normalizer = get_normalizer(options.normalizer)
+    with Progress(len(utterances), "running the model", "utterances") as progress:
+        dev = DevSet.of(recognizer, utterances, normalizer, progress.update)
+    with Progress(MOST_POINTS, "decoding", "pairs of weights") as progress:
+        result = tune(dev, options.beam_width, language_model, progress.update)
+    print(
+        f"{len(utterances):,} utterances of {options.manifest};"
+        f" the best {SHOWN} of {len(result.points)} pairs of weights"
     )
-    dev = Dev.of(recognizer, utterances, get_normalizer(options.normalizer))
-    settings = DecodingConfig(name="beam", beam_width=options.beam_width)
-    found = tune(dev, settings, language_model)
-    _print(found, dev, options)
-    if found.best.errors >= found.greedy:
+    _print(result)
+    if not result.helps:
         raise ModelError(
             f"{options.lm}: does no better than greedy decoding on {options.manifest} (best:"
-            f" {dev.shown(found.best.errors)}, greedy: {dev.shown(found.greedy)}); it is not kept. Was it made from"
-            " other texts, or spelled in another way, than the model's transcripts?"
+            f" {_wer(result, result.best.errors)} WER, greedy: {_wer(result, result.greedy)} WER); it is not stored."
+            " Was it built from other texts, or with another spelling, than the model's transcripts?"
         )
     if not options.dry_run:
-        best = replace(settings, lm_weight=found.best.lm_weight, word_score=found.best.word_score)
-        store_decoding(options.model, best, language_model, found.facts(dev, options))
-        print(f"kept: {options.model}/decoding.json and lm.bin; every transcription with this model now uses them")
+        store_decoding(options.model, result.settings, language_model, result.facts(options.manifest, options.lm))
+        print(f"stored: {options.model}/decoding.json and lm.bin; every transcription with this model now uses them")
         print("note: confidence is uncalibrated with this decoder until `asr calibrate` has been run")
     return 0
 
 
-def _print(found: Tuned, dev: Dev, options: argparse.Namespace) -> None:
-    from asr.recognition.tuning import DevErrors
-    from asr.terminal import table
+def _wer(result: "TuningResult", errors: "DevErrors") -> str:
+    return f"{errors.words / result.words:.2%}"
 
+
+def _print(result: "TuningResult") -> None:
     rows: list[tuple[str, str, str, DevErrors]] = [
-        ("greedy", "", "", found.greedy),
-        (f"beam {options.beam_width}", "", "", found.beam),
+        ("greedy", "", "", result.greedy),
+        (f"beam {result.settings.beam_width}", "", "", result.beam),
     ]
     rows += [
         ("with the language model", f"{one.lm_weight:.2f}", f"{one.word_score:.2f}", one.errors)
-        for one in found.points[:SHOWN]
+        for one in result.points[:SHOWN]
     ]
     shown = [
-        [name, weight, score, f"{errors.words / dev.words:.2%}", f"{errors.characters / dev.characters:.2%}"]
+        [name, weight, score, _wer(result, errors), f"{errors.characters / result.characters:.2%}"]
         for name, weight, score, errors in rows
     ]
-    print(
-        f"{len(dev.references):,} utterances of {options.manifest};"
-        f" the best {SHOWN} of {len(found.points)} pairs of weights"
-    )
     print(table(shown, ["decoding", "lm_weight", "word_score", "WER", "CER"]))

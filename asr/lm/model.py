@@ -43,6 +43,12 @@ class NgramModel:
     start_state: int
     _ids: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        arrays = (self.arc_start, self.arc_word, self.arc_log_prob, self.arc_next)
+        return sum(array.nbytes for array in (*arrays, self.backoff_log_weight, self.backoff_state))
+
     def score(self, state: int, word: int) -> tuple[float, int]:
         """Natural-log probability of ``word`` after ``state``, and the state after it."""
         log_prob = 0.0

@@ -91,6 +91,21 @@ def read_sentences(path: Path, options: TextOptions) -> Iterator[list[str]]:
                 yield spell(text, options.unit)
 
 
+def read_word_list(path: Path) -> list[str]:
+    """The words of a file, white space between them.
+
+    Raises:
+        DataError: the file is not UTF-8 or holds no words.
+    """
+    try:
+        words = path.read_text(encoding="utf-8-sig").split()
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is not UTF-8") from None
+    if not words:
+        raise DataError(f"{path}: holds no words")
+    return words
+
+
 def spell(text: str, unit: str) -> list[str]:
     """The words of a normalised text, or its characters with "<space>" for " "."""
     if unit == "word":

@@ -1,32 +1,152 @@
-"""How far a calibration can be believed: cross-validation, and a picture.
+"""Calibrate a recogniser on a dev set, and say how far the calibration can be trusted.
 
-In: confidences and whether each word was right. Out: confidences of words that the calibration never saw, and a
-reliability plot. The figures (calibration error, Brier score) are those of asr/scoring/confidence.py.
+In: a recogniser, utterances with their texts. Out: a ``Calibration``; a ``CalibrationReport`` with the figures before
+and after, the latter by cross-validation, so that they are of words that the calibration has not seen; a reliability
+plot. Calibration error and Brier score are those of asr/scoring/confidence.py.
 """
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.data.manifest import Utterance
+from asr.errors import DataError
 from asr.files import atomic_path
-from asr.recognition.calibration import fit_calibration
-from asr.scoring.confidence import expected_calibration_error, reliability_bins, wilson_interval
+from asr.recognition.calibration import EVIDENCE, Calibration, fit_calibration, uncalibrated
+from asr.recognition.hypothesis import Hypothesis
+from asr.recognition.recognizer import Recognizer
+from asr.scoring.confidence import (
+    brier_score,
+    chance_error,
+    expected_calibration_error,
+    judge_words,
+    reliability_bins,
+    wilson_interval,
+)
 from asr.text.normalize import Normalizer
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from asr.data.manifest import Utterance
-    from asr.recognition.hypothesis import Hypothesis
-
 
 Array = NDArray[np.float64]
 FOLDS = 5
+FEW_ERRORS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class WordOutcomes:
+    """Recognised words of a dev set, one row or entry each: evidence, whether right, and the group of its recording.
+
+    ``by_speaker``: whether groups are speakers, else they are recordings.
+    """
+
+    evidence: Array
+    right: NDArray[np.bool_]
+    groups: list[str]
+    by_speaker: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationReport:
+    """Calibration error (ECE) and Brier score before and after; ``how`` the figures after were found.
+
+    ``ece_of_chance``: what a perfect calibration would show on so many words.
+    """
+
+    words: int
+    wrong_words: int
+    how: str
+    ece_before: float
+    ece_after: float
+    ece_of_chance: float
+    brier_before: float
+    brier_after: float
+    manifest: str
+    normalizer: str
+
+    def notes(self) -> list[str]:
+        """What limits the use of this calibration."""
+        found = []
+        if self.wrong_words < FEW_ERRORS:
+            found.append(
+                f"{self.wrong_words} wrong words say little about what wrong ones look like; use a larger dev set"
+            )
+        if self.brier_after > self.brier_before:
+            found.append(
+                "on held-out words the Brier score got worse; delete calibration.json to go back to what was before"
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationResult:
+    """``calibration`` with its report as ``facts``, and the confidence of each dev word before and after."""
+
+    calibration: Calibration
+    report: CalibrationReport
+    right: NDArray[np.bool_]
+    before: Array
+    after: Array
+
+    def draw(self, path: Path) -> None:
+        """The reliability plot, as PNG."""
+        draw_reliability([("before", self.before), (self.report.how, self.after)], self.right, path)
+
+
+def calibrate(
+    recognizer: Recognizer,
+    utterances: Sequence[Utterance],
+    normalizer: Normalizer,
+    *,
+    manifest: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> CalibrationResult:
+    """Transcribe ``utterances`` (of ``manifest``) and fit confidence to what was right of it.
+
+    ``recognizer`` is one without calibration. Raises AudioError for a recording that cannot be read, DataError when no
+    word was recognised.
+    """
+    hypotheses = recognizer.transcribe_utterances(utterances, progress=progress)
+    outcomes = word_outcomes(utterances, hypotheses, normalizer)
+    if not len(outcomes.right):
+        raise DataError(f"{manifest}: the model recognised no word of it; there is nothing to calibrate with")
+    before = uncalibrated(outcomes.evidence)
+    calibration = fit_calibration(outcomes.evidence, outcomes.right)
+    held_out = cross_validated(outcomes.evidence, outcomes.right, outcomes.groups)
+    after = calibration.confidence(outcomes.evidence) if held_out is None else held_out
+    groups = "speakers" if outcomes.by_speaker else "recordings"
+    report = CalibrationReport(
+        words=len(outcomes.right),
+        wrong_words=int((~outcomes.right).sum()),
+        how="after, on the words it was fitted to" if held_out is None else f"after, on {groups} held out",
+        ece_before=expected_calibration_error(before, outcomes.right),
+        ece_after=expected_calibration_error(after, outcomes.right),
+        ece_of_chance=chance_error(after),
+        brier_before=brier_score(before, outcomes.right),
+        brier_after=brier_score(after, outcomes.right),
+        manifest=str(manifest),
+        normalizer=normalizer.name,
+    )
+    return CalibrationResult(replace(calibration, facts=asdict(report)), report, outcomes.right, before, after)
+
+
+def word_outcomes(
+    utterances: Sequence[Utterance], hypotheses: Sequence[Hypothesis], normalizer: Normalizer
+) -> WordOutcomes:
+    """Compare every recognised word with the reference of its utterance."""
+    by_speaker = len({one.speaker for one in utterances}) > 1 and all(one.speaker for one in utterances)
+    evidence: list[tuple[float, ...]] = []
+    right: list[bool] = []
+    groups: list[str] = []
+    for utterance, hypothesis in zip(utterances, hypotheses, strict=True):
+        outcomes = judge_words([word.text for word in hypothesis.words], utterance.text, normalizer)
+        for is_right, row in zip(outcomes, hypothesis.evidence, strict=True):
+            if is_right is not None:
+                evidence.append(row)
+                right.append(is_right)
+                groups.append(str(utterance.speaker if by_speaker else utterance.id))
+    rows = np.array(evidence, np.float64).reshape(len(right), len(EVIDENCE))
+    return WordOutcomes(rows, np.array(right, bool), groups, by_speaker)
 
 
 def cross_validated(evidence: Array, right: NDArray[np.bool_], groups: Sequence[str]) -> Array | None:
@@ -57,7 +177,9 @@ def deal_groups(groups: Sequence[str], folds: int) -> NDArray[np.int64]:
 
 
 def draw_reliability(curves: Sequence[tuple[str, Array]], right: NDArray[np.bool_], path: Path) -> None:
-    """A PNG: promised against held probability, and how confidences are spread, for each ``(name, confidences)``."""
+    """A PNG: confidence against the share of right words, and the distribution of confidence, for each ``(name,
+    confidences)``.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -85,72 +207,3 @@ def draw_reliability(curves: Sequence[tuple[str, Array]], right: NDArray[np.bool
         axes.grid(alpha=0.3)
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         figure.savefig(stream, format="png", dpi=110)
-
-
-FEW_ERRORS = 20
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Judged:
-    """Recognised words of a dev set, one row or entry each: evidence, whether right, and the group of its recording.
-
-    ``by_speaker``: whether groups are speakers, else they are recordings.
-    """
-
-    evidence: "NDArray[np.float64]"
-    right: "NDArray[np.bool_]"
-    groups: list[str]
-    by_speaker: bool
-
-
-def judge(utterances: "list[Utterance]", hypotheses: "list[Hypothesis]", normalizer: Normalizer) -> Judged:
-    """Every recognised word against the reference of its utterance."""
-    import numpy as np
-
-    from asr.recognition.calibration import EVIDENCE
-    from asr.scoring.confidence import judge_words
-
-    by_speaker = len({one.speaker for one in utterances}) > 1 and all(one.speaker for one in utterances)
-    evidence: list[tuple[float, ...]] = []
-    right: list[bool] = []
-    groups: list[str] = []
-    for utterance, hypothesis in zip(utterances, hypotheses, strict=True):
-        verdicts = judge_words([word.text for word in hypothesis.words], utterance.text, normalizer)
-        for verdict, row in zip(verdicts, hypothesis.evidence, strict=True):
-            if verdict is not None:
-                evidence.append(row)
-                right.append(verdict)
-                groups.append(str(utterance.speaker if by_speaker else utterance.id))
-    rows = np.array(evidence, np.float64).reshape(len(right), len(EVIDENCE))
-    return Judged(rows, np.array(right, bool), groups, by_speaker)
-
-
-def _facts(judged: Judged, before: "NDArray[np.float64]", after: "NDArray[np.float64]", honest: bool) -> dict[str, Any]:
-    from asr.scoring.confidence import brier_score, chance_error, expected_calibration_error
-
-    groups = "speakers" if judged.by_speaker else "recordings"
-    how = f"after, on {groups} held out" if honest else "after, on the words it was fitted to"
-    return {
-        "words": len(judged.right),
-        "wrong_words": int((~judged.right).sum()),
-        "how": how,
-        "ece_before": expected_calibration_error(before, judged.right),
-        "ece_after": expected_calibration_error(after, judged.right),
-        "ece_of_chance": chance_error(after),
-        "brier_before": brier_score(before, judged.right),
-        "brier_after": brier_score(after, judged.right),
-    }
-
-
-def notes(facts: dict[str, Any]) -> list[str]:
-    """What a person should know before trusting the calibration."""
-    found = []
-    if facts["wrong_words"] < FEW_ERRORS:
-        found.append(
-            f"{facts['wrong_words']} wrong words say little about what wrong ones look like; use a larger dev set"
-        )
-    if facts["brier_after"] > facts["brier_before"]:
-        found.append(
-            "on held-out words the Brier score got worse; delete calibration.json to go back to what was before"
-        )
-    return found

@@ -1,27 +1,30 @@
-"""Which lm_weight and word_score to decode with: a search on dev that looks at as few points as it can.
+"""Find ``lm_weight`` and ``word_score`` for a language model on a dev set.
 
-In: a function that decodes dev with a pair of weights and counts its errors. Out: every point looked at, the best
-first. A coarse grid comes first, because the surface has ridges (a larger word_score makes up for a larger lm_weight);
-then the surroundings of the best point, at half the distance each round. Nothing is drawn at random: the same dev gives
-the same weights.
+In: a recogniser, utterances with their texts, a language model. Out: a ``TuningResult``: the errors of greedy decoding,
+of the beam search alone, and of every pair of weights that was tried. The model runs once; its output is decoded once
+for each pair.
+
+The search tries as few pairs as it can. A coarse grid comes first, because the surface has ridges (a larger word_score
+makes up for a larger lm_weight); then the neighbours of the best pair, at half the distance each round. Nothing is
+drawn at random: the same dev set gives the same weights.
 """
 
-import argparse
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypedDict
 
-from asr.errors import DataError
-
-if TYPE_CHECKING:
-    from asr.data.manifest import Utterance
-    from asr.decoding.build import Decoder
-    from asr.decoding.config import DecodingConfig
-    from asr.recognition.recognizer import Recognizer
-    from asr.recognition.windows import Emissions
-    from asr.text.normalize import Normalizer
-
+from asr.data.manifest import Utterance
+from asr.decoding import DecodingConfig, greedy_decode
+from asr.decoding.beam import BeamDecoder
+from asr.decoding.build import Decoder
+from asr.errors import AsrError, DataError
+from asr.lm.model import NgramModel
+from asr.recognition.recognizer import Recognizer
+from asr.recognition.windows import Emissions
+from asr.scoring.counts import count_character_errors, count_word_errors
+from asr.text.normalize import Normalizer
 
 LM_WEIGHTS = (0.2, 0.6, 1.0, 1.4)
 WORD_SCORES = (-1.0, 0.5, 2.0)
@@ -47,6 +50,122 @@ class TunePoint:
     errors: DevErrors
 
 
+class TuningFacts(TypedDict):
+    """How the settings of decoding.json were found. Error rates in percent."""
+
+    dev: str
+    language_model: str
+    normalizer: str
+    dev_wer: dict[str, float]
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class DevSet:
+    """A dev set after one run of the model: its output for each recording, and the references, normalised."""
+
+    recognizer: Recognizer
+    emissions: Sequence[Emissions]
+    references: Sequence[str]
+    normalizer: Normalizer
+    words: int
+    characters: int
+
+    @classmethod
+    def of(
+        cls,
+        recognizer: Recognizer,
+        utterances: Sequence[Utterance],
+        normalizer: Normalizer,
+        on_utterance: Callable[[], None] = lambda: None,
+    ) -> "DevSet":
+        """Run the model over ``utterances``; ``on_utterance()`` is called after each.
+
+        Raises AudioError for a recording that cannot be read, DataError when the references hold no words.
+        """
+        references = [normalizer(one.text) for one in utterances]
+        words, characters = sum(len(text.split()) for text in references), sum(map(len, references))
+        if not words:
+            raise DataError("lm tune: the dev set holds no words; there is nothing to tune on")
+        emissions = []
+        for one in recognizer.emissions(utterances):
+            if isinstance(one, AsrError):
+                raise one
+            emissions.append(one)
+            on_utterance()
+        return cls(recognizer, emissions, references, normalizer, words, characters)
+
+    def errors(self, decoder: Decoder) -> DevErrors:
+        """The errors of all texts that ``decoder`` makes of the model's output."""
+        self.recognizer.decoder = decoder
+        texts = [self.normalizer(self.recognizer.decode(one).text) for one in self.emissions]
+        pairs = list(zip(self.references, texts, strict=True))
+        return DevErrors(
+            words=sum(count_word_errors(*pair).errors for pair in pairs),
+            characters=sum(count_character_errors(*pair).errors for pair in pairs),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TuningResult:
+    """Errors of greedy decoding, of the beam search alone, and all pairs of weights tried, the best first.
+
+    ``settings``: those of the beam search, with the best weights. ``words``, ``characters``: of the dev set.
+    """
+
+    greedy: DevErrors
+    beam: DevErrors
+    points: list[TunePoint]
+    settings: DecodingConfig
+    words: int
+    characters: int
+    normalizer: str
+
+    @property
+    def best(self) -> TunePoint:
+        """The pair with the fewest errors."""
+        return self.points[0]
+
+    @property
+    def helps(self) -> bool:
+        """Whether the language model does better than greedy decoding."""
+        return self.best.errors < self.greedy
+
+    def facts(self, manifest: Path, language_model: Path) -> TuningFacts:
+        """For decoding.json."""
+        rates = {"greedy": self.greedy, "beam": self.beam, "language_model": self.best.errors}
+        return {
+            "dev": str(manifest),
+            "language_model": str(language_model),
+            "normalizer": self.normalizer,
+            "dev_wer": {name: round(100 * one.words / self.words, 2) for name, one in rates.items()},
+            "points": len(self.points),
+        }
+
+
+def tune(
+    dev: DevSet, beam_width: int, language_model: NgramModel, on_point: Callable[[], None] = lambda: None
+) -> TuningResult:
+    """Decode ``dev`` greedily, by beam alone, and with the language model at every pair of weights that is tried.
+
+    ``on_point()`` is called after each of these pairs, ``MOST_POINTS`` times at most.
+    """
+    tokenizer = dev.recognizer.tokenizer
+    settings = DecodingConfig(name="beam", beam_width=beam_width)
+    greedy = dev.errors(greedy_decode)
+    alone = dev.errors(BeamDecoder(tokenizer, settings))
+    decoder = BeamDecoder(tokenizer, settings, language_model)
+
+    def errors_at(lm_weight: float, word_score: float) -> DevErrors:
+        errors = dev.errors(decoder.reweighted(lm_weight, word_score))
+        on_point()
+        return errors
+
+    points = search_weights(errors_at)
+    settings = replace(settings, lm_weight=points[0].lm_weight, word_score=points[0].word_score)
+    return TuningResult(greedy, alone, points, settings, dev.words, dev.characters, dev.normalizer.label)
+
+
 def search_weights(
     count: Callable[[float, float], DevErrors],
     *,
@@ -54,10 +173,10 @@ def search_weights(
     word_scores: Sequence[float] = WORD_SCORES,
     rounds: int = ROUNDS,
 ) -> list[TunePoint]:
-    """All points looked at, the best first; of equals, the one nearest to no language model at all.
+    """All pairs tried, the best first; of equals, the one nearest to no language model at all.
 
     ``count(lm_weight, word_score)`` decodes dev. The grid is ``lm_weights`` x ``word_scores``; each of ``rounds`` then
-    looks at the eight neighbours of the best point at half the distance of the round before.
+    tries the eight neighbours of the best pair at half the distance of the round before.
     """
     found: dict[tuple[float, float], DevErrors] = {}
     for pair in itertools.product(lm_weights, word_scores):
@@ -84,96 +203,3 @@ def _rank(pair: tuple[float, float], errors: DevErrors) -> tuple[DevErrors, floa
 
 def _spacing(values: Sequence[float]) -> float:
     return (max(values) - min(values)) / max(1, len(values) - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Dev:
-    """A dev set, heard once: what the model says about each recording, and the texts that are right."""
-
-    recognizer: "Recognizer"
-    emissions: "Sequence[Emissions]"
-    references: Sequence[str]
-    normalizer: "Normalizer"
-    words: int
-    characters: int
-
-    @classmethod
-    def of(cls, recognizer: "Recognizer", utterances: "Sequence[Utterance]", normalizer: "Normalizer") -> "Dev":
-        """Run the model over ``utterances``. Raises AudioError for one that cannot be read, DataError without words."""
-        from asr.errors import AsrError
-        from asr.terminal import Progress
-
-        references = [normalizer(one.text) for one in utterances]
-        words, characters = sum(len(text.split()) for text in references), sum(map(len, references))
-        if not words:
-            raise DataError("lm tune: the dev set holds no words; there is nothing to tune on")
-        emissions = []
-        with Progress(len(utterances), "listening", "utterances") as progress:
-            for one in recognizer.emissions(utterances):
-                if isinstance(one, AsrError):
-                    raise one
-                emissions.append(one)
-                progress.update()
-        return cls(recognizer, emissions, references, normalizer, words, characters)
-
-    def errors(self, decoder: "Decoder") -> "DevErrors":
-        """The errors of all texts that ``decoder`` makes of the emissions."""
-        from asr.scoring.counts import count_character_errors, count_word_errors
-
-        self.recognizer.decoder = decoder
-        texts = [self.normalizer(self.recognizer.decode(one).text) for one in self.emissions]
-        pairs = list(zip(self.references, texts, strict=True))
-        return DevErrors(
-            words=sum(count_word_errors(*pair).errors for pair in pairs),
-            characters=sum(count_character_errors(*pair).errors for pair in pairs),
-        )
-
-    def shown(self, errors: "DevErrors") -> str:
-        """WER, as people read it."""
-        return f"{errors.words / self.words:.2%} WER"
-
-
-@dataclass(frozen=True, slots=True)
-class Tuned:
-    """What a search found: errors of greedy decoding, of the beam search alone, and all points, the best first."""
-
-    greedy: "DevErrors"
-    beam: "DevErrors"
-    points: "list[TunePoint]"
-
-    @property
-    def best(self) -> "TunePoint":
-        """The point with the fewest errors."""
-        return self.points[0]
-
-    def facts(self, dev: Dev, options: argparse.Namespace) -> dict[str, Any]:
-        """How the settings were found, for decoding.json. Error rates in percent."""
-        rates = {"greedy": self.greedy, "beam": self.beam, "language_model": self.best.errors}
-        return {
-            "dev": str(options.manifest),
-            "language_model": str(options.lm),
-            "normalizer": dev.normalizer.label,
-            "dev_wer": {name: round(100 * one.words / dev.words, 2) for name, one in rates.items()},
-            "points": len(self.points),
-        }
-
-
-def tune(dev: Dev, settings: "DecodingConfig", language_model: Any) -> Tuned:
-    """Decode dev greedily, by beam alone, and with the language model at every point that the search looks at."""
-    from asr.decoding import greedy_decode
-    from asr.decoding.beam import BeamDecoder
-    from asr.terminal import Progress
-
-    tokenizer = dev.recognizer.tokenizer
-    greedy = dev.errors(greedy_decode)
-    alone = dev.errors(BeamDecoder(tokenizer, settings))
-    decoder = BeamDecoder(tokenizer, settings, language_model)
-    with Progress(MOST_POINTS, "tuning", "pairs of weights") as progress:
-
-        def errors_at(lm_weight: float, word_score: float) -> "DevErrors":
-            errors = dev.errors(decoder.reweighted(lm_weight, word_score))
-            progress.update()
-            return errors
-
-        points = search_weights(errors_at)
-    return Tuned(greedy, alone, points)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from asr.features import LogMel, LogMelConfig
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
 from asr.pretrained import save_pretrained
 from asr.recognition import Recognizer
-from asr.recognition.reliability import notes
+from asr.recognition.reliability import CalibrationReport
 from asr.text.tokenizer import CharacterTokenizer
 
 RATE = 8000
@@ -103,8 +104,11 @@ def test_mistyped_options_are_exit_code_2(words: list[str]) -> None:
     assert main(["calibrate", *words]) == 2
 
 
-def test_few_errors_and_a_worse_brier_score_are_told() -> None:
-    good = {"wrong_words": 20, "brier_before": 0.1, "brier_after": 0.1}
-    assert notes(good) == []
-    assert ["19 wrong words" in note for note in notes(good | {"wrong_words": 19})] == [True]
-    assert ["got worse" in note for note in notes(good | {"brier_after": 0.11})] == [True]
+def test_few_errors_and_a_worse_brier_score_are_noted() -> None:
+    good = CalibrationReport(
+        words=100, wrong_words=20, how="", ece_before=0.1, ece_after=0.1, ece_of_chance=0.0, brier_before=0.1,
+        brier_after=0.1, manifest="dev.jsonl", normalizer="basic",
+    )  # fmt: skip
+    assert good.notes() == []
+    assert ["19 wrong words" in note for note in replace(good, wrong_words=19).notes()] == [True]
+    assert ["got worse" in note for note in replace(good, brier_after=0.11).notes()] == [True]
