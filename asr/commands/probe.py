@@ -1,29 +1,25 @@
 """``asr probe EXPERIMENT ... --out DIR``: claims about the LSTM as experiments, each a plot and a JSON of its figures.
 
-In: an experiment's name and its words. Out: ``DIR/EXPERIMENT.json`` and a plot beside it; each experiment is a module
-of its own (asr/probes/), its words are in ``_probe_options.py``.
-
-The words of each experiment of ``asr probe``. In: an experiment's name. Out: its argument parser.
+In: an experiment's name and its arguments. Out: ``DIR/EXPERIMENT.json`` and a plot next to it, a table on stdout. The
+experiments themselves are in asr/probes/.
 """
 
 import argparse
+import shlex
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from asr.commands.options import count, number, seconds, whole_number
 from asr.errors import UsageError
 from asr.schema import nearest
-from asr.terminal import styled
+from asr.terminal import styled, table
 
-EXPERIMENTS: dict[str, str] = {
-    "gradients": "how much of the gradient arrives from far: RNN, GRU, LSTM; trained models with --model",
-    "recall": "who remembers a symbol over N frames, all trained for equally long",
-    "context": "a trained model hears speech in pieces of N frames: its WER against N",
-    "time": "seconds and memory against length, in training, transcription and as a stream",
-    "directions": "train lstm and bilstm at the same size: what the second direction buys",
-    "gates": "a trained LSTM with one gate held at a value: the WER of each",
-    "family": "train the whole family on the same data and budget, and write one table",
-}
+if TYPE_CHECKING:
+    from asr.probes.experiments import EvaluationOptions, ExperimentResult
 
 _EXAMPLES = """\
 examples:
@@ -31,7 +27,16 @@ examples:
   asr probe gates runs/fsdd/model data/fsdd/test.jsonl --out article
   asr probe family recipes/fsdd --corpus free-spoken-digit-dataset --jobs 2 --out family/fsdd
 
-`asr probe EXPERIMENT --help` tells more. docs/lstm.md walks through all of them."""
+`asr probe EXPERIMENT --help` lists its options. docs/lstm.md explains all experiments and their results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """``summary`` for --help; ``add_arguments`` to its parser; ``measure`` with the parsed arguments."""
+
+    summary: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    measure: "Callable[[argparse.Namespace], ExperimentResult] | None" = None  # None: trains, in processes
 
 
 def run(arguments: list[str]) -> int:
@@ -42,139 +47,268 @@ def run(arguments: list[str]) -> int:
     name = arguments[0]
     if name not in EXPERIMENTS:
         raise UsageError(f"unknown experiment {name!r}{nearest(name, list(EXPERIMENTS))}; see `asr probe --help`")
-    from asr.probes import experiments, trainings
+    given = parse(name, arguments[1:])
+    command = f"asr {shlex.join(['probe', *arguments])}"
+    measure = EXPERIMENTS[name].measure
+    if measure is None:
+        _train(name, given, command)
+    else:
+        _measure(name, measure, given, command)
+    return 0
 
-    options = parse(name, EXPERIMENTS[name], arguments[1:])
-    if name in ("family", "directions"):
-        return trainings.run(name, options, ["probe", *arguments])
-    return experiments.run(name, options, ["probe", *arguments])
+
+def _measure(
+    name: str, measure: "Callable[[argparse.Namespace], ExperimentResult]", given: argparse.Namespace, command: str
+) -> None:
+    import torch
+
+    from asr.probes.experiments import run_experiment
+
+    torch.set_num_threads(given.threads)
+    on_cpu = name == "gradients" and not given.models  # random networks, in double precision
+    device = "cpu" if on_cpu else getattr(given, "device", "cpu")
+    result, figures = run_experiment(name, partial(measure, given), command=command, out=given.out, device=device)
+    print(table(result.rows, result.header))
+    print(f"figures: {figures}")
+    for path in result.draw(given.out, given.format):
+        print(f"plot: {path}")
+
+
+def _train(name: str, given: argparse.Namespace, command: str) -> None:
+    from asr.probes.trainings import TrainingsOptions, train_and_compare
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    files = train_and_compare(name, TrainingsOptions(**vars(given)), command, say)
+    print(files.text)
+    print(f"figures: {files.figures}\ntable: {files.table}")
 
 
 def _help() -> str:
     width = max(map(len, EXPERIMENTS))
-    lines = "\n".join(f"  {styled(name.ljust(width), 'bold')}  {line}" for name, line in EXPERIMENTS.items())
-    return f"usage: asr probe EXPERIMENT ... --out DIR\n\nThe LSTM's claims, measured.\n\n{lines}\n\n{_EXAMPLES}"
+    lines = "\n".join(f"  {styled(name.ljust(width), 'bold')}  {one.summary}" for name, one in EXPERIMENTS.items())
+    return f"usage: asr probe EXPERIMENT ... --out DIR\n\nMeasure claims about the LSTM.\n\n{lines}\n\n{_EXAMPLES}"
 
 
-def parse(name: str, description: str, words: list[str]) -> argparse.Namespace:
-    """The words of ``asr probe NAME``; what is named twice counts once: a seed repeated is no second repetition."""
-    options = build_parser(name, description).parse_args(words)
-    for key, value in vars(options).items():
+def parse(name: str, arguments: list[str]) -> argparse.Namespace:
+    """The arguments of ``asr probe NAME``; a value that is given twice in a list counts once (a repeated seed)."""
+    given = build_parser(name).parse_args(arguments)
+    for key, value in vars(given).items():
         if isinstance(value, list) and key != "changes":
-            setattr(options, key, list(dict.fromkeys(value)))
-    return options
+            setattr(given, key, list(dict.fromkeys(value)))
+    return given
 
 
-def build_parser(name: str, description: str) -> argparse.ArgumentParser:
-    """The arguments of ``asr probe NAME``."""
-    parser = argparse.ArgumentParser(prog=f"asr probe {name}", description=f"{description}.")
-    {
-        "gradients": _gradients,
-        "recall": _recall,
-        "context": _context,
-        "time": _time,
-        "directions": _directions,
-        "gates": _heard,
-        "family": _family,
-    }[name](parser)
+def build_parser(name: str) -> argparse.ArgumentParser:
+    """The parser of ``asr probe NAME``."""
+    experiment = EXPERIMENTS[name]
+    parser = argparse.ArgumentParser(prog=f"asr probe {name}", description=f"{experiment.summary}.")
+    experiment.add_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder for figures and plots")
     parser.add_argument("--format", choices=("png", "svg"), default="png", help="of plots (default: png)")
-    if name not in ("family", "directions"):
+    if experiment.measure is not None:
         parser.add_argument("--threads", type=count, default=1, help="threads of torch (default: 1)")
     return parser
 
 
-def _members(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--members", nargs="+", metavar="NAME", help="such as rnn gru lstm-1 (default: all that fit)")
+def _given(**values: Any) -> dict[str, Any]:
+    """The values that were given, so that the others keep their defaults."""
+    return {key: value for key, value in values.items() if value is not None}
 
 
-def _seeds(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", nargs="+", type=whole_number, metavar="N", help="one repetition for each")
+def _add_members(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--members",
+        nargs="+",
+        metavar="NAME",
+        help="networks, such as rnn gru lstm-1 (default: those of the experiment)",
+    )
 
 
-def _gradients(parser: argparse.ArgumentParser) -> None:
-    _members(parser)
-    _seeds(parser)
+def _add_seeds(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seeds", nargs="+", type=whole_number, metavar="N", help="seeds, one repetition each")
+
+
+def _gradients_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_members(parser)
+    _add_seeds(parser)
     parser.add_argument("--hidden-size", type=count, default=128, help="units (default: 128)")
     parser.add_argument("--layers", type=count, default=1, help="layers (default: 1)")
-    parser.add_argument("--distance", type=count, default=200, metavar="K", help="frames back (default: 200)")
-    parser.add_argument("--input-scale", type=number, default=1.0, help="the inputs' standard deviation (default: 1)")
+    parser.add_argument("--distance", type=count, default=200, metavar="K", help="distance in frames (default: 200)")
+    parser.add_argument("--input-scale", type=number, default=1.0, help="standard deviation of the inputs (default: 1)")
     parser.add_argument(
         "--model", action="append", default=[], type=Path, metavar="MODEL", dest="models",
-        help="a trained model to look at instead, on --manifest; may be given several times",
+        help="measure this trained model on --manifest instead; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--manifest", type=Path, help="with --model: recordings to hear")
-    _some(parser)
+    parser.add_argument("--manifest", type=Path, help="with --model: the recordings")
+    _add_utterances(parser)
 
 
-def _recall(parser: argparse.ArgumentParser) -> None:
-    _members(parser)
-    _seeds(parser)
-    parser.add_argument("--distances", nargs="+", type=count, metavar="N", help="frames of distraction")
-    parser.add_argument("--steps", type=count, default=1000, help="of each training (default: 1000)")
-    parser.add_argument("--parameters", type=count, default=5_000, help="weights of each member, about (default: 5000)")
+def _gradients(given: argparse.Namespace) -> "ExperimentResult":
+    from asr.probes import experiments
+    from asr.probes.gradients import GradientOptions
+
+    if given.models:
+        if given.manifest is None:
+            raise UsageError("--model needs --manifest: the recordings to measure gradients on")
+        return experiments.speech_gradients(_evaluation(given), given.distance, seed=(given.seeds or [1])[0])
+    options = GradientOptions(
+        hidden_size=given.hidden_size,
+        num_layers=given.layers,
+        distance=given.distance,
+        input_scale=given.input_scale,
+        **_given(members=given.members, seeds=given.seeds),
+    )
+    return experiments.gradients(options)
 
 
-def _heard(parser: argparse.ArgumentParser) -> None:
+def _recall_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_members(parser)
+    _add_seeds(parser)
+    parser.add_argument(
+        "--distances", nargs="+", type=count, metavar="N", help="frames of distraction (default: 10 30 100)"
+    )
+    parser.add_argument("--steps", type=count, default=1000, help="training steps (default: 1000)")
+    parser.add_argument(
+        "--parameters", type=count, default=5_000, help="approximate number of weights of each member (default: 5000)"
+    )
+
+
+def _recall(given: argparse.Namespace) -> "ExperimentResult":
+    from asr.probes import experiments
+    from asr.probes.recall import RecallOptions
+
+    lists = _given(members=given.members, seeds=given.seeds, distances=given.distances)
+    options = RecallOptions(steps=given.steps, parameters=given.parameters, **lists)
+    return experiments.recall(options, given.out / "recall-trainings.json")
+
+
+def _models_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "models", type=Path, nargs="+", metavar="MODEL",
-        help="a model directory, such as runs/fsdd/model; several: trainings that differ in their seed",
+        help="a model directory, such as runs/fsdd/model; several: trainings that differ only in their seed",
     )  # fmt: skip
-    parser.add_argument("manifest", type=Path, metavar="MANIFEST", help="recordings with their text")
-    _some(parser)
+    parser.add_argument("manifest", type=Path, metavar="MANIFEST", help="a manifest with reference texts")
+    _add_utterances(parser)
 
 
-def _some(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--utterances", type=count, metavar="N", help="hear so many only, spread over the manifest")
+def _add_utterances(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--device", default="auto", help="of trained models: auto, cpu, cuda, cuda:1, ... (default: auto)"
+        "--utterances", type=count, metavar="N", help="use only N utterances, spread evenly over the manifest"
+    )
+    parser.add_argument(
+        "--device", default="auto", help="where trained models run: auto, cpu, cuda, cuda:1, ... (default: auto)"
     )
 
 
-def _context(parser: argparse.ArgumentParser) -> None:
-    _heard(parser)
-    parser.add_argument(
-        "--frames", nargs="+", type=count, metavar="N", help="log-mel frames of a piece, multiples of the subsampling"
+def _evaluation(given: argparse.Namespace) -> "EvaluationOptions":
+    from asr.probes.experiments import EvaluationOptions
+
+    return EvaluationOptions(
+        models=given.models, manifest=given.manifest, utterances=given.utterances, device=given.device
     )
 
 
-def _time(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--models", nargs="+", metavar="WORD", help="words of conf/model (default: all)")
-    parser.add_argument("--lengths-s", nargs="+", type=seconds, metavar="S", help="seconds of audio")
-    parser.add_argument("--batches", nargs="+", type=count, metavar="N", help="utterances at a time (default: 1 8)")
-    parser.add_argument("--rounds", type=count, default=5, help="computations of each (default: 5)")
-    parser.add_argument("--hidden-size", type=count, help="of every model, in place of its own")
+def _context_arguments(parser: argparse.ArgumentParser) -> None:
+    _models_arguments(parser)
+    parser.add_argument(
+        "--frames",
+        nargs="+",
+        type=count,
+        metavar="N",
+        help="log-mel frames per piece, multiples of the subsampling (default: 12 24 48 96 192)",
+    )
+
+
+def _context(given: argparse.Namespace) -> "ExperimentResult":
+    from asr.probes import experiments
+
+    return experiments.context(_evaluation(given), given.frames or experiments.CONTEXT_FRAMES)
+
+
+def _gates(given: argparse.Namespace) -> "ExperimentResult":
+    from asr.probes import experiments
+
+    return experiments.gates(_evaluation(given))
+
+
+def _time_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--models", nargs="+", metavar="NAME", help="config groups of conf/model (default: all)")
+    parser.add_argument(
+        "--lengths-s", nargs="+", type=seconds, metavar="S", help="seconds of audio (default: 1 2 5 10 20 40 60)"
+    )
+    parser.add_argument("--batches", nargs="+", type=count, metavar="N", help="batch sizes (default: 1 8)")
+    parser.add_argument("--rounds", type=count, default=5, help="repetitions (default: 5)")
+    parser.add_argument("--hidden-size", type=count, help="use this hidden size for every model")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
 
 
-def _trained(parser: argparse.ArgumentParser) -> None:
+def _time(given: argparse.Namespace) -> "ExperimentResult":
+    from asr.probes import experiments
+    from asr.probes.cost import CostOptions
+
+    lists = _given(lengths_s=given.lengths_s, batches=given.batches)
+    options = CostOptions(rounds=given.rounds, device=given.device, **lists)
+    return experiments.cost(options, given.models or (), given.hidden_size)
+
+
+def _trainings_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipes", type=Path, metavar="RECIPES", help="a recipe folder, such as recipes/fsdd")
     data = parser.add_mutually_exclusive_group(required=True)
-    data.add_argument("--data", type=Path, metavar="DIR", help="the prepared manifests")
-    data.add_argument("--corpus", type=Path, metavar="FOLDER", help="the corpus, prepared into DIR/data first")
-    parser.add_argument(
-        "--seeds", nargs="+", type=whole_number, default=[1, 2, 3], metavar="N", help="one training each (1 2 3)"
+    data.add_argument("--data", type=Path, metavar="DIR", help="the folder of prepared manifests")
+    data.add_argument(
+        "--corpus", type=Path, metavar="FOLDER", help="the corpus folder; it is prepared into DIR/data first"
     )
-    parser.add_argument("--jobs", type=count, default=1, help="trainings side by side, of one thread each (default: 1)")
+    parser.add_argument(
+        "--seeds",
+        nargs="+",
+        type=whole_number,
+        default=[1, 2, 3],
+        metavar="N",
+        help="seeds, one training each (default: 1 2 3)",
+    )
+    parser.add_argument("--jobs", type=count, default=1, help="trainings in parallel, one thread each (default: 1)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
-        help="a word of the configuration for all trainings, such as training.epochs=10; may be given several times",
+        help="a config override for all trainings, such as training.epochs=10; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--parameters", type=count, metavar="N",
-        help="weights of each recogniser, within 5 %%, by its hidden size (default: what the recipes say)",
+        help="weights of each recogniser, within 5 %%, set by its hidden size (default: as in the recipes)",
     )  # fmt: skip
 
 
-def _directions(parser: argparse.ArgumentParser) -> None:
-    _trained(parser)
-    parser.set_defaults(members=["lstm", "bilstm"], lengths_s=None)
+def _directions_arguments(parser: argparse.ArgumentParser) -> None:
+    _trainings_arguments(parser)
+    parser.set_defaults(members=["lstm", "bilstm"], lengths_s=[1.0, 10.0])
 
 
-def _family(parser: argparse.ArgumentParser) -> None:
-    _trained(parser)
+def _family_arguments(parser: argparse.ArgumentParser) -> None:
+    _trainings_arguments(parser)
     parser.add_argument("--members", nargs="+", metavar="NAME", help="recipes of the folder (default: all)")
     parser.add_argument(
         "--lengths-s", nargs="+", type=seconds, default=[1.0, 10.0, 60.0], metavar="S",
-        help="seconds of audio at which memory is measured (default: 1 10 60)",
+        help="lengths of audio in seconds at which memory is measured (default: 1 10 60)",
     )  # fmt: skip
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "gradients": Experiment(
+        "how far back gradients reach: RNN, GRU, LSTM; trained models with --model", _gradients_arguments, _gradients
+    ),
+    "recall": Experiment(
+        "which networks remember a symbol over N frames, all trained for equally long", _recall_arguments, _recall
+    ),
+    "context": Experiment(
+        "the WER of a trained model that gets speech in pieces of N frames, against N", _context_arguments, _context
+    ),
+    "time": Experiment(
+        "seconds and memory against length, in training, transcription and as a stream", _time_arguments, _time
+    ),
+    "directions": Experiment(
+        "train lstm and bilstm at the same size: the gain of the second direction", _directions_arguments
+    ),
+    "gates": Experiment("the WER of a trained LSTM with one gate fixed at a value", _models_arguments, _gates),
+    "family": Experiment("train the whole family on the same data and budget, and write one table", _family_arguments),
+}

@@ -1,5 +1,5 @@
-"""The claims that are made about the LSTM, as experiments: each module measures one and draws what it found.
+"""Experiments on claims about the LSTM (``asr probe``): each module measures one and plots the result.
 
-In: settings, and a trained model where the experiment is about one. Out: rows of figures with intervals, and a plot
-of them. Knows nothing of the command line; ``asr probe`` (asr/commands/probe.py) is the door.
+In: options, and trained models where the experiment is about these. Out: rows of figures with intervals, and plots.
+Nothing here prints or knows of the command line.
 """

@@ -1,21 +1,20 @@
-"""What each encoder costs against length: forward, forward with backward, and as a stream; one by one and in batches.
+"""Computing time and memory of each encoder against length: forward, forward with backward, and as a stream.
 
 In: recognisers, lengths, batch sizes. Out: rows of median seconds and of the memory that a computation adds at its
-peak. All are taken in turn, in one process, in another order each round, so that whatever else the machine does falls
-on all alike. ``stream`` is for encoders in one direction alone: blocks of ``BLOCK_S`` one after another, the state
-carried on, nothing else kept. Its memory is what a recurrent network promises: the same for an hour as for a second.
-Only the encoder is in it.
+peak. All are measured in turn in one process, in another order each round, so that other load on the machine affects
+all alike. ``stream`` is for encoders in one direction: blocks of ``BLOCK_S`` one after another, only the state carried
+on. Its memory is what a recurrent network promises: the same for an hour as for a second. Only the encoder is in it.
 
-Memory is counted in a pass of its own: on a GPU by torch's allocator; on a CPU by what torch's allocations and frees,
-as its profiler reports them, add up to at their highest. Weights are not in it, activations and gradients are.
+Memory is measured in a pass of its own: on a GPU by torch's allocator; on a CPU as the highest sum of torch's
+allocations and frees, as its profiler reports them. Weights are not in it, activations and gradients are.
 """
 
 import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from asr.probes.members import allow_backward, count_weights
 from asr.probes.record import COLOURS, Line, draw_lines, new_figure, save_figure
 from asr.schema import check
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler would tell of each of its starts
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler logs each of its starts
 
 N_MELS, VOCAB_SIZE, FRAMES_PER_S = 80, 29, 100
 FORWARD, TRAINING, STREAM = "forward", "forward_backward", "stream"
@@ -36,49 +35,52 @@ BLOCK_S = 1.0
 Rows = list[dict[str, Any]]
 
 
-@dataclass(kw_only=True, slots=True)
-class CostSettings:
-    """``lengths_s`` of audio, utterances at a time, computations of each (``rounds``)."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CostOptions:
+    """``lengths_s`` of audio, ``batches`` (utterances at a time), ``rounds`` (computations of each)."""
 
-    lengths_s: list[float] = field(default_factory=lambda: [1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0])
-    batches: list[int] = field(default_factory=lambda: [1, 8])
+    lengths_s: Sequence[float] = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+    batches: Sequence[int] = (1, 8)
     rounds: int = 5
     device: str = "cpu"
     seed: int = 1
 
     def __post_init__(self) -> None:
         least_s = 1 / FRAMES_PER_S
-        check(min(self.lengths_s) >= least_s, f"lengths of {min(self.lengths_s):g} s hold no frame of {least_s:g} s")
+        check(
+            min(self.lengths_s) >= least_s,
+            f"a length of {min(self.lengths_s):g} s is less than one frame ({least_s:g} s)",
+        )
 
 
-def make_models(configs: Mapping[str, Mapping[str, Any]], settings: CostSettings) -> dict[str, AcousticModel]:
-    """The recognisers that ``configs`` describe, in evaluation mode: dropout is no part of the question."""
+def make_models(configs: Mapping[str, Mapping[str, Any]], options: CostOptions) -> dict[str, AcousticModel]:
+    """The recognisers that ``configs`` describe, in evaluation mode (no dropout)."""
     models = {}
     for name, values in configs.items():
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(options.seed)
         model = AcousticModel(build_model_config(values), N_MELS, VOCAB_SIZE)
-        models[name] = model.to(settings.device).eval()
+        models[name] = model.to(options.device).eval()
     return models
 
 
 def measure_cost(
-    models: Mapping[str, AcousticModel], settings: CostSettings, on_rows: Callable[[Rows], None] = lambda rows: None
+    models: Mapping[str, AcousticModel], options: CostOptions, on_rows: Callable[[Rows], None] = lambda rows: None
 ) -> Rows:
     """Every encoder at every batch size and length, shortest length first; ``on_rows`` as they come."""
-    order, found = random.Random(settings.seed), []
-    for batch in settings.batches:
-        for length_s in sorted(settings.lengths_s):
-            rows = measure_shape(models, batch, length_s, settings, order)
+    order, found = random.Random(options.seed), []
+    for batch in options.batches:
+        for length_s in sorted(options.lengths_s):
+            rows = measure_shape(models, batch, length_s, options, order)
             on_rows(rows)
             found += rows
     return found
 
 
 def measure_shape(
-    models: Mapping[str, AcousticModel], batch: int, length_s: float, settings: CostSettings, order: random.Random
+    models: Mapping[str, AcousticModel], batch: int, length_s: float, options: CostOptions, order: random.Random
 ) -> Rows:
     """All encoders on one input: rounds in turn, medians."""
-    device, frames = torch.device(settings.device), round(length_s * FRAMES_PER_S)
+    device, frames = torch.device(options.device), round(length_s * FRAMES_PER_S)
     inputs = {mels: torch.randn(batch, frames, mels, device=device) for mels in {one.n_mels for one in models.values()}}
     lengths = torch.full((batch,), frames, device=device)
     tasks: dict[tuple[str, str], Callable[[], Any]] = {}
@@ -89,7 +91,7 @@ def measure_shape(
             tasks[name, STREAM] = partial(stream_noise, model, batch, length_s)
     peaks = {key: peak_bytes(task, device) for key, task in tasks.items()}  # warms up, too
     times: dict[tuple[str, str], list[float]] = {key: [] for key in tasks}
-    for _ in range(settings.rounds):
+    for _ in range(options.rounds):
         for key in order.sample(list(tasks), len(tasks)):
             times[key].append(seconds_of(tasks[key], device))
     return [
@@ -110,7 +112,7 @@ def measure_shape(
 
 
 def compute(model: AcousticModel, log_mel: Tensor, lengths: Tensor, mode: str) -> None:
-    """One computation. The gradient is that of a sum: the loss is the same for all and no part of the question."""
+    """One computation. The gradient is that of a sum of outputs: the loss is the same for all and not measured."""
     if mode == FORWARD:
         with torch.inference_mode():
             model(log_mel, lengths)
@@ -121,7 +123,7 @@ def compute(model: AcousticModel, log_mel: Tensor, lengths: Tensor, mode: str) -
 
 
 def can_stream(encoder: nn.Module) -> bool:
-    """Whether it runs in one direction, by torch's own cells, which take a state and give it back."""
+    """Whether it runs in one direction with torch's own cells, which take and return a state."""
     if not isinstance(encoder, RecurrentStack):
         return False
     directions = [layer.directions for layer in encoder.layers if isinstance(layer, RecurrentLayer)]
@@ -132,7 +134,7 @@ def can_stream(encoder: nn.Module) -> bool:
 def stream_blocks(encoder: nn.Module, blocks: Iterable[Tensor], use: Callable[[Tensor], Any]) -> None:
     """Blocks ``(batch, frames, input_size)`` in order through an encoder that ``can_stream``; ``use`` gets each output.
 
-    Together they are what the encoder gives the whole (tested); only the layers' states stay from block to block.
+    Together they equal the output for the whole input (tested); only the layers' states are kept between blocks.
     """
     states: list[Any] = [None] * len(encoder.layers)  # type: ignore[arg-type]
     for block in blocks:
@@ -145,7 +147,7 @@ def stream_blocks(encoder: nn.Module, blocks: Iterable[Tensor], use: Callable[[T
 
 
 def stream_noise(model: AcousticModel, batch: int, length_s: float) -> None:
-    """As many blocks of noise as ``length_s`` holds, made one after another and forgotten."""
+    """As many blocks of noise as ``length_s`` holds, made one after another and not kept."""
     subsampling = model.subsampling
     device = subsampling.linear.weight.device
     frames = max(1, round(min(BLOCK_S, length_s) * FRAMES_PER_S / subsampling.factor))
@@ -155,7 +157,7 @@ def stream_noise(model: AcousticModel, batch: int, length_s: float) -> None:
 
 
 def seconds_of(task: Callable[[], Any], device: torch.device) -> float:
-    """Wall seconds of ``task``, waited for."""
+    """Wall seconds of ``task``, with the device synchronised."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     start_s = time.perf_counter()
@@ -184,7 +186,7 @@ def peak_bytes(task: Callable[[], Any], device: torch.device) -> int:
 
 
 def draw_cost(rows: Rows, path: Path) -> None:
-    """Seconds above, memory below; a column for each batch size and mode that there is."""
+    """Seconds above, memory below; a column for each mode and batch size."""
     shapes = [(mode, batch) for mode in (TRAINING, FORWARD) for batch in sorted({row["batch"] for row in rows})]
     figure, axes = new_figure(2, len(shapes), (4.2 * len(shapes), 8.0))
     for column, (mode, batch) in enumerate(shapes):
@@ -192,14 +194,14 @@ def draw_cost(rows: Rows, path: Path) -> None:
             draw_lines(axes[place], _lines(rows, mode, batch, key), marker="o")
             axes[place].set(xscale="log", yscale="log", xlabel="length (s)")
         axes[column].set_title(f"{'training' if mode == TRAINING else 'transcription'}, batch {batch}")
-    axes[0].set_ylabel("seconds a computation")
-    axes[len(shapes)].set_ylabel("memory at its peak (MB)")
+    axes[0].set_ylabel("seconds per computation")
+    axes[len(shapes)].set_ylabel("peak memory (MB)")
     axes[0].legend(fontsize=7)
     save_figure(figure, path)
 
 
 def draw_stream(rows: Rows, path: Path) -> None:
-    """One utterance at once and as a stream (dashes): seconds beside memory; a model has one colour."""
+    """One utterance as a whole and as a stream (dashed): seconds and memory; one colour per model."""
     batch = min(row["batch"] for row in rows)
     kinds = ((FORWARD, ", whole", "-"), (STREAM, ", stream (encoder alone)", "--"))
     names = dict.fromkeys(row["model"] for row in rows)
@@ -214,7 +216,7 @@ def draw_stream(rows: Rows, path: Path) -> None:
             draw_lines(place, shown, colours, marker="o")
         place.set(xscale="log", yscale="log", xlabel="length (s)")
     axes[0].set(ylabel="seconds", title="time, one utterance")
-    axes[1].set(ylabel="memory at its peak (MB)", title="memory, one utterance")
+    axes[1].set(ylabel="peak memory (MB)", title="memory, one utterance")
     axes[1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.02, 0.5))
     save_figure(figure, path)
 

@@ -1,224 +1,235 @@
-"""The experiments of ``asr probe`` that one process does. In: parsed words. Out: figures, plots, a table on stdout."""
+"""The experiments of ``asr probe`` that run in one process.
 
-import argparse
+In: options of each. Out: an ``ExperimentResult``: figures, the functions that plot them, and a table of the main ones.
+``run_experiment`` writes the figures with the facts that are needed to repeat them.
+"""
+
 import dataclasses
-import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
+from asr.devices import choose_device
 from asr.errors import UsageError
 from asr.files import check_output_folder
-from asr.terminal import Progress, table
+from asr.probes.changed_models import (
+    FIXED,
+    ModelEvaluator,
+    draw_context,
+    draw_gates,
+    measure_context,
+    measure_gates,
+)
+from asr.probes.cost import STREAM, CostOptions, draw_cost, draw_stream, make_models, measure_cost
+from asr.probes.gradients import (
+    GradientOptions,
+    draw_gradients,
+    draw_speech_gradients,
+    measure_gradients,
+    measure_speech_gradients,
+)
+from asr.probes.members import check_members
+from asr.probes.recall import RecallOptions, draw_recall, measure_recall
+from asr.probes.record import Record
+from asr.provenance import commit
+from asr.terminal import Progress
 
-if TYPE_CHECKING:
-    from asr.probes.trained import Listener
-
-
-T = TypeVar("T")
 Draw = Callable[[Any, Path], None]
 CONTEXT_FRAMES = (12, 24, 48, 96, 192)
 WER = ("WER %", "95 % interval", "each model")
+_MEASURED = (("length_s", "g"), ("seconds", ".4f"), ("peak_mb", ".1f"))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Found:
-    """What an experiment gave: its settings, results, plots by name, and rows to print under a header."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentResult:
+    """``settings`` and ``results`` for NAME.json; ``plots`` by file name; the table's ``header`` and ``rows``."""
 
-    settings: dict[str, Any]
-    results: dict[str, Any]
-    plots: dict[str, Draw]
-    header: list[str]
-    rows: list[list[str]]
-    name: str = ""
+    name: str
+    settings: Mapping[str, Any]
+    results: Mapping[str, Any]
+    plots: Mapping[str, Draw]
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
-
-def run(name: str, options: argparse.Namespace, words: list[str]) -> int:
-    """Measure, write, draw, say; returns 0 or raises an AsrError."""
-    import torch
-
-    from asr.devices import choose_device
-    from asr.probes.record import Record
-    from asr.provenance import commit
-
-    torch.set_num_threads(options.threads)
-    work = {"gradients": _gradients, "recall": _recall, "context": _context, "time": _time, "gates": _gates}[name]
-    check_output_folder(options.out)
-    device = str(choose_device(getattr(options, "device", "cpu")))
-    on_cpu = name == "gradients" and not options.models  # random networks are computed there, whatever was asked for
-    record = Record(name, "asr " + shlex.join(words), commit(), {}, "cpu" if on_cpu else device)
-    found = work(options)
-    record.facts["settings"] = found.settings
-    name = found.name or name
-    figures = options.out / f"{name}.json"
-    record.write(figures, found.results)
-    print(table(found.rows, found.header))
-    print(f"figures: {figures}")
-    for plot, draw in found.plots.items():
-        path = options.out / f"{plot}.{options.format}"
-        draw(found.results, path)
-        print(f"plot: {path}")
-    return 0
+    def draw(self, folder: Path, extension: str) -> Iterator[Path]:
+        """Draw the plots into ``folder``; yields each file as it is written."""
+        for name, draw in self.plots.items():
+            path = folder / f"{name}.{extension}"
+            draw(self.results, path)
+            yield path
 
 
-def _gradients(options: argparse.Namespace) -> Found:
-    from asr.probes.gradients import GradientSettings, draw_gradients, measure_gradients
-    from asr.probes.members import check_members
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationOptions:
+    """Trained models of one kind, and the recordings to evaluate them on: all, or so many ``utterances``."""
 
-    if options.models:
-        return _speech_gradients(options)
-    given = {"members": options.members, "seeds": options.seeds}
-    settings = _settings(GradientSettings, given)
-    settings.hidden_size, settings.num_layers, settings.distance = (
-        options.hidden_size,
-        options.layers,
-        options.distance,
-    )
-    settings.input_scale = options.input_scale
-    check_members(settings.members)
-    with Progress(len(settings.members) * len(settings.seeds), "gradients", "networks") as progress:
-        found = measure_gradients(settings, progress.update)
+    models: Sequence[Path]
+    manifest: Path
+    utterances: int | None = None
+    device: str = "auto"
+
+    def load(self) -> list[ModelEvaluator]:
+        """An evaluator for each model."""
+        return [ModelEvaluator.load(one, self.manifest, self.device, self.utterances) for one in self.models]
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        """For the record of the experiment."""
+        models = list(map(str, self.models))
+        return {"models": models, "manifest": str(self.manifest), "utterances": self.utterances, **more}
+
+
+def run_experiment(
+    experiment: str, measure: Callable[[], ExperimentResult], *, command: str, out: Path, device: str
+) -> tuple[ExperimentResult, Path]:
+    """Measure, and write the figures; returns the result and its file, ``OUT/NAME.json``. Raises an AsrError."""
+    check_output_folder(out)
+    record = Record(experiment, command, str(choose_device(device)))
+    result = measure()
+    path = out / f"{result.name}.json"
+    record.write(path, result.settings, result.results)
+    return result, path
+
+
+def gradients(options: GradientOptions) -> ExperimentResult:
+    """Gradients against distance at the random start."""
+    check_members(options.members)
+    with Progress(len(options.members) * len(options.seeds), "gradients", "networks") as progress:
+        found = measure_gradients(options, progress.update)
     rows = [
-        [row["label"], _share(row["size"][min(10, settings.distance)]), _share(row["size"][-1])]
+        [row["label"], _share(row["size"][min(10, options.distance)]), _share(row["size"][-1])]
         + [_mean(row[key], 0) for key in ("reach_0.1", "reach_0.001")]
         for row in found["rows"]
     ]
-    header = ["member", "at 10", f"at {settings.distance}", "frames to 1/10", "to 1/1000"]
-    return Found(dataclasses.asdict(settings), found, {"gradients": draw_gradients}, header, rows)
+    return ExperimentResult(
+        name="gradients",
+        settings=dataclasses.asdict(options),
+        results=found,
+        plots={"gradients": draw_gradients},
+        header=["member", "at 10", f"at {options.distance}", "frames to 1/10", "to 1/1000"],
+        rows=rows,
+    )
 
 
-def _speech_gradients(options: argparse.Namespace) -> Found:
-    from asr.probes.gradients import draw_speech_gradients, measure_speech_gradients
-
-    if options.manifest is None:
-        raise UsageError("--model needs --manifest: the recordings that the models are to hear")
-    listeners = dict(zip(_names(options.models), _listeners(options), strict=True))
-    seed = (options.seeds or [1])[0]
-    total = sum(len(one.utterances) for one in listeners.values())
+def speech_gradients(options: EvaluationOptions, distance: int, seed: int) -> ExperimentResult:
+    """Gradients against distance in trained models, on recordings."""
+    evaluators = dict(zip(_names(options.models), options.load(), strict=True))
+    total = sum(len(one.utterances) for one in evaluators.values())
     with Progress(total, "gradients", "utterances") as progress:
-        found = measure_speech_gradients(listeners, options.distance, seed, progress.update)
+        found = measure_speech_gradients(evaluators, distance, seed, progress.update)
     rows = []
     for row in found["rows"]:
         sizes = dict(zip(row["distance"], row["size"], strict=True))
         rows.append([row["label"], row["encoder"], *(_share(sizes[k]) if k in sizes else "–" for k in (1, 5, 10, 20))])
-    settings = _heard(options) | {"distance": options.distance}
-    header = ["model", "encoder", "at 1", "at 5", "at 10", "at 20"]
-    plots: dict[str, Draw] = {"gradients-speech": draw_speech_gradients}
-    return Found(settings, found, plots, header, rows, "gradients-speech")
+    return ExperimentResult(
+        name="gradients-speech",
+        settings=options.settings(distance=distance),
+        results=found,
+        plots={"gradients-speech": draw_speech_gradients},
+        header=["model", "encoder", "at 1", "at 5", "at 10", "at 20"],
+        rows=rows,
+    )
 
 
-def _recall(options: argparse.Namespace) -> Found:
-    from asr.probes.members import check_members
-    from asr.probes.recall import RecallSettings, draw_recall, measure_recall
-    from asr.provenance import commit
-
-    given = {key: getattr(options, key) for key in ("members", "seeds", "distances")}
-    settings = _settings(RecallSettings, given)
-    settings.steps, settings.parameters = options.steps, options.parameters
-    check_members(settings.members)
-    total = len(settings.members) * len(settings.distances) * len(settings.seeds)
+def recall(options: RecallOptions, store: Path) -> ExperimentResult:
+    """Accuracy of recall against distance; the trainings are kept in ``store``."""
+    check_members(options.members)
+    total = len(options.members) * len(options.distances) * len(options.seeds)
     with Progress(total, "recall", "trainings") as progress:
-        ledger = options.out / "recall-trainings.json"
-        found = measure_recall(settings, ledger, lambda note: progress.update(1, note), commit())
+        found = measure_recall(options, store, lambda note: progress.update(1, note), commit())
     rows = [
-        [row["label"], row["distance"], f"{row['accuracy']:.1%}", _ends(row, 100, 1), row["parameters"]]
+        [row["label"], str(row["distance"]), f"{row['accuracy']:.1%}", _ends(row, 100, 1), str(row["parameters"])]
         for row in found["rows"]
     ]
-    header = ["member", "frames", "right", "95 % interval", "weights"]
-    return Found(dataclasses.asdict(settings), found, {"recall": draw_recall}, header, rows)
+    return ExperimentResult(
+        name="recall",
+        settings=dataclasses.asdict(options),
+        results=found,
+        plots={"recall": draw_recall},
+        header=["member", "frames", "correct", "95 % interval", "weights"],
+        rows=rows,
+    )
 
 
-def _context(options: argparse.Namespace) -> Found:
-    from asr.probes.trained import draw_context, measure_context
-
-    listeners = _listeners(options)
-    frames = options.frames or list(CONTEXT_FRAMES)
+def context(options: EvaluationOptions, frames: Sequence[int]) -> ExperimentResult:
+    """WER against the length of the pieces that the models get."""
+    evaluators = options.load()
     with Progress(len(frames) + 1, "context", "lengths") as progress:
-        found = measure_context(listeners, frames, progress.update)
+        found = measure_context(evaluators, frames, progress.update)
     rows = [
         [row["label"], "–" if row["seconds"] is None else f"{row['seconds']:.2f}", *_wer(row)] for row in found["rows"]
     ]
-    header = ["frames", "seconds", *WER]
-    return Found(_heard(options) | {"frames": frames}, found, {"context": draw_context}, header, rows)
+    return ExperimentResult(
+        name="context",
+        settings=options.settings(frames=list(frames)),
+        results=found,
+        plots={"context": draw_context},
+        header=["frames", "seconds", *WER],
+        rows=rows,
+    )
 
 
-def _gates(options: argparse.Namespace) -> Found:
-    from asr.probes.trained import FIXED, draw_gates, measure_gates
-
-    listeners = _listeners(options)
+def gates(options: EvaluationOptions) -> ExperimentResult:
+    """WER with one gate fixed at a value."""
+    evaluators = options.load()
     with Progress(len(FIXED) + 1, "gates", "models") as progress:
-        found = measure_gates(listeners, progress.update)
-    rows = [
-        [row["label"], *_wer(row), row["substitutions"], row["deletions"], row["insertions"]] for row in found["rows"]
-    ]
-    header = ["gates", *WER, "S", "D", "I"]
-    return Found(_heard(options), found, {"gates": draw_gates}, header, rows)
+        found = measure_gates(evaluators, progress.update)
+    kinds = ("substitutions", "deletions", "insertions")
+    return ExperimentResult(
+        name="gates",
+        settings=options.settings(),
+        results=found,
+        plots={"gates": draw_gates},
+        header=["gates", *WER, "S", "D", "I"],
+        rows=[[row["label"], *_wer(row), *(str(row[kind]) for kind in kinds)] for row in found["rows"]],
+    )
 
 
-def _time(options: argparse.Namespace) -> Found:
-    from asr.devices import choose_device
-    from asr.probes.cost import STREAM, CostSettings, draw_cost, draw_stream, make_models, measure_cost
-
-    given = {"lengths_s": options.lengths_s, "batches": options.batches}
-    settings = _settings(CostSettings, given)
-    settings.rounds, settings.device = options.rounds, str(choose_device(options.device))
-    changes = {"hidden_size": options.hidden_size} if options.hidden_size else {}
-    models = make_models({word: values | changes for word, values in model_words(options.models).items()}, settings)
-    with Progress(len(settings.batches) * len(settings.lengths_s), "time", "shapes") as progress:
-        rows = measure_cost(models, settings, lambda _: progress.update())
-    plots: dict[str, Draw] = {"time": lambda found, path: draw_cost(found["rows"], path)}
+def cost(options: CostOptions, models: Sequence[str] = (), hidden_size: int | None = None) -> ExperimentResult:
+    """Seconds and memory against length for config groups of conf/model, by default all; with one ``hidden_size``."""
+    options = dataclasses.replace(options, device=str(choose_device(options.device)))
+    changes = {"hidden_size": hidden_size} if hidden_size else {}
+    configs = {name: values | changes for name, values in model_configs(models).items()}
+    made = make_models(configs, options)
+    with Progress(len(options.batches) * len(options.lengths_s), "time", "shapes") as progress:
+        rows = measure_cost(made, options, lambda _: progress.update())
+    plots: dict[str, Draw] = {"time": partial(_draw_rows, draw_cost)}
     if any(row["mode"] == STREAM for row in rows):
-        plots["time-stream"] = lambda found, path: draw_stream(found["rows"], path)
-    shown = [
-        [
-            row["model"],
-            row["mode"],
-            row["batch"],
-            f"{row['length_s']:g}",
-            f"{row['seconds']:.4f}",
-            f"{row['peak_mb']:.1f}",
-        ]
-        for row in rows
-    ]
-    header = ["model", "mode", "batch", "length s", "seconds", "peak MB"]
-    return Found(dataclasses.asdict(settings) | changes, {"seeds": [settings.seed], "rows": rows}, plots, header, shown)
+        plots["time-stream"] = partial(_draw_rows, draw_stream)
+    return ExperimentResult(
+        name="time",
+        settings=dataclasses.asdict(options) | changes,
+        results={"seeds": [options.seed], "rows": rows},
+        plots=plots,
+        header=["model", "mode", "batch", "length s", "seconds", "peak MB"],
+        rows=[
+            [row["model"], row["mode"], str(row["batch"]), *(f"{row[key]:{form}}" for key, form in _MEASURED)]
+            for row in rows
+        ],
+    )
 
 
-def model_words(chosen: list[str] | None) -> dict[str, dict[str, Any]]:
-    """The words of conf/model that are asked for, by default all, with what each says. Raises UsageError."""
+def _draw_rows(draw: Draw, found: Mapping[str, Any], path: Path) -> None:
+    draw(found["rows"], path)
+
+
+def model_configs(chosen: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The chosen config groups of conf/model, by default all, with their values. Raises UsageError."""
     import yaml
 
     from asr.config.recipes import conf_dir
     from asr.schema import nearest
 
-    words = {path.stem: path for path in sorted((conf_dir() / "model").glob("*.yaml"))}
-    for word in chosen or ():
-        if word not in words:
-            raise UsageError(f"there is no {word!r} in conf/model{nearest(word, list(words))}")
-    return {word: yaml.safe_load(words[word].read_text(encoding="utf-8")) for word in chosen or words}
+    known = {path.stem: path for path in sorted((conf_dir() / "model").glob("*.yaml"))}
+    for name in chosen:
+        if name not in known:
+            raise UsageError(f"there is no {name!r} in conf/model{nearest(name, list(known))}")
+    return {name: yaml.safe_load(known[name].read_text(encoding="utf-8")) for name in chosen or known}
 
 
-def _settings(kind: type[T], given: dict[str, Any]) -> T:
-    """Settings with the values that were given in place of their defaults."""
-    return kind(**{key: value for key, value in given.items() if value is not None})
-
-
-def _heard(options: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "models": list(map(str, options.models)),
-        "manifest": str(options.manifest),
-        "utterances": options.utterances,
-    }
-
-
-def _listeners(options: argparse.Namespace) -> "list[Listener]":
-    from asr.probes.trained import Listener
-
-    return [Listener.of(one, options.manifest, options.device, options.utterances) for one in options.models]
-
-
-def _names(models: list[Path]) -> dict[str, Path]:
-    """``runs/fsdd/model`` is called fsdd; where two are called alike, by their whole paths."""
+def _names(models: Sequence[Path]) -> dict[str, Path]:
+    """``runs/fsdd/model`` is called fsdd; if two names are the same, all are called by their whole paths."""
     short = {(path.parent if path.name == "model" else path).resolve().name: path for path in models}
     return short if len(short) == len(models) else {str(path): path for path in models}
 
@@ -227,15 +238,15 @@ def _share(size: float) -> str:
     return f"{size:.2g}" if size > 1e-290 else "0"
 
 
-def _mean(row: dict[str, Any], places: int) -> str:
+def _mean(row: Mapping[str, Any], places: int) -> str:
     return f"{row['mean']:.{places}f}" if row["low"] is None else f"{row['mean']:.{places}f} {_ends(row, 1, places)}"
 
 
-def _wer(row: dict[str, Any]) -> list[str]:
+def _wer(row: Mapping[str, Any]) -> list[str]:
     return [f"{row['wer']:.2f}", _ends(row), ", ".join(f"{one:.2f}" for one in row["wers"])]
 
 
-def _ends(row: dict[str, Any], factor: float = 1.0, places: int = 2) -> str:
+def _ends(row: Mapping[str, Any], factor: float = 1.0, places: int = 2) -> str:
     if row["low"] is None:
         return "–"
     return f"[{factor * row['low']:.{places}f}, {factor * row['high']:.{places}f}]"

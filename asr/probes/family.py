@@ -1,18 +1,14 @@
-"""One table of the family: what each member of a recipe folder costs and how well it hears, from finished trainings.
+"""One table of a family of finished trainings: cost and WER of each member, and the differences between members.
 
-In: run folders of members and seeds. Out: a row a member: parameters, training seconds per hour of audio heard, memory
-at some lengths, WER of each seed, its mean, and two intervals, which answer different questions: over seeds (another
-training of the same kind; Student's t) and over utterances (other recordings of this kind; a bootstrap that draws an
-utterance together with what all seeds heard in it).
+In: run folders of members and seeds. Out: a row per member: weights, training seconds per hour of audio, memory at some
+lengths, WER of each seed, its mean, and two intervals, which answer different questions: over seeds (another training
+of the same kind; Student's t) and over utterances (other recordings of this kind; a bootstrap that draws an utterance
+together with the results of all seeds).
 
-By how much trainings of two kinds differ in WER, where all were scored on the same utterances.
-
-In: the reports of each kind's trainings. Out: a row for every pair: points of WER and three intervals, which answer
-different questions: over utterances (other recordings of these speakers) and over speakers by the paired bootstrap, in
-which one is drawn with all that every training heard in it; over seeds (another training of this kind) by Welch's t.
-What is hard for both cancels: two kinds whose own intervals lie over each other may still differ.
-
-A pair's p-value is the larger of those over utterances and over seeds: a difference has to hold for both.
+Also a row per pair of members: the difference of their WERs, on the same utterances, with intervals over utterances
+(other recordings of these speakers) and over speakers by the paired bootstrap, and over seeds by Welch's t. What is
+hard for both cancels, so two members whose own intervals overlap may still differ. The p-value of a pair is the larger
+of those over utterances and over seeds: a difference has to hold for both.
 """
 
 import dataclasses
@@ -28,10 +24,10 @@ import torch
 from asr.errors import DataError, UsageError
 from asr.models import AcousticModel, ModelConfig
 from asr.pretrained import from_pretrained
-from asr.probes.cost import FORWARD, TRAINING, CostSettings, measure_shape
+from asr.probes.changed_models import error_row
+from asr.probes.cost import FORWARD, TRAINING, CostOptions, measure_shape
 from asr.probes.members import STEP, count_weights, fit_size
 from asr.probes.record import draw_bars, mean_interval, new_figure, save_figure, welch
-from asr.probes.trained import error_row
 from asr.scoring.counts import ErrorCounts
 from asr.scoring.intervals import FEW_UNITS
 from asr.scoring.report import ScoreReport, UtteranceScore
@@ -56,7 +52,7 @@ def difference_row(
 ) -> dict[str, Any]:
     """``points``: the WER of ``second`` less that of ``first``; an interval is None where there is none.
 
-    Raises DataError where they are not the same number of trainings scored on the same utterances.
+    Raises DataError unless both are equally many trainings, scored on the same utterances.
     """
     _require_comparable(names, first, second)
     pooled = _pooled(first), _pooled(second)
@@ -84,22 +80,24 @@ def difference_row(
 
 def _require_comparable(names: tuple[str, str], first: Sequence[ScoreReport], second: Sequence[ScoreReport]) -> None:
     if len(first) != len(second):
-        raise DataError(f"{names[0]} has {len(first)} trainings and {names[1]} {len(second)}; compare as many of each")
-    asked = [[(one.id, one.words.reference_length) for one in by_id(report)] for report in (*first, *second)]
-    if any(one != asked[0] for one in asked):
+        raise DataError(
+            f"{names[0]} has {len(first)} trainings and {names[1]} {len(second)}; give both the same number"
+        )
+    scored = [[(one.id, one.words.reference_length) for one in by_id(report)] for report in (*first, *second)]
+    if any(one != scored[0] for one in scored):
         raise DataError(f"the trainings of {names[0]} and {names[1]} were not scored on the same utterances and texts")
-    if not sum(length for _, length in asked[0]):
-        raise DataError("the references hold no word, so no WER can be compared")
+    if not sum(length for _, length in scored[0]):
+        raise DataError("the references have no words, so there is no WER to compare")
 
 
 def _pooled(reports: Sequence[ScoreReport]) -> list[ErrorCounts]:
-    """What is counted in each utterance, summed over trainings."""
+    """The counts of each utterance, summed over trainings."""
     counts = [[one.words for one in by_id(report)] for report in reports]
-    return [ErrorCounts.total(heard) for heard in zip(*counts, strict=True)]
+    return [ErrorCounts.total(each) for each in zip(*counts, strict=True)]
 
 
 def by_id(report: ScoreReport) -> list[UtteranceScore]:
-    """The utterances in an order that trainings share, whatever was heard first."""
+    """The utterances in an order that all trainings share."""
     return sorted(report.utterances, key=lambda one: one.id)
 
 
@@ -108,24 +106,26 @@ def _ends(found: Difference | None) -> list[float] | None:
 
 
 def render_differences(rows: Sequence[Mapping[str, Any]]) -> str:
-    """One pair in full; of several, which differ."""
+    """One pair in full; of several pairs, those that differ."""
     if len(rows) == 1:
         return _sentence(rows[0])
     tested = [row for row in rows if row["p_value"] is not None]
     if not tested:
-        return "Trainings of one seed, or all of one WER, do not show which of these differ; give more --seeds."
+        return "With one seed, or the same WER for all seeds, the pairs cannot be tested; give more --seeds."
     worse = defaultdict(list)
     for row in tested:
         if row["p_corrected"] < ALPHA:
             better, other = (row["first"], row["second"]) if row["points"] > 0 else (row["second"], row["first"])
             worse[other].append(better)
-    found = "; ".join(f"{name} errs more than {', '.join(sorted(others))}" for name, others in sorted(worse.items()))
+    found = "; ".join(
+        f"{name} has a higher WER than {', '.join(sorted(others))}" for name, others in sorted(worse.items())
+    )
     untested = [f"{row['first']} and {row['second']}" for row in rows if row["p_value"] is None]
     return (
-        f"Held against each other on the same utterances ({len(tested)} pairs; p is the larger of the paired "
+        f"Compared pairwise on the same utterances ({len(tested)} pairs; p is the larger of the paired "
         f"bootstrap's over utterances and of Welch's t over seeds, after Holm's correction below {ALPHA:g}): "
-        f"{found or 'no two can be told apart'}."
-        + (f" Without spread over seeds, so not tested: {', '.join(untested)}." if untested else "")
+        f"{found or 'no two differ significantly'}."
+        + (f" Not tested, as there is no spread over seeds: {', '.join(untested)}." if untested else "")
     )
 
 
@@ -138,23 +138,23 @@ def _sentence(row: Mapping[str, Any]) -> str:
             low, high = sorted(sign * one for one in found)
             ends.append(f"[{low:.2f}, {high:.2f}] over {row[unit]} {unit}")
     points, than = sign * row["points"], "more" if sign > 0 else "less"
-    said = f"{row['second']} has {points:.2f} points of WER {than} than {row['first']}"
+    sentence = f"{row['second']} has {points:.2f} points of WER {than} than {row['first']}"
     if not ends:
-        return f"{said}; too little to say how surely."
+        return f"{sentence}; too few results for an interval."
     few = row["over_speakers"] is not None and row["speakers"] < FEW_UNITS
-    rough = f" Fewer than {FEW_UNITS} speakers give a rough guess, and rather too narrow." if few else ""
-    return f"{said}: {', '.join(ends)} (95 %; paired bootstrap, over seeds Welch's t).{rough}"
+    rough = f" With fewer than {FEW_UNITS} speakers that interval is rough, and rather too narrow." if few else ""
+    return f"{sentence}: {', '.join(ends)} (95 %; paired bootstrap, over seeds Welch's t).{rough}"
 
 
 Runs = Mapping[str, Sequence[Path]]
-NEAR = 0.05  # of the number of weights that was asked for
+NEAR = 0.05  # the share by which the number of weights may differ from --parameters
 MOST_PARAMETERS = 10**10
 
 
 def family_row(
     member: str, runs: Sequence[Path], reports: Sequence[ScoreReport], seeds: Sequence[int]
 ) -> dict[str, Any]:
-    """The row of one member, of whose trainings ``runs`` are the folders, in the order of ``seeds``, as are reports."""
+    """The row of one member; ``runs`` (folders of its trainings), ``reports`` and ``seeds`` are in the same order."""
     models = [from_pretrained(run / "model") for run in runs]
     facts = [model.facts for model in models]
     return {
@@ -175,7 +175,7 @@ def family_row(
 
 
 def read_reports(runs: Sequence[Path]) -> list[ScoreReport]:
-    """What ``asr run`` scored of the test set in each of the run folders."""
+    """The test-set results that ``asr run`` left in each of the run folders."""
     return [read_results(run / "evaluation" / "test" / "results.jsonl").report for run in runs]
 
 
@@ -187,7 +187,7 @@ def fit_model(member: str, config: ModelConfig, n_mels: int, vocab_size: int, pa
 
     def weights(size: int) -> int:
         changes: dict[str, Any] = {"hidden_size": size}
-        with torch.device("meta"):  # counted, not made
+        with torch.device("meta"):  # counts without allocating
             return count_weights(AcousticModel(dataclasses.replace(config, **changes), n_mels, vocab_size))
 
     if parameters > MOST_PARAMETERS:
@@ -199,25 +199,25 @@ def fit_model(member: str, config: ModelConfig, n_mels: int, vocab_size: int, pa
     if abs(found - parameters) > NEAR * parameters:
         raise UsageError(
             f"--parameters {parameters}: {member} has {found:,} at the nearest hidden_size, {size}; "
-            f"ask for another number, or give model.{'projection_size' if projection else 'num_layers'} by --set"
+            f"give another number, or set model.{'projection_size' if projection else 'num_layers'} with --set"
         )
     return size
 
 
-def memory_rows(runs: Runs, settings: CostSettings, on_step: Callable[[], None]) -> list[dict[str, Any]]:
-    """Peak memory and seconds of the trained models on noise, one utterance, in turn: rows of asr/probes/cost.py."""
+def memory_rows(runs: Runs, options: CostOptions, on_step: Callable[[], None]) -> list[dict[str, Any]]:
+    """Rows of asr/probes/cost.py: peak memory and seconds of the trained models, on noise, one utterance."""
     models: dict[str, AcousticModel] = {
         name: from_pretrained(folders[0] / "model").model for name, folders in runs.items()
     }
-    order, rows = random.Random(settings.seed), []
-    for length_s in settings.lengths_s:
-        rows += measure_shape(models, 1, length_s, settings, order)
+    order, rows = random.Random(options.seed), []
+    for length_s in options.lengths_s:
+        rows += measure_shape(models, 1, length_s, options, order)
         on_step()
     return rows
 
 
 def render_table(found: Mapping[str, Any]) -> str:
-    """The table as Markdown, best WER first, with what its columns mean."""
+    """The table as Markdown, best WER first, with an explanation of its columns."""
     lengths = sorted({row["length_s"] for row in found["memory"]})
     header = ["member", "parameters", "s / h of audio", *(f"MB at {length:g} s" for length in lengths)]
     header += ["WER %", "over utterances", "over seeds", "each seed"]
@@ -233,9 +233,9 @@ def render_table(found: Mapping[str, Any]) -> str:
         f"Test: {first['utterances']:,} utterances, {first['words']:,} words; greedy decoding; seeds "
         f"{', '.join(map(str, first['seeds']))}. Brackets are 95 % intervals: over utterances (bootstrap; other "
         "recordings of this kind) and over seeds (Student's t; another training of this kind). Seconds are wall "
-        "seconds of training, dev passes included, per hour of audio heard; they depend on what else the machine did. "
-        "MB: memory that one utterance takes beyond the weights, transcription / training. Learning rates are the "
-        "recipes', which say where one was not tuned.",
+        "seconds of training, dev passes included, per hour of training audio; they depend on the machine's load. "
+        "MB: memory of one utterance beyond the weights, transcription / training. Learning rates are those of the "
+        "recipes, which name those that were not tuned.",
         *([render_differences(found["differences"])] if found.get("differences") else []),
         f"Hardware: {'; '.join(sorted({name for row in found['rows'] for name in row['hardware']}))}.",
         "",
@@ -253,7 +253,7 @@ def _bracket(low: float | None, high: float | None) -> str:
 
 
 def draw_family(found: Mapping[str, Any], path: Path) -> None:
-    """A bar of WER for each member, best first, with the interval over utterances; a dot for each seed."""
+    """A bar of WER for each member, best first, with the interval over utterances; a dot per seed."""
     rows = sorted(found["rows"], key=lambda one: one["wer"])
     figure, (axes,) = new_figure(size=(8.0, 1.6 + 0.42 * len(rows)))
     draw_bars(axes, [row["member"] for row in rows], rows)

@@ -1,24 +1,22 @@
-"""How much of the gradient arrives from far: its size against the distance in time that it travels back.
+"""How far back gradients reach: their size against the distance in time, at the random start and in trained models.
 
-In: members of the family at their random start, seeds. Out: for each member and distance k the size of
+At the start. In: members of the family, seeds. Out: for each member and distance k the size of
 ``d output(t) / d input(t-k)``, relative to that at distance 0: the root mean square over random directions of the
-output, hence the Frobenius norm of the Jacobian up to a constant. Each seed has weights, inputs and directions of its
-own; means and intervals are geometric, over seeds. In double precision: 0.5 to the 200th is below what float32 holds.
+output, hence the Frobenius norm of the Jacobian up to a constant. Each seed has its own weights, inputs and directions;
+means and intervals are geometric, over seeds. In double precision, as 0.5 ** 200 is below what float32 holds.
 
 The claim: in a plain network every step back multiplies the gradient by ``diag(1 - h²) U``, whose factors are below 1,
 and it vanishes; along an LSTM's cell state it is only multiplied by the forget gate, about σ(forget bias) at the start.
 Hochreiter 1991; Bengio, Simard & Frasconi 1994; Gers et al. 2000; Jozefowicz et al. 2015.
 
-The same of trained models: from how far the gradient of what they say about a frame arrives in real speech.
-
-In: trained models and a manifest. Out: for each model the size of ``d loss(t) / d input(t-k)`` against k, negative for
-what comes after the frame; the loss is that of the model's own best token at t, the input what subsampling hands to
-the encoder. Relative to k = 0; means and intervals are geometric, over utterances.
+In trained models, on speech. In: models and a manifest. Out: for each model the size of ``d loss(t) / d input(t-k)``
+against k, which is negative for inputs after the frame. The loss is that of the model's own best token at t, the input
+is the output of subsampling. Relative to k = 0; means and intervals are geometric, over utterances.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from asr.models import AcousticModel
+from asr.probes.changed_models import ModelEvaluator, Step
 from asr.probes.members import LABELS, allow_backward, make_encoder
 from asr.probes.record import Line, draw_lines, geometric_interval, mean_interval, new_figure, save_figure
-from asr.probes.trained import Listener, Step
 from asr.seeds import derive_seed
 
 RUN_UP = 20  # frames before the farthest one, so that the states are no longer those of the start
@@ -36,16 +34,16 @@ TINY = 1e-300  # a size of 0 has no logarithm
 REACHES = (0.1, 0.001)
 
 
-@dataclass(kw_only=True, slots=True)
-class GradientSettings:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GradientOptions:
     """``distance``: frames back at most. ``sequences`` inputs and ``directions`` of the output for each seed.
 
-    ``input_scale``: the inputs' standard deviation. Small ones leave a plain network's tanh in its linear part, where
-    an orthogonal start passes the gradient on whole; it is saturation that makes it vanish there.
+    ``input_scale``: the inputs' standard deviation. Small inputs leave a plain network's tanh in its linear part, where
+    an orthogonal start keeps the gradient's size; there it is saturation that makes it vanish.
     """
 
-    members: list[str] = field(default_factory=lambda: ["rnn", "gru", "lstm-0", "lstm-1", "lstm-2"])
-    seeds: list[int] = field(default_factory=lambda: list(range(1, 11)))
+    members: Sequence[str] = ("rnn", "gru", "lstm-0", "lstm-1", "lstm-2")
+    seeds: Sequence[int] = tuple(range(1, 11))
     hidden_size: int = 128
     num_layers: int = 1
     distance: int = 200
@@ -54,27 +52,27 @@ class GradientSettings:
     directions: int = 8
 
 
-def measure_gradients(settings: GradientSettings, on_step: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """A row for each member: sizes by distance with intervals, and how far a tenth and a thousandth reach."""
+def measure_gradients(options: GradientOptions, on_step: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """A row for each member: sizes by distance with intervals, and the reach of a tenth and of a thousandth."""
     rows = []
-    for name in settings.members:
+    for name in options.members:
         found = []
-        for seed in settings.seeds:
+        for seed in options.seeds:
             torch.manual_seed(derive_seed(seed, "gradients", name))
-            encoder = make_encoder(name, settings.hidden_size, settings.hidden_size, settings.num_layers)
-            found.append(relative(sizes_of(encoder, settings, seed)))
+            encoder = make_encoder(name, options.hidden_size, options.hidden_size, options.num_layers)
+            found.append(relative(sizes_of(encoder, options, seed)))
             on_step()
         rows.append({"member": name, "label": LABELS[name]} | summarise(found))
-    return {"seeds": settings.seeds, "rows": rows}
+    return {"seeds": options.seeds, "rows": rows}
 
 
-def sizes_of(encoder: nn.Module, settings: GradientSettings, seed: int) -> Tensor:
+def sizes_of(encoder: nn.Module, options: GradientOptions, seed: int) -> Tensor:
     """The size at distance 0, 1, ...: ``(distance + 1,)``, on standard normal inputs."""
     generator = torch.Generator().manual_seed(derive_seed(seed, "gradient inputs"))
-    frames = settings.distance + 1 + RUN_UP
-    shape = (settings.sequences, frames, settings.hidden_size)
-    inputs = torch.randn(shape, generator=generator, dtype=torch.float64).repeat(settings.directions, 1, 1)
-    return backward_sizes(encoder.double(), settings.input_scale * inputs, generator)[: settings.distance + 1]
+    frames = options.distance + 1 + RUN_UP
+    shape = (options.sequences, frames, options.hidden_size)
+    inputs = torch.randn(shape, generator=generator, dtype=torch.float64).repeat(options.directions, 1, 1)
+    return backward_sizes(encoder.double(), options.input_scale * inputs, generator)[: options.distance + 1]
 
 
 def backward_sizes(encoder: nn.Module, inputs: Tensor, generator: torch.Generator) -> Tensor:
@@ -89,7 +87,7 @@ def backward_sizes(encoder: nn.Module, inputs: Tensor, generator: torch.Generato
 
 
 def relative(sizes: Tensor) -> list[float]:
-    """Sizes as shares of that at distance 0, never quite 0."""
+    """Sizes relative to that at distance 0, at least TINY."""
     return [max(size, TINY) for size in (sizes / sizes[0]).tolist()]
 
 
@@ -120,30 +118,30 @@ def draw_gradients(found: dict[str, Any], path: Path) -> None:
         ylim=(1e-12, 3),
         xlabel="distance in time k (frames)",
         ylabel="gradient of output t to input t-k, relative to k = 0",
-        title=f"What arrives of the gradient at the random start ({len(found['seeds'])} seeds)",
+        title=f"Gradient against distance at the random start ({len(found['seeds'])} seeds)",
     )
     axes.legend()
     save_figure(figure, path)
 
 
-FRAMES = 8  # moments t looked at in each utterance
-FEWEST = 10  # utterances that a distance needs to be shown
+FRAMES = 8  # frames t per utterance
+FEWEST = 10  # utterances needed to show a distance
 
 
 def measure_speech_gradients(
-    listeners: Mapping[str, Listener], distance: int, seed: int, on_step: Step = lambda: None
+    evaluators: Mapping[str, ModelEvaluator], distance: int, seed: int, on_step: Step = lambda: None
 ) -> dict[str, Any]:
     """A row for each model: distances in encoder frames and in seconds, sizes and intervals."""
     rows = []
-    for label, listener in listeners.items():
+    for label, evaluator in evaluators.items():
         sizes: dict[int, list[float]] = defaultdict(list)
-        for number, utterance in enumerate(listener.utterances):
+        for number, utterance in enumerate(evaluator.utterances):
             generator = torch.Generator().manual_seed(derive_seed(seed, "moments", number))
-            log_mel, frames = listener.log_mel(utterance)
-            for k, size in frame_gradients(listener.model, log_mel, frames, distance, generator).items():
+            log_mel, frames = evaluator.log_mel(utterance)
+            for k, size in frame_gradients(evaluator.model, log_mel, frames, distance, generator).items():
                 sizes[k].append(max(size, TINY))
             on_step()
-        rows.append({"label": label, "encoder": listener.model.config.name} | _summarise(sizes, listener))
+        rows.append({"label": label, "encoder": evaluator.model.config.name} | _summarise(sizes, evaluator))
     return {"seeds": [seed], "rows": rows, "moments_per_utterance": FRAMES}
 
 
@@ -172,14 +170,14 @@ def frame_gradients(
     }
 
 
-def _summarise(sizes: Mapping[int, list[float]], listener: Listener) -> dict[str, Any]:
-    fewest = min(FEWEST, len(listener.utterances))
+def _summarise(sizes: Mapping[int, list[float]], evaluator: ModelEvaluator) -> dict[str, Any]:
+    fewest = min(FEWEST, len(evaluator.utterances))
     shown = [k for k in sorted(sizes) if len(sizes[k]) >= fewest]
     points = [geometric_interval(sizes[k]) for k in shown]
-    factor = listener.model.subsampling.factor
+    factor = evaluator.model.subsampling.factor
     return {
         "distance": shown,
-        "seconds": [k * factor * listener.frame_s for k in shown],
+        "seconds": [k * factor * evaluator.frame_s for k in shown],
         "size": [point.mean for point in points],
         "low": [point.low for point in points],
         "high": [point.high for point in points],
@@ -188,7 +186,7 @@ def _summarise(sizes: Mapping[int, list[float]], listener: Listener) -> dict[str
 
 
 def draw_speech_gradients(found: dict[str, Any], path: Path) -> None:
-    """Size against distance in seconds; the past to the right."""
+    """Size against distance in seconds; earlier inputs to the right."""
     figure, (axes,) = new_figure()
     lines = []
     for row in found["rows"]:
@@ -201,7 +199,7 @@ def draw_speech_gradients(found: dict[str, Any], path: Path) -> None:
         yscale="log",
         xlabel="distance in time (s); to the left of 0 the input comes after the frame",
         ylabel="gradient of the frame's loss to the input, relative to k = 0",
-        title="What arrives of the gradient in trained models, on speech",
+        title="Gradient against distance in trained models, on speech",
     )
     axes.legend()
     save_figure(figure, path)

@@ -1,6 +1,6 @@
-"""The systems that experiments on random or made-up input compare, at sizes with about equally many weights.
+"""The family's members that the experiments on random or made-up input compare, at about equally many weights.
 
-In: a member's name. Out: its encoder, without subsampling and head. They are the encoders of asr/models, begun as
+In: a member's name. Out: its encoder, without subsampling and head. They are the encoders of asr/models, initialised as
 those are: Xavier input weights, orthogonal recurrent ones.
 """
 
@@ -31,7 +31,7 @@ LABELS = {
     "lstm-0": "LSTM, forget bias 0", "lstm-1": "LSTM, forget bias 1", "lstm-2": "LSTM, forget bias 2",
     "lstm-5": "LSTM, forget bias 5", "minlstm": "minLSTM", "transformer": "Transformer",
 }  # fmt: skip
-STEP = 4  # hidden sizes are its multiples, as attention's heads ask for
+STEP = 4  # hidden sizes are multiples of it, as the heads of attention require
 NO_DROPOUT = {"dropout": 0.0, "input_dropout": 0.0, "output_dropout": 0.0}
 
 
@@ -51,10 +51,10 @@ def make_encoder(name: str, input_size: int, hidden_size: int, num_layers: int =
 
 @contextmanager
 def allow_backward(model: nn.Module) -> Iterator[None]:
-    """While inside, a gradient can be taken of ``model`` in evaluation mode, on a GPU too.
+    """Within the context a gradient of ``model`` in evaluation mode can be computed, on a GPU too.
 
-    cuDNN goes back through a recurrent layer only where that is in training mode. Ours are single layers without a
-    dropout of their own, so they compute the same in both.
+    cuDNN computes gradients of a recurrent layer only in training mode. Ours are single layers without dropout of
+    their own, so both modes give the same.
     """
     parts = [one for one in model.modules() if isinstance(one, nn.RNNBase) and not one.training]
     for part in parts:
@@ -67,7 +67,7 @@ def allow_backward(model: nn.Module) -> Iterator[None]:
 
 
 def fit_hidden_size(name: str, input_size: int, parameters: int, num_layers: int = 1) -> int:
-    """The multiple of STEP with which member ``name`` has as nearly as possible ``parameters`` weights."""
+    """The multiple of STEP with which member ``name`` comes nearest to ``parameters`` weights."""
     return fit_size(lambda size: count_weights(make_encoder(name, input_size, size, num_layers)), parameters, STEP)
 
 
@@ -84,5 +84,5 @@ def fit_size(weights: Callable[[int], int], parameters: int, step: int, least: i
 
 
 def count_weights(model: nn.Module) -> int:
-    """How many numbers a model learns."""
+    """The number of trainable weights."""
     return sum(weight.numel() for weight in model.parameters())

@@ -1,16 +1,15 @@
-"""Who remembers a symbol over N frames of distraction, when all are trained for equally long.
+"""Recall: which networks remember a symbol over N frames of distraction, all trained for equally long.
 
-In: members, distances N, seeds, a budget of steps. Out: for each member, N and seed the share of right answers on
-sequences never seen; with the loss of each training. The task: a sequence begins with one of ``SYMBOLS`` symbols, then
-come N frames of other symbols, drawn at random, then a frame that asks; the answer is the first symbol. Guessing gives
-1 in ``SYMBOLS``. After Hochreiter & Schmidhuber 1997, section 5. All have about equally many weights, the same batches,
-optimiser, learning rate and steps. A training already found in the ledger is not done again; those of other budgets
-stay in it.
+In: members, distances N, seeds, a budget of steps. Out: for each member, N and seed the accuracy on unseen sequences,
+with the loss of each training. The task: a sequence begins with one of ``SYMBOLS`` symbols, then come N random frames
+of other symbols, then a frame that asks; the answer is the first symbol. Guessing gives 1 in ``SYMBOLS``. After
+Hochreiter & Schmidhuber 1997, section 5. All members have about equally many weights, and the same batches, optimiser,
+learning rate and steps. Trainings are stored in a file and not repeated; it also keeps those of other budgets.
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -25,19 +24,19 @@ from asr.probes.record import mean_interval, new_figure, save_figure
 from asr.seeds import derive_seed
 
 SYMBOLS = 8
-INPUTS = 2 * SYMBOLS + 1  # to remember, to distract, to ask
+INPUTS = 2 * SYMBOLS + 1  # symbols to remember, symbols of distraction, the question
 TEST_SEQUENCES = 512
-MOST_SHOWN = 6  # seeds, side by side in a field of the picture; of more, the ends
+MOST_SHOWN = 6  # seeds shown in a cell of the plot; of more, the range
 Message = Callable[[str], None]
 
 
-@dataclass(kw_only=True, slots=True)
-class RecallSettings:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecallOptions:
     """``parameters``: weights of each encoder, about. ``clip_norm`` as in training (asr/training)."""
 
-    members: list[str] = field(default_factory=lambda: list(MEMBERS))
-    distances: list[int] = field(default_factory=lambda: [10, 30, 100])
-    seeds: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
+    members: Sequence[str] = tuple(MEMBERS)
+    distances: Sequence[int] = (10, 30, 100)
+    seeds: Sequence[int] = (1, 2, 3, 4, 5)
     steps: int = 1000
     batch: int = 32
     parameters: int = 5_000
@@ -45,8 +44,8 @@ class RecallSettings:
     clip_norm: float = 1.0
 
 
-class Recaller(nn.Module):
-    """An encoder, and a linear answer from its last frame."""
+class RecallModel(nn.Module):
+    """An encoder, and a linear layer on its last frame that gives the answer."""
 
     def __init__(self, name: str, parameters: int) -> None:
         super().__init__()
@@ -70,19 +69,19 @@ def make_sequences(count: int, distance: int, generator: torch.Generator) -> tup
     return nn.functional.one_hot(frames, INPUTS).float(), symbols.squeeze(1)
 
 
-def train_recaller(name: str, distance: int, seed: int, settings: RecallSettings) -> dict[str, Any]:
-    """One training from its random start, and its accuracy on sequences never seen."""
+def train_recall(name: str, distance: int, seed: int, options: RecallOptions) -> dict[str, Any]:
+    """One training from its random start, and its accuracy on unseen sequences."""
     torch.manual_seed(derive_seed(seed, "recall", name, distance))
     generator = torch.Generator().manual_seed(derive_seed(seed, "recall data", distance))  # the same for all members
-    model = Recaller(name, settings.parameters)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    model = RecallModel(name, options.parameters)
+    optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate)
     losses = []
-    for _ in range(settings.steps):
-        inputs, symbols = make_sequences(settings.batch, distance, generator)
+    for _ in range(options.steps):
+        inputs, symbols = make_sequences(options.batch, distance, generator)
         loss = nn.functional.cross_entropy(model(inputs), symbols)
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
         optimizer.step()
         losses.append(loss.item())
     return {"accuracy": accuracy(model.eval(), distance, seed), "loss": sum(losses[-20:]) / len(losses[-20:])}
@@ -97,29 +96,29 @@ def accuracy(model: nn.Module, distance: int, seed: int) -> float:
 
 
 def measure_recall(
-    settings: RecallSettings, ledger: Path, on_step: Message = lambda text: None, commit: str = ""
+    options: RecallOptions, store: Path, on_step: Message = lambda text: None, commit: str = ""
 ) -> dict[str, Any]:
-    """A row for each member and distance; every training is kept in ``ledger``, with ``commit``, as soon as it ends.
+    """A row for each member and distance; each training is saved in ``store``, with ``commit``, as soon as it ends.
 
-    Raises DataError where the ledger is damaged.
+    Raises DataError if the store is damaged.
     """
-    done, budget = _read(ledger), _budget(settings)
+    done, budget = _read(store), _budget(options)
     rows = []
-    for distance in settings.distances:
-        for name in settings.members:
+    for distance in options.distances:
+        for name in options.members:
             runs = []
-            for seed in settings.seeds:
+            for seed in options.seeds:
                 key = f"{name} {distance} {seed} {budget} {json.dumps(MEMBERS[name], sort_keys=True)}"
                 if key not in done:
-                    done[key] = train_recaller(name, distance, seed, settings) | {"commit": commit}
-                    write_json(ledger, done)
+                    done[key] = train_recall(name, distance, seed, options) | {"commit": commit}
+                    write_json(store, done)
                 on_step(f"{LABELS[name]}, {distance} frames: {done[key]['accuracy']:.0%}")
                 runs.append(done[key])
-            rows.append(_row(name, distance, runs, settings))
-    return {"seeds": settings.seeds, "chance": 1 / SYMBOLS, "rows": rows}
+            rows.append(_row(name, distance, runs, options))
+    return {"seeds": options.seeds, "chance": 1 / SYMBOLS, "rows": rows}
 
 
-def _row(name: str, distance: int, runs: list[dict[str, Any]], settings: RecallSettings) -> dict[str, Any]:
+def _row(name: str, distance: int, runs: list[dict[str, Any]], options: RecallOptions) -> dict[str, Any]:
     accuracies = [run["accuracy"] for run in runs]
     found = mean_interval(accuracies)
     return {
@@ -132,37 +131,39 @@ def _row(name: str, distance: int, runs: list[dict[str, Any]], settings: RecallS
         "accuracies": accuracies,
         "losses": [run["loss"] for run in runs],
         "commits": sorted({run["commit"] for run in runs}),
-        "parameters": count_weights(Recaller(name, settings.parameters).encoder),
+        "parameters": count_weights(RecallModel(name, options.parameters).encoder),
     }
 
 
-def _budget(settings: RecallSettings) -> str:
-    """What a training depends on but its member, distance and seed."""
+def _budget(options: RecallOptions) -> str:
+    """What a training depends on besides its member, distance and seed."""
     keys = ("steps", "batch", "parameters", "learning_rate", "clip_norm")
-    return " ".join(f"{key}={getattr(settings, key)!r}" for key in keys)
+    return " ".join(f"{key}={getattr(options, key)!r}" for key in keys)
 
 
-def _read(ledger: Path) -> dict[str, dict[str, Any]]:
-    """The trainings that earlier starts left, of this budget and of others."""
-    if not ledger.exists():
+def _read(store: Path) -> dict[str, dict[str, Any]]:
+    """The trainings of earlier runs, of this budget and of others."""
+    if not store.exists():
         return {}
     try:
-        known: dict[str, dict[str, Any]] = json.loads(ledger.read_text(encoding="utf-8"))
+        known: dict[str, dict[str, Any]] = json.loads(store.read_text(encoding="utf-8"))
         list(map(itemgetter("accuracy", "loss", "commit"), known.values()))
     except (ValueError, AttributeError, TypeError, KeyError) as error:
         raise DataError(
-            f"{ledger}: damaged; these trainings cannot be taken up. Move it away, or give another --out"
+            f"{store}: damaged, so its trainings cannot be reused. Move it away, or give another --out"
         ) from error
     return known
 
 
 def draw_recall(found: dict[str, Any], path: Path) -> None:
-    """A field for each member and N, the fuller the more answers are right; in it the mean, and each seed."""
+    """A cell for each member and N, darker for more correct answers, with the mean and each seed."""
     rows = {(row["label"], row["distance"]): row for row in found["rows"]}
     labels, distances = (list(dict.fromkeys(key[place] for key in rows)) for place in (0, 1))
     figure, (axes,) = new_figure(size=(2.6 + 1.9 * len(distances), 1.4 + 0.5 * len(labels)))
     means = [[rows[label, distance]["accuracy"] for distance in distances] for label in labels]
-    axes.imshow(means, cmap="Blues", vmin=found["chance"], vmax=2.0, aspect="auto")  # no darker than ink is read on
+    axes.imshow(
+        means, cmap="Blues", vmin=found["chance"], vmax=2.0, aspect="auto"
+    )  # never so dark that text on it cannot be read
     for place, label in enumerate(labels):
         for column, distance in enumerate(distances):
             row = rows[label, distance]
@@ -175,6 +176,6 @@ def draw_recall(found: dict[str, Any], path: Path) -> None:
     axes.set_yticks(range(len(labels)), labels)
     axes.set(
         xlabel=f"frames of distraction N; guessing: {100 * found['chance']:.1f} %",
-        title=f"Right answers: mean, and each of {len(found['seeds'])} seeds",
+        title=f"Correct answers: mean, and each of {len(found['seeds'])} seeds",
     )
     save_figure(figure, path)

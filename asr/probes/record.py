@@ -1,11 +1,8 @@
-"""What an experiment leaves: its figures as JSON, with everything that one needs to repeat or to doubt them.
+"""The record of an experiment: its results as JSON with all that is needed to repeat them; statistics and plots.
 
-In: rows, the seeds and settings they came from, the command. Out: ``NAME.json``. Also the interval of a mean over
-seeds, which every experiment reports.
-
-Plots of experiments: lines with bands, bars with intervals. In: rows. Out: a PNG or SVG file, written whole.
-
-matplotlib is imported here and late; nothing is shown on a screen.
+In: rows of figures, the settings and the command that gave them. Out: ``NAME.json``, and plots as PNG or SVG, written
+atomically. Also intervals of means over seeds, which every experiment reports. matplotlib is imported late and draws to
+files only.
 """
 
 import json
@@ -21,15 +18,15 @@ from typing import Any
 import torch
 
 from asr.files import atomic_path, write_text
-from asr.provenance import library_versions, processor_name
+from asr.provenance import commit, library_versions, processor_name
 
 LEVEL = 0.95
-_NUMBERS = re.compile(r"\[\n([^\[\]{}\"]*)\n *\]")  # a list of numbers alone: it goes on one line
+_NUMBERS = re.compile(r"\[\n([^\[\]{}\"]*)\n *\]")  # a list of numbers only: written on one line
 
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean with the 95 % interval of Student's t; None for the ends where one value alone says nothing of spread."""
+    """A mean with the 95 % interval of Student's t; ``low`` and ``high`` are None for a single value."""
 
     mean: float
     low: float | None
@@ -51,7 +48,7 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Mean:
 
 
 def _variance(values: Sequence[float], mean: float) -> float:
-    """Exactly 0 where all are the same: their mean, rounded, may differ from each of them."""
+    """Exactly 0 if all values are equal, whose rounded mean may differ from each of them."""
     if min(values) == max(values):
         return 0.0
     return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
@@ -87,37 +84,37 @@ def welch(first: Sequence[float], second: Sequence[float], level: float = LEVEL)
 
 
 def geometric_interval(values: Sequence[float]) -> Mean:
-    """The same of sizes that spread over orders of magnitude: taken on their logarithms. All must be above 0."""
+    """The geometric mean and its interval, for values over orders of magnitude; all must be above 0."""
     found = mean_interval([math.log(value) for value in values])
     low, high = (None if end is None else math.exp(end) for end in (found.low, found.high))
     return Mean(math.exp(found.mean), low, high, found.count)
 
 
 class Record:
-    """The circumstances of an experiment, from its beginning on."""
+    """When, where and by which command and code an experiment ran; made at its start."""
 
-    def __init__(self, experiment: str, command: str, commit: str, settings: Mapping[str, Any], device: str) -> None:
+    def __init__(self, experiment: str, command: str, device: str) -> None:
         self._began_s = time.monotonic()
         name = torch.cuda.get_device_name() if device.startswith("cuda") else processor_name()
         self.facts: dict[str, Any] = {
             "experiment": experiment,
             "command": command,
-            "commit": commit,
+            "commit": commit(),
             "time": datetime.now().astimezone().isoformat(timespec="seconds"),
             "hardware": f"{name}, {torch.get_num_threads()} threads",
             "versions": library_versions(),
-            "settings": dict(settings),
         }
 
-    def write(self, path: Path, results: Mapping[str, Any]) -> None:
-        """The circumstances and then ``results``, as one JSON file."""
+    def write(self, path: Path, settings: Mapping[str, Any], results: Mapping[str, Any]) -> None:
+        """The facts of the run, its ``settings`` and then ``results``, as one JSON file."""
         seconds = round(time.monotonic() - self._began_s, 1)
-        text = json.dumps({**self.facts, "seconds": seconds, **_rounded(results)}, indent=2, ensure_ascii=False)
+        value = {**self.facts, "settings": dict(settings), "seconds": seconds, **_rounded(results)}
+        text = json.dumps(value, indent=2, ensure_ascii=False)
         write_text(path, _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n")
 
 
 def _rounded(value: Any) -> Any:
-    """``value`` with every float in it to six significant digits: more is noise, and fills a page with it."""
+    """``value`` with every float in it rounded to six significant digits; more is noise."""
     if isinstance(value, Mapping):
         return {key: _rounded(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
@@ -154,7 +151,7 @@ def new_figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8.0
 
 
 def save_figure(figure: Any, path: Path) -> None:
-    """Write ``figure`` in the format that the name's end says: .png or .svg."""
+    """Write ``figure`` in the format of the file name: .png or .svg."""
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         figure.savefig(stream, format=path.suffix.removeprefix("."), dpi=110)
 
@@ -171,8 +168,8 @@ def draw_lines(axes: Any, lines: Sequence[Line], colours: Mapping[str, str] | No
     axes.grid(alpha=0.3)
 
 
-def said_of(row: Mapping[str, Any]) -> str:
-    """What stands in a title of a row of ``error_row``: over what its interval is, and what dots are."""
+def interval_caption(row: Mapping[str, Any]) -> str:
+    """For the title of a plot of ``error_row``s: what the intervals are over, and what the dots are."""
     dots = "; dots: each model" if len(row["wers"]) > 1 else ""
     return f"{row['utterances']} utterances, 95 % intervals over them{dots}"
 

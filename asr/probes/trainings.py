@@ -1,230 +1,201 @@
-"""``asr probe family`` and ``asr probe directions``: many trainings by recipe, side by side, then one table.
+"""The trainings of ``asr probe family`` and ``asr probe directions``: many recipes and seeds in parallel, one table.
 
-In: a recipe folder, data, seeds. Out: ``DIR/runs/MEMBER-SEED`` for each training, made by ``asr run`` in a process of
-its own; ``DIR/family.json``, ``family.md`` and a plot. The same command again goes on: what stands is skipped and a
-half-finished training continues exactly, as ``asr run`` does. Where the data or a setting is no longer what a training
-in DIR began with, all is refused before anything is trained: one table is of one budget.
+In: ``TrainingsOptions``: a recipe folder, data, seeds. Out: ``DIR/runs/MEMBER-SEED`` for each training, made by
+``asr run`` in a process of its own, which logs to ``log.txt`` there; then ``DIR/NAME.json``, ``NAME.md`` and a plot.
 
-Trainings side by side: each a command of ``asr`` in a process of its own, some at a time.
-
-In: commands and run folders. Out: finished runs; what each process said is in ``FOLDER/log.txt``. Ctrl-C and SIGTERM
-let all trainings save first, and so does the end of this process, whatever ended it.
+Safe to interrupt; the same command resumes. One table is of one budget: if the data or a setting differs from what a
+training in DIR began with, nothing is trained and all is refused.
 """
 
-import argparse
-import ctypes
 import dataclasses
-import os
-import shlex
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from asr.errors import AsrError, DataError, Interrupted, ModelError, TrainingError, UsageError
+from asr.config import RunConfig, changed_since_begun, typed_config
+from asr.config.compose import run_composed
+from asr.errors import DataError, ModelError, TrainingError, UsageError
 from asr.files import check_output_folder, write_text
+from asr.pipeline import stages
+from asr.probes.cost import VOCAB_SIZE, CostOptions
+from asr.probes.family import (
+    difference_rows,
+    draw_family,
+    family_row,
+    fit_model,
+    memory_rows,
+    read_reports,
+    render_table,
+)
+from asr.probes.processes import Key, Say, train_all
+from asr.probes.record import Record
 from asr.schema import nearest
-
-if TYPE_CHECKING:
-    from asr.config import RunConfig
-
-
-POLL_S = 0.2
-Key = tuple[str, int]  # member, seed
-PR_SET_PDEATHSIG = 1
-
-
-def train_all(commands: Mapping[Key, list[str]], runs: Mapping[Key, Path], jobs: int) -> None:
-    """Every command in a process of its own, ``jobs`` at a time; their words go to FOLDER/log.txt.
-
-    Raises TrainingError once all are through where some failed, Interrupted after a signal.
-    """
-    waiting, running, failed = list(commands), dict[Key, "subprocess.Popen[bytes]"](), list[str]()
-    passed_on = 0
-    with _noted() as signals:
-        while running or (waiting and not signals):
-            while waiting and len(running) < jobs and not signals:
-                key = waiting.pop(0)
-                running[key] = _start(commands[key], runs[key])
-            time.sleep(POLL_S)
-            for number in signals[passed_on:]:  # here and not in the handler, which one just started would miss
-                passed_on += 1
-                for process in running.values():
-                    process.send_signal(number)
-            for key in [key for key, process in running.items() if process.poll() is not None]:
-                code = running.pop(key).returncode
-                what = "done" if code == 0 else f"ended with {code}"
-                print(
-                    f"{key[0]}, seed {key[1]}: {what}; {len(waiting) + len(running)} left", file=sys.stderr, flush=True
-                )
-                if code and not signals:
-                    failed.append(f"{key[0]}, seed {key[1]}: {_last_line(runs[key] / 'log.txt')}")
-    if signals:
-        raise Interrupted("stopped; the trainings are saved and go on with the same command", signals[0])
-    if failed:
-        raise TrainingError("\n  ".join(["trainings failed; the same command tries them again:", *failed]))
-
-
-def _start(words: list[str], folder: Path) -> "subprocess.Popen[bytes]":
-    folder.mkdir(parents=True, exist_ok=True)
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)  # looked up here: after the fork there is little that is safe
-    with (folder / "log.txt").open("ab") as log:
-        log.write(f"asr {shlex.join(words)}\n".encode())
-        log.flush()
-        return subprocess.Popen(
-            [sys.executable, "-m", "asr", *words],
-            stdout=log,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            start_new_session=True,  # a Ctrl-C reaches us alone, and we pass it on once
-            # killed, we pass nothing on, and the same command again would find the folders in use
-            preexec_fn=(lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM)) if prctl else None,
-        )
-
-
-@contextmanager
-def _noted() -> Iterator[list[int]]:
-    """The numbers of signals that ask us to stop, as they come."""
-    seen: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda number, _frame: seen.append(number)) for number in numbers]
-    try:
-        yield seen
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-
-
-def _last_line(log: Path) -> str:
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise AsrError(f"{log}: cannot be read ({error.strerror})") from None
-    return next((line.removeprefix("asr: error: ") for line in reversed(lines) if line.strip()), str(log))
-
+from asr.terminal import Progress
+from asr.training.run import read_state
+from asr.training.run_dir import RunDir
 
 SAME_FOR_ALL = ("stages=[train,evaluate]", "training.threads=1", "data.workers=0")
-ANY_SIZE = 20_160  # 4 x 5040: what many numbers of heads divide, and above a projection: legal until the size is known
+ANY_SIZE = 20_160  # 4 x 5040: divisible by most numbers of heads, above any projection; valid until the size is known
 OWN_KEYS = {"seed": "--seeds", "run_dir": "--out", "data.dir": "--data", "corpus": "--corpus", "stages": None}
 
 
-def run(name: str, options: argparse.Namespace, words: list[str]) -> int:
-    """Train what is not trained yet, and write the table; returns 0 or raises an AsrError."""
-    members = _members(options)
-    changes = {member: [*options.changes, *_size(options, member)] for member in members}
-    configs = {member: _config(options, member, changes[member]) for member in members}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingsOptions:
+    """What to train, on what, and where to put it.
+
+    ``members``: recipes of the folder, None for all. One of ``data`` (prepared manifests) and ``corpus`` (prepared into
+    ``out``/data first) is given. ``changes``: KEY=VALUE overrides for all trainings. ``parameters``: weights of each
+    recogniser, reached by its hidden size. Memory is measured at ``lengths_s``. ``jobs`` run in parallel.
+    """
+
+    recipes: Path
+    out: Path
+    data: Path | None = None
+    corpus: Path | None = None
+    members: Sequence[str] | None = None
+    seeds: Sequence[int] = (1, 2, 3)
+    jobs: int = 1
+    changes: Sequence[str] = ()
+    parameters: int | None = None
+    lengths_s: Sequence[float] = (1.0, 10.0)
+    format: str = "png"
+
+
+@dataclass(frozen=True, slots=True)
+class TableFiles:
+    """The table as Markdown, and the files that hold its figures and itself."""
+
+    text: str
+    figures: Path
+    table: Path
+
+
+def train_and_compare(name: str, options: TrainingsOptions, command: str, say: Say) -> TableFiles:
+    """Run the trainings that are not done yet, then write the table; ``say`` gets a line as each training ends."""
+    members = chosen_members(options.recipes, options.members)
+    runs = train_members(options, members, say)
+    return _write_table(name, options, members, runs, command)
+
+
+def chosen_members(recipes: Path, chosen: Sequence[str] | None) -> list[str]:
+    """The chosen recipes of the folder, by default all. Raises UsageError."""
+    known = sorted(path.stem for path in recipes.glob("[!_]*.yaml"))
+    if not known:
+        raise UsageError(f"{recipes}: has no recipes; give a recipe folder, such as recipes/fsdd")
+    for member in chosen or ():
+        if member not in known:
+            raise UsageError(f"{recipes} has no {member}.yaml{nearest(member, known)}")
+    return list(chosen or known)
+
+
+def train_members(options: TrainingsOptions, members: Sequence[str], say: Say) -> dict[Key, Path]:
+    """Check everything before anything is trained, then train each member with each seed; returns the run folders."""
+    _check_overrides(options)
     check_output_folder(options.out)
+    if options.data is not None:
+        _check_prepared(options.data, options.recipes)
+    composed = {member: member_config(options, member) for member in members}
+    configs = {member: config for member, (config, _) in composed.items()}
     runs = {(one, seed): options.out / "runs" / f"{one}-{seed}" for seed in options.seeds for one in members}
     data = options.data or _prepare(options, members[0], configs[members[0]])
-    for file in ("train.jsonl", "dev.jsonl", "test.jsonl"):  # before hours of training, not after them
-        if not (data / file).is_file():
-            raise DataError(f"{data}: no {file} in it; prepare it with: asr prepare {options.recipes} CORPUS {data}")
+    _check_prepared(data, options.recipes)
     _check_begun(configs, runs, data)
     commands = {
-        (member, seed): _command(options, member, seed, data, folder, changes[member])
+        (member, seed): _run_arguments(options.recipes / f"{member}.yaml", folder, data, seed, composed[member][1])
         for (member, seed), folder in runs.items()
     }
-    print(f"{len(runs)} trainings, {options.jobs} at a time, in {options.out / 'runs'}", file=sys.stderr)
-    train_all(commands, runs, options.jobs)
-    _write(name, options, members, runs, words)
-    return 0
+    say(f"{len(runs)} trainings, {options.jobs} at a time, in {options.out / 'runs'}")
+    train_all(commands, runs, options.jobs, say)
+    return runs
 
 
-def _members(options: argparse.Namespace) -> list[str]:
-    """The recipes that are asked for, by default all of the folder. Raises UsageError."""
-    known = sorted(path.stem for path in options.recipes.glob("[!_]*.yaml"))
-    if not known:
-        raise UsageError(f"{options.recipes}: no recipe folder; give one that holds recipes, such as recipes/fsdd")
-    for member in options.members or ():
-        if member not in known:
-            raise UsageError(f"{options.recipes} has no {member}.yaml{nearest(member, known)}")
-    return list(options.members or known)
+def _check_overrides(options: TrainingsOptions) -> None:
+    """Raise UsageError for a --set that is no KEY=VALUE, or whose key each training sets itself."""
+    for change in options.changes:
+        key, equals, value = change.lstrip("+~").partition("=")
+        if not equals or change.startswith("-"):
+            raise UsageError(f"--set {change}: give KEY=VALUE, such as training.epochs=10")
+        if key in OWN_KEYS:
+            option = OWN_KEYS[key]
+            instead = f"use {option}" if option else "leave it out"
+            raise UsageError(f"--set {change}: each training has its own; {instead}")
+        sets_size = key == "model.hidden_size" or (key == "model" and "hidden_size" in value)
+        if sets_size and options.parameters is not None:
+            raise UsageError(f"--set {change}: --parameters sets the hidden size; give one of the two")
 
 
-def _size(options: argparse.Namespace, member: str) -> list[str]:
-    """The hidden size that --parameters asks for, as a word of the configuration; none without it."""
+def _check_prepared(data: Path, recipes: Path) -> None:
+    for file in ("train.jsonl", "dev.jsonl", "test.jsonl"):
+        if not (data / file).is_file():
+            raise DataError(f"{data}: no {file} in it; prepare it with: asr prepare {recipes} CORPUS {data}")
+
+
+def _run_arguments(recipe: Path, run_dir: Path, data: Path, seed: int, changes: Sequence[str]) -> list[str]:
+    """The arguments of ``asr`` for one training.
+
+    A command line, because each training is a process of its own: it is then stopped, resumed and logged like any other
+    training, and the user can repeat it by hand.
+    """
+    own = [f"run_dir={run_dir}", f"data.dir={data}", f"seed={seed}"]
+    return ["run", str(recipe), *own, *SAME_FOR_ALL, *changes]
+
+
+def member_config(options: TrainingsOptions, member: str) -> tuple[RunConfig, list[str]]:
+    """The configuration that the member's trainings share, and the overrides of the recipe that give it.
+
+    With ``parameters`` its hidden size is the one that comes nearest. Raises UsageError or ConfigError.
+    """
+    overrides = list(options.changes)
     if options.parameters is None:
-        return []
-    from asr.probes.cost import VOCAB_SIZE
-    from asr.probes.family import fit_model
-
-    for word in options.changes:
-        key, _, value = word.lstrip("+~").partition("=")
-        if key == "model.hidden_size" or (key == "model" and "hidden_size" in value):
-            raise UsageError(f"--set {word}: --parameters sets the hidden size; give one of the two")
-    train = _config(options, member, [*options.changes, f"model.hidden_size={ANY_SIZE}"]).train
+        return _composed(options, member, overrides), overrides
+    config = _composed(options, member, [*overrides, f"model.hidden_size={ANY_SIZE}"])
+    train = config.train
     vocab_size = train.tokenizer.vocab_size if train.tokenizer.name == "sentencepiece" else VOCAB_SIZE
     size = fit_model(member, train.model, train.features.n_mels, vocab_size, options.parameters)
-    return [f"model.hidden_size={size}"]
+    changed: dict[str, Any] = {"hidden_size": size}
+    train = dataclasses.replace(train, model=dataclasses.replace(train.model, **changed))
+    return dataclasses.replace(config, train=train), [*overrides, f"model.hidden_size={size}"]
 
 
-def _config(options: argparse.Namespace, member: str, changes: list[str]) -> "RunConfig":
-    """What the member's trainings are told but seed and folders. Raises UsageError or ConfigError for a bad --set."""
-    from asr.config import typed_config
-    from asr.config.compose import run_composed
-
-    for word in changes:
-        key, equals, _ = word.lstrip("+~").partition("=")
-        if not equals or word.startswith("-"):
-            raise UsageError(f"--set {word}: give KEY=VALUE, such as training.epochs=10")
-        if key in OWN_KEYS:
-            raise UsageError(f"--set {word}: each training has its own; {_instead(key)}")
-    words = [f"run_dir={options.out}", *SAME_FOR_ALL, *changes]
-    config: RunConfig = run_composed(options.recipes / f"{member}.yaml", words, typed_config)[0]
+def _composed(options: TrainingsOptions, member: str, overrides: Sequence[str]) -> RunConfig:
+    overrides = [f"run_dir={options.out}", *SAME_FOR_ALL, *overrides]
+    config: RunConfig = run_composed(options.recipes / f"{member}.yaml", overrides, typed_config)[0]
     return config
 
 
-def _instead(key: str) -> str:
-    option = OWN_KEYS[key]
-    return f"use {option}" if option else "leave it out"
+def _prepare(options: TrainingsOptions, member: str, config: RunConfig) -> Path:
+    """The corpus's manifests in OUT/data, made with the recipes' options; made again if either has changed.
 
-
-def _prepare(options: argparse.Namespace, member: str, config: "RunConfig") -> Path:
-    """The corpus's manifests in DIR/data, with the options that the recipes name; again where either has changed.
-
-    Raises UsageError where a training has begun there and would be on other data; the manifests then stay.
+    Raises UsageError if a training has begun there and would be on other data; the manifests are then unchanged.
     """
-    from asr.pipeline import stages as work
-    from asr.pipeline.stages import Ledger, Stage
-
-    data: Path = options.out / "data"
+    data = options.out / "data"
     settings = dataclasses.replace(config.train, data=dataclasses.replace(config.train.data, dir=str(data)))
     config = dataclasses.replace(config, corpus=str(options.corpus), train=settings)
     recipe = options.recipes / f"{member}.yaml"
     begun = any((options.out / "runs").glob("*/checkpoints/last.ckpt"))
-    stage = Stage(
+    stage = stages.Stage(
         "prepare",
-        lambda: work.prepare_inputs(recipe, config),
-        lambda: work.prepare_outputs(config),
-        lambda: _prepare_again(options.out, recipe, config) if begun else work.prepare(recipe, config),
+        lambda: stages.prepare_inputs(recipe, config),
+        lambda: stages.prepare_outputs(config),
+        lambda: _prepare_again(options.out, recipe, config) if begun else stages.prepare(recipe, config),
     )
-    Ledger(options.out / "stages.json").run(stage)
+    stages.Ledger(options.out / "stages.json").run(stage)
     return data
 
 
-def _prepare_again(out: Path, recipe: Path, config: "RunConfig") -> None:
-    from asr.pipeline import stages as work
-
-    with work.unchanged_manifests(out / "data") as changed:
-        work.prepare(recipe, config)
+def _prepare_again(out: Path, recipe: Path, config: RunConfig) -> None:
+    with stages.unchanged_manifests(out / "data") as changed:
+        stages.prepare(recipe, config)
         if changed():
             raise UsageError(
-                f"the trainings in {out / 'runs'} began on other data than {config.corpus} now gives. The manifests"
-                f" in {out / 'data'} are as they were. Give another --out; or go on with the old: --data {out / 'data'}"
+                f"the trainings in {out / 'runs'} began on other data than {config.corpus} now gives. The manifests in"
+                f" {out / 'data'} are unchanged. Give another --out; or resume with the old data: --data {out / 'data'}"
             )
 
 
-def _check_begun(configs: "dict[str, RunConfig]", runs: dict[Key, Path], data: Path) -> None:
-    """Raise UsageError where any training that has begun would be refused: before the others are trained."""
-    from asr.config import changed_since_begun
-    from asr.training.run import read_state
-    from asr.training.run_dir import RunDir
-
+def _check_begun(configs: Mapping[str, RunConfig], runs: Mapping[Key, Path], data: Path) -> None:
+    """Raise UsageError if any training that has begun would refuse to resume: before the others are trained."""
     refused = {}
     for (member, seed), folder in runs.items():
         train = configs[member].train
@@ -234,7 +205,7 @@ def _check_begun(configs: "dict[str, RunConfig]", runs: dict[Key, Path], data: P
             read_state(RunDir(folder), settings)
         except TrainingError:
             keys = [*keys, f"the manifests in {data}"]
-        except ModelError:  # damaged: its own training will say so, and the others go on
+        except ModelError:  # damaged: its own training reports that, and the others are not affected
             continue
         if keys:
             refused[f"{member}, seed {seed}"] = keys
@@ -247,39 +218,23 @@ def _check_begun(configs: "dict[str, RunConfig]", runs: dict[Key, Path], data: P
         )
 
 
-def _command(
-    options: argparse.Namespace, member: str, seed: int, data: Path, folder: Path, changes: list[str]
-) -> list[str]:
-    words = ["run", str(options.recipes / f"{member}.yaml"), f"run_dir={folder}", f"data.dir={data}", f"seed={seed}"]
-    return [*words, *SAME_FOR_ALL, *changes]
-
-
-def _write(
-    name: str,
-    options: argparse.Namespace,
-    members: list[str],
-    runs: dict[Key, Path],
-    words: list[str],
-) -> None:
-    """NAME.json, NAME.md and the plot; the table on stdout."""
-    from asr.probes.cost import CostSettings
-    from asr.probes.family import difference_rows, draw_family, family_row, memory_rows, read_reports, render_table
-    from asr.probes.record import Record
-    from asr.provenance import commit
-    from asr.terminal import Progress
-
-    told = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
-    record = Record(name, "asr " + shlex.join(words), commit(), told, "cpu")
+def _write_table(
+    name: str, options: TrainingsOptions, members: Sequence[str], runs: Mapping[Key, Path], command: str
+) -> TableFiles:
+    """Write NAME.json, NAME.md and the plot."""
+    record = Record(name, command, "cpu")
     folders = {member: [runs[member, seed] for seed in options.seeds] for member in members}
     reports = {member: read_reports(folders[member]) for member in sorted(members)}
     rows = [family_row(member, folders[member], reports[member], options.seeds) for member in members]
-    settings = CostSettings(lengths_s=options.lengths_s or [1.0, 10.0], batches=[1], rounds=3)
-    with Progress(len(settings.lengths_s), "memory", "lengths") as progress:
-        memory = memory_rows(folders, settings, progress.update)
-    found = {"seeds": options.seeds, "rows": rows, "differences": difference_rows(reports), "memory": memory}
-    record.write(options.out / f"{name}.json", found)
-    page = render_table(found)
-    write_text(options.out / f"{name}.md", f"{page}\nMade by `{record.facts['command']}`.\n")
+    cost = CostOptions(lengths_s=options.lengths_s, batches=[1], rounds=3)
+    with Progress(len(cost.lengths_s), "memory", "lengths") as progress:
+        memory = memory_rows(folders, cost, progress.update)
+    found = {"seeds": list(options.seeds), "rows": rows, "differences": difference_rows(reports), "memory": memory}
+    settings = {
+        key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(options).items()
+    }
+    files = TableFiles(render_table(found), options.out / f"{name}.json", options.out / f"{name}.md")
+    record.write(files.figures, settings, found)
+    write_text(files.table, f"{files.text}\nMade by `{command}`.\n")
     draw_family(found, options.out / f"{name}.{options.format}")
-    print(page)
-    print(f"figures: {options.out / f'{name}.json'}\ntable: {options.out / f'{name}.md'}")
+    return files

@@ -31,9 +31,7 @@ def test_table_page_and_arrays(model: Path, audio: Path, tmp_path: Path, capsys:
     said = capsys.readouterr().out
     assert re.search(r"^ +1 +forward +16 +\d+ ms", said, re.M) and "bilstm, 2.00 s in 101 frames of 20 ms" in said
     page = html.read_text(encoding="utf-8")
-    assert (
-        "layer 2, backward" in page and "carried from frame to frame" in page and "0.50 to 2.50 s" in page
-    )
+    assert "layer 2, backward" in page and "carried from frame to frame" in page and "0.50 to 2.50 s" in page
     with np.load(npz) as arrays:
         f, i, g, c, o, h = (
             arrays[f"layer2_backward_{name}"]

@@ -1,6 +1,5 @@
 """``asr probe``: each experiment leaves a plot and figures that can be repeated; the family's trainings go on."""
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from asr.cli import main
 from asr.config.recipes import conf_dir, recipes_dir
 from asr.errors import UsageError
 from asr.models import AcousticModel, build_model_config
-from asr.probes import trainings as _probe_family
 from asr.probes.family import family_row, read_reports, render_table
+from asr.probes.trainings import chosen_members
 from tests.tiny_run import SETTINGS, make_corpus, words, write_recipe
 
 FSDD = str(recipes_dir() / "fsdd")
@@ -52,17 +51,23 @@ def test_time_takes_the_device_that_there_is(tmp_path: Path) -> None:
         (["gradients", "--members", "lstm", "--out", "x"], "unknown member 'lstm'; did you mean 'lstm-5'?"),
         (["gradients", "--model", "x", "--out", "x"], "--model needs --manifest"),
         (["time", "--models", "bilsm", "--out", "x"], "there is no 'bilsm' in conf/model; did you mean"),
-        (["family", "nowhere", "--data", "x", "--out", "x"], "nowhere: no recipe folder"),
+        (["family", "nowhere", "--data", "x", "--out", "x"], "nowhere: has no recipes"),
         (["gates", "nowhere", "nothing.jsonl", "--out", "x"], "nothing.jsonl"),
         (["family", FSDD, "--data", "y", "--out", "x"], "y: no train.jsonl in it; prepare it"),
-        (["time", "--models", "gru", "--lengths-s", "0.001", "--out", "x"], "lengths of 0.001 s hold no frame"),
+        (
+            ["time", "--models", "gru", "--lengths-s", "0.001", "--out", "x"],
+            "a length of 0.001 s is less than one frame",
+        ),
         (["time", "--models", "gru", "--out", "file/x"], "file is a file, and a folder is needed there"),
         (["family", FSDD, "--data", "y", "--out", "file"], "file is a file, and a folder is needed there"),
         (
             ["family", FSDD, "--data", "y", "--out", "x", "--set", "seed=4"],
             "--set seed=4: each training has its own",
         ),
-        (["family", FSDD, "--data", "y", "--out", "x", "--set", "training.epoch=4"], "no key 'training.epoch'"),
+        (
+            ["family", FSDD, "--data", "data", "--out", "x", "--set", "training.epoch=4", "--members", "gru"],
+            "no key 'training.epoch'",
+        ),
         (["family", FSDD, "--data", "y", "--out", "x", "--set=-m"], "--set -m: give KEY=VALUE"),
     ],
 )
@@ -71,6 +76,9 @@ def test_what_cannot_be_done_is_said_in_a_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
+    (tmp_path / "data").mkdir()
+    for split in ("train", "dev", "test"):
+        (tmp_path / "data" / f"{split}.jsonl").touch()
     assert main(["probe", *asked]) in (1, 2)
     assert said in capsys.readouterr().err and not (tmp_path / "x").exists()
 
@@ -101,9 +109,8 @@ def model_of(path: Path) -> dict[str, Any]:
 
 
 def test_an_unknown_member_is_refused_with_the_nearest() -> None:
-    options = argparse.Namespace(recipes=recipes_dir() / "fsdd", members=["bilsm"])
     with pytest.raises(UsageError, match=r"has no bilsm\.yaml; did you mean 'bilstm'"):
-        _probe_family._members(options)
+        chosen_members(recipes_dir() / "fsdd", ["bilsm"])
 
 
 def test_the_table_puts_the_best_first_and_shows_both_intervals() -> None:

@@ -1,6 +1,5 @@
 """``asr probe family``: trainings side by side that stop and go on together, on one budget or not at all."""
 
-import argparse
 import os
 import signal
 import subprocess
@@ -10,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from asr.cli import main
 from asr.config import typed_config
 from asr.config.compose import run_composed
 from asr.errors import Interrupted, TrainingError
-from asr.models import AcousticModel
-from asr.probes import trainings as _probe_family
-from asr.probes import trainings as _side_by_side
+from asr.models import AcousticModel, build_model_config
+from asr.probes import processes, trainings
+from tests.commands.test_probe_command import model_of
 from tests.tiny_run import ROOT, make_corpus, words, write_recipe
 
 COPY = """
@@ -53,26 +53,30 @@ def test_trainings_run_side_by_side_and_those_that_fail_are_named_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = Started({"a": 0, "b": 1, "c": 0})
-    monkeypatch.setattr(_side_by_side, "_start", started)
+    monkeypatch.setattr(processes, "start_training", started)
+    lines: list[str] = []
     commands = {(name, 1): [name] for name in "abc"}
     with pytest.raises(TrainingError, match="b, seed 1: b-1 broke") as caught:
-        _side_by_side.train_all(commands, {key: tmp_path / f"{key[0]}-1" for key in commands}, 2)
+        processes.train_all(commands, {key: tmp_path / f"{key[0]}-1" for key in commands}, 2, lines.append)
+    assert len(lines) == 3 and "c, seed 1: done; 0 left" in lines
     assert started.most == 2 and "a-1" not in str(caught.value) and (tmp_path / "c-1").exists()
 
 
 def test_a_training_that_starts_while_a_signal_comes_is_stopped_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lines: list[str] = []
+
     def start(asked: list[str], folder: Path) -> "subprocess.Popen[bytes]":
         os.kill(os.getpid(), signal.SIGTERM)
         return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 
-    monkeypatch.setattr(_side_by_side, "_start", start)
+    monkeypatch.setattr(processes, "start_training", start)
     commands = {(name, 1): [name] for name in "ab"}
     with pytest.raises(Interrupted) as caught:
-        _side_by_side.train_all(commands, {key: tmp_path / key[0] for key in commands}, 1)
+        processes.train_all(commands, {key: tmp_path / key[0] for key in commands}, 1, lines.append)
     assert caught.value.exit_code == 143
-    assert "a, seed 1: ended with -15; 1 left" in capsys.readouterr().err
+    assert lines == ["a, seed 1: ended with -15; 1 left"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part in it is Linux's")
@@ -80,9 +84,9 @@ def test_trainings_end_with_the_process_that_started_them_however_it_was_killed(
     (tmp_path / "python").write_text("#!/bin/sh\nexec sleep 60\n")
     (tmp_path / "python").chmod(0o755)
     code = (
-        "import os, signal, sys; from pathlib import Path; from asr.commands import _side_by_side\n"
+        "import os, signal, sys; from pathlib import Path; from asr.probes import processes\n"
         "sys.executable = sys.argv[1]\n"
-        "print(_side_by_side._start(['train'], Path(sys.argv[2])).pid, flush=True)\n"
+        "print(processes.start_training(['train'], Path(sys.argv[2])).pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     known = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -120,7 +124,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         commands.extend(given.values())
         raise TrainingError("not here")
 
-    monkeypatch.setattr(_probe_family, "train_all", keep)
+    monkeypatch.setattr(trainings, "train_all", keep)
     assert main(asked) == 1
     assert main([word if word != "stages=[train,evaluate]" else "stages=[train]" for word in commands[0]]) == 0
     return asked
@@ -158,15 +162,18 @@ def test_another_corpus_is_refused_where_a_training_has_begun_and_prepared_where
 def test_all_members_get_the_size_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_corpus(tmp_path / "data")
     asked = dict[Any, list[str]]()
-    monkeypatch.setattr(_probe_family, "train_all", lambda commands, runs, jobs: asked.update(commands))
-    monkeypatch.setattr(_probe_family, "_write", lambda *words: None)
-    words = ["--data", str(tmp_path / "data"), "--seeds", "1", "--out", str(tmp_path / "out"), "--parameters", "500000"]
-    assert main(["probe", "family", str(ROOT / "recipes/fsdd"), *words]) == 0
+    monkeypatch.setattr(trainings, "train_all", lambda commands, *_: asked.update(commands))
+    recipes = ROOT / "recipes/fsdd"
+    options = trainings.TrainingsOptions(
+        recipes=recipes, data=tmp_path / "data", seeds=[1], out=tmp_path / "out", parameters=500_000
+    )
+    trainings.train_members(options, trainings.chosen_members(recipes, None), lambda line: None)
     assert len(asked) == 12
     for (member, _), command in asked.items():
-        own = [word for word in command if "=" in word and not word.startswith(("run_dir", "data.dir", "stages"))]
-        config = run_composed(ROOT / "recipes/fsdd" / f"{member}.yaml", [f"run_dir={tmp_path}", *own], typed_config)[0]
-        model = AcousticModel(config.train.model, config.train.features.n_mels, 29)
+        (size,) = [int(word.partition("=")[2]) for word in command if word.startswith("model.hidden_size=")]
+        config = build_model_config(model_of(recipes / f"{member}.yaml") | {"hidden_size": size})
+        with torch.device("meta"):
+            model = AcousticModel(config, 40, 29)
         assert sum(weight.numel() for weight in model.parameters()) == pytest.approx(500_000, rel=0.05), member
 
 
@@ -180,8 +187,8 @@ def test_all_members_get_the_size_that_was_asked_for(tmp_path: Path, monkeypatch
 )
 def test_the_size_fits_what_else_was_asked_for(member: str, change: str, tokens: int, tmp_path: Path) -> None:
     recipes = ROOT / "recipes/fsdd"
-    options = argparse.Namespace(recipes=recipes, out=tmp_path, changes=[change], parameters=1_500_000)
-    words = [f"run_dir={tmp_path}", change, *_probe_family._size(options, member)]
+    options = trainings.TrainingsOptions(recipes=recipes, out=tmp_path, changes=[change], parameters=1_500_000)
+    words = [f"run_dir={tmp_path}", *trainings.member_config(options, member)[1]]
     config = run_composed(recipes / f"{member}.yaml", words, typed_config)[0]
     model = AcousticModel(config.train.model, config.train.features.n_mels, tokens)
     assert sum(weight.numel() for weight in model.parameters()) == pytest.approx(1_500_000, rel=0.05)

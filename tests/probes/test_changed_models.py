@@ -1,11 +1,11 @@
-"""A trained model with its gates held or its context cut: what is not changed stays equal, what is changed is so."""
+"""A model with a gate fixed or its context cut: the change takes effect, and all else stays equal."""
 
 import pytest
 import torch
 
 from asr.errors import UsageError
 from asr.models import LstmCell
-from asr.probes.trained import InPieces, ReadableDirection, error_row, with_fixed_gates
+from asr.probes.changed_models import InPieces, ReadableDirection, error_row, with_fixed_gates
 from asr.scoring.counts import ErrorCounts
 from tests.models.family import make_batch, make_model
 
@@ -18,15 +18,15 @@ def test_the_readable_cell_with_nothing_fixed_computes_what_the_fast_path_comput
     torch.testing.assert_close(readable, fast, atol=1e-5, rtol=0)
 
 
-def test_a_gate_is_held_in_every_layer_and_direction_and_the_model_itself_is_left_alone() -> None:
+def test_a_gate_is_fixed_in_every_layer_and_direction_and_the_model_itself_is_unchanged() -> None:
     model, (log_mel, lengths) = make_model("bilstm"), make_batch(6)
     with torch.inference_mode():
         before = model(log_mel, lengths)[0]
         changed = with_fixed_gates(model, {"forget_gate": 0.0})
         assert not torch.allclose(changed(log_mel, lengths)[0], before, atol=1e-3)
         assert torch.equal(model(log_mel, lengths)[0], before)
-    held = [one for one in changed.modules() if isinstance(one, ReadableDirection)]
-    assert len(held) == 4 and all(one.cell.fixed == {"forget_gate": 0.0} for one in held)
+    fixed = [one for one in changed.modules() if isinstance(one, ReadableDirection)]
+    assert len(fixed) == 4 and all(one.cell.fixed == {"forget_gate": 0.0} for one in fixed)
 
 
 def test_a_forget_gate_at_0_leaves_what_one_frame_writes_and_the_output_carries() -> None:
@@ -39,7 +39,7 @@ def test_a_forget_gate_at_0_leaves_what_one_frame_writes_and_the_output_carries(
     torch.testing.assert_close(hidden, alone)
 
 
-def test_a_model_without_lstm_layers_has_no_gates_to_hold() -> None:
+def test_a_model_without_lstm_layers_has_no_gates_to_fix() -> None:
     with pytest.raises(UsageError, match="'gru': it has no LSTM layer"):
         with_fixed_gates(make_model("gru"), {})
 
@@ -54,7 +54,7 @@ def test_pieces_as_long_as_the_longest_recording_change_nothing() -> None:
         torch.testing.assert_close(other[:count], row[:count], atol=1e-5, rtol=0)
 
 
-def test_each_piece_is_heard_as_if_it_were_a_recording_of_its_own() -> None:
+def test_each_piece_is_computed_as_if_it_were_a_recording_of_its_own() -> None:
     model = make_model("bilstm")
     log_mel = torch.randn(2, 23, model.n_mels)
     lengths = torch.tensor([23, 9])
@@ -80,7 +80,7 @@ def test_the_error_rate_is_that_of_all_words_and_has_an_interval() -> None:
     assert row["low"] == pytest.approx(11.6, abs=2.5) and row["high"] == pytest.approx(38.4, abs=2.5)
 
 
-def test_trainings_that_hear_alike_say_no_more_of_other_recordings_than_one_of_them() -> None:
+def test_trainings_with_equal_results_narrow_no_interval_over_utterances() -> None:
     counts = [ErrorCounts(hits=1)] * 30 + [ErrorCounts(substitutions=1)] * 10
     one, three = error_row([counts]), error_row([counts] * 3)
     assert (three["wer"], three["low"], three["high"]) == (one["wer"], one["low"], one["high"])
@@ -90,7 +90,7 @@ def test_trainings_that_hear_alike_say_no_more_of_other_recordings_than_one_of_t
 
 def test_the_interval_over_trainings_is_students() -> None:
     rates = (24, 27, 30)  # mean 27, standard deviation 3, t with 2 degrees of freedom 4.3027: 27 +- 7.452
-    heard = [[ErrorCounts(substitutions=errors, hits=100 - errors)] * 2 for errors in rates]
-    row = error_row(heard)
+    counts = [[ErrorCounts(substitutions=errors, hits=100 - errors)] * 2 for errors in rates]
+    row = error_row(counts)
     assert row["wers"] == [24, 27, 30] and row["wer"] == 27
     assert (row["seed_low"], row["seed_high"]) == (pytest.approx(19.548, abs=1e-3), pytest.approx(34.452, abs=1e-3))

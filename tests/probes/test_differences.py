@@ -1,4 +1,4 @@
-"""By how much trainings of two kinds differ: what is paired, what is pooled, and what is said of it."""
+"""Differences between trainings of two kinds: what is paired, what is pooled, and the text about them."""
 
 import random
 from dataclasses import replace
@@ -14,10 +14,10 @@ from asr.scoring import ScoreReport
 from tests.pages.made import results_of
 
 
-def heard(errors: dict[str, int], words: int = 4) -> ScoreReport:
+def report_of(errors: dict[str, int], words: int = 4) -> ScoreReport:
     """Utterances of so many words, of which some were substituted; the speaker is the id's first letter."""
-    said = ["a", "b", "c", "d"][:words]
-    pairs = {key: (" ".join(said), " ".join(["x"] * wrong + said[wrong:])) for key, wrong in errors.items()}
+    spoken = ["a", "b", "c", "d"][:words]
+    pairs = {key: (" ".join(spoken), " ".join(["x"] * wrong + spoken[wrong:])) for key, wrong in errors.items()}
     return results_of(pairs).report
 
 
@@ -46,9 +46,11 @@ def test_what_shows_no_spread_has_no_interval(values: tuple[list[float], list[fl
     assert found.low is found.high is found.p_value is None
 
 
-def test_what_is_hard_for_both_cancels_whatever_order_it_was_heard_in() -> None:
+def test_what_is_hard_for_both_cancels_whatever_the_order_of_utterances() -> None:
     worse = {key: wrong + 1 for key, wrong in HARD.items()}  # one word of four more, in every utterance
-    first, second = ([heard(shuffled(one, seed)) for seed in seeds] for one, seeds in ((HARD, (1, 2)), (worse, (3, 4))))
+    first, second = (
+        [report_of(shuffled(one, seed)) for seed in seeds] for one, seeds in ((HARD, (1, 2)), (worse, (3, 4)))
+    )
     row = difference_row(("one", "two"), first, second)
     assert row["points"] == pytest.approx(25.0) and (row["first"], row["second"]) == ("one", "two")
     assert row["over_utterances"] == pytest.approx([25.0, 25.0]) and row["over_speakers"] == pytest.approx([25.0, 25.0])
@@ -58,7 +60,7 @@ def test_what_is_hard_for_both_cancels_whatever_order_it_was_heard_in() -> None:
 def test_every_training_counts_and_an_utterance_is_drawn_with_all_of_them() -> None:
     generator = np.random.default_rng(0)
     drawn = generator.integers(0, 3, (4, 84)) + np.array([[0], [0], [1], [2]])  # two trainings a side
-    reports = [heard(dict(zip(HARD, map(int, wrong), strict=True))) for wrong in drawn]
+    reports = [report_of(dict(zip(HARD, map(int, wrong), strict=True))) for wrong in drawn]
     row = difference_row(("one", "two"), reports[:2], reports[2:])
     gaps = 100 * (drawn[2:].sum(axis=0) - drawn[:2].sum(axis=0)) / (2 * 4)  # points, of each utterance
     assert row["points"] == pytest.approx(gaps.mean())
@@ -72,32 +74,36 @@ def test_every_training_counts_and_an_utterance_is_drawn_with_all_of_them() -> N
 def test_an_interval_over_speakers_is_wider_where_one_of_them_makes_the_difference() -> None:
     even = dict.fromkeys(HARD, 1)
     one = {key: 4 if key[0] == "a" else 1 for key in even}
-    row = difference_row(("even", "one"), [heard(even)], [heard(one)])
+    row = difference_row(("even", "one"), [report_of(even)], [report_of(one)])
     assert row["points"] == pytest.approx(100 * 3 / 4 / 7)
     assert np.diff(row["over_utterances"]) < np.diff(row["over_speakers"])
     assert row["over_seeds"] is row["p_value"] is None
     nameless = [
         replace(each, utterances=(replace(each.utterances[0], speaker=None), *each.utterances[1:]))
-        for each in (heard(even), heard(one))
+        for each in (report_of(even), report_of(one))
     ]
     unknown = difference_row(("even", "one"), nameless[:1], nameless[1:])
     assert unknown["over_speakers"] is unknown["speakers"] is None
     assert unknown["over_utterances"] == row["over_utterances"]
 
 
-def test_what_was_not_asked_the_same_is_refused() -> None:
-    one, same = heard(HARD), "not scored on the same utterances"
-    for other in (heard({f"z{key}": 1 for key in HARD}), heard(dict.fromkeys(HARD, 1), words=3), heard({"a00": 1})):
+def test_trainings_on_different_utterances_are_refused() -> None:
+    one, same = report_of(HARD), "not scored on the same utterances"
+    for other in (
+        report_of({f"z{key}": 1 for key in HARD}),
+        report_of(dict.fromkeys(HARD, 1), words=3),
+        report_of({"a00": 1}),
+    ):
         with pytest.raises(DataError, match=same):
             difference_row(("one", "two"), [one], [other])
     with pytest.raises(DataError, match="one has 2 trainings and two 1"):
         difference_row(("one", "two"), [one, one], [one])
-    with pytest.raises(DataError, match="hold no word"):
-        difference_row(("one", "two"), [heard({"a": 0}, words=0)], [heard({"a": 0}, words=0)])
+    with pytest.raises(DataError, match="have no words"):
+        difference_row(("one", "two"), [report_of({"a": 0}, words=0)], [report_of({"a": 0}, words=0)])
 
 
 def test_one_pair_is_told_from_its_first_and_only_with_intervals_that_are_there() -> None:
-    good, bad = heard({"a1": 0, "a2": 1, "b1": 1}), heard({"a1": 1, "a2": 2, "b1": 4})
+    good, bad = report_of({"a1": 0, "a2": 1, "b1": 1}), report_of({"a1": 1, "a2": 2, "b1": 4})
     row = difference_row(("bilstm", "lstm"), [good], [bad])
     low, high = row["over_utterances"]
     said = render_differences([row])
@@ -105,29 +111,35 @@ def test_one_pair_is_told_from_its_first_and_only_with_intervals_that_are_there(
         f"lstm has 41.67 points of WER more than bilstm: [{low:.2f}, {high:.2f}] over 3 utterances, ["
     )
     assert "over 2 speakers (95 %" in said and said.endswith(
-        "Fewer than 10 speakers give a rough guess, and rather too narrow."
+        "With fewer than 10 speakers that interval is rough, and rather too narrow."
     )
     turned = difference_row(("lstm", "bilstm"), [bad], [good])
     low, high = turned["over_utterances"]
     assert f"bilstm has 41.67 points of WER less than lstm: [{-high:.2f}, {-low:.2f}]" in render_differences([turned])
-    alone = difference_row(("bilstm", "lstm"), [heard({"a1": 0})], [heard({"a1": 1})])
-    assert render_differences([alone]) == "lstm has 25.00 points of WER more than bilstm; too little to say how surely."
+    alone = difference_row(("bilstm", "lstm"), [report_of({"a1": 0})], [report_of({"a1": 1})])
+    assert (
+        render_differences([alone]) == "lstm has 25.00 points of WER more than bilstm; too few results for an interval."
+    )
 
 
 def test_of_many_pairs_those_that_differ_are_named_after_correction() -> None:
     spread = {key: wrong + (key == "a01") for key, wrong in HARD.items()}
     worse = {key: wrong + 1 for key, wrong in HARD.items()}
     worst = {key: wrong + (key == "a01") for key, wrong in worse.items() if key != "b03"} | {"b03": 3}
-    reports = {"x": [heard(HARD), heard(spread)], "y": [heard(spread), heard(HARD)], "z": [heard(worse), heard(worst)]}
+    reports = {
+        "x": [report_of(HARD), report_of(spread)],
+        "y": [report_of(spread), report_of(HARD)],
+        "z": [report_of(worse), report_of(worst)],
+    }
     rows = difference_rows(reports)
     assert [(row["first"], row["second"]) for row in rows] == [("x", "y"), ("x", "z"), ("y", "z")]
     assert (
         all(row["p_corrected"] >= row["p_value"] for row in rows) and rows[1]["p_corrected"] == rows[2]["p_corrected"]
     )
     said = render_differences(rows)
-    assert "(3 pairs;" in said and said.endswith("below 0.05): z errs more than x, y.")
-    assert render_differences(rows[:1] * 2).endswith("no two can be told apart.")
+    assert "(3 pairs;" in said and said.endswith("below 0.05): z has a higher WER than x, y.")
+    assert render_differences(rows[:1] * 2).endswith("no two differ significantly.")
     untested = rows[0] | {"p_value": None}
     assert "(2 pairs;" in render_differences([untested, *rows[1:]])
-    assert render_differences([untested, *rows[1:]]).endswith("so not tested: x and y.")
+    assert render_differences([untested, *rows[1:]]).endswith("Not tested, as there is no spread over seeds: x and y.")
     assert "give more --seeds" in render_differences([untested, untested])

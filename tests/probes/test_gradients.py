@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from asr.probes.gradients import GradientSettings, backward_sizes, frame_gradients, measure_gradients, reach, relative
+from asr.probes.gradients import GradientOptions, backward_sizes, frame_gradients, measure_gradients, reach, relative
 from asr.probes.members import MEMBERS, fit_hidden_size, make_encoder
 from asr.probes.record import geometric_interval, mean_interval
 from tests.models.family import N_MELS, make_model
@@ -58,8 +58,8 @@ def test_the_interval_of_a_mean_is_students() -> None:
 
 
 def test_every_seed_is_a_network_of_its_own_and_repeats() -> None:
-    settings = GradientSettings(members=["gru"], seeds=[1, 2], hidden_size=8, distance=5)
-    first, again = measure_gradients(settings), measure_gradients(settings)
+    options = GradientOptions(members=["gru"], seeds=[1, 2], hidden_size=8, distance=5)
+    first, again = measure_gradients(options), measure_gradients(options)
     assert first == again
     (row,) = first["rows"]
     assert row["size"][0] == 1 and row["low"][3] < row["size"][3] < row["high"][3]

@@ -1,4 +1,4 @@
-"""The recall task, its ledger, and what a stream computes and holds."""
+"""The recall task, its stored trainings, and what a stream computes and holds."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from torch import nn
 
 from asr.errors import ConfigError, DataError
 from asr.probes import recall
-from asr.probes.cost import FORWARD, STREAM, TRAINING, CostSettings, can_stream, measure_cost, stream_blocks
+from asr.probes.cost import FORWARD, STREAM, TRAINING, CostOptions, can_stream, measure_cost, stream_blocks
 from asr.probes.members import allow_backward
-from asr.probes.recall import SYMBOLS, RecallSettings, accuracy, make_sequences, measure_recall
+from asr.probes.recall import SYMBOLS, RecallOptions, accuracy, make_sequences, measure_recall
 from tests.models.family import make_model
 
-TINY = RecallSettings(members=["gru"], distances=[3], seeds=[1, 2], steps=2, parameters=500)
+TINY = RecallOptions(members=["gru"], distances=[3], seeds=[1, 2], steps=2, parameters=500)
 
 
 def test_a_sequence_is_a_symbol_then_distraction_then_the_question() -> None:
@@ -38,31 +38,31 @@ def test_who_looks_at_the_first_frame_is_always_right_and_who_does_not_guesses()
 
 
 def test_a_gru_learns_to_recall_over_a_short_distance() -> None:
-    settings = RecallSettings(steps=150, parameters=4000, learning_rate=1e-2)
-    assert recall.train_recaller("gru", 3, 1, settings)["accuracy"] > 0.9
+    options = RecallOptions(steps=150, parameters=4000, learning_rate=1e-2)
+    assert recall.train_recall("gru", 3, 1, options)["accuracy"] > 0.9
 
 
-def test_a_training_in_the_ledger_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ledger = tmp_path / "ledger.json"
-    first = measure_recall(TINY, ledger)
+def test_a_stored_training_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = tmp_path / "trainings.json"
+    first = measure_recall(TINY, store)
 
     def refuse(*_: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(recall, "train_recaller", refuse)
-    assert measure_recall(TINY, ledger, commit="later") == first  # of the commit that trained
-    longer = RecallSettings(members=["gru"], distances=[3], seeds=[1, 2], steps=3, parameters=500)
+    monkeypatch.setattr(recall, "train_recall", refuse)
+    assert measure_recall(TINY, store, commit="later") == first  # of the commit that trained
+    longer = RecallOptions(members=["gru"], distances=[3], seeds=[1, 2], steps=3, parameters=500)
     with pytest.raises(AssertionError, match="trained again"):  # of another budget: not the same training
-        measure_recall(longer, ledger)
+        measure_recall(longer, store)
 
 
-def test_a_damaged_ledger_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
-    ledger = tmp_path / "ledger.json"
+def test_a_damaged_store_is_refused_and_not_changed(tmp_path: Path) -> None:
+    store = tmp_path / "trainings.json"
     for damaged in ('{"gru 3 1', "[]", '{"gru": 1}', '{"gru": {"accuracy": 1.0}}'):
-        ledger.write_text(damaged)
-        with pytest.raises(DataError, match="damaged; these trainings cannot be taken up"):
-            measure_recall(TINY, ledger)
-        assert ledger.read_text() == damaged
+        store.write_text(damaged)
+        with pytest.raises(DataError, match="damaged, so its trainings cannot be reused"):
+            measure_recall(TINY, store)
+        assert store.read_text() == damaged
 
 
 def test_a_short_trial_does_not_undo_the_trainings_of_a_long_budget(
@@ -70,13 +70,15 @@ def test_a_short_trial_does_not_undo_the_trainings_of_a_long_budget(
 ) -> None:
     made: list[int] = []
 
-    def train(name: str, distance: int, seed: int, settings: RecallSettings) -> dict[str, float]:
-        made.append(settings.steps)
+    def train(name: str, distance: int, seed: int, options: RecallOptions) -> dict[str, float]:
+        made.append(options.steps)
         return {"accuracy": 1.0, "loss": 0.0}
 
-    monkeypatch.setattr(recall, "train_recaller", train)
+    monkeypatch.setattr(recall, "train_recall", train)
     for steps in (1000, 10, 1000):
-        measure_recall(RecallSettings(members=["gru"], distances=[3], seeds=[1], steps=steps), tmp_path / "ledger.json")
+        measure_recall(
+            RecallOptions(members=["gru"], distances=[3], seeds=[1], steps=steps), tmp_path / "trainings.json"
+        )
     assert made == [1000, 10]
 
 
@@ -97,7 +99,7 @@ def test_what_needs_the_whole_cannot_stream() -> None:
 
 def test_a_streams_memory_is_flat_while_the_wholes_grows() -> None:
     models = {"lstm": make_model("lstm"), "transformer": make_model("transformer")}
-    rows = measure_cost(models, CostSettings(lengths_s=[4.0, 1.0], batches=[2], rounds=1))
+    rows = measure_cost(models, CostOptions(lengths_s=[4.0, 1.0], batches=[2], rounds=1))
     peak = {(row["model"], row["mode"], row["length_s"]): row["peak_mb"] for row in rows}
     assert peak["lstm", STREAM, 4.0] == pytest.approx(peak["lstm", STREAM, 1.0], rel=0.1)
     for mode in (FORWARD, TRAINING):
@@ -121,5 +123,5 @@ def test_a_gradient_is_taken_with_recurrent_layers_in_training_mode_and_no_dropo
 
 
 def test_a_length_of_no_frame_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"lengths of 0\.001 s hold no frame"):
-        CostSettings(lengths_s=[1.0, 0.001])
+    with pytest.raises(ConfigError, match=r"a length of 0\.001 s is less than one frame"):
+        CostOptions(lengths_s=[1.0, 0.001])

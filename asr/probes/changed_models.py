@@ -1,25 +1,18 @@
-"""What a trained model makes of recordings when something about it is changed: its word error rate, with interval.
+"""Evaluation of changed models: the word error rate of trained models with a gate fixed or with the context cut.
 
 In: model directories of trainings that differ in their seed, and a manifest. Out: rows of error counts, WER in percent
-and its intervals over utterances and over trainings, by the same path as ``asr evaluate`` with greedy decoding; the
-changed model stands in the old one's place.
+and its intervals over utterances and over trainings. Decoding is greedy and scoring is that of ``asr evaluate``; the
+changed model replaces the original one. Nothing is trained again: this shows what the trained weights depend on, not
+what a network without that gate or context could have learnt.
 
-What each gate of a trained LSTM is worth: held at a value in all frames, at test time, one gate at a time.
+Gates: each gate of an LSTM is fixed at a value, in all frames, units, layers and directions, one gate at a time. A
+forget gate at 1 is the cell of 1997, which forgets nothing; at 0 the cell has no memory but its output. As a check, the
+readable cell (asr/models/cell.py) with nothing fixed must give the same texts as the model.
 
-In: a trained model with LSTM layers, a manifest. Out: the word error rate of the model as it is, of the same model
-computed by the readable cell (asr/models/cell.py) with nothing fixed, which must hear the same, and with one gate fixed
-in all units, layers and directions. Nothing is trained again: this asks what the trained weights rest on, not what a
-network without that gate could have learnt.
-
-A forget gate at 1 is the cell of 1997, whose belt drops nothing; at 0 it remembers nothing but by its output.
-
-How much context speech needs: a trained model hears recordings in pieces of N frames and nothing around them.
-
-In: a trained model, a manifest, lengths N. Out: the word error rate at each N and of whole recordings. Every piece
-begins with an empty state, and its edges see zeros; what the pieces give is joined before it is decoded. So a frame
-hears its piece and no more: on average N/2 frames to either side, at a piece's edge all of them to one side. The model
-was trained on whole recordings, and features are computed, and normalised, on whole ones. A word that two pieces hear
-may be said twice: that is an error too.
+Context: the model gets recordings in pieces of N frames. Each piece begins with an empty state and its edges see zeros;
+the outputs are joined before decoding. On average a frame has N/2 frames of context on either side; at a piece's edge
+all of it is on one side. The model was trained on whole recordings, and features are computed and normalised on whole
+ones. A word that lies in two pieces may be recognised twice, which is an error too.
 """
 
 import copy
@@ -40,7 +33,7 @@ from asr.errors import DataError, UsageError
 from asr.lengths import valid_mask
 from asr.models import AcousticModel, LstmCell, RecurrentLayer
 from asr.pretrained import Pretrained, from_pretrained
-from asr.probes.record import Line, draw_bars, draw_lines, mean_interval, new_figure, said_of, save_figure
+from asr.probes.record import Line, draw_bars, draw_lines, interval_caption, mean_interval, new_figure, save_figure
 from asr.recognition import Recognizer
 from asr.scoring.counts import ErrorCounts, count_word_errors
 from asr.scoring.intervals import bootstrap_interval
@@ -50,21 +43,23 @@ Step = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """A trained model and what it is to hear."""
+class ModelEvaluator:
+    """A trained model and the recordings to evaluate it on, as it is or changed."""
 
     pretrained: Pretrained
     utterances: Sequence[Utterance]
     device: torch.device
 
     @classmethod
-    def of(cls, directory: Path, manifest: Path, device: str = "auto", utterances: int | None = None) -> "Listener":
-        """Read both; of the manifest every n-th line where fewer ``utterances`` are wanted."""
+    def load(
+        cls, directory: Path, manifest: Path, device: str = "auto", utterances: int | None = None
+    ) -> "ModelEvaluator":
+        """Read both; with ``utterances`` only so many, spread evenly over the manifest."""
         known = read_manifest(manifest)
         if utterances is not None and utterances < len(known):
             known = [known[index * len(known) // utterances] for index in range(utterances)]
         if not any(one.text.strip() for one in known):
-            raise DataError(f"{manifest}: no utterance has a text to measure errors against")
+            raise DataError(f"{manifest}: no utterance has a text; give a manifest with reference texts")
         chosen = choose_device(device)
         return cls(from_pretrained(directory, chosen), known, chosen)
 
@@ -75,12 +70,12 @@ class Listener:
 
     @property
     def frame_s(self) -> float:
-        """From one log-mel frame to the next."""
+        """Seconds from one log-mel frame to the next."""
         config = self.pretrained.features.config
         return config.hop_length / config.sample_rate
 
     def errors(self, model: nn.Module | None = None) -> list[ErrorCounts]:
-        """Word errors of each utterance as ``model`` hears it, by default the model as it is."""
+        """Word errors of each utterance with ``model``, by default the model as it is."""
         changed = Pretrained(
             self.pretrained.features,
             self.model if model is None else model,  # type: ignore[arg-type]  # the same call, the same shapes
@@ -94,27 +89,27 @@ class Listener:
         return [count_word_errors(normalize(one.text), normalize(text)) for one, text in pairs]
 
     def log_mel(self, utterance: Utterance) -> tuple[Tensor, Tensor]:
-        """One recording as the model is given it: ``(1, frames, mels)``, ``(1,)``."""
+        """The model's input for one recording: ``(1, frames, mels)``, ``(1,)``."""
         features = self.pretrained.features
         batch = collate([load_utterance(utterance, features.config.sample_rate)], [[]], [0])
         log_mel, frames = features(batch.waveforms.to(self.device), batch.lengths.to(self.device))
         return log_mel, frames
 
 
-def error_row(heard: Sequence[Sequence[ErrorCounts]]) -> dict[str, Any]:
-    """WER in percent of trainings of one kind, each of which ``heard`` the same utterances in the same order.
+def error_row(counts: Sequence[Sequence[ErrorCounts]]) -> dict[str, Any]:
+    """WER in percent of trainings of one kind; ``counts``: for each training those of the same utterances, in order.
 
     Two intervals, None where there is none: ``low`` and ``high`` over utterances (other recordings of this kind; an
-    utterance is drawn together with what all trainings heard in it), ``seed_low`` and ``seed_high`` over trainings
+    utterance is drawn together with its results in all trainings), ``seed_low`` and ``seed_high`` over trainings
     (Student's t). Errors by kind and words are sums over the trainings.
     """
-    rates = [100 * ErrorCounts.total(counts).rate for counts in heard]
-    every = [one for counts in heard for one in counts]
+    rates = [100 * ErrorCounts.total(one).rate for one in counts]
+    every = [one for training in counts for one in training]
     over_seeds, total = mean_interval(rates), ErrorCounts.total(every)
     over_utterances = bootstrap_interval(
         [one.errors for one in every],
         [one.reference_length for one in every],
-        clusters=[place for counts in heard for place in range(len(counts))],
+        clusters=[place for training in counts for place in range(len(training))],
     )
     return {
         "wer": over_seeds.mean,
@@ -127,19 +122,19 @@ def error_row(heard: Sequence[Sequence[ErrorCounts]]) -> dict[str, Any]:
         "deletions": total.deletions,
         "insertions": total.insertions,
         "words": total.reference_length,
-        "utterances": len(heard[0]),
+        "utterances": len(counts[0]),
     }
 
 
 def measure_changes(
-    listeners: Sequence[Listener],
+    evaluators: Sequence[ModelEvaluator],
     changes: Mapping[str, Callable[[AcousticModel], nn.Module]],
     on_step: Step = lambda: None,
 ) -> list[dict[str, Any]]:
-    """A row for each change of the trainings' models, under the key ``label``."""
+    """A row for each change of the models, named by the key ``label``."""
     rows = []
     for label, change in changes.items():
-        rows.append({"label": label} | error_row([one.errors(change(one.model)) for one in listeners]))
+        rows.append({"label": label} | error_row([one.errors(change(one.model)) for one in evaluators]))
         on_step()
     return rows
 
@@ -154,7 +149,7 @@ FIXED: dict[str, dict[str, float]] = {
 
 
 class ReadableDirection(nn.Module):
-    """A direction that computes by the readable cell what its ``nn.LSTM`` computes, with some gates ``fixed``."""
+    """A direction of an LSTM computed by the readable cell, with some gates ``fixed``."""
 
     def __init__(self, lstm: nn.LSTM, fixed: Mapping[str, float]) -> None:
         super().__init__()
@@ -180,29 +175,29 @@ def with_fixed_gates(model: AcousticModel, fixed: Mapping[str, float]) -> Acoust
                 found += 1
     if not found:
         raise UsageError(
-            f"the model's encoder is {model.config.name!r}: it has no LSTM layer whose gates could be held"
+            f"the model's encoder is {model.config.name!r}: it has no LSTM layer whose gates could be fixed"
         )
     return changed
 
 
-def measure_gates(listeners: Sequence[Listener], on_step: Step = lambda: None) -> dict[str, Any]:
+def measure_gates(evaluators: Sequence[ModelEvaluator], on_step: Step = lambda: None) -> dict[str, Any]:
     """A row for the models as they are and for each of ``FIXED``."""
-    for listener in listeners:
-        with_fixed_gates(listener.model, {})  # refuses before anything is heard
+    for evaluator in evaluators:
+        with_fixed_gates(evaluator.model, {})  # raises before anything is evaluated
     changes = {label: partial(with_fixed_gates, fixed=fixed) for label, fixed in FIXED.items()}
-    return {"rows": measure_changes(listeners, {"as trained": lambda model: model} | changes, on_step)}
+    return {"rows": measure_changes(evaluators, {"as trained": lambda model: model} | changes, on_step)}
 
 
 def draw_gates(found: dict[str, Any], path: Path) -> None:
     """A bar for each row."""
     figure, (axes,) = new_figure(size=(8.0, 3.8))
     draw_bars(axes, [row["label"] for row in found["rows"]], found["rows"])
-    axes.set(xlabel="WER %", title=f"One gate held at a value, at test time\n({said_of(found['rows'][0])})")
+    axes.set(xlabel="WER %", title=f"One gate fixed at a value, at test time\n({interval_caption(found['rows'][0])})")
     save_figure(figure, path)
 
 
 class InPieces(nn.Module):
-    """``model`` on pieces of ``frames`` log-mel frames, each on its own; joined, as it would give the whole."""
+    """``model`` on pieces of ``frames`` log-mel frames, each on its own; the outputs joined."""
 
     def __init__(self, model: AcousticModel, frames: int) -> None:
         super().__init__()
@@ -222,32 +217,32 @@ class InPieces(nn.Module):
         starts = torch.arange(count, device=lengths.device) * self.frames
         inside = (lengths.unsqueeze(1) - starts).clamp(0, self.frames).flatten()  # (batch * count,)
         rows = padded.reshape(batch * count, self.frames, mels)
-        heard = inside > 0
-        log_probs, _ = self.model(rows[heard], inside[heard])  # (pieces, frames', vocab)
+        filled = inside > 0
+        log_probs, _ = self.model(rows[filled], inside[filled])  # (pieces, frames', vocab)
         whole = log_probs.new_zeros(batch * count, log_probs.size(1), log_probs.size(2))
-        whole[heard] = log_probs
+        whole[filled] = log_probs
         lengths = self.model.output_lengths(lengths)
         joined = whole.reshape(batch, -1, log_probs.size(2))[:, : int(lengths.max())]
         return joined.masked_fill(~valid_mask(lengths, joined.size(1)).unsqueeze(2), 0.0), lengths
 
 
 def measure_context(
-    listeners: Sequence[Listener], frames: Sequence[int], on_step: Step = lambda: None
+    evaluators: Sequence[ModelEvaluator], frames: Sequence[int], on_step: Step = lambda: None
 ) -> dict[str, Any]:
     """A row for each N, with its seconds, and one for whole recordings (``frames`` None), the last."""
-    for listener in listeners:
+    for evaluator in evaluators:
         for one in frames:
-            InPieces(listener.model, one)  # refuses before anything is heard
+            InPieces(evaluator.model, one)  # raises before anything is evaluated
     changes = {str(one): partial(InPieces, frames=one) for one in sorted(frames)}
-    rows = measure_changes(listeners, {**changes, "whole": lambda model: model}, on_step)
-    first = listeners[0]
+    rows = measure_changes(evaluators, {**changes, "whole": lambda model: model}, on_step)
+    first = evaluators[0]
     for row, count in zip(rows, [*sorted(frames), None], strict=True):
         row |= {"frames": count, "seconds": None if count is None else count * first.frame_s}
     return {"rows": rows, "longest_s": max(one.duration_s for one in first.utterances)}
 
 
 def draw_context(found: dict[str, Any], path: Path) -> None:
-    """WER against N; whole recordings as a level."""
+    """WER against N; that of whole recordings as a horizontal line."""
     figure, (axes,) = new_figure()
     *cut, whole = found["rows"]
     columns = [[row[key] for row in cut] for key in ("seconds", "wer", "low", "high")]
@@ -257,7 +252,7 @@ def draw_context(found: dict[str, Any], path: Path) -> None:
         xscale="log",
         xlabel="length of a piece (s)",
         ylabel="WER %",
-        title=f"Speech with its context cut ({said_of(whole)})",
+        title=f"Speech with its context cut ({interval_caption(whole)})",
     )
     axes.minorticks_off()
     axes.set_xticks(columns[0], [f"{seconds:g}" for seconds in columns[0]])
