@@ -1,17 +1,9 @@
-"""From a file to the waveform that everything else works on: mono float32 at one rate.
+"""Loading, streaming and probing recordings: mono float32 at one rate, as everything else uses it.
 
-In: a path, a rate, and optionally a span and a channel. Out: `(samples,)`, whole or in blocks of bounded memory. A part
-equals the slice of the whole, because the resampler sees what lies around the part and keeps the phase of the whole.
-
-Which of the two readers a recording needs: libsndfile's, or FFmpeg's for media files; told by its first bytes.
-
-In: a path. Out: an open recording; both kinds keep one contract, so that loading, streaming and probing know no
-difference.
-
-What a recording is, without decoding it.
-
-In: a path. Out: `AudioInfo` (length, rate, channels, format), after the same checks that loading makes; a FLAC file is
-also asked for its last sample, because a cut one still declares its full length.
+In: a path, a rate, and optionally a span and a channel. Out: `(samples,)`, whole or in blocks of bounded memory, or the
+facts of a recording without decoding it. A part equals the slice of the whole, because the resampler sees the sound
+around the part and keeps the phase of the whole. The first bytes of a file decide which reader opens it, libsndfile
+(`Recording`) or FFmpeg (`MediaRecording`); both have the same interface.
 """
 
 import math
@@ -22,37 +14,34 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.audio.faults import AudioPath, media_kind, read_head
+from asr.audio.head import AudioPath, media_kind, read_head
 from asr.audio.media import MediaRecording
+from asr.audio.recording import MAX_RATE_HZ, MIN_RATE_HZ, Recording, check_rate
 from asr.audio.resample import CONTEXT_S, common_period, resample_blocks
-from asr.audio.source import MAX_RATE_HZ, MIN_RATE_HZ, Recording, check_rate
 from asr.errors import AudioError
 
 AnyRecording = Recording | MediaRecording
 
-
-def open_recording(path: AudioPath) -> AnyRecording:
-    """Open and check a recording of any kind.
-
-    Raises:
-        AudioError: nothing readable lies there, or it needs PyAV; the message says what, why and what to do.
-    """
-    head = read_head(path)
-    if media_kind(head) is None:
-        return Recording(path)
-    recording = MediaRecording(path, head)
-    try:
-        check_rate(path, recording.sample_rate)
-    except BaseException:
-        recording.close()
-        raise
-    return recording
-
-
-# 8 h at 16 kHz are 1.8 GB. Longer recordings are streamed, or cut by start_s and duration_s.
+# 8 h at 16 kHz are 1.8 GB. Longer recordings are streamed, or loaded in parts.
 MAX_LOAD_S = 8 * 3600.0
-# Manifests round durations; a span may end this far behind the file's end and is then cut there.
+# Manifests round durations; a span may end this far after the end of the file and is cut there.
 END_TOLERANCE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """Facts of one recording. `frames` counts samples per channel; `format` and `subtype` are named as in libsndfile.
+
+    For a media file they name the container and the codec, such as `MP4` and `AAC`.
+    """
+
+    path: Path
+    frames: int
+    sample_rate: int
+    channels: int
+    duration_s: float
+    format: str
+    subtype: str
 
 
 def load_audio(
@@ -72,7 +61,7 @@ def load_audio(
         start_s: where the part begins.
         duration_s: how long it lasts; None means to the end.
         channel: which one, from 0; None means the mean of all.
-        max_duration_s: longest part to load, against files whose small size hides days of sound.
+        max_duration_s: longest part to load, a protection against small files that decode to days of sound.
 
     Returns:
         float32 `(samples,)`, from sample `round(start_s * sample_rate)` to `round((start_s + duration_s) *
@@ -85,19 +74,21 @@ def load_audio(
         span = _plan(recording, sample_rate, start_s, duration_s)
         if span.samples / sample_rate > max_duration_s:
             raise AudioError(
-                f"{os.fspath(path)}: {span.samples / sample_rate / 3600:.2f} h are asked for, at most "
-                f"{max_duration_s / 3600:.2f} h are loaded in one piece. Give a start and a duration, or cut the file."
+                f"{os.fspath(path)}: {span.samples / sample_rate / 3600:.2f} h were requested; at most "
+                f"{max_duration_s / 3600:.2f} h are loaded at once. Give a start and a duration, or cut the file."
             )
         pieces = [piece for piece in _waveform(recording, span, sample_rate, channel) if len(piece)]
     if not pieces:
-        raise AudioError(f"{os.fspath(path)}: the part is shorter than one sample at {sample_rate:,} Hz. Ask for more.")
+        raise AudioError(
+            f"{os.fspath(path)}: the part is shorter than one sample at {sample_rate:,} Hz. Request a longer one."
+        )
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
 def stream_audio(
     path: AudioPath, *, sample_rate: int = 16_000, block_s: float = 30.0, channel: int | None = None
 ) -> Iterator[np.ndarray]:
-    """A recording of any length, block by block, with one resampler through all of them.
+    """A recording of any length, block by block, with one resampler for all of them.
 
     Args:
         path: any file that soundfile reads, or PyAV where it is installed, at 4 to 384 kHz.
@@ -106,14 +97,14 @@ def stream_audio(
         channel: which one, from 0; None means the mean of all.
 
     Yields:
-        float32 `(round(block_s * sample_rate),)`, the last one shorter. Joined they equal `load_audio` to the bit.
+        float32 `(round(block_s * sample_rate),)`, the last one shorter. Joined they equal `load_audio` exactly.
 
     Raises:
-        AudioError: as `load_audio`; damage is found when the stream reaches it, and no length is too long.
+        AudioError: as `load_audio`; damage is found when the stream reaches it, and there is no limit of length.
     """
     block_samples = round(block_s * sample_rate)
     if block_samples < 1:
-        raise AudioError(f"{os.fspath(path)}: blocks of {block_s} s hold no sample. Ask for longer ones.")
+        raise AudioError(f"{os.fspath(path)}: blocks of {block_s} s are shorter than one sample. Request longer ones.")
     with open_recording(path) as recording:
         span = _plan(recording, sample_rate, 0.0, None)
         waiting: list[np.ndarray] = []
@@ -131,9 +122,54 @@ def stream_audio(
             yield np.concatenate(waiting)
 
 
+def probe(path: AudioPath) -> AudioInfo:
+    """Length, rate, channels and format of a recording.
+
+    Args:
+        path: the recording.
+
+    Returns:
+        Its facts; `duration_s` is `frames / sample_rate`. The last sample of a FLAC file is decoded, because a cut one
+        still declares its full length.
+
+    Raises:
+        AudioError: absent, a folder, a pipe, unreadable, empty, not audio, cut short, or with an impossible header.
+    """
+    with open_recording(path) as recording:
+        if recording.format == "FLAC":
+            recording.check_last_frame()
+        return AudioInfo(
+            path=Path(path),
+            frames=recording.frames,
+            sample_rate=recording.sample_rate,
+            channels=recording.channels,
+            duration_s=recording.frames / recording.sample_rate,
+            format=recording.format,
+            subtype=recording.subtype,
+        )
+
+
+def open_recording(path: AudioPath) -> AnyRecording:
+    """Open and check a recording of any kind.
+
+    Raises:
+        AudioError: it cannot be read, or PyAV is needed; the message says what, why and what to do.
+    """
+    head = read_head(path)
+    if media_kind(head) is None:
+        return Recording(path)
+    recording = MediaRecording(path, head)
+    try:
+        check_rate(path, recording.sample_rate)
+    except BaseException:
+        recording.close()
+        raise
+    return recording
+
+
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Which input frames to decode, and which of the samples that come out of the resampler to keep."""
+    """Which input frames to decode, and which of the resampled samples to keep."""
 
     first_frame: int
     stop_frame: int
@@ -168,7 +204,7 @@ def _check_span(recording: AnyRecording, start_s: float, duration_s: float | Non
     if start_s >= file_s or (duration_s is not None and start_s + duration_s > file_s + END_TOLERANCE_S):
         end = "its end" if duration_s is None else f"{start_s + duration_s:.3f} s"
         raise AudioError(
-            f"{name}: the part from {start_s:.3f} s to {end} lies outside the recording, which lasts {file_s:.3f} s. "
+            f"{name}: the part from {start_s:.3f} s to {end} is outside the recording, which lasts {file_s:.3f} s. "
             "Correct start_s and duration_s (run: asr check MANIFEST)."
         )
 
@@ -178,7 +214,7 @@ def _waveform(recording: AnyRecording, span: _Span, to_rate: int, channel: int |
     if channel is not None and not 0 <= channel < recording.channels:
         raise AudioError(
             f"{os.fspath(recording.path)}: has no channel {channel}; it has {recording.channels}, counted from 0. "
-            "Correct the channel, or give none to mix them all."
+            "Correct the channel, or give none to average them all."
         )
     mono = (_mix(block, channel) for block in recording.blocks(span.first_frame, span.stop_frame))
     position = 0
@@ -196,45 +232,3 @@ def _mix(block: np.ndarray, channel: int | None) -> np.ndarray:
         return np.ascontiguousarray(block[:, channel])
     mixed: np.ndarray = block.mean(axis=1, dtype=np.float32)
     return mixed
-
-
-@dataclass(frozen=True, slots=True)
-class AudioInfo:
-    """Facts of one recording. `frames` counts samples per channel; `format` and `subtype` are libsndfile's words.
-
-    For a media file they name the container and the codec, such as `MP4` and `AAC`.
-    """
-
-    path: Path
-    frames: int
-    sample_rate: int
-    channels: int
-    duration_s: float
-    format: str
-    subtype: str
-
-
-def probe(path: AudioPath) -> AudioInfo:
-    """Length, rate, channels and format of a recording.
-
-    Args:
-        path: the recording.
-
-    Returns:
-        Its facts; `duration_s` is `frames / sample_rate`.
-
-    Raises:
-        AudioError: absent, a folder, a pipe, unreadable, empty, not audio, cut short, or with an absurd header.
-    """
-    with open_recording(path) as recording:
-        if recording.format == "FLAC":
-            recording.check_last_frame()
-        return AudioInfo(
-            path=Path(path),
-            frames=recording.frames,
-            sample_rate=recording.sample_rate,
-            channels=recording.channels,
-            duration_s=recording.frames / recording.sample_rate,
-            format=recording.format,
-            subtype=recording.subtype,
-        )

@@ -1,10 +1,9 @@
-"""Sound out of m4a, mp4, mov, webm, mkv, aac, wma and their like, by PyAV (FFmpeg's libraries), which the [media] extra
-brings.
+"""Audio from m4a, mp4, mov, webm, mkv, aac, wma and similar files, by PyAV (FFmpeg), which the [media] extra installs.
 
-In: a path of such a file. Out: the same checked, countable recording that `Recording` is for soundfile's formats. The
-sound is always decoded from its beginning: after a seek AAC and WMA give other samples, and Matroska's times are whole
-milliseconds, so that a part would not equal the slice of the whole. The length is counted by decoding, because headers
-give it only to a frame or not at all; the count is kept per file version.
+In: a path of such a file. Out: a recording with the interface of `Recording`. It is always decoded from its beginning:
+after a seek AAC and WMA give other samples, and Matroska's times are whole milliseconds, so that a part would not equal
+the slice of the whole. The length is counted by decoding, because headers give it only to a frame or not at all; the
+count is kept per file version.
 """
 
 import functools
@@ -16,13 +15,22 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from asr.audio.faults import AudioPath, damaged, media_kind
+from asr.audio.head import AudioPath, check_finite, damaged, media_kind
 from asr.errors import AudioError
 
-# FFmpeg may try the reader of the file's own kind only: playlists, which name other files and servers, are not for us.
+# FFmpeg may try the reader of the file's own kind only: playlists could name other files and servers.
 _READERS = {"mp4": "mov", "matroska": "matroska", "asf": "asf", "aac": "aac", "amr": "amr", "flv": "flv", "avi": "avi"}
-# These say how long they are; raw AAC and AMR only let it be guessed from the bit rate.
-_PROMISING = {"mp4", "matroska", "asf"}
+_KIND_NAMES = {
+    "mp4": "an MP4 or QuickTime file (m4a, mp4, mov)",
+    "matroska": "a Matroska file (webm, mkv)",
+    "asf": "a Windows Media file (wma, wmv)",
+    "amr": "an AMR recording",
+    "aac": "a raw AAC recording",
+    "flv": "a Flash video",
+    "avi": "an AVI video",
+}
+# These declare their length; the length of raw AAC and AMR is a guess from the bit rate.
+_WITH_LENGTH = {"mp4", "matroska", "asf"}
 # Declared lengths are rounded, and count the padding of the last frame (AAC 0.05 s, WMA 0.2 s).
 _SLACK_S = 0.5
 _BLOCK_FRAMES = 1 << 16
@@ -30,7 +38,7 @@ _SCALES = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0, "flt": 1.0, "dbl": 
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
+class _MediaFacts:
     """What decoding the whole file found."""
 
     frames: int
@@ -41,7 +49,7 @@ class _Facts:
 
 
 class MediaRecording:
-    """An open, checked recording inside a media file; the attributes and the contract are those of `Recording`."""
+    """An open, checked recording inside a media file; with the attributes and methods of `Recording`."""
 
     def __init__(self, path: AudioPath, head: bytes) -> None:
         """Open `path`, whose first bytes are `head`, and count its samples.
@@ -55,7 +63,7 @@ class MediaRecording:
         facts = _survey(os.fspath(path), kind, status.st_size, status.st_mtime_ns)
         self.frames, self.sample_rate, self.channels = facts.frames, facts.sample_rate, facts.channels
         self.format, self.subtype = facts.format, facts.subtype
-        self._opened = _Opened(path, kind)
+        self._file = _Container(path, kind)
 
     def __enter__(self) -> "MediaRecording":
         return self
@@ -67,26 +75,26 @@ class MediaRecording:
 
     def close(self) -> None:
         """Close the file; safe to repeat."""
-        self._opened.close()
+        self._file.close()
 
     def blocks(self, start: int, stop: int) -> Iterator[np.ndarray]:
         """Decode the frames from `start` up to `stop`; as `Recording.blocks`, once per open recording."""
         position = 0
-        for block in _joined(self._opened.pieces()):
+        for block in _joined(self._file.pieces()):
             first, last = max(0, start - position), min(len(block), stop - position)
             position += len(block)
             if first < last:
-                yield _finite(self.path, block[first:last])
+                yield check_finite(self.path, block[first:last])
             if position >= stop:
                 return
-        raise damaged(self.path, f"changed while it was read: {position:,} samples came, {self.frames:,} were counted")
+        raise damaged(self.path, f"changed while it was read: {position:,} samples of {self.frames:,}")
 
     def check_last_frame(self) -> None:
-        """Nothing left to do: the whole file was decoded when it was opened."""
+        """Nothing to do: the whole file was decoded when it was opened."""
 
 
-class _Opened:
-    """An open file with its best sound track; `reached_s` is how far any of its tracks, pictures too, has been read."""
+class _Container:
+    """An open file with its best audio track; `reached_s` is how far any of its tracks, video too, has been read."""
 
     def __init__(self, path: AudioPath, kind: str) -> None:
         self.path, self.kind = path, kind
@@ -99,7 +107,7 @@ class _Opened:
             self.track = self._container.streams.best("audio")
             if self.track is None:
                 raise AudioError(
-                    f"{os.fspath(path)}: holds no sound (a video without a sound track?). Take it out of the list."
+                    f"{os.fspath(path)}: has no audio track (a video without sound?). Take it out of the list."
                 )
         except self.av.error.FFmpegError as error:
             self.close()
@@ -115,9 +123,9 @@ class _Opened:
 
     @property
     def declared_s(self) -> float | None:
-        """How long the container says that it lasts; None where it does not say, or only guesses."""
+        """The duration that the container declares; None where it declares none, or only an estimate."""
         duration = self._container.duration
-        return None if duration is None or self.kind not in _PROMISING else float(duration) / 1e6
+        return None if duration is None or self.kind not in _WITH_LENGTH else float(duration) / 1e6
 
     @property
     def names(self) -> tuple[str, str]:
@@ -140,8 +148,8 @@ class _Opened:
 
 
 @functools.lru_cache(maxsize=256)
-def _survey(path: str, kind: str, size: int, mtime_ns: int) -> _Facts:
-    opened = _Opened(path, kind)
+def _survey(path: str, kind: str, size: int, mtime_ns: int) -> _MediaFacts:
+    opened = _Container(path, kind)
     try:
         frames, shape = 0, None
         for rate, piece in opened.pieces():
@@ -160,13 +168,13 @@ def _survey(path: str, kind: str, size: int, mtime_ns: int) -> _Facts:
                 path,
                 f"is cut short: its header declares {opened.declared_s:.2f} s, it ends at {opened.reached_s:.2f} s",
             )
-        return _Facts(frames, *shape, *opened.names)
+        return _MediaFacts(frames, *shape, *opened.names)
     finally:
         opened.close()
 
 
 def _joined(pieces: Iterator[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
-    """Pieces of about a thousand frames in larger blocks, which resample faster."""
+    """Pieces of about a thousand frames joined to larger blocks, which resample faster."""
     waiting: list[np.ndarray] = []
     frames = 0
     for _, piece in pieces:
@@ -192,26 +200,20 @@ def _samples(frame: Any) -> np.ndarray:
     return samples
 
 
-def _finite(path: AudioPath, block: np.ndarray) -> np.ndarray:
-    if not np.isfinite(block).all():
-        raise damaged(path, "holds samples that are not numbers (NaN or infinity)")
-    return block
-
-
 def _kind(path: AudioPath, head: bytes) -> str:
     kind = media_kind(head)
     if kind is None:
-        raise AudioError(f"{os.fspath(path)}: is no media file.")
+        raise AudioError(f"{os.fspath(path)}: is not a media file.")
     return kind
 
 
 def _pyav(path: AudioPath, kind: str) -> ModuleType:
-    """PyAV, imported when first needed: it takes 0.1 s, and most people never need it."""
+    """PyAV, imported when first needed: it takes 0.1 s, and few recordings need it."""
     try:
         import av
     except ImportError:
         raise AudioError(
-            f"{os.fspath(path)}: is {KIND_NAMES[kind]}; reading it needs PyAV. Install it with: "
+            f"{os.fspath(path)}: is {_KIND_NAMES[kind]}; reading it needs PyAV. Install it with: "
             "pip install 'asr-bilstm[media]', or convert the file: ffmpeg -i INPUT OUTPUT.wav"
         ) from None
     module: ModuleType = av
@@ -221,14 +223,3 @@ def _pyav(path: AudioPath, kind: str) -> ModuleType:
 def _reason(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error)
     return " ".join(str(text).split()).rstrip(".")
-
-
-KIND_NAMES = {
-    "mp4": "an MP4 or QuickTime file (m4a, mp4, mov)",
-    "matroska": "a Matroska file (webm, mkv)",
-    "asf": "a Windows Media file (wma, wmv)",
-    "amr": "an AMR recording",
-    "aac": "a raw AAC recording",
-    "flv": "a Flash video",
-    "avi": "an AVI video",
-}

@@ -1,15 +1,13 @@
-"""Is the whole recording there? What the container promises, against the bytes that the file has.
+"""Whether a recording is complete: the length that its container or its frames declare, compared with the file's size.
 
 In: a path and its first bytes. Out: nothing, or an `AudioError` that gives both numbers. libsndfile shortens cut WAV,
-AIFF, AU, NIST, W64, CAF and Ogg files in silence (FIELD_NOTES), so the promise is read here from the container itself.
-FLAC and MP3 promise a number of samples, which is held against the decoded count where they are decoded.
+AIFF, AU, NIST, W64, CAF and Ogg files without an error, so the declared length is read here from the container itself.
+FLAC and MP3 declare a number of samples, which is compared with the decoded count where they are decoded.
 
-How long an MP3 truly is: its own frame headers, read without decoding.
-
-In: a path and its first bytes. Out: whether an Xing/Info header gives the length, how many bytes it promises, and
-otherwise the number of samples found by walking from frame to frame. Needed because libmpg123 estimates the length of a
-file without such a header from the first frame's bit rate, and libsndfile reads no further: a variable-rate file of 195
-s came out as 128 s. Layout: ISO/IEC 11172-3 section 2.4.1.3, and LAME's description of the Xing header.
+The length of an MP3 is read from its frame headers: whether an Xing/Info header gives it, the number of bytes that this
+declares, and otherwise the number of samples found by walking from frame to frame. Without such a header libmpg123
+estimates the length from the first frame's bit rate, and libsndfile reads no further: a variable-rate file of 195 s was
+read as 128 s. Layout: ISO/IEC 11172-3 section 2.4.1.3, and LAME's description of the Xing header.
 """
 
 import functools
@@ -18,17 +16,16 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from asr.audio.faults import HEAD_BYTES, AudioPath, damaged
+from asr.audio.head import HEAD_BYTES, AudioPath, damaged
 
-# What a writer puts there that could not go back to fill in the length (ffmpeg and sox into a pipe); nothing is
-# promised.
+# Lengths from here on mean "unknown": the writer could not go back to fill it in (ffmpeg and sox into a pipe).
 _UNKNOWN_FROM = 0x7FFFF000
-# Writers disagree on pad bytes at the end; this many missing bytes are no sound.
+# Writers disagree on pad bytes at the end; so few missing bytes are not a cut.
 _SLACK_BYTES = 16
 # An Ogg page is at most 27 + 255 + 255 * 255 bytes (RFC 3533).
 _OGG_PAGE_BYTES = 65307
 
-# magic: (offset of the first chunk, struct of a chunk's length, name of the chunk with the sound, chunks padded to)
+# magic: (offset of the first chunk, struct of a chunk's length, name of the chunk with the samples, chunks padded to)
 _CHUNKED = {
     b"RIFF": (12, "<I", b"data", 2),
     b"RIFX": (12, ">I", b"data", 2),
@@ -157,13 +154,13 @@ class Mp3Length:
     """What the frame headers of one MP3 say.
 
     Attributes:
-        promised_end: file offset where the Xing header says that the sound ends, less one frame; None: not said.
+        declared_end: file offset where the Xing header says that the sound ends, less one frame; None: not said.
         walked_samples: samples per channel found by walking the frames; None where an Xing header gives the count.
         frame_samples: samples per channel in one frame.
-        joined: whether further frames follow behind the promised end.
+        joined: whether further frames follow after the declared end.
     """
 
-    promised_end: int | None
+    declared_end: int | None
     walked_samples: int | None
     frame_samples: int
     joined: bool = False
@@ -190,11 +187,11 @@ def _measure(path: str, size: int, mtime_ns: int) -> Mp3Length | None:
         if first is None:
             return None
         frame_bytes, samples = _frame(data[first : first + 4]) or (0, 0)
-        flags, _, promised = _xing(data[first : first + 200])
+        flags, _, declared = _xing(data[first : first + 200])
         if flags & 1:
             if not flags & 2:
                 return Mp3Length(None, None, samples)
-            end = start + first + promised
+            end = start + first + declared
             stream.seek(end)
             # Some writers leave the header's own frame out of the count, so one frame or two prove nothing.
             joined = size - end > 20 * frame_bytes and _next_frame(stream.read(HEAD_BYTES), 0) is not None
@@ -204,7 +201,7 @@ def _measure(path: str, size: int, mtime_ns: int) -> Mp3Length | None:
 
 
 def _after_id3(head: bytes) -> int:
-    """The offset behind an ID3v2 tag, whose length is four 7-bit bytes; 0 without one."""
+    """The offset after an ID3v2 tag, whose length is four 7-bit bytes; 0 without one."""
     if len(head) < 10 or head[:3] != b"ID3":
         return 0
     length = functools.reduce(lambda total, byte: total << 7 | byte & 0x7F, head[6:10], 0)
@@ -249,7 +246,7 @@ def _xing(frame: bytes) -> tuple[int, int, int]:
 
 
 def _walk(data: bytes, offset: int) -> int:
-    """The number of whole frames from `offset` on, looking for the next header where one is spoiled."""
+    """The number of whole frames from `offset` on, searching for the next header where one is damaged."""
     count = 0
     while True:
         frame = _frame(data[offset : offset + 4])

@@ -80,10 +80,11 @@ def test_the_sound_is_what_was_written(tmp_path: Path, kind: str) -> None:
     expected = tone(RATE)
     assert waveform.dtype == np.float32 and waveform.ndim == 1
     assert len(waveform) / RATE == pytest.approx(SECONDS, abs=0.15)  # the codec's padding
-    lags = {lag: correlation(waveform[lag:], expected) for lag in range(0, 2400, 1 if kind in ("wma", "aac") else 40)}
-    assert max(lags.values()) > 0.97
+    # a second is enough to find the lag; the whole is compared at it
+    lag = int(np.correlate(waveform[: RATE + 2400], expected[:RATE], mode="valid").argmax())
+    assert correlation(waveform[lag:], expected) > 0.97
     if kind not in ("wma", "aac"):  # these do not say how many samples the encoder put in front
-        assert lags[0] > 0.98 and len(waveform) / RATE == pytest.approx(SECONDS, abs=0.03)
+        assert correlation(waveform, expected) > 0.98 and len(waveform) / RATE == pytest.approx(SECONDS, abs=0.03)
     assert np.abs(waveform).max() == pytest.approx(0.6, abs=0.1)
     assert f".{kind}" in MEDIA_EXTENSIONS
 
@@ -143,7 +144,7 @@ def refusals(path: Path) -> list[str]:
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "webm"])
 def test_a_video_without_sound_is_refused(tmp_path: Path, kind: str) -> None:
     for message in refusals(write(tmp_path / f"silent.{kind}", kind, video=True, sound=False)):
-        assert re.search("holds no sound", message)
+        assert re.search("has no audio track", message)
 
 
 @pytest.mark.parametrize(

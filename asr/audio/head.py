@@ -1,12 +1,13 @@
-"""Why a file cannot be recording: everything that can be told before a decoder touches it.
+"""The first bytes of a recording, and the errors of files that cannot be one; before any decoder opens them.
 
-In: a path. Out: its first bytes, or one `AudioError` that names the file, the fault and the remedy. This comes first
-because a decoder hangs on a FIFO, says "unknown error" to a folder, and gives an empty text for most of the rest
-(FIELD_NOTES).
+In: a path. Out: its first bytes, or an `AudioError` that names the file, the problem and the remedy. This comes first
+because a decoder hangs on a FIFO, reports "unknown error" for a folder, and an empty text for most other files.
 """
 
 import os
 import stat
+
+import numpy as np
 
 from asr.errors import AudioError
 
@@ -18,12 +19,22 @@ _AGAIN = "Copy or download it again, or take it out of the list."
 
 
 def damaged(path: AudioPath, why: str) -> AudioError:
-    """The error for a recording of which a part is missing or spoiled; `why` continues 'PATH: '."""
+    """The error for a recording that is incomplete or damaged; `why` continues 'PATH: '."""
     return AudioError(f"{os.fspath(path)}: {why}. {_AGAIN}")
 
 
+def check_finite(path: AudioPath, block: np.ndarray) -> np.ndarray:
+    """The block of samples; raises AudioError where it holds NaN or infinity."""
+    if not np.isfinite(block).all():
+        raise AudioError(
+            f"{os.fspath(path)}: holds samples that are not numbers (NaN or infinity). "
+            "Export it again as 16-bit PCM, or leave it out."
+        )
+    return block
+
+
 def media_kind(head: bytes) -> str | None:
-    """The kind of a file that asr/audio/media.py reads and soundfile does not, by its first bytes; or None."""
+    """By its first bytes, the kind of a file that PyAV reads and soundfile does not; or None."""
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"pnot"):
         return "mp4"
     if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
@@ -42,7 +53,7 @@ def media_kind(head: bytes) -> str | None:
 
 
 def _no_audio_kind(head: bytes) -> str | None:
-    """What a file that holds no sound at all is, where that can be told, with the usual reason; or None."""
+    """What a file without any sound is, with the usual reason; None where the first bytes do not tell."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the recording itself (run: git lfs pull)"
@@ -72,23 +83,23 @@ def read_head(path: AudioPath) -> bytes:
         if stat.S_ISDIR(mode):
             raise AudioError(f"{name}: is a folder, not a recording. Name the files in it.")
         if not stat.S_ISREG(mode):
-            raise AudioError(f"{name}: is a pipe or a device, not a regular file. Save the sound to a file first.")
+            raise AudioError(f"{name}: is a pipe or a device, not a regular file. Save the audio to a file first.")
         with open(path, "rb") as stream:
             head = stream.read(HEAD_BYTES)
     except FileNotFoundError:
-        raise AudioError(f"{name}: no such file. Check the path, and that the disk that holds it is there.") from None
+        raise AudioError(f"{name}: no such file. Check the path, and that the disk is mounted.") from None
     except PermissionError:
         raise AudioError(
-            f"{name}: may not be read (permission denied). Change its rights, for instance with chmod +r."
+            f"{name}: cannot be read (permission denied). Change its permissions, for instance with chmod +r."
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise AudioError(f"{name!r}: cannot be opened ({reason}). Check the path and the disk.") from None
-    _refuse_strange_kinds(name, head)
+    _refuse_other_kinds(name, head)
     return head
 
 
-def _refuse_strange_kinds(name: str, head: bytes) -> None:
+def _refuse_other_kinds(name: str, head: bytes) -> None:
     if not head:
         raise damaged(name, "is empty (0 bytes)")
     if (kind := _no_audio_kind(head)) is not None:

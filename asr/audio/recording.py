@@ -1,11 +1,11 @@
-"""One open recording: the only door to soundfile.
+"""One open recording, read by soundfile; only this module reads with it.
 
-In: a path. Out: `Recording`, which seeks once and reads forward, with every fault of the library turned into an
+In: a path. Out: `Recording`, which seeks once and reads forward, with every error of the library turned into an
 `AudioError`.
 
-Two traps of soundfile 0.14 on libsndfile 1.2 are closed here. soundfile seeks after every read; on MP3 and Vorbis the
-next read then starts from a cold decoder, and blocks of 1,000 samples differ from the whole file by up to 0.08. And a
-seek into an MP3 is only exact after some frames have been decoded (0.05 off at once, 1e-7 after 0.1 s).
+It works around two problems of soundfile 0.14 on libsndfile 1.2. soundfile seeks after every read; on MP3 and Vorbis
+the next read then starts from a cold decoder, and blocks of 1,000 samples differ from the whole file by up to 0.08. And
+a seek into an MP3 is only exact after some frames have been decoded (0.05 off at once, 1e-7 after 0.1 s).
 """
 
 import contextlib
@@ -17,15 +17,14 @@ from types import TracebackType
 import numpy as np
 import soundfile
 
-from asr.audio.faults import AudioPath, damaged, read_head
+from asr.audio.head import AudioPath, check_finite, damaged, read_head
 from asr.audio.truncation import Mp3Length, check_whole, is_mp3, mp3_length
 from asr.errors import AudioError
 
 MIN_RATE_HZ = 4_000
 MAX_RATE_HZ = 384_000
 
-# Lossy decoders need to run in before their output is that of a whole read; 0.1 s is enough for MP3, Opus asks for 0.08
-# s.
+# Lossy decoders need a run-in before their output equals that of a whole read: 0.1 s for MP3, 0.08 s for Opus.
 _PREROLL_S = 0.5
 _PREROLL_FORMATS = ("MP3", "OGG")
 _BLOCK_VALUES = 1 << 20
@@ -35,7 +34,7 @@ _MP3_SLACK_FRAMES = 2
 
 
 class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
-    """A sound file that reads on where it stands: claiming not to be seekable stops the seek after every read."""
+    """A sound file that reads forward: where `seekable` is False, soundfile does not seek after every read."""
 
     def seekable(self) -> bool:
         return False
@@ -49,14 +48,14 @@ class Recording:
         frames: samples per channel.
         sample_rate: in Hz, `MIN_RATE_HZ` to `MAX_RATE_HZ`.
         channels: at least 1.
-        format, subtype: in libsndfile's words, such as `WAV` and `PCM_16`.
+        format, subtype: as libsndfile names them, such as `WAV` and `PCM_16`.
     """
 
     def __init__(self, path: AudioPath) -> None:
         """Open and check `path`.
 
         Raises:
-            AudioError: nothing readable lies there; the message says what, why and what to do.
+            AudioError: it cannot be read; the message says what, why and what to do.
         """
         self.path = path
         head = read_head(path)
@@ -134,11 +133,11 @@ class Recording:
             return _count_by_decoding(self.path)
         if length is None or self.format != "MP3":
             return frames
-        if length.promised_end is not None and (missing := length.promised_end - os.path.getsize(self.path)) > 0:
+        if length.declared_end is not None and (missing := length.declared_end - os.path.getsize(self.path)) > 0:
             raise damaged(self.path, f"is cut short: the last {missing:,} bytes that its header declares are not there")
         if length.joined:
             raise AudioError(
-                f"{os.fspath(self.path)}: holds sound behind the end that its header declares (two MP3 files joined?), "
+                f"{os.fspath(self.path)}: holds sound after the end that its header declares (two MP3 files joined?), "
                 f"and only the first {frames / self.sample_rate:.1f} s would be read. "
                 "Decode all of it first: ffmpeg -i INPUT OUTPUT.wav"
             )
@@ -178,15 +177,10 @@ class Recording:
             block: np.ndarray = self._file.read(frames, dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, RuntimeError) as error:
             raise damaged(self.path, f"is damaged or cut: decoding ended with an error ({_reason(error)})") from None
-        if not np.isfinite(block).all():
-            raise AudioError(
-                f"{os.fspath(self.path)}: holds samples that are not numbers (NaN or infinity). "
-                "Export it again as 16-bit PCM, or leave it out."
-            )
-        return block
+        return check_finite(self.path, block)
 
     def _short(self, decoded: int | None, wanted: int = 0) -> AudioError:
-        """The error for a file that promises more than it gives: `decoded` frames came, or `wanted` was not reached."""
+        """The error for a file shorter than declared: `decoded` frames were read, or `wanted` was not reached."""
         reached = f"{wanted / self.sample_rate:.2f} s cannot be reached"
         if decoded is not None:
             reached = f"decoding ended after {decoded:,} ({decoded / self.sample_rate:.2f} s)"
@@ -198,7 +192,7 @@ class Recording:
 
 
 def check_rate(path: AudioPath, sample_rate: int) -> None:
-    """Raise AudioError where a header gives a rate in Hz at which nobody records."""
+    """Raise AudioError where a header declares a sample rate outside `MIN_RATE_HZ` to `MAX_RATE_HZ`."""
     if not MIN_RATE_HZ <= sample_rate <= MAX_RATE_HZ:
         raise AudioError(
             f"{os.fspath(path)}: has a sample rate of {sample_rate:,} Hz by its header, outside {MIN_RATE_HZ:,} to "
@@ -224,8 +218,8 @@ def _count_by_decoding(path: AudioPath) -> int:
     return count
 
 
-# libmpg123 writes warnings to file descriptor 2 when it is sent into the middle of a sound MP3. They are hidden for
-# that moment only; a fork waits for its end, so that no child keeps the closed eye.
+# libmpg123 writes warnings to file descriptor 2 when it seeks into an intact MP3. Standard error is redirected during
+# the seek only; a fork waits for its end, so that no child inherits the redirection.
 _STDERR_LOCK = threading.Lock()
 os.register_at_fork(
     before=_STDERR_LOCK.acquire, after_in_parent=_STDERR_LOCK.release, after_in_child=_STDERR_LOCK.release
@@ -240,7 +234,7 @@ def _quiet_stderr(active: bool) -> Iterator[None]:
     with _STDERR_LOCK:
         try:
             kept = os.dup(2)
-        except OSError:  # no stderr at all: nothing to hide
+        except OSError:  # there is no stderr
             yield
             return
         try:

@@ -61,7 +61,7 @@ def test_a_file_without_the_right_to_read_it_is_refused(tmp_path: Path, monkeypa
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "secret.wav").write_bytes(audio_bytes(tmp_path, "wav"))
-    monkeypatch.setattr("asr.audio.faults.open", deny, raising=False)
+    monkeypatch.setattr("asr.audio.head.open", deny, raising=False)
 
     assert re.search("permission denied", refusal(probe, tmp_path / "secret.wav"))
 
@@ -128,7 +128,7 @@ def test_a_flac_that_declares_days_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "bomb.flac"
     path.write_bytes(content)
 
-    assert re.search(r"1193\.05 h are asked for, at most 8\.00 h", refusal(load_audio, path))
+    assert re.search(r"1193\.05 h were requested; at most 8\.00 h", refusal(load_audio, path))
     assert re.search("damaged or cut", refusal(probe, path))
 
 
@@ -182,8 +182,8 @@ def test_samples_that_are_not_numbers_are_refused(tmp_path: Path, value: float, 
 @pytest.mark.parametrize(
     ("start_s", "duration_s", "words"),
     [
-        (2.0, None, r"from 2\.000 s to its end lies outside.* lasts 2\.000 s"),
-        (1.5, 1.0, r"from 1\.500 s to 2\.500 s lies outside"),
+        (2.0, None, r"from 2\.000 s to its end is outside.* lasts 2\.000 s"),
+        (1.5, 1.0, r"from 1\.500 s to 2\.500 s is outside"),
         (-0.1, None, "start_s is -0.1"),
         (float("nan"), None, "start_s is nan"),
         (0.0, 0.0, "duration_s is 0.0"),
@@ -236,7 +236,7 @@ def test_two_mp3_files_joined_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "joined.mp3"
     path.write_bytes(content + content)
 
-    assert re.search("behind the end that its header declares", refusal(probe, path))
+    assert re.search("after the end that its header declares", refusal(probe, path))
 
 
 @pytest.mark.parametrize("tag", ["before", "after"])
