@@ -56,6 +56,18 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def read_json_lines(path: Path) -> list[Any]:
+    """The values of a JSON Lines file, without lines that are not JSON (a half-written last one); none without a file.
+
+    Raises OSError or UnicodeError where the file cannot be read.
+    """
+    values = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        with contextlib.suppress(ValueError, RecursionError):
+            values.append(json.loads(line))
+    return values
+
+
 def finite(value: object, digits: int | None = None) -> float | None:
     """``value`` where it is a finite number, rounded to ``digits`` decimals; None for anything else, JSON's null."""
     if not isinstance(value, int | float) or isinstance(value, bool):

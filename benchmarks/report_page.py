@@ -63,7 +63,7 @@ def main() -> None:
 
 def measure(page: Path) -> dict[str, Any]:
     """Times of one page, each in a browser that has not seen it."""
-    listed, read, drawn, painted = [], [], [], []
+    listed, read, drawn, painted = list[float](), list[float](), list[float](), list[float]()
     with Browser() as browser:
         browser.size(1400, 900)
         for _ in range(3):

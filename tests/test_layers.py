@@ -60,7 +60,7 @@ KNOWS_NOTHING_OF: dict[str, set[str]] = {
 }
 WITHOUT_TORCH = {"audio", "text", "lm", "scoring", "pages"}
 # These make what a page shows from recordings and models; every other module of asr/pages only draws.
-PAGE_SOURCES = {f"asr.pages.{name}" for name in ("clips", "inspection_input", "report_input", "run_data", "suspects")}
+PAGE_SOURCES = {f"asr.pages.{name}" for name in ("clips", "inspection_input", "report_input", "suspects")}
 MAY_IMPORT_HYDRA = {"config", "commands", "cli"}
 MAY_PRINT = {"commands", "cli", "terminal", "pipeline", "transcription"}
 

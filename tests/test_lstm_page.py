@@ -181,8 +181,8 @@ def test_what_is_said_of_time_is_what_was_measured() -> None:
     assert f"its memory is {fatter['transformer']:.1f} times as large" in PROSE
     assert f"minLSTM's steps take {ends([grown[name][0] for name in rest])} times as long" in PROSE
     assert f"their memory is {ends([fatter[name] for name in rest])} times as large" in PROSE
-    one, others = grown["transformer"][1], ends([grown[name][1] for name in rest])
-    assert f"For eight it is {one:.1f} beside {others}." in PROSE
+    ratio, others = grown["transformer"][1], ends([grown[name][1] for name in rest])
+    assert f"For eight it is {ratio:.1f} beside {others}." in PROSE
     assert max(names, key=lambda name: peak(name, 40)) == "transformer"
     assert peak("transformer", 40) / peak("lstm", 40) == pytest.approx(2, abs=0.1)
     whole = ends([peak(name, 40, mode="forward") for name in names]).replace(" to ", " and ")
@@ -191,8 +191,8 @@ def test_what_is_said_of_time_is_what_was_measured() -> None:
         stream, at_once = (found[name, mode, 1, 40]["seconds"] for mode in ("stream", "forward"))
         assert said.format(f"{stream / at_once:.1f}") in PROSE
     for name, said in (("gru", "the GRU 0.4 MB"), ("rnn", "the plain network 0.5"), ("lstm", "the LSTM 10.1")):
-        sizes = {round(peak(name, length, mode="stream"), 1) for length in (1, 4, 16, 40)}
-        assert sizes == {float(re.findall(r"[\d.]+", said)[0])} and said in PROSE
+        peaks = {round(peak(name, length, mode="stream"), 1) for length in (1, 4, 16, 40)}
+        assert peaks == {float(re.findall(r"[\d.]+", said)[0])} and said in PROSE
     for batch, first, second in ((1, "transformer", "lstm"), (8, "lstm", "transformer")):  # by all rounds, not medians
         quick, slow = (found[name, "forward_backward", batch, 16] for name in (first, second))
         assert quick["seconds_high"] < slow["seconds_low"]

@@ -1,7 +1,7 @@
-"""Sound and pictures for a report page: what was recorded, its spectrogram, and what the model made of it.
+"""Audio and images for a page: the recording, its spectrogram, and the CTC posteriors of a model.
 
-In: utterances, perhaps a model directory. Out: a ``Clip`` each, small: Opus at about 29 kbit/s, a log-mel picture of
-8-bit levels, the likeliest tokens per frame in 8 bits. A page stays under ``CLIP_BYTES`` a clip on the average.
+In: utterances, and a model directory if posteriors are wanted. Out: a ``Clip`` each, small: Ogg Opus, a log-mel image
+in 8 bits, the likeliest tokens per frame in 8 bits. A page stays below ``CLIP_BYTES`` per clip on average.
 """
 
 from collections.abc import Sequence
@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.audio import load_audio
 from asr.audio.encode import encode_clip
 from asr.data.manifest import Utterance
+from asr.data.recordings import load_utterance
 from asr.errors import AudioError
 from asr.pages.data import Clip, Picture, Posteriors
 from asr.pages.payload import clip_size
+from asr.terminal import Progress
 
 if TYPE_CHECKING:
     from asr.features import LogMel
     from asr.recognition import Recognizer
 
 CLIP_BYTES = 100_000
-RANGE_DB = 60.0  # what lies further under the loudest is as dark as silence
+RANGE_DB = 60.0  # levels further below the loudest are drawn as silence
 COLUMN_S, MOST_COLUMNS = 0.02, 600
 TOP_TOKENS = 3
 LEAST_PROBABILITY = 0.02
@@ -35,10 +36,8 @@ Waveform = NDArray[np.float32]
 def make_clips(
     utterances: Sequence[Utterance], *, audio: bool, model: Path | None, device: str = "auto"
 ) -> tuple[dict[str, Clip], list[str]]:
-    """Clips by id, and notes on what was left out: recordings that cannot be read, or that the page has no room for."""
-    from asr.terminal import Progress
-
-    features, recognizer = _hearing(model, device)
+    """Clips by id, and notes on those left out: recordings that cannot be read or are too long for the page."""
+    features, recognizer = _features_and_model(model, device)
     clips: dict[str, Clip] = {}
     unread: list[str] = []
     left = CLIP_BYTES * len(utterances)
@@ -47,7 +46,7 @@ def make_clips(
         for utterance in utterances:
             progress.update()
             try:
-                waveform = _load(utterance, features.config.sample_rate)
+                waveform = load_utterance(utterance, features.config.sample_rate)
             except AudioError as error:
                 unread.append(str(error))
                 continue
@@ -59,12 +58,12 @@ def make_clips(
             clips[utterance.id] = clip
     notes = [f"{len(unread)} recordings could not be read; the first: {unread[0]}"] if unread else []
     if too_large:
-        notes.append(f"{too_large} long recordings are left out, so that the page stays small; --audio link has them.")
+        notes.append(f"{too_large} long recordings are left out to keep the page small; --audio link includes them.")
     return clips, notes
 
 
-def _hearing(model: Path | None, device: str) -> "tuple[LogMel, Recognizer | None]":
-    """The model's own features, or plain ones."""
+def _features_and_model(model: Path | None, device: str) -> "tuple[LogMel, Recognizer | None]":
+    """The model's own features; without a model the default ones."""
     if model is None:
         from asr.features import LogMel, LogMelConfig
 
@@ -73,16 +72,6 @@ def _hearing(model: Path | None, device: str) -> "tuple[LogMel, Recognizer | Non
 
     recognizer = Recognizer.from_pretrained(model, device=device, words=False)
     return recognizer.features, recognizer
-
-
-def _load(utterance: Utterance, sample_rate: int) -> Waveform:
-    return load_audio(
-        utterance.audio,
-        sample_rate=sample_rate,
-        start_s=utterance.start_s,
-        duration_s=utterance.duration_s,
-        channel=utterance.channel,
-    )
 
 
 def _clip(waveform: Waveform, features: "LogMel", recognizer: "Recognizer | None", audio: bool) -> Clip:
@@ -102,13 +91,13 @@ def _clip(waveform: Waveform, features: "LogMel", recognizer: "Recognizer | None
 
 
 def picture_of(waveform: Waveform, features: "LogMel") -> Picture:
-    """Log-mel in 8 bits: the loudest is 255, ``RANGE_DB`` under it 0; columns are the loudest of the frames in them."""
+    """Log-mel in 8 bits: the loudest is 255, ``RANGE_DB`` below it 0; a column is the maximum of its frames."""
     import torch
 
     config = features.config
     with torch.inference_mode():
-        heard = torch.from_numpy(waveform)[None].to(features.window.device)
-        log_mel, _ = features.unnormalised(heard, torch.tensor([len(waveform)], device=heard.device))
+        batch = torch.from_numpy(waveform)[None].to(features.window.device)
+        log_mel, _ = features.unnormalised(batch, torch.tensor([len(waveform)], device=batch.device))
     edge = config.edge_samples // config.hop_length
     frames = log_mel[0].cpu().numpy()
     frames = frames[edge : len(frames) - edge] if edge else frames  # (frames, mels)
@@ -144,7 +133,7 @@ def posteriors_of(log_probs: NDArray[np.float32], tokens: Sequence[str], first_s
 
 
 def _ticks(config: Any) -> list[tuple[float, float]]:
-    """Where round frequencies lie among the mel rows."""
+    """The mel rows of round frequencies."""
     from librosa import mel_frequencies
 
     top = config.f_max_hz if config.f_max_hz is not None else config.sample_rate / 2

@@ -1,18 +1,13 @@
-"""The base of every page: one HTML file with its style, its script and its data inside, under a strict content policy.
+"""The base of every page: one HTML file with its style, script and data inside, under a strict content policy.
 
 In: a title, the body as HTML, the names of style and script files in ``templates``, and data. Out: HTML text, the same
-for the same input. The policy (a meta element) lets in the page's own script and style by their hash and nothing else:
-no request, no inline handler, no style attribute. Text becomes HTML through ``element`` and ``text`` only; data travel
-as JSON in which no character can end the script element that holds them.
+for the same input. The policy (a meta element) allows the page's own script and style by their hash and nothing else:
+no request, no inline handler, no style attribute. Text becomes HTML through ``element`` and ``text`` only; data are
+JSON in which no character can end the script element that holds them.
 
-What pages have in common: header, sections, notes, facts, tables.
-
-In: text. Out: HTML made by ``element``; the classes are those of report.css.
-
-Bars with interval whiskers: a table whose plot column is inline SVG in percent of its width.
-
-In: ``Chart``s. Out: HTML that needs no script, prints, and reads as a table without eyes. Labels and figures are HTML
-text beside the bars, so that they keep their size on a narrow screen.
+Also the parts that pages share: header, sections, notes, facts, tables, and bars with interval whiskers: a table whose
+plot column is inline SVG in percent of its width. Bars need no script, print well and are read as a table by screen
+readers; their labels and figures are HTML text, so that they keep their size on a narrow screen.
 """
 
 import base64
@@ -31,7 +26,7 @@ from asr.pages.data import Bar, BarRow, Chart, Table
 
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 _VOID = {"br", "col", "hr", "img", "input", "meta"}
-# Inside a script element only these could be read as markup, or (the line separators) as the end of a line of script.
+# The only characters that could be markup in a script element, or (the line separators) end a line of script.
 _JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 _SHARED_STYLES, _SHARED_SCRIPTS = ("base.css",), ("base.js",)
 
@@ -40,9 +35,9 @@ _SHARED_STYLES, _SHARED_SCRIPTS = ("base.css",), ("base.js",)
 class Document:
     """``body`` is HTML made by ``element``; ``data``: by element id, what the script reads as JSON.
 
-    ``late`` is such data too, read when the page stands already. ``styles`` and ``scripts`` are names in ``templates``,
+    ``late`` is such data too, read after the page is shown. ``styles`` and ``scripts`` are names in ``templates``,
     joined in order after the shared ones; no ``scripts`` at all (None) makes a page that runs nothing and follows the
-    browser's light or dark. ``linked_audio``: the page may play audio files beside it (else only what it carries).
+    browser's light or dark. ``linked_audio``: the page may play audio files next to it (else only embedded ones).
     """
 
     title: str
@@ -82,12 +77,12 @@ def template(name: str) -> str:
 
 
 def fill(pattern: str, **values: str) -> str:
-    """Each ``{{name}}`` replaced once; what is put in is not looked at again. Raises KeyError for a name not given."""
+    """Each ``{{name}}`` replaced once; inserted text is not expanded again. Raises KeyError for a name not given."""
     return _SLOT.sub(lambda match: values[match[1]], pattern)
 
 
 def text(value: object) -> str:
-    """Any value as HTML text; half characters, which UTF-8 cannot hold, become the replacement character."""
+    """Any value as HTML text; lone surrogates, which UTF-8 cannot hold, become the replacement character."""
     return html.escape(str(value).encode("utf-8", "replace").decode("utf-8"))
 
 
@@ -107,7 +102,7 @@ def element(name: str, *children: str, **attributes: object) -> str:
 
 
 def embedded_json(value: Any) -> str:
-    """Compact JSON that stands safely inside a script element; NaN and infinity raise ValueError."""
+    """Compact JSON that is safe inside a script element; NaN and infinity raise ValueError."""
     written = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return written.encode("utf-8", "replace").decode("utf-8").translate(_JSON_ESCAPES)
 
@@ -141,7 +136,7 @@ _NUMBER = re.compile(r"[+−-]?[\d.,]*\d *(%|ms|s)?")
 
 
 def header(title: str, line: str | None = None) -> str:
-    """The title over a line of dim text, and the button for light and dark, which the script shows."""
+    """The title, a line of dim text below it, and the button for light and dark, which the script shows."""
     toggle = element("button", text("Theme"), id="theme", type="button", hidden=True)
     below = "" if line is None else element("p", text(line), class_="dim")
     return element("header", element("div", element("h1", text(title)), below), toggle)
@@ -170,7 +165,7 @@ def table_of(names: Sequence[str], rows: Sequence[str], class_: str) -> str:
 
 
 def figure_of(table: Table, *, wide: bool = False) -> str:
-    """The table with its title and note, columns of numbers to the right; ``wide``: it scrolls sideways by itself."""
+    """The table with its title and note, numbers aligned right; ``wide``: it scrolls sideways on its own."""
     numeric = [all(_is_number(row[n]) for row in table.rows) for n in range(len(table.header))]
     sides = ["number" if right else None for right in numeric]
     names = zip(table.header, sides, strict=True)
@@ -198,7 +193,7 @@ _HEIGHT, _BAR_HEIGHT = 16, 10
 
 
 def render_chart(chart: Chart, letters: Sequence[str], overall: Sequence[float]) -> str:
-    """The chart as a figure; ``overall``: each system's rate on the whole set, drawn as a line to compare with."""
+    """The chart as a figure; ``overall``: each system's rate on the whole set, drawn as a line."""
     top = axis_top([bar for row in chart.rows for bar in row.bars if bar])
     unit = f" ({chart.unit})" if chart.unit else ""
     shown, hidden = chart.rows[:_SHOWN_ROWS], chart.rows[_SHOWN_ROWS:]
@@ -210,7 +205,7 @@ def render_chart(chart: Chart, letters: Sequence[str], overall: Sequence[float])
 
 
 def axis_top(bars: Sequence[Bar]) -> float:
-    """The axis' end, as a fraction: a round number that takes in every rate and most whiskers."""
+    """The end of the axis, as a fraction: a round number above every rate and most whiskers."""
     rates = [bar.rate for bar in bars if not math.isnan(bar.rate)]
     highest = max(rates, default=0.0)
     whiskers = [bar.high for bar in bars if bar.high is not None]
@@ -220,7 +215,7 @@ def axis_top(bars: Sequence[Bar]) -> float:
 
 
 def percent(rate: float) -> str:
-    """A fraction as a person reads it: ``12.34 %``; a dash where there is none."""
+    """A fraction as ``12.34 %``; a dash for NaN."""
     return "–" if math.isnan(rate) else f"{100 * rate:.2f} %"
 
 

@@ -1,12 +1,10 @@
-"""What the page's script reads: every utterance with its alignment per system, compact, and the clips apart.
+"""The data that the report page's script reads: every utterance with its alignment per system, and the clips.
 
-In: ``PageData``. Out: JSON values by element id. ``utterances`` is read when the page opens; a ``clip-N`` (sound and
-pictures of utterance N, in base64) only once somebody looks at it, so that a page of 10 MB opens as fast as one of 1.
+In: ``PageData``. Out: JSON values by element id. ``utterances`` is read when the page opens; a ``clip-N`` (audio and
+images of utterance N, in base64) only when it is shown, so that a page of 10 MB opens as fast as one of 1.
 
-When each word of an alignment was heard: the recogniser's word times laid onto the compared words.
-
-In: what a line of results.jsonl says about its words, and the compared (normalised) hypothesis. Out: a time for each
-compared word, or None. A normaliser may join, split or drop words; then only what is surely the same word gets a time.
+The recogniser's word times are assigned to the compared (normalised) words. A normaliser may join, split or drop words;
+then only words that are certainly the same get a time.
 """
 
 import base64
@@ -24,16 +22,18 @@ from asr.text.normalize import normalize_basic
 
 @dataclass(frozen=True, slots=True)
 class WordTime:
-    """From when to when a word was heard, in seconds of the utterance, and how sure the recogniser is (0 to 1)."""
+    """A word's start and end in seconds of the utterance, and the recogniser's confidence (0 to 1)."""
 
     start_s: float
     end_s: float
     confidence: float | None
 
 
-def lay_times(said: Any, compared: Sequence[str]) -> list[WordTime | None]:
-    """A time for each word of ``compared``; ``said`` is the "words" of results.jsonl, whoever wrote them."""
-    words = [(name, time) for one in (said if isinstance(said, list) else []) for name, time in [_read(one)] if time]
+def assign_times(recorded: Any, compared: Sequence[str]) -> list[WordTime | None]:
+    """A time for each word of ``compared``; ``recorded``: "words" of a line of results.jsonl, from any system."""
+    words = [
+        (name, time) for one in (recorded if isinstance(recorded, list) else []) for name, time in [_read(one)] if time
+    ]
     if len(words) == len(compared):
         return [time for _, time in words]
     times: list[WordTime | None] = [None] * len(compared)
@@ -61,7 +61,7 @@ _MOST_N_BEST = 10
 
 
 def payload(page: PageData) -> dict[str, Any]:
-    """What the page reads when it opens, by the id of the element that holds it."""
+    """The data that the page reads when it opens, by element id."""
     first = page.systems[0].results.report.utterances
     columns = [
         {score.id: _outcome(system, score) for score in system.results.report.utterances} for system in page.systems
@@ -76,7 +76,7 @@ def payload(page: PageData) -> dict[str, Any]:
 
 
 def clip_payload(page: PageData) -> dict[str, Any]:
-    """The clips, by the id of the element that holds them."""
+    """The clips, by element id."""
     places = {score.id: place for place, score in enumerate(page.systems[0].results.report.utterances)}
     return {f"clip-{places[key]}": clip_value(clip) for key, clip in page.clips.items()}
 
@@ -112,7 +112,7 @@ def _outcome(system: SystemData, score: UtteranceScore) -> dict[str, Any]:
         "k": [words.substitutions, words.deletions, words.insertions, words.reference_length],
         "c": [characters.errors, characters.reference_length],
     }
-    times = lay_times(extra.get("words"), score.hypothesis_normalized.split())
+    times = assign_times(extra.get("words"), score.hypothesis_normalized.split())
     if any(times):
         outcome["t"] = [
             [round(t.start_s, 3), round(t.end_s, 3), None if t.confidence is None else round(t.confidence, 3)]
@@ -139,7 +139,7 @@ def _n_best(listed: Any) -> list[list[Any]]:
 
 
 def clip_value(clip: Clip) -> dict[str, Any]:
-    """What ``clipOf`` in report_clip.js reads."""
+    """The JSON value that ``clipOf`` in report_clip.js reads."""
     value: dict[str, Any] = {}
     if clip.audio is not None:
         value |= {"type": clip.media_type, "audio": base64.b64encode(clip.audio).decode("ascii")}
@@ -179,7 +179,7 @@ def _base64(values: Bytes) -> str:
 
 
 def clip_size(clip: Clip) -> int:
-    """Bytes that a clip adds to the page, about."""
+    """The approximate number of bytes that a clip adds to the page."""
     arrays: Sequence[Bytes] = [
         *([clip.picture.levels] if clip.picture else []),
         *([clip.posteriors.ranks, clip.posteriors.levels, clip.posteriors.blank] if clip.posteriors else []),

@@ -1,11 +1,7 @@
-"""The page of a training: its curves, hardest utterances and configuration, alone or over another run's.
+"""The page of a training run: its curves, hardest utterances and configuration, alone or compared with another run.
 
-In: one ``RunData``, or two to compare. Out: one HTML file. Figures, utterances and configuration are HTML made here;
-``run.js`` draws the curves, and the table of epochs holds their figures for those without a script.
-
-The hardest dev utterances over the epochs: a strip of cells each, and what was heard in them.
-
-In: ``RunData`` with histories. Out: HTML and SVG that need no script.
+In: one ``RunData``, or two to compare. Out: one HTML file. Figures, utterances and configuration are HTML and SVG made
+here; ``run.js`` draws the curves, and the table of epochs has their figures for readers without a script.
 """
 
 import math
@@ -29,20 +25,20 @@ from asr.pages.run_data import DevHistory, RunData, number
 
 SHOWN = 30
 MOST_CELLS = 60
-_LAST_EPOCHS = 5  # over which hardness is measured
+_LAST_EPOCHS = 5  # utterances are ranked by their errors in these
 _LEVELS = 5
 _TEXTS = 6
 
 
 def hardest(history: DevHistory, count: int = SHOWN) -> list[int]:
-    """Places of the utterances with most errors in the last epochs; of equals, with most in all; never one without."""
+    """Indices of the utterances with most errors in the last epochs, ties by all epochs; only those with errors."""
     recent = {place: sum(row[-_LAST_EPOCHS:]) for place, row in enumerate(history.errors)}
     wrong = [place for place, errors in recent.items() if errors]
     return sorted(wrong, key=lambda place: (-recent[place], -sum(history.errors[place]), place))[:count]
 
 
-def story(history: DevHistory) -> str:
-    """How many utterances were learnt, never learnt, and forgotten again, in a sentence."""
+def learning_summary(history: DevHistory) -> str:
+    """How many utterances are correct, never were, or no longer are, in a sentence."""
     rows = history.errors
     right = sum(1 for row in rows if row[-1] == 0)
     never = sum(1 for row in rows if min(row) > 0)
@@ -50,8 +46,8 @@ def story(history: DevHistory) -> str:
     first, last = history.epochs[0], history.epochs[-1]
     span = f"epochs {first} to {last}" if first != last else f"epoch {first}"
     return (
-        f"Of {len(rows):,} dev utterances, {right:,} have no word error after epoch {last}; {lost:,} had none once and"
-        f" have some again; {never:,} never were without one in {span}."
+        f"Of {len(rows):,} dev utterances, {right:,} have no word error after epoch {last}; {lost:,} had none earlier"
+        f" and have some again; {never:,} had word errors in all of {span}."
     )
 
 
@@ -65,12 +61,14 @@ def render_hardest(runs: Sequence[RunData]) -> str:
     several = any(_place_in(one, history.ids[place]) is not None for one in others for place in hardest(history))
     note = (
         f"Ranked by word errors in the last {min(_LAST_EPOCHS, len(history.epochs))} epochs. A cell is an epoch: the"
-        " darker, the more errors for the words said. Open a line for what was heard."
+        " darker, the more errors per reference word. Open a line for the recognised texts."
         + (" The upper strip is A, the lower B." if several else "")
     )
     names = ("utterance", "words", "errors", f"epochs {history.epochs[0]} to {history.epochs[-1]}")
     shown = element("p", text(note), class_="dim") + element("div", table_of(names, rows, "hard"), class_="panel")
-    return section("hard", "The hardest utterances", element("p", text(story(history))), shown if rows else "")
+    return section(
+        "hard", "The hardest utterances", element("p", text(learning_summary(history))), shown if rows else ""
+    )
 
 
 def _row(place: int, history: DevHistory, others: Sequence[DevHistory | None]) -> str:
@@ -80,8 +78,7 @@ def _row(place: int, history: DevHistory, others: Sequence[DevHistory | None]) -
         if (found := _place_in(other, key)) is not None and other is not None:
             strips.append(_strip(other, found))
     name = element("bdi", text(key))
-    heard = history.heard.get(place, ())
-    if heard:
+    if history.texts.get(place):
         name = element("details", element("summary", name), _texts(history, place))
     return element(
         "tr",
@@ -93,12 +90,14 @@ def _row(place: int, history: DevHistory, others: Sequence[DevHistory | None]) -
 
 
 def _texts(history: DevHistory, place: int) -> str:
-    heard = history.heard[place]
-    lines = [element("dt", text("said")), element("dd", element("bdi", text(heard[-1].reference)))]
-    for one in heard[-_TEXTS:]:
+    texts = history.texts[place]
+    lines = [element("dt", text("reference")), element("dd", element("bdi", text(texts[-1].reference)))]
+    for one in texts[-_TEXTS:]:
         lines += [
             element("dt", text(f"epoch {one.epoch}")),
-            element("dd", element("bdi", text(one.text or "(nothing)")), " ", element("i", text(f"{one.errors}"))),
+            element(
+                "dd", element("bdi", text(one.hypothesis or "(nothing)")), " ", element("i", text(f"{one.errors}"))
+            ),
         ]
     return element("dl", *lines)
 
@@ -131,7 +130,7 @@ def _place_in(history: DevHistory | None, key: str) -> int | None:
 
 
 _LETTERS = "AB"
-_X_NAMES = {"epoch": "epoch", "step": "step", "hours": "hours of training", "audio_h": "hours of audio heard"}
+_X_NAMES = {"epoch": "epoch", "step": "step", "hours": "hours of training", "audio_h": "hours of audio"}
 
 
 def render_run(runs: Sequence[RunData], title: str) -> str:
@@ -175,22 +174,22 @@ def _card(run: RunData, place: int, several: bool) -> str:
     letter = element("span", text(_LETTERS[place]), class_=f"badge s{place}") if several else ""
     best, head = run.best, ""
     if run.average is not None:
-        head = _headline(run.average[1], f"dev WER of the model, the mean of the last {run.average[0]} epochs")
+        head = _headline(run.average[1], f"dev WER of the model: the average of the last {run.average[0]} epochs")
     elif best is not None:
-        head = _headline(best["dev_wer"], f"dev WER, the best so far, of epoch {best['epoch']}")
+        head = _headline(best["dev_wer"], f"best dev WER so far, of epoch {best['epoch']}")
     single = ""
     if run.average is not None and best is not None:
         single = element("p", text(f"best single epoch {best['epoch']}: {percent(best['dev_wer'])}"), class_="dim")
     tests = [
         element("p", text(f"{one.name}: WER {one.wer:.2f} %, CER {one.cer:.2f} % of {one.utterances:,} utterances"))
-        for one in run.tests
+        for one in run.test_scores
     ]
     name = element("h3", letter, element("bdi", text(run.name)))
     return element("article", name, head, single, *tests, fact_list(run.facts), class_="card")
 
 
-def _headline(rate: float, told: str) -> str:
-    return element("p", element("strong", text(percent(rate)), class_="big"), text(f" {told}"), class_="headline")
+def _headline(rate: float, label: str) -> str:
+    return element("p", element("strong", text(percent(rate)), class_="big"), text(f" {label}"), class_="headline")
 
 
 def _curves(shown: Sequence[Plot], runs: Sequence[RunData]) -> str:
@@ -207,21 +206,21 @@ def _curves(shown: Sequence[Plot], runs: Sequence[RunData]) -> str:
         )
         for plot in shown
     ]
-    hint = "Point at a curve for its values; with the keys: Tab to a plot, then ← and →."
+    hint = "Point at a curve for its values, or press Tab to a plot, then ← and →."
     return section(
         "curves", "Curves",
         element("noscript", element("p", text("Curves need JavaScript; the table of epochs below does not."))),
-        element("p", element("select", options, id="x", aria_label="What lies along the curves"), " ",
+        element("p", element("select", options, id="x", aria_label="The horizontal axis"), " ",
                 element("span", text(hint), class_="dim"), class_="along"),
         element("div", *figures, class_="grid"),
     )  # fmt: skip
 
 
 def _payload(runs: Sequence[RunData], points: Sequence[Mapping[str, Any]], shown: Sequence[Plot]) -> dict[str, Any]:
-    told = []
+    shown_runs = []
     for run, one in zip(runs, points, strict=True):
         kept, best = kept_epochs(run), run.best
-        told.append(
+        shown_runs.append(
             {
                 "name": run.name,
                 "points": {base: {k: [_short(v) for v in column] for k, column in one[base].items()} for base in one},
@@ -238,11 +237,11 @@ def _payload(runs: Sequence[RunData], points: Sequence[Mapping[str, Any]], shown
         }
         for plot in shown
     ]  # fmt: skip
-    return {"runs": told, "plots": plots, "x": _X_NAMES}
+    return {"runs": shown_runs, "plots": plots, "x": _X_NAMES}
 
 
 def _short(value: float | None) -> float | int | None:
-    """Six digits, which no plot can show more of."""
+    """Six significant digits, more than a plot can show."""
     if value is None:
         return None
     return int(value) if value == int(value) and abs(value) < 1e15 else float(f"{value:.6g}")
@@ -262,8 +261,8 @@ def _config(runs: Sequence[RunData]) -> str:
     parts = []
     if len(runs) > 1:
         other = [key for key in keys if len({run.config.get(key) for run in runs}) > 1]
-        told = f"{len(other)} of {len(keys)} settings differ." if other else "Both runs have the same configuration."
-        parts = [element("p", text(told)), _config_table(other, runs) if other else ""]
+        summary = f"{len(other)} of {len(keys)} settings differ." if other else "Both runs have the same configuration."
+        parts = [element("p", text(summary)), _config_table(other, runs) if other else ""]
     whole = _config_table(keys, runs) if len(runs) > 1 else _config_list(runs[0])
     parts.append(element("details", element("summary", text(f"All {len(keys)} settings")), whole, open=len(runs) == 1))
     return section("config", "Configuration", *parts)
@@ -305,7 +304,7 @@ _COLUMNS = (
     ("WER %", "dev_wer", 100, "{:.2f}"), ("CER %", "dev_cer", 100, "{:.2f}"),
     ("blank %", "dev_blank_share", 100, "{:.1f}"),
     ("padding %", "padding", 100, "{:.1f}"), ("learning rate", "learning_rate", 1, "{:.3g}"),
-    ("audio heard h", "audio_s", 1 / 3600, "{:.2f}"), ("time h", "seconds", 1 / 3600, "{:.2f}"),
+    ("audio h", "audio_s", 1 / 3600, "{:.2f}"), ("time h", "seconds", 1 / 3600, "{:.2f}"),
 )  # fmt: skip
 
 

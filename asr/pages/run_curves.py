@@ -1,8 +1,8 @@
-"""A training's records as curves that a page can carry: thinned to a few hundred points, a gap where nothing is known.
+"""A training's records as curves of at most a few hundred points, with gaps where nothing was recorded.
 
-In: ``RunData``. Out: points against epochs, steps, hours of training and hours of audio heard; plots with their series;
-the names of the plots for which a run has recorded nothing. Steps are joined in groups: their mean, with the lowest and
-highest as a band; rates (seconds of audio a second, share of waiting) are quotients of the group's sums.
+In: ``RunData``. Out: points against epochs, steps, hours of training and hours of audio; the plots and their series.
+Steps are joined in groups: their mean, with the lowest and highest as a band; rates (seconds of audio per second, share
+of waiting) are quotients of a group's sums.
 """
 
 import itertools
@@ -29,7 +29,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """``factor`` and ``unit`` of what is shown; ``log``: "never", "offered" or "first" (what is seen at first)."""
+    """``factor`` and ``unit`` of the values shown; ``log``: "never", "offered", or "first" (the initial scale)."""
 
     key: str
     title: str
@@ -38,7 +38,6 @@ class Plot:
     series: tuple[Series, ...]
     factor: float = 1.0
     log: str = "never"
-    required: bool = True  # said to be missing where it is
 
 
 PLOTS = (
@@ -47,7 +46,7 @@ PLOTS = (
         (Series("WER", "epochs", "dev_wer"), Series("CER", "epochs", "dev_cer")), 100, "offered",
     ),
     Plot(
-        "loss", "CTC loss", "nats per utterance", "Training with dropout and masks, dev without.",
+        "loss", "CTC loss", "nats per utterance", "Train: with dropout and masking; dev: without.",
         (
             Series("steps", "steps", "loss", faint=True),
             Series("train", "epochs", "train_loss"),
@@ -57,7 +56,7 @@ PLOTS = (
     Plot("rate", "Learning rate", "", "", (Series("learning rate", "steps", "learning_rate"),), 1, "offered"),
     Plot("norm", "Gradient norm", "", "Before clipping.", (Series("norm", "steps", "grad_norm"),), 1, "first"),
     Plot(
-        "blank", "Blank share", "%", "Frames of dev where blank is the likeliest; dev texts that came out empty.",
+        "blank", "Blank share", "%", "Dev frames whose likeliest token is blank; dev utterances recognised as empty.",
         (Series("blank frames", "epochs", "dev_blank_share"), Series("empty texts", "epochs", "dev_empty_share")), 100,
     ),
     Plot(
@@ -65,11 +64,11 @@ PLOTS = (
         (Series("steps", "steps", "padding", faint=True), Series("epoch", "epochs", "padding")), 100,
     ),
     Plot(
-        "throughput", "Throughput", "s of audio a second", "Training only, without the dev pass.",
+        "throughput", "Throughput", "s of audio per second", "Training only, without the dev pass.",
         (Series("throughput", "steps", "throughput"),),
     ),
     Plot(
-        "wait", "Waiting for data", "%", "The share of training time in which no batch was there to compute.",
+        "wait", "Waiting for data", "%", "The share of training time in which no batch was ready.",
         (Series("waiting", "steps", "wait"),), 100,
     ),
 )  # fmt: skip
@@ -125,7 +124,7 @@ def _step_columns(run: RunData) -> dict[str, Values]:
 
 
 def _with_spans(run: RunData) -> Iterable[dict[str, float | None]]:
-    """Each step's figures, with what passed since the record before (of a step or of an epoch's end)."""
+    """Each step's figures, with the time, audio and waiting since the record before (of a step or an epoch)."""
     zero: dict[str, Any] = {"seconds": 0.0, "audio_s": 0.0, "data_seconds": 0.0, "step": 0}
     ends = [*run.steps, *run.epochs]
     order = sorted(ends, key=lambda one: (one["step"], one["kind"] == "epoch"))

@@ -1,11 +1,7 @@
-"""What the page of a training shows, as plain values: read by commands, put into curves by ``run_curves``.
+"""What the page of a training run shows, read from the run's folder as plain values.
 
-Records are those of metrics.jsonl and dev_utterances.jsonl, as they were written; nothing here trusts their figures.
-
-What lies in a training's folder, as plain values for its page.
-
-In: the folder, finished or not, of this version or of an older one. Out: ``RunData``; what is missing or cannot be read
-is left out and noted. Raises DataError where no record is there at all.
+In: the folder, of a finished or unfinished run, of this version or an older one. Out: ``RunData``; what is missing or
+cannot be read is left out and noted. Records are those of metrics.jsonl and dev_utterances.jsonl, unchecked.
 """
 
 import contextlib
@@ -17,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from asr.errors import DataError
-from asr.files import finite, read_json_object
+from asr.files import finite, read_json_lines, read_json_object
 from asr.terminal import format_duration
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What was heard in one utterance at the end of one epoch."""
+class RecognisedText:
+    """The hypothesis for one dev utterance at the end of one epoch."""
 
     epoch: int
     reference: str
-    text: str
+    hypothesis: str
     errors: int
 
 
@@ -35,18 +31,18 @@ class Heard:
 class DevHistory:
     """Word errors of every dev utterance over the recorded epochs.
 
-    ``errors[place][n]`` belongs to ``epochs[n]``; ``words`` in the references; ``heard`` by place, oldest first.
+    ``errors[place][n]`` is of ``epochs[n]``; ``words`` in the references; ``texts`` by place, oldest first.
     """
 
     ids: Sequence[str]
     words: Sequence[int]
     epochs: Sequence[int]
     errors: Sequence[Sequence[int]]
-    heard: Mapping[int, Sequence[Heard]]
+    texts: Mapping[int, Sequence[RecognisedText]]
 
 
 @dataclass(frozen=True, slots=True)
-class TestResult:
+class TestScore:
     """A line of the results on a test set: WER and CER in percent."""
 
     name: str
@@ -59,8 +55,8 @@ class TestResult:
 class RunData:
     """One training. ``steps`` and ``epochs``: its records in order; ``config``: dotted keys to values as text.
 
-    ``average``: the number of epochs whose mean is the model, and its dev WER (a fraction), where one is.
-    ``resumed_at``: steps at which it was started again.
+    ``average``: the number of epochs whose mean is the model, and its dev WER (a fraction), if it is an average.
+    ``resumed_at``: the steps at which it was resumed.
     """
 
     name: str
@@ -71,7 +67,7 @@ class RunData:
     config: Mapping[str, str] = field(default_factory=dict)
     average: tuple[int, float] | None = None
     resumed_at: Sequence[int] = ()
-    tests: Sequence[TestResult] = ()
+    test_scores: Sequence[TestScore] = ()
     history: DevHistory | None = None
     notes: Sequence[str] = ()
 
@@ -83,7 +79,7 @@ class RunData:
 
 
 def number(record: Mapping[str, Any], key: str) -> float | None:
-    """A finite number of a record, or None."""
+    """A finite number in a record, or None."""
     return finite(record.get(key))
 
 
@@ -96,8 +92,8 @@ def load_run(folder: Path, name: str) -> RunData:
     records = [one for one in _lines(folder / "metrics.jsonl") if _is_record(one)]
     if not records:
         raise DataError(
-            f"{folder}: the training has recorded nothing yet (metrics.jsonl holds no step and no epoch; the first line"
-            " comes after 10 steps); wait a little, then repeat this"
+            f"{folder}: the training has recorded nothing yet (metrics.jsonl has no step and no epoch; the first record"
+            " comes after 10 steps); repeat this later"
         )
     steps = [one for one in records if one["kind"] == "step"]
     epochs = [one for one in records if one["kind"] == "epoch"]
@@ -112,17 +108,15 @@ def load_run(folder: Path, name: str) -> RunData:
         config=_config(folder / "config.yaml", notes),
         average=_average(facts),
         resumed_at=[int(one["from_step"]) for one in starts if (number(one, "from_step") or 0) > 0],
-        tests=_tests(folder),
+        test_scores=_test_scores(folder),
         history=_history(folder / "dev_utterances.jsonl", notes),
         notes=[*notes, *_skips(epochs)],
     )
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    from asr.training.run_dir import read_metrics
-
     try:
-        return [one for one in read_metrics(path) if isinstance(one, dict)]
+        return [one for one in read_json_lines(path) if isinstance(one, dict)]
     except (OSError, UnicodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); is it a training's file?") from None
 
@@ -154,11 +148,11 @@ def _state(folder: Path, records: Sequence[Mapping[str, Any]]) -> str:
     where = f"{last['epoch']} of {planned} epochs" if ended else f"in epoch {last['epoch']} of {planned}"
     seconds = number(last, "seconds")
     time = f", {format_duration(seconds)}" if seconds is not None else ""
-    return f"{where}, step {last['step']:,}{time}{_who(folder, ended and last['epoch'] == planned)}"
+    return f"{where}, step {last['step']:,}{time}{_process_state(folder, ended and last['epoch'] == planned)}"
 
 
-def _who(folder: Path, whole: bool) -> str:
-    """The lock's file names the process while it trains, and is emptied at its end."""
+def _process_state(folder: Path, finished: bool) -> str:
+    """Whether it is training: the lock file holds the process id while it trains, and is emptied at its end."""
     try:
         words = (folder / ".lock").read_text(encoding="utf-8", errors="replace").split()
     except OSError:
@@ -168,9 +162,9 @@ def _who(folder: Path, whole: bool) -> str:
             try:
                 os.kill(int(words[1]), 0)
             except (ProcessLookupError, OverflowError):
-                return "; it did not end by itself" if not whole else ""
-        return "; in training now"
-    return "; ended" if whole else "; not in training now"
+                return "; killed or crashed" if not finished else ""
+        return "; training now"
+    return "; finished" if finished else "; stopped"
 
 
 def _facts(
@@ -179,15 +173,15 @@ def _facts(
     first, last = (starts[0], starts[-1]) if starts else ({}, {})
     facts = {key.capitalize(): str(first[key]) for key in _FACTS if first.get(key)}
     if first.get("time"):
-        facts["Begun"] = str(first["time"])
+        facts["Started"] = str(first["time"])
     if len(starts) > 1:
-        facts["Started again"] = f"{len(starts) - 1} times, last at {last.get('time')}"
+        facts["Resumed"] = f"{len(starts) - 1} times, last at {last.get('time')}"
     for one in (key for key in _FACTS if key != "command" and last.get(key) != first.get(key)):
         facts[f"{one.capitalize()} of the last start"] = str(last.get(one))
     audio_s = number(records[-1], "audio_s")
     if audio_s is not None:
-        facts["Audio heard"] = f"{audio_s / 3600:.2f} h"
-    for key, label in (("seed", "Seed"), ("normalizer_label", "Normaliser"), ("init_from", "Begun from")):
+        facts["Audio"] = f"{audio_s / 3600:.2f} h"
+    for key, label in (("seed", "Seed"), ("normalizer_label", "Normaliser"), ("init_from", "Initial weights")):
         if model.get(key) is not None:
             facts[label] = str(model[key])
     versions = last.get("versions")
@@ -220,18 +214,18 @@ def _flat(value: object, key: str) -> list[tuple[str, str]]:
     return [(key, "null" if value is None else json.dumps(value) if isinstance(value, (list, bool)) else str(value))]
 
 
-def _tests(folder: Path) -> list[TestResult]:
+def _test_scores(folder: Path) -> list[TestScore]:
     found = []
     for path in sorted(folder.glob("evaluation/*/summary.json")):
         summary = read_json_object(path)
         wer, cer, utterances = (number(summary, key) for key in ("wer", "cer", "utterances"))
         if wer is not None and cer is not None and utterances is not None:
-            found.append(TestResult(path.parent.name, int(utterances), wer, cer))
+            found.append(TestScore(path.parent.name, int(utterances), wer, cer))
     return found
 
 
 def _history(path: Path, notes: list[str]) -> DevHistory | None:
-    """The errors of each dev utterance over the epochs; lines that do not fit the first are passed over."""
+    """The errors of each dev utterance over the epochs; lines that do not match the first are skipped."""
     lines = _lines(path)
     names = next((one for one in lines if one.get("kind") == "utterances"), {})
     ids, words = names.get("ids"), names.get("words")
@@ -240,17 +234,17 @@ def _history(path: Path, notes: list[str]) -> DevHistory | None:
     rows = [one for one in lines if one.get("kind") == "epoch" and _fits(one, len(ids))]
     if not rows:
         return None
-    heard: dict[int, list[Heard]] = {}
+    texts: dict[int, list[RecognisedText]] = {}
     for row in rows:
         for one in row.get("worst") or []:
             with contextlib.suppress(KeyError, TypeError):
-                told = Heard(row["epoch"], str(one["reference"]), str(one["heard"]), int(one["errors"]))
-                heard.setdefault(one["index"], []).append(told)
+                text = RecognisedText(row["epoch"], str(one["reference"]), str(one["heard"]), int(one["errors"]))
+                texts.setdefault(one["index"], []).append(text)
     errors = list(zip(*(row["errors"] for row in rows), strict=True))
     if rows[0]["epoch"] > 1:
         notes.append(f"errors by utterance are recorded from epoch {rows[0]['epoch']} on")
     return DevHistory(
-        [str(one) for one in ids], [int(one) for one in words], [row["epoch"] for row in rows], errors, heard
+        [str(one) for one in ids], [int(one) for one in words], [row["epoch"] for row in rows], errors, texts
     )
 
 

@@ -41,8 +41,8 @@ def test_histories_hold_the_errors_that_the_trainer_wrote(trained: Path) -> None
     assert history is not None and list(history.epochs) == [1, 2, 3]
     assert [list(column) for column in zip(*history.errors, strict=True)] == [one["errors"] for one in lines[1:]]
     first = lines[1]["worst"][0]
-    told = history.heard[first["index"]][0]
-    assert (told.epoch, told.reference, told.text) == (1, first["reference"], first["heard"])
+    text = history.texts[first["index"]][0]
+    assert (text.epoch, text.reference, text.hypothesis) == (1, first["reference"], first["heard"])
 
 
 def test_two_trainings_over_each_other_have_names_that_differ(trained: Path, tmp_path: Path) -> None:
@@ -57,9 +57,9 @@ def test_two_trainings_over_each_other_have_names_that_differ(trained: Path, tmp
 
 @pytest.mark.parametrize(
     ("lock", "told"),
-    [("", "; ended"), (f"process {os.getpid()}", "; in training now"), (f"process {2**22 + 1}", " s")],  # killed late
+    [("", "; finished"), (f"process {os.getpid()}", "; training now"), (f"process {2**22 + 1}", " s")],  # killed late
 )
-def test_the_lock_tells_whether_it_trains(trained: Path, tmp_path: Path, lock: str, told: str) -> None:
+def test_the_lock_shows_whether_it_trains(trained: Path, tmp_path: Path, lock: str, told: str) -> None:
     shutil.copytree(trained, tmp_path / "run")
     (tmp_path / "run" / ".lock").write_text(lock)
     assert load_run(tmp_path / "run", "r").state.endswith(told)
@@ -78,7 +78,7 @@ def test_a_run_that_was_killed_in_mid_line_with_damaged_files_still_gives_a_page
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert (
         "Config.yaml is missing or cannot be read" in page
-        and "it did not end by itself" not in page
+        and "killed or crashed" not in page
         and "epochs 1 to 3" in page
     )
 

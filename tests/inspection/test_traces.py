@@ -11,6 +11,7 @@ from asr.inspection.capture import capturing, find_parts, read_captured
 from asr.inspection.traces import read_trace
 from asr.lengths import reversal_index
 from asr.models import LnLstm, LnLstmConfig
+from asr.models.variants import LnLstmDirection
 from tests.inspection.made import make_recognizer, make_waveform
 from tests.models.family import FAMILY
 
@@ -42,7 +43,7 @@ def test_arrays_are_in_the_order_of_the_recording_for_both_directions() -> None:
         recognizer.transcribe_waveforms([make_waveform()])
     traces, _ = read_captured(captured)
     inputs = captured.inputs[0][0]
-    layer = recognizer.model.encoder.layers[0]  # type: ignore[union-attr,index]
+    layer = recognizer.model.get_submodule("encoder.layers.0")
     whole = layer(inputs, reversal_index(torch.tensor([inputs.size(1)]), inputs.size(1)))[0]
     for trace, half in zip(traces, (whole[:, :16], whole[:, 16:]), strict=True):
         torch.testing.assert_close(torch.from_numpy(trace.hidden), half, rtol=0, atol=1e-6)
@@ -70,7 +71,8 @@ def test_gates_by_hand() -> None:
 @torch.no_grad()
 def test_the_layer_normalised_cells_gates_by_hand() -> None:
     """Two units, weights 0: LN(0) = 0, so the gates are those of the biases; LN of c is ±1 where the units differ."""
-    direction = LnLstm(1, LnLstmConfig(num_layers=1, hidden_size=2)).layers[0].directions[0]
+    encoder = LnLstm(1, LnLstmConfig(num_layers=1, hidden_size=2))
+    direction = next(one for one in encoder.modules() if isinstance(one, LnLstmDirection))
     direction.weight_ih.zero_()
     direction.weight_hh.zero_()
     direction.bias.copy_(torch.tensor([0.0, 0.0, 1.0986123, 1.0986123, 0.5493061, -0.5493061, 0.0, 0.0]))

@@ -10,7 +10,7 @@ from asr.errors import ScoringError
 from asr.pages import exports
 from asr.pages.data import Bar
 from asr.pages.document import axis_top, bar_svg
-from asr.pages.payload import lay_times, payload
+from asr.pages.payload import assign_times, payload
 from tests.pages.made import page_of, results_of
 
 ONE = {"a1": ("one two three", "one too three"), "b1": ("four", ""), "b2": ("five", "five six")}
@@ -71,22 +71,22 @@ def timed(*words: str) -> list[dict[str, object]]:
     return [{"text": word, "start_s": n, "end_s": n + 0.5, "confidence": 0.5} for n, word in enumerate(words)]
 
 
-def test_word_times_are_laid_on_compared_words_in_order() -> None:
-    times = lay_times(timed("Hello,", "World!"), ["hello", "world"])
+def test_word_times_are_assigned_to_compared_words_in_order() -> None:
+    times = assign_times(timed("Hello,", "World!"), ["hello", "world"])
     assert [time and time.start_s for time in times] == [0, 1]
 
 
 def test_where_the_normaliser_changed_the_number_of_words_only_the_same_words_get_times() -> None:
     # "3.5" became two words, "uh" is gone
-    times = lay_times(timed("uh", "it's", "3.5", "today"), ["it's", "3", "5", "today"])[:1]
+    times = assign_times(timed("uh", "it's", "3.5", "today"), ["it's", "3", "5", "today"])[:1]
     assert [time and time.start_s for time in times] == [0]  # as many words as times: taken in order
-    times = lay_times(timed("it's", "3.5", "today"), ["it's", "3", "5", "today"])
+    times = assign_times(timed("it's", "3.5", "today"), ["it's", "3", "5", "today"])
     assert [time and time.start_s for time in times] == [0, None, None, 2]
 
 
 @pytest.mark.parametrize("said", [None, "x", [1], [{"text": "a"}], [{"text": "a", "start_s": 2, "end_s": 1}]])
 def test_words_without_sound_times_are_passed_over(said: object) -> None:
-    assert lay_times(said, ["a"]) == [None]
+    assert assign_times(said, ["a"]) == [None]
 
 
 def test_json_and_csv_hold_the_figures_of_the_page() -> None:

@@ -1,4 +1,4 @@
-"""The page of a training: its points, its hardest utterances, its configuration; and in headless Chromium."""
+"""The page of a training run: its points, its hardest utterances, its configuration; and in headless Chromium."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from asr.pages.run import MOST_CELLS, hardest, render_hardest, render_run, story
+from asr.pages.run import MOST_CELLS, hardest, learning_summary, render_hardest, render_run
 from asr.pages.run_curves import MOST_POINTS, PLOTS, has_points, kept_epochs, run_points
-from asr.pages.run_data import DevHistory, Heard, RunData
+from asr.pages.run_data import DevHistory, RecognisedText, RunData
 from benchmarks.browser import Browser, find_chromium
 from tests.pages.made import HOSTILE
 
@@ -53,7 +53,7 @@ def run_of(name: str = "one", **more: Any) -> RunData:
 
 def history_of(errors: list[list[int]], **more: Any) -> DevHistory:
     ids = [f"u{n}" for n in range(len(errors))]
-    return DevHistory(ids, [4] * len(errors), list(range(1, len(errors[0]) + 1)), errors, more.get("heard", {}))
+    return DevHistory(ids, [4] * len(errors), list(range(1, len(errors[0]) + 1)), errors, more.get("texts", {}))
 
 
 def test_points_lie_where_the_step_was_taken() -> None:
@@ -107,9 +107,9 @@ def test_what_an_older_run_did_not_record_is_left_out_and_said() -> None:
 def test_the_hardest_have_most_errors_in_the_last_epochs() -> None:
     errors = [[4, 0, 0, 0, 0, 0], [4, 4, 4, 4, 4, 1], [0, 0, 0, 0, 0, 2], [4, 0, 0, 0, 0, 2], [0] * 6]
     assert hardest(history_of(errors)) == [1, 3, 2]  # 17, then 2 each with 6 and 2 in all; u0 is long learnt
-    told = story(history_of(errors))
-    assert "Of 5 dev utterances, 2 have no word error after epoch 6; 2 had none once" in told
-    assert "1 never were without one in epochs 1 to 6" in told
+    summary = learning_summary(history_of(errors))
+    assert "Of 5 dev utterances, 2 have no word error after epoch 6; 2 had none earlier" in summary
+    assert "1 had word errors in all of epochs 1 to 6" in summary
 
 
 def test_a_strip_has_a_cell_an_epoch_or_one_for_several() -> None:
@@ -126,8 +126,8 @@ def test_two_runs_show_what_differs_in_their_configuration() -> None:
 
 
 def hostile_run(value: str) -> RunData:
-    heard = {0: [Heard(3, value, value, 4)]}
-    history = DevHistory([value], [4], [1, 2, 3], [[4, 4, 4]], heard)
+    texts = {0: [RecognisedText(3, value, value, 4)]}
+    history = DevHistory([value], [4], [1, 2, 3], [[4, 4, 4]], texts)
     return run_of(value, history=history, facts={"Command": value}, config={value: value}, notes=[value])
 
 
@@ -158,7 +158,7 @@ def test_hostile_texts_are_shown_as_text_and_nothing_is_asked_for(browser: Brows
 
 
 @needs_browser
-def test_pointing_tells_the_values_in_every_plot(browser: Browser, tmp_path: Path) -> None:
+def test_pointing_shows_the_values_in_every_plot(browser: Browser, tmp_path: Path) -> None:
     opened(browser, tmp_path / "p.html", run_of(average=(2, 0.1)))
     lines = browser.run("""(() => { const svg = document.querySelector("[data-plot=error] svg.curves");
       const box = svg.getBoundingClientRect(), at = 52 + (2 / 3) * (box.width - 66);
@@ -193,7 +193,7 @@ def test_keys_walk_along_a_curve_and_what_lies_along_it_can_be_chosen(browser: B
 @pytest.mark.parametrize("width", [360, 1400])
 def test_a_run_of_one_step_and_one_of_two_fit_their_window(browser: Browser, tmp_path: Path, width: int) -> None:
     browser.size(width, 900)
-    history = history_of([[4, 2, 1]], heard={0: [Heard(3, "said " * 50, "h" * 300, 1)]})
+    history = history_of([[4, 2, 1]], texts={0: [RecognisedText(3, "said " * 50, "h" * 300, 1)]})
     for place, runs in enumerate(
         ([run_of(steps=[step(10, 1, 10)], epochs=[])], [run_of(history=history), run_of("b")])
     ):

@@ -85,7 +85,7 @@ def test_a_short_trial_does_not_undo_the_trainings_of_a_long_budget(
 @pytest.mark.parametrize("form", ["rnn", "gru", "lstm"])
 def test_a_stream_of_blocks_gives_what_the_whole_gives(form: str) -> None:
     encoder = make_model(form, residual=True, layer_norm=True).encoder
-    inputs, outputs = torch.randn(2, 17, 16), []
+    inputs, outputs = torch.randn(2, 17, 16), list[torch.Tensor]()
     stream_blocks(encoder, [inputs[:, :5], inputs[:, 5:6], inputs[:, 6:]], outputs.append)
     with torch.inference_mode():
         whole = encoder(inputs, torch.tensor([17, 17]))
