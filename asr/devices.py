@@ -1,8 +1,18 @@
-"""Which device a computation runs on."""
+"""Which device, precision and how many threads a computation runs with.
+
+In: the words of the configuration (``auto``, ``cuda:1``, ``bf16``). Out: torch's objects, or a ConfigError for what
+this machine does not have.
+"""
+
+import contextlib
+import os
 
 import torch
 
 from asr.errors import ConfigError
+
+AUTOCAST_TYPES: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = tuple(AUTOCAST_TYPES)
 
 
 def choose_device(name: str, local_rank: int = 0) -> torch.device:
@@ -26,3 +36,29 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
         remedy = "use one of these" if ":" in name else f"start at most {count} processes here"
         raise ConfigError(f"device {device}: torch sees only {present} here; {remedy}")
     return device
+
+
+def check_precision(device: torch.device, precision: str) -> None:
+    """Raise ConfigError where ``device`` does not compute in ``precision``: the CPU computes in fp32 only."""
+    if device.type == "cpu" and precision != "fp32":
+        raise ConfigError(
+            f"config: training.precision={precision} is for GPUs and this run is on the CPU;"
+            " use training.precision=fp32"
+        )
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
+    """A context in which a model on ``device`` computes in ``precision``, one of ``PRECISIONS``."""
+    kind = AUTOCAST_TYPES[precision]
+    return torch.autocast(device.type, dtype=kind) if kind else contextlib.nullcontext()
+
+
+def set_threads(count: int | None) -> None:
+    """Let torch compute with ``count`` threads on the CPU; None leaves torch's own choice."""
+    if count:
+        torch.set_num_threads(count)
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 import asr.pretrained
-from asr.devices import choose_device
-from asr.errors import ConfigError, ModelError
+from asr.errors import ModelError
 from asr.features import LogMel, LogMelConfig
 from asr.files import sha256_file
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
@@ -208,29 +207,3 @@ def test_a_pickle_in_place_of_the_weights_is_never_opened(directory: Path, tmp_p
     rewrite_config(directory, lambda values: values["sha256"].update({WEIGHTS: sha256_file(weights)}))
     assert "does not fit" in refusal(directory)
     assert not exploded.exists()
-
-
-def test_a_device_is_chosen_by_name() -> None:
-    assert choose_device("cpu").type == "cpu"
-    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(ConfigError, match="'gpu' is unknown; use auto, cpu"):
-        choose_device("gpu")
-    for name in ("meta", "mps", "xpu:0"):
-        with pytest.raises(ConfigError, match=f"device {name}: only cpu and cuda are supported"):
-            choose_device(name)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_an_absent_gpu_is_said() -> None:
-    with pytest.raises(ConfigError, match="sees no GPU"):
-        choose_device("cuda")
-
-
-def test_a_gpu_beyond_the_last_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert choose_device("cuda:1") == choose_device("auto", 1) == choose_device("cuda", 1) == torch.device("cuda:1")
-    processes = "start at most 2 processes here"
-    for name, local_rank, remedy in (("cuda:2", 0, "use one of these"), ("auto", 2, processes), ("cuda", 2, processes)):
-        with pytest.raises(ConfigError, match=f"device cuda:2: torch sees only cuda:0, cuda:1 here; {remedy}"):
-            choose_device(name, local_rank)

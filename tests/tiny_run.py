@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import wave
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from asr.data.manifest import Utterance, write_manifest
 from asr.schema import build
 from asr.training.checkpoint import load_checkpoint
 from asr.training.config import TrainSettings
+from asr.training.records import EpochRecord, StepRecord
 from asr.training.run_dir import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,14 +86,14 @@ def settings(data: Path, **changes: Any) -> TrainSettings:
 
 
 def words(data: Path, run_dir: Path, **changes: Any) -> list[str]:
-    """The same as words of a command line."""
+    """The same as arguments of a command line."""
     flat = _flat(SETTINGS) | {"data.dir": str(data), "run_dir": str(run_dir)}
     flat |= {key.replace("__", "."): value for key, value in changes.items()}
     return [f"{key}={'null' if value is None else value}" for key, value in flat.items()]
 
 
 def write_recipe(folder: Path, name: str = "tiny", text: str = "defaults: [base, _self_]\n") -> Path:
-    """A recipe that holds nothing but the vocabulary's defaults."""
+    """A recipe that holds nothing but the defaults of the config groups."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     return folder / f"{name}.yaml"
@@ -126,23 +128,23 @@ def timeless_metrics(run_dir: Path) -> list[dict[str, Any]]:
 
 
 class Quiet:
-    """An observer that keeps what it is told; ``on_step(record)`` may act."""
+    """An observer that keeps messages and records; ``on_step(record)`` may act."""
 
-    def __init__(self, on_step: Any = None) -> None:
+    def __init__(self, on_step: Callable[[StepRecord], None] | None = None) -> None:
         self.messages: list[str] = []
-        self.steps: list[dict[str, Any]] = []
-        self.epochs: list[dict[str, Any]] = []
+        self.steps: list[StepRecord] = []
+        self.epochs: list[EpochRecord] = []
         self.on_step = on_step
 
     def message(self, text: str) -> None:
         self.messages.append(text)
 
-    def step(self, record: dict[str, Any]) -> None:
+    def step(self, record: StepRecord) -> None:
         self.steps.append(record)
         if self.on_step:
             self.on_step(record)
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, record: EpochRecord) -> None:
         self.epochs.append(record)
 
 

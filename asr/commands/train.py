@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.errors import UsageError
-from asr.provenance import commit
+from asr.provenance import Invocation
 from asr.terminal import Progress as ProgressLine
 from asr.terminal import format_duration
 
 if TYPE_CHECKING:
     from asr.config import RunConfig
+    from asr.training.records import EpochRecord, StepRecord
 
 USAGE = """usage: asr train RECIPE.yaml data.dir=FOLDER run_dir=FOLDER [key=value ...] [-m] [--cfg job]
        asr train RUN_DIR
@@ -47,15 +48,14 @@ def run(arguments: list[str]) -> int:
 def train_composed(composed: Any, command: list[str]) -> None:
     """Check the composed config, write what the run was told into its folder, and train."""
     from asr.config import typed_config
-    from asr.training import run as training_run
+    from asr.training.start import train
 
     config = typed_config(composed)
-    facts = {"command": "asr " + shlex.join(command), "commit": commit()}
     with ConsoleObserver() as observer:
-        training_run.train(config.train, config.run_dir, observer, facts, lambda: _claim(composed, config))
+        train(config.train, config.run_dir, observer, Invocation.of(command), lambda: _keep_config(composed, config))
 
 
-def _claim(composed: Any, config: "RunConfig") -> None:
+def _keep_config(composed: Any, config: "RunConfig") -> None:
     """Write the configuration into the locked run folder. Raises UsageError where another one has begun there."""
     from asr.config import changed_since_begun, save_config
 
@@ -70,14 +70,13 @@ def _claim(composed: Any, config: "RunConfig") -> None:
 
 def _go_on(run_dir: Path, rest: list[str]) -> int:
     from asr.config import read_config
-    from asr.training import run as training_run
+    from asr.training.start import train
 
     if rest:
         raise UsageError(f"a run goes on with the configuration it began with; leave out: {' '.join(rest)}")
     config = read_config(run_dir / "config.yaml")
-    facts = {"command": "asr " + shlex.join(["train", str(run_dir)]), "commit": commit()}
     with ConsoleObserver() as observer:
-        training_run.train(config.train, run_dir, observer, facts)
+        train(config.train, run_dir, observer, Invocation.of(["train", str(run_dir)]))
     return 0
 
 
@@ -98,23 +97,21 @@ class ConsoleObserver:
         """A line of its own."""
         self._say(text)
 
-    def step(self, record: dict[str, Any]) -> None:
+    def step(self, record: "StepRecord") -> None:
         """Moves the progress line."""
-        if self._line is None or record["epoch"] != self._epoch:
+        if self._line is None or record.epoch != self._epoch:
             self._close()
-            self._epoch = record["epoch"]
-            self._line = ProgressLine(
-                record["batches"], f"epoch {self._epoch}/{record['epochs']}", "batches", done=record["batch"] - 1
-            )
-        self._line.update(record["batch"] - self._line.done, f"loss {record['loss']:.2f}, {_left(record)}")
+            self._epoch = record.epoch
+            label = f"epoch {record.epoch}/{record.epochs}"
+            self._line = ProgressLine(record.batches, label, "batches", done=record.batch - 1)
+        self._line.update(record.batch - self._line.done, f"loss {record.loss:.2f}, {_left(record)}")
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, record: "EpochRecord") -> None:
         """The epoch's figures."""
-        dev = f"  dev WER {record['dev_wer']:7.2%}  CER {record['dev_cer']:7.2%}" if "dev_wer" in record else ""
-        mark = "  best" if record.get("best") else ""
-        head = f"epoch {record['epoch']:3d}/{record['epochs']}  loss {record['train_loss']:8.3f}"
-        line = f"{head}{dev}  {format_duration(record['seconds'])}{mark}"
-        self._say(line)
+        dev = "" if record.dev_wer is None else f"  dev WER {record.dev_wer:7.2%}  CER {record.dev_cer:7.2%}"
+        mark = "  best" if record.best else ""
+        head = f"epoch {record.epoch:3d}/{record.epochs}  loss {record.train_loss:8.3f}"
+        self._say(f"{head}{dev}  {format_duration(record.seconds)}{mark}")
 
     def _say(self, text: str) -> None:
         if self._line is not None:
@@ -128,6 +125,6 @@ class ConsoleObserver:
         self._line = None
 
 
-def _left(record: dict[str, Any]) -> str:
-    done = record["epoch"] - 1 + record["batch"] / record["batches"]
-    return f"run {format_duration(record['seconds'] / done * (record['epochs'] - done))} left"
+def _left(record: "StepRecord") -> str:
+    seconds = record.seconds / record.epochs_done * (record.epochs - record.epochs_done)
+    return f"run {format_duration(seconds)} left"

@@ -163,7 +163,7 @@ def family_row(
         "parameters": count_weights(models[0].model),
         "hidden_size": models[0].model.config.hidden_size,
         "training_s_per_audio_hour": mean_interval(
-            [one["training_seconds"] / one["audio_hours_heard"] for one in facts]
+            [one["training_seconds"] / one["audio_hours"] for one in facts]
         ).mean,
         "training_s": [one["training_seconds"] for one in facts],
         **error_row([[one.words for one in by_id(report)] for report in reports]),

@@ -11,14 +11,11 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from asr.files import atomic_path, write_text
-from asr.provenance import commit, library_versions, processor_name
+from asr.provenance import commit, hardware, library_versions, local_time
 
 LEVEL = 0.95
 _NUMBERS = re.compile(r"\[\n([^\[\]{}\"]*)\n *\]")  # a list of numbers only: written on one line
@@ -95,13 +92,12 @@ class Record:
 
     def __init__(self, experiment: str, command: str, device: str) -> None:
         self._began_s = time.monotonic()
-        name = torch.cuda.get_device_name() if device.startswith("cuda") else processor_name()
         self.facts: dict[str, Any] = {
             "experiment": experiment,
             "command": command,
             "commit": commit(),
-            "time": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "hardware": f"{name}, {torch.get_num_threads()} threads",
+            "time": local_time(),
+            "hardware": hardware(device),
             "versions": library_versions(),
         }
 

@@ -32,8 +32,8 @@ from asr.probes.processes import Key, Say, train_all
 from asr.probes.record import Record
 from asr.schema import nearest
 from asr.terminal import Progress
-from asr.training.run import read_state
 from asr.training.run_dir import RunDir
+from asr.training.start import checkpoint_to_resume
 
 SAME_FOR_ALL = ("stages=[train,evaluate]", "training.threads=1", "data.workers=0")
 ANY_SIZE = 20_160  # 4 x 5040: divisible by most numbers of heads, above any projection; valid until the size is known
@@ -202,7 +202,7 @@ def _check_begun(configs: Mapping[str, RunConfig], runs: Mapping[Key, Path], dat
         settings = dataclasses.replace(train, seed=seed, data=dataclasses.replace(train.data, dir=str(data)))
         try:
             keys = changed_since_begun(folder, settings)
-            read_state(RunDir(folder), settings)
+            checkpoint_to_resume(RunDir(folder), settings)
         except TrainingError:
             keys = [*keys, f"the manifests in {data}"]
         except ModelError:  # damaged: its own training reports that, and the others are not affected

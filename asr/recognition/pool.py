@@ -35,11 +35,6 @@ from asr.recognition.windows import Window
 MAX_BATCH = 64  # windows in a batch, however short
 
 
-def usable_cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def plan_batches(lengths: Sequence[float], longest_batch: float) -> Iterator[list[int]]:
     """Indices in batches of like lengths, longest first so that memory fails at once.
 

@@ -19,14 +19,14 @@ from asr.data.manifest import Utterance
 from asr.decoding import greedy_decode
 from asr.decoding.build import Decoder, build_decoder
 from asr.decoding.config import DecodingConfig
-from asr.devices import choose_device
+from asr.devices import choose_device, usable_cores
 from asr.errors import AsrError
 from asr.features import LogMel
 from asr.models import AcousticModel
 from asr.pretrained import Pretrained, from_pretrained
 from asr.recognition.calibration import Calibration, read_calibration
 from asr.recognition.hypothesis import Hypothesis
-from asr.recognition.pool import FileProgress, Pool, usable_cores
+from asr.recognition.pool import FileProgress, Pool
 from asr.recognition.reading import Reader, Source, checked_waveform, file_source, utterance_source, waveform_source
 from asr.recognition.speech_gate import apply_gate
 from asr.recognition.stored_decoding import choose_decoding

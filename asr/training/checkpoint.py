@@ -1,24 +1,18 @@
-"""Checkpoints: the whole training state in one file that is either complete or not there.
+"""What a run keeps on disk: its checkpoint, the weights of its last epochs and of the best one, the model directory.
 
-In: a plain state (tensors, numbers, text). Out: a file with a magic line, the SHA-256 of what follows, and torch's own
-format; it is written aside, synced and renamed (FIELD_NOTES: overwriting in place lost 14 of 15 under SIGKILL), and
-read back with ``weights_only=True``, never as a pickle of code.
-
-The few numbers that say where a run stands. With weights and optimizer they are the whole training state.
-
-What a run keeps on disk: the checkpoint, the last epochs' weights, the best ones, and the model directory.
-
-In: the parts of a training and where it stands. Out: files, each whole or not there, written by the main process only.
+In: the parts of a training and its progress. Out: files written by the main process only, each atomically. A checkpoint
+is one file: a magic line, the SHA-256 of what follows, and torch's own format of a plain state (tensors, numbers,
+text). It is written aside, synced and renamed (FIELD_NOTES: overwriting in place lost 14 of 15 under SIGKILL), and read
+with ``weights_only=True``, never as a pickle of code.
 """
 
 import hashlib
 import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import torch
-from torch import nn
 
 from asr.errors import ModelError, TrainingError
 from asr.features import LogMel
@@ -36,7 +30,7 @@ HEADER_BYTES = len(MAGIC) + 64 + 1
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` (tensors, numbers, strings, lists and dicts of them) to ``path``, atomically.
 
-    Raises TrainingError when it cannot be written; what stood at ``path`` before stands still.
+    Raises TrainingError when it cannot be written; an earlier file at ``path`` is then unchanged.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -49,8 +43,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     except OSError as error:
         raise TrainingError(
             f"{path}: cannot be saved ({error.strerror}, {len(payload) / 2**20:.1f} MiB);"
-            " what was saved before still stands:"
-            " make room, then go on with the same command"
+            " the checkpoint saved before is unchanged: free some space, then resume with the same command"
         ) from None
 
 
@@ -73,11 +66,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class Progress:
-    """``epoch`` and ``batch`` name the next batch.
+class TrainProgress:
+    """How far a run is; with weights and optimizer state it is the whole training state.
 
-    Sums run over the current epoch so that its record survives a resume. ``seconds`` of work in all starts, of which
-    ``data_seconds`` went by in waiting for batches.
+    ``epoch`` and ``batch`` are those of the next batch. Sums run over the current epoch, so that its record survives a
+    resume. ``seconds`` of work in all starts, of which ``data_seconds`` were spent waiting for batches.
     """
 
     epoch: int = 0
@@ -119,35 +112,44 @@ class Progress:
         return False
 
 
-def pack_state(
-    progress: Progress,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scaler: "torch.amp.GradScaler",
-    extra: dict[str, Any],
-) -> dict[str, Any]:
-    """Everything that a resumed run needs, as tensors and plain values."""
-    return {
-        "progress": asdict(progress),
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "scaler": scaler.state_dict(),
-        **extra,
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunIdentity:
+    """What every checkpoint of a run says of itself besides its state.
+
+    ``data``: the hashes of its manifests; ``tokenizer`` as JSON; ``versions`` of libraries; ``facts`` for the model
+    directory (seed, normaliser, command, commit, hardware).
+    """
+
+    data: str
+    tokenizer: str
+    versions: dict[str, str]
+    facts: dict[str, Any]
 
 
-def unpack_state(
-    state: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer, scaler: "torch.amp.GradScaler"
-) -> Progress:
-    """Put a state back. Raises ModelError when it is of another model."""
-    try:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        scaler.load_state_dict(state["scaler"])
-        return Progress(**state["progress"])
-    except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        first = str(error).splitlines()[0]
-        raise ModelError(f"the checkpoint does not fit this run's configuration: {first}") from None
+class RunState(TypedDict):
+    """The content of ``checkpoints/last.ckpt``: everything that a resumed run needs, as tensors and plain values."""
+
+    progress: dict[str, Any]
+    model: dict[str, torch.Tensor]
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    feature_mean: torch.Tensor
+    feature_std: torch.Tensor
+    data: str
+    tokenizer: str
+    versions: dict[str, str]
+    facts: dict[str, Any]
+
+
+NEEDED = ("progress", "data", "tokenizer", "facts", "feature_mean", "feature_std")
+
+
+def load_run_state(path: Path) -> RunState:
+    """The state in ``path``. Raises ModelError when it cannot be loaded or is not the checkpoint of a run."""
+    state = load_checkpoint(path)
+    if missing := [key for key in NEEDED if key not in state]:
+        raise ModelError(f"{path}: not the checkpoint of a run, it lacks {', '.join(missing)}; restore it from a copy")
+    return cast(RunState, state)
 
 
 def average_weights(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
@@ -160,10 +162,8 @@ def average_weights(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Te
 
 
 @dataclass(slots=True)
-class Keeper:
-    """Saves and restores the parts of one training. ``extra`` goes into every checkpoint and says what it belongs to;
-    its "facts" go into the model directory.
-    """
+class CheckpointManager:
+    """Saves and restores the parts of one training."""
 
     run_dir: RunDir
     processes: Processes
@@ -172,25 +172,39 @@ class Keeper:
     tokenizer: Tokenizer
     optimizer: torch.optim.Optimizer
     scaler: "torch.amp.GradScaler"
-    extra: dict[str, Any]
+    identity: RunIdentity
 
-    def restore(self, state: dict[str, Any]) -> Progress:
-        """Put everything where ``state`` left it. Raises ModelError when it is of another model."""
-        progress = unpack_state(state, self.model, self.optimizer, self.scaler)
+    def restore(self, state: RunState) -> TrainProgress:
+        """Set model, optimizer and features to ``state``. Raises ModelError when it is of another model."""
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+            progress = TrainProgress(**state["progress"])
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            first = str(error).splitlines()[0]
+            raise ModelError(f"the checkpoint does not fit this run's configuration: {first}") from None
         device = self.processes.device
         self.features.set_normalisation(state["feature_mean"].to(device), state["feature_std"].to(device))
         return progress
 
-    def save(self, progress: Progress) -> None:
-        """The checkpoint from which a run goes on; returns in every process once it is on disk."""
+    def save(self, progress: TrainProgress) -> None:
+        """Write the checkpoint from which a run resumes; returns in every process once it is on disk."""
         if self.processes.is_main:
-            extra = {"feature_mean": self.features.mean, "feature_std": self.features.std, **self.extra}
-            state = pack_state(progress, self.model, self.optimizer, self.scaler, extra)
+            state = {
+                "progress": asdict(progress),
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "feature_mean": self.features.mean,
+                "feature_std": self.features.std,
+                **asdict(self.identity),
+            }
             save_checkpoint(self.run_dir.checkpoint, state)
         self.processes.wait()
 
     def keep_epoch(self, epoch: int, last: int) -> None:
-        """Keep the weights of an epoch that has ended, and of the ``last`` ones only."""
+        """Keep the weights of ``epoch``, which has ended, and of the ``last`` epochs only."""
         if not self.processes.is_main or not last:
             return
         save_checkpoint(self.run_dir.epochs / f"{epoch:04d}.ckpt", {"model": self.model.state_dict()})
@@ -202,20 +216,20 @@ class Keeper:
         """The kept weights of epochs up to ``until``, oldest first."""
         return [load_checkpoint(path)["model"] for path in self._epoch_files() if int(path.stem) <= until]
 
-    def keep_best(self, progress: Progress, averaged: int = 1) -> None:
-        """Keep the weights as they are now as the best, and export them."""
+    def keep_best(self, progress: TrainProgress, averaged: int = 1) -> None:
+        """Save the present weights as the best, and export them."""
         if self.processes.is_main:
             save_checkpoint(self.run_dir.best, {"model": self.model.state_dict()})
             self.export(progress, averaged)
 
-    def export_again(self, progress: Progress) -> None:
-        """Make the model directory of a finished run again where it is gone, from the best weights."""
+    def export_again(self, progress: TrainProgress) -> None:
+        """Write the model directory of a finished run again where it is missing, from the best weights."""
         if self.processes.is_main and not (self.run_dir.model / "config.json").exists():
             self.model.load_state_dict(load_checkpoint(self.run_dir.best)["model"])
             self.export(progress)
 
-    def export(self, progress: Progress, averaged: int = 1) -> None:
-        """Write the model directory with the weights as they are now."""
+    def export(self, progress: TrainProgress, averaged: int = 1) -> None:
+        """Write the model directory with the present weights."""
         facts = {
             "epoch": progress.epoch,
             "step": progress.step,
@@ -223,8 +237,8 @@ class Keeper:
             "dev_wer": progress.best_wer,
             "dev_cer": progress.best_cer,
             "training_seconds": round(progress.seconds, 1),
-            "audio_hours_heard": round(progress.audio_s / 3600, 3),
-            **self.extra["facts"],
+            "audio_hours": round(progress.audio_s / 3600, 3),
+            **self.identity.facts,
         }
         save_pretrained(self.run_dir.model, self.features, self.model, self.tokenizer, facts)
 

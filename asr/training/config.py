@@ -1,8 +1,9 @@
-"""Everything a training run is told, as typed values: the words that ``conf/`` and the recipes set."""
+"""The settings of a training run as typed values: the keys that ``conf/`` and the recipes set."""
 
 from dataclasses import dataclass, field
 
 from asr.data.batching import BatchingConfig
+from asr.devices import PRECISIONS
 from asr.features import AugmentConfig, LogMelConfig
 from asr.models import BiLstmConfig, ModelConfig
 from asr.schema import check, check_choice
@@ -11,7 +12,6 @@ from asr.text.tokenizer import TokenizerConfig
 OPTIMIZERS = ("adamw", "adam", "sgd", "adadelta")
 SCHEDULES = ("cosine", "linear", "constant", "inverse_sqrt", "plateau")
 MOST_WORKERS = 256  # processes; a mistyped number must not fill the machine with them
-PRECISIONS = ("fp32", "bf16", "fp16")
 SELECTIONS = ("dev", "average")
 
 
@@ -143,7 +143,7 @@ class TrainingConfig:
 
 @dataclass(kw_only=True, slots=True)
 class TrainSettings:
-    """One training run, whole."""
+    """All settings of one training run."""
 
     seed: int = 1
     data: DataConfig = field(default_factory=DataConfig)

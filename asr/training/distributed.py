@@ -1,6 +1,6 @@
-"""One process or many, on one machine or several, through torchrun's environment.
+"""One process or several, on one machine or many, by the environment that torchrun sets.
 
-Alone, everything here does nothing.
+In: a device name. Out: ``Processes``, whose sums and barriers do nothing where there is one process alone.
 """
 
 import os
@@ -33,23 +33,17 @@ class Processes:
         return values
 
     def any(self, flag: bool) -> bool:
-        """True when it is true in any process."""
+        """Whether ``flag`` is set in any process."""
         return bool(self.sum(torch.tensor(float(flag), device=self.device)).item()) if self.count > 1 else flag
 
-    def share_from_main(self, values: list[object]) -> list[object]:
-        """The main process's plain ``values``, in every process."""
-        if self.count > 1:
-            dist.broadcast_object_list(values, src=0)
-        return values
-
     def wait(self) -> None:
-        """Return once every process has come here."""
+        """Return once every process has called this."""
         if self.count > 1:
             dist.barrier()
 
 
 def start_processes(device_name: str) -> Processes:
-    """Join the processes that torchrun started (nccl on GPUs, gloo on CPUs), or stand alone. Raises ConfigError."""
+    """Join the processes that torchrun started (nccl on GPUs, gloo on CPUs), or run alone. Raises ConfigError."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
     device = choose_device(device_name, int(os.environ.get("LOCAL_RANK", "0")))

@@ -1,15 +1,12 @@
-"""The dev pass of each epoch: greedy texts, WER, CER and loss, over all processes, and each utterance's errors.
+"""The dev pass of an epoch: greedy texts, their WER, CER and loss over all processes, and the errors of each utterance.
 
-Which dev utterances are hard, epoch by epoch. In: the counts and texts of a dev pass. Out: dev_utterances.jsonl.
-
-Its first line names the utterances and the words in their references, in the manifest's order; then a line an epoch
-holds every utterance's word errors and what was heard in the worst of them. A dev set of 2,700 utterances takes about
-10 KB an epoch.
+In: the model and the dev batches. Out: a ``DevResult``, and a line in dev_utterances.jsonl: its first line names the
+utterances and the number of words in their references, in the manifest's order; then one line an epoch holds the word
+errors of every utterance and the hypotheses of the worst. A dev set of 2,700 utterances takes about 10 KB an epoch.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import astuple, dataclass
 
 import torch
 
@@ -28,48 +25,48 @@ from asr.training.run_dir import RunDir, append_record
 
 WORST = 20  # utterances whose texts are kept
 LONGEST_TEXT = 300  # characters of such a text
+PLATEAU_EPOCHS = 3  # epochs of nothing but blanks, or of one text for all, before a warning
+LEAST_ALIKE = 5  # wrong texts that are the same, before that is no chance
 
 
 @dataclass(frozen=True, slots=True)
 class DevUtterances:
-    """By place in the manifest: ``words`` of the references, word ``errors``, and ``heard`` texts of the worst."""
+    """By place in the manifest: ``words`` of the references, word ``errors``, and ``hypotheses`` of the worst."""
 
     words: list[int]
     errors: list[int]
-    heard: dict[int, str]
+    hypotheses: dict[int, str]
 
 
-class Tally:
-    """Gathers the utterances of one process's share of the dev set, then those of all."""
+class UtteranceErrors:
+    """Collects the errors of one process's share of the dev set, then those of all processes."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._counts = torch.zeros(2, len(texts), dtype=torch.int64)
-        self._heard: dict[int, str] = {}
+    def __init__(self, count: int) -> None:
+        self._counts = torch.zeros(2, count, dtype=torch.int64)
+        self._hypotheses: dict[int, str] = {}
 
     def add(self, index: int, words: ErrorCounts, hypothesis: str) -> None:
         """Count one utterance."""
         self._counts[0, index], self._counts[1, index] = words.reference_length, words.errors
-        self._heard[index] = hypothesis
+        self._hypotheses[index] = hypothesis
 
-    def over_all(self, processes: Processes) -> DevUtterances:
-        """The same in every process. Texts travel as numbers: to add up is all that processes have to be able to."""
+    def gather(self, processes: Processes) -> DevUtterances:
+        """The same in every process. Texts are exchanged as code points, so that a sum is the only exchange needed."""
         words, errors = processes.sum(self._counts.to(processes.device)).tolist()
         worst = sorted((index for index, count in enumerate(errors) if count), key=lambda index: -errors[index])[:WORST]
         letters = torch.zeros(len(worst), LONGEST_TEXT, dtype=torch.int64)
         for row, index in enumerate(worst):
-            for column, letter in enumerate(self._heard.get(index, "")[:LONGEST_TEXT]):
+            for column, letter in enumerate(self._hypotheses.get(index, "")[:LONGEST_TEXT]):
                 letters[row, column] = ord(letter)
         rows = processes.sum(letters.to(processes.device)).tolist()
-        heard = {index: "".join(chr(one) for one in row if one) for index, row in zip(worst, rows, strict=True)}
-        return DevUtterances(words, errors, heard)
+        texts = {index: "".join(chr(one) for one in row if one) for index, row in zip(worst, rows, strict=True)}
+        return DevUtterances(words, errors, texts)
 
 
 def append_dev_utterances(
-    run: RunDir, epoch: dict[str, Any], found: DevUtterances | None, utterances: Sequence[Utterance]
+    run: RunDir, step: int, epoch: int, found: DevUtterances, utterances: Sequence[Utterance]
 ) -> None:
-    """The line of the epoch whose record is ``epoch``, after that of the names where it is missing."""
-    if found is None:
-        return
+    """Add the line of an epoch to dev_utterances.jsonl, after that of the names where the file is new."""
     if not run.dev_utterances.exists() or not run.dev_utterances.stat().st_size:
         names = {"ids": [one.id for one in utterances], "words": found.words}
         append_record(run.dev_utterances, {"kind": "utterances", "step": 0, **names})
@@ -77,20 +74,21 @@ def append_dev_utterances(
         {
             "index": index,
             "reference": utterances[index].text[:LONGEST_TEXT],
-            "heard": text,
+            "hypothesis": text,
             "errors": found.errors[index],
         }
-        for index, text in found.heard.items()
+        for index, text in found.hypotheses.items()
     ]
-    place = {key: epoch[key] for key in ("kind", "step", "epoch")}
-    append_record(run.dev_utterances, {**place, "errors": found.errors, "worst": worst})
+    line = {"kind": "epoch", "step": step, "epoch": epoch, "errors": found.errors, "worst": worst}
+    append_record(run.dev_utterances, line)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevResult:
     """``wer`` and ``cer`` as fractions.
 
-    ``loss`` in nats per utterance that can be spelled; ``blank_share`` of frames; ``utterances``: what each cost.
+    ``loss`` in nats per utterance that can be spelled; ``blank_share`` of frames; ``empty_share`` of hypotheses;
+    ``utterances``: the errors of each.
     """
 
     wer: float
@@ -101,56 +99,79 @@ class DevResult:
     utterances: DevUtterances | None = None
 
 
+@dataclass(slots=True)
+class DevCounts:
+    """Sums over dev utterances. ``loss`` is the sum over the ``spelled`` ones, whose text CTC can spell."""
+
+    word_errors: float = 0.0
+    words: float = 0.0
+    character_errors: float = 0.0
+    characters: float = 0.0
+    empty_texts: float = 0.0
+    texts: float = 0.0
+    blank_frames: float = 0.0
+    frames: float = 0.0
+    loss: float = 0.0
+    spelled: float = 0.0
+
+    def count_text(self, words: ErrorCounts, characters: ErrorCounts, hypothesis: str) -> None:
+        """Count one utterance's text."""
+        self.word_errors += words.errors
+        self.words += words.reference_length
+        self.character_errors += characters.errors
+        self.characters += characters.reference_length
+        self.empty_texts += not hypothesis
+        self.texts += 1
+
+    def summed(self, processes: Processes) -> "DevCounts":
+        """The counts of all processes together, the same in each."""
+        values = torch.tensor(astuple(self), dtype=torch.float64, device=processes.device)
+        return DevCounts(*processes.sum(values).tolist())
+
+    def result(self, utterances: DevUtterances) -> DevResult:
+        """The rates."""
+        return DevResult(
+            wer=self.word_errors / max(self.words, 1),
+            cer=self.character_errors / max(self.characters, 1),
+            loss=self.loss / max(self.spelled, 1),
+            blank_share=self.blank_frames / max(self.frames, 1),
+            empty_share=self.empty_texts / max(self.texts, 1),
+            utterances=utterances,
+        )
+
+
 @torch.no_grad()
 def evaluate_dev(
     features: LogMel,
     model: AcousticModel,
     tokenizer: Tokenizer,
     batches: Iterable[Batch],
-    texts: list[str],
+    texts: Sequence[str],
     processes: Processes,
 ) -> DevResult:
-    """Decode this process's ``batches`` and add the counts over all.
+    """Decode this process's ``batches`` and sum the counts over all processes.
 
     ``texts[index]`` is the reference of an utterance.
     """
     was_training = model.training
     model.eval()
-    totals, tally = torch.zeros(10, dtype=torch.float64), Tally(texts)
+    counts, errors = DevCounts(), UtteranceErrors(len(texts))
     for batch in batches:
         log_mel, frames = features(batch.waveforms.to(processes.device), batch.lengths.to(processes.device))
         log_probs, lengths = model(log_mel, frames)
         paths = best_path(log_probs, lengths)
         references = [texts[index] for index in batch.indices]
-        totals += _count_texts(batch.indices, references, greedy_texts(paths, tokenizer), tally)
-        totals[6] += sum(path.count(BLANK_ID) for path in paths)
-        totals[7] += sum(map(len, paths))
-        loss, counted = _loss(log_probs, lengths, references, tokenizer)
-        totals[8] += loss
-        totals[9] += counted
+        for index, reference, hypothesis in zip(batch.indices, references, greedy_texts(paths, tokenizer), strict=True):
+            words = count_word_errors(reference, hypothesis)
+            counts.count_text(words, count_character_errors(reference, hypothesis), hypothesis)
+            errors.add(index, words, hypothesis)
+        counts.blank_frames += sum(path.count(BLANK_ID) for path in paths)
+        counts.frames += sum(map(len, paths))
+        loss, spelled = _loss(log_probs, lengths, references, tokenizer)
+        counts.loss += loss
+        counts.spelled += spelled
     model.train(was_training)
-    total = processes.sum(totals.to(processes.device) if processes.device.type == "cuda" else totals).tolist()
-    word_errors, words, character_errors, characters, empty, texts_seen, blanks, all_frames, loss_sum, counted_all = (
-        total
-    )
-    return DevResult(
-        wer=word_errors / max(words, 1),
-        cer=character_errors / max(characters, 1),
-        loss=loss_sum / max(counted_all, 1),
-        blank_share=blanks / max(all_frames, 1),
-        empty_share=empty / max(texts_seen, 1),
-        utterances=tally.over_all(processes),
-    )
-
-
-def _count_texts(indices: list[int], references: list[str], hypotheses: list[str], tally: Tally) -> torch.Tensor:
-    totals = torch.zeros(10, dtype=torch.float64)
-    for index, reference, hypothesis in zip(indices, references, hypotheses, strict=True):
-        words, characters = count_word_errors(reference, hypothesis), count_character_errors(reference, hypothesis)
-        row = [words.errors, words.reference_length, characters.errors, characters.reference_length, not hypothesis, 1]
-        totals[:6] += torch.tensor(row, dtype=torch.float64)
-        tally.add(index, words, hypothesis)
-    return totals
+    return counts.summed(processes).result(errors.gather(processes))
 
 
 def _loss(
@@ -170,3 +191,26 @@ def _loss(
         return 0.0, 0
     chosen = torch.tensor(rows, device=log_probs.device)
     return float(compute_ctc_loss(log_probs[chosen], lengths[chosen], targets).sum()), len(rows)
+
+
+def plateau_warning(epoch: int, dev: DevResult) -> str | None:
+    """A warning where dev texts are still empty, or still one and the same, after ``PLATEAU_EPOCHS`` epochs."""
+    if epoch != PLATEAU_EPOCHS:
+        return None
+    if dev.empty_share > 0.99:
+        return (
+            f"after {PLATEAU_EPOCHS} epochs dev texts are still empty (blank share {dev.blank_share:.1%}):"
+            " CTC's blank-only plateau."
+            " It often ends by itself after a few hundred steps; if not: more or longer warm-up, a lower"
+            " optimizer.learning_rate, less dropout and masking, or smaller batches (more steps)"
+        )
+    wrong = dev.utterances.hypotheses if dev.utterances else {}
+    texts = set(wrong.values())
+    if len(texts) == 1 and len(wrong) >= LEAST_ALIKE and dev.wer > 0.5:
+        return (
+            f"after {PLATEAU_EPOCHS} epochs the worst {len(wrong)} dev recordings all have the same text,"
+            f" {texts.pop()!r}: the model may ignore its input, and further training rarely helps."
+            " If that stays so: training.flat_start_epochs=2, above all for a model in one direction;"
+            " for model=rnn also model.input_gain=0.1"
+        )
+    return None

@@ -1,4 +1,4 @@
-"""A run's folder: its lock, its metrics, and where its files lie.
+"""A run's folder: its lock, its metrics, and the paths of its files.
 
 ``run_dir/`` holds config.yaml, run.json (command, commit, versions of each start), metrics.jsonl,
 dev_utterances.jsonl, checkpoints/last.ckpt, checkpoints/epochs/, model/ (what is shared), tensorboard/, curves.png.
@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from asr.errors import TrainingError
 from asr.files import read_json_object, write_json, write_text
+from asr.training.records import EpochRecord, StartRecord, StepRecord, record_values
 
 _held: set[IO[str]] = set()  # locks of this process, which a forked data worker must not keep alive
 
@@ -63,7 +64,7 @@ class RunDir:
             self._lock = None
 
     def _tidy(self) -> None:
-        """Clear away what a killed run left half-written; put a model back that it had just moved aside."""
+        """Delete what a killed run left half-written; restore a model directory that it had just moved aside."""
         aside = sorted(self.path.glob(".model.old.*/old"))
         if aside and not self.model.exists():
             os.rename(aside[-1], self.model)
@@ -73,25 +74,18 @@ class RunDir:
             for file in folder.glob(".*.tmp"):
                 file.unlink(missing_ok=True)
 
-    def record_start(self, start: dict[str, Any]) -> None:
-        """One more entry of run.json: the command, commit, versions and hardware of this start, and from which step."""
+    def record_start(self, start: StartRecord) -> None:
+        """Add a start to run.json."""
         path = self.path / "run.json"
         starts = read_json_object(path).get("starts")
-        write_json(path, {"starts": [*(starts if isinstance(starts, list) else []), start]})
+        write_json(path, {"starts": [*(starts if isinstance(starts, list) else []), record_values(start)]})
 
-    def append_metrics(self, record: dict[str, Any]) -> None:
-        """One more line of metrics.jsonl."""
-        append_record(self.metrics, record)
-
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """Every whole line of metrics.jsonl; a half-written last one is passed over."""
-        return read_metrics(self.metrics)
+    def append_metrics(self, record: StepRecord | EpochRecord) -> None:
+        """Add a line to metrics.jsonl."""
+        append_record(self.metrics, record_values(record))
 
     def forget_metrics_after(self, step: int, epochs: int) -> None:
-        """Drop records that a checkpoint at ``step``, with ``epochs`` whole, does not know.
-
-        The run will write them again.
-        """
+        """Drop the records written after a checkpoint at ``step`` with ``epochs`` finished: the run repeats them."""
         for path in (self.metrics, self.dev_utterances):
             records = [record for record in read_metrics(path) if record["step"] <= step]
             kept = [record for record in records if record["kind"] != "epoch" or record["epoch"] <= epochs]
@@ -100,13 +94,13 @@ class RunDir:
 
 
 def append_record(path: Path, record: dict[str, Any]) -> None:
-    """One more line of a file of records."""
+    """Add a line to a file of records."""
     with path.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(record) + "\n")
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl or dev_utterances.jsonl; an absent file has none."""
+    """The records of a metrics.jsonl or dev_utterances.jsonl, without a half-written last one; none without a file."""
     records = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
@@ -124,7 +118,7 @@ def _refusal(lock: IO[str], error: OSError) -> str:
 
 
 def _drop_locks() -> None:
-    """In a forked child: a lock belongs to the process that took it, and must end with it although workers linger."""
+    """In a forked child: close the locks, so that they end with the process that took them although workers linger."""
     for lock in _held:
         lock.close()
     _held.clear()

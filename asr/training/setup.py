@@ -1,6 +1,6 @@
-"""Everything that stands before step 1: data checked, tokens learned, features normalised, model made.
+"""What comes before step 1: check the data, learn the tokens, measure the features, make the model.
 
-In: settings. Out: a ``Setup`` from which the loop runs. All that can fail from bad data fails here, by name.
+In: settings. Out: a ``Setup`` for the training loop. Errors in the data are found here, and the message lists them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from asr.ctc import frames_needed
 from asr.data.batching import Request
@@ -23,7 +25,7 @@ from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import Tokenizer, build_tokenizer
 from asr.training.config import TrainSettings
 
-NAMED = 10  # faults named in a message before it only counts them
+LISTED = 10  # errors listed in a message before it only counts them
 
 
 @dataclass(slots=True)
@@ -39,7 +41,7 @@ class Setup:
 
 
 def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -> Setup:
-    """Read and check the data, learn tokens (unless given), make the model.
+    """Read and check the data, learn the tokens (unless given), make the model.
 
     Raises DataError, TextError, ConfigError.
     """
@@ -54,11 +56,11 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
     torch.manual_seed(derive_seed(settings.seed, "weights"))
     model = AcousticModel(settings.model, settings.features.n_mels, tokenizer.vocab_size)
     if earlier is not None:
-        _take_weights(model, earlier.model, settings)
+        _copy_weights(model, earlier.model, settings)
     train, dropped = _drop_unspellable(train, tokenizer, features, model, settings)
     rate = settings.features.sample_rate
     change = partial(_change_waveform, settings=settings)
-    keep_mb = settings.data.keep_mb if settings.data.workers == 0 else 0.0  # readers begin anew with every epoch
+    keep_mb = settings.data.keep_mb if settings.data.workers == 0 else 0.0  # workers start again with every epoch
     return Setup(
         features,
         model,
@@ -69,8 +71,8 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
     )
 
 
-def _take_weights(model: AcousticModel, earlier: AcousticModel, settings: TrainSettings) -> None:
-    """Start from ``earlier``. Raises ConfigError naming the first weight that is of another shape, or not there."""
+def _copy_weights(model: AcousticModel, earlier: AcousticModel, settings: TrainSettings) -> None:
+    """Start from ``earlier``. Raises ConfigError naming the first weight that is of another shape, or absent."""
     found = {name: tuple(value.shape) for name, value in earlier.state_dict().items()}
     wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     for name in sorted(found.keys() | wanted.keys()):
@@ -116,7 +118,7 @@ def _read_split(settings: TrainSettings, split: str) -> list[Utterance]:
     if empty and split == "train":
         raise DataError(
             f"{settings.data.dir}/{split}.jsonl: {len(empty)} utterances have no text once normalised by"
-            f" '{normalize.label}': {_some(empty)}; remove them or mend their transcripts"
+            f" '{normalize.label}': {_some(empty)}; remove them or correct their transcripts"
         )
     return normal
 
@@ -124,23 +126,26 @@ def _read_split(settings: TrainSettings, split: str) -> list[Utterance]:
 def _drop_unspellable(
     utterances: list[Utterance], tokenizer: Tokenizer, features: LogMel, model: AcousticModel, settings: TrainSettings
 ) -> tuple[list[Utterance], list[str]]:
-    """Utterances that CTC can spell at the fastest speed, and the ids of the others (or DataError, by the settings)."""
+    """The utterances that CTC can spell at the fastest speed, and what the others lack.
+
+    Raises DataError where texts have characters outside the vocabulary, or (by the settings) too few frames.
+    """
     fastest, rate = settings.augment.fastest, settings.features.sample_rate
     samples = torch.tensor([int(one.duration_s / fastest * rate) - 1 for one in utterances])
     frames = model.output_lengths(features.frame_lengths(samples)).tolist()
-    keep, faults, short = [], [], []
+    keep, unknown, short = [], [], []
     for utterance, available in zip(utterances, frames, strict=True):
         try:
             needed = frames_needed(tokenizer.encode(utterance.text))
         except TextError as error:
-            faults.append(f"{utterance.id}: {error}")
+            unknown.append(f"{utterance.id}: {error}")
             continue
         if available >= max(1, needed):
             keep.append(utterance)
         else:
             short.append(f"{utterance.id} (needs {needed} frames for {utterance.text!r}, has {available})")
-    if faults:
-        raise DataError(f"train: {len(faults)} transcripts cannot be spelled: {_some(faults)}")
+    if unknown:
+        raise DataError(f"train: {len(unknown)} transcripts cannot be spelled: {_some(unknown)}")
     if short and (settings.data.unspellable == "error" or not keep):
         raise DataError(
             f"train: {len(short)} utterances are too short for their text at {fastest}x speed"
@@ -150,10 +155,12 @@ def _drop_unspellable(
     return keep, short
 
 
-def _change_waveform(waveform, speed, generator, settings: TrainSettings):  # type: ignore[no-untyped-def]
+def _change_waveform(
+    waveform: NDArray[np.float32], speed: float, generator: np.random.Generator, settings: TrainSettings
+) -> NDArray[np.float32]:
     return augment_waveform(waveform, settings.features.sample_rate, settings.augment, speed, generator)
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return "; ".join(names[:NAMED]) + more
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return "; ".join(names[:LISTED]) + more

@@ -1,15 +1,10 @@
-"""One optimizer step: forward, loss per utterance, backward, clip, update. Padding, order and process count change
-nothing.
+"""Optimizer steps: the batches of an epoch, forward, loss, backward, clip, update; the learning rate.
 
-The loss of a step is the sum of its utterances' losses over their number in *all* its batches and *all* processes, so
-that accumulation and distribution compute the same gradient as one large batch.
-
-An epoch cut into optimizer steps. In: the training data, settings, processes. Out: for each step the requests of all
-processes and this process's batches, from any batch of the epoch on, so that a resumed run reads what it would have.
-
-Optimizers and the learning rate as a pure function of progress, so that resuming needs no scheduler state.
-
-One step on the shape of the largest batch, before the first: memory then fails at once and not in an hour.
+In: the training data, settings, processes. Out: changed weights and a ``StepResult`` for each step. Padding, order and
+the number of processes change nothing: the loss of a step is the sum of its utterances' losses over their number in
+*all* its batches and *all* processes, so that accumulation and distribution compute the gradient of one large batch.
+Batches, random draws and the learning rate follow from the numbers of epoch and step alone, so a resumed run needs no
+state of sampler, generator or scheduler.
 """
 
 import contextlib
@@ -24,13 +19,12 @@ from torch import Tensor, nn
 from asr.ctc import ctc_loss, penalise_blank
 from asr.data.batching import Request, padding_share, plan_epoch, share
 from asr.data.dataset import Batch, SpeechDataset, load_batches
+from asr.devices import autocast
 from asr.errors import TrainingError
 from asr.features import LogMel, SpecAugmentConfig, spec_augment
 from asr.seeds import derive_seed
 from asr.training.config import OptimizerConfig, ScheduleConfig, TrainSettings
 from asr.training.distributed import Processes
-
-AMP_TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +39,7 @@ class StepResult:
 
 @dataclass(slots=True)
 class Stepper:
-    """What a step needs. ``model`` is the acoustic model, wrapped for distribution where there are several
-    processes.
-    """
+    """What a step needs. With several processes ``model`` is the acoustic model wrapped for distribution."""
 
     features: LogMel
     model: nn.Module
@@ -60,20 +52,20 @@ class Stepper:
     seed: int
     ids: Sequence[str]  # of the training utterances, for messages
 
-    def run(
-        self, batches: Sequence[Batch | None], step: int, utterances: int, blank_penalty: float = 0.0
+    def step(
+        self, batches: Sequence[Batch | None], number: int, utterances: int, blank_penalty: float = 0.0
     ) -> StepResult:
-        """Train on this process's ``batches`` of a step of ``utterances`` in all processes.
+        """Train on this process's ``batches`` of step ``number``, which has ``utterances`` in all processes.
 
-        None stands for a batch in which this process has no share. ``blank_penalty``: nats by which the loss lowers
-        the blank's logit.
+        None is a batch of which this process has no share. ``blank_penalty``: nats by which the loss lowers the
+        blank's logit.
         """
         self.optimizer.zero_grad(set_to_none=True)
         loss_sum = torch.zeros((), dtype=torch.float64)
         for index, batch in enumerate(batches):
             last = index + 1 == len(batches)
             with contextlib.nullcontext() if last else self._no_sync():
-                seed = derive_seed(self.seed, "step", step, index, self.processes.rank)
+                seed = derive_seed(self.seed, "step", number, index, self.processes.rank)
                 loss_sum += self._backward(batch, seed, utterances, blank_penalty)
         loss_sum = self.processes.sum(loss_sum.to(self.processes.device, torch.float64)).cpu()
         self.scaler.unscale_(self.optimizer)
@@ -84,8 +76,8 @@ class Stepper:
             self.scaler.update()
         return StepResult(loss=float(loss_sum) / utterances, grad_norm=norm, utterances=utterances, updated=finite)
 
-    def rehearse(self, batch: Batch) -> None:
-        """Forward and back on ``batch`` without an update, to see whether memory holds."""
+    def try_batch(self, batch: Batch) -> None:
+        """Forward and backward on ``batch`` without an update, to see whether it fits into memory."""
         self._backward(batch, 0, len(batch.indices))
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -111,8 +103,7 @@ class Stepper:
         device = self.processes.device
         log_mel, frames = self.features(batch.waveforms.to(device), batch.lengths.to(device))
         log_mel = spec_augment(log_mel, frames, self.spec_augment, generator)
-        kind = AMP_TYPES[self.precision]
-        with torch.autocast(device.type, dtype=kind) if kind else contextlib.nullcontext():
+        with autocast(device, self.precision):
             log_probs, lengths = self.model(log_mel, frames)
         if blank_penalty:
             log_probs = penalise_blank(log_probs, blank_penalty)
@@ -125,13 +116,13 @@ class Stepper:
 
 
 def _silence(features: LogMel) -> Batch:
-    """A stand-in for a process that has no share of a batch: it must still take part in the gradient exchange."""
+    """A batch for a process that has no share of a real one: it must still take part in the gradient exchange."""
     samples = features.config.sample_rate
     return Batch(torch.zeros(1, samples), torch.tensor([samples]), [[1]], [-1])
 
 
 class EpochSteps:
-    """``plan(epoch)`` follows from the seed and the epoch's number alone.
+    """The steps of an epoch; ``plan(epoch)`` follows from the seed and the epoch's number alone.
 
     ``waited_s``: how long the last step waited for its batches (with workers=0: how long it read them).
     """
@@ -152,12 +143,12 @@ class EpochSteps:
             processes=self.processes.count,
         )
 
-    def rest(
+    def from_batch(
         self, plan: list[list[Request]], start: int, is_done: Callable[[], bool]
     ) -> Iterator[tuple[list[list[Request]], list[Batch | None]]]:
-        """From batch ``start`` on, until ``is_done``: the requests of all processes, and this one's batches.
+        """For each step from batch ``start`` until ``is_done``: the requests of all processes, this one's batches.
 
-        None stands for a batch in which this process has no share.
+        None is a batch of which this process has no share.
         """
         accumulate = self.settings.training.accumulate
         shares = [share(batch, self.processes.rank, self.processes.count) for batch in plan[start:]]
@@ -172,21 +163,53 @@ class EpochSteps:
             self.waited_s = time.monotonic() - began
             yield requests, batches
 
-    def heard_s(self, requests: list[list[Request]]) -> float:
+    def audio_s(self, requests: list[list[Request]]) -> float:
         """Seconds of audio in a step's requests, at the speeds at which they are played."""
         return sum(self.durations_s[one.index] / one.speed for batch in requests for one in batch)
 
     def padding(self, requests: list[list[Request]]) -> float:
-        """The share of padding in what all processes compute for ``requests``, from 0 to 1."""
+        """The share of padding in the frames that all processes compute for ``requests``, from 0 to 1."""
         count = self.processes.count
         shares = [share(batch, rank, count) for batch in requests for rank in range(count)]
         return padding_share(self.durations_s, [one for one in shares if one])
 
 
+def check_largest_batch_fits(
+    plan: Sequence[list[Request]],
+    data: SpeechDataset,
+    stepper: Stepper,
+    settings: TrainSettings,
+    processes: Processes,
+) -> None:
+    """Forward and backward, without an update, on silence of the shape of ``plan``'s largest batch.
+
+    Raises TrainingError where it does not fit into memory: before the first step, not in the middle of an epoch.
+    """
+    longest_s = [max(_length_s(data, one) for one in batch) for batch in plan]
+    largest, _ = max(zip(plan, longest_s, strict=True), key=lambda pair: len(pair[0]) * pair[1])
+    mine = share(largest, processes.rank, processes.count) or largest[:1]
+    rate = settings.features.sample_rate
+    samples = max(int(_length_s(data, one) * rate) for one in largest)
+    targets, indices = [data.targets[one.index] for one in mine], [one.index for one in mine]
+    try:
+        stepper.try_batch(Batch(torch.zeros(len(mine), samples), torch.full((len(mine),), samples), targets, indices))
+    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        raise TrainingError(
+            f"training: the largest batch ({len(mine)} x {samples / rate:.1f} s) does not fit into memory; lower"
+            f" data.batching.batch_s (now {settings.data.batching.batch_s:g}) and raise training.accumulate"
+        ) from None
+
+
+def _length_s(data: SpeechDataset, request: Request) -> float:
+    return data.utterances[request.index].duration_s / request.speed
+
+
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     """The configured optimizer over ``model``; weight decay acts on tensors of two or more axes only.
 
-    Adam's step is torch's fused one: one pass over all weights, where the other goes over each tensor a dozen times.
+    Adam is torch's fused one: one pass over all weights, where the other makes a dozen passes over each tensor.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
@@ -221,35 +244,3 @@ def learning_rate_factor(epochs_done: float, epochs: int, config: ScheduleConfig
     if config.name == "plateau":
         return max(config.final_factor, config.plateau_factor**plateau_cuts)
     return 1.0
-
-
-def rehearse_largest(
-    plan: Sequence[list[Request]],
-    data: SpeechDataset,
-    stepper: Stepper,
-    settings: TrainSettings,
-    processes: Processes,
-) -> None:
-    """Forward and back, without an update, on silence of the shape of ``plan``'s largest batch.
-
-    Raises TrainingError where it does not fit into memory.
-    """
-    longest_s = [max(_length_s(data, one) for one in batch) for batch in plan]
-    largest, _ = max(zip(plan, longest_s, strict=True), key=lambda pair: len(pair[0]) * pair[1])
-    mine = share(largest, processes.rank, processes.count) or largest[:1]
-    rate = settings.features.sample_rate
-    samples = max(int(_length_s(data, one) * rate) for one in largest)
-    targets, indices = [data.targets[one.index] for one in mine], [one.index for one in mine]
-    try:
-        stepper.rehearse(Batch(torch.zeros(len(mine), samples), torch.full((len(mine),), samples), targets, indices))
-    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
-            raise
-        raise TrainingError(
-            f"training: the largest batch ({len(mine)} x {samples / rate:.1f} s) does not fit into memory; lower"
-            f" data.batching.batch_s (now {settings.data.batching.batch_s:g}) and raise training.accumulate"
-        ) from None
-
-
-def _length_s(data: SpeechDataset, request: Request) -> float:
-    return data.utterances[request.index].duration_s / request.speed

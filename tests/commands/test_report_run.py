@@ -9,8 +9,8 @@ import pytest
 
 from asr.cli import main
 from asr.pages.run_data import load_run
-from asr.training.records import RunLogs
-from asr.training.run import train
+from asr.training.logs import RunLogs
+from asr.training.start import train
 from tests.tiny_run import Quiet, make_corpus, settings
 
 
@@ -42,7 +42,7 @@ def test_histories_hold_the_errors_that_the_trainer_wrote(trained: Path) -> None
     assert [list(column) for column in zip(*history.errors, strict=True)] == [one["errors"] for one in lines[1:]]
     first = lines[1]["worst"][0]
     text = history.texts[first["index"]][0]
-    assert (text.epoch, text.reference, text.hypothesis) == (1, first["reference"], first["heard"])
+    assert (text.epoch, text.reference, text.hypothesis) == (1, first["reference"], first["hypothesis"])
 
 
 def test_two_trainings_over_each_other_have_names_that_differ(trained: Path, tmp_path: Path) -> None:

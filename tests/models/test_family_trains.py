@@ -3,14 +3,14 @@
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from asr.errors import Interrupted
 from asr.pretrained import from_pretrained
-from asr.training.records import RunLogs
-from asr.training.run import train
+from asr.training.logs import RunLogs
+from asr.training.records import StepRecord
+from asr.training.start import train
 from tests.models.family import FAMILY
 from tests.tiny_run import Quiet, equal_weights, make_corpus, settings, timeless_metrics, weights
 
@@ -31,13 +31,13 @@ def test_a_run_stopped_in_mid_epoch_ends_in_the_same_bits(
     options = {f"model__{key}": value for key, value in FAMILY[form].items()}
     chosen = settings(tones, training__epochs=2, **{"model__num_layers": 1, "model__hidden_size": 12, **options})
 
-    def stop(record: dict[str, Any]) -> None:
-        if record["step"] == 2:
+    def stop(record: StepRecord) -> None:
+        if record.step == 2:
             os.kill(os.getpid(), signal.SIGTERM)
 
     whole = Quiet()
     train(chosen, tmp_path / "whole", whole)
-    assert whole.steps[1]["batch"] < whole.steps[1]["batches"]  # step 2 is none of an epoch's end
+    assert whole.steps[1].batch < whole.steps[1].batches  # step 2 is none of an epoch's end
     with pytest.raises(Interrupted):
         train(chosen, tmp_path / "stopped", Quiet(stop))
     train(chosen, tmp_path / "stopped", Quiet())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from asr.training.records import RunLogs
+from asr.training.logs import RunLogs
 from tests.tiny_run import make_corpus
 
 

@@ -12,10 +12,12 @@ import torch
 from asr.data.manifest import read_manifest, write_manifest
 from asr.errors import AsrError, ConfigError, DataError, ModelError, TextError, TrainingError
 from asr.pretrained import from_pretrained
+from asr.provenance import Invocation
 from asr.training import trainer
 from asr.training.checkpoint import save_checkpoint
-from asr.training.run import train
+from asr.training.records import StepRecord
 from asr.training.run_dir import RunDir, read_metrics
+from asr.training.start import train
 from tests.tiny_run import Quiet, equal_weights, make_corpus, settings, timeless_metrics, weights
 
 
@@ -63,7 +65,7 @@ def test_dev_texts_with_unknown_characters_or_none_are_scored_and_break_nothing(
     change_text(corpus, "dev", {"dev0": "żółw 漢字", "dev1": ""})
     watcher = Quiet()
     train(settings(corpus, training__epochs=1), tmp_path / "run", watcher)
-    assert 0 < watcher.epochs[0]["dev_wer"] <= 2
+    assert 0 < (watcher.epochs[0].dev_wer or 0) <= 2
     change_text(corpus, "dev", {"dev2": "żółw"})
     train(settings(corpus, training__epochs=1), tmp_path / "none", watcher)
 
@@ -98,8 +100,8 @@ class Stopped(BaseException):
 
 
 def stop_after(step: int, chosen: Any, run_dir: Path) -> None:
-    def stop(record: dict[str, Any]) -> None:
-        if record["step"] == step:
+    def stop(record: StepRecord) -> None:
+        if record.step == step:
             raise Stopped
 
     chosen.training.save_every_steps = 1
@@ -233,7 +235,7 @@ def test_a_folder_that_cannot_be_written_is_refused_by_name(corpus: Path, tmp_pa
         train(settings(corpus), tmp_path / "file" / "run", Quiet())
 
 
-def test_a_full_disk_is_told_and_the_last_checkpoint_stands(
+def test_a_full_disk_is_reported_and_the_last_checkpoint_is_unchanged(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen, run = settings(corpus), tmp_path / "run"
@@ -246,7 +248,7 @@ def test_a_full_disk_is_told_and_the_last_checkpoint_stands(
     monkeypatch.setattr("asr.files._sync", full)
     monkeypatch.setattr(RunDir, "forget_metrics_after", lambda *_: None)
     monkeypatch.setattr(RunDir, "record_start", lambda *_: None)
-    with pytest.raises(TrainingError, match=r"last.ckpt: cannot be saved \(No space left on device.*still stands"):
+    with pytest.raises(TrainingError, match=r"last.ckpt: cannot be saved \(No space left on device.*is unchanged"):
         train(chosen, run, Quiet())
     assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["last.ckpt"]
@@ -258,8 +260,8 @@ def test_each_start_is_kept_with_its_command_and_the_model_names_the_first(corpu
     chosen, run = settings(corpus), tmp_path / "run"
     chosen.training.save_every_steps = 1
     with pytest.raises(Stopped):
-        train(chosen, run, Quiet(raise_at_2), {"command": "asr train first", "commit": "abc"})
-    train(chosen, run, Quiet(), {"command": "asr train again", "commit": "def"})
+        train(chosen, run, Quiet(raise_at_2), Invocation("asr train first", "abc"))
+    train(chosen, run, Quiet(), Invocation("asr train again", "def"))
     starts = json.loads((run / "run.json").read_text())["starts"]
     assert [(one["command"], one["from_step"]) for one in starts] == [
         ("asr train first", 0),
@@ -269,8 +271,8 @@ def test_each_start_is_kept_with_its_command_and_the_model_names_the_first(corpu
     assert facts["command"] == "asr train first" and facts["commit"] == "abc; then def"
 
 
-def raise_at_2(record: dict[str, Any]) -> None:
-    if record["step"] == 2:
+def raise_at_2(record: StepRecord) -> None:
+    if record.step == 2:
         raise Stopped
 
 
@@ -280,7 +282,7 @@ def test_memory_that_does_not_hold_the_largest_batch_is_told_before_step_one(
     def no_memory(*_: Any) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 10 bytes")
 
-    monkeypatch.setattr(trainer.Stepper, "rehearse", no_memory)
+    monkeypatch.setattr(trainer.Stepper, "try_batch", no_memory)
     with pytest.raises(
         TrainingError, match=r"the largest batch \(4 x 0\..* s\) does not fit into memory; lower data.batching.batch_s"
     ):

@@ -12,7 +12,8 @@ from asr.errors import Interrupted
 from asr.training import trainer
 from asr.training.checkpoint import load_checkpoint
 from asr.training.config import TrainSettings
-from asr.training.run import train
+from asr.training.records import StepRecord
+from asr.training.start import train
 from tests.tiny_run import Quiet, equal_weights, settings, timeless_metrics, weights
 
 # a flat start that ends in the second epoch: what is computed depends on how far a run is
@@ -28,9 +29,9 @@ def train_with_stops(chosen: TrainSettings, run_dir: Path, stops: Iterable[int])
     """Train to the end, with SIGTERM after each of the steps ``stops`` and a new start after each."""
     waiting = set(stops)
 
-    def stop(record: dict[str, Any]) -> None:
-        if record["step"] in waiting:
-            waiting.remove(record["step"])
+    def stop(record: StepRecord) -> None:
+        if record.step in waiting:
+            waiting.remove(record.step)
             os.kill(os.getpid(), signal.SIGTERM)
 
     while waiting:
@@ -65,8 +66,8 @@ def test_stopped_in_mid_epoch_and_at_its_end_it_goes_on_to_the_same_bits(
     chosen = settings(tones, data__workers=workers, **WITH_AUGMENTATION)
     whole = Quiet()
     train(chosen, tmp_path / "whole", whole)
-    last_of_epoch = next(one["step"] for one in whole.steps if one["batch"] == one["batches"])
-    very_last = whole.steps[-1]["step"]
+    last_of_epoch = next(one.step for one in whole.steps if one.batch == one.batches)
+    very_last = whole.steps[-1].step
     train_with_stops(chosen, tmp_path / "stopped", {1, 2, last_of_epoch, last_of_epoch + 2, very_last})
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
@@ -141,7 +142,7 @@ def test_a_signal_while_averaged_weights_are_tried_leaves_the_last_epochs_weight
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_end_of_the_step(tones: Path, tmp_path: Path) -> None:
-    def twice(record: dict[str, Any]) -> None:
+    def twice(record: StepRecord) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -167,13 +168,13 @@ def test_killed_around_any_write_of_an_epochs_end_nothing_is_lost_or_written_twi
 ) -> None:
     chosen = settings(tones, training__save_every_steps=5)  # step 5 is the last of the first epoch
     train(chosen, tmp_path / "whole", Quiet())
-    owner = trainer.RunDir if moment == "append_metrics" else trainer.Keeper
+    owner = trainer.RunDir if moment == "append_metrics" else trainer.CheckpointManager
     honest = getattr(owner, moment)
     calls = 0
 
     def killed(self: Any, *arguments: Any) -> Any:
         nonlocal calls
-        at_epoch_end = bool(arguments) and arguments[0]["kind"] == "epoch" if moment == "append_metrics" else True
+        at_epoch_end = bool(arguments) and arguments[0].kind == "epoch" if moment == "append_metrics" else True
         calls += at_epoch_end
         last = calls == (2 if moment == "save" else 1)
         if at_epoch_end and last and not after:
@@ -192,8 +193,8 @@ def test_killed_around_any_write_of_an_epochs_end_nothing_is_lost_or_written_twi
 
 
 def test_killed_before_the_first_checkpoint_it_begins_again_with_clean_metrics(tones: Path, tmp_path: Path) -> None:
-    def kill(record: dict[str, Any]) -> None:
-        if record["step"] == 3:
+    def kill(record: StepRecord) -> None:
+        if record.step == 3:
             raise Killed
 
     train(settings(tones), tmp_path / "whole", Quiet())

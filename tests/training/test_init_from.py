@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from asr.errors import ConfigError, ModelError
-from asr.training.run import train
 from asr.training.setup import prepare_setup
+from asr.training.start import train
 from tests.tiny_run import Quiet, equal_weights, make_corpus, settings, weights
 
 
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("earlier")
-    train(settings(make_corpus(folder / "data"), training__epochs=1), folder / "run", Quiet(), {})
+    train(settings(make_corpus(folder / "data"), training__epochs=1), folder / "run", Quiet())
     return folder
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from asr.training.checkpoint import load_checkpoint
 from asr.training.config import TrainSettings
-from asr.training.run import train
+from asr.training.start import train
 from tests.tiny_run import Quiet, equal_weights, settings, timeless_metrics, weights
 
 

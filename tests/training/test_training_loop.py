@@ -12,11 +12,10 @@ from asr.ctc import penalise_blank
 from asr.errors import ConfigError, TrainingError
 from asr.pretrained import from_pretrained
 from asr.training import step, trainer
-from asr.training.checkpoint import Progress, average_weights, load_checkpoint
+from asr.training.checkpoint import average_weights, load_checkpoint
 from asr.training.config import ScheduleConfig, TrainingConfig
-from asr.training.evaluate import DevResult, DevUtterances
-from asr.training.records import plateau_warning
-from asr.training.run import train
+from asr.training.evaluate import DevResult, DevUtterances, plateau_warning
+from asr.training.start import train
 from asr.training.step import learning_rate_factor
 from tests.tiny_run import Quiet, equal_weights, settings, weights
 
@@ -58,7 +57,7 @@ def test_a_flat_start_penalises_the_blank_of_its_own_epochs_alone(
     monkeypatch.setattr(step, "penalise_blank", lower)
     told = Quiet()
     train(settings(tones, training__flat_start_epochs=1, training__flat_start_nats=6), tmp_path / "run", told)
-    steps = sum(one["epoch"] == 1 for one in told.steps)
+    steps = sum(one.epoch == 1 for one in told.steps)
     assert steps < len(told.steps) and asked == pytest.approx([6 * (1 - done / steps) for done in range(steps)])
 
 
@@ -88,7 +87,7 @@ def test_the_best_epoch_is_kept_and_the_last_two_are_averaged(
     left = scripted(monkeypatch, [0.5, 0.2, 0.3, 0.25])  # three epochs, then the average
     watcher = Quiet()
     train(settings(tones), tmp_path, watcher)
-    assert left == [] and [one["best"] for one in watcher.epochs] == [True, True, False]
+    assert left == [] and [one.best for one in watcher.epochs] == [True, True, False]
     assert (
         watcher.messages[-1]
         == "average of the last 2 epochs: dev WER 25.00%; not kept: the best single epoch is better"
@@ -143,7 +142,7 @@ def test_patience_stops_after_so_many_epochs_without_a_better_dev_wer(
     scripted(monkeypatch, [0.5, 0.4, 0.6, 0.45, 0.1, 0.1])
     watcher = Quiet()
     train(settings(tones, training__epochs=9, training__patience=2, training__keep_last=0), tmp_path, watcher)
-    assert [one["epoch"] for one in watcher.epochs] == [1, 2, 3, 4]
+    assert [one.epoch for one in watcher.epochs] == [1, 2, 3, 4]
 
 
 def test_plateau_halves_once_for_each_patience_without_a_better_dev_wer(
@@ -160,7 +159,7 @@ def test_plateau_halves_once_for_each_patience_without_a_better_dev_wer(
         schedule__warmup_epochs=0,
     )
     train(chosen, tmp_path, watcher)
-    rates = [one["learning_rate"] / 0.01 for one in watcher.epochs]
+    rates = [one.learning_rate / 0.01 for one in watcher.epochs]
     assert rates == pytest.approx([1, 1, 1, 0.5, 0.5, 0.25, 0.25])
 
 
@@ -194,7 +193,7 @@ def test_one_text_for_all_after_three_epochs_is_said_with_what_helps(
 ) -> None:
     heard = DevUtterances([1] * len(texts), [1] * len(texts), dict(enumerate(texts)))
     dev = DevResult(wer=wer, cer=0.5, loss=2.3, blank_share=0.9, empty_share=0.0, utterances=heard)
-    found = plateau_warning(Progress(epoch=epoch), dev)
+    found = plateau_warning(epoch, dev)
     assert (found is not None) == said
     assert not said or ("all have the same text, 'a'" in str(found) and "training.flat_start_epochs=2" in str(found))
 
@@ -214,7 +213,7 @@ def test_a_loss_that_is_no_number_names_the_utterances(
 
 def poison(monkeypatch: pytest.MonkeyPatch, bad_steps: set[int]) -> None:
     calls = 0
-    honest = trainer.Stepper.run
+    honest = trainer.Stepper.step
 
     def run(self: Any, *arguments: Any) -> Any:
         nonlocal calls
@@ -227,7 +226,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, bad_steps: set[int]) -> None:
         finally:
             handle.remove()
 
-    monkeypatch.setattr(trainer.Stepper, "run", run)
+    monkeypatch.setattr(trainer.Stepper, "step", run)
 
 
 def test_a_gradient_that_is_no_number_skips_the_step(
@@ -236,7 +235,7 @@ def test_a_gradient_that_is_no_number_skips_the_step(
     poison(monkeypatch, {2, 3})
     watcher = Quiet()
     train(settings(tones), tmp_path, watcher)
-    assert watcher.epochs[-1]["skipped"] == 2
+    assert watcher.epochs[-1].skipped == 2
     assert all(bool(torch.isfinite(value).all()) for value in weights(tmp_path).values())
 
 

@@ -13,7 +13,7 @@ import pytest
 from asr.data.batching import plan_epoch, share
 from asr.data.manifest import read_manifest, write_manifest
 from asr.training.checkpoint import load_checkpoint
-from asr.training.run import train
+from asr.training.start import train
 from tests.tiny_run import (
     ROOT,
     Quiet,
@@ -112,7 +112,7 @@ def test_two_processes_stopped_by_sigterm_save_and_go_on_to_the_same_bits(uneven
     stopped.send_signal(signal.SIGTERM)
     _, said = stopped.communicate(timeout=60)
     assert stopped.returncode != 0
-    assert "saved. To go on" in said
+    assert "saved. To resume" in said
     assert not load_checkpoint(checkpoint)["progress"]["finished"]
 
     again = torchrun(runs["stopped"], tmp_path)

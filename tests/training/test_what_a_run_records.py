@@ -13,9 +13,9 @@ from asr.data.manifest import read_manifest
 from asr.scoring.counts import count_word_errors
 from asr.training import step as steps_module
 from asr.training.distributed import Processes
-from asr.training.evaluate import LONGEST_TEXT, WORST, Tally
-from asr.training.run import train
+from asr.training.evaluate import LONGEST_TEXT, WORST, UtteranceErrors
 from asr.training.run_dir import RunDir, read_metrics
+from asr.training.start import train
 from asr.training.step import EpochSteps
 from tests.tiny_run import Quiet, settings
 
@@ -31,24 +31,24 @@ def test_word_errors_of_each_dev_utterance_are_recorded_every_epoch_and_add_up_t
     dev = read_manifest(tones / "dev.jsonl")
     assert names["ids"] == [one.id for one in dev] and names["words"] == [len(one.text.split()) for one in dev]
     assert [one["epoch"] for one in epochs] == [1, 2, 3]
-    for told, record in zip(epochs, watcher.epochs, strict=True):
-        assert sum(told["errors"]) / sum(names["words"]) == pytest.approx(record["dev_wer"])
-        for worst in told["worst"]:
-            words = jiwer.process_words(worst["reference"], worst["heard"])
+    for line, record in zip(epochs, watcher.epochs, strict=True):
+        assert sum(line["errors"]) / sum(names["words"]) == pytest.approx(record.dev_wer)
+        for worst in line["worst"]:
+            words = jiwer.process_words(worst["reference"], worst["hypothesis"])
             assert worst["errors"] == words.substitutions + words.deletions + words.insertions
-            assert worst["errors"] == told["errors"][worst["index"]] > 0
+            assert worst["errors"] == line["errors"][worst["index"]] > 0
 
 
 def test_the_worst_are_kept_with_their_texts_and_no_more_than_a_few() -> None:
     texts = ["a b c"] * 50
-    tally = Tally(texts)
+    errors = UtteranceErrors(len(texts))
     for index, text in enumerate(texts):
-        heard = text if index % 2 else "x" * (LONGEST_TEXT + 5) if index < 4 else "a b \U0001f600"
-        tally.add(index, count_word_errors(text, heard), heard)
-    found = tally.over_all(ALONE)
+        hypothesis = text if index % 2 else "x" * (LONGEST_TEXT + 5) if index < 4 else "a b \U0001f600"
+        errors.add(index, count_word_errors(text, hypothesis), hypothesis)
+    found = errors.gather(ALONE)
     assert found.errors[:6] == [3, 0, 3, 0, 1, 0]
-    assert list(found.heard)[:3] == [0, 2, 4] and len(found.heard) == WORST
-    assert found.heard[0] == "x" * LONGEST_TEXT and found.heard[4] == "a b \U0001f600"
+    assert list(found.hypotheses)[:3] == [0, 2, 4] and len(found.hypotheses) == WORST
+    assert found.hypotheses[0] == "x" * LONGEST_TEXT and found.hypotheses[4] == "a b \U0001f600"
 
 
 def test_padding_is_that_of_each_process_own_share() -> None:
@@ -64,7 +64,7 @@ def read_of(durations_s: list[float]) -> list[Any]:
     return [type("One", (), {"duration_s": value}) for value in durations_s]
 
 
-def test_waiting_for_data_is_counted_apart(tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_data_is_counted_separately(tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = steps_module.load_batches
     clock = [0.0]
 
@@ -77,9 +77,9 @@ def test_waiting_for_data_is_counted_apart(tones: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(steps_module.time, "monotonic", lambda: clock[0])
     watcher = Quiet()
     train(settings(tones, training__epochs=1, training__dry_run=False), tmp_path, watcher)
-    assert [one["data_seconds"] for one in watcher.steps] == [2.0 * (n + 1) for n in range(len(watcher.steps))]
-    assert all(one["seconds"] == one["data_seconds"] for one in watcher.steps)
-    assert watcher.epochs[0]["data_seconds"] == 2.0 * len(watcher.steps)
+    assert [one.data_seconds for one in watcher.steps] == [2.0 * (n + 1) for n in range(len(watcher.steps))]
+    assert all(one.seconds == one.data_seconds for one in watcher.steps)
+    assert watcher.epochs[0].data_seconds == 2.0 * len(watcher.steps)
 
 
 def test_records_that_a_checkpoint_does_not_know_are_forgotten_and_the_names_stay(tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+"""What a run leaves to look at: TensorBoard events and a picture of its learning curves.
+
+In: the records that the training loop hands to its observers. Out: ``run_dir/tensorboard/`` and
+``run_dir/curves.png``. Both are made from what metrics.jsonl holds; losing them loses nothing.
+"""
+
+import contextlib
+import importlib
+import time
+from pathlib import Path
+from typing import Any
+
+from asr.files import atomic_path
+from asr.training.records import EpochRecord, StepRecord, record_values
+from asr.training.run_dir import read_metrics
+
+DRAW_EVERY_S = 60.0
+STEP_SCALARS = ("loss", "grad_norm", "learning_rate")
+
+
+class RunLogs:
+    """An observer that writes TensorBoard events and redraws the curves at the end of epochs, at most once a minute."""
+
+    def __init__(self, run_path: Path, tensorboard: bool) -> None:
+        self.run_path, self.tensorboard = run_path, tensorboard
+        self._drawn = time.monotonic()
+        self._writer: Any = None
+        if tensorboard:
+            importlib.import_module("torch.utils.tensorboard")  # now, so that its seconds are not the first step's
+
+    def message(self, text: str) -> None:
+        """Nothing: messages are for the console."""
+
+    def step(self, record: StepRecord) -> None:
+        """Scalars of every tenth step. The first record says where a resumed run begins: later events are purged."""
+        if self.tensorboard and self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(self.run_path / "tensorboard"), purge_step=record.step)
+        if self._writer is not None and record.step % 10 == 0:
+            for name in STEP_SCALARS:
+                self._writer.add_scalar(f"train/{name}", getattr(record, name), record.step)
+
+    def epoch(self, record: EpochRecord) -> None:
+        """Scalars of the epoch; the picture, if the last is a minute old."""
+        if self._writer is not None:
+            dev = {name: value for name, value in record_values(record).items() if name.startswith("dev_")}
+            for name, value in dev.items():
+                self._writer.add_scalar(f"dev/{name.removeprefix('dev_')}", value, record.step)
+            self._writer.flush()
+        if time.monotonic() - self._drawn > DRAW_EVERY_S:
+            self.draw()
+
+    def close(self) -> None:
+        """The last picture, and the writer's end."""
+        self.draw()
+        if self._writer is not None:
+            self._writer.close()
+
+    def draw(self) -> None:
+        """Write curves.png from metrics.jsonl. A run goes on although its picture cannot be written."""
+        self._drawn = time.monotonic()
+        with contextlib.suppress(OSError):
+            draw_curves(read_metrics(self.run_path / "metrics.jsonl"), self.run_path / "curves.png")
+
+
+def draw_curves(records: list[dict[str, Any]], path: Path) -> None:
+    """Loss, dev WER and CER, learning rate and gradient norm against epochs, as a PNG at ``path``.
+
+    Without epochs it draws nothing.
+    """
+    epochs = [record for record in records if record["kind"] == "epoch"]
+    steps = [record for record in records if record["kind"] == "step"]
+    if not epochs:
+        return
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 6.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    (loss, errors), (rate, norm) = figure.subplots(2, 2)
+    dev = [record for record in epochs if "dev_wer" in record]
+    loss.plot(*_series(epochs, "train_loss"), label="train", color="#1f77b4")
+    loss.plot(*_series(dev, "dev_loss"), label="dev", color="#d62728")
+    errors.plot(*_series(dev, "dev_wer", 100), label="WER", color="#d62728")
+    errors.plot(*_series(dev, "dev_cer", 100), label="CER", color="#2ca02c")
+    _mark_best(errors, dev)
+    rate.plot([_epochs(one) for one in steps], [one["learning_rate"] for one in steps], color="#555555")
+    norm.plot([_epochs(one) for one in steps], [one["grad_norm"] for one in steps], color="#555555", linewidth=0.8)
+    titles = ("CTC loss (nats per utterance)", "dev error (%)", "learning rate", "gradient norm before clipping")
+    for axes, title in zip((loss, errors, rate, norm), titles, strict=True):
+        axes.set(title=title, xlabel="epoch")
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+    for axes in (loss, errors):
+        axes.legend()
+    norm.set_yscale("symlog")
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        figure.savefig(stream, format="png", dpi=110)
+
+
+def _series(records: list[dict[str, Any]], key: str, factor: float = 1.0) -> tuple[list[float], list[float]]:
+    return [one["epoch"] for one in records], [one[key] * factor for one in records]
+
+
+def _epochs(record: dict[str, Any]) -> float:
+    done: float = record["epoch"] - 1 + record["batch"] / record["batches"]
+    return done
+
+
+def _mark_best(axes: Any, dev: list[dict[str, Any]]) -> None:
+    if dev:
+        best = min(dev, key=lambda one: (one["dev_wer"], one["dev_cer"]))
+        axes.plot([best["epoch"]], [best["dev_wer"] * 100], "o", color="#d62728")
+        axes.annotate(f" {best['dev_wer']:.2%}", (best["epoch"], best["dev_wer"] * 100), va="bottom")

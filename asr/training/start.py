@@ -1,0 +1,168 @@
+"""Start a training run, or resume it: from settings to the training loop.
+
+In: settings, a run folder, an observer. Out: a finished (or cleanly interrupted) run. A checkpoint holds the tokenizer,
+the feature statistics and the hashes of the manifests, so that a run resumes with what it began with or is refused.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from asr.devices import check_precision, set_threads
+from asr.errors import TrainingError
+from asr.files import file_hashes
+from asr.provenance import Invocation, hardware, library_versions, local_time
+from asr.terminal import format_duration
+from asr.text.normalize import get_normalizer
+from asr.text.tokenizer import tokenizer_from_dict
+from asr.training.checkpoint import RunIdentity, RunState, TrainProgress, load_run_state
+from asr.training.config import TrainingConfig, TrainSettings
+from asr.training.distributed import Processes, start_processes, stop_processes
+from asr.training.logs import RunLogs
+from asr.training.records import Observer, Observers, StartRecord
+from asr.training.run_dir import RunDir
+from asr.training.setup import Setup, learn_normalisation, prepare_setup
+from asr.training.trainer import Trainer
+
+
+def train(
+    settings: TrainSettings,
+    run_path: Path,
+    observer: Observer,
+    invocation: Invocation | None = None,
+    on_locked: Callable[[], None] | None = None,
+) -> TrainProgress:
+    """Train in ``run_path``; where it already holds a checkpoint, resume from it exactly.
+
+    ``invocation`` goes into run.json and the model's facts. ``on_locked`` is called by the main process once the folder
+    is locked and its data is known to be unchanged: a run that is refused has written nothing.
+    Raises ConfigError, DataError, TextError, TrainingError before step 1 for whatever can be checked by then;
+    Interrupted after a signal, with everything saved.
+    """
+    set_threads(settings.training.threads)
+    processes = start_processes(settings.training.device)
+    check_precision(processes.device, settings.training.precision)
+    run_dir, observers = RunDir(run_path), Observers()
+    with contextlib.ExitStack() as stack:
+        stack.callback(stop_processes, processes)
+        if processes.is_main:
+            stack.enter_context(run_dir)
+        processes.wait()
+        state = checkpoint_to_resume(run_dir, settings)
+        if processes.is_main:
+            if on_locked:
+                on_locked()
+            logs = RunLogs(run_path, settings.training.tensorboard)
+            stack.callback(logs.close)
+            observers.members += [observer, logs]
+        if state is not None and state["progress"]["finished"]:
+            observers.message(f"{run_path}: already finished")
+            if (run_dir.model / "config.json").exists():
+                return TrainProgress(**state["progress"])
+        return _make_trainer(settings, run_dir, processes, observers, invocation, state).train()
+
+
+def checkpoint_to_resume(run_dir: RunDir, settings: TrainSettings) -> RunState | None:
+    """The state from which the run resumes, or None where it has no checkpoint yet.
+
+    Raises ModelError when the checkpoint is damaged, TrainingError where the manifests have changed since.
+    """
+    if not run_dir.checkpoint.exists():
+        return None
+    state = load_run_state(run_dir.checkpoint)
+    data = manifest_hashes(settings)
+    if "absent" in data and state["progress"]["finished"]:
+        return state
+    if state["data"] != data:
+        what = "is not there any more" if "absent" in data else "has changed since this run began"
+        raise TrainingError(
+            f"{run_dir.path}: the training or dev manifest in {settings.data.dir} {what};"
+            " put it back, or train in a new run_dir"
+        )
+    return state
+
+
+def manifest_hashes(settings: TrainSettings) -> str:
+    """The SHA-256 of the training and dev manifests, as one text; "absent" for one that is not there."""
+    folder = Path(settings.data.dir)
+    return " ".join(
+        digest or "absent" for digest in file_hashes([folder / "train.jsonl", folder / "dev.jsonl"]).values()
+    )
+
+
+def _make_trainer(
+    settings: TrainSettings,
+    run_dir: RunDir,
+    processes: Processes,
+    observer: Observer,
+    invocation: Invocation | None,
+    state: RunState | None,
+) -> Trainer:
+    setup = prepare_setup(settings, tokenizer_from_dict(json.loads(state["tokenizer"])) if state else None)
+    _describe(setup, settings, observer)
+    if state is None:
+        learn_normalisation(setup, settings)
+    start = {"command": invocation.command, "commit": invocation.commit} if invocation else {}
+    start["hardware"] = f"{hardware(processes.device)}, {processes.count} process{'es' if processes.count > 1 else ''}"
+    identity = RunIdentity(
+        data=manifest_hashes(settings),
+        tokenizer=json.dumps(setup.tokenizer.to_dict()),
+        versions=library_versions(),
+        facts=_facts(settings, start, state["facts"] if state else None),
+    )
+    trainer = Trainer(settings, setup, run_dir, processes, observer, identity)
+    if state is not None:
+        trainer.resume(state)
+        observer.message(f"resuming from epoch {trainer.progress.epoch + 1}, step {trainer.progress.step}")
+    if processes.is_main:
+        run_dir.record_start(
+            StartRecord(time=local_time(), from_step=trainer.progress.step, versions=identity.versions, **start)
+        )
+    return trainer
+
+
+def _facts(settings: TrainSettings, start: dict[str, str], before: dict[str, Any] | None) -> dict[str, Any]:
+    """The model's facts. Of a resumed run: the first command, and every commit and hardware in turn."""
+    facts: dict[str, Any] = {
+        "seed": settings.seed,
+        "normalizer": settings.data.normalizer,
+        "normalizer_label": get_normalizer(settings.data.normalizer).label,
+    }
+    if settings.training.init_from:
+        facts["init_from"] = settings.training.init_from
+    if before is None:
+        return facts | start
+    facts |= before
+    for key in ("commit", "hardware"):
+        seen = str(before.get(key, "")).split("; then ")
+        if key in start and start[key] not in seen:
+            facts[key] = "; then ".join([*filter(None, seen), start[key]])
+    return facts
+
+
+def _describe(setup: Setup, settings: TrainSettings, observer: Observer) -> None:
+    """The size of data and model, and warnings, before the first step."""
+    train, dev = setup.train.utterances, setup.dev.utterances
+    audio = [format_duration(sum(one.duration_s for one in part)) for part in (train, dev)]
+    size = sum(parameter.numel() for parameter in setup.model.parameters())
+    observer.message(
+        f"train {audio[0]} in {len(train)} utterances, dev {audio[1]} in {len(dev)};"
+        f" {setup.tokenizer.vocab_size} tokens; {size / 1e6:.2f} million parameters"
+    )
+    if warning := _average_warning(settings.training):
+        observer.message(warning)
+    if setup.dropped:
+        observer.message(f"left out, too short for their text: {len(setup.dropped)}: {'; '.join(setup.dropped[:5])}")
+
+
+def _average_warning(training: TrainingConfig) -> str | None:
+    """A warning before a run whose model will be the mean of all its epochs, whatever their dev WER."""
+    if training.select != "average" or training.keep_last < training.epochs:
+        return None
+    return (
+        f"training.select=average makes the mean of the last training.keep_last={training.keep_last} epochs the model,"
+        f" of training.epochs={training.epochs}: the first, which have learned little, are in it and may spoil it."
+        " Give fewer to training.keep_last, or training.select=dev"
+    )

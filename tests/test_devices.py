@@ -1,0 +1,63 @@
+"""Devices, precision and threads are chosen by name, and what this machine lacks is refused in one line."""
+
+import pytest
+import torch
+
+from asr.devices import PRECISIONS, autocast, check_precision, choose_device, set_threads, usable_cores
+from asr.errors import ConfigError
+from asr.provenance import hardware
+
+CPU = torch.device("cpu")
+
+
+def test_a_device_is_chosen_by_name() -> None:
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(ConfigError, match="'gpu' is unknown; use auto, cpu"):
+        choose_device("gpu")
+    for name in ("meta", "mps", "xpu:0"):
+        with pytest.raises(ConfigError, match=f"device {name}: only cpu and cuda are supported"):
+            choose_device(name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_an_absent_gpu_is_said() -> None:
+    with pytest.raises(ConfigError, match="sees no GPU"):
+        choose_device("cuda")
+
+
+def test_a_gpu_beyond_the_last_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1") == choose_device("auto", 1) == choose_device("cuda", 1) == torch.device("cuda:1")
+    processes = "start at most 2 processes here"
+    for name, local_rank, remedy in (("cuda:2", 0, "use one of these"), ("auto", 2, processes), ("cuda", 2, processes)):
+        with pytest.raises(ConfigError, match=f"device cuda:2: torch sees only cuda:0, cuda:1 here; {remedy}"):
+            choose_device(name, local_rank)
+
+
+def test_the_cpu_computes_in_fp32_only() -> None:
+    check_precision(CPU, "fp32")
+    for precision in ("bf16", "fp16"):
+        with pytest.raises(ConfigError, match=f"training.precision={precision} is for GPUs"):
+            check_precision(CPU, precision)
+        check_precision(torch.device("cuda:0"), precision)
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_autocast_sets_the_type_of_a_product(precision: str, expected: torch.dtype) -> None:
+    assert precision in PRECISIONS
+    with autocast(CPU, precision):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == expected
+
+
+def test_threads_are_set_only_where_a_number_is_given() -> None:
+    before = torch.get_num_threads()
+    try:
+        set_threads(2)
+        assert torch.get_num_threads() == 2
+        set_threads(None)
+        assert torch.get_num_threads() == 2 and hardware("cpu").endswith(", 2 threads")
+    finally:
+        torch.set_num_threads(before)
+    assert usable_cores() >= 1
