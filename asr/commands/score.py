@@ -71,10 +71,10 @@ def run(arguments: list[str]) -> int:
     options = build_parser().parse_args(arguments)
     normalizer = chosen_normalizer(options)
     from asr.scoring import read_pair, score_texts
-    from asr.scoring.alternatives import choose_alternatives
-    from asr.scoring.counts import count_word_errors, count_word_errors_as_sclite
+    from asr.scoring.counts import count_words
     from asr.scoring.markdown import counted
     from asr.scoring.match import match
+    from asr.scoring.sclite import choose_alternatives, count_words_as_sclite
 
     references, hypotheses = read_pair(
         options.references,
@@ -83,7 +83,7 @@ def run(arguments: list[str]) -> int:
         hypothesis_format=options.hypothesis_format,
     )
     _prepare_folders(options)
-    matched = match(references, hypotheses, missing=options.missing, surplus=options.surplus)
+    matched = match(references, hypotheses, missing=options.missing, extra=options.extra)
     said, notes = matched.references, matched.notes()
     if references.marked:
         said, marked = choose_alternatives(said, matched.hypotheses, normalizer)
@@ -93,9 +93,9 @@ def run(arguments: list[str]) -> int:
         said,
         matched.hypotheses,
         normalizer=normalizer,
-        speakers=matched.heard.speakers | references.speakers,
-        durations_s=matched.heard.durations_s | references.durations_s,
-        count_words=count_word_errors_as_sclite if options.alignment == "sclite" else count_word_errors,
+        speakers=matched.recognised.speakers | references.speakers,
+        durations_s=matched.recognised.durations_s | references.durations_s,
+        count=count_words_as_sclite if options.alignment == "sclite" else count_words,
     )
     facts = {"Read as": _read_as(references, hypotheses, matched)} | ({"Note": "; ".join(notes)} if notes else {})
     extras = _extras(references, matched, report, normalizer)
@@ -122,7 +122,7 @@ def _add_reading(group: "argparse._ArgumentGroup") -> None:
         help="what to do with references that have no hypothesis (default: error); the report says how many",
     )
     group.add_argument(
-        "--surplus",
+        "--extra",
         choices=("error", "skip"),
         default="error",
         help="what to do with hypotheses that have no reference (default: error)",
@@ -144,15 +144,15 @@ def _extras(
     references: "TextFile", matched: "Matched", report: "ScoreReport", normalizer: Normalizer
 ) -> dict[str, dict[str, Any]]:
     """What both files tell of each utterance besides its texts: fields to group by, sound, words and n-best, judged."""
-    from asr.scoring.describe import judge
+    from asr.scoring.describe import add_outcomes
 
     extras: dict[str, dict[str, Any]] = {}
     for utterance in report.utterances:
         key = utterance.id
-        first, second = references.told.get(key, {}), matched.heard.told.get(key, {})
+        first, second = references.metadata.get(key, {}), matched.recognised.metadata.get(key, {})
         fields = {**second.get("fields", {}), **first.get("fields", {})}
         missing = key in matched.missing and matched.missing_treatment == "as-deletions"
-        extras[key] = {**judge(second, utterance.reference, normalizer), **first}
+        extras[key] = {**add_outcomes(second, utterance.reference, normalizer), **first}
         extras[key] |= ({"fields": fields} if fields else {}) | ({"missing": True} if missing else {})
     return extras
 

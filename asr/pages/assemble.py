@@ -19,6 +19,7 @@ from asr.scoring.compare import System as Compared
 from asr.scoring.compare import compare
 from asr.scoring.compare_output import scope_sentence, settling_sentence, verdict_sentence
 from asr.scoring.intervals import DRAWS, LEVEL, Interval, bootstrap_interval, interval_notes
+from asr.scoring.measures import WER, Measure, measures_in
 
 SHOWN = 15
 
@@ -72,7 +73,6 @@ def _share(value: float) -> str:
 
 
 LETTERS = "ABCDEFGH"
-_LEGEND = "[low, high]"  # begins the note that explains brackets; the page has none, and its own sentence
 _GROUP_DRAWS = 2_000  # there are many groups, and a bar's whiskers are drawn, not read
 
 
@@ -118,32 +118,30 @@ def _intervals_told(draws: int) -> str:
     return f"{100 * LEVEL:g} % intervals: bootstrap over utterances, {draws:,} draws{fewer}"
 
 
-def _interval(scores: Sequence[UtteranceScore], kind: str, draws: int) -> Interval | None:
-    """The interval of a rate over ``scores``, None where there is none; ``kind`` is a field of counts."""
-    counts = [getattr(score, kind) for score in scores]
-    return bootstrap_interval([one.errors for one in counts], [one.reference_length for one in counts], draws=draws)
+def _interval(scores: Sequence[UtteranceScore], measure: Measure, draws: int) -> Interval | None:
+    """The interval of a measure over ``scores``, None where there is none."""
+    if measure.quotient is None:
+        return None
+    found = [measure.quotient(getattr(score, measure.counts)) for score in scores]
+    return bootstrap_interval([one[0] for one in found], [one[1] for one in found], draws=draws)
 
 
 def _figures(system: System, draws: int) -> list[Figure]:
     report = system.results.report
-    kinds = (
-        ("WER", report.normalizer, "words"),
-        ("CER", report.normalizer, "characters"),
-        ("WER", "raw", "raw_words"),
-        ("CER", "raw", "raw_characters"),
-    )
-    found = []
-    for measure, text, kind in kinds:
-        counts: ErrorCounts = getattr(report, kind)
-        bar = _bar(counts, len(report.utterances), _interval(report.utterances, kind, draws))
-        kinds_of_error = counts.substitutions, counts.deletions, counts.insertions
-        found.append(Figure(system.name, measure, text, bar, *kinds_of_error))
-    return found
+    figures = []
+    for measure in measures_in("report"):
+        counts: ErrorCounts = getattr(report, measure.counts)
+        interval = _interval(report.utterances, measure, draws)
+        bar = _bar(measure, counts, len(report.utterances), interval)
+        figures.append(Figure(system.name, measure, measure.text(report.normalizer), bar, counts))
+    return figures
 
 
-def _bar(counts: ErrorCounts, utterances: int, interval: Interval | None, *, small: bool = False) -> Bar:
+def _bar(
+    measure: Measure, counts: ErrorCounts, utterances: int, interval: Interval | None, *, small: bool = False
+) -> Bar:
     return Bar(
-        rate=counts.rate,
+        rate=measure.value(counts),
         low=None if interval is None else interval.low,
         high=None if interval is None else interval.high,
         utterances=utterances,
@@ -172,8 +170,8 @@ def _bars(system: System, grouping: Grouping | None, draws: int) -> dict[str, Ba
     made = {}
     for row in grouping.rows if grouping else ():
         members = [scores[place] for place in row.members]
-        interval = _interval(members, "words", min(draws, _GROUP_DRAWS))
-        made[row.label] = _bar(row.words, row.utterances, interval, small=row.small)
+        interval = _interval(members, WER, min(draws, _GROUP_DRAWS))
+        made[row.label] = _bar(WER, row.words, row.utterances, interval, small=row.small)
     return made
 
 
@@ -199,8 +197,11 @@ def _verdict(systems: Sequence[System], draws: int) -> str | None:
 
 def _notes(systems: Sequence[System]) -> list[str]:
     report = systems[0].results.report
-    named = [(f"{one.name}: " if len(systems) > 1 else "", interval_notes(one.results.report)) for one in systems]
-    notes = [f"{name}{note[0].upper()}{note[1:]}" for name, found in named for note in found if _LEGEND not in note]
+    notes = []
+    for one in systems:
+        name = f"{one.name}: " if len(systems) > 1 else ""
+        found = interval_notes(one.results.report, legend=False)  # the page has no brackets, and its own sentence
+        notes += [f"{name}{note[0].upper()}{note[1:]}" for note in found]
     if silent := len(report.without_reference_words):
         notes.append(
             f"{silent:,} of {len(report.utterances):,} utterances have no reference word once normalised; what was "

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.scoring import Results
+from asr.scoring import ErrorCounts, Results
+from asr.scoring.measures import Measure
 
 Bytes = NDArray[np.uint8]
 
@@ -60,15 +61,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the summary: ``measure`` (WER), on which ``text`` (a normaliser, raw), of which system."""
+    """One line of the summary: a measure of a system on ``text`` (a normaliser's label, or raw)."""
 
     system: str
-    measure: str
+    measure: Measure
     text: str
     bar: Bar
-    substitutions: int
-    deletions: int
-    insertions: int
+    counts: ErrorCounts
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from asr.pages.data import Bar, Chart, Figure, PageData, SystemData
 from asr.scoring import ReportHeader, render_markdown, summarize
+from asr.scoring.output import render_line
 
 
 def render_json_report(page: PageData) -> str:
@@ -51,19 +52,9 @@ def render_markdown_report(page: PageData, *, worst: int = 10) -> str:
 
 
 def line(page: PageData, system: SystemData) -> str:
-    """``wer=1.2642 low=0.51 high=2.15 cer=0.70 utterances=200 words=791 system=...``, rates in percent, for scripts."""
-    head, characters = _of(page, system)[:2]
-    values = {
-        "wer": _number(head.bar.rate),
-        "low": _number(head.bar.low),
-        "high": _number(head.bar.high),
-        "cer": _number(characters.bar.rate),
-        "utterances": str(head.bar.utterances),
-        "words": str(head.bar.reference_length),
-        "normalizer": system.results.report.normalizer.replace(" ", "-"),
-        "system": " ".join(system.name.split()),
-    }
-    return " ".join(f"{key}={value}" for key, value in values.items())
+    """The line of ``asr score --print line``, with ``normalizer=`` and ``system=`` at its end."""
+    report = system.results.report
+    return render_line(report, {}, names={"normalizer": report.normalizer, "system": system.name})
 
 
 def _markdown_of(page: PageData, system: SystemData, worst: int) -> str:
@@ -78,21 +69,19 @@ def _markdown_of(page: PageData, system: SystemData, worst: int) -> str:
 
 def _json_of(page: PageData, system: SystemData, place: int) -> dict[str, Any]:
     figures = summarize(system.results.report)
-    speakers = {name: found["speakers"] for name, found in figures["intervals"].items()}
+    intervals = {one.measure.key: _bar(one.bar) for one in _of(page, system)}
+    for key, found in figures["intervals"].items():
+        intervals[key]["speakers"] = found["speakers"]
     return (
         {"name": system.name, "facts": dict(system.facts)}
         | figures
-        | {"intervals": {_key(one): _bar(one.bar) | {"speakers": speakers[_key(one)]} for one in _of(page, system)}}
+        | {"intervals": intervals}
         | {"groups": {chart.name: _groups(chart, place) for chart in page.charts}}
     )
 
 
 def _of(page: PageData, system: SystemData) -> list[Figure]:
     return [figure for figure in page.figures if figure.system == system.name]
-
-
-def _key(figure: Figure) -> str:
-    return f"{'raw_' if figure.text == 'raw' else ''}{figure.measure.lower()}"
 
 
 def _groups(chart: Chart, place: int) -> list[dict[str, Any]]:
@@ -108,7 +97,3 @@ def _bar(bar: Bar) -> dict[str, Any]:
         "errors": bar.errors,
         "reference_length": bar.reference_length,
     }
-
-
-def _number(rate: float | None) -> str:
-    return "none" if rate is None or math.isnan(rate) else f"{100 * rate:.4f}"

@@ -28,7 +28,8 @@ from asr.pages.document import (
 )
 from asr.pages.payload import clip_payload, payload
 from asr.scoring.breakdown.groups import FEW_UTTERANCES, FEW_WORDS
-from asr.scoring.intervals import LIMITS
+from asr.scoring.intervals import limits_of
+from asr.scoring.measures import COUNT_COLUMNS, count_columns, measures_in
 
 _SCRIPTS = ("report_clip.js", "report_detail.js", "report_list.js", "report_main.js")
 
@@ -76,8 +77,9 @@ def _summary(page: PageData) -> str:
         element(
             "p",
             text(
-                f"Rates are (S+D+I)/N over the whole set: substitutions, deletions, insertions over reference length. "
-                f"Raw text is composed (NFC) with single spaces, nothing else. {page.interval}. {LIMITS}"
+                f"Error rates are (S+D+I)/N over the whole set: substitutions, deletions, insertions over reference "
+                f"length. {_names()}. "
+                f"Raw text is composed (NFC) with single spaces, nothing else. {page.interval}. {limits_of('They')}"
             ),
             class_="dim",
         ),
@@ -101,7 +103,12 @@ def _card(page: PageData, system: SystemData, head: Figure, place: int, top: flo
     return element(
         "article",
         element("h3", letter, element("bdi", text(system.name))),
-        element("p", element("strong", text(percent(head.bar.rate)), class_="big"), text(" WER"), class_="headline"),
+        element(
+            "p",
+            element("strong", text(percent(head.bar.rate)), class_="big"),
+            text(f" {head.measure.label}"),
+            class_="headline",
+        ),
         element("p", text(bounds(head.bar) and f"95 % interval {bounds(head.bar)}"), class_="dim"),
         bar_svg(head.bar, top, place),
         fact_list(system.facts),
@@ -111,24 +118,28 @@ def _card(page: PageData, system: SystemData, head: Figure, place: int, top: flo
 
 def _figures(page: PageData) -> str:
     several = len(page.systems) > 1
-    names = [*(["system"] if several else []), "measure", "text", "rate", "95 % interval", "S", "D", "I", "errors", "N"]
+    names = [*(["system"] if several else []), "measure", "text", "rate", "95 % interval", *COUNT_COLUMNS]
     letters = {system.name: system.letter for system in page.systems}
-    order = sorted(range(len(page.figures)), key=lambda n: (n % 4, n))  # the same measure of all systems together
+    measures = [measure.key for measure in measures_in("report")]
     rows = []
-    for figure in (page.figures[n] for n in order):
-        numbers = [figure.substitutions, figure.deletions, figure.insertions, figure.bar.errors]
+    for figure in sorted(page.figures, key=lambda one: measures.index(one.measure.key)):  # a measure of all systems
         cells = [text(percent(figure.bar.rate)), text(bounds(figure.bar))]
-        cells += [text(f"{value:,}") for value in (*numbers, figure.bar.reference_length)]
+        cells += [text(f"{value:,}") for value in count_columns(figure.counts).values()]
         rows.append(
             element(
                 "tr",
                 *([element("td", text(letters[figure.system]))] if several else []),
-                element("th", text(figure.measure), scope="row"),
+                element("th", text(figure.measure.label), scope="row"),
                 element("td", text(figure.text)),
                 *(element("td", cell, class_="number") for cell in cells),
             )
         )
     return element("div", table_of(names, rows, "figures"), class_="wide")
+
+
+def _names() -> str:
+    names = {measure.label: measure.name for measure in measures_in("report")}
+    return "; ".join(f"{label}: {name}" for label, name in names.items())
 
 
 def _charts(page: PageData) -> str:

@@ -22,7 +22,7 @@ from asr.scoring.confidence import (
     brier_score,
     chance_error,
     expected_calibration_error,
-    judge_words,
+    words_correct,
     reliability_bins,
     wilson_interval,
 )
@@ -139,7 +139,7 @@ def word_outcomes(
     right: list[bool] = []
     groups: list[str] = []
     for utterance, hypothesis in zip(utterances, hypotheses, strict=True):
-        outcomes = judge_words([word.text for word in hypothesis.words], utterance.text, normalizer)
+        outcomes = words_correct([word.text for word in hypothesis.words], utterance.text, normalizer)
         for is_right, row in zip(outcomes, hypothesis.evidence, strict=True):
             if is_right is not None:
                 evidence.append(row)

@@ -12,7 +12,8 @@ from asr.scoring.counts import (
     count_errors,
     count_word_errors,
 )
-from asr.scoring.markdown import ReportHeader, format_rate, render_markdown
+from asr.scoring.markdown import ReportHeader, render_markdown
+from asr.scoring.measures import format_rate
 from asr.scoring.output import ReportFiles, write_report
 from asr.scoring.read import TextFile, read_pair
 from asr.scoring.report import (

@@ -31,7 +31,7 @@ from asr.scoring.report import ScoreReport, UtteranceScore, build_report, first_
 from asr.scoring.significance import (
     ALPHA,
     Difference,
-    TestResult,
+    SignificanceTest,
     detectable_difference,
     holm,
     mapsswe,
@@ -69,7 +69,7 @@ class Pair:
     second: str
     over_utterances: Difference | None
     over_speakers: Difference | None
-    tests: tuple[TestResult, ...]
+    tests: tuple[SignificanceTest, ...]
     same_words: bool
     p_value: float | None = None
     more_units: int | None = None

@@ -33,14 +33,14 @@ from asr.scoring.compare import (
     utterance_differences,
     word_differences,
 )
-from asr.scoring.counts import ErrorCounts, alignment_block
-from asr.scoring.intervals import LIMITS, known_speakers, rate_intervals, summarize_intervals
-from asr.scoring.markdown import code_block, code_span, counted, escape, format_rate, markdown_table
+from asr.scoring.counts import alignment_block
+from asr.scoring.intervals import known_speakers, limits_of, rate_intervals, summarize_intervals
+from asr.scoring.markdown import code_block, code_span, counted, escape, markdown_table
+from asr.scoring.measures import COUNT_COLUMNS, WER, count_columns, format_rate, measures_in, percent
 from asr.scoring.output import now
-from asr.scoring.results import percent
 from asr.scoring.significance import Difference
 
-SYSTEM_HEADER = ("system", "WER", "95 % interval", "over speakers", "S", "D", "I", "errors", "N")
+SYSTEM_HEADER = ("system", WER.label, "95 % interval", "over speakers", *COUNT_COLUMNS)
 _OUT_OF_REACH = 1_000_000
 
 INTERVALS_MEAN = (
@@ -53,9 +53,9 @@ def system_rows(comparison: Comparison) -> list[list[str]]:
     """A row a system under ``SYSTEM_HEADER``."""
     rows = []
     for system in comparison.systems:
-        counts, found = system.report.words, rate_intervals(system.report, "words")
+        counts, found = system.report.words, rate_intervals(system.report, WER)
         intervals = [str(one or "–") for one in (found.utterances, found.speakers)]
-        rows.append([system.name, format_rate(counts), *intervals, *map(str, _kinds(counts))])
+        rows.append([system.name, WER.shown(counts), *intervals, *map(str, count_columns(counts).values())])
     return rows
 
 
@@ -171,10 +171,6 @@ def _equals(name: str, value: float) -> str:
     return f"{name} < {text[1:]}" if text.startswith("<") else f"{name} = {text}"
 
 
-def _kinds(counts: ErrorCounts) -> tuple[int, ...]:
-    return counts.substitutions, counts.deletions, counts.insertions, counts.errors, counts.reference_length
-
-
 _SHOWN_WORDS = 25
 
 
@@ -207,7 +203,7 @@ def _verdicts(comparison: Comparison) -> str:
             sentence = sentence.replace(phrase, f"**{phrase}**", 1)
         more = settling_sentence(comparison, pair)
         lines.append(f"- {sentence}." + (f" {escape(more)}." if more else ""))
-    notes = [INTERVALS_MEAN, LIMITS.replace("They hold", "Verdicts hold"), scope_sentence(comparison)]
+    notes = [INTERVALS_MEAN, limits_of("Verdicts"), scope_sentence(comparison)]
     return "\n\n".join(["## Verdict", "\n".join(lines), *(escape(note) for note in notes if note)])
 
 
@@ -309,8 +305,7 @@ def summarize_comparison(comparison: Comparison, keys: Mapping[str, Key], source
             {
                 "name": system.name,
                 "results": sources.get(system.name),
-                "wer": percent(system.report.words),
-                "cer": percent(system.report.characters),
+                **{one.key: one.percent(getattr(system.report, one.counts)) for one in measures_in("json")},
                 "intervals": summarize_intervals(system.report),
                 "words": asdict(system.report.words),
             }

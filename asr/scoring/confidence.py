@@ -1,9 +1,9 @@
-"""How far confidence can be believed: which words are right, calibration error, Brier score, and what ranking is worth.
+"""How reliable word confidence is: which words are right, calibration error, Brier score, and quality of ranking.
 
 In: confidences and whether each word was right. Out: figures. The expected calibration error (Guo et al. 2017, with
-bins of equal mass) is the mean distance between what a bin of words promises and what it holds; the Brier score (1950)
-is the mean squared error of the probability; the area under the ROC curve is the chance that a right word has a higher
-confidence than a wrong one (Hanley and McNeil 1982).
+bins of equal mass) is the mean distance between a bin's mean confidence and its share of right words; the Brier score
+(1950) is the mean squared error of the probability; the area under the ROC curve is the chance that a right word has a
+higher confidence than a wrong one (Hanley and McNeil 1982).
 """
 
 from collections.abc import Sequence
@@ -18,21 +18,21 @@ Array = NDArray[np.float64]
 BINS = 10
 
 
-def judge_words(words: Sequence[str], reference: str, normalizer: Normalizer) -> list[bool | None]:
+def words_correct(words: Sequence[str], reference: str, normalizer: Normalizer) -> list[bool | None]:
     """Whether each of ``words`` is right, by the alignment of the fewest errors with ``reference``.
 
-    What normalises to several words is right when all of them are; what normalises to none is not judged (None).
+    What normalises to several words is right when all of them are; what normalises to none has no outcome (None).
     """
     pieces = [normalizer(word).split() for word in words]
     flat = " ".join(piece for group in pieces for piece in group)
     pairs = align_words(normalizer(reference), flat)
     hits = iter([pair.operation == "hit" for pair in pairs if pair.hypothesis is not None])
-    verdicts = [[next(hits) for _ in group] for group in pieces]
-    return [all(group) if group else None for group in verdicts]
+    outcomes = [[next(hits) for _ in group] for group in pieces]
+    return [all(group) if group else None for group in outcomes]
 
 
 def expected_calibration_error(confidence: Array, right: NDArray[np.bool_], bins: int = BINS) -> float:
-    """Mean over words of how far their bin's mean confidence lies from its share of right words, 0 to 1."""
+    """Mean over words of how far their bin's mean confidence is from its share of right words, 0 to 1."""
     rows = reliability_bins(confidence, right, bins)
     return float(sum(count * abs(promised - held) for promised, held, count in rows) / len(confidence))
 
@@ -53,7 +53,7 @@ def brier_score(confidence: Array, right: NDArray[np.bool_]) -> float:
 
 
 def ranking_quality(confidence: Array, right: NDArray[np.bool_]) -> float:
-    """The area under the ROC curve, 0.5 for no use, 1 where every right word lies above every wrong one; ties half.
+    """The area under the ROC curve, 0.5 for no use, 1 where every right word is above every wrong one; ties half.
 
     NaN unless there are both right and wrong words.
     """

@@ -1,7 +1,8 @@
-"""What results.jsonl tells beyond the texts: where an utterance lies, how noisy it is, which words are right.
+"""What results.jsonl holds beyond the texts: where an utterance is, how noisy it is, which words are right.
 
-In: utterances of a manifest and what the recogniser told of each, as JSON values. Out: the same with the manifest's
-fields, measures of the sound and verdicts, so that reports need neither manifest nor audio nor normaliser.
+In: utterances of a manifest and the recogniser's metadata of each (words, n-best, confidence), as JSON values. Out: the
+same with the manifest's fields, measures of the sound and outcomes, so that reports need neither manifest, audio nor
+normaliser.
 """
 
 from collections import Counter
@@ -22,22 +23,24 @@ MEASURED_S = 60.0  # of a longer utterance its middle is measured: noise changes
 
 
 def describe_utterances(
-    utterances: "Sequence[Utterance]", told: Mapping[str, dict[str, Any]], normalizer: Normalizer
+    utterances: "Sequence[Utterance]", metadata: Mapping[str, dict[str, Any]], normalizer: Normalizer
 ) -> dict[str, dict[str, Any]]:
-    """By id: ``audio``, ``start_s``, ``fields``, ``snr_db``, ``speech_s``; and what was ``told``, judged."""
+    """By id: ``audio``, ``start_s``, ``fields``, ``snr_db``, ``speech_s``; and the ``metadata`` with outcomes."""
     from asr.terminal import Progress
 
     described = {}
     with Progress(len(utterances), "measuring noise", "utterances") as progress:
         for utterance in utterances:
-            more = told[utterance.id]
-            described[utterance.id] = _place(utterance) | _sound(utterance) | judge(more, utterance.text, normalizer)
+            more = metadata[utterance.id]
+            described[utterance.id] = (
+                _place(utterance) | _sound(utterance) | add_outcomes(more, utterance.text, normalizer)
+            )
             progress.update()
     return described
 
 
 def count_training_words(paths: Sequence[Path], normalizer: Normalizer) -> dict[str, int] | None:
-    """How often each normalised word stands in the texts (manifests, text files, folders of them); None without any."""
+    """How often each normalised word is in the texts (manifests, text files, folders of them); None without any."""
     if not paths:
         return None
     from asr.lm.text import TextOptions, find_texts, read_sentences
@@ -57,7 +60,7 @@ def _place(utterance: "Utterance") -> dict[str, Any]:
 
 
 def _sound(utterance: "Utterance") -> dict[str, Any]:
-    """Noise and speech, as far as they can be measured; ``speech_s`` only where the whole utterance was looked at."""
+    """Noise and speech, as far as they can be measured; ``speech_s`` only where the whole utterance was measured."""
     from asr.audio import load_audio
     from asr.audio.noise import measure_sound
 
@@ -71,7 +74,7 @@ def _sound(utterance: "Utterance") -> dict[str, Any]:
             duration_s=measured_s,
             channel=utterance.channel,
         )
-    except AudioError:  # the recogniser has heard it: a file that went away since is no reason to lose the report
+    except AudioError:  # the recogniser has read it: a file that was removed since is no reason to lose the report
         return {}
     found = measure_sound(waveform, _RATE_HZ)
     speech_s = found.speech_s if measured_s == utterance.duration_s else None
@@ -79,26 +82,26 @@ def _sound(utterance: "Utterance") -> dict[str, Any]:
     return {key: round(value, digits) for key, (value, digits) in values.items() if value is not None}
 
 
-def judge(told: Mapping[str, Any], reference: str, normalizer: Normalizer) -> dict[str, Any]:
+def add_outcomes(metadata: Mapping[str, Any], reference: str, normalizer: Normalizer) -> dict[str, Any]:
     """``right`` for each of the words (null: nothing is left of it once normalised), ``word_errors`` for the n-best.
 
-    Words and n-best whose texts are not told, as another tool may leave them, stay as they are.
+    Words and n-best without texts, as another tool may write them, stay as they are.
     """
-    from asr.scoring.confidence import judge_words
+    from asr.scoring.confidence import words_correct
     from asr.scoring.counts import count_word_errors
 
-    judged = dict(told)
-    words, n_best = told.get("words", []), told.get("n_best", [])
+    described = dict(metadata)
+    words, n_best = metadata.get("words", []), metadata.get("n_best", [])
     if words and _have_texts(words):
-        verdicts = judge_words([word["text"] for word in words], reference, normalizer)
-        judged["words"] = [word | {"right": right} for word, right in zip(words, verdicts, strict=True)]
+        outcomes = words_correct([word["text"] for word in words], reference, normalizer)
+        described["words"] = [word | {"right": right} for word, right in zip(words, outcomes, strict=True)]
     if n_best and _have_texts(n_best):
-        said = normalizer(reference)
-        judged["n_best"] = [
-            one | {"word_errors": asdict(count_word_errors(said, normalizer(one["text"])))} for one in n_best
+        compared = normalizer(reference)
+        described["n_best"] = [
+            one | {"word_errors": asdict(count_word_errors(compared, normalizer(one["text"])))} for one in n_best
         ]
-    return judged
+    return described
 
 
-def _have_texts(told: Sequence[Mapping[str, Any]]) -> bool:
-    return all(isinstance(one.get("text"), str) for one in told)
+def _have_texts(metadata: Sequence[Mapping[str, Any]]) -> bool:
+    return all(isinstance(one.get("text"), str) for one in metadata)

@@ -1,8 +1,9 @@
 """References and hypotheses as compared, in the formats that other scoring tools read.
 
-In: a ``ScoreReport``, and for ``ctm`` the words' times. Out: files in a folder, each whole or not at all: a pair
+In: a ``ScoreReport``, and for ``ctm`` the words' times. Out: files in a folder, each written atomically: a pair
 ``ref.*`` and ``hyp.*``, or one file with both sides. The texts are the normalised ones, so that another tool's figure
-is comparable; ``--normalizer none`` exports them as written. What a format would read as something else is refused.
+is comparable; ``--normalizer none`` exports them as written. Texts and ids that a format would read as something else
+are refused.
 """
 
 import csv
@@ -23,7 +24,7 @@ _SCLITE_MARKS = "{}@()/;*\\"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Where references lie, by id; and the words of the recordings with their times, by (recording, channel)."""
+    """The references' segments, by id; and the words of the recordings with their times, by (recording, channel)."""
 
     segments: Mapping[str, Segment] = field(default_factory=dict)
     words: Mapping[tuple[str, str], Sequence[TimedWord]] = field(default_factory=dict)
@@ -71,7 +72,7 @@ def _csv(utterances: Sequence[UtteranceScore], timing: Timing) -> dict[str, str]
 def _ctm(utterances: Sequence[UtteranceScore], timing: Timing) -> dict[str, str]:
     """``ref.stm`` and ``hyp.ctm``: ``sclite -r ref.stm stm -h hyp.ctm ctm -s -e utf-8`` reads them."""
     if not timing.words:
-        raise ScoringError("ctm needs the times of words, and the hypotheses tell none; export trn instead")
+        raise ScoringError("ctm needs the times of words, and the hypotheses have none; export trn instead")
     _refuse(utterances, "ctm", _SCLITE_MARKS, "")
     lines = []
     for one in utterances:
@@ -146,14 +147,14 @@ def _refuse(utterances: Sequence[UtteranceScore], name: str, in_text: str, in_id
         one.id for one in utterances if set(in_text) & set(one.reference_normalized + one.hypothesis_normalized)
     ]  # fmt: skip
     marks = " and ".join(["spaces", *(["parentheses"] if in_id else [])])
-    faults = (
+    problems = (
         (ids, f"ids: it has its own meaning for {marks}. Take --export-format nemo or csv"),
         (
             texts,
             f"texts: it has its own meaning for {' '.join(in_text)}. Take --normalizer basic, or --export-format nemo",
         ),
     )
-    for bad, reason in faults:
+    for bad, reason in problems:
         if bad:
             raise ScoringError(
                 f"{name} cannot hold {len(bad)} of {len(utterances)} utterances ({first_ids(bad)}) for their {reason}"

@@ -1,18 +1,14 @@
 """How far an error rate can be trusted: bootstrap intervals over utterances and over speakers.
 
-In: errors and lengths of utterances, and who spoke them. Out: an ``Interval`` around the corpus-level rate. A test set
-is a handful out of all that could have been said; drawing as many utterances out of it again and again, with
-replacement, shows how much the rate moves from one such handful to another (Bisani & Ney, ICASSP 2004). Utterances of
-one speaker go right and wrong together; drawing whole speakers takes that into account and tells what to expect of new
+In: errors and lengths of utterances, and who spoke them; or a ``ScoreReport``. Out: an ``Interval`` around the
+corpus-level rate; ``RateIntervals`` of a report's measures, and the notes that say what they mean or why there is none.
+A test set is a sample of all that could have been said; drawing as many utterances from it again and again, with
+replacement, shows how much the rate varies from one such sample to another (Bisani & Ney, ICASSP 2004). The errors of
+one speaker's utterances are correlated; drawing whole speakers takes that into account and shows what to expect of new
 speakers.
 
 Units with the same errors and the same length are alike, so a draw is a multinomial over the *kinds* of units that
 there are: the same distribution as drawing indices with less work, and the order of utterances does not matter.
-
-The intervals of a report's rates, by utterance and by speaker, and the sentences that say what they mean.
-
-In: a ``ScoreReport``. Out: ``RateIntervals`` for WER and CER, normalised and raw, and notes for terminal and page. What
-has no interval gets a note why.
 """
 
 import functools
@@ -24,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.scoring.measures import WER, Measure, measures_in
 from asr.scoring.report import ScoreReport
 
 DRAWS = 10_000
@@ -175,18 +172,9 @@ def _interval(
     return Interval(low=float(low), high=float(high), level=level, draws=draws, unit=unit, count=len(units))
 
 
-Measure = Literal["words", "characters", "raw_words", "raw_characters"]  # attributes of report and utterance
-RATES: dict[str, Measure] = {"wer": "words", "cer": "characters", "raw_wer": "raw_words", "raw_cer": "raw_characters"}
-
-LIMITS = (
-    "They hold for more recordings of this kind and cover chance alone: not another microphone, topic or way of "
-    "speaking, nor faults in the references."
-)
-
-
 @dataclass(frozen=True, slots=True)
 class RateIntervals:
-    """The intervals of one rate; None where there is none."""
+    """The intervals of one measure; None where there is none."""
 
     utterances: Interval | None
     speakers: Interval | None
@@ -194,6 +182,8 @@ class RateIntervals:
 
 def rate_intervals(report: ScoreReport, measure: Measure) -> RateIntervals:
     """Intervals under resampling of utterances and, where every utterance's speaker is known, of speakers."""
+    if measure.quotient is None:
+        return RateIntervals(None, None)
     errors, lengths = _columns(report, measure)
     speakers = known_speakers(report)
     return RateIntervals(
@@ -208,26 +198,40 @@ def known_speakers(report: ScoreReport) -> list[str] | None:
     return speakers if len(speakers) == len(report.utterances) else None
 
 
-def interval_notes(report: ScoreReport) -> list[str]:
-    """What the intervals beside the rates mean, a sentence or two each; why there is none where there is none."""
-    errors, lengths = _columns(report, "words")
-    intervals = rate_intervals(report, "words")
+def limits_of(subject: str) -> str:
+    """The sentence that says what intervals and verdicts (``subject``, in the plural) do not cover."""
+    return (
+        f"{subject} hold for more recordings of this kind and cover chance alone: not another microphone, topic or way "
+        "of speaking, nor errors in the references."
+    )
+
+
+def interval_notes(report: ScoreReport, *, legend: bool = True) -> list[str]:
+    """What the intervals next to the rates mean, a sentence or two each; why there is none where there is none.
+
+    ``legend``: whether the sentence that explains ``[low, high]`` is among them.
+    """
+    errors, lengths = _columns(report, WER)
+    intervals = rate_intervals(report, WER)
     if intervals.utterances is None:
         reason = why_no_interval(errors, lengths)
         return [] if not any(lengths) else [f"no interval around the WER: {reason}"]
     count = f"{intervals.utterances.count:,} utterances"
-    notes = [f"[low, high] are 95 % intervals from {DRAWS:,} bootstrap draws of the {count}. {LIMITS}"]
+    notes = []
+    if legend:
+        meaning = f"[low, high] are 95 % intervals from {DRAWS:,} bootstrap draws of the {count}"
+        notes.append(f"{meaning}. {limits_of('They')}")
     if not intervals.utterances.reliable:
         notes.append(f"fewer than {FEW_UNITS} utterances: the intervals are rough guesses and rather too narrow")
     return notes + _speaker_notes(report, intervals.speakers)
 
 
 def summarize_intervals(report: ScoreReport) -> dict[str, Any]:
-    """For summary.json: by rate and unit, in percent; null where there is no interval."""
-    found = {name: rate_intervals(report, measure) for name, measure in RATES.items()}
+    """For summary.json: by measure and unit, in percent; null where there is no interval."""
+    found = {one.key: rate_intervals(report, one) for one in measures_in("json") if one.quotient is not None}
     return {
-        name: {"utterances": _plain(intervals.utterances), "speakers": _plain(intervals.speakers)}
-        for name, intervals in found.items()
+        key: {"utterances": _summarized(intervals.utterances), "speakers": _summarized(intervals.speakers)}
+        for key, intervals in found.items()
     }
 
 
@@ -238,7 +242,7 @@ def _speaker_notes(report: ScoreReport, interval: Interval | None) -> list[str]:
         names = "utterance names" if unknown == 1 else "utterances name"
         return [f"no interval over speakers: {unknown:,} {names} none"] if report.by_speaker else []
     if interval is None:
-        return [f"no interval over speakers: {why_no_interval(*_columns(report, 'words'), speakers)}"]
+        return [f"no interval over speakers: {why_no_interval(*_columns(report, WER), speakers)}"]
     note = f"over speakers ({interval.count:,}) the WER's interval is {interval}: what to expect of new speakers"
     if not interval.reliable:
         note += f"; fewer than {FEW_UNITS} speakers, so it is a rough guess and rather too narrow"
@@ -246,11 +250,13 @@ def _speaker_notes(report: ScoreReport, interval: Interval | None) -> list[str]:
 
 
 def _columns(report: ScoreReport, measure: Measure) -> tuple[list[int], list[int]]:
-    counts = [getattr(utterance, measure) for utterance in report.utterances]
-    return [one.errors for one in counts], [one.reference_length for one in counts]
+    """Numerator and denominator of a quotient, by utterance."""
+    assert measure.quotient is not None
+    found = [measure.quotient(getattr(utterance, measure.counts)) for utterance in report.utterances]
+    return [numerator for numerator, _ in found], [denominator for _, denominator in found]
 
 
-def _plain(interval: Interval | None) -> dict[str, Any] | None:
+def _summarized(interval: Interval | None) -> dict[str, Any] | None:
     if interval is None:
         return None
     return {

@@ -1,7 +1,7 @@
 """A score report as a Markdown page that reads well on GitHub and as plain text.
 
-In: a ``ScoreReport`` and a ``ReportHeader``. Out: Markdown text. Ids, names and transcripts are other people's text:
-they stand in code spans or code blocks whose fences are longer than any run of backticks inside, so that nothing in
+In: a ``ScoreReport`` and a ``ReportHeader``. Out: Markdown text. Ids, names and transcripts are foreign text:
+they are put in code spans or code blocks whose fences are longer than any run of backticks inside, so that nothing in
 them can become markup, a table column or a line of its own.
 """
 
@@ -11,19 +11,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from asr.scoring.counts import ErrorCounts, align_words, alignment_block
-from asr.scoring.intervals import RATES, interval_notes, rate_intervals
-from asr.scoring.report import SHOWN_CHANGES, ScoreReport, UtteranceScore
+from asr.scoring.intervals import interval_notes, rate_intervals
+from asr.scoring.measures import COUNT_COLUMNS, count_columns, format_rate, measures_in
+from asr.scoring.report import ScoreReport, UtteranceScore
 
-NO_RATE = "undefined (no reference)"
 _SHOWN_WITHOUT_REFERENCE = 20
-_INTERVALS = {"utterances": "95 % interval", "speakers": "over speakers"}  # columns that stand where there are any
+_SHOWN_CHANGES = 30
+_INTERVALS = {"utterances": "95 % interval", "speakers": "over speakers"}  # columns shown where there are any
 _MARKUP = re.compile(r"[\\`*_\[\]~#!]")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportHeader:
-    """What stands on top of a report: what is reported, of which system, on which data, when; then ``facts``."""
+    """The head of a report: what is reported, of which system, on which data, when; then ``facts``."""
 
     title: str
     system: str
@@ -41,16 +42,11 @@ def render_markdown(
         _overall(report),
         _speakers(report),
         _without_reference(report),
-        _verdicts(report),
+        _changes(report),
         *breakdown,
         _worst(report, worst),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def format_rate(counts: ErrorCounts) -> str:
-    """The error rate with two decimals, ``12.34%``; over an empty reference it says that there is none."""
-    return f"{100 * counts.rate:.2f}%" if counts.reference_length else NO_RATE
 
 
 def counted(number: int, noun: str) -> str:
@@ -89,17 +85,18 @@ def _head(report: ScoreReport, header: ReportHeader) -> str:
 
 
 def _overall(report: ScoreReport) -> str:
-    texts = (report.normalizer, report.normalizer, "raw", "raw")
-    intervals = [rate_intervals(report, measure) for measure in RATES.values()]
+    measures = measures_in("report")
+    intervals = [rate_intervals(report, measure) for measure in measures]
     columns = [column for column in _INTERVALS if any(getattr(one, column) is not None for one in intervals)]
     names = ["measure", "text", "rate", *(_INTERVALS[column] for column in columns)]
     cells = []
-    for (name, measure), text, found in zip(RATES.items(), texts, intervals, strict=True):
-        counts: ErrorCounts = getattr(report, measure)
-        measured = (name.removeprefix("raw_").upper(), escape(text), format_rate(counts))
+    for measure, found in zip(measures, intervals, strict=True):
+        counts: ErrorCounts = getattr(report, measure.counts)
+        measured = (measure.label, escape(measure.text(report.normalizer)), measure.shown(counts))
         cells.append([*measured, *(str(getattr(found, column) or "–") for column in columns), *_numbers(counts)])
-    names += ["S", "D", "I", "errors", "N"]
-    note = "Rates are (S+D+I)/N over the whole set: substitutions, deletions, insertions, reference length."
+    names += COUNT_COLUMNS
+    note = "Error rates are (S+D+I)/N over the whole set: substitutions, deletions, insertions, reference length."
+    note += f" {'; '.join(f'{label}: {name}' for label, name in {one.label: one.name for one in measures}.items())}."
     if report.words.reference_length == 0:
         note += "\n\n**No reference holds a word, so there is no WER: only insertions can be counted.**"
     note = "\n\n".join([note, *map(_sentence, interval_notes(report))])
@@ -111,37 +108,37 @@ def _sentence(note: str) -> str:
     return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
-def _verdicts(report: ScoreReport) -> str:
-    """The words that are right or wrong only by the normaliser's grace."""
+def _changes(report: ScoreReport) -> str:
     if not report.changes:
         return ""
-    forgiven = sum(count for change, count in report.changes if change.forgiven)
-    condemned = sum(count for change, count in report.changes if not change.forgiven)
-    shown = report.changes[:SHOWN_CHANGES]
-    verdicts = {True: "wrong, now right", False: "right, now wrong"}
+    corrected = sum(count for change, count in report.changes if change.corrected)
+    introduced = sum(count for change, count in report.changes if not change.corrected)
+    shown = report.changes[:_SHOWN_CHANGES]
     cells = [
-        (*(escape(text) if text else "–" for text in (one.reference, one.hypothesis)), verdicts[one.forgiven], f"{n:,}")
-        for one, n in shown
+        (*(escape(text) if text else "–" for text in (one.reference, one.hypothesis)), one.outcome, f"{count:,}")
+        for one, count in shown
     ]
-    names = ("reference", "hypothesis", "verdict", "times")
-    lead = f"By {escape(report.normalizer)}: {forgiven:,} times wrong as written and right as compared, "
-    lead += f"{condemned:,} times the other way round; texts as written."
+    lead = (
+        f"{escape(report.normalizer)} corrected {counted(corrected, 'error')} (wrong as written, right as compared) "
+        f"and introduced {counted(introduced, 'error')} (the other way round). Texts as written."
+    )
     more = len(report.changes) - len(shown)
     tail = f"\n\n… and {counted(more, 'further pair')} of words." if more else ""
-    return f"## Words whose verdict the normaliser changed\n\n{lead}\n\n{markdown_table(names, cells, left=3)}{tail}"
+    table = markdown_table(("reference", "hypothesis", "error", "times"), cells, left=3)
+    return f"## Words changed by normalisation\n\n{lead}\n\n{table}{tail}"
 
 
 def _speakers(report: ScoreReport) -> str:
     if not report.by_speaker:
         return ""
-    names = ("speaker", "utterances", "WER", "CER", "S", "D", "I", "errors", "N")
+    measures = measures_in("group")
+    names = ("speaker", "utterances", *(measure.label for measure in measures), *COUNT_COLUMNS)
     by_rate = sorted(report.by_speaker.items(), key=lambda item: (-_sortable(item[1].words), item[0]))
     cells = [
         (
             escape(speaker) if "|" in speaker else code_span(speaker),
             f"{group.utterances:,}",
-            format_rate(group.words),
-            format_rate(group.characters),
+            *(measure.shown(getattr(group, measure.counts)) for measure in measures),
             *_numbers(group.words),
         )
         for speaker, group in by_rate
@@ -156,18 +153,18 @@ def _without_reference(report: ScoreReport) -> str:
     if not silent:
         return ""
     inserted = sum(utterance.words.insertions for utterance in silent)
-    heard = sorted((u for u in silent if u.words.insertions), key=lambda u: -u.words.insertions)
+    inserting = sorted((u for u in silent if u.words.insertions), key=lambda u: -u.words.insertions)
     lines = [
         "## Utterances with no reference words",
         "",
         f"Of {counted(len(report.utterances), 'utterance')}, {len(silent):,} with no word in the reference once "
         f"normalised. What was recognised there ({counted(inserted, 'word')}) counts as insertions in the rates above.",
     ]
-    shown = heard[:_SHOWN_WITHOUT_REFERENCE]
+    shown = inserting[:_SHOWN_WITHOUT_REFERENCE]
     if shown:
         lines += ["", *(f"- {code_span(u.id)}: {code_span(u.hypothesis)}" for u in shown)]
-    if len(heard) > len(shown):
-        lines.append(f"- … and {len(heard) - len(shown):,} more")
+    if len(inserting) > len(shown):
+        lines.append(f"- … and {len(inserting) - len(shown):,} more")
     return "\n".join(lines)
 
 
@@ -197,8 +194,7 @@ def _sortable(counts: ErrorCounts) -> float:
 
 
 def _numbers(counts: ErrorCounts) -> list[str]:
-    values = (counts.substitutions, counts.deletions, counts.insertions, counts.errors, counts.reference_length)
-    return [f"{value:,}" for value in values]
+    return [f"{value:,}" for value in count_columns(counts).values()]
 
 
 def markdown_table(names: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:

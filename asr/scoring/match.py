@@ -1,9 +1,9 @@
 """Which hypothesis belongs to which reference, and what becomes of those that have no partner.
 
-In: two ``TextFile``s. Out: a ``Matched``: texts of both sides under the same ids. Words with times are dealt out to the
+In: two ``TextFile``s. Out: a ``Matched``: texts of both sides under the same ids. Words with times are assigned to the
 references' segments by their middle, as sclite does; whole ids are matched as they are, or by the name of the file they
-point at. Nothing is left out in silence: a missing or surplus id is an error unless a person says what to do with it,
-and then the report says how many there were.
+point at. A missing or extra id is an error unless an option says what to do with it, and then the report says how many
+there were.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from asr.errors import ScoringError
-from asr.scoring.formats import Segment, TimedWord, bare_name, told_words
+from asr.scoring.formats import Segment, TimedWord, bare_name, words_as_json
 from asr.scoring.read import TextFile
 from asr.scoring.report import first_ids
 
 Missing = Literal["error", "as-deletions", "skip"]
-Surplus = Literal["error", "skip"]
+Extra = Literal["error", "skip"]
 _SHOWN_IDS = 100
 
 Value = TypeVar("Value")
@@ -24,18 +24,18 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matched:
-    """Texts under the same ids, in the references' order; ``missing`` and ``surplus``: what had no partner, treated.
+    """Texts under the same ids, in the references' order; ``missing`` and ``extra``: what had no partner, treated.
 
-    ``heard``: what else the hypotheses' file tells, under the same ids, too.
+    ``recognised``: the hypotheses' file with its metadata under the same ids.
     """
 
     references: dict[str, str]
     hypotheses: dict[str, str]
-    heard: TextFile
+    recognised: TextFile
     how: str
     missing: list[str] = field(default_factory=list)
     missing_treatment: Missing = "error"
-    surplus: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
     total: int = 0
     outside_words: int = 0
 
@@ -47,11 +47,11 @@ class Matched:
             notes.append(
                 f"no hypothesis for {len(self.missing)} of {self.total} references: {treated[self.missing_treatment]}"
             )
-        if self.surplus:
-            notes.append(f"no reference for {len(self.surplus)} of the hypotheses: in no figure")
+        if self.extra:
+            notes.append(f"no reference for {len(self.extra)} of the hypotheses: in no figure")
         if self.outside_words:
             notes.append(
-                f"{self.outside_words} words lie outside every segment; each counts in the next one, or the last"
+                f"{self.outside_words} words are outside every segment; each counts in the next one, or the last"
             )
         return notes
 
@@ -64,18 +64,16 @@ class Matched:
                 "treatment": self.missing_treatment,
                 "ids": self.missing[:_SHOWN_IDS],
             }
-        if self.surplus:
-            found["surplus_hypotheses"] = {
-                "count": len(self.surplus),
+        if self.extra:
+            found["extra_hypotheses"] = {
+                "count": len(self.extra),
                 "treatment": "skip",
-                "ids": self.surplus[:_SHOWN_IDS],
+                "ids": self.extra[:_SHOWN_IDS],
             }
         return found
 
 
-def match(
-    references: TextFile, hypotheses: TextFile, *, missing: Missing = "error", surplus: Surplus = "error"
-) -> Matched:
+def match(references: TextFile, hypotheses: TextFile, *, missing: Missing = "error", extra: Extra = "error") -> Matched:
     """Bring both sides under the same ids.
 
     With "error", ids without partner stay in, and ``score_texts`` refuses them by name. Raises ScoringError where
@@ -83,53 +81,55 @@ def match(
     """
     _require_times(references, hypotheses)
     wanted = {key: text for key, text in references.texts.items() if not _is_ignored(references, key)}
-    heard, how, outside = hypotheses, "matched by id", 0
+    recognised, how, outside = hypotheses, "matched by id", 0
     if _needs_times(references, hypotheses):
-        heard, outside = _by_time(references, hypotheses)
+        recognised, outside = _by_time(references, hypotheses)
         ignored = references.texts.keys() - wanted.keys()
-        heard = replace(heard, texts={key: text for key, text in heard.texts.items() if key not in ignored})
-        how = "words dealt out to segments by their middle"
-    elif not wanted.keys() & heard.texts.keys():
-        names = _by_name(wanted), _by_name(heard.texts)
+        recognised = replace(
+            recognised, texts={key: text for key, text in recognised.texts.items() if key not in ignored}
+        )
+        how = "words assigned to segments by their middle"
+    elif not wanted.keys() & recognised.texts.keys():
+        names = _by_name(wanted), _by_name(recognised.texts)
         if names[0] and names[1] and names[0].keys() & names[1].keys():
-            heard = _renamed(heard, {key: names[0].get(name, key) for name, key in names[1].items()})
+            recognised = _renamed(recognised, {key: names[0].get(name, key) for name, key in names[1].items()})
             how = "matched by file name"
-    given = dict(heard.texts)
-    without = [key for key in wanted if key not in given]
-    unasked = [key for key in given if key not in wanted]
+    given = dict(recognised.texts)
+    without_hypothesis = [key for key in wanted if key not in given]
+    without_reference = [key for key in given if key not in wanted]
     if missing == "skip":
         wanted = {key: text for key, text in wanted.items() if key in given}
     elif missing == "as-deletions":
-        given |= dict.fromkeys(without, "")
-    if surplus == "skip":
+        given |= dict.fromkeys(without_hypothesis, "")
+    if extra == "skip":
         given = {key: text for key, text in given.items() if key in wanted}
     return Matched(
         references=wanted,
         hypotheses=given,
-        heard=heard,
+        recognised=recognised,
         how=how,
-        missing=without if missing != "error" else [],
+        missing=without_hypothesis if missing != "error" else [],
         missing_treatment=missing,
-        surplus=unasked if surplus != "error" else [],
-        total=len(wanted) + (len(without) if missing == "skip" else 0),
+        extra=without_reference if extra != "error" else [],
+        total=len(wanted) + (len(without_hypothesis) if missing == "skip" else 0),
         outside_words=outside,
     )
 
 
-def deal_out(words: Iterable[TimedWord], segments: Mapping[str, Segment]) -> tuple[dict[str, list[TimedWord]], int]:
-    """The words of each segment of one recording, and how many words lay in none.
+def assign_words(words: Iterable[TimedWord], segments: Mapping[str, Segment]) -> tuple[dict[str, list[TimedWord]], int]:
+    """The words of each segment of one recording, and how many words are in none.
 
     A word belongs to the first segment that ends after the word's middle, and to the last one where none does: what
     sclite does. So a word between two segments counts in the later one, an error there unless it is right.
     """
     ordered = sorted(segments.items(), key=lambda item: (item[1].start_s, item[1].end_s))
-    dealt: dict[str, list[TimedWord]] = {key: [] for key, _ in ordered}
+    assigned: dict[str, list[TimedWord]] = {key: [] for key, _ in ordered}
     outside = 0
     for word in words:
         key, segment = next((item for item in ordered if word.middle_s < item[1].end_s), ordered[-1])
-        dealt[key].append(word)
+        assigned[key].append(word)
         outside += not segment.start_s <= word.middle_s <= segment.end_s
-    return dealt, outside
+    return assigned, outside
 
 
 def _is_ignored(references: TextFile, key: str) -> bool:
@@ -148,7 +148,7 @@ def _require_times(references: TextFile, hypotheses: TextFile) -> None:
     ]
     if untimed:
         raise ScoringError(
-            f"{hypotheses.path}: {len(untimed)} recordings have no word times, without which they cannot be dealt out "
+            f"{hypotheses.path}: {len(untimed)} recordings have no word times, without which they cannot be assigned "
             f"to the segments of {references.path}: {first_ids(untimed)}. whisper writes them with "
             "--word_timestamps True, OpenAI's API with timestamp_granularities=['word']"
         )
@@ -160,7 +160,7 @@ def _by_time(references: TextFile, hypotheses: TextFile) -> tuple[TextFile, int]
     for key, segment in references.segments.items():
         places.setdefault((segment.recording, segment.channel), {})[key] = segment
     texts: dict[str, str] = {}
-    told = dict(hypotheses.told)
+    metadata = dict(hypotheses.metadata)
     outside = 0
     for key, text in hypotheses.texts.items():
         words = hypotheses.words.get(key, ())
@@ -171,15 +171,15 @@ def _by_time(references: TextFile, hypotheses: TextFile) -> tuple[TextFile, int]
             for (name, other), segments in places.items()
             if recording in (name, bare_name(name)) and (channel == other or channel is None or other is None)
         ]
-        if len(found) != 1 or (text and not words):  # no such recording, several channels, or no times to deal by
+        if len(found) != 1 or (text and not words):  # no such recording, several channels, or no times
             texts[key] = text
             continue
-        dealt, count = deal_out(words, found[0])
-        for own, inside in dealt.items():
+        assigned, count = assign_words(words, found[0])
+        for own, inside in assigned.items():
             texts[own] = " ".join(word.text for word in inside)
-            told[own] = {"words": told_words(inside, found[0][own].start_s)}
+            metadata[own] = {"words": words_as_json(inside, found[0][own].start_s)}
         outside += count
-    return replace(hypotheses, texts=texts, told=told), outside
+    return replace(hypotheses, texts=texts, metadata=metadata), outside
 
 
 def _renamed(file: TextFile, ids: Mapping[str, str]) -> TextFile:
@@ -195,7 +195,7 @@ def _renamed(file: TextFile, ids: Mapping[str, str]) -> TextFile:
         durations_s=under(file.durations_s),
         segments=under(file.segments),
         words=under(file.words),
-        told=under(file.told),
+        metadata=under(file.metadata),
     )
 
 

@@ -1,11 +1,8 @@
-"""A score report into a folder, and in short for a terminal: what `asr score`, `asr evaluate` and `asr run` share.
+"""A score report as files in a folder, and in short for terminals and scripts; and the quality gate.
 
-In: a ``ScoreReport`` and its header. Out: results.jsonl, summary.json, breakdown.json and report.md in one folder,
-each written whole or not at all; a re-run replaces them.
-
-A score report in short, for scripts: one line, a CSV table, JSON; and the quality gate.
-
-In: a ``ScoreReport``. Out: text for stdout, or a refusal where the WER is above what was asked for.
+In: a ``ScoreReport`` and its header. Out: results.jsonl, summary.json, breakdown.json and report.md in one folder, each
+written atomically, replaced by a re-run; rows for a table, one line, CSV or JSON for stdout; an error where the WER is
+above the limit. `asr score`, `asr evaluate`, `asr run` and `asr report` share it.
 """
 
 import csv
@@ -22,18 +19,19 @@ from asr import __version__
 from asr.errors import ScoringError, UsageError
 from asr.files import write_json, write_text
 from asr.scoring.counts import ErrorCounts
-from asr.scoring.intervals import RATES, interval_notes, rate_intervals
-from asr.scoring.markdown import ReportHeader, counted, format_rate, render_markdown
+from asr.scoring.intervals import interval_notes, rate_intervals
+from asr.scoring.markdown import ReportHeader, counted, render_markdown
+from asr.scoring.measures import COUNT_COLUMNS, Form, count_columns, measures_in
 from asr.scoring.report import ScoreReport
-from asr.scoring.results import Results, percent, summarize, write_results
+from asr.scoring.results import Results, summarize, write_results
 
 _NAMES = ("results.jsonl", "summary.json", "report.md", "breakdown.json")  # as ReportFiles has them
-SUMMARY_HEADER = ("text", "measure", "rate", "S", "D", "I", "errors", "N")
+SUMMARY_HEADER = ("text", "measure", "rate", *COUNT_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
 class ReportFiles:
-    """Where a report's files lie."""
+    """The paths of a report's files."""
 
     results: Path
     summary: Path
@@ -47,7 +45,7 @@ def report_files(folder: Path) -> ReportFiles:
 
 
 def prepare_folder(folder: Path, *inputs: Path, option: str = "--out", names: Sequence[str] = _NAMES) -> None:
-    """Make the folder before the work begins, so that what is wrong with it is said before hours of computing.
+    """Make the folder before the work begins, so that what is wrong with it is reported before hours of computing.
 
     Raises UsageError where it is a file, or where the files ``names`` in it would overwrite one of ``inputs``.
     """
@@ -70,16 +68,13 @@ def write_report(
     measures: Mapping[str, Any] | None = None,
     training_counts: Mapping[str, int] | None = None,
 ) -> ReportFiles:
-    """Write the four files; the page last, so that a page never stands without what it rests on.
+    """Write the four files; the page last, so that there is never a page without its data.
 
-    Args:
-        folder: made where absent.
-        report: what was scored.
-        header: title, system, data, date and further facts, for the page and for summary.json.
-        worst: how many utterances the page shows with their alignment.
-        extras: by utterance id, further keys for its line in results.jsonl (words, confidence).
-        measures: further figures for summary.json (``real_time_factor``).
-        training_counts: how often the training text holds each normalised word; rare words then stand apart.
+    Args: folder: made where absent. report: what was scored. header: title, system, data, date and further facts, for
+        the page and for summary.json. worst: how many utterances the page shows with their alignment. extras: by
+        utterance id, further keys for its line in results.jsonl (words, confidence). measures: further figures for
+        summary.json (``real_time_factor``). training_counts: how often the training text holds each normalised word;
+        rare words then have a table of their own.
     """
     from asr.scoring.breakdown import break_down, breakdown_json, breakdown_sections  # brings numpy along
 
@@ -95,20 +90,19 @@ def write_report(
 
 
 def summary_rows(report: ScoreReport) -> list[list[str]]:
-    """WER and CER with their intervals, normalised and raw, as rows under ``SUMMARY_HEADER``."""
-    texts = (report.normalizer, report.normalizer, "raw", "raw")
+    """A row a measure with its interval, under ``SUMMARY_HEADER``."""
     rows = []
-    for text, (name, measure) in zip(texts, RATES.items(), strict=True):
-        counts: ErrorCounts = getattr(report, measure)
+    for measure in measures_in("table"):
+        counts: ErrorCounts = getattr(report, measure.counts)
         interval = rate_intervals(report, measure).utterances
-        rate = format_rate(counts) if interval is None else f"{format_rate(counts)} {interval}"
-        kinds = (counts.substitutions, counts.deletions, counts.insertions, counts.errors, counts.reference_length)
-        rows.append([text, name.removeprefix("raw_").upper(), rate, *map(str, kinds)])
+        rate = measure.shown(counts) if interval is None else f"{measure.shown(counts)} {interval}"
+        numbers = map(str, count_columns(counts).values())
+        rows.append([measure.text(report.normalizer), measure.label, rate, *numbers])
     return rows
 
 
 def summary_notes(report: ScoreReport) -> list[str]:
-    """What has to be said beside the figures, a sentence or two each."""
+    """The notes next to the figures, a sentence or two each."""
     return [*interval_notes(report), *_silence_notes(report)]
 
 
@@ -124,37 +118,24 @@ def _silence_notes(report: ScoreReport) -> list[str]:
 
 
 def now() -> str:
-    """The present moment for a report's header, UTC to the minute."""
+    """The current time for a report's header, UTC to the minute."""
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def figures(report: ScoreReport) -> dict[str, float | int | None]:
-    """The figures of the one-line form: rates in percent, None where there is none; counts of words.
+def render_line(report: ScoreReport, more: Mapping[str, Any], *, names: Mapping[str, str] | None = None) -> str:
+    """``wer=8.44 low=6.10 high=11.02 cer=3.10 s=12 d=3 i=4 n=225 utterances=20``; ``nan`` for what is none.
 
-    ``low`` and ``high``: the 95 % interval of the WER over utterances.
+    Rates are in percent, ``low`` and ``high`` the 95 % interval of the WER over utterances, counts those of words.
+    ``names``: further words at the end, such as ``system=NAME``; white space inside a name becomes "-".
     """
-    counts, interval = report.words, rate_intervals(report, "words").utterances
-    return {
-        "wer": percent(report.words),
-        "low": None if interval is None else 100 * interval.low,
-        "high": None if interval is None else 100 * interval.high,
-        "cer": percent(report.characters),
-        "s": counts.substitutions,
-        "d": counts.deletions,
-        "i": counts.insertions,
-        "n": counts.reference_length,
-        "utterances": len(report.utterances),
-    }
-
-
-def render_line(report: ScoreReport, more: Mapping[str, Any]) -> str:
-    """``wer=8.44 low=6.10 high=11.02 cer=3.10 s=12 d=3 i=4 n=225 utterances=20``; ``nan`` for what is none."""
-    return " ".join(f"{name}={_cell(value)}" for name, value in figures(report).items())
+    words = [f"{key}={_cell(value)}" for key, value in _figures(report, "line").items()]
+    return " ".join([*words, *(f"{key}={'-'.join(name.split())}" for key, name in (names or {}).items())])
 
 
 def render_csv(report: ScoreReport, more: Mapping[str, Any]) -> str:
-    """A header and one row: the figures of the line, the raw rates, the normaliser."""
-    row = figures(report) | {"raw_wer": percent(report.raw_words), "raw_cer": percent(report.raw_characters)}
+    """A header and one row: the figures of the line, the other measures, the normaliser."""
+    row = _figures(report, "line")
+    row |= {key: value for key, value in _figures(report, "csv").items() if key not in row}
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*row, "normalizer"])
@@ -165,6 +146,20 @@ def render_csv(report: ScoreReport, more: Mapping[str, Any]) -> str:
 def render_json(report: ScoreReport, more: Mapping[str, Any]) -> str:
     """What summary.json holds, ``more`` included."""
     return json.dumps(summarize(report) | dict(more), indent=2, ensure_ascii=False)
+
+
+def _figures(report: ScoreReport, form: Form) -> dict[str, float | int | None]:
+    """The measures of a form, the first with its interval, and the counts of words; None for what is none."""
+    headline, *others = measures_in(form)
+    interval = rate_intervals(report, headline).utterances
+    figures: dict[str, float | int | None] = {
+        headline.key: headline.percent(getattr(report, headline.counts)),
+        "low": None if interval is None else 100 * interval.low,
+        "high": None if interval is None else 100 * interval.high,
+        **{one.key: one.percent(getattr(report, one.counts)) for one in others},
+    }
+    numbers = {key.lower(): value for key, value in count_columns(report.words).items() if key != "errors"}
+    return figures | numbers | {"utterances": len(report.utterances)}
 
 
 RENDERERS: dict[str, Callable[[ScoreReport, Mapping[str, Any]], str]] = {
@@ -189,7 +184,7 @@ def check_gate(report: ScoreReport, limit_percent: float | None) -> None:
 
 
 def _fine(value: float) -> str:
-    """Two decimals, or as many as it takes to tell the value from 0."""
+    """Two decimals, or as many as show that the value is not 0."""
     return f"{value:.2f}" if value >= 0.005 else f"{value:.2g}"
 
 

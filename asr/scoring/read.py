@@ -1,13 +1,9 @@
-"""References and hypotheses out of any two files of texts, with every fault of both told at once.
+"""References and hypotheses out of any two files of texts; all problems of both are reported at once.
 
 In: two paths (a file, or a folder with a file for each recording), and the format or "auto". Out: a ``TextFile`` each:
-texts by id, and what else the file tells. Bad UTF-8, broken JSON, missing and double ids are collected over both into
-one DataError.
-
-What stands at a path, before it is known what it means: lines, or one transcript for each of many recordings.
-
-In: a file or a folder. Out: a ``Source``; what cannot be read at all (absent, UTF-16, zero bytes, bad UTF-8) is added
-to a list of faults, so that all faults of two files can be told at once.
+texts by id and metadata. A path is first read as lines or documents (``TextSource``), then parsed in its format. What
+cannot be read (absent, UTF-16, zero bytes, bad UTF-8), broken JSON, missing and repeated ids are collected over both
+into one DataError.
 """
 
 import codecs
@@ -31,13 +27,13 @@ from asr.scoring.formats import (
     filled,
     first_words_are_ids,
     is_document,
-    told_words,
+    words_as_json,
 )
 from asr.scoring.formats import FORMATS as TABLE
 
 
 @dataclass(slots=True)
-class Source:
+class TextSource:
     """The lines of a file, or the documents (path and text) of a file or folder; ``kind``: a format, or "bare"."""
 
     path: Path
@@ -51,74 +47,76 @@ class Source:
         return not self.lines and not self.documents
 
 
-def read_source(path: Path, faults: list[str]) -> Source:
-    """Read a file, or the ``.json`` or ``.txt`` files of a folder and its folders; faults go to ``faults``."""
+def read_source(path: Path, problems: list[str]) -> TextSource:
+    """Read a file, or the ``.json`` or ``.txt`` files of a folder and its folders; problems go to ``problems``."""
     if path.is_dir():
-        return _read_folder(path, faults)
-    content = _content(path, faults)
+        return _read_folder(path, problems)
+    content = _content(path, problems)
     if content is None:
-        return Source(path)
-    # parted at line feeds only: a transcript may hold U+2028 and its kin
+        return TextSource(path)
+    # split at line feeds only: a transcript may hold U+2028
     pieces = content.removesuffix(b"\n").split(b"\n")
-    lines = [_decode(path, number, piece, faults) for number, piece in enumerate(pieces, start=1)]
+    lines = [_decode(path, number, piece, problems) for number, piece in enumerate(pieces, start=1)]
     if not filled(lines):
-        faults.append(f"{path}: is empty; it must hold a text per line")
-        return Source(path)
+        problems.append(f"{path}: is empty; it must hold a text per line")
+        return TextSource(path)
     whole = "\n".join(line.text for line in lines)
     if _is_transcript(lines, whole):
-        return Source(path, documents=[(path, whole)], kind="whisper")
+        return TextSource(path, documents=[(path, whole)], kind="whisper")
     if _is_json_over_lines(lines, whole):
-        faults.append(f"{path}: is one JSON document over several lines; write one object per line (JSON Lines)")
-        return Source(path)
-    return Source(path, lines=lines, kind=detect(lines))
+        problems.append(f"{path}: is one JSON document over several lines; write one object per line (JSON Lines)")
+        return TextSource(path)
+    return TextSource(path, lines=lines, kind=detect(lines))
 
 
-def as_document(source: Source) -> Source:
-    """A file of lines as one document, where a person says that it is one."""
+def as_document(source: TextSource) -> TextSource:
+    """A file of lines as one document, where --format says that it is one."""
     text = "\n".join(line.text for line in source.lines)
-    return Source(source.path, documents=source.documents or [(source.path, text)])
+    return TextSource(source.path, documents=source.documents or [(source.path, text)])
 
 
-def _read_folder(folder: Path, faults: list[str]) -> Source:
+def _read_folder(folder: Path, problems: list[str]) -> TextSource:
     found = {
         suffix: sorted(path for path in folder.rglob(f"*{suffix}") if path.is_file()) for suffix in DOCUMENT_SUFFIXES
     }
     present = [suffix for suffix, paths in found.items() if paths]
     if len(present) != 1:
         counts = " and ".join(f"{len(paths)} {suffix}" for suffix, paths in found.items())
-        faults.append(f"{folder}: is a folder with {counts} files; it must hold transcripts of one of these kinds")
-        return Source(folder)
-    source = Source(folder, kind=DOCUMENT_SUFFIXES[present[0]])
+        problems.append(f"{folder}: is a folder with {counts} files; it must hold transcripts of one of these kinds")
+        return TextSource(folder)
+    source = TextSource(folder, kind=DOCUMENT_SUFFIXES[present[0]])
     for path in found[present[0]]:
-        content = _content(path, faults)
+        content = _content(path, problems)
         if content is not None:
             pieces = content.split(b"\n")
-            lines = [_decode(path, number, piece, faults).text for number, piece in enumerate(pieces, start=1)]
+            lines = [_decode(path, number, piece, problems).text for number, piece in enumerate(pieces, start=1)]
             source.documents.append((path, "\n".join(lines)))
     return source
 
 
-def _content(path: Path, faults: list[str]) -> bytes | None:
+def _content(path: Path, problems: list[str]) -> bytes | None:
     try:
         content = path.read_bytes()
     except OSError as error:
-        faults.append(f"{path}: cannot be read: {error.strerror or error}")
+        problems.append(f"{path}: cannot be read: {error.strerror or error}")
         return None
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        faults.append(f"{path}: is UTF-16; save it as UTF-8")
+        problems.append(f"{path}: is UTF-16; save it as UTF-8")
         return None
     if b"\0" in content:
         line = content.count(b"\n", 0, content.index(b"\0")) + 1
-        faults.append(f"{path}:{line}: holds a zero byte, as UTF-16 and binary files do; save it as text in UTF-8")
+        problems.append(f"{path}:{line}: holds a zero byte, as UTF-16 and binary files do; save it as text in UTF-8")
         return None
     return content.removeprefix(codecs.BOM_UTF8)
 
 
-def _decode(path: Path, number: int, piece: bytes, faults: list[str]) -> Line:
+def _decode(path: Path, number: int, piece: bytes, problems: list[str]) -> Line:
     try:
         return Line(number, piece.removesuffix(b"\r").decode("utf-8"))
     except UnicodeDecodeError as error:
-        faults.append(f"{path}:{number}: is not UTF-8 (byte 0x{piece[error.start]:02x} at position {error.start + 1})")
+        problems.append(
+            f"{path}:{number}: is not UTF-8 (byte 0x{piece[error.start]:02x} at position {error.start + 1})"
+        )
         return Line(number, piece.removesuffix(b"\r").decode("utf-8", errors="replace"))
 
 
@@ -142,15 +140,15 @@ def _is_json_over_lines(lines: Sequence[Line], whole: str) -> bool:
 
 
 FORMATS = ("auto", *TABLE)
-_SHOWN_FAULTS = 100
+_SHOWN_PROBLEMS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextFile:
     """The texts of one file by id, in the file's order; ``format`` is what it was read as.
 
-    ``segments`` and ``words`` are there for the ids whose place in a recording, or whose words' times, the file tells;
-    ``told``: what else it tells of each, as further keys of its line in results.jsonl.
+    ``segments`` and ``words`` are there for the ids whose segment of a recording, or whose words' times, are in the
+    file; ``metadata``: what else it says of each, as further keys of its line in results.jsonl.
     """
 
     path: Path
@@ -160,7 +158,7 @@ class TextFile:
     durations_s: dict[str, float] = field(default_factory=dict)
     segments: dict[str, Segment] = field(default_factory=dict)
     words: dict[str, tuple[TimedWord, ...]] = field(default_factory=dict)
-    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def marked(self) -> bool:
@@ -176,35 +174,35 @@ def read_pair(
     ``format_name`` holds for both files, or for the references only where ``hypothesis_format`` is given.
 
     Raises:
-        DataError: a file is absent or has faults; the message lists all of both files, with file and line.
+        DataError: a file is absent or has problems; the message lists all of both files, with file and line.
         ScoringError: neither file has ids and their line counts differ.
-        UsageError: nothing tells whether the lines begin with ids, or the format is unknown.
+        UsageError: it is unclear whether the lines begin with ids, or the format is unknown.
     """
     wanted = format_name, format_name if hypothesis_format is None else hypothesis_format
     for name in wanted:
         if name not in FORMATS:
             raise UsageError(f"unknown format {name!r}; choose one of: {', '.join(FORMATS)}")
-    faults: list[str] = []
-    sources = read_source(references, faults), read_source(hypotheses, faults)
+    problems: list[str] = []
+    sources = read_source(references, problems), read_source(hypotheses, problems)
     if any(source.is_empty for source in sources):
-        _raise(faults)
+        _raise(problems)
     formats = _formats(sources, wanted)
     if "plain" in formats:
         _require_equal_counts(sources)
     entries = (
-        _parse(sources[0], formats[0], "reference", faults),
-        _parse(sources[1], formats[1], "hypothesis", faults),
+        _parse(sources[0], formats[0], "reference", problems),
+        _parse(sources[1], formats[1], "hypothesis", problems),
     )
-    if faults and "auto" in wanted:
-        faults.append(f"(read as {formats[0]} and {formats[1]}; --format says what they are where that is not so)")
-    _raise(faults)
+    if problems and "auto" in wanted:
+        problems.append(f"(read as {formats[0]} and {formats[1]}; --format says what they are if that is wrong)")
+    _raise(problems)
     return (
         _text_file(references, formats[0], entries[0], "reference"),
         _text_file(hypotheses, formats[1], entries[1], "hypothesis"),
     )
 
 
-def _formats(sources: tuple[Source, Source], wanted: tuple[str, str]) -> tuple[str, str]:
+def _formats(sources: tuple[TextSource, TextSource], wanted: tuple[str, str]) -> tuple[str, str]:
     kinds = [source.kind if name == "auto" else name for source, name in zip(sources, wanted, strict=True)]
     if kinds == ["bare", "bare"]:
         have_ids = first_words_are_ids(sources[0].lines, sources[1].lines)
@@ -219,8 +217,8 @@ def _formats(sources: tuple[Source, Source], wanted: tuple[str, str]) -> tuple[s
     return first_kind, second_kind
 
 
-def _why_unclear(sources: tuple[Source, Source]) -> str:
-    """Why nothing tells, and the first half of what to do; both sides need ids, or neither."""
+def _why_unclear(sources: tuple[TextSource, TextSource]) -> str:
+    """Why it is unclear, and the first half of what to do; both sides need ids, or neither."""
     first, second = (filled(source.lines)[0].text.split()[0] for source in sources)
     if {line.text.split()[0] for line in filled(sources[0].lines)} == {
         line.text.split()[0] for line in filled(sources[1].lines)
@@ -232,20 +230,20 @@ def _why_unclear(sources: tuple[Source, Source]) -> str:
     )
 
 
-def _parse(source: Source, format_name: str, role: Role, faults: list[str]) -> list[Entry]:
+def _parse(source: TextSource, format_name: str, role: Role, problems: list[str]) -> list[Entry]:
     parse_lines = TABLE[format_name].parse_lines
     if parse_lines is None:
-        return _parse_documents(source, format_name, faults)
+        return _parse_documents(source, format_name, problems)
     if not source.lines:
-        faults.append(f"{source.path}: is not a file of lines, and so cannot be read as {format_name}")
+        problems.append(f"{source.path}: is not a file of lines, and so cannot be read as {format_name}")
         return []
     parsed: Parsed = parse_lines(source.lines, role)
-    found = parsed.faults + _duplicates(parsed.entries)
-    faults += [f"{source.path}:{number}: {message}" for number, message in sorted(found)]
+    found = parsed.problems + _duplicates(parsed.entries)
+    problems += [f"{source.path}:{number}: {message}" for number, message in sorted(found)]
     return parsed.entries
 
 
-def _parse_documents(source: Source, format_name: str, faults: list[str]) -> list[Entry]:
+def _parse_documents(source: TextSource, format_name: str, problems: list[str]) -> list[Entry]:
     """One entry for each file; its id is the file's name without the ending."""
     parse = TABLE[format_name].parse_document
     assert parse is not None  # each row of the table has one of the two
@@ -255,10 +253,10 @@ def _parse_documents(source: Source, format_name: str, faults: list[str]) -> lis
         try:
             entry = parse(text, path)
         except ValueError as error:
-            faults.append(f"{path}: {error}")
+            problems.append(f"{path}: {error}")
             continue
         if entry.id in first:
-            faults.append(f"{path}: the id {entry.id!r} was already used by {first[entry.id]}")
+            problems.append(f"{path}: the id {entry.id!r} was already used by {first[entry.id]}")
         first.setdefault(entry.id, path)
         entries.append(entry)
     return entries
@@ -266,15 +264,15 @@ def _parse_documents(source: Source, format_name: str, faults: list[str]) -> lis
 
 def _duplicates(entries: Sequence[Entry]) -> list[tuple[int, str]]:
     first: dict[str, int] = {}
-    faults = []
+    problems = []
     for entry in entries:
         line = first.setdefault(entry.id, entry.line)
         if line != entry.line:
-            faults.append((entry.line, f"the id {entry.id!r} was already used in line {line}"))
-    return faults
+            problems.append((entry.line, f"the id {entry.id!r} was already used in line {line}"))
+    return problems
 
 
-def _require_equal_counts(sources: tuple[Source, Source]) -> None:
+def _require_equal_counts(sources: tuple[TextSource, TextSource]) -> None:
     references, hypotheses = sources
     if len(references.lines) != len(hypotheses.lines):
         raise ScoringError(
@@ -293,23 +291,23 @@ def _text_file(path: Path, format_name: str, entries: Sequence[Entry], role: Rol
         durations_s={entry.id: entry.duration_s for entry in entries if entry.duration_s is not None},
         segments={entry.id: entry.segment for entry in entries if entry.segment is not None},
         words={entry.id: entry.words for entry in entries if entry.words is not None},
-        told={entry.id: _told(entry, path, role) for entry in entries},
+        metadata={entry.id: _metadata(entry, path, role) for entry in entries},
     )
 
 
-def _told(entry: Entry, path: Path, role: Role) -> dict[str, Any]:
-    """What the entry tells besides: of a hypothesis its words, too; its audio as an absolute path."""
-    told = dict(entry.told)
-    if "audio" in told:
-        told["audio"] = os.path.abspath((path if path.is_dir() else path.parent) / told["audio"])
+def _metadata(entry: Entry, path: Path, role: Role) -> dict[str, Any]:
+    """The entry's metadata; of a hypothesis its words, too; its audio as an absolute path."""
+    metadata = dict(entry.metadata)
+    if "audio" in metadata:
+        metadata["audio"] = os.path.abspath((path if path.is_dir() else path.parent) / metadata["audio"])
     if entry.words is not None and role == "hypothesis":
-        told["words"] = told_words(entry.words, entry.segment.start_s if entry.segment else 0.0)
-    return told
+        metadata["words"] = words_as_json(entry.words, entry.segment.start_s if entry.segment else 0.0)
+    return metadata
 
 
-def _raise(faults: list[str]) -> None:
-    if faults:
-        different = list(dict.fromkeys(faults))  # both sides may be one file
-        shown = different[:_SHOWN_FAULTS]
+def _raise(problems: list[str]) -> None:
+    if problems:
+        different = list(dict.fromkeys(problems))  # both sides may be one file
+        shown = different[:_SHOWN_PROBLEMS]
         more = [f"… and {len(different) - len(shown)} more"] if len(different) > len(shown) else []
         raise DataError("\n  ".join(["the texts cannot be read:", *shown, *more]))

@@ -1,142 +1,19 @@
 """The record of a scoring: every utterance with its counts, and the sums over corpus and speakers.
 
-In: texts by id. Out: a ``ScoreReport``, computed once; pages, tables and files are thin views of it. Raw figures (NFC
-and single spaces only) stand beside the normalised ones, because a normaliser can hide errors as well as quibbles.
-
-The words whose verdict the normaliser changed: wrong as written but right as compared, or the other way round.
-
-In: an utterance's texts, raw and normalised. Out: changes, counted over the corpus. They say what the difference
-between the raw and the normalised figure consists of, so that a reader can judge whether it hides errors. Words are
-followed through the normaliser by normalising each alone; where the whole text came out otherwise (twenty one is 21),
-the stretch that differs is followed as a whole.
+In: texts by id. Out: a ``ScoreReport``, computed once; pages, tables and files are views of it. Raw counts (NFC and
+single spaces only) are kept next to the normalised ones, because a normaliser can hide errors as well as quibbles.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
-from typing import Any
-
-from rapidfuzz.distance import Levenshtein
 
 from asr.errors import ScoringError
-from asr.scoring.counts import AlignedPair, ErrorCounts, align_words, count_character_errors, count_word_errors
+from asr.scoring.changes import NormalizationChange, count_changes, normalization_changes
+from asr.scoring.counts import ErrorCounts, count_characters, count_words
 from asr.text.normalize import Normalizer, normalize_none
 
-SHOWN_CHANGES = 30  # in a page
-_SUMMARIZED = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Words of the reference and of the hypothesis (either may be empty), as written; ``forgiven``: now right."""
-
-    reference: str
-    hypothesis: str
-    forgiven: bool
-
-
-def verdict_changes(
-    raw: tuple[str, str], normalized: tuple[str, str], normalizer: Callable[[str], str]
-) -> list[Change]:
-    """The changes of one utterance; ``raw`` and ``normalized`` are (reference, hypothesis)."""
-    if raw == normalized:
-        return []
-    pairs = align_words(*raw)
-    wrong = _wrong_words(align_words(*normalized), normalized)
-    still = [_followed(side, whole, bad, normalizer) for side, whole, bad in zip(raw, normalized, wrong, strict=True)]
-    changed: list[tuple[AlignedPair, bool | None]] = []
-    i = j = 0
-    for pair in pairs:
-        now_wrong = (pair.reference is not None and still[0][i]) or (pair.hypothesis is not None and still[1][j])
-        was_wrong = pair.operation != "hit"
-        changed.append((pair, was_wrong if was_wrong != now_wrong else None))
-        i += pair.reference is not None
-        j += pair.hypothesis is not None
-    runs = groupby(changed, key=lambda item: item[1])
-    return [
-        change for forgiven, run in runs if forgiven is not None for change in _changed_words(run, forgiven, normalizer)
-    ]
-
-
-def count_changes(changes: Iterable[Change]) -> list[tuple[Change, int]]:
-    """Most frequent first, then those that became wrong, then by alphabet."""
-    counts = Counter(changes)
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0].forgiven, item[0].reference, item[0].hypothesis))
-
-
-def summarize_changes(changes: Sequence[tuple[Change, int]] | None) -> dict[str, Any] | None:
-    """For summary.json: how many verdicts changed, and the most frequent words; None where it is not known."""
-    if changes is None:
-        return None
-    return {
-        "wrong_now_right": sum(count for change, count in changes if change.forgiven),
-        "right_now_wrong": sum(count for change, count in changes if not change.forgiven),
-        "words": [
-            {
-                "reference": change.reference,
-                "hypothesis": change.hypothesis,
-                "verdict": "wrong, now right" if change.forgiven else "right, now wrong",
-                "times": count,
-            }
-            for change, count in changes[:_SUMMARIZED]
-        ],
-    }
-
-
-def _changed_words(
-    run: Iterable[tuple[AlignedPair, bool | None]], forgiven: bool, normalizer: Callable[[str], str]
-) -> list[Change]:
-    """Word by word; but where words were joined or parted (It's, it is), the stretch as a whole."""
-    out: list[Change] = []
-    for settled, group in groupby((pair for pair, _ in run), key=lambda pair: _is_settled(pair, normalizer)):
-        members = list(group)
-        out += [_change([pair], forgiven) for pair in members] if settled else [_change(members, forgiven)]
-    return out
-
-
-def _is_settled(pair: AlignedPair, normalizer: Callable[[str], str]) -> bool:
-    """Whether the pair explains itself: the same words once normalised, each alone."""
-    return pair.operation == "hit" or normalizer(pair.reference or "") == normalizer(pair.hypothesis or "")
-
-
-def _change(pairs: Sequence[AlignedPair], forgiven: bool) -> Change:
-    reference = " ".join(pair.reference for pair in pairs if pair.reference is not None)
-    hypothesis = " ".join(pair.hypothesis for pair in pairs if pair.hypothesis is not None)
-    return Change(reference, hypothesis, forgiven)
-
-
-def _wrong_words(pairs: Sequence[AlignedPair], texts: tuple[str, str]) -> tuple[list[bool], list[bool]]:
-    """For each word of both normalised texts whether it is part of an error."""
-    reference = [pair.operation != "hit" for pair in pairs if pair.reference is not None]
-    hypothesis = [pair.operation != "hit" for pair in pairs if pair.hypothesis is not None]
-    return reference, hypothesis
-
-
-def _followed(raw: str, normalized: str, wrong: Sequence[bool], normalizer: Callable[[str], str]) -> list[bool]:
-    """For each raw word whether any of what became of it is wrong; a word of which nothing is left is not."""
-    pieces: list[str] = []
-    owners: list[int] = []
-    words = raw.split()
-    for index, word in enumerate(words):
-        own = normalizer(word).split()
-        pieces += own
-        owners += [index] * len(own)
-    whole = normalized.split()
-    steps = Levenshtein.opcodes(pieces, whole)
-    bad = [False] * len(words)
-    for kind, run in groupby(steps, key=lambda step: step.tag == "equal"):
-        members = list(run)
-        for step in members if kind else []:
-            for offset in range(step.src_end - step.src_start):
-                bad[owners[step.src_start + offset]] |= wrong[step.dest_start + offset]
-        if not kind:
-            first, last = members[0], members[-1]
-            for owner in owners[first.src_start : last.src_end]:
-                bad[owner] |= any(wrong[first.dest_start : last.dest_end])
-    return bad
-
-
+# References and hypotheses in, the counts of each utterance out: ``count_words``, or sclite's.
+CountWords = Callable[[Sequence[str], Sequence[str]], list[ErrorCounts]]
 _SHOWN_IDS = 5
 
 
@@ -170,7 +47,8 @@ class GroupScore:
 class ScoreReport:
     """A scored test set. ``normalizer`` is the label of what made the normalised text, such as "basic v1".
 
-    ``changes``: the words whose verdict it changed, with how often, most frequent first; None where it was not at hand.
+    ``changes``: the words whose outcome it changed, and how often, most frequent first; None where it was not
+    available.
     """
 
     normalizer: str
@@ -180,7 +58,7 @@ class ScoreReport:
     raw_words: ErrorCounts
     raw_characters: ErrorCounts
     by_speaker: Mapping[str, GroupScore]
-    changes: tuple[tuple[Change, int], ...] | None = field(default=None, compare=False)
+    changes: tuple[tuple[NormalizationChange, int], ...] | None = field(default=None, compare=False)
 
     @property
     def audio_s(self) -> float | None:
@@ -190,7 +68,7 @@ class ScoreReport:
 
     @property
     def without_reference_words(self) -> tuple[UtteranceScore, ...]:
-        """Utterances whose normalised reference is empty: what is heard in them counts as insertions over nothing."""
+        """Utterances whose normalised reference is empty: words recognised in them are insertions over nothing."""
         return tuple(u for u in self.utterances if u.words.reference_length == 0)
 
     def worst(self, count: int) -> list[UtteranceScore]:
@@ -206,27 +84,42 @@ def score_texts(
     normalizer: Normalizer,
     speakers: Mapping[str, str] | None = None,
     durations_s: Mapping[str, float] | None = None,
-    count_words: Callable[[str, str], ErrorCounts] = count_word_errors,
+    count: CountWords = count_words,
 ) -> ScoreReport:
     """Score each hypothesis against the reference of the same id, in the references' order.
 
-    ``speakers`` and ``durations_s`` (seconds) may lack ids; ``count_words`` is how words are aligned and counted.
+    ``speakers`` and ``durations_s`` (seconds) may lack ids; ``count`` aligns and counts the words.
     Raises ScoringError where the two sides do not hold exactly the same ids, or hold none: a hypothesis that is missing
     would otherwise make the figure better (sclite gives 0%).
     """
     _require_same_ids(references, hypotheses)
+    given = [(key, reference, hypotheses[key]) for key, reference in references.items()]
+    raw = [(normalize_none(reference), normalize_none(hypothesis)) for _, reference, hypothesis in given]
+    normalized = [(normalizer(reference), normalizer(hypothesis)) for reference, hypothesis in raw]
+    raw_words, raw_characters = _count(raw, count), _count(raw, count_characters)
+    words, characters = _count(normalized, count), _count(normalized, count_characters)
     utterances = [
-        _score_utterance(
-            key,
-            (reference, hypotheses[key]),
-            normalizer,
-            count_words,
-            (speakers or {}).get(key),
-            (durations_s or {}).get(key),
+        UtteranceScore(
+            id=key,
+            reference=reference,
+            hypothesis=hypothesis,
+            reference_normalized=normalized[place][0],
+            hypothesis_normalized=normalized[place][1],
+            words=words[place],
+            characters=characters[place],
+            raw_words=raw_words[place],
+            raw_characters=raw_characters[place],
+            speaker=(speakers or {}).get(key),
+            duration_s=(durations_s or {}).get(key),
         )
-        for key, reference in references.items()
+        for place, (key, reference, hypothesis) in enumerate(given)
     ]
-    changes = count_changes(change for utterance in utterances for change in _changes(utterance, normalizer))
+    changes = count_changes(
+        change
+        for utterance, texts, compared in zip(utterances, raw, normalized, strict=True)
+        if utterance.raw_words.errors or utterance.words.errors
+        for change in normalization_changes(texts, compared, normalizer)
+    )
     return replace(build_report(utterances, normalizer.label), changes=tuple(changes))
 
 
@@ -264,7 +157,7 @@ def group_scores(
 
 
 def texts_by_id(pairs: Iterable[tuple[str, str]], side: str) -> dict[str, str]:
-    """A mapping from (id, text) pairs; raises ScoringError naming ids that come twice (``side``: "references")."""
+    """A mapping from (id, text) pairs; raises ScoringError naming ids given more than once (``side``: "references")."""
     texts: dict[str, str] = {}
     twice: dict[str, None] = {}
     count = 0
@@ -281,53 +174,22 @@ def texts_by_id(pairs: Iterable[tuple[str, str]], side: str) -> dict[str, str]:
     return texts
 
 
-def _score_utterance(
-    key: str,
-    texts: tuple[str, str],
-    normalizer: Normalizer,
-    count_words: Callable[[str, str], ErrorCounts],
-    speaker: str | None,
-    duration_s: float | None,
-) -> UtteranceScore:
-    reference, hypothesis = texts
-    raw = normalize_none(reference), normalize_none(hypothesis)
-    normalized = normalizer(raw[0]), normalizer(raw[1])
-    raw_counts = count_words(*raw), count_character_errors(*raw)
-    same = normalized == raw
-    return UtteranceScore(
-        id=key,
-        reference=reference,
-        hypothesis=hypothesis,
-        reference_normalized=normalized[0],
-        hypothesis_normalized=normalized[1],
-        words=raw_counts[0] if same else count_words(*normalized),
-        characters=raw_counts[1] if same else count_character_errors(*normalized),
-        raw_words=raw_counts[0],
-        raw_characters=raw_counts[1],
-        speaker=speaker,
-        duration_s=duration_s,
-    )
-
-
-def _changes(utterance: UtteranceScore, normalizer: Normalizer) -> list[Change]:
-    if not utterance.raw_words.errors and not utterance.words.errors:
-        return []
-    raw = normalize_none(utterance.reference), normalize_none(utterance.hypothesis)
-    return verdict_changes(raw, (utterance.reference_normalized, utterance.hypothesis_normalized), normalizer)
+def _count(pairs: Sequence[tuple[str, str]], count: CountWords) -> list[ErrorCounts]:
+    return count([reference for reference, _ in pairs], [hypothesis for _, hypothesis in pairs])
 
 
 def _require_same_ids(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> None:
     missing = [key for key in references if key not in hypotheses]
-    surplus = [key for key in hypotheses if key not in references]
-    if missing or surplus:
+    extra = [key for key in hypotheses if key not in references]
+    if missing or extra:
         parts = [f"{len(references)} references and {len(hypotheses)} hypotheses do not hold the same ids"]
         if missing:
             parts.append(f"{len(missing)} without a hypothesis: {first_ids(missing)}")
-        if surplus:
-            parts.append(f"{len(surplus)} without a reference: {first_ids(surplus)}")
+        if extra:
+            parts.append(f"{len(extra)} without a reference: {first_ids(extra)}")
         raise ScoringError(
             "; ".join(parts) + ". Give each reference id one hypothesis (an empty text where nothing was recognised) "
-            "and take out what is not to be scored, or say to `asr score` what becomes of them: --missing, --surplus"
+            "and remove what is not to be scored, or choose what `asr score` does with them: --missing, --extra"
         )
     if not references:
         raise ScoringError("there is nothing to score: 0 references and 0 hypotheses")

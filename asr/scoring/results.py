@@ -1,7 +1,7 @@
 """Scored utterances as files: results.jsonl (a line per utterance) and summary.json (the figures), and back.
 
-In: a ``ScoreReport``. Out: JSON that other tools read, written whole or not at all. ``extras`` is room for what a
-recogniser knows beyond the text (words with times, confidence, score): it travels in the line under its own keys.
+In: a ``ScoreReport``. Out: JSON that other tools read, written atomically. ``extras`` is for what a
+recogniser knows beyond the text (words with times, confidence, score): it is kept in the line under its own keys.
 """
 
 import json
@@ -13,9 +13,11 @@ from typing import Any
 
 from asr.errors import DataError
 from asr.files import write_text
+from asr.scoring.changes import summarize_changes
 from asr.scoring.counts import ErrorCounts
 from asr.scoring.intervals import summarize_intervals
-from asr.scoring.report import ScoreReport, UtteranceScore, build_report, summarize_changes
+from asr.scoring.measures import measures_in
+from asr.scoring.report import ScoreReport, UtteranceScore, build_report
 
 _COUNTS = {
     "word_errors": "words",
@@ -52,7 +54,7 @@ def read_results(path: Path) -> Results:
     utterances: list[UtteranceScore] = []
     extras: dict[str, dict[str, Any]] = {}
     labels: dict[str, None] = {}
-    faults: list[str] = []
+    problems: list[str] = []
     for number, line in enumerate(_content(path).split("\n"), start=1):
         if not line.strip():
             continue
@@ -62,20 +64,22 @@ def read_results(path: Path) -> Results:
             if utterance.id in extras:
                 raise ValueError(f"the id {utterance.id!r} comes twice")
         except (ValueError, RecursionError) as error:
-            faults.append(f"{path}:{number}: {error}")
+            problems.append(f"{path}:{number}: {error}")
             continue
         utterances.append(utterance)
         labels[label] = None
         extras[utterance.id] = {key: value for key, value in row.items() if key not in _OWN_KEYS}
     if len(labels) > 1:
-        faults.append(f"{path}: mixes normalisers ({', '.join(labels)}); score it anew with `asr score {path} {path}`")
-    if faults or not utterances:
-        raise DataError("\n  ".join(["results cannot be read:", *(faults or [f"{path}: is empty"])]))
+        problems.append(
+            f"{path}: mixes normalisers ({', '.join(labels)}); score it again with `asr score {path} {path}`"
+        )
+    if problems or not utterances:
+        raise DataError("\n  ".join(["results cannot be read:", *(problems or [f"{path}: is empty"])]))
     return Results(build_report(utterances, next(iter(labels))), extras)
 
 
 def summary_beside(results: Path) -> dict[str, Any]:
-    """The summary.json in the folder of a results.jsonl; nothing where it is absent or of another kind."""
+    """The summary.json in the folder of a results.jsonl; nothing where it is absent or not a JSON object."""
     try:
         value = json.loads((results.parent / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -96,10 +100,7 @@ def summarize(report: ScoreReport) -> dict[str, Any]:
         "utterances": len(report.utterances),
         "utterances_without_reference_words": len(report.without_reference_words),
         "audio_hours": None if audio_s is None else round(audio_s / 3600, 6),
-        "wer": percent(report.words),
-        "cer": percent(report.characters),
-        "raw_wer": percent(report.raw_words),
-        "raw_cer": percent(report.raw_characters),
+        **{one.key: one.percent(getattr(report, one.counts)) for one in measures_in("json")},
         "intervals": summarize_intervals(report),
         "words": _counts(report.words),
         "characters": _counts(report.characters),
@@ -108,20 +109,14 @@ def summarize(report: ScoreReport) -> dict[str, Any]:
         "by_speaker": {
             speaker: {
                 "utterances": group.utterances,
-                "wer": percent(group.words),
-                "cer": percent(group.characters),
+                **{one.key: one.percent(getattr(group, one.counts)) for one in measures_in("group")},
                 "words": _counts(group.words),
                 "characters": _counts(group.characters),
             }
             for speaker, group in report.by_speaker.items()
         },
-        "verdict_changes": summarize_changes(report.changes),
+        "normalization_changes": summarize_changes(report.changes),
     }
-
-
-def percent(counts: ErrorCounts) -> float | None:
-    """The error rate in percent, to four decimals; None over an empty reference."""
-    return None if math.isnan(counts.rate) else round(100 * counts.rate, 4)
 
 
 def _counts(counts: ErrorCounts) -> dict[str, int]:

@@ -1,33 +1,26 @@
-"""Whether the difference of two systems on the same utterances is more than chance: four tests.
+"""Whether the difference of two systems on the same utterances is more than chance: four tests, and their power.
 
 In: per utterance, the errors of both systems and the reference length, or the rates, or right and wrong. Out: a
-``Difference`` with its interval and p-value, and a ``TestResult`` of each other test. A p-value is the probability of a
+``Difference`` with its interval and p-value, and a ``SignificanceTest`` of each other test; how many more utterances or
+speakers would settle a comparison, and what difference a test set can show at all. A p-value is the probability of a
 difference as great as this one if the two were equally good; all are two-sided.
 
-**The paired bootstrap decides a verdict** (``compare.py``), the others stand beside it. It is the only one of the four
-about the WER itself and in its unit, with an interval that agrees with its p-value; it needs no normal errors, and it
-can draw whole speakers. MAPSSWE takes the stretches of a speech as independent of each other, which errors of one
+**The paired bootstrap decides a verdict** (``compare.py``); the others are shown next to it. It is the only one of the
+four about the WER itself and in its unit, with an interval that agrees with its p-value; it needs no normal errors, and
+it can draw whole speakers. MAPSSWE takes the stretches of a speech as independent of each other, which errors of one
 speaker are not, and its assumptions fail where segments are few. McNemar sees whether a sentence is right and not how
 wrong it is. Wilcoxon counts a short utterance as much as a long one.
 
-How many more utterances or speakers would settle a comparison, and what difference a test set can show at all.
+NIST's sentence segments, for MAPSSWE: two errors, of whichever system, belong to one segment unless at least two words
+that both systems got right are between them (Gillick & Cox, ICASSP 1989; ``sc_stats`` of NIST's sctk, ``MIN_NUM_GOOD``
+2); then errors are taken as independent. Segments end at the end of an utterance. The same alignments give the same
+segments and the same Z as ``sc_stats`` 1.3 (a test compares them); sclite's own alignments may differ from ours where
+several have the fewest errors, and Z with them.
 
-In: a ``Difference`` as measured. Out: a number of units of the same kind. The standard error of a difference shrinks
-with the square root of the units; a two-sided test at level alpha finds a true difference D with the wanted power where
-D is at least (z(1 - alpha/2) + z(power)) standard errors, 2.80 of them at 5 % and 80 %.
-
-Limits: it takes the measured difference for the true one, which is the least that can be assumed and often too great;
-further utterances must be of the same kind, and new speakers must speak as much as those measured.
-
-NIST's sentence segments: stretches of speech in which one system or the other errs, apart from each other.
-
-In: the alignments of two systems with one reference. Out: the errors of both in each segment. Two errors, of
-whichever system, belong to one segment unless at least two words that both systems got right lie between them (Gillick
-& Cox, ICASSP 1989; ``sc_stats`` of NIST's sctk, ``MIN_NUM_GOOD`` 2): with that much right in between, errors are taken
-as independent. Segments end at the end of an utterance.
-
-The same alignments give the same segments and the same Z as ``sc_stats`` 1.3 does (a test compares them). sclite's own
-alignments may differ from ours where there are several with the fewest errors, and Z with them.
+Power: the standard error of a difference shrinks with the square root of the units; a two-sided test at level alpha
+finds a true difference D with the wanted power where D is at least (z(1 - alpha/2) + z(power)) standard errors, 2.80 of
+them at 5 % and 80 %. It takes the measured difference for the true one, which is the least that can be assumed and
+often too great; further utterances must be of the same kind, and new speakers must speak as much as those measured.
 """
 
 import math
@@ -54,7 +47,7 @@ class SegmentErrors:
 
 @dataclass(frozen=True, slots=True)
 class WordOutcomes:
-    """An utterance as one system heard it: which reference words are right, and the insertions before each.
+    """One system's hypothesis of an utterance: which reference words are right, and the insertions before each.
 
     ``insertions`` has an item more than ``right``: those behind the last word.
     """
@@ -103,7 +96,7 @@ def _events(first: WordOutcomes, second: WordOutcomes) -> Iterator[tuple[int, in
             yield int(not word[0]), int(not word[1])
 
 
-_COUNTABLE = 20  # draws: fewer tell a share no better than a normal distribution does
+_COUNTABLE = 20  # draws: fewer estimate a share no better than a normal distribution does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,10 +122,8 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestResult:
-    """A test beside the verdict. ``p_value`` is None where the test says nothing; ``note`` then tells why."""
-
-    __test__ = False  # not a test case, whatever its name makes pytest think
+class SignificanceTest:
+    """A test next to the verdict. ``p_value`` is None where the test says nothing; ``note`` then says why."""
 
     name: str
     p_value: float | None
@@ -185,7 +176,7 @@ def paired_bootstrap(
     )
 
 
-def mapsswe(segments: Sequence[SegmentErrors]) -> TestResult:
+def mapsswe(segments: Sequence[SegmentErrors]) -> SignificanceTest:
     """NIST's matched-pairs test on sentence segments (Gillick & Cox, ICASSP 1989), as ``sc_stats -t mapsswe`` has it.
 
     Z is the mean difference of errors a segment over its standard error, read from the normal distribution.
@@ -194,16 +185,18 @@ def mapsswe(segments: Sequence[SegmentErrors]) -> TestResult:
     differences = np.asarray([segment.second - segment.first for segment in segments], dtype=np.float64)
     detail = f"{len(segments):,} segments"
     if not differences.any():
-        return TestResult(name=name, p_value=1.0, statistic=0.0, detail=detail, note="no segment differs")
+        return SignificanceTest(name=name, p_value=1.0, statistic=0.0, detail=detail, note="no segment differs")
     deviation = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
     if deviation == 0:
-        return TestResult(name=name, p_value=None, detail=detail, note="all segments differ alike: there is no spread")
+        return SignificanceTest(
+            name=name, p_value=None, detail=detail, note="all segments differ alike: there is no spread"
+        )
     z = float(differences.mean()) / (deviation / math.sqrt(len(differences)))
     note = "fewer than 50 segments: the normal distribution is a rough guess" if len(segments) < 50 else ""
-    return TestResult(name=name, p_value=math.erfc(abs(z) / math.sqrt(2)), statistic=z, detail=detail, note=note)
+    return SignificanceTest(name=name, p_value=math.erfc(abs(z) / math.sqrt(2)), statistic=z, detail=detail, note=note)
 
 
-def mcnemar(first_right: Sequence[bool], second_right: Sequence[bool]) -> TestResult:
+def mcnemar(first_right: Sequence[bool], second_right: Sequence[bool]) -> SignificanceTest:
     """McNemar's test on utterances wholly right or not, by the exact binomial distribution."""
     from scipy.stats import binomtest
 
@@ -211,12 +204,12 @@ def mcnemar(first_right: Sequence[bool], second_right: Sequence[bool]) -> TestRe
     first_only, second_only = pairs.count((True, False)), pairs.count((False, True))
     name, detail = "McNemar", f"right by the first alone {first_only:,}, by the second alone {second_only:,}"
     if not first_only + second_only:
-        return TestResult(name=name, p_value=1.0, detail=detail, note="the same utterances are right in both")
+        return SignificanceTest(name=name, p_value=1.0, detail=detail, note="the same utterances are right in both")
     result = binomtest(min(first_only, second_only), first_only + second_only)
-    return TestResult(name=name, p_value=float(result.pvalue), detail=detail)
+    return SignificanceTest(name=name, p_value=float(result.pvalue), detail=detail)
 
 
-def wilcoxon(first_rates: Sequence[float], second_rates: Sequence[float], unit: Unit) -> TestResult:
+def wilcoxon(first_rates: Sequence[float], second_rates: Sequence[float], unit: Unit) -> SignificanceTest:
     """Wilcoxon's signed-rank test on the rates of utterances or speakers; units that are alike in both are left out."""
     from scipy.stats import wilcoxon as signed_rank
 
@@ -225,12 +218,12 @@ def wilcoxon(first_rates: Sequence[float], second_rates: Sequence[float], unit: 
     changed = differences[differences != 0]
     name, detail = f"Wilcoxon over {unit}", f"{len(changed):,} of {len(differences):,} {unit} differ"
     if not len(changed):
-        return TestResult(name=name, p_value=1.0, detail=detail, note=f"no {unit} differ")
+        return SignificanceTest(name=name, p_value=1.0, detail=detail, note=f"no {unit} differ")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scipy warns of ties in small samples and then uses the normal distribution
         result = signed_rank(changed)
     note = f"fewer than 6 {unit} that differ cannot show anything" if len(changed) < 6 else ""
-    return TestResult(
+    return SignificanceTest(
         name=name, p_value=float(result.pvalue), statistic=float(result.statistic), detail=detail, note=note
     )
 
@@ -248,7 +241,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _share_beyond_0(drawn: NDArray[np.float64]) -> float:
     """The share of draws on the other side of 0, at most a half.
 
-    Where too few lie there to be counted it is read from the normal distribution that the draws follow, lest the
+    Where too few are there to be counted it is read from the normal distribution that the draws follow, lest the
     number of draws set a bound to how sure one can be; but never above what would have been counted, as a few skewed
     units would have it.
     """

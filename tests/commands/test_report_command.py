@@ -53,7 +53,7 @@ def element(page: Path, name: str) -> dict[str, object]:
 def test_one_line_a_system_tells_the_rate_and_its_interval(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(results)]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("wer=75.0000 low=") and "utterances=3 words=4 normalizer=none-v1" in out
+    assert out.startswith("wer=75.00 low=") and "n=4 utterances=3 normalizer=none-v1" in out
 
 
 @pytest.mark.parametrize(("limit", "code"), [("75", 0), ("74.9", 1)])

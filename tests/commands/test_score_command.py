@@ -110,10 +110,10 @@ def test_forms_for_scripts_have_stdout_to_themselves(
     assert (found["wer"], found["missing_hypotheses"]["count"]) == (40.0, 1)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
     assert summary["missing_hypotheses"] == {"count": 1, "treatment": "as-deletions", "ids": ["utt-3"]}
-    assert summary["verdict_changes"]["words"][0]["verdict"] == "wrong, now right"
+    assert summary["normalization_changes"]["words"][0]["outcome"] == "corrected"
     page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "no hypothesis for 1 of 3 references" in page
-    assert "## Words whose verdict the normaliser changed" in page and "| Hello, | hello | wrong, now right |" in page
+    assert "## Words changed by normalisation" in page and "| Hello, | hello | corrected |" in page
 
 
 def test_a_persons_own_replacements_are_named_in_every_report(

@@ -20,8 +20,8 @@ TWO = {"a1": ("one two three", "one two three"), "b1": ("four", "for"), "b2": ("
 def test_rates_of_the_page_are_those_counted_by_hand() -> None:
     page = page_of(results_of(ONE))
     head = page.figures[0]
-    assert (head.measure, head.bar.errors, head.bar.reference_length) == ("WER", 3, 5)
-    assert (head.substitutions, head.deletions, head.insertions) == (1, 1, 1)
+    assert (head.measure.label, head.bar.errors, head.bar.reference_length) == ("WER", 3, 5)
+    assert (head.counts.substitutions, head.counts.deletions, head.counts.insertions) == (1, 1, 1)
     assert head.bar.rate == pytest.approx(0.6)
     assert head.bar.low is not None and head.bar.high is not None and head.bar.low <= 0.6 <= head.bar.high
 
@@ -101,7 +101,7 @@ def test_json_and_csv_hold_the_figures_of_the_page() -> None:
 
 def test_markdown_names_both_systems_and_their_intervals() -> None:
     text = exports.render_markdown_report(page_of(results_of(ONE), results_of(TWO)))
-    assert "wer=60.0000" in text and "wer=40.0000" in text and text.count("Intervals") == 2
+    assert "wer=60.00" in text and "wer=40.00" in text and text.count("Intervals") == 2
 
 
 def test_bars_of_groups_too_small_to_mean_much_are_pale() -> None:

@@ -31,7 +31,7 @@ from asr.recognition.calibration import (
     word_evidence,
 )
 from asr.recognition.reliability import cross_validated, deal_groups, draw_reliability
-from asr.scoring.confidence import brier_score, chance_error, expected_calibration_error, judge_words, wilson_interval
+from asr.scoring.confidence import brier_score, chance_error, expected_calibration_error, words_correct, wilson_interval
 from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import CharacterTokenizer
 
@@ -139,10 +139,10 @@ def test_words_are_judged_by_the_alignment() -> None:
     def parted(text: str) -> str:
         return text.lower().replace("-", " ")
 
-    assert judge_words(["one", "too", "three", "four"], "One two three.", basic) == [True, False, True, False]
-    assert judge_words(["twenty-one", "-", "x"], "twenty one x", parted) == [True, None, True]
-    assert judge_words(["twenty-one"], "twenty two", parted) == [False]
-    assert judge_words([], "one", basic) == []
+    assert words_correct(["one", "too", "three", "four"], "One two three.", basic) == [True, False, True, False]
+    assert words_correct(["twenty-one", "-", "x"], "twenty one x", parted) == [True, None, True]
+    assert words_correct(["twenty-one"], "twenty two", parted) == [False]
+    assert words_correct([], "one", basic) == []
 
 
 def test_folds_keep_groups_whole_and_even() -> None:

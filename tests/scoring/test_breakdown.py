@@ -142,9 +142,9 @@ def test_confidence_is_judged_by_verdicts_told_or_by_the_alignment() -> None:
             "2": {"words": [word("x", 0, 0.5)]},  # three words compared, one told
         },
     )
-    found = break_down(scored).belief
+    found = break_down(scored).confidence
     assert found is not None
-    assert (found.words, found.right, found.unjudged) == (4, 2, 1)
+    assert (found.words, found.right, found.without_outcome) == (4, 2, 1)
     assert found.mean_confidence == pytest.approx(0.75)
     # 0.9 and 0.7 right, 0.8 and 0.6 wrong: of the four pairs only 0.7 against 0.8 is the wrong way round
     assert found.ranking_quality == 0.75

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from asr.scoring.counts import ErrorCounts
-from asr.scoring.markdown import ReportHeader, code_block, code_span, counted, escape, format_rate, render_markdown
+from asr.scoring.markdown import ReportHeader, code_block, code_span, counted, escape, render_markdown
+from asr.scoring.measures import format_rate
 from asr.scoring.report import score_texts
 from asr.text.normalize import NORMALIZERS
 

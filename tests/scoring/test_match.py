@@ -7,11 +7,11 @@ import pytest
 from rapidfuzz.distance import Levenshtein
 
 from asr.errors import ScoringError
-from asr.scoring.alternatives import choose_alternatives
 from asr.scoring.formats import Segment, TimedWord
-from asr.scoring.match import deal_out, match
+from asr.scoring.match import assign_words, match
 from asr.scoring.read import TextFile
 from asr.scoring.report import score_texts
+from asr.scoring.sclite import choose_alternatives
 from asr.text.normalize import get_normalizer
 
 
@@ -34,12 +34,12 @@ def test_missing_hypotheses_are_treated_as_asked_and_said(treatment, errors: int
     assert matched.measures()["missing_hypotheses"] == {"count": 1, "treatment": treatment, "ids": ["b"]}
 
 
-def test_surplus_hypotheses_are_an_error_unless_skipped() -> None:
+def test_extra_hypotheses_are_an_error_unless_skipped() -> None:
     matched = match(texts(a="x"), texts(a="x", c="z"))
     with pytest.raises(ScoringError, match="1 without a reference: 'c'"):
         score_texts(matched.references, matched.hypotheses, normalizer=get_normalizer("none"))
-    matched = match(texts(a="x"), texts(a="x", c="z"), surplus="skip")
-    assert (matched.hypotheses, matched.surplus) == ({"a": "x"}, ["c"])
+    matched = match(texts(a="x"), texts(a="x", c="z"), extra="skip")
+    assert (matched.hypotheses, matched.extra) == ({"a": "x"}, ["c"])
     assert matched.notes() == ["no reference for 1 of the hypotheses: in no figure"]
 
 
@@ -58,7 +58,7 @@ def test_a_word_goes_to_the_first_segment_that_ends_after_its_middle() -> None:
     # as sclite does it: see tests/scoring/test_sclite.py
     words = [TimedWord(f"{m}", m - 0.125, m + 0.125) for m in (0.25, 1.75, 2.0, 3.0, 5.5, 8.5)]
     segments = {"one": Segment("r", "1", 0.5, 2.0), "two": Segment("r", "1", 5.0, 6.0)}
-    dealt, outside = deal_out(words, segments)
+    dealt, outside = assign_words(words, segments)
     found = {key: " ".join(word.text for word in inside) for key, inside in dealt.items()}
     assert (found, outside) == ({"one": "0.25 1.75", "two": "2.0 3.0 5.5 8.5"}, 4)
 

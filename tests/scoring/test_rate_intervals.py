@@ -2,6 +2,7 @@
 
 from asr.scoring.intervals import rate_intervals
 from asr.scoring.markdown import ReportHeader, render_markdown
+from asr.scoring.measures import WER
 from asr.scoring.output import summary_notes, summary_rows
 from asr.scoring.report import ScoreReport, score_texts
 from asr.scoring.results import summarize
@@ -21,7 +22,7 @@ def report(count: int, speakers: int, wrong_every: int = 4, silent: bool = False
 def test_both_intervals_stand_in_the_page_and_in_the_summary() -> None:
     scored = report(60, 12, wrong_every=7)
     text = render_markdown(scored, HEADER)
-    intervals = rate_intervals(scored, "words")
+    intervals = rate_intervals(scored, WER)
     assert intervals.utterances is not None and intervals.speakers is not None
     assert "| measure | text | rate | 95 % interval | over speakers | S |" in text
     assert f"| WER | basic v1 | 3.75% | {intervals.utterances} | {intervals.speakers} | 0 |" in text
@@ -33,7 +34,7 @@ def test_both_intervals_stand_in_the_page_and_in_the_summary() -> None:
 
 def test_the_terminal_shows_the_interval_behind_the_rate_and_says_what_it_means() -> None:
     scored = report(60, 5, wrong_every=7)
-    assert summary_rows(scored)[0][2] == f"3.75% {rate_intervals(scored, 'words').utterances}"
+    assert summary_rows(scored)[0][2] == f"3.75% {rate_intervals(scored, WER).utterances}"
     notes = " ".join(summary_notes(scored))
     assert "10,000 bootstrap draws of the 60 utterances" in notes
     assert "over speakers (5)" in notes and "fewer than 10 speakers" in notes

@@ -1,4 +1,4 @@
-"""Any two text files are read as what they are, and every fault of both is told with file and line."""
+"""Any two text files are read as what they are, and every problem of both is told with file and line."""
 
 import json
 from pathlib import Path

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from asr.cli import main
-from asr.scoring.counts import ErrorCounts, count_word_errors, count_word_errors_as_sclite
+from asr.scoring.counts import ErrorCounts, count_word_errors
+from asr.scoring.sclite import count_words_as_sclite
 
 Pairs = list[tuple[str, str]]
 _SCORES = re.compile(r"^id: \((?P<id>\S+)\)$.*?^Scores: \(#C #S #D #I\) (\d+) (\d+) (\d+) (\d+)$", re.M | re.S)
@@ -79,23 +80,23 @@ HARD: Pairs = [
 
 def test_counts_of_hard_pairs_are_those_of_sclite(tmp_path: Path) -> None:
     expected = sclite_counts(tmp_path, HARD)
-    assert [count_word_errors_as_sclite(*pair) for pair in HARD] == expected
+    assert count_words_as_sclite(*map(list, zip(*HARD, strict=True))) == expected
 
 
 @pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_counts_of_random_pairs_are_those_of_sclite(tmp_path: Path, count: int) -> None:
     pairs = random_pairs(count)
     expected = sclite_counts(tmp_path, pairs)
-    found = [count_word_errors_as_sclite(*pair) for pair in pairs]
+    found = count_words_as_sclite(*map(list, zip(*pairs, strict=True)))
     assert [index for index in range(len(pairs)) if found[index] != expected[index]] == []
 
 
 def test_fewest_errors_are_never_more_than_those_of_sclite_and_seldom_fewer(tmp_path: Path) -> None:
     pairs = random_pairs(2_000)
     expected = sclite_counts(tmp_path, pairs)
-    surplus = [theirs.errors - count_word_errors(*pair).errors for pair, theirs in zip(pairs, expected, strict=True)]
-    sentences, unrelated = surplus[0::2], surplus[1::2]
-    assert min(surplus) >= 0
+    extra = [theirs.errors - count_word_errors(*pair).errors for pair, theirs in zip(pairs, expected, strict=True)]
+    sentences, unrelated = extra[0::2], extra[1::2]
+    assert min(extra) >= 0
     assert sum(map(bool, sentences)) / len(sentences) < 0.01  # sentences with errors in them: nearly always the same
     assert sum(map(bool, unrelated)) > 0  # but not by law
 
@@ -103,9 +104,9 @@ def test_fewest_errors_are_never_more_than_those_of_sclite_and_seldom_fewer(tmp_
 def test_sclites_alignment_by_hand() -> None:
     # costs 4 and 3: five substitutions are 20, three deletions and three insertions 18
     assert count_word_errors("a b x y z", "p q r a b") == ErrorCounts(substitutions=5)
-    assert count_word_errors_as_sclite("a b x y z", "p q r a b") == ErrorCounts(hits=2, deletions=3, insertions=3)
-    assert count_word_errors_as_sclite("", "a") == ErrorCounts(insertions=1)
-    assert count_word_errors_as_sclite("a b", "") == ErrorCounts(deletions=2)
+    assert count_words_as_sclite(["a b x y z"], ["p q r a b"]) == [ErrorCounts(hits=2, deletions=3, insertions=3)]
+    assert count_words_as_sclite([""], ["a"]) == [ErrorCounts(insertions=1)]
+    assert count_words_as_sclite(["a b"], [""]) == [ErrorCounts(deletions=2)]
 
 
 STM = """;; a comment

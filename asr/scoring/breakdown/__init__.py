@@ -6,11 +6,11 @@ In: ``Results``: scored utterances and what else is known of them. Out: plain re
 from asr.scoring.breakdown.groups import Grouping, GroupRow, all_groupings
 from asr.scoring.breakdown.sections import breakdown_sections
 from asr.scoring.breakdown.tokens import Confusion, Places, TokenBreakdown, TokenErrors, TrainingBin
-from asr.scoring.breakdown.whole import Belief, Breakdown, Oracle, break_down, breakdown_json
+from asr.scoring.breakdown.whole import Breakdown, ConfidenceReport, Oracle, break_down, breakdown_json
 
 __all__ = [
-    "Belief",
     "Breakdown",
+    "ConfidenceReport",
     "Confusion",
     "GroupRow",
     "Grouping",

@@ -1,14 +1,9 @@
-"""The error by group: who spoke, how long, how fast, how noisy, and whatever else the manifest tells of an utterance.
+"""The error by group: by speaker, length, speaking rate, noise, and whatever else the manifest says of an utterance.
 
 In: ``Results``. Out: ``Grouping`` objects, a row a group with its size and counts. One mechanism for all of them: a
-``Property`` says what value an utterance has, ``bins`` which group that value falls into. Every utterance stands in
-exactly one row of every grouping (where its value is not known, in a row that says so), so that the rows add up to the
-corpus.
-
-Which group a value falls into: fixed bins, quantile bins, or the value itself.
-
-In: a value for every utterance (None: not known). Out: ``Labels``: a label for every utterance, and all labels in the
-order in which a person expects them.
+``Property`` is the value of an utterance (None: not known), a ``Labeller`` the group of each value (fixed bins,
+quantile bins, or the value itself) with the groups in order. Every utterance is in exactly one row of every grouping
+(where its value is not known, in a row that says so), so that the rows add up to the corpus.
 """
 
 import math
@@ -35,7 +30,9 @@ Value = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """``of``: the label of each value, in the values' order; ``order``: the labels, each once, as they are to stand."""
+    """``of``: the label of each value, in the values' order; ``order``: the labels, each once, in the order of the
+    rows.
+    """
 
     of: tuple[str, ...]
     order: tuple[str, ...]
@@ -145,9 +142,10 @@ class GroupRow:
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """All utterances parted by one property; ``unit`` is that of the labels (s, words/s, dB), None where there is none.
+    """All utterances grouped by one property; ``unit`` is that of the labels (s, words/s, dB), None where there is
+    none.
 
-    Rows stand in the order of their values; utterances whose value is not known come last.
+    Rows are in the order of their values; utterances whose value is not known come last.
     """
 
     name: str
@@ -185,7 +183,7 @@ def rate_of_speech(utterance: UtteranceScore, extras: Mapping[str, Any]) -> floa
 
 
 def number(value: Any) -> float | None:
-    """``value`` where it is a number, else None: extras are other people's JSON."""
+    """``value`` where it is a number, else None: extras may be another tool's JSON."""
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 

@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from asr.scoring.breakdown.groups import FEW_UTTERANCES, FEW_WORDS, Grouping, GroupRow
 from asr.scoring.breakdown.tokens import PAUSE_S, Places, TokenBreakdown, TokenErrors, TrainingBin
-from asr.scoring.breakdown.whole import Belief, Breakdown, Oracle
-from asr.scoring.markdown import code_span, counted, escape, format_rate, markdown_table
+from asr.scoring.breakdown.whole import Breakdown, ConfidenceReport, Oracle
+from asr.scoring.markdown import code_span, counted, escape, markdown_table
+from asr.scoring.measures import format_rate, measures_in
 
 SHOWN = 10
 _MARK = " \\*"
@@ -19,7 +20,7 @@ Row = TypeVar("Row")
 
 
 def breakdown_sections(breakdown: Breakdown, *, shown: int = SHOWN) -> list[str]:
-    """The sections in order; tables of ``shown`` rows at most, groupings whole (speakers stand elsewhere)."""
+    """The sections in order; tables of ``shown`` rows at most, groupings whole, speakers not among them."""
     parts = [
         _groupings([grouping for grouping in breakdown.groupings if grouping.name != "speaker"]),
         _tokens("Words", "word", breakdown.words, shown),
@@ -27,7 +28,7 @@ def breakdown_sections(breakdown: Breakdown, *, shown: int = SHOWN) -> list[str]
         _places(breakdown.places),
         _tokens("Characters", "character", breakdown.characters, shown),
         _oracle(breakdown.oracle),
-        _belief(breakdown.belief),
+        _confidence(breakdown.confidence),
     ]
     return [part for part in parts if part]
 
@@ -47,7 +48,8 @@ def _groupings(groupings: Sequence[Grouping]) -> str:
 
 def _grouping(grouping: Grouping) -> str:
     title = grouping.name.capitalize() if grouping.unit is None else f"{grouping.name.capitalize()}, {grouping.unit}"
-    names = (escape(grouping.name), "utterances", "words", "WER", "CER", "S", "D", "I")
+    labels = (measure.label for measure in measures_in("group"))
+    names = (escape(grouping.name), "utterances", "words", *labels, "S", "D", "I")
     return f"### {escape(title)}\n\n{markdown_table(names, map(_group_cells, grouping.rows))}"
 
 
@@ -56,7 +58,8 @@ def _group_cells(row: GroupRow) -> list[str]:
     numbers = (words.substitutions, words.deletions, words.insertions)
     label = escape(row.label) + (_MARK if row.small else "")
     sizes = [f"{row.utterances:,}", f"{words.reference_length:,}"]
-    return [label, *sizes, format_rate(words), format_rate(row.characters), *(f"{value:,}" for value in numbers)]
+    rates = (measure.shown(getattr(row, measure.counts)) for measure in measures_in("group"))
+    return [label, *sizes, *rates, *(f"{value:,}" for value in numbers)]
 
 
 def _tokens(title: str, noun: str, tokens: TokenBreakdown, shown: int) -> str:
@@ -142,16 +145,16 @@ def _oracle(found: Oracle | None) -> str:
     return f"## Oracle error of the n-best\n\n{markdown_table(names, cells)}\n\n{note}"
 
 
-def _belief(found: Belief | None) -> str:
+def _confidence(found: ConfidenceReport | None) -> str:
     if found is None:
         return ""
-    unjudged = f" Without a verdict: {counted(found.unjudged, 'word')}." if found.unjudged else ""
+    without = f" Without an outcome: {counted(found.without_outcome, 'word')}." if found.without_outcome else ""
     ranking = "undefined" if math.isnan(found.ranking_quality) else f"{found.ranking_quality:.3f}"
     facts = (
         f"{counted(found.words, 'word')}, {_rate(found.right / found.words)} right, mean confidence "
         f"{_rate(found.mean_confidence)}. Expected calibration error {_rate(found.calibration_error)} (so many words "
         f"would show {_rate(found.chance_error)} by chance), Brier score {found.brier_score:.4f}, area under the ROC "
-        f"curve {ranking}.{unjudged}"
+        f"curve {ranking}.{without}"
     )
     cells = [(f"{promised:.3f}", f"{held:.3f}", f"{count:,}") for promised, held, count in found.bins]
     return f"## Confidence\n\n{facts}\n\n{markdown_table(('mean confidence', 'share right', 'words'), cells, left=0)}"

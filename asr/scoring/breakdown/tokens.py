@@ -1,12 +1,10 @@
-"""The error by word and by character: how often each is right, what it is taken for, and what is lost or made up.
+"""The error by word and by character, and where in an utterance words are inserted and deleted.
 
-In: alignments of ``asr.scoring.counts``. Out: ``TokenBreakdown``. Where several alignments have equally few errors, one
-of them decides which word was deleted or confused: counts of one word may differ from another tool's, their sum not.
-
-Where in an utterance words are made up and lost: at its edges, beside a pause, or in running speech.
-
-In: word alignments and, where the recogniser told them, word times. Out: ``Places``. Insertions at edges and pauses
-come from noise and breath; deletions at edges, from recordings cut too close.
+In: alignments of ``asr.scoring.counts`` and, where the recogniser gave them, word times. Out: ``TokenBreakdown`` (how
+often each token is right, what it is confused with, deleted and inserted) and ``Places`` (at the edges, next to a
+pause, or in running speech: insertions at edges and pauses come from noise and breath, deletions at edges from
+recordings cut too close). Where several alignments have equally few errors, one of them decides which word was deleted
+or confused: counts of one word may differ from another tool's, their sum not.
 """
 
 import itertools
@@ -38,12 +36,12 @@ class TokenErrors:
 
     @property
     def said(self) -> int:
-        """How often it stands in the references."""
+        """How often it is in the references."""
         return self.hits + self.substituted + self.deleted
 
     @property
     def recognised(self) -> int:
-        """How often it stands in the hypotheses."""
+        """How often it is in the hypotheses."""
         return self.hits + self.mistaken + self.inserted
 
     @property
@@ -187,12 +185,12 @@ def find_places(utterances: Sequence[tuple[Sequence[AlignedSpan], Mapping[str, A
 
 def word_times(extras: Mapping[str, Any], words: int) -> list[tuple[float, float]] | None:
     """Start and end of each word of the hypothesis as compared; None unless the recogniser's words are as many."""
-    told = extras.get("words")
-    if not isinstance(told, list) or not told or len(told) != words:
+    given = extras.get("words")
+    if not isinstance(given, list) or not given or len(given) != words:
         return None
     times = [
         (number(word.get("start_s")), number(word.get("end_s"))) if isinstance(word, Mapping) else (None, None)
-        for word in told
+        for word in given
     ]
     known = [(start, end) for start, end in times if start is not None and end is not None]
     return known if len(known) == words else None

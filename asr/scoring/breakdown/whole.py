@@ -1,16 +1,9 @@
-"""Everything that is known of where the errors are, computed once, and as JSON.
+"""Where the errors are, computed once, and as JSON: groups, words, characters, n-best, confidence.
 
 In: ``Results`` and, where there is one, how often the training text holds each word. Out: a ``Breakdown``; pages and
-tables are views of it. What the results do not know enough for is None.
-
-What the n-best would have given: the error of the best text in it, which a better choice could reach.
-
-In: utterances and, in their extras, ``n_best`` with ``word_errors`` (as `asr evaluate` writes them). Out: error counts
-by how many alternatives are looked at.
-
-How far the recogniser's confidence in its words can be believed on this test set.
-
-In: results whose words have a ``confidence`` and, from `asr evaluate`, whether they are ``right``. Out: ``Belief``.
+tables are views of it. What the results have no data for is None: the ``Oracle``, the error of the best text in the
+n-best, needs ``n_best`` with ``word_errors`` (as `asr evaluate` writes them); the ``ConfidenceReport`` needs words with
+a ``confidence`` and, from `asr evaluate`, whether they are ``right``.
 """
 
 import itertools
@@ -39,16 +32,17 @@ from asr.scoring.confidence import (
     ranking_quality,
     reliability_bins,
 )
-from asr.scoring.counts import ErrorCounts, align_tokens, align_words
+from asr.scoring.counts import ErrorCounts, align_words, character_alignments, word_alignments
+from asr.scoring.measures import measures_in, percent
 from asr.scoring.report import UtteranceScore
-from asr.scoring.results import Results, percent
+from asr.scoring.results import Results
 
 _NAMES = tuple(ErrorCounts.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True)
 class Oracle:
-    """``by_depth``: alternatives looked at (1, 2, 4, ... and all) and the counts of the best text among them.
+    """``by_depth``: alternatives considered (1, 2, 4, ... and all) and the counts of the best text among them.
 
     ``utterances_with_n_best`` of ``utterances`` have one; for the others the one text known counts.
     """
@@ -78,8 +72,8 @@ def _better(one: ErrorCounts, other: ErrorCounts) -> ErrorCounts:
 
 def _alternatives(utterance: UtteranceScore, extras: Mapping[str, Any]) -> list[ErrorCounts]:
     """The word counts of the n-best, the recognised text first."""
-    told = extras.get("n_best")
-    alternatives = told if isinstance(told, list) else []
+    n_best = extras.get("n_best")
+    alternatives = n_best if isinstance(n_best, list) else []
     counts = [_counts(one.get("word_errors")) for one in alternatives if isinstance(one, Mapping)]
     return [utterance.words, *(one for one in counts[1:] if one is not None)]
 
@@ -95,16 +89,16 @@ _CHANCE_DRAWS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Belief:
-    """Figures over the ``words`` whose confidence and verdict are known; ``unjudged`` are those without a verdict.
+class ConfidenceReport:
+    """Figures over the ``words`` whose confidence and outcome are known; ``without_outcome`` are the others.
 
-    ``calibration_error`` (0 to 1) stands beside ``chance_error``: what so many words show when confidence is perfect.
+    ``calibration_error`` (0 to 1) is given with ``chance_error``: what so many words show when confidence is perfect.
     ``ranking_quality``: area under the ROC curve, NaN unless some words are right and some wrong. ``bins``: mean
     confidence, share right, number of words, in tenths of the words.
     """
 
     words: int
-    unjudged: int
+    without_outcome: int
     right: int
     mean_confidence: float
     calibration_error: float
@@ -114,17 +108,17 @@ class Belief:
     bins: tuple[tuple[float, float, int], ...]
 
 
-def believe(results: Results) -> Belief | None:
-    """None where no word has both a confidence and a verdict."""
-    found = [pair for one in results.report.utterances for pair in _judged_words(one, results.extras.get(one.id, {}))]
-    judged = [(confidence, right) for confidence, right in found if right is not None]
-    if not judged:
+def confidence_report(results: Results) -> ConfidenceReport | None:
+    """None where no word has both a confidence and an outcome."""
+    found = [pair for one in results.report.utterances for pair in _word_outcomes(one, results.extras.get(one.id, {}))]
+    known = [(confidence, right) for confidence, right in found if right is not None]
+    if not known:
         return None
-    confidence = np.array([pair[0] for pair in judged])
-    right = np.array([pair[1] for pair in judged], dtype=np.bool_)
-    return Belief(
-        words=len(judged),
-        unjudged=len(found) - len(judged),
+    confidence = np.array([pair[0] for pair in known])
+    right = np.array([pair[1] for pair in known], dtype=np.bool_)
+    return ConfidenceReport(
+        words=len(known),
+        without_outcome=len(found) - len(known),
         right=int(right.sum()),
         mean_confidence=float(confidence.mean()),
         calibration_error=expected_calibration_error(confidence, right),
@@ -135,21 +129,23 @@ def believe(results: Results) -> Belief | None:
     )
 
 
-def _judged_words(utterance: UtteranceScore, extras: Mapping[str, Any]) -> list[tuple[float, bool | None]]:
-    """Confidence and verdict of each word; where no verdict is told, by the alignment, if words can be told apart."""
-    told = extras.get("words")
-    words = [word for word in told if isinstance(word, Mapping)] if isinstance(told, list) else []
-    verdicts: list[bool | None] = [word.get("right") for word in words]
+def _word_outcomes(utterance: UtteranceScore, extras: Mapping[str, Any]) -> list[tuple[float, bool | None]]:
+    """Confidence and outcome of each word; where ``right`` is absent, by the alignment, if there is a compared word for
+    each.
+    """
+    given = extras.get("words")
+    words = [word for word in given if isinstance(word, Mapping)] if isinstance(given, list) else []
+    outcomes: list[bool | None] = [word.get("right") for word in words]
     if words and not any("right" in word for word in words):
         pairs = align_words(utterance.reference_normalized, utterance.hypothesis_normalized)
         hits = [pair.operation == "hit" for pair in pairs if pair.hypothesis is not None]
-        verdicts = list(hits) if len(hits) == len(words) else [None] * len(words)
-    judged = []
-    for word, verdict in zip(words, verdicts, strict=True):
+        outcomes = list(hits) if len(hits) == len(words) else [None] * len(words)
+    known = []
+    for word, outcome in zip(words, outcomes, strict=True):
         confidence = number(word.get("confidence"))
         if confidence is not None and 0 <= confidence <= 1:
-            judged.append((confidence, verdict if isinstance(verdict, bool) else None))
-    return judged
+            known.append((confidence, outcome if isinstance(outcome, bool) else None))
+    return known
 
 
 _ALIGNMENT = "fewest errors on normalised text; where several have the fewest, rapidfuzz's, as jiwer"
@@ -165,24 +161,27 @@ class Breakdown:
     places: Places
     training: tuple[TrainingBin, ...] | None
     oracle: Oracle | None
-    belief: Belief | None
+    confidence: ConfidenceReport | None
 
 
 def break_down(results: Results, training_counts: Mapping[str, int] | None = None) -> Breakdown:
-    """Compute all parts; ``training_counts``: normalised words of the training text and how often each stands there."""
+    """Compute all parts; ``training_counts``: normalised words of the training text and how often each is in it."""
     utterances = results.report.utterances
-    texts = [(one.reference_normalized.split(), one.hypothesis_normalized.split()) for one in utterances]
-    alignments = [align_tokens(reference, hypothesis) for reference, hypothesis in texts]
+    references, hypotheses = (
+        [one.reference_normalized for one in utterances],
+        [one.hypothesis_normalized for one in utterances],
+    )
+    alignments = word_alignments(references, hypotheses)
     words = break_down_tokens(alignments)
     extras = [results.extras.get(one.id, {}) for one in utterances]
     return Breakdown(
         groupings=tuple(all_groupings(results)),
         words=words,
-        characters=break_down_tokens(align_tokens(" ".join(left), " ".join(right)) for left, right in texts),
+        characters=break_down_tokens(character_alignments(references, hypotheses)),
         places=find_places(list(zip(alignments, extras, strict=True))),
         training=None if training_counts is None else by_training_count(words, training_counts),
         oracle=oracle(results),
-        belief=believe(results),
+        confidence=confidence_report(results),
     )
 
 
@@ -201,12 +200,15 @@ def breakdown_json(breakdown: Breakdown) -> dict[str, Any]:
         if breakdown.training is None
         else [asdict(one) | {"recall": _percent(one.recall)} for one in breakdown.training],
         "oracle": None if breakdown.oracle is None else _oracle(breakdown.oracle),
-        "confidence": None if breakdown.belief is None else _belief(breakdown.belief),
+        "confidence": None if breakdown.confidence is None else _confidence(breakdown.confidence),
     }
 
 
 def _group(row: GroupRow) -> dict[str, Any]:
-    return asdict(row) | {"small": row.small, "wer": percent(row.words), "cer": percent(row.characters)}
+    return asdict(row) | {
+        "small": row.small,
+        **{one.key: one.percent(getattr(row, one.counts)) for one in measures_in("group")},
+    }
 
 
 def _tokens(tokens: TokenBreakdown) -> dict[str, Any]:
@@ -223,7 +225,7 @@ def _oracle(found: Oracle) -> dict[str, Any]:
     return asdict(found) | {"by_depth": by_depth}
 
 
-def _belief(found: Belief) -> dict[str, Any]:
+def _confidence(found: ConfidenceReport) -> dict[str, Any]:
     names = ("confidence", "right", "words")
     bins = [dict(zip(names, (round(row[0], 6), round(row[1], 6), row[2]), strict=True)) for row in found.bins]
     figures = {name: finite(value, 6) for name, value in asdict(found).items() if name != "bins"}

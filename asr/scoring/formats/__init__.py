@@ -1,13 +1,10 @@
-"""The formats in which texts with ids come: one table, a parser each, and a writer where others read the format too.
+"""The formats of texts with ids: one table with a parser each, and what format a file is in.
 
-In: numbered lines, or a whole file. Out: entries (id, text, and what else the file tells) and faults, each with its
-line. A new format is a parser, maybe a writer (asr/scoring/export.py), and a row in ``FORMATS``.
-
-What format a file of texts is in, by what most of its lines look like.
-
-In: numbered lines. Out: the name of a format, or "bare": text of which the first word may or may not be an id, which
-only both files together tell. A wrong guess would be a wrong figure, so guesses are few, named in every report, and a
-format with columns is recognised only where nine lines in ten have them.
+In: numbered lines, or a whole file. Out: entries (id, text, and metadata) and problems, each with its line; or the name
+of a format, "bare" for text whose first word may or may not be an id, which only both files together can show. A wrong
+guess would be a wrong figure, so guesses are few, named in every report, and a format with columns is recognised only
+where nine lines in ten have them. A new format is a parser, maybe a writer (asr/scoring/export.py), and a row in
+``FORMATS``.
 """
 
 import re
@@ -26,7 +23,7 @@ from asr.scoring.formats.entries import (
     clean_id,
     filled,
     is_comment,
-    told_words,
+    words_as_json,
 )
 from asr.scoring.formats.texts import (
     DOCUMENT_SUFFIXES,
@@ -72,10 +69,10 @@ def detect(lines: Sequence[Line]) -> str:
 
 
 def first_words_are_ids(references: Sequence[Line], hypotheses: Sequence[Line]) -> bool | None:
-    """Whether two bare files begin their lines with ids; None where nothing tells (then a person has to say).
+    """Whether two bare files begin their lines with ids; None where that is unclear (then --format has to say).
 
     Yes where nearly all first words look like ids (digits among letters, long numbers, underscores), or where both
-    files have the same first words, each once, in another order. No where they differ or repeat. Nothing tells where
+    files have the same first words, each once, in another order. No where they differ or repeat. It is unclear where
     they look like ids in one file only: as plain text the ids would count as words.
     """
     first, second = ([line.text.split(None, 1)[0] for line in filled(lines)] for lines in (references, hypotheses))
@@ -150,5 +147,5 @@ __all__ = [
     "first_words_are_ids",
     "is_document",
     "segment_id",
-    "told_words",
+    "words_as_json",
 ]

@@ -1,23 +1,14 @@
-"""What a file of texts is made of, whatever its format: lines in, entries and faults out.
+"""The records that parsers and writers of text files share, and what a line says beyond id and text.
 
-In: nothing; these are the records that parsers and writers share. An entry is one utterance, or one recording where the
-file tells no more; times are in seconds from the start of the recording.
-
-What a line tells of an utterance beyond id and text: where its sound is, words, n-best, and any further field.
-
-In: a JSON object, or a row of a table by column names. Out: the extra keys of a line of results.jsonl, so that groups,
-pages and calibration work for every system's output and not for our own alone.
-
-sclite's marks in the references of trn and stm: what may be said instead, and what may be left out.
-
-In: a marked text. Out: its parts, in order. ``{ i am / i'm / @ }`` are alternatives (``@``: nothing; they may be
-nested), ``(uh)`` is a word that may be left out. The rest is plain words; a slash outside braces is one too.
+An entry is one utterance, or one recording where the file has no more detail; times are in seconds from the start of
+the recording. ``metadata_of_object`` and ``metadata_of_row`` take a JSON object or a row of a table and return the
+extra keys of a line of results.jsonl (audio, words, n-best, any further field), so that groups, pages and calibration
+work for every system's output and not for our own alone.
 """
 
 import json
 import math
 import os
-import re
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -40,7 +31,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """A word and where it lies in its recording, in seconds; ``confidence`` is 0 to 1, None where it is not told."""
+    """A word and its times in the recording, in seconds; ``confidence`` is 0 to 1, None where it is not known."""
 
     text: str
     start_s: float
@@ -55,7 +46,7 @@ class TimedWord:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of a recording. ``ignored``: what lies in it is not scored."""
+    """A stretch of a recording. ``ignored``: it is not scored."""
 
     recording: str
     channel: str | None
@@ -66,9 +57,9 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One utterance of a text file, or a whole recording; ``words`` where the file tells their times.
+    """One utterance of a text file, or a whole recording; ``words`` where the file has their times.
 
-    ``told``: what else the line says of it, as further keys of a line of results.jsonl (see ``told.py``).
+    ``metadata``: what else the line says of it, as further keys of a line of results.jsonl.
     """
 
     line: int
@@ -78,7 +69,7 @@ class Entry:
     duration_s: float | None = None
     segment: Segment | None = None
     words: tuple[TimedWord, ...] | None = None
-    told: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -86,7 +77,7 @@ class Parsed:
     """The utterances of a file and what is wrong with it: (line number, message); line 0 is the file as a whole."""
 
     entries: list[Entry] = field(default_factory=list)
-    faults: list[tuple[int, str]] = field(default_factory=list)
+    problems: list[tuple[int, str]] = field(default_factory=list)
 
 
 def filled(lines: Sequence[Line]) -> list[Line]:
@@ -112,7 +103,7 @@ def bare_name(path: str) -> str:
 
 
 def seconds_of(text: str, what: str) -> float:
-    """A time in a text file; raises ValueError in words that complete "file:line: …"."""
+    """A time in a text file; raises ValueError with a text that completes "file:line: …"."""
     try:
         value = float(text)
     except ValueError:
@@ -159,8 +150,6 @@ def confidence_of(value: Any) -> float | None:
 
 def shown_json(value: Any) -> str:
     """The value as short JSON, for messages."""
-    import json
-
     text = json.dumps(value, ensure_ascii=True)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -168,7 +157,7 @@ def shown_json(value: Any) -> str:
 _AUDIO = ("audio", "audio_filepath")
 _MEASURED = ("snr_db", "speech_s")
 _LISTS, _SCORES = ("words", "n_best"), ("confidence", "score")  # of the hypothesis
-_JUDGED = ("right", "word_errors")  # by an earlier scoring, perhaps under another normaliser
+_OUTCOMES = ("right", "word_errors")  # of an earlier scoring, perhaps under another normaliser
 _KNOWN = {
     "id", "text", "reference", "hypothesis", "pred_text", "speaker", "duration", "duration_s", "start_s", "offset",
     "channel", "fields", "normalizer", "missing", "reference_normalized", "hypothesis_normalized", "word_errors",
@@ -177,36 +166,36 @@ _KNOWN = {
 }  # fmt: skip
 
 
-def told_by_object(value: Mapping[str, Any], role: Role) -> dict[str, Any]:
+def metadata_of_object(value: Mapping[str, Any], role: Role) -> dict[str, Any]:
     """Of a JSON line. Scalars that have no meaning of their own become ``fields``, to group by.
 
     Raises ValueError where a text holds half of a surrogate pair.
     """
-    told: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     audio = next((value[name] for name in _AUDIO if isinstance(value.get(name), str)), None)
     if audio is not None:
-        told["audio"] = audio
-        told["start_s"] = next((value[name] for name in ("start_s", "offset") if _is_number(value.get(name))), 0.0)
+        metadata["audio"] = audio
+        metadata["start_s"] = next((value[name] for name in ("start_s", "offset") if _is_number(value.get(name))), 0.0)
         if isinstance(value.get("channel"), int):
-            told["channel"] = value["channel"]
-    told |= {name: value[name] for name in _MEASURED if _is_number(value.get(name))}
+            metadata["channel"] = value["channel"]
+    metadata |= {name: value[name] for name in _MEASURED if _is_number(value.get(name))}
     if role == "hypothesis":
-        told |= {name: _unjudged(value[name]) for name in _LISTS if _is_list_of_objects(value.get(name))}
-        told |= {name: value[name] for name in _SCORES if _is_number(value.get(name))}
+        metadata |= {name: _without_outcome(value[name]) for name in _LISTS if _is_list_of_objects(value.get(name))}
+        metadata |= {name: value[name] for name in _SCORES if _is_number(value.get(name))}
     given = value.get("fields")
     fields = {**(given if isinstance(given, dict) else {}), **_scalars(value)}
-    told = told | ({"fields": fields} if fields else {})
-    check_encodable(json.dumps(told, ensure_ascii=False))
-    plain: dict[str, Any] = json_value(told)
+    metadata |= {"fields": fields} if fields else {}
+    check_encodable(json.dumps(metadata, ensure_ascii=False))
+    plain: dict[str, Any] = json_value(metadata)
     return plain
 
 
-def told_by_row(row: Mapping[str, str], role: Role) -> dict[str, Any]:
+def metadata_of_row(row: Mapping[str, str], role: Role) -> dict[str, Any]:
     """Of a table's row: its filled columns as if they were a JSON line's, numbers as numbers."""
-    return told_by_object({name: _plain(cell) for name, cell in row.items() if name and cell}, role)
+    return metadata_of_object({name: _plain(cell) for name, cell in row.items() if name and cell}, role)
 
 
-def told_words(words: Sequence[TimedWord], start_s: float) -> list[dict[str, Any]]:
+def words_as_json(words: Sequence[TimedWord], start_s: float) -> list[dict[str, Any]]:
     """The words of a hypothesis that begins at ``start_s`` of its recording, with times from there on."""
     return [
         {"text": word.text, "start_s": round(word.start_s - start_s, 6), "end_s": round(word.end_s - start_s, 6)}
@@ -219,8 +208,8 @@ def _scalars(value: Mapping[str, Any]) -> dict[str, Any]:
     return {key: one for key, one in value.items() if key not in _KNOWN and isinstance(one, (str, int, float))}
 
 
-def _unjudged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: part for key, part in row.items() if key not in _JUDGED} for row in rows]
+def _without_outcome(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: part for key, part in row.items() if key not in _OUTCOMES} for row in rows]
 
 
 def _is_list_of_objects(value: Any) -> bool:
@@ -237,61 +226,3 @@ def _plain(cell: str) -> str | float:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-NOTHING = "@"
-_TOKENS = re.compile(r"[{}]|[^\s{}]+")
-_OPTIONAL = re.compile(r"\(\S+\)")
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of ``options`` was said; each is a sequence of words and further choices."""
-
-    options: tuple[tuple["Part", ...], ...]
-
-
-Part = str | Choice
-
-
-def parse_marks(text: str) -> tuple[Part, ...]:
-    """The parts of a marked text; raises ValueError where the braces do not match."""
-    stack: list[list[list[Part]]] = [[[]]]  # for each open brace the options so far; the last one is being read
-    for token in _pieces(text):
-        if token == "{":
-            stack.append([[]])
-        elif token == "}":
-            if len(stack) == 1:
-                raise ValueError("has a '}' without a '{' before it")
-            options = tuple(tuple(option) for option in stack.pop())
-            stack[-1][-1].append(Choice(options))
-        elif token == "/" and len(stack) > 1:
-            stack[-1].append([])
-        elif token != NOTHING:
-            stack[-1][-1].append(Choice(((token[1:-1],), ())) if _OPTIONAL.fullmatch(token) else token)
-    if len(stack) > 1:
-        raise ValueError("has a '{' that is never closed")
-    return tuple(stack[0][0])
-
-
-def has_marks(text: str) -> bool:
-    """Whether the text has anything to choose: else it is its own words."""
-    return any(mark in text for mark in ("{", "}", "(", NOTHING))
-
-
-def check_marks(text: str, role: Role) -> None:
-    """Raises ValueError where a reference's braces do not match, or a hypothesis has alternatives."""
-    if role == "hypothesis" and "{" in text:
-        raise ValueError("holds alternatives ({ … / … }); a hypothesis must be one text: write the one that counts")
-    if role == "reference":
-        parse_marks(text)
-
-
-def _pieces(text: str) -> Sequence[str]:
-    """Words, braces, and inside braces the slashes, which need no space around them there."""
-    pieces: list[str] = []
-    depth = 0
-    for token in _TOKENS.findall(text):
-        depth += {"{": 1, "}": -1}.get(token, 0)
-        pieces += re.findall(r"/|[^/]+", token) if depth > 0 else [token]
-    return pieces

@@ -1,22 +1,11 @@
-"""Formats with a text a line: Kaldi's ``text``, sclite's ``trn``, and plain lines without ids.
+"""Formats of texts: a text a line (Kaldi's ``text``, sclite's ``trn``, plain), JSON Lines, tables, and a file per
+recording.
 
-In: numbered lines. Out: entries and faults. A trn text may hold sclite's alternatives, ``{ a / b }``, and words that
-may be left out, ``(uh)``; they stay in the text here (see asr/scoring/alternatives.py, which chooses).
-
-Tables with a header: CSV and TSV with a column for the id and one for the text.
-
-In: numbered lines. Out: entries. The columns are named as the keys of JSON Lines are; others are left alone. A quoted
-cell may hold commas, not line ends.
-
-One file per recording: whisper's JSON, OpenAI's ``verbose_json``, our own transcripts, and plain ``.txt`` files.
-
-In: a file's text and its path. Out: one entry whose id is the file's name without its ending (whisper names its output
-after the recording), with words and their times where the file has them. A folder is read file by file.
-
-JSON Lines: an object a line, as we, NeMo and most scripts write them.
-
-In: numbered lines. Out: entries with the id, the text of the asked side, and speaker, duration and place in a recording
-where the line tells them.
+In: numbered lines, or a file's text and its path. Out: entries and problems. JSON Lines are those that we, NeMo and
+most scripts write; the columns of CSV and TSV have the same names as their keys, and other columns become ``fields``. A
+file per recording is whisper's JSON, OpenAI's ``verbose_json``, our own transcript, or plain ``.txt``: one entry, whose
+id is the file's name without its extension (whisper names its output after the recording). sclite's marks stay in a trn
+text here; ``asr.scoring.sclite`` chooses among alternatives.
 """
 
 import csv
@@ -36,19 +25,19 @@ from asr.scoring.formats.entries import (
     Segment,
     TimedWord,
     check_encodable,
-    check_marks,
     clean_id,
     confidence_of,
     filled,
     is_comment,
     json_seconds,
     json_text,
+    metadata_of_object,
+    metadata_of_row,
     seconds_of,
     shown_json,
-    told_by_object,
-    told_by_row,
 )
 from asr.scoring.results import json_row
+from asr.scoring.sclite import check_marks
 
 TRN_LINE = re.compile(r"(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)\s*")
 
@@ -70,12 +59,14 @@ def parse_trn(lines: Sequence[Line], role: Role) -> Parsed:
             continue
         match = TRN_LINE.fullmatch(line.text)
         if match is None:
-            parsed.faults.append((line.number, "does not end with an id in parentheses, as the lines of a trn file do"))
+            parsed.problems.append(
+                (line.number, "does not end with an id in parentheses, as the lines of a trn file do")
+            )
             continue
         try:
             check_marks(match["text"], role)
         except ValueError as error:
-            parsed.faults.append((line.number, str(error)))
+            parsed.problems.append((line.number, str(error)))
         parsed.entries.append(Entry(line.number, clean_id(match["id"]), match["text"].strip()))
     return parsed
 
@@ -102,12 +93,12 @@ def parse_jsonl(lines: Sequence[Line], role: Role) -> Parsed:
         try:
             parsed.entries.append(_entry(line, role))
         except (ValueError, RecursionError) as error:
-            parsed.faults.append((line.number, str(error)))
-    return Parsed(_apart(parsed.entries), parsed.faults)
+            parsed.problems.append((line.number, str(error)))
+    return Parsed(_with_own_ids(parsed.entries), parsed.problems)
 
 
-def _apart(entries: Sequence[Entry]) -> list[Entry]:
-    """Stretches of one recording, which NeMo tells apart by their ``offset`` alone, under ids of their own."""
+def _with_own_ids(entries: Sequence[Entry]) -> list[Entry]:
+    """Segments of one recording, which differ in NeMo's ``offset`` only, get ids of their own."""
     counts = Counter(entry.id for entry in entries)
     return [
         replace(entry, id=f"{entry.id}@{entry.segment.start_s:g}")
@@ -118,7 +109,7 @@ def _apart(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _entry(line: Line, role: Role) -> Entry:
-    """Raises ValueError with what is wrong, in words that complete "file:line: …"."""
+    """Raises ValueError with what is wrong, in a text that completes "file:line: …"."""
     value = json_object(line.text)
     key = value.get(_present(value, ID_KEYS, "id"))
     if isinstance(key, bool) or not isinstance(key, (str, int)) or not str(key).strip():
@@ -128,8 +119,8 @@ def _entry(line: Line, role: Role) -> Entry:
     text, duration_s = json_text(value[name], name), _seconds(value, DURATION_KEYS)
     segment = _segment(value, duration_s)
     speaker = speaker_of(value.get("speaker"))
-    told = told_by_object(value, role)
-    return Entry(line.number, clean_id(str(key)), text, speaker, duration_s, segment, told=told)
+    metadata = metadata_of_object(value, role)
+    return Entry(line.number, clean_id(str(key)), text, speaker, duration_s, segment, metadata=metadata)
 
 
 def json_object(text: str) -> dict[str, Any]:
@@ -169,7 +160,7 @@ def _seconds(value: dict[str, Any], names: Sequence[str]) -> float | None:
 
 
 def _segment(value: dict[str, Any], duration_s: float | None) -> Segment | None:
-    """Where the utterance lies, told by a manifest: its recording, from ``start_s`` (NeMo: ``offset``) on."""
+    """The segment of a recording that a manifest's line names, from ``start_s`` (NeMo: ``offset``)."""
     audio = value.get("audio", value.get("audio_filepath"))
     start_s = _seconds(value, START_KEYS)
     if not isinstance(audio, str) or duration_s is None or start_s is None:
@@ -185,12 +176,12 @@ _TEXT_COLUMNS: dict[Role, tuple[str, ...]] = {
 
 
 def parse_csv(lines: Sequence[Line], role: Role) -> Parsed:
-    """Cells parted by commas, or by semicolons as spreadsheets write them where 1,5 is a number; quoted if need be."""
-    return _parse(lines, role, ";" if _parted_by_semicolons(filled(lines)[0]) else ",")
+    """Cells separated by commas, or by semicolons as spreadsheets write them where 1,5 is a number; or quoted."""
+    return _parse(lines, role, ";" if _has_semicolons(filled(lines)[0]) else ",")
 
 
 def parse_tsv(lines: Sequence[Line], role: Role) -> Parsed:
-    """Cells parted by tabs."""
+    """Cells separated by tabs."""
     return _parse(lines, role, "\t")
 
 
@@ -203,7 +194,7 @@ def is_header(line: Line, delimiter: str) -> bool:
     return not names.isdisjoint(_ID_COLUMNS) and any(not names.isdisjoint(role) for role in _TEXT_COLUMNS.values())
 
 
-def _parted_by_semicolons(header: Line) -> bool:
+def _has_semicolons(header: Line) -> bool:
     """Whether only semicolons make a header of it."""
     by_comma, by_semicolon = (is_header(header, delimiter) for delimiter in ",;")
     return by_semicolon and not by_comma
@@ -216,7 +207,7 @@ def _parse(lines: Sequence[Line], role: Role, delimiter: str) -> Parsed:
     if id_column is None or text_column is None:
         lacking, wanted = ("id", _ID_COLUMNS) if id_column is None else (role, _TEXT_COLUMNS[role])
         choices = ", ".join(wanted)
-        return Parsed(faults=[(header.number, f"the header has no column for the {lacking}: none of {choices}")])
+        return Parsed(problems=[(header.number, f"the header has no column for the {lacking}: none of {choices}")])
     parsed = Parsed()
     for line in rows:
         try:
@@ -231,9 +222,11 @@ def _parse(lines: Sequence[Line], role: Role, delimiter: str) -> Parsed:
             duration_s = None if duration is None else seconds_of(duration, "the duration")
             text = cells[text_column].strip()
             speaker = row.get("speaker") or None
-            parsed.entries.append(Entry(line.number, key, text, speaker, duration_s, told=told_by_row(row, role)))
+            parsed.entries.append(
+                Entry(line.number, key, text, speaker, duration_s, metadata=metadata_of_row(row, role))
+            )
         except ValueError as error:
-            parsed.faults.append((line.number, str(error)))
+            parsed.problems.append((line.number, str(error)))
     return parsed
 
 
@@ -265,7 +258,7 @@ def parse_txt(text: str, path: Path) -> Entry:
 def parse_whisper(text: str, path: Path) -> Entry:
     """An object with ``text``, and maybe ``segments``, ``words`` (or words in segments) and ``duration``.
 
-    Raises ValueError with what is wrong, in words that complete "file:line: …".
+    Raises ValueError with what is wrong, in a text that completes "file:line: …".
     """
     try:
         value = json.loads(text)
@@ -309,7 +302,7 @@ def _list(value: dict[str, Any], key: str) -> list[dict[str, Any]]:
 def _timed(words: list[dict[str, Any]]) -> tuple[TimedWord, ...]:
     """Whisper: ``word`` (a space before it), ``start``, ``end``, ``probability``; ours: ``start_s``, ``confidence``.
 
-    A word without times (whisperX leaves numbers so) stands where the one before it ends.
+    A word without times (whisperX gives none to numbers) begins and ends where the one before it ends.
     """
     timed: list[TimedWord] = []
     for word in words:

@@ -1,7 +1,7 @@
 """NIST's formats with times: ``stm`` (segments of a recording with their text) and ``ctm`` (words with times).
 
 In: numbered lines. Out: entries; an stm segment has the id ``recording-channel-speaker-start-end`` (times in
-hundredths of a second), a recording of a ctm has the words that lie in it, in order of time.
+hundredths of a second), a recording of a ctm has its words in order of time.
 """
 
 import re
@@ -14,13 +14,13 @@ from asr.scoring.formats.entries import (
     Role,
     Segment,
     TimedWord,
-    check_marks,
     clean_id,
     confidence_of,
     filled,
     is_comment,
     seconds_of,
 )
+from asr.scoring.sclite import check_marks
 
 IGNORED_SEGMENT = "IGNORE_TIME_SEGMENT_IN_SCORING"
 GAP_SPEAKER = "inter_segment_gap"
@@ -37,7 +37,7 @@ def parse_stm(lines: Sequence[Line], role: Role) -> Parsed:
         try:
             parsed.entries.append(_stm_entry(line, role))
         except ValueError as error:
-            parsed.faults.append((line.number, str(error)))
+            parsed.problems.append((line.number, str(error)))
     return parsed
 
 
@@ -54,7 +54,7 @@ def parse_ctm(lines: Sequence[Line], role: Role) -> Parsed:
         try:
             place, word = _ctm_word(line)
         except ValueError as error:
-            parsed.faults.append((line.number, str(error)))
+            parsed.problems.append((line.number, str(error)))
             continue
         words.setdefault(place, []).append((line.number, word))
     for (recording, channel), found in words.items():
@@ -85,7 +85,7 @@ def looks_like_ctm(text: str) -> bool:
 
 
 def has_decimal_times(text: str) -> bool:
-    """Whether one of the words where times stand has a decimal point: else it may be a text of spoken digits."""
+    """Whether one of the columns of times has a decimal point: else it may be a text of spoken digits."""
     return any("." in word and _NUMBER.fullmatch(word) for word in text.split()[2:5])
 
 

@@ -1,14 +1,16 @@
-"""The words that a normaliser made right or wrong, by hand."""
+"""The words that normalisation made right or wrong, by hand."""
 
 import pytest
 
-from asr.scoring.report import Change, count_changes, score_texts, verdict_changes
+from asr.scoring.changes import NormalizationChange as Change
+from asr.scoring.changes import count_changes, normalization_changes
+from asr.scoring.report import score_texts
 from asr.text.normalize import get_normalizer
 
 
 def changes(reference: str, hypothesis: str, name: str = "english") -> list[Change]:
     normalizer = get_normalizer(name)
-    return verdict_changes((reference, hypothesis), (normalizer(reference), normalizer(hypothesis)), normalizer)
+    return normalization_changes((reference, hypothesis), (normalizer(reference), normalizer(hypothesis)), normalizer)
 
 
 @pytest.mark.parametrize(
