@@ -150,7 +150,11 @@ def test_words_and_n_best_are_judged_while_the_normaliser_is_at_hand(
     found = json.loads((out / "breakdown.json").read_text(encoding="utf-8"))
     # hello world, one two three, yes: wrong are world, two, three and yes; the second text is always right
     assert [step["words"]["hits"] for step in found["oracle"]["by_depth"]] == [2, 6]
-    assert (found["confidence"]["words"], found["confidence"]["right"], found["confidence"]["without_outcome"]) == (3, 2, 1)
+    assert (found["confidence"]["words"], found["confidence"]["right"], found["confidence"]["without_outcome"]) == (
+        3,
+        2,
+        1,
+    )
     assert [(one["label"], one["said"], one["hits"]) for one in found["training"][:2]] == [
         ("0", 4, 0),
         ("1 to 4", 2, 2),
