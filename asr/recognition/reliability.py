@@ -22,9 +22,9 @@ from asr.scoring.confidence import (
     brier_score,
     chance_error,
     expected_calibration_error,
-    words_correct,
     reliability_bins,
     wilson_interval,
+    words_correct,
 )
 from asr.text.normalize import Normalizer
 

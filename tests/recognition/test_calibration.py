@@ -31,7 +31,7 @@ from asr.recognition.calibration import (
     word_evidence,
 )
 from asr.recognition.reliability import cross_validated, deal_groups, draw_reliability
-from asr.scoring.confidence import brier_score, chance_error, expected_calibration_error, words_correct, wilson_interval
+from asr.scoring.confidence import brier_score, chance_error, expected_calibration_error, wilson_interval, words_correct
 from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import CharacterTokenizer
 
