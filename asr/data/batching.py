@@ -1,8 +1,8 @@
-"""Which utterances go together, in which order: batches bounded by seconds, in buckets of like durations.
+"""Which utterances go together, in which order: batches bounded by seconds, in buckets of similar durations.
 
-In: durations, speeds and a seed. Out: an epoch's plan, a list of batches, the same for the same arguments wherever and
-whenever it is made. So the sampler's whole state is (epoch, batch), resuming costs nothing, and every process of a
-distributed run holds the same plan and takes its share of each batch.
+In: durations, speeds and a seed. Out: an epoch's plan, a list of batches, always the same for the same arguments.
+So the state of the sampler is (epoch, batch), resuming costs nothing, and every process of a distributed run makes the
+same plan and takes its share of each batch.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class BatchingConfig:
     and a share can exceed its part by less than one utterance.
 
     ``shuffle_width``: how far durations are jittered before sorting (0: strict buckets, least padding; 0.05: 5% of each
-    duration). ``short_first``: the first epoch goes from short to long, which helps CTC to start.
+    duration). ``short_first``: the first epoch goes from short to long, which helps CTC at the start.
     """
 
     batch_s: float = 120.0
@@ -68,7 +68,7 @@ def plan_epoch(
 
 
 def share(batch: Sequence[Request], rank: int, processes: int) -> list[Request]:
-    """What process ``rank`` computes of ``batch``: every ``processes``-th utterance, so that lengths are alike."""
+    """The part of ``batch`` for process ``rank``: every ``processes``-th utterance, so that lengths are similar."""
     return list(batch[rank::processes])
 
 

@@ -79,7 +79,7 @@ class SpeechDataset(Dataset[Batch | AsrError]):
         waveform = load_utterance(self.utterances[index], self.sample_rate)
         if waveform.nbytes <= self._bytes_left:
             self._bytes_left -= waveform.nbytes
-            waveform.setflags(write=False)  # whoever changed it in place would change the next epoch's, too
+            waveform.setflags(write=False)  # a change in place would also change later epochs
             self._kept[index] = waveform
         return waveform
 
@@ -128,16 +128,16 @@ def _next_or_error(batches: Iterator[Batch | AsrError]) -> Batch | AsrError | No
         if "DataLoader worker" not in str(error):
             raise
     return DataError(
-        "data: a process that reads ahead was killed, perhaps for want of memory (or of /dev/shm);"
-        " lower data.batching.batch_s or set data.workers=0, then go on with the same command"
+        "data: a worker process was killed, perhaps because memory (or /dev/shm) ran out;"
+        " lower data.batching.batch_s or set data.workers=0, then resume with the same command"
     )
 
 
 def _stop_workers(batches: Any) -> None:
-    """End the processes that read ahead, now: when their batches are no longer wanted, or before Python's own way out.
+    """End the worker processes now: when their batches are no longer needed, or before Python's exit handlers.
 
-    They ignore SIGTERM, and multiprocessing sends just that at exit and then waits for them without limit. Whatever
-    holds the loader's iterator then (a traceback does) would make a training that failed hang instead of ending.
+    They ignore SIGTERM, which multiprocessing sends at exit before it waits for them without limit. Anything that still
+    refers to the loader's iterator then, such as a traceback, would make a failed training hang instead of ending.
     """
     if hasattr(batches, "_shutdown_workers"):
         batches._shutdown_workers()
@@ -150,6 +150,6 @@ def _start_worker(worker: int) -> None:
     import signal
 
     torch.set_num_threads(1)
-    # sent to a whole group; the main process saves, then ends its workers
+    # sent to the whole process group; the main process saves, then ends its workers
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -1,12 +1,9 @@
-"""Downloading a corpus: taken up again where it broke off, checked, and unpacked nowhere but in its folder.
+"""Downloading a corpus: resumed where it was interrupted, verified, and unpacked only inside its folder.
 
-In: the address of a file, and its checksum where one is known for sure. Out: the file, under its name only once it is
-whole and checked; what has come so far waits beside it as ``NAME.part``, and the server is asked for the rest only.
-
-Unpacking archives that others made, without trusting them.
-
-In: a tar (gz, bz2, xz) or zip, and a folder. Out: its files below that folder. A member that would land anywhere else,
-or that is a device or a link, stops it and is not written.
+In: the address of a file, and its checksum where it is published. Out: the file, under its name only once it is
+complete and verified; until then it is ``NAME.part``, and the server is asked for the rest only. Archives (tar with gz,
+bz2 or xz, zip) are not trusted: a member that would be written outside the folder, or that is a device or a link, stops
+unpacking.
 """
 
 import contextlib
@@ -35,62 +32,10 @@ from asr.errors import DataError
 from asr.files import write_json
 from asr.terminal import Progress
 
-
-def extract(archive: Path, folder: Path) -> None:
-    """Unpack ``archive`` below ``folder``; files that are there already are written over.
-
-    Raises:
-        DataError: if it is no archive, is damaged, the disk is full, or a member points outside ``folder``.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        if tarfile.is_tarfile(archive):
-            _extract_tar(archive, folder)
-        elif zipfile.is_zipfile(archive):
-            _extract_zip(archive, folder)
-        else:
-            raise DataError(f"{archive} is neither a tar nor a zip archive: delete it and fetch it again.")
-    except (tarfile.FilterError, _UnsafeMember) as error:
-        raise DataError(f"{archive} is not safe to unpack: {error}. Nothing should be kept of it.") from error
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
-        raise DataError(f"{archive} is damaged ({error}): delete it and fetch it again.") from error
-    except OSError as error:
-        raise DataError(f"{archive} cannot be unpacked into {folder}: {error.strerror or error}.") from error
-
-
-class _UnsafeMember(Exception):
-    """A member that would land outside the folder, or is a link."""
-
-
-def _extract_tar(archive: Path, folder: Path) -> None:
-    if not hasattr(tarfile, "data_filter"):
-        raise DataError("This Python cannot unpack archives safely: use 3.11.4 or later.")
-    with tarfile.open(archive) as tar:  # a stream is read once: a corpus may have 20 GB
-        tar.extractall(folder, filter=_files_only)
-
-
-def _files_only(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-    """Python's data filter, and no links: no corpus here has any, and links are how that filter was got round."""
-    if not (member.isreg() or member.isdir()):
-        raise _UnsafeMember(f"{member.name!r} is a link or a device")
-    return tarfile.data_filter(member, folder)
-
-
-def _extract_zip(archive: Path, folder: Path) -> None:
-    root = folder.resolve()
-    with zipfile.ZipFile(archive) as bundle:
-        for member in bundle.infolist():
-            if not (root / member.filename).resolve().is_relative_to(root) or "\\" in member.filename:
-                raise _UnsafeMember(f"{member.filename!r} would be outside {folder}")
-            if stat.S_ISLNK(member.external_attr >> 16):
-                raise _UnsafeMember(f"{member.filename!r} is a link")
-        bundle.extractall(root)
-
-
 BLOCK_BYTES = 1 << 18
 TIMEOUT_S = 60.0
-PASSING_STATUSES = {408, 425, 429, 500, 502, 503, 504}  # worth another attempt
-_PASSING_FAULTS = (urllib.error.URLError, http.client.HTTPException, ssl.SSLError, ConnectionError, TimeoutError)
+TRANSIENT_STATUSES = {408, 425, 429, 500, 502, 503, 504}  # worth another attempt
+_TRANSIENT_ERRORS = (urllib.error.URLError, http.client.HTTPException, ssl.SSLError, ConnectionError, TimeoutError)
 Report = Callable[[int, int | None], None]
 
 
@@ -111,25 +56,27 @@ def fetch(
         destination: the file's final path; its folder is made.
         sha256: expected SHA-256, hexadecimal; a file of another one is never left under the final name.
         md5: expected MD5, for hosts that publish no better.
-        report: told the bytes there are so far and the bytes in all (None where the server does not say).
-        attempts: how often a broken connection is tried again before giving up; progress starts the count anew.
+        report: called with the bytes so far and the total (None where the server does not say).
+        attempts: how often a broken connection is retried before giving up; progress resets the count.
         pause_s: pause before the second attempt; doubled each time, up to a minute.
 
     Raises:
         DataError: if the server refuses, the connection keeps failing, the disk is full, or the checksum differs.
     """
     if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
-        raise DataError(f"{url} cannot be fetched: only http and https addresses are.")
-    if destination.is_file() and _checksum_fault(destination, sha256, md5) is None:
+        raise DataError(f"{url} cannot be downloaded: only http and https addresses are supported.")
+    if destination.is_file() and _checksum_mismatch(destination, sha256, md5) is None:
         return destination
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = _Part(destination.with_name(destination.name + ".part"))
     with _only_one(part.path, url):
         _download(url, part, report or (lambda done, total: None), attempts, pause_s)
-        fault = _checksum_fault(part.path, sha256, md5)
-        if fault is not None:
+        mismatch = _checksum_mismatch(part.path, sha256, md5)
+        if mismatch is not None:
             part.forget()
-            raise DataError(f"{url} arrived with the wrong {fault}. It was deleted: try again, or fetch it by hand.")
+            raise DataError(
+                f"{url} arrived with the wrong {mismatch}. It was deleted: try again, or download it yourself."
+            )
         os.replace(part.path, destination)
         part.forget()
     return destination
@@ -138,10 +85,10 @@ def fetch(
 def fetch_archive(
     url: str, folder: Path, *, present: bool = False, sha256: str | None = None, md5: str | None = None
 ) -> None:
-    """Download an archive into ``folder``, unpack it there and delete it; done once, a hidden mark remembers that.
+    """Download an archive into ``folder``, unpack it there and delete it; a hidden marker file records that.
 
-    Progress goes to stderr. ``present`` says that the corpus seems to be there; that is believed, unless the archive
-    still lies beside it, which then was broken off while it was being unpacked.
+    Progress goes to stderr. ``present`` says that the corpus seems to be there; it counts, unless the archive is still
+    next to it, because unpacking was then interrupted.
 
     Raises:
         DataError: as ``fetch`` and ``extract``.
@@ -150,7 +97,7 @@ def fetch_archive(
     mark = folder / f".{name}.done"
     if mark.is_file() or (present and not (folder / name).exists()):
         return
-    with Progress(None, f"Fetching {name}", "MB") as progress:
+    with Progress(None, f"downloading {name}", "MB") as progress:
 
         def report(done: int, total: int | None) -> None:
             progress.total = None if total is None else round(total / 1e6)
@@ -164,7 +111,7 @@ def fetch_archive(
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What has come so far, and which version of the file it is a part of (``NAME.part.json``: the server's ETag)."""
+    """The bytes received so far, and the version of the file (``NAME.part.json``: the server's ETag)."""
 
     path: Path
 
@@ -187,24 +134,24 @@ class _Part:
 
 
 def _download(url: str, part: _Part, report: Report, attempts: int, pause_s: float) -> None:
-    """Fill ``part`` until the file is whole, going on after broken connections."""
+    """Fill ``part`` until the file is complete, resuming after broken connections."""
     failures = 0
     while True:
         before = part.size()
         try:
-            if _take(url, part, report):
+            if _download_once(url, part, report):
                 return
             reason = "the connection closed early"
         except urllib.error.HTTPError as error:
-            if error.code not in PASSING_STATUSES:
+            if error.code not in TRANSIENT_STATUSES:
                 raise DataError(f"{url}: {_answer(error)}. Is the address right?") from None
             reason = _answer(error)
-        except _PASSING_FAULTS as error:
+        except _TRANSIENT_ERRORS as error:
             reason = str(getattr(error, "reason", None) or error) or type(error).__name__
         failures = 1 if part.size() > before else failures + 1
         if failures >= attempts:
-            kept = f" {part.size()} bytes are kept in {part.path}: the same command goes on from there."
-            raise DataError(f"{url} cannot be fetched: {reason} ({attempts} attempts).{kept if part.size() else ''}")
+            kept = f" {part.size()} bytes are kept in {part.path}: the same command resumes from there."
+            raise DataError(f"{url} cannot be downloaded: {reason} ({attempts} attempts).{kept if part.size() else ''}")
         time.sleep(min(60.0, pause_s * 2 ** (failures - 1)))
 
 
@@ -212,8 +159,8 @@ def _answer(error: urllib.error.HTTPError) -> str:
     return f"the server answered {error.code} {error.reason}"
 
 
-def _take(url: str, part: _Part, report: Report) -> bool:
-    """One connection's worth; True if the file is now whole."""
+def _download_once(url: str, part: _Part, report: Report) -> bool:
+    """Download over one connection; True if the file is now complete."""
     size, version = part.size(), part.version()
     headers = {"User-Agent": "asr-prepare", "Accept-Encoding": "identity"}
     if size:
@@ -227,7 +174,7 @@ def _take(url: str, part: _Part, report: Report) -> bool:
         total = error.headers.get("Content-Range", "").rpartition("/")[2]
         if total == str(size):
             return True
-        part.forget()  # more than the file has: it is another file by now
+        part.forget()  # more bytes than the file has: it has changed
         return False
     with response:
         resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {size}-")
@@ -260,12 +207,12 @@ def _check_space(path: Path, url: str, wanted: int | None) -> None:
     free = shutil.disk_usage(path.parent).free
     if wanted is not None and wanted > free:
         raise DataError(
-            f"{url} has {wanted / 1e9:.1f} GB to come, but {path.parent} has {free / 1e9:.1f} GB free: make room."
+            f"{url} needs {wanted / 1e9:.1f} GB, but {path.parent} has {free / 1e9:.1f} GB free: free some space."
         )
 
 
-def _checksum_fault(path: Path, sha256: str | None, md5: str | None) -> str | None:
-    """Which checksum differs and how; None if none does."""
+def _checksum_mismatch(path: Path, sha256: str | None, md5: str | None) -> str | None:
+    """Which checksum differs and how; None if all match."""
     for name, expected in (("sha256", sha256), ("md5", md5)):
         if expected is not None:
             with path.open("rb") as stream:
@@ -277,14 +224,65 @@ def _checksum_fault(path: Path, sha256: str | None, md5: str | None) -> str | No
 
 @contextlib.contextmanager
 def _only_one(path: Path, url: str) -> Iterator[None]:
-    """Two processes never write one ``.part``; the lock goes with the process, however that ends."""
+    """Two processes never write one ``.part``; the lock ends with the process."""
     lock = path.with_name(path.name + ".lock")
     with lock.open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DataError(f"{url} is being fetched into {path.parent} by another process: wait for it.") from None
+            raise DataError(f"{url} is being downloaded into {path.parent} by another process: wait for it.") from None
         try:
             yield
         finally:
             lock.unlink(missing_ok=True)
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Unpack ``archive`` below ``folder``; existing files are overwritten.
+
+    Raises:
+        DataError: if it is not an archive, is damaged, the disk is full, or a member would be outside ``folder``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if tarfile.is_tarfile(archive):
+            _extract_tar(archive, folder)
+        elif zipfile.is_zipfile(archive):
+            _extract_zip(archive, folder)
+        else:
+            raise DataError(f"{archive} is neither a tar nor a zip archive: delete it and download it again.")
+    except (tarfile.FilterError, _UnsafeMember) as error:
+        raise DataError(f"{archive} is not safe to unpack: {error}. Delete it.") from error
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
+        raise DataError(f"{archive} is damaged ({error}): delete it and download it again.") from error
+    except OSError as error:
+        raise DataError(f"{archive} cannot be unpacked into {folder}: {error.strerror or error}.") from error
+
+
+class _UnsafeMember(Exception):
+    """A member that would land outside the folder, or is a link."""
+
+
+def _extract_tar(archive: Path, folder: Path) -> None:
+    if not hasattr(tarfile, "data_filter"):
+        raise DataError("This Python cannot unpack archives safely: use 3.11.4 or later.")
+    with tarfile.open(archive) as tar:  # a stream is read once: a corpus may have 20 GB
+        tar.extractall(folder, filter=_files_only)
+
+
+def _files_only(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+    """Python's data filter, and no links: no corpus here has any, and links are how that filter was bypassed."""
+    if not (member.isreg() or member.isdir()):
+        raise _UnsafeMember(f"{member.name!r} is a link or a device")
+    return tarfile.data_filter(member, folder)
+
+
+def _extract_zip(archive: Path, folder: Path) -> None:
+    root = folder.resolve()
+    with zipfile.ZipFile(archive) as bundle:
+        for member in bundle.infolist():
+            if not (root / member.filename).resolve().is_relative_to(root) or "\\" in member.filename:
+                raise _UnsafeMember(f"{member.filename!r} would be outside {folder}")
+            if stat.S_ISLNK(member.external_attr >> 16):
+                raise _UnsafeMember(f"{member.filename!r} is a link")
+        bundle.extractall(root)

@@ -14,8 +14,8 @@ from asr.data.records import kaldi_fields
 def read_kaldi(folder: Path) -> list[Utterance]:
     """The utterances of a Kaldi data folder, in the order of ``text``.
 
-    Relative paths are looked for below ``folder``, its parent and its grandparent (``data/train`` names files from
-    where the recipe ran).
+    Relative paths are searched below ``folder``, its parent and its grandparent (``data/train`` lists files relative
+    to where the recipe ran).
 
     Raises:
         DataError: listing every line that is malformed, or whose recording, segment or transcript is missing.
@@ -44,12 +44,12 @@ def read_kaldi(folder: Path) -> list[Utterance]:
             )
         )
     problems += [f"{folder}: {name} has a recording but no transcript" for name in segments if name not in texts]
-    there = [utterance for utterance in utterances if Path(utterance.audio).is_file()]  # absent ones are named already
+    there = [one for one in utterances if Path(one.audio).is_file()]  # missing files are listed already
     return with_durations(there, where=str(folder), problems=problems)
 
 
 def read_kaldi_table(file: Path, problems: list[str], *, allow_empty: bool = False) -> dict[str, str]:
-    """First word → rest of the line; what is malformed or named twice is added to ``problems``."""
+    """First word → rest of the line; lines that are malformed or repeat a key are added to ``problems``."""
     if not file.is_file():
         problems.append(f"{file} is missing")
         return {}
@@ -76,7 +76,9 @@ def _read_recordings(folder: Path, problems: list[str]) -> dict[str, Path]:
     recordings = {}
     for name, value in read_kaldi_table(folder / "wav.scp", problems).items():
         if value.endswith("|"):
-            problems.append(f"{folder / 'wav.scp'}: {name} is a command; run it once and name the audio file it makes")
+            problems.append(
+                f"{folder / 'wav.scp'}: {name} is a command; run it once and list the audio file that it writes"
+            )
             continue
         home = folder.resolve()
         places = [place / value for place in (home, home.parent, home.parent.parent)]
@@ -88,7 +90,7 @@ def _read_recordings(folder: Path, problems: list[str]) -> dict[str, Path]:
 
 
 def _read_segments(file: Path, recordings: dict[str, Path], problems: list[str]) -> dict[str, tuple[str, float, float]]:
-    """Utterance → (recording, start_s, duration_s); duration 0 stands for the whole recording."""
+    """Utterance → (recording, start_s, duration_s); duration 0 means the whole recording."""
     if not file.is_file():
         return {name: (name, 0.0, 0.0) for name in recordings}
     segments: dict[str, tuple[str, float, float]] = {}
@@ -100,7 +102,7 @@ def _read_segments(file: Path, recordings: dict[str, Path], problems: list[str])
             problems.append(f"{file}: {name}: {value!r} is not RECORDING START END")
             continue
         if not 0 <= start_s < end_s < float("inf"):
-            problems.append(f"{file}: {name}: start {start} and end {end} are no span of seconds")
+            problems.append(f"{file}: {name}: start {start} and end {end} are not a valid span of seconds")
         elif recording not in recordings:
             problems.append(f"{file}: {name}: recording {recording} is not in wav.scp")
         else:

@@ -1,7 +1,7 @@
-"""Reading anyone's own recordings, in whichever of four forms they come.
+"""Reading your own recordings in any of four forms.
 
-In: a folder with a ``.txt`` beside each recording, a CSV or TSV with a header, a Kaldi data folder, or a JSONL (NeMo's
-or ours). Out: utterances with durations; speakers where they are known. All problems are listed at once, by name.
+In: a folder with a ``.txt`` next to each recording, a CSV or TSV with a header, a Kaldi data folder, or a JSONL (NeMo's
+or ours). Out: utterances with durations, and speakers where they are known. All problems are listed in one error.
 """
 
 import unicodedata
@@ -16,18 +16,16 @@ from asr.data.tables import read_nemo, read_table
 from asr.errors import DataError
 from asr.files import files_below
 
-__all__ = ["read_folder", "read_kaldi", "read_nemo", "read_table", "read_text_beside_audio"]
-
 _NOT_TRANSCRIPTS = {"readme", "license", "licence", "copying", "changelog", "notes", "requirements"}
 
 
 def read_folder(path: Path, *, speaker_from_folder: bool = True) -> list[Utterance]:
-    """The utterances of ``path``, in whichever form it is: a table file, a Kaldi folder, or recordings with ``.txt``.
+    """The utterances of ``path``, in any of the forms: a table file, a Kaldi folder, or recordings with ``.txt``.
 
-    ``speaker_from_folder`` matters for the last only; see ``read_text_beside_audio``.
+    ``speaker_from_folder`` applies to the last only; see ``read_text_beside_audio``.
 
     Raises:
-        DataError: if nothing readable, or more than one table, is there; or on any problem inside.
+        DataError: nothing readable, or more than one table, is there; or there are errors in it.
     """
     if path.is_file():
         return _reader_of_file(path)(path)
@@ -43,7 +41,7 @@ def read_folder(path: Path, *, speaker_from_folder: bool = True) -> list[Utteran
 
 
 def read_text_beside_audio(folder: Path, *, speaker_from_folder: bool = True) -> list[Utterance]:
-    """Recordings anywhere below ``folder``, each with a ``.txt`` of the same stem beside it.
+    """Recordings anywhere below ``folder``, each with a ``.txt`` of the same stem next to it.
 
     Args:
         folder: where to look, subfolders included.
@@ -56,11 +54,11 @@ def read_text_beside_audio(folder: Path, *, speaker_from_folder: bool = True) ->
     audio, texts = _audio_and_texts(folder, problems)
     if not audio and not texts:
         raise DataError(
-            f"{folder} holds no recordings that can be read. Put a .txt beside each recording, or give a CSV/TSV with "
+            f"{folder} has no recordings that can be read. Put a .txt next to each recording, or give a CSV/TSV with "
             "a header, a Kaldi folder (wav.scp, text), or a JSONL."
         )
-    problems += [f"{audio[stem]}: no {Path(stem).name}.txt beside it" for stem in audio if stem not in texts]
-    problems += [f"{texts[stem]}: no recording of that name beside it" for stem in texts if stem not in audio]
+    problems += [f"{audio[stem]}: no {Path(stem).name}.txt next to it" for stem in audio if stem not in texts]
+    problems += [f"{texts[stem]}: no recording of that name next to it" for stem in texts if stem not in audio]
     utterances = []
     for stem in (stem for stem in audio if stem in texts):
         subfolders = Path(stem).parts[:-1]
@@ -79,19 +77,19 @@ def _reader_of_file(file: Path) -> Callable[[Path], list[Utterance]]:
         with file.open(encoding="utf-8", errors="replace") as stream:
             first = next((line for line in stream if line.strip(" \t\r\n\ufeff")), "")
         return read_nemo if '"audio_filepath"' in first else read_manifest
-    raise DataError(f"{file} is no table of utterances: .csv, .tsv or .jsonl is wanted, or a folder.")
+    raise DataError(f"{file} is not a table of utterances: give a .csv, .tsv or .jsonl, or a folder.")
 
 
 def _audio_and_texts(folder: Path, problems: list[str]) -> tuple[dict[str, Path], dict[str, Path]]:
     """Recordings and transcripts by their path below ``folder`` without the extension.
 
-    A media file (m4a, mp4, ...) gives way to a sound file of its stem, which may well have been made from it.
+    An audio file is preferred to a media file (m4a, mp4, ...) of the same stem, from which it was probably made.
     """
     audio: dict[str, Path] = {}
     media: dict[str, Path] = {}
     texts: dict[str, Path] = {}
     for file in files_below(folder.resolve()):
-        # composed, so that a recording and its text meet even where one name came from macOS
+        # composed, so that a recording and its text match where one of the names was written by macOS
         stem = unicodedata.normalize("NFC", file.relative_to(folder.resolve()).with_suffix("").as_posix())
         if file.name.startswith(".") or not file.is_file():
             continue

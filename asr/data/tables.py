@@ -20,16 +20,16 @@ from asr.errors import DataError
 
 Row = Mapping[str, Any]
 
-AUDIO_FOLDERS = ("", "clips", "wavs", "wav", "audio")  # where audio is looked for, below the table's folder
+AUDIO_FOLDERS = ("", "clips", "wavs", "wav", "audio")  # searched for audio, below the table's folder
 
 
 def read_table(file: Path) -> list[Utterance]:
     """A CSV or TSV with a header: an audio and a text column, and, if there are any, those in ``FIELD_NAMES``.
 
-    Further columns become ``extra``. Audio is looked for beside the table and in its folders ``AUDIO_FOLDERS``.
+    Further columns become ``extra``. Audio is searched next to the table and in ``AUDIO_FOLDERS`` below.
 
     Raises:
-        DataError: naming the columns that are missing, or every faulty line.
+        DataError: listing the columns that are missing, or every line with an error.
     """
     return _read_rows(file, _table_rows(file))
 
@@ -38,7 +38,7 @@ def read_nemo(file: Path) -> list[Utterance]:
     """A NeMo-style JSONL: ``audio_filepath``, ``text``, and perhaps ``duration``, ``offset``, ``speaker``.
 
     Raises:
-        DataError: naming every faulty line.
+        DataError: listing every line with an error.
     """
     return _read_rows(file, _json_rows(file))
 
@@ -56,7 +56,7 @@ def _table_rows(file: Path) -> Iterator[tuple[int, Row | str]]:
     try:
         for row in rows:
             if None in row:
-                yield rows.line_num, "more fields than the header has (if a text holds a separator, quote the text)"
+                yield rows.line_num, "more fields than the header has (if a text contains a separator, quote the text)"
             elif swallowed := _swallowed_rows(file, row, rows.reader.dialect.delimiter):
                 yield rows.line_num, f"a quote that opens {swallowed} line(s) above is closed only here: close it there"
             elif any(row.values()):
@@ -85,7 +85,7 @@ def _open_table(file: Path) -> tuple["csv.DictReader[str]", str]:
 
 
 def _swallowed_rows(file: Path, row: Row, delimiter: str) -> int:
-    """How many lines a field goes on for where one of them names a recording, as a row does and a text does not."""
+    """How many lines a field continues for, where one of them names a recording: a row was taken into a quoted text."""
     for value in filter(None, row.values()):
         inner = value.splitlines()[1:]
         if any(_find_audio(file, cell.strip(' "')) for line in inner for cell in line.split(delimiter)):
@@ -112,7 +112,7 @@ def _read_rows(file: Path, rows: Iterator[tuple[int, Row | str]]) -> list[Uttera
         else:
             utterances.append(found)
     if not utterances and not problems:
-        raise DataError(f"{file} holds no utterance.")
+        raise DataError(f"{file} contains no utterances.")
     return with_durations(utterances, where=str(file), problems=problems)
 
 
@@ -124,7 +124,7 @@ def _utterance_of_row(file: Path, row: Row) -> Utterance | str:
         return "no audio" if not audio else f"{audio}: the transcript is empty"
     path = _find_audio(file, audio)
     if path is None:
-        return f"{audio} does not exist beside the table"
+        return f"{audio} does not exist next to the table"
     span = _span(fields)
     if isinstance(span, str):
         return f"{audio}: {span}"
@@ -141,9 +141,9 @@ def _utterance_of_row(file: Path, row: Row) -> Utterance | str:
 
 
 def _find_audio(table: Path, name: str) -> Path | None:
-    """The recording beside the table or in one of ``AUDIO_FOLDERS``.
+    """The recording next to the table or in one of ``AUDIO_FOLDERS``.
 
-    Accents may be composed in the table and apart in the file's name, or the other way round (macOS, Excel).
+    Accents may be composed in the table and decomposed in the file's name, or the reverse (macOS, Excel).
     """
     home = table.resolve().parent
     for spelled in dict.fromkeys((name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))):
@@ -164,7 +164,7 @@ def _extra(row: Row) -> dict[str, Scalar]:
 
 
 def _span(fields: Mapping[str, Any]) -> tuple[float, float] | str:
-    """(start_s, duration_s), the latter 0 where the row does not say; or what is wrong."""
+    """(start_s, duration_s), the latter 0 where the row has none; or what is wrong."""
     try:
         start_s = float(fields["start_s"] or 0)
         end_s = float(fields["end_s"]) if fields["end_s"] else None
@@ -177,7 +177,7 @@ def _span(fields: Mapping[str, Any]) -> tuple[float, float] | str:
         if duration_s <= 0:
             return f"end {end_s} is not after start {start_s}"
     if not (0 <= start_s < math.inf and 0 <= duration_s < math.inf):
-        return f"start {start_s} and duration {duration_s} are no span of seconds"
+        return f"start {start_s} and duration {duration_s} are not a valid span of seconds"
     return start_s, round(duration_s, 6)
 
 

@@ -13,9 +13,9 @@ from typing import Literal
 from asr.audio import AUDIO_EXTENSIONS
 from asr.data.fetch import fetch_archive
 from asr.data.manifest import Utterance
-from asr.data.prepare import Splits, expect_count, split_off_speakers, write_splits
 from asr.data.recordings import with_durations
 from asr.data.records import raise_problems
+from asr.data.splits import Splits, expect_count, split_off_speakers, write_splits
 from asr.errors import DataError
 
 URL = "http://www.speech.cs.cmu.edu/databases/an4/an4_sphere.tar.gz"  # publishes no checksum: prepare counts

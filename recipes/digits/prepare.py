@@ -1,8 +1,8 @@
-"""Spoken digit strings made on this machine: the corpus that needs no corpus.
+"""Synthetic spoken digit strings, made on this machine: nothing has to be downloaded.
 
 In: nothing but options. Out: recordings in ``out/audio-*``, and train, dev and test manifests. espeak-ng's offline
-voices say one to seven digits; the voices of dev and of test are never heard in training, nor are close relatives of
-theirs. White to brown noise at 15 to 45 dB below the speech, silence around it and random level make it a little less
+voices say one to seven digits; the voices of dev and of test do not occur in training, nor do closely related
+voices. White to brown noise at 15 to 45 dB below the speech, silence around it and random level make it a little less
 clean.
 """
 
@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from asr.data.manifest import Utterance, read_manifest
-from asr.data.prepare import Splits, summarize, write_splits
 from asr.data.recordings import with_durations
+from asr.data.splits import Splits, summarize, write_splits
 from asr.errors import ConfigError, DataError
 from asr.files import write_json
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 ACCENTS = ("en", "en-us", "en-us-nyc", "en-029", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
-# espeak-ng's variants are the voices (timbre, pitch); robots, whisperers and echoes are left out. Relatives
-# (steph, steph2) stay in one part.
+# espeak-ng's variants are the voices (timbre, pitch); robots, whisperers and echoes are left out. Related
+# voices (steph, steph2) are in one part.
 VOICES = {
     "train": (
         "Alex Alicia Andrea Denis Diogo Gene Gene2 Henrique Jacky Lee Marco Mike Nguyen adam anika antonio aunty "
@@ -40,7 +40,7 @@ VOICES = {
 }
 PLANS_PER_PROCESS = 250  # fixed, so that the sound does not depend on the number of cores
 PROCESSES = 2
-RELEASE = 1  # of this generator: another number makes everything anew
+RELEASE = 1  # of this generator: a new number generates everything again
 
 
 def prepare(
@@ -53,16 +53,16 @@ def prepare(
     longest: int = 7,
     seed: int = 0,
 ) -> str:
-    """Synthesize the recordings, write the manifests and return the summary; a repetition finds them done.
+    """Synthesize the recordings, write the manifests and return the summary; a second call finds them done.
 
     Args:
         corpus: not used; give none.
         out: folder for the manifests and, in a folder below it, the recordings.
         train: utterances to train on (1000 are about half an hour).
-        dev: utterances for dev, in voices of its own.
-        test: utterances for test, in voices of its own.
+        dev: utterances for dev, in other voices.
+        test: utterances for test, in other voices.
         longest: most digits in an utterance.
-        seed: another seed says other digits in other ways.
+        seed: another seed gives other digits and other voices.
     """
     counts = {"train": train, "dev": dev, "test": test}
     if min(*counts.values(), longest) < 1:
@@ -71,11 +71,11 @@ def prepare(
     fingerprint = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:10]
     audio = out.resolve() / f"audio-{fingerprint}"
     if _is_done(out, fingerprint, counts):
-        return summarize(Splits(**{part: read_manifest(out / f"{part}.jsonl") for part in counts}))
+        return summarize(_splits({part: read_manifest(out / f"{part}.jsonl") for part in counts}))
     planned = {part: _plan(part, count, longest, seed, audio) for part, count in counts.items()}
     audio.mkdir(parents=True, exist_ok=True)
     _synthesize([plan for plans in planned.values() for plan in _pieces(plans)])
-    summary = write_splits(out, Splits(**{part: _utterances(plans) for part, plans in planned.items()}))
+    summary = write_splits(out, _splits({part: _utterances(plans) for part, plans in planned.items()}))
     write_json(out / "digits.json", {"fingerprint": fingerprint, **options})
     for stale in out.glob("audio-??????????"):  # of other options; the manifests no longer name them
         if stale.resolve() != audio:
@@ -83,15 +83,19 @@ def prepare(
     return summary
 
 
+def _splits(parts: dict[str, list[Utterance]]) -> Splits:
+    return Splits(train=parts["train"], dev=parts["dev"], test=parts["test"])
+
+
 def _library_version() -> str:
     try:
         return version("espeakng-loader")
     except PackageNotFoundError as error:
-        raise DataError("recipes/digits speaks through the pip package espeakng-loader: install it.") from error
+        raise DataError("recipes/digits needs the pip package espeakng-loader: pip install espeakng-loader") from error
 
 
 def _is_done(out: Path, fingerprint: str, counts: dict[str, int]) -> bool:
-    """Whether these options made what lies in ``out``; their stamp is written last, after every file."""
+    """Whether these options made what is in ``out``; their stamp is written last, after every file."""
     try:
         stamp = json.loads((out / "digits.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -102,7 +106,7 @@ def _is_done(out: Path, fingerprint: str, counts: dict[str, int]) -> bool:
 
 
 def _plan(part: str, count: int, longest: int, seed: int, audio: Path) -> list[dict[str, Any]]:
-    """What to say and how: each plan depends on the seed, the part and its number alone."""
+    """What to synthesize and how: each plan depends on the seed, the part and its number alone."""
     voices = VOICES[part].split()
     random.Random(f"{seed} {part}").shuffle(voices)
     plans = []
@@ -119,7 +123,7 @@ def _plan(part: str, count: int, longest: int, seed: int, audio: Path) -> list[d
 
 
 def _delivery(chance: random.Random) -> dict[str, float]:
-    """How it is said and recorded: ranges that people cover in speaking numbers."""
+    """Speech rate, pitch, pauses, noise and level, in the ranges of people who speak numbers."""
     return {
         "words_per_minute": chance.randint(120, 220),
         "pitch": chance.randint(30, 70),

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from asr.data.manifest import Utterance
-from asr.data.prepare import Splits, split_by_speaker, split_off_speakers, write_splits
 from asr.data.readers import read_folder
+from asr.data.splits import Splits, split_by_speaker, split_off_speakers, write_splits
 from asr.errors import DataError
 
 DEV_NAMES = ("dev", "valid", "validation", "val")

@@ -11,9 +11,9 @@ from pathlib import Path
 from asr.audio import AUDIO_EXTENSIONS
 from asr.data.fetch import fetch_archive
 from asr.data.manifest import Utterance
-from asr.data.prepare import Splits, expect_count, write_splits
 from asr.data.recordings import with_durations
 from asr.data.records import raise_problems
+from asr.data.splits import Splits, expect_count, write_splits
 from asr.errors import ConfigError, DataError
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

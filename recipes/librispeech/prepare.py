@@ -11,9 +11,9 @@ from typing import Literal
 from asr.audio import AUDIO_EXTENSIONS
 from asr.data.fetch import fetch_archive
 from asr.data.manifest import Utterance
-from asr.data.prepare import Splits, expect_count, write_splits
 from asr.data.recordings import with_durations
 from asr.data.records import raise_problems
+from asr.data.splits import Splits, expect_count, write_splits
 from asr.errors import DataError
 
 TRAIN_PARTS = {

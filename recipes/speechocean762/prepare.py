@@ -8,10 +8,10 @@ from pathlib import Path
 
 from asr.data.fetch import fetch_archive
 from asr.data.kaldi import read_kaldi_table
-from asr.data.manifest import Utterance
-from asr.data.prepare import Splits, expect_count, write_splits
+from asr.data.manifest import Scalar, Utterance
 from asr.data.recordings import with_durations
 from asr.data.records import raise_problems
+from asr.data.splits import Splits, expect_count, write_splits
 from asr.errors import DataError
 
 URL = "https://www.openslr.org/resources/101/speechocean762.tar.gz"  # publishes no checksum: prepare counts
@@ -62,7 +62,7 @@ def _read_part(corpus: Path, part: str, *, complete: bool) -> list[Utterance]:
         if lacks or audio is None:
             problems.append(f"{name}: missing in {', '.join(lacks)}" if lacks else f"{name}: {listed} does not exist")
             continue
-        extra = {"age": int(tables["spk2age"][speaker]), "gender": tables["spk2gender"][speaker]}
+        extra: dict[str, Scalar] = {"age": int(tables["spk2age"][speaker]), "gender": tables["spk2gender"][speaker]}
         text = " ".join(tables["text"][name].lower().split())
         utterances.append(Utterance(id=name, audio=str(audio), duration_s=0.0, text=text, speaker=speaker, extra=extra))
     raise_problems(str(folder), problems)

@@ -34,10 +34,18 @@ def tone(rate: int, hz: float = 440.0) -> np.ndarray:
     return (0.6 * time_s / SECONDS * np.sin(2 * np.pi * hz * time_s)).astype(np.float32)
 
 
-def write(path: Path, kind: str, *, channels: int = 1, video: bool = False, sound: bool = True, **options: str) -> Path:
+def write(
+    path: Path,
+    kind: str,
+    *,
+    channels: int = 1,
+    video: bool = False,
+    sound: bool = True,
+    options: dict[str, str] | None = None,
+) -> Path:
     """A media file of a tone, on the second channel one of another pitch; with black pictures if `video`."""
     writer, codec, rate = KINDS[kind]
-    with av.open(str(path), "w", format=writer, options=options) as container:
+    with av.open(str(path), "w", format=writer, options=options or {}) as container:
         pictures = container.add_stream("mpeg4" if writer != "webm" else "libvpx", rate=10) if video else None
         if pictures is not None:
             pictures.width = pictures.height = 32
@@ -160,7 +168,7 @@ def test_a_video_without_sound_is_refused(tmp_path: Path, kind: str) -> None:
     ],
 )
 def test_a_cut_file_is_refused(tmp_path: Path, kind: str, share: float, options: dict[str, str], words: str) -> None:
-    whole = write(tmp_path / f"whole.{kind}", kind, **options).read_bytes()
+    whole = write(tmp_path / f"whole.{kind}", kind, options=options).read_bytes()
     path = tmp_path / f"cut.{kind}"
     path.write_bytes(whole[: max(12, int(len(whole) * share))])
     for message in refusals(path):

@@ -6,7 +6,8 @@ import pytest
 
 from asr.commands.prepare import run
 from asr.data.manifest import Utterance, read_manifest
-from asr.data.prepare import Splits, check_options, load_recipe, run_prepare, write_splits
+from asr.data.prepare import check_options, load_recipe, run_prepare
+from asr.data.splits import Splits, write_splits
 from asr.errors import ConfigError, DataError, UsageError
 
 ECHO = """
@@ -63,7 +64,7 @@ def test_two_recipes_with_equal_file_names_do_not_meet(recipe: Path, tmp_path: P
 
 
 def test_a_folder_without_recipe_or_with_a_broken_one_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"is no recipe.*prepare\.py"):
+    with pytest.raises(ConfigError, match=r"is not a recipe.*prepare\.py"):
         load_recipe(tmp_path)
     (tmp_path / "prepare.py").write_text("import no_such_module\n")
     with pytest.raises(ConfigError, match=r"cannot be imported: ModuleNotFoundError"):

@@ -23,7 +23,8 @@ def noise(seconds: float = 3.0, rate: int = RATE, seed: int = 0) -> np.ndarray:
     spectrum = np.fft.rfft(np.random.default_rng(seed).normal(size=round(seconds * rate)))
     spectrum[1:] /= np.maximum(1, np.arange(1, len(spectrum)) / len(spectrum) * 30)
     waveform = np.fft.irfft(spectrum)
-    return (0.1 * waveform / waveform.std()).astype(np.float32)
+    scaled: np.ndarray = (0.1 * waveform / waveform.std()).astype(np.float32)
+    return scaled
 
 
 def stored(folder: Path, name: str, waveform: np.ndarray, rate: int = RATE, text: str = "") -> Utterance:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr.data.kaldi import read_kaldi
 from asr.data.manifest import read_manifest
 from asr.data.prepare import run_prepare
-from asr.data.readers import read_folder, read_kaldi, read_nemo, read_table, read_text_beside_audio
+from asr.data.readers import read_folder, read_text_beside_audio
+from asr.data.tables import read_nemo, read_table
 from asr.errors import DataError
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "folder"
@@ -51,7 +53,7 @@ def test_text_beside_audio_names_every_fault(tmp_path: Path) -> None:
     for part in (
         "empty.txt: the transcript is empty",
         "latin.txt: not UTF-8 (byte 3)",
-        "silent.wav: no silent.txt beside it",
+        "silent.wav: no silent.txt next to it",
         "deaf.txt: no recording",
         "twice.wav: twice.flac has the same stem",
     ):
@@ -188,7 +190,7 @@ def test_table_without_the_needed_columns_says_which(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no column for audio in the header 'name,words'"):
         read_table(tmp_path / "t.csv")
     (tmp_path / "u.csv").write_text("audio,text\n")
-    with pytest.raises(DataError, match=r"holds no utterance"):
+    with pytest.raises(DataError, match=r"contains no utterances"):
         read_table(tmp_path / "u.csv")
 
 
@@ -270,7 +272,7 @@ def test_read_folder_tells_the_forms_apart(kaldi: Path, tmp_path: Path) -> None:
     (tmp_path / "pairs" / "u.tsv").write_text("")
     with pytest.raises(DataError, match=r"holds 2 tables \(t.csv, u.tsv\)"):
         read_folder(tmp_path / "pairs")
-    with pytest.raises(DataError, match=r"holds no recordings"):
+    with pytest.raises(DataError, match=r"has no recordings"):
         read_folder(RECIPE)
 
 

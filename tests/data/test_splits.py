@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.data.manifest import Utterance
-from asr.data.prepare import split_by_speaker, split_off_speakers
+from asr.data.splits import split_by_speaker, split_off_speakers
 from asr.errors import ConfigError, DataError
 
 

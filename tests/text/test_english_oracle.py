@@ -9,6 +9,7 @@ parentheses stays; plurals of scales (thousands) stay words.
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ _DELIBERATE = (
 
 
 @pytest.fixture(scope="module")
-def whisper():
+def whisper() -> Any:
     english = pytest.importorskip("whisper_normalizer.english", reason="oracle: pip install whisper-normalizer")
     return english.EnglishTextNormalizer()
 
@@ -43,7 +44,9 @@ def transcripts(corpora: Path) -> list[str]:
     return [line.split(None, 1)[1] for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-def test_real_transcripts_come_out_as_whispers_but_for_the_deliberate_differences(whisper, transcripts) -> None:
+def test_real_transcripts_come_out_as_whispers_but_for_the_deliberate_differences(
+    whisper: Any, transcripts: list[str]
+) -> None:
     different = [
         (ours, theirs)
         for text in transcripts[::8]
@@ -54,7 +57,7 @@ def test_real_transcripts_come_out_as_whispers_but_for_the_deliberate_difference
     assert len(different) <= 0.03 * len(transcripts[::8]), different[:20]
 
 
-def test_nine_in_ten_of_whispers_british_spellings_are_known(whisper) -> None:
+def test_nine_in_ten_of_whispers_british_spellings_are_known(whisper: Any) -> None:
     known = whisper.standardize_spellings.mapping
     assert sum(american(british) == american(us) for british, us in known.items()) >= 0.89 * len(known)
 

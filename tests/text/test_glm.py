@@ -1,6 +1,7 @@
 """Replacement files: what they change, how reports name them, and every fault with its line."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,11 @@ grey gray
 """
 
 
+Rules = Callable[[str], Path]
+
+
 @pytest.fixture
-def rules(tmp_path: Path):
+def rules(tmp_path: Path) -> Rules:
     def write(text: str) -> Path:
         (tmp_path / "my.glm").write_text(text, encoding="utf-8")
         return tmp_path / "my.glm"
@@ -41,18 +45,18 @@ def rules(tmp_path: Path):
         ("discolour", "discolour"),
     ],
 )
-def test_replacements_by_hand(rules, text: str, expected: str) -> None:
+def test_replacements_by_hand(rules: Rules, text: str, expected: str) -> None:
     normalizer = with_replacements(get_normalizer("basic"), rules(RULES))
     assert normalizer(text) == expected
     assert normalizer(expected) == expected
 
 
-def test_the_label_names_the_file_and_the_beginning_of_its_sha256(rules) -> None:
+def test_the_label_names_the_file_and_the_beginning_of_its_sha256(rules: Rules) -> None:
     digest = hashlib.sha256(RULES.encode()).hexdigest()
     assert with_replacements(get_normalizer("basic"), rules(RULES)).label == f"basic v1 + my.glm {digest[:6]}"
 
 
-def test_all_faults_come_at_once_with_their_lines(rules) -> None:
+def test_all_faults_come_at_once_with_their_lines(rules: Rules) -> None:
     path = rules("a => b\nthree words here\nx => { y / z }\n... => dots\nb => c\nq => r => s / t\n")
     with pytest.raises(DataError) as caught:
         with_replacements(get_normalizer("basic"), path)
@@ -66,12 +70,12 @@ def test_all_faults_come_at_once_with_their_lines(rules) -> None:
         assert expected in message
 
 
-def test_a_file_without_rules_and_an_absent_one_are_refused(rules, tmp_path: Path) -> None:
+def test_a_file_without_rules_and_an_absent_one_are_refused(rules: Rules, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"my\.glm: holds no rule"):
         with_replacements(get_normalizer("basic"), rules(";; nothing\n"))
     with pytest.raises(DataError, match=r"absent\.glm: cannot be read"):
         with_replacements(get_normalizer("basic"), tmp_path / "absent.glm")
 
 
-def test_a_rule_may_restate_itself(rules) -> None:
+def test_a_rule_may_restate_itself(rules: Rules) -> None:
     assert with_replacements(get_normalizer("none"), rules("A B => A B\n"))("A B") == "A B"

@@ -1,0 +1,188 @@
+"""The train, dev and test parts of a corpus: cut so that no speaker is in two of them, checked, and written.
+
+In: utterances. Out: ``Splits``, their manifests, and a summary text. An error rate measured on speakers that the model
+was trained on says little about new ones (six of six FSDD speakers are in both parts of its published split). The order
+in which speakers are dealt out depends on the seed and their names alone, through SHA-256, so that an added speaker
+hardly moves the others.
+"""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asr.data.manifest import Utterance, write_manifest
+from asr.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splits:
+    """The parts of a prepared corpus: ``train``, ``dev``, ``test``, and ``others`` (further test sets by name, as
+    ``test-other``). ``notes``: remarks on how they were made, one sentence each.
+    """
+
+    train: Sequence[Utterance]
+    dev: Sequence[Utterance]
+    test: Sequence[Utterance]
+    others: Mapping[str, Sequence[Utterance]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    def named(self) -> dict[str, Sequence[Utterance]]:
+        """Every part by its name, train first; the name is the manifest's file name without ``.jsonl``."""
+        return {"train": self.train, "dev": self.dev, "test": self.test, **self.others}
+
+
+def split_by_speaker(utterances: Iterable[Utterance], *, dev: float = 0.1, test: float = 0.1, seed: int = 0) -> Splits:
+    """Cut ``utterances`` into shares of their total duration with no speaker in two parts.
+
+    Utterances without a speaker are kept together by recording. Where fewer than three speakers are known, recordings
+    are split instead of speakers, and a note says so.
+
+    Args:
+        utterances: all of the corpus; the order inside each part is kept.
+        dev: share of the duration for dev, 0 <= dev < 1.
+        test: share of the duration for test, 0 <= test < 1.
+        seed: another seed assigns the speakers differently.
+
+    Raises:
+        ConfigError: if the shares leave nothing to train on.
+        DataError: if there are fewer groups than parts.
+    """
+    if not (0 <= dev < 1 and 0 <= test < 1 and dev + test < 1):
+        raise ConfigError(f"dev={dev} and test={test} must be shares of at least 0 whose sum is below 1.")
+    everything = list(utterances)
+    groups, notes = _groups(everything)
+    part_of = _deal(groups, {"test": test, "dev": dev}, seed)
+    parts: dict[str, list[Utterance]] = {"train": [], "dev": [], "test": []}
+    for key, utterance in zip(_keys(everything, by_speaker="speakers" not in notes), everything, strict=True):
+        parts[part_of.get(key, "train")].append(utterance)
+    return Splits(train=parts["train"], dev=parts["dev"], test=parts["test"], notes=tuple(notes.values()))
+
+
+def split_off_speakers(
+    utterances: Iterable[Utterance], share: float, *, seed: int = 0
+) -> tuple[list[Utterance], list[Utterance]]:
+    """Take whole speakers, about ``share`` of the utterances, out of ``utterances``: (the rest, those taken)."""
+    everything = list(utterances)
+    sizes: dict[str, float] = defaultdict(float)
+    for utterance in everything:
+        sizes[utterance.speaker or utterance.audio] += 1
+    taken = _deal(sizes, {"taken": share}, seed)
+    rest = [u for u in everything if (u.speaker or u.audio) not in taken]
+    return rest, [u for u in everything if (u.speaker or u.audio) in taken]
+
+
+def write_splits(out: Path, splits: Splits) -> str:
+    """Write one manifest a part (``out/train.jsonl``, ...) atomically and return the summary to show.
+
+    Raises:
+        DataError: if there is nothing to train on, or a test set contains training utterances.
+    """
+    if not splits.train:
+        raise DataError(f"Nothing to train on remains for {out / 'train.jsonl'}: check the corpus and the options.")
+    trained = {(u.audio, u.start_s, u.channel) for u in splits.train}
+    for name, utterances in splits.named().items():
+        shared = [u.id for u in utterances if name.startswith("test") and (u.audio, u.start_s, u.channel) in trained]
+        if shared:
+            raise DataError(f"{len(shared)} utterance(s) are in both train and {name}: {', '.join(shared[:10])}.")
+    for name, utterances in splits.named().items():
+        if utterances:
+            write_manifest(out / f"{name}.jsonl", utterances)
+        else:
+            (out / f"{name}.jsonl").unlink(missing_ok=True)  # from an earlier run: its utterances may be in train now
+    return "\n".join([summarize(splits), *_notes_on_others(out, splits)])
+
+
+def summarize(splits: Splits) -> str:
+    """A table of utterances, hours and speakers by part, speakers in common, and the notes."""
+    rows = [f"{'split':<12}{'utterances':>11}{'hours':>8}{'speakers':>10}"]
+    for name, utterances in splits.named().items():
+        hours = sum(u.duration_s for u in utterances) / 3600
+        shown = f"{hours:.2f}" if hours >= 0.1 or not hours else f"{hours:.2g}"  # 9 s are 0.0025 h, not 0.00
+        rows.append(f"{name:<12}{len(utterances):>11}{shown:>8}{len(_speakers(utterances)):>10}")
+    seen = _speakers(splits.train)
+    for name, utterances in splits.named().items():
+        shared = seen & _speakers(utterances)
+        if name != "train" and shared:
+            rows.append(f"{len(shared)} of {len(_speakers(utterances))} speakers of {name} are in train as well.")
+    return "\n".join([*rows, *splits.notes])
+
+
+def expect_count(what: str, found: int, expected: int, *, complete: bool = True) -> None:
+    """Raise ``DataError`` unless ``found == expected``; ``complete=False`` accepts a part of a corpus."""
+    if complete and found != expected:
+        raise DataError(
+            f"{what}: found {found}, expected {expected}. Is the corpus complete? To use it as it is: complete=false."
+        )
+
+
+def _groups(utterances: Sequence[Utterance]) -> tuple[dict[str, float], dict[str, str]]:
+    """Seconds by group, and the notes on how groups were made."""
+    notes: dict[str, str] = {}
+    speakers = {u.speaker for u in utterances if u.speaker is not None}
+    unknown = sum(u.speaker is None for u in utterances)
+    if len(speakers) < 3 and (speakers or not unknown):
+        notes["speakers"] = (
+            f"Only {len(speakers)} speaker(s) known: parts share speakers, so expect more errors on new ones."
+        )
+    elif unknown:
+        notes["unknown"] = (
+            f"{unknown} of {len(utterances)} utterances have no speaker: they are split by recording, "
+            "and parts may share speakers."
+        )
+    sizes: dict[str, float] = defaultdict(float)
+    for key, utterance in zip(_keys(utterances, by_speaker="speakers" not in notes), utterances, strict=True):
+        sizes[key] += utterance.duration_s
+    return sizes, notes
+
+
+def _keys(utterances: Sequence[Utterance], *, by_speaker: bool) -> list[str]:
+    """Each utterance's group. Recordings are named from the folder that holds them all: a corpus may be moved."""
+    audio = [os.path.abspath(u.audio) for u in utterances]
+    home = os.path.commonpath([os.path.dirname(path) for path in audio]) if audio else ""
+    return [
+        f"speaker {u.speaker}" if by_speaker and u.speaker is not None else f"recording {os.path.relpath(path, home)}"
+        for u, path in zip(utterances, audio, strict=True)
+    ]
+
+
+def _deal(sizes: Mapping[str, float], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Group → part for the groups that leave train: each part takes groups in hashed order while that brings it
+    nearer to its share, at least one each, and one always stays for train."""
+    wanted = {part: share for part, share in shares.items() if share > 0}
+    if len(sizes) < len(wanted) + 1:
+        raise DataError(
+            f"Cannot make {len(wanted) + 1} parts (train, {', '.join(wanted)}) out of {len(sizes)} speaker(s) or "
+            "recording(s): record more, or set that part's share to 0."
+        )
+    total = sum(sizes.values())
+    left = sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
+    part_of: dict[str, str] = {}
+    for position, (part, share) in enumerate(wanted.items()):
+        reserve = len(wanted) - position  # groups that the later parts and train still need
+        taken = _nearest(left, sizes, target=share * total, most=len(left) - reserve)
+        part_of.update(dict.fromkeys(taken, part))
+        left = [group for group in left if group not in part_of]
+    return part_of
+
+
+def _nearest(groups: Sequence[str], sizes: Mapping[str, float], *, target: float, most: int) -> list[str]:
+    taken: list[str] = []
+    filled = 0.0
+    for group in groups:
+        if len(taken) < most and abs(filled + sizes[group] - target) < abs(filled - target):
+            taken.append(group)
+            filled += sizes[group]
+    return taken or [min(groups, key=lambda group: sizes[group])]
+
+
+def _notes_on_others(out: Path, splits: Splits) -> list[str]:
+    """Test sets in ``out`` that this preparation did not make, which ``asr run`` would evaluate on as well."""
+    others = sorted(file.name for file in out.glob("test-*.jsonl") if file.stem not in splits.named())
+    return [f"{name} in {out} was there before and is kept; remove it if it is not wanted." for name in others]
+
+
+def _speakers(utterances: Iterable[Utterance]) -> set[str]:
+    return {u.speaker for u in utterances if u.speaker is not None}
