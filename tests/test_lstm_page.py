@@ -1,4 +1,4 @@
-"""docs/lstm.md shows pictures that are there, commands that exist, and figures that their JSON files hold."""
+"""docs/lstm.md links to existing files and commands, and the figures of their JSON files."""
 
 import json
 import math
@@ -61,7 +61,7 @@ def test_the_recall_table_is_what_was_measured(row: dict[str, Any]) -> None:
     assert shown[[10, 30, 100].index(int(row["distance"]))].strip() == f"{100 * row['accuracy']:.0f} % ({seeds})"
 
 
-def test_what_is_said_of_small_inputs_is_what_was_measured() -> None:
+def test_figures_in_the_text_on_small_inputs_are_those_measured() -> None:
     rnn, gru, lstm = (row["reach_0.001"] for row in figures("gradients-small-inputs"))
     shown = [f"{one['mean']:.0f} [{one['low']:.0f}, {one['high']:.0f}]" for one in (rnn, gru)]
     mean, interval = shown[0].split(" ", 1)
@@ -70,7 +70,7 @@ def test_what_is_said_of_small_inputs_is_what_was_measured() -> None:
     assert "from the farthest frame measured, 200, in the LSTM" in PROSE
 
 
-def test_what_is_said_of_gradients_in_speech_is_what_was_measured() -> None:
+def test_figures_in_the_text_on_gradients_in_speech_are_those_measured() -> None:
     def shown(row: dict[str, Any], frames: int) -> str:
         place = row["distance"].index(frames)
         assert row["seconds"][place] == frames * 0.02
@@ -89,7 +89,7 @@ def test_what_is_said_of_gradients_in_speech_is_what_was_measured() -> None:
         assert f"| {row['label']} | {shown(row, 20)} | {shown(row, -20)} | {errors[row['label']]:.2f} |" in PAGE
 
 
-def test_what_is_said_of_errors_is_what_was_counted() -> None:
+def test_figures_in_the_text_on_errors_are_those_measured() -> None:
     pieces = {row["label"]: row for row in figures("context")}
     missed = [pieces[frames]["substitutions"] + pieces[frames]["deletions"] for frames in ("32", "64")]
     assert (
@@ -97,15 +97,15 @@ def test_what_is_said_of_errors_is_what_was_counted() -> None:
     )
     assert sorted(round(one) for one in pieces["48"]["wers"]) == [9, 10, 33]
     gates = {row["label"]: row for row in figures("gates")}
-    shut = gates["forget gate at 0"]
-    errors = sum(shut[key] for key in ("substitutions", "deletions", "insertions"))
-    assert f"({shut['deletions']} of {errors} errors are deletions)" in PROSE
+    closed = gates["forget gate at 0"]
+    errors = sum(closed[key] for key in ("substitutions", "deletions", "insertions"))
+    assert f"({closed['deletions']} of {errors} errors are deletions)" in PROSE
     assert sorted(round(100 - one) for one in gates["output gate at 1"]["wers"]) == [0, 0, 72]
 
 
 def test_the_trials_of_the_trap_are_those_that_were_made() -> None:
-    caught = [row["dev_wer"] > 80 for row in figures("trap") if row["member"] == "gru" and row["what"] != "flat start"]
-    assert caught == [True] * 4
+    trapped = [row["dev_wer"] > 80 for row in figures("trap") if row["member"] == "gru" and row["what"] != "flat start"]
+    assert trapped == [True] * 4
     rows = [f"| {row['member']}: {row['what']} | {row['epochs']} | {row['dev_wer']:.1f} |" for row in figures("trap")]
     assert len(rows) == 17 and all(row in PAGE.splitlines() for row in rows)
 
@@ -144,7 +144,7 @@ def test_what_closed_forms_say_is_worked_out_right() -> None:
     )
 
 
-def test_what_is_said_of_time_is_what_was_measured() -> None:
+def test_figures_in_the_text_on_time_are_those_measured() -> None:
     found = {(row["model"], row["mode"], row["batch"], row["length_s"]): row for row in figures("time")}
     names = list(dict.fromkeys(row["model"] for row in figures("time")))
 
@@ -182,11 +182,11 @@ def test_what_is_said_of_time_is_what_was_measured() -> None:
     assert f"minLSTM's steps take {ends([grown[name][0] for name in rest])} times as long" in PROSE
     assert f"their memory is {ends([fatter[name] for name in rest])} times as large" in PROSE
     ratio, others = grown["transformer"][1], ends([grown[name][1] for name in rest])
-    assert f"For eight it is {ratio:.1f} beside {others}." in PROSE
+    assert f"For eight it is {ratio:.1f} against {others}." in PROSE
     assert max(names, key=lambda name: peak(name, 40)) == "transformer"
     assert peak("transformer", 40) / peak("lstm", 40) == pytest.approx(2, abs=0.1)
     whole = ends([peak(name, 40, mode="forward") for name in names]).replace(" to ", " and ")
-    assert f"all members lie between {whole} MB at 40 s" in PROSE
+    assert f"all members need between {whole} MB at 40 s" in PROSE
     for name, said in (("lstm", "takes {} times"), ("gru", "(GRU {},"), ("rnn", "plain network {})")):
         stream, at_once = (found[name, mode, 1, 40]["seconds"] for mode in ("stream", "forward"))
         assert said.format(f"{stream / at_once:.1f}") in PROSE
@@ -209,30 +209,30 @@ def differences(name: str) -> dict[tuple[str, str], dict[str, Any]]:
     return {(row["first"], row["second"]) if row["points"] > 0 else (row["second"], row["first"]): row for row in found}
 
 
-def test_what_is_said_of_the_transformer_on_digits_is_what_was_measured() -> None:
+def test_figures_in_the_text_on_the_transformer_on_digits_are_those_measured() -> None:
     (row,) = figures("family-fsdd-transformer")
     short = {one["member"]: one for one in figures("family-fsdd")}
     first, second, third = (f"{wer:.2f}" for wer in row["wers"])
     assert f"it has {first}, {second} and {third} %, mean {row['wer']:.2f}" in PROSE
     assert f"transformer has {short['transformer']['wer']:.1f} % on this budget" in PROSE
-    assert f"to where those are after 15 ({row['wer']:.1f} %)" in PROSE
+    assert f"what those reach after 15 ({row['wer']:.1f} %)" in PROSE
     assert all(round(one / 60) == 9 for one in row["training_s"])
     gated = [wer for name in GATED for wer in short[name]["wers"]]
     assert max(gated) < min(short["transformer"]["wers"])  # "in every training more than any training"
-    assert max(row["wers"]) < max(gated)  # "where the gated networks are after 15"
+    assert max(row["wers"]) < max(gated)  # "which the gated networks reach after 15"
     results = json.loads((DOCS.parent / "recipes" / "fsdd" / "results.json").read_text(encoding="utf-8"))
     own = [one for one in results if one["model"] == "bilstm" and one["test"] == "published split"]
     wers = [f"{one['wer']:.2f}" for one in sorted(own, key=lambda one: one["seed"])]
     assert "`bilstm` with its recipe's 40 epochs has {}, {} and {} %".format(*wers) in PROSE
 
 
-def test_what_is_said_of_pairs_on_digits_is_what_was_measured() -> None:
+def test_figures_in_the_text_on_pairs_on_digits_are_those_measured() -> None:
     found = differences("family-fsdd")
     differ = {pair for pair, row in found.items() if row["p_corrected"] < 0.05}
     assert len(found) == 66 and not any(one in GATED and other in GATED for one, other in differ)
-    assert not any("rnn" in pair for pair in differ)  # "Welch's t tells it from none"
+    assert not any("rnn" in pair for pair in differ)  # "Welch's t finds no difference"
     wers = {row["member"]: row["wers"] for row in figures("family-fsdd")}
-    for one in GATED:  # "told from no gated network after correction, though each pair's own intervals leave 0 out"
+    for one in GATED:  # "differs significantly from no gated network, though each pair's own intervals exclude 0"
         row = found[one, "birnn"]
         sign = 1 if row["first"] == one else -1
         ends = [sign * end for unit in ("utterances", "speakers", "seeds") for end in row[f"over_{unit}"]]
@@ -241,7 +241,7 @@ def test_what_is_said_of_pairs_on_digits_is_what_was_measured() -> None:
     assert sum(pair[1] == "transformer" and pair[0] in GATED for pair in differ) == 7 == len(GATED) - 2
 
 
-def test_what_is_said_of_an4_is_what_was_measured() -> None:
+def test_figures_in_the_text_on_an4_are_those_measured() -> None:
     rows = {row["member"]: row for row in figures("family-an4")}
     assert f"{rows['rnn']['wer'] / rows['lstm']['wer']:.1f} times the LSTM's errors" in PROSE
     ends = (min(rows["transformer"]["wers"]), max(rows["transformer"]["wers"]))
@@ -251,9 +251,12 @@ def test_what_is_said_of_an4_is_what_was_measured() -> None:
     assert len(found) == 10 and differ == {(name, "rnn") for name in ("bilstm", "gru", "lstm")}
     alike = found["gru", "lstm"]
     shown = ["[{:.2f}, {:.2f}]".format(*alike[f"over_{unit}"]) for unit in ("utterances", "seeds")]
-    assert "not told apart: {:.2f} points {} over utterances, {} over seeds".format(alike["points"], *shown) in PROSE
+    assert (
+        "do not differ significantly: {:.2f} points {} over utterances, {} over seeds".format(alike["points"], *shown)
+        in PROSE
+    )
     alone, among = differences("directions-an4")["bilstm", "lstm"]["p_value"], found["bilstm", "lstm"]["p_corrected"]
-    assert f"(p = {alone:.3f} for this one pair" in PROSE and f"it would not be told apart, {among:.2f})" in PROSE
+    assert f"(p = {alone:.3f} for this one pair" in PROSE and f"it would not be significant, {among:.2f})" in PROSE
     gated = [wer for name in ("bilstm", "gru", "lstm") for wer in rows[name]["wers"]]
     assert max(gated) < min(rows["transformer"]["wers"])  # "more than every gated network here, in every training"
 
@@ -263,8 +266,8 @@ def test_what_is_said_of_an4_is_what_was_measured() -> None:
     [
         (
             "directions",
-            "`lstm` has {points:.2f} points of WER more: {} over utterances, {} over speakers, of whom there are six, "
-            "all heard in training, {} over seeds.",
+            "`lstm` has {points:.2f} points of WER more: {} over utterances, {} over six speakers, all in "
+            "the training data, {} over seeds.",
         ),
         ("directions-an4", "it is {points:.2f} points: {} over utterances, {} over nine speakers, {} over seeds."),
     ],
@@ -279,6 +282,6 @@ def test_what_the_second_direction_buys_is_what_was_measured(name: str, said: st
     else:
         assert row["speakers"] == 9 and min(utterances[0], speakers[0], seeds[0]) > 0
         assert (
-            f"errs {row['points']:.1f} points less than `lstm` with as many weights, {seeds[0]:.1f} to {seeds[1]:.1f}"
+            f"has {row['points']:.1f} points less WER than `lstm` with as many weights, {seeds[0]:.1f} to {seeds[1]:.1f}"
             in PROSE
         )

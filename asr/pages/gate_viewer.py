@@ -190,7 +190,7 @@ def render_gate_viewer(page: GateViewerPage, every: int = 1) -> str:
         "layers": layers,
         "attention": attention,
     }
-    body = element("div", _top(page), _picture(), _explanations(page), _tables(page), id="main", class_="page")
+    body = element("div", _top(page), _images(page), _explanations(page), _tables(page), id="main", class_="page")
     return render_document(
         Document(
             title=page.title,
@@ -242,10 +242,10 @@ def _top(page: GateViewerPage) -> str:
     return header(page.title) + recognised + note_list(page.notes) + fact_list(page.facts)
 
 
-def _picture() -> str:
+def _images(page: GateViewerPage) -> str:
     return section(
-        "picture",
-        "Gates and states over time",
+        "images",
+        "Gates and states over time" if page.layers else "Attention over time",
         element("p", text("The images need JavaScript; the tables below do not."), class_="dim", id="waiting"),
         element("div", id="gate-viewer"),
         element("p", id="trouble", class_="dim", role="status"),

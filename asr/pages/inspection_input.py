@@ -36,7 +36,7 @@ def gate_viewer_page(
 ) -> GateViewerPage:
     """The page of ``found``; ``waveform`` ``(samples,)`` is the part of ``audio`` from ``start_s`` on."""
     return GateViewerPage(
-        title=title or f"{audio.name}: gates and states",
+        title=title or f"{audio.name}: {'attention' if found.maps else 'gates and states'}",
         text=found.hypothesis.text,
         facts={
             "Model": str(model),

@@ -158,7 +158,7 @@ function toggles() {
 
 function explain() {
   const one = (colour, label) => el("span", { class: `key ${colour}` }, label);
-  if (isAttention()) { legend.replaceChildren(...Object.keys(arrays()).map((head) => one(`s${head % 5}`, `head ${Number(head) + 1}`)), "of the chosen frame · maps: rows are query frames, columns key frames."); return; }
+  if (isAttention()) { legend.replaceChildren(...Object.keys(arrays()).map((head) => one(`s${head % 5}`, `head ${Number(head) + 1}`)), "of the selected frame · maps: rows are query frames, columns key frames."); return; }
   const gates = Object.keys(LINES).filter((gate) => arrays()[gate]).map((gate) => one(LINES[gate].slice(2), scope.labels[gate]));
   const moved = view().keep ? [" · cell state: ", one("s0 soft", "kept from the frame " + (view().name.endsWith("backward") ? "after" : "before")), one("s2", "added, positive"), one("s1", "added, negative"), one("ink", "the new state")] : [];
   legend.replaceChildren(...gates, ...moved, " · images: gates from 0 (closed, background colour) to 1 (open); states blue above 0, orange below.");
