@@ -1,13 +1,13 @@
 """The rules that hold for any language: Unicode forms, case, punctuation.
 
-In: a transcript as a person or a system wrote it. Out: the text that is compared. Both functions are idempotent.
+In: a transcript as it was written. Out: the text that is compared. Both functions are idempotent.
 """
 
 import re
 import unicodedata
 
-# Written in many ways, meant as one: curly quotes, modifier letters, backtick, acute accent and prime are apostrophes;
-# the Unicode hyphens, the Hebrew maqaf and the Armenian hyphen are hyphens. Dashes stand between words: not here.
+# Many characters for one: curly quotes, modifier letters, backtick, acute accent and prime are apostrophes;
+# the Unicode hyphens, the Hebrew maqaf and the Armenian hyphen are hyphens. Dashes separate words and are not hyphens.
 _APOSTROPHES = "’‘‛ʼʻʹ`´′＇׳"
 _HYPHENS = "‐‑⁃־֊－﹣"
 SAME = str.maketrans(dict.fromkeys(_APOSTROPHES, "'") | dict.fromkeys(_HYPHENS, "-"))
@@ -29,7 +29,7 @@ def _replacement(character: str) -> str:
         return character
     if _is_variation_selector(character) or category == "Me":
         return ""  # emoji presentation and keycap rings: 1️⃣ is 1
-    if category == "Cf":  # joiners, soft hyphens and direction marks are invisible; a zero-width space parts words
+    if category == "Cf":  # joiners, soft hyphens and direction marks are invisible; a zero-width space separates words
         return " " if character == "\u200b" else ""
     return " " if category[0] in "PSZ" or category in ("Cc", "Cs") else character
 

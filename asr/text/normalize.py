@@ -1,23 +1,21 @@
-"""Named, versioned rules that say which spellings count as the same text.
+"""Named, versioned normalisers: which spellings count as the same text.
 
-In: a transcript as a person or a system wrote it. Out: the text that is compared. A report names the normaliser by its
-label ("basic v1") because a change of rules moves scores (open_asr_leaderboard#135): whoever changes what a normaliser
-does raises its version. Every normaliser composes Unicode first, so that an accented letter equals a letter followed by
-its accent (NFC against NFD is 100% WER otherwise), and every one is idempotent: normalising twice changes nothing.
+In: a transcript as it was written. Out: the text that is compared. A report names the normaliser by its label
+("basic v1") because a change of rules moves scores (open_asr_leaderboard#135): whoever changes what a normaliser does
+raises its version. Every normaliser composes Unicode first, so that an accented letter equals a letter followed by its
+accent (otherwise NFC against NFD is 100% WER), and every one is idempotent.
 
-A person's own replacements, put on top of a normaliser: files in the style of NIST's GLM, or of two columns.
-
-In: a file of rules, one a line, and the normaliser that they follow. Out: a normaliser, named with the file and the
-beginning of its SHA-256 (``basic v1 + my.glm 3fa9c1``), because a changed rule changes the figure. A line is one of
+A file of replacements may follow a normaliser, in the style of NIST's GLM or in two columns. The label then names the
+file and the beginning of its SHA-256 (``basic v1 + my.glm 3fa9c1``). Each line is one of
 
     ;; a comment                        * a header line of NIST's
-    A => B                              wherever the words A stand, in both texts, B stands instead
+    A => B                              the words A are replaced by B, in both texts
     [A] => [B] / [left] __ [right]      only between these words; an empty context is any
     A<tab>B                             two columns; also ``a b`` where the line has just two words
 
-Both sides of a rule go through the normaliser first, so that case and punctuation need no care. An empty B, ``(B)`` (in
-NIST's files a word that may be left out) or ``@`` drops the words. Of the rules that fit at a place the one with most
-words wins, then the first in the file. Alternatives ``{ B / C }`` are refused: a text can be compared as one only.
+Both sides of a rule are normalised first, so that case and punctuation do not matter. An empty B, ``(B)`` (in NIST's
+files a word that may be left out) or ``@`` removes the words. Of the rules that match at a place, the one with most
+words is applied, then the first in the file. Alternatives ``{ B / C }`` are refused: a text has one compared form.
 """
 
 import re
@@ -37,7 +35,7 @@ __all__ = ["NORMALIZERS", "Normalizer", "get_normalizer", "normalize_basic", "no
 class Normalizer:
     """A function from text to compared text, with the name and the version that reports print.
 
-    ``addition`` names what was put on top of it, such as a person's own replacements.
+    ``addition`` names what follows it, such as a file of replacements.
     """
 
     name: str
@@ -83,7 +81,7 @@ class _Rule:
     left: tuple[str, ...] = ()
     right: tuple[str, ...] = ()
 
-    def fits(self, words: Sequence[str], at: int) -> bool:
+    def matches(self, words: Sequence[str], at: int) -> bool:
         stop = at + len(self.old)
         before = tuple(words[max(at - len(self.left), 0) : at])
         behind = tuple(words[stop : stop + len(self.right)])
@@ -93,9 +91,9 @@ class _Rule:
 def with_replacements(normalizer: Normalizer, path: Path) -> Normalizer:
     """The normaliser followed by the rules of the file.
 
-    Raises DataError listing every line that is no rule, names what it would replace twice, or cannot be followed.
+    Raises DataError listing every line that is not a rule, or whose replacement another rule would replace again.
     """
-    rules = read_rules(path, normalizer)
+    rules = _read_rules(path, normalizer)
     addition = f" + {path.name} {sha256_file(path)[:_HASH_DIGITS]}"
     by_first: dict[str, list[_Rule]] = {}
     for rule in sorted(rules, key=lambda rule: (-len(rule.old), rule.line)):
@@ -103,7 +101,7 @@ def with_replacements(normalizer: Normalizer, path: Path) -> Normalizer:
 
     def replace(text: str) -> str:
         words = normalizer(text).split()
-        for _ in range(_ROUNDS):  # one, unless a replacement and its neighbour make another rule's words
+        for _ in range(_ROUNDS):  # one, unless a replacement and its neighbour match another rule
             replaced = _replace(words, by_first)
             if replaced == words:
                 break
@@ -113,15 +111,15 @@ def with_replacements(normalizer: Normalizer, path: Path) -> Normalizer:
     return Normalizer(normalizer.name, normalizer.version, replace, normalizer.addition + addition)
 
 
-def read_rules(path: Path, normalizer: Callable[[str], str]) -> list[_Rule]:
-    """The rules of a file, their words as ``normalizer`` leaves them."""
+def _read_rules(path: Path, normalizer: Callable[[str], str]) -> list[_Rule]:
+    """The rules of a file, their words normalised."""
     try:
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is not UTF-8 (byte {error.start})") from None
-    rules, faults = [], []
+    rules, problems = [], []
     for number, line in enumerate(lines, start=1):
         text = line.split(";;")[0].rstrip()
         if not text.strip() or text.lstrip().startswith("*"):
@@ -129,17 +127,17 @@ def read_rules(path: Path, normalizer: Callable[[str], str]) -> list[_Rule]:
         try:
             rules.append(_parse(number, text, normalizer))
         except ValueError as error:
-            faults.append(f"{path}:{number}: {error}")
-    faults += [f"{path}:{number}: {message}" for number, message in _circles(rules)]
-    if faults:
-        raise DataError("\n  ".join(["the replacements cannot be read:", *faults]))
+            problems.append(f"{path}:{number}: {error}")
+    problems += [f"{path}:{number}: {message}" for number, message in _replaced_again(rules)]
+    if problems:
+        raise DataError("\n  ".join(["the replacements cannot be read:", *problems]))
     if not rules:
-        raise DataError(f"{path}: holds no rule; write one a line, as in: colour => color")
+        raise DataError(f"{path}: contains no rules; write one per line, such as: colour => color")
     return rules
 
 
 def _parse(number: int, text: str, normalizer: Callable[[str], str]) -> _Rule:
-    """Raises ValueError with what is wrong, in words that complete "file:line: …"."""
+    """Raises ValueError with what is wrong, as text that completes "file:line: …"."""
     old, new, left, right = _sides(text)
     if "{" in new or "{" in old:
         raise ValueError("gives alternatives ({ … / … }); write the one form that counts")
@@ -160,7 +158,7 @@ def _sides(text: str) -> tuple[str, str, str, str]:
         raise ValueError("is not a rule: write OLD => NEW, or OLD => NEW / [left] __ [right]")
     columns = text.split("\t") if "\t" in text.strip() else text.split()
     if len(columns) != 2:
-        raise ValueError("is not a rule: write OLD => NEW, or two columns parted by a tab")
+        raise ValueError("is not a rule: write OLD => NEW, or two columns separated by a tab")
     return columns[0], columns[1], "", ""
 
 
@@ -169,18 +167,20 @@ def _without_brackets(side: str) -> str:
     return side[1:-1].strip() if side.startswith("[") and side.endswith("]") else side
 
 
-def _circles(rules: Sequence[_Rule]) -> list[tuple[int, str]]:
-    """A replacement that holds what a rule replaces would change again when normalised twice."""
-    faults = []
+def _replaced_again(rules: Sequence[_Rule]) -> list[tuple[int, str]]:
+    """Rules whose replacement another rule would replace: normalising twice would change the text again."""
+    problems: list[tuple[int, str]] = []
     for rule in rules:
-        inside = [other for other in rules if rule.new != rule.old and _holds(rule.new, other.old)]
+        inside = [other for other in rules if rule.new != rule.old and _contains(rule.new, other.old)]
         if inside:
             shown = " ".join(inside[0].old)
-            faults.append((rule.line, f"puts in {shown!r}, which line {inside[0].line} replaces: write the final form"))
-    return faults
+            problems.append(
+                (rule.line, f"inserts {shown!r}, which line {inside[0].line} replaces: write the final form")
+            )
+    return problems
 
 
-def _holds(words: Sequence[str], part: Sequence[str]) -> bool:
+def _contains(words: Sequence[str], part: Sequence[str]) -> bool:
     return any(words[at : at + len(part)] == part for at in range(len(words) - len(part) + 1))
 
 
@@ -188,7 +188,7 @@ def _replace(words: Sequence[str], by_first: dict[str, list[_Rule]]) -> list[str
     out: list[str] = []
     at = 0
     while at < len(words):
-        rule = next((rule for rule in by_first.get(words[at], []) if rule.fits(words, at)), None)
+        rule = next((rule for rule in by_first.get(words[at], []) if rule.matches(words, at)), None)
         if rule is None:
             out.append(words[at])
             at += 1

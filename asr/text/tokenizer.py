@@ -1,7 +1,7 @@
 """Tokenizers: transcripts to token ids and back. Id 0 is always the CTC blank.
 
 In: the training transcripts. Out: a tokenizer that spells any text over the same characters, and a plain ``dict`` that
-goes into the model directory, so that a model never travels without its tokens.
+goes into the model directory, so that a model always has its tokens.
 """
 
 import base64
@@ -35,7 +35,7 @@ class TokenizerConfig:
 
 
 class Tokenizer(Protocol):
-    """What training, decoding and the model directory ask of a tokenizer."""
+    """What training, decoding and the model directory need from a tokenizer."""
 
     @property
     def vocab_size(self) -> int:
@@ -114,7 +114,7 @@ class CharacterTokenizer(_TokenTable):
 class WordTokenizer(_TokenTable):
     """One token per word, for a closed vocabulary (digits, commands).
 
-    No word is ever half spelled, and no other one is known.
+    Words are never spelled in part, and other words are unknown.
     """
 
     def __init__(self, words: Sequence[str]) -> None:

@@ -56,7 +56,7 @@ def test_the_label_names_the_file_and_the_beginning_of_its_sha256(rules: Rules) 
     assert with_replacements(get_normalizer("basic"), rules(RULES)).label == f"basic v1 + my.glm {digest[:6]}"
 
 
-def test_all_faults_come_at_once_with_their_lines(rules: Rules) -> None:
+def test_all_errors_come_at_once_with_their_lines(rules: Rules) -> None:
     path = rules("a => b\nthree words here\nx => { y / z }\n... => dots\nb => c\nq => r => s / t\n")
     with pytest.raises(DataError) as caught:
         with_replacements(get_normalizer("basic"), path)
@@ -65,13 +65,13 @@ def test_all_faults_come_at_once_with_their_lines(rules: Rules) -> None:
         "my.glm:2: is not a rule",
         "my.glm:3: gives alternatives",
         "my.glm:4: replaces nothing: once normalised, '...' is empty",
-        "my.glm:1: puts in 'b', which line 5 replaces: write the final form",
+        "my.glm:1: inserts 'b', which line 5 replaces: write the final form",
     ):
         assert expected in message
 
 
 def test_a_file_without_rules_and_an_absent_one_are_refused(rules: Rules, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"my\.glm: holds no rule"):
+    with pytest.raises(DataError, match=r"my\.glm: contains no rules"):
         with_replacements(get_normalizer("basic"), rules(";; nothing\n"))
     with pytest.raises(DataError, match=r"absent\.glm: cannot be read"):
         with_replacements(get_normalizer("basic"), tmp_path / "absent.glm")

@@ -1,27 +1,19 @@
 """English, version 1: one form for what English writes in several.
 
-In: an English transcript. Out: the text that is compared, all in lower case without punctuation:
+In: an English transcript. Out: the text that is compared, in lower case without punctuation:
 
-1. symbols to words: ``$20`` is 20 dollars, ``50%`` is 50 percent, ``&`` is and; ``1,000`` is 1000; ``p.m.`` is pm;
-2. what ``basic`` does; then hyphens part words (well-known is well known), accents go (café is cafe), notes in square
-   or pointed brackets go ([laughter], <noise>; parentheses stay, for people read them out);
-3. contractions in full (it's is it is, it's been is it has been); a noun's 's stays, for it may be a possessive;
-4. hesitations dropped (uh, um, hmm), titles in full (mr is mister);
-5. numbers in digits (asr/text/english/numbers.py): twenty five is 25, nineteen ninety is 1990, twenty first is 21st;
+1. spoken symbols become words: ``$20`` is 20 dollars, ``50%`` is 50 percent, ``&`` is and; ``1,000`` is 1000, ``p.m.``
+   is pm. Decimal points become ``·``, which the basic normaliser keeps between digits;
+2. what ``basic`` does; then hyphens separate words (well-known is well known), accents are removed (café is cafe), and
+   so are notes in square or pointed brackets ([laughter], <noise>; text in parentheses is kept, since people read it);
+3. contractions are expanded (it's is it is, it's been is it has been). Ambiguous ones are decided by the next word
+   (``he'd gone`` is he had gone, ``he'd go`` is he would go) or kept: ``john's`` may be a possessive;
+4. hesitations are removed (uh, um, hmm), titles are expanded (mr is mister);
+5. numbers become digits (asr/text/english/numbers.py): twenty five is 25, nineteen ninety 1990, twenty first 21st;
 6. American spelling (asr/text/english/spelling.py): colour is color.
 
-Made in the manner of Whisper's English normaliser (Radford et al. 2022, appendix C) and compared with it in
+It follows Whisper's English normaliser (Radford et al. 2022, appendix C) and is compared with it in
 tests/text/test_english_oracle.py, where the deliberate differences are listed.
-
-Symbols that are spoken, as words, before punctuation goes.
-
-In: a text in lower case. Out: the same with money, percent, thousands and decimals, dotted abbreviations and a few
-signs as words and bare digits. Decimal points become ``·``, which the basic normaliser keeps between digits.
-
-Contractions, titles and hesitations.
-
-In: words in lower case, without punctuation. Out: words with contractions and titles in full. What is ambiguous is left
-as it is, or decided by the next word: ``he'd gone`` is he had gone, ``he'd go`` is he would go; ``john's`` stays.
 """
 
 import re
@@ -41,45 +33,15 @@ _DECIMAL = re.compile(r"(?<![\d.])(\d*)\.(\d+)(?![\d.]*\d)")
 _DOTTED = re.compile(r"(?<![\w.])(?:[a-z]\.){2,}")
 _POSSESSIVE_NUMBER = re.compile(r"(?<=\d)'s\b")
 _SIGNS = {"%": " percent ", "&": " and ", "¢": " cents "}
-
-
-def spell_symbols(text: str) -> str:
-    """The text with spoken symbols as words."""
-    text = _MONEY.sub(_money, text)
-    text = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)
-    text = _DECIMAL.sub(lambda found: f"{found[1] or '0'}·{found[2]}", text)
-    text = _DOTTED.sub(lambda found: found[0].replace(".", "") + " ", text)
-    text = _POSSESSIVE_NUMBER.sub("s", text)  # the 1990's
-    text = re.sub(r"(?<!\w)'(?=em\b)", "th", re.sub(r"(?<!\w)'(?=cause\b)", "be", text))
-    text = re.sub(r"\b(e)-(?=mail)|\b(co)-(?=o)", lambda found: found[1] or found[2], text)
-    text = re.sub(r"\bper cent\b", "percent", text)
-    for sign, word in _SIGNS.items():
-        text = text.replace(sign, word)
-    return text
-
-
-def _money(found: re.Match[str]) -> str:
-    """``$2.50`` is 2 dollars 50 cents, ``$2.5 million`` 2.5 million dollars; singular for 1."""
-    unit, amount, scale = _CURRENCIES[found[1]], found[2].replace(",", ""), found[3] or ""
-    parts = _CENTS.fullmatch(amount)
-    if parts is None or scale or unit not in ("dollars", "euros", "pounds"):
-        return f" {amount}{scale} {_singular(unit) if amount == '1' and not scale else unit} "
-    cents = int(parts[2])
-    small = "pence" if unit == "pounds" else "cent" if cents == 1 else "cents"
-    whole = int(parts[1])
-    pieces = [f"{whole} {_singular(unit) if whole == 1 else unit}"] if whole or not cents else []
-    return f" {' '.join([*pieces, *([f'{cents} {small}'] if cents else [])])} "
-
-
-def _singular(unit: str) -> str:
-    return unit.removesuffix("s") if unit != "yen" else unit
+_BRACKETED = re.compile(r"\[[^\[\]]*\]|<[^<>]*>")
+_ROUNDS = 4  # more than one only where removing something brings words together
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-HESITATIONS = frozenset(["uh", "uhh", "um", "umm", "uhm", "er", "erm", "hm", "hmm", "hmmm", "mm", "mmm", "mhm"])
+_HESITATIONS = frozenset(["uh", "uhh", "um", "umm", "uhm", "er", "erm", "hm", "hmm", "hmmm", "mm", "mmm", "mhm"])
 
 _WHOLE = {
     "won't": "will not",
@@ -129,8 +91,76 @@ _PARTICIPLES = _words(
 )
 
 
-def expand_words(words: Sequence[str]) -> list[str]:
-    """Contractions and titles in full."""
+def normalize_english(text: str) -> str:
+    """The compared form of an English text; idempotent, on any input."""
+    from asr.text.english.spelling import american  # late: its tables take time to build
+
+    for _ in range(_ROUNDS):
+        words = [word for word in _split(text) if word not in _HESITATIONS]
+        words = join_numbers(_expand_words(words))
+        normalized = " ".join(american(word) for word in words)
+        if normalized == text:
+            break
+        text = normalized
+    return text
+
+
+def _split(text: str) -> list[str]:
+    """Words without punctuation; a decimal point is kept, as a character that ``basic`` keeps inside words."""
+    folded = compose_folded(without_invisible(text).translate(SAME)).translate(SAME)
+    spelled = _spell_symbols(_BRACKETED.sub(" ", folded))
+    plain = normalize_basic(_without_accents(spelled))
+    return re.sub(r"(?<=\d)·(?=\d)", ".", plain.replace("-", " ")).replace("·", " ").split()
+
+
+def _without_accents(text: str) -> str:
+    """Latin letters without their marks; other scripts keep theirs, which are part of the letter."""
+    if text.isascii():
+        return text
+    out: list[str] = []
+    latin = False
+    for character in unicodedata.normalize("NFD", text):
+        if unicodedata.category(character) == "Mn" and latin:
+            continue
+        latin = character.isascii() and character.isalpha()
+        out.append(character)
+    return unicodedata.normalize("NFC", "".join(out))
+
+
+def _spell_symbols(text: str) -> str:
+    """The text with spoken symbols as words."""
+    text = _MONEY.sub(_money, text)
+    text = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)
+    text = _DECIMAL.sub(lambda found: f"{found[1] or '0'}·{found[2]}", text)
+    text = _DOTTED.sub(lambda found: found[0].replace(".", "") + " ", text)
+    text = _POSSESSIVE_NUMBER.sub("s", text)  # the 1990's
+    text = re.sub(r"(?<!\w)'(?=em\b)", "th", re.sub(r"(?<!\w)'(?=cause\b)", "be", text))
+    text = re.sub(r"\b(e)-(?=mail)|\b(co)-(?=o)", lambda found: found[1] or found[2], text)
+    text = re.sub(r"\bper cent\b", "percent", text)
+    for sign, word in _SIGNS.items():
+        text = text.replace(sign, word)
+    return text
+
+
+def _money(found: re.Match[str]) -> str:
+    """``$2.50`` is 2 dollars 50 cents, ``$2.5 million`` 2.5 million dollars; singular for 1."""
+    unit, amount, scale = _CURRENCIES[found[1]], found[2].replace(",", ""), found[3] or ""
+    parts = _CENTS.fullmatch(amount)
+    if parts is None or scale or unit not in ("dollars", "euros", "pounds"):
+        return f" {amount}{scale} {_singular(unit) if amount == '1' and not scale else unit} "
+    cents = int(parts[2])
+    small = "pence" if unit == "pounds" else "cent" if cents == 1 else "cents"
+    whole = int(parts[1])
+    pieces = [f"{whole} {_singular(unit) if whole == 1 else unit}"] if whole or not cents else []
+    return f" {' '.join([*pieces, *([f'{cents} {small}'] if cents else [])])} "
+
+
+def _singular(unit: str) -> str:
+    return unit.removesuffix("s") if unit != "yen" else unit
+
+
+def _expand_words(words: Sequence[str]) -> list[str]:
+    """Contractions and titles expanded."""
     out: list[str] = []
     for index, word in enumerate(words):
         follower = words[index + 1] if index + 1 < len(words) else ""
@@ -155,43 +185,3 @@ def _expand(word: str, follower: str) -> str:
     if stem in _SUBJECTS and ending == "d":
         return f"{stem} {'had' if follower in _PARTICIPLES or follower == 'better' else 'would'}"
     return word
-
-
-_BRACKETED = re.compile(r"\[[^\[\]]*\]|<[^<>]*>")
-_ROUNDS = 4  # one is enough but for what only comes together when something between went away
-
-
-def normalize_english(text: str) -> str:
-    """The compared form of an English text; idempotent, on any input."""
-    from asr.text.english.spelling import american  # its tables are built once, when first needed
-
-    for _ in range(_ROUNDS):
-        words = [word for word in _split(text) if word not in HESITATIONS]
-        words = join_numbers(expand_words(words))
-        normalized = " ".join(american(word) for word in words)
-        if normalized == text:
-            break
-        text = normalized
-    return text
-
-
-def _split(text: str) -> list[str]:
-    """Words without punctuation; a decimal point stays, dressed as what ``basic`` keeps inside words meanwhile."""
-    folded = compose_folded(without_invisible(text).translate(SAME)).translate(SAME)
-    spelled = spell_symbols(_BRACKETED.sub(" ", folded))
-    plain = normalize_basic(_without_accents(spelled))
-    return re.sub(r"(?<=\d)·(?=\d)", ".", plain.replace("-", " ")).replace("·", " ").split()
-
-
-def _without_accents(text: str) -> str:
-    """Latin letters without their marks; other scripts keep theirs, which are part of the letter."""
-    if text.isascii():
-        return text
-    out: list[str] = []
-    latin = False
-    for character in unicodedata.normalize("NFD", text):
-        if unicodedata.category(character) == "Mn" and latin:
-            continue
-        latin = character.isascii() and character.isalpha()
-        out.append(character)
-    return unicodedata.normalize("NFC", "".join(out))

@@ -1,12 +1,12 @@
 """Spoken numbers as digits: cardinals, ordinals, years, decades and decimals.
 
-In: words in lower case. Out: words; what is a number stands in digits, but for a lone one, first, second and third,
-which are as often no numbers (no one, a second): they are words, also where they came as 1, 1st, 2nd, 3rd.
+In: words in lower case. Out: words, with numbers in digits. A single one, first, second or third is often not a number
+(no one, a second): these are words, also where they were written as 1, 1st, 2nd, 3rd.
 
 The grammar is that of spoken cardinals (``[tens] unit``, times hundred, times thousand or million, in falling order,
-with ``and`` behind a hundred or more). Numbers said one after the other stay apart: one two three is "one 2 3", never
-123, lest one wrong digit of a code make the whole code one wrong word. "nineteen ninety" is a year: 17 to 19 with any
-two digits behind, 20 with 10 to 29; "fifteen twenty" is none.
+with ``and`` after a hundred or more). Numbers spoken one after the other stay separate: one two three is "one 2 3",
+not 123, so that one wrong digit of a code is not a whole wrong code. "nineteen ninety" is a year: 17 to 19 followed by
+any two digits, 20 by 10 to 29; "fifteen twenty" is not.
 """
 
 import re
@@ -36,7 +36,7 @@ _LARGEST = 10**15
 
 @dataclass(slots=True)
 class _Number:
-    """A number read off the words up to ``stop``; ``ending``: what follows its digits, such as ``th`` or ``s``."""
+    """A number read from the words up to ``stop``; ``ending``: what follows its digits, such as ``th`` or ``s``."""
 
     value: Fraction
     stop: int
@@ -83,7 +83,7 @@ def _year(words: Sequence[str], start: int) -> _Number | None:
 
 
 def _cardinal(words: Sequence[str], start: int) -> _Number | None:
-    """A cardinal or ordinal, spoken or in digits with a spoken scale behind (20 million), maybe with decimals."""
+    """A cardinal or ordinal, spoken or in digits with a spoken scale after it (20 million), perhaps with decimals."""
     word = words[start]
     if word in _DECADES:
         return _Number(Fraction(_TENS[_DECADES[word]]), start + 1, "s")
@@ -136,8 +136,8 @@ def _group(words: Sequence[str], start: int, *, allow_digits: bool) -> _Number |
     if number.stop >= len(words) or words[number.stop] != "hundred":
         return number
     number = _Number(number.value * 100, number.stop + 1)
-    behind = number.stop + (words[number.stop : number.stop + 1] == ["and"])
-    rest = _below_hundred(words, behind) if behind < len(words) else None
+    after = number.stop + (words[number.stop : number.stop + 1] == ["and"])
+    rest = _below_hundred(words, after) if after < len(words) else None
     if rest is None or rest.value == 0 or (words[rest.stop : rest.stop + 1] == ["hundred"]):
         return number
     return _Number(number.value + rest.value, rest.stop, rest.ending)

@@ -1,8 +1,8 @@
 """British to American spelling, by rule and by list.
 
-In: a word in lower case. Out: its American spelling; only spelling, never another word (towards stays: it sounds unlike
-toward). Endings that are regular (-ise, -isation, -yse, -our, -lled) are
-changed by rule, with the words named for which the rule is wrong or which it is right for; the rest is a list.
+In: a word in lower case. Out: its American spelling; only spelling, never another word (towards is kept: it sounds
+different from toward). Regular endings (-ise, -isation, -yse, -our, -lled) are changed by rule, with lists of the words
+to which a rule applies or does not; the rest is a list.
 """
 
 import functools
