@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT)]
 
 from asr.audio.encode import encode_clip  # noqa: E402
 from asr.files import write_json, write_text  # noqa: E402
-from asr.pages import Clip, PageData, Picture, System, assemble, render_report  # noqa: E402
+from asr.pages import Clip, PageData, Picture, ReportSystem, assemble, render_report  # noqa: E402
 from asr.pages.clips import posteriors_of  # noqa: E402
 from asr.scoring import Results, score_texts  # noqa: E402
 from asr.terminal import table  # noqa: E402
@@ -99,7 +99,7 @@ def make_page(utterances: int, clips: int, systems: int) -> PageData:
     return PageData(**values)
 
 
-def _system(name: str, references: dict[str, str], vocabulary: list[str], generator: random.Random) -> System:
+def _system(name: str, references: dict[str, str], vocabulary: list[str], generator: random.Random) -> ReportSystem:
     hypotheses, extras = {}, {}
     for key, text in references.items():
         words = [generator.choice(vocabulary) if generator.random() < 0.1 else word for word in text.split()]
@@ -116,7 +116,7 @@ def _system(name: str, references: dict[str, str], vocabulary: list[str], genera
         speakers={key: f"s{n % 40}" for n, key in enumerate(references)},
         durations_s=dict.fromkeys(references, 7.0),
     )
-    return System(name, Results(report, extras))
+    return ReportSystem(name, Results(report, extras))
 
 
 def _clip(noise: np.random.Generator) -> Clip:

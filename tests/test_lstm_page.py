@@ -277,11 +277,9 @@ def test_what_the_second_direction_buys_is_what_was_measured(name: str, said: st
     utterances, speakers, seeds = (row[f"over_{unit}"] for unit in ("utterances", "speakers", "seeds"))
     shown = [f"[{low:.2f}, {high:.2f}]" for low, high in (utterances, speakers, seeds)]
     assert said.format(*shown, points=row["points"]) in PROSE
-    if name == "directions":  # "nothing that could be shown"
+    if name == "directions":  # "no difference could be shown"
         assert row["speakers"] == 6 and utterances[0] < 0 < utterances[1] and seeds[0] < 0 and speakers[0] <= 0
     else:
         assert row["speakers"] == 9 and min(utterances[0], speakers[0], seeds[0]) > 0
-        assert (
-            f"has {row['points']:.1f} points less WER than `lstm` with as many weights, {seeds[0]:.1f} to {seeds[1]:.1f}"
-            in PROSE
-        )
+        points = f"has {row['points']:.1f} points less WER than `lstm` with as many weights"
+        assert f"{points}, {seeds[0]:.1f} to {seeds[1]:.1f}" in PROSE

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from asr.data.manifest import Utterance, write_manifest
+from asr.files import read_json_lines
 from asr.schema import build
 from asr.training.checkpoint import load_checkpoint
 from asr.training.config import TrainSettings
 from asr.training.records import EpochRecord, StepRecord
-from asr.training.run_dir import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE_RATE = 8000
@@ -123,7 +123,7 @@ def timeless_metrics(run_dir: Path) -> list[dict[str, Any]]:
     """metrics.jsonl without what a clock wrote."""
     return [
         {key: value for key, value in one.items() if not key.endswith("seconds")}
-        for one in read_metrics(run_dir / "metrics.jsonl")
+        for one in read_json_lines(run_dir / "metrics.jsonl")
     ]
 
 

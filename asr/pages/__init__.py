@@ -1,11 +1,12 @@
-"""Pages: one HTML file each, that opens from disk, asks nothing of the network, and shows other people's text as text.
+"""Pages: one HTML file each, that opens from disk, makes no network request, and shows any text as text.
 
-In: records of scoring and plain arrays. Out: HTML. Knows neither models nor torch; ``document`` is the base that every
-kind of page shares (``parts`` holds what they have in common), ``report``, ``run`` and ``gate_viewer`` are the kinds.
+In: records of scoring, of a training run or of an inspection as plain values and arrays. Out: HTML. ``document`` is the
+base of all pages; ``report``, ``run`` and ``gate_viewer`` draw the kinds, without models or torch. ``report_input``,
+``inspection_input`` and ``clips`` make the values from recordings and models.
 """
 
-from asr.pages.assemble import System, assemble
-from asr.pages.data import Clip, Link, PageData, Picture, Posteriors, Table
+from asr.pages.assemble import assemble
+from asr.pages.data import Clip, Link, PageData, Picture, Posteriors, ReportSystem, Table
 from asr.pages.document import Document, render_document
 from asr.pages.report import render_report
 
@@ -16,7 +17,7 @@ __all__ = [
     "PageData",
     "Picture",
     "Posteriors",
-    "System",
+    "ReportSystem",
     "Table",
     "assemble",
     "render_document",

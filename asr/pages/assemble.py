@@ -1,22 +1,18 @@
-"""From scored results to what a report page shows: figures with intervals, groupings as bars, systems side by side.
+"""From scored results to the data of a report page: figures with intervals, groupings as bars, tables, a comparison.
 
-In: a ``System`` per results.jsonl. Out: ``PageData`` without sound; whoever has the recordings adds clips and links.
-
-The tables of a report page: words missed and confused, rare words, places of insertions, oracle of the n-best.
-
-In: a ``Breakdown``. Out: ``Table``s of plain text, the first rows of each; breakdown.json holds the rest.
+In: a ``ReportSystem`` per results.jsonl. Out: ``PageData`` without audio; ``report_input`` adds clips and links. Tables
+have the first rows; breakdown.json has all.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from asr.errors import ScoringError
-from asr.pages.data import Bar, BarRow, Chart, Figure, PageData, SystemData, Table
-from asr.scoring import ErrorCounts, Results, UtteranceScore
+from asr.pages.data import Bar, BarRow, Chart, Figure, PageData, ReportSystem, Table
+from asr.scoring import ErrorCounts, UtteranceScore
 from asr.scoring.breakdown import Breakdown, Grouping, break_down
-from asr.scoring.compare import System as Compared
-from asr.scoring.compare import compare
+from asr.scoring.compare import Comparison, System, compare
 from asr.scoring.compare_output import scope_sentence, settling_sentence, verdict_sentence
 from asr.scoring.intervals import DRAWS, LEVEL, Interval, bootstrap_interval, interval_notes
 from asr.scoring.measures import WER, Measure, measures_in
@@ -25,7 +21,7 @@ SHOWN = 15
 
 
 def error_tables(breakdown: Breakdown, system: str = "") -> list[Table]:
-    """Those that have rows; ``system`` stands in the titles where there are several."""
+    """The tables that have rows; ``system`` is added to the titles on a page of several systems."""
     name = f" ({system})" if system else ""
     return [
         Table(f"{table.title}{name}", table.note, table.header, table.rows)
@@ -40,13 +36,13 @@ def _tables(breakdown: Breakdown) -> Iterator[Table]:
     yield Table(
         "Words most often missed",
         _more(len(missed)),
-        ("word", "said", "right", "recall"),
+        ("word", "in reference", "correct", "recall"),
         [(one.token, f"{one.said:,}", f"{one.hits:,}", _share(one.recall)) for one in missed[:SHOWN]],
     )
     yield Table(
         "Words most often confused",
         _more(len(words.confusions)),
-        ("said", "recognised", "times"),
+        ("reference", "recognised", "times"),
         [(one.reference, one.hypothesis, f"{one.count:,}") for one in words.confusions[:SHOWN]],
     )
     inserted = words.most_inserted()
@@ -58,14 +54,14 @@ def _tables(breakdown: Breakdown) -> Iterator[Table]:
     )
     yield Table(
         "Rare and unseen words",
-        "By how often the training text holds them.",
-        ("times in training", "said", "right", "recall"),
+        "By the number of occurrences in the training text.",
+        ("times in training", "in reference", "correct", "recall"),
         [(one.label, f"{one.said:,}", f"{one.hits:,}", _share(one.recall)) for one in breakdown.training or ()],
     )
 
 
 def _more(count: int) -> str:
-    return f"The first {SHOWN} of {count:,}; breakdown.json beside the results has all." if count > SHOWN else ""
+    return f"The first {SHOWN} of {count:,}; breakdown.json next to the results has all." if count > SHOWN else ""
 
 
 def _share(value: float) -> str:
@@ -73,29 +69,18 @@ def _share(value: float) -> str:
 
 
 LETTERS = "ABCDEFGH"
-_GROUP_DRAWS = 2_000  # there are many groups, and a bar's whiskers are drawn, not read
+_GROUP_DRAWS = 2_000  # enough for whiskers; there are many groups
 
 
-@dataclass(frozen=True, slots=True)
-class System:
-    """A system's name, its results, and facts about it (model, decoding, date) by name."""
-
-    name: str
-    results: Results
-    facts: Mapping[str, str] = field(default_factory=dict)
-
-
-def assemble(systems: Sequence[System], *, title: str, draws: int = DRAWS) -> PageData:
-    """Raises ScoringError where the systems were not scored on the same references with the same normaliser."""
-    _require_same(systems)
+def assemble(systems: Sequence[ReportSystem], *, title: str, draws: int = DRAWS) -> PageData:
+    """The page of systems that were scored on the same references with the same normaliser; else ScoringError."""
+    comparison = _compared(systems, draws)
     figures = [figure for system in systems for figure in _figures(system, draws)]
     breakdowns = [break_down(system.results) for system in systems]
     return PageData(
         title=title,
-        interval=_intervals_told(draws),
-        systems=tuple(
-            SystemData(letter, one.name, one.results, one.facts) for letter, one in zip(LETTERS, systems, strict=False)
-        ),
+        interval=_interval_note(draws),
+        systems=tuple(replace(one, letter=letter) for letter, one in zip(LETTERS, systems, strict=False)),
         figures=tuple(figures),
         charts=_charts(systems, breakdowns, draws),
         tables=tuple(
@@ -103,7 +88,7 @@ def assemble(systems: Sequence[System], *, title: str, draws: int = DRAWS) -> Pa
             for system, breakdown in zip(systems, breakdowns, strict=True)
             for table in error_tables(breakdown, system.name if len(systems) > 1 else "")
         ),
-        verdict=_verdict(systems, draws),
+        verdict=None if comparison is None else _verdict(comparison),
         notes=_notes(systems),
         fields={
             key: fields
@@ -113,7 +98,7 @@ def assemble(systems: Sequence[System], *, title: str, draws: int = DRAWS) -> Pa
     )
 
 
-def _intervals_told(draws: int) -> str:
+def _interval_note(draws: int) -> str:
     fewer = f" ({_GROUP_DRAWS:,} for a group's)" if draws > _GROUP_DRAWS else ""
     return f"{100 * LEVEL:g} % intervals: bootstrap over utterances, {draws:,} draws{fewer}"
 
@@ -126,7 +111,7 @@ def _interval(scores: Sequence[UtteranceScore], measure: Measure, draws: int) ->
     return bootstrap_interval([one[0] for one in found], [one[1] for one in found], draws=draws)
 
 
-def _figures(system: System, draws: int) -> list[Figure]:
+def _figures(system: ReportSystem, draws: int) -> list[Figure]:
     report = system.results.report
     figures = []
     for measure in measures_in("report"):
@@ -151,8 +136,8 @@ def _bar(
     )
 
 
-def _charts(systems: Sequence[System], breakdowns: Sequence[Breakdown], draws: int) -> tuple[Chart, ...]:
-    """Groupings that the first system has, with the other systems' bars where their groups have the same names."""
+def _charts(systems: Sequence[ReportSystem], breakdowns: Sequence[Breakdown], draws: int) -> tuple[Chart, ...]:
+    """The groupings of the first system, with the other systems' bars for groups of the same name."""
     found = [{grouping.name: grouping for grouping in breakdown.groupings} for breakdown in breakdowns]
     charts = []
     for name, first in found[0].items():
@@ -160,12 +145,14 @@ def _charts(systems: Sequence[System], breakdowns: Sequence[Breakdown], draws: i
         labels = dict.fromkeys(label for column in columns for label in column)
         rows = [BarRow(label, tuple(column.get(label) for column in columns)) for label in labels]
         if len(rows) > 1:
-            in_order = first.unit is not None or all(label[:1].isdigit() for label in labels)  # numbers stay in theirs
+            in_order = first.unit is not None or all(
+                label[:1].isdigit() for label in labels
+            )  # numbers keep their order
             charts.append(Chart(name, first.unit, tuple(rows if in_order else _worst_first(rows))))
     return tuple(charts)
 
 
-def _bars(system: System, grouping: Grouping | None, draws: int) -> dict[str, Bar]:
+def _bars(system: ReportSystem, grouping: Grouping | None, draws: int) -> dict[str, Bar]:
     scores = system.results.report.utterances
     made = {}
     for row in grouping.rows if grouping else ():
@@ -182,11 +169,25 @@ def _worst_first(rows: Sequence[BarRow]) -> list[BarRow]:
     return sorted(rows, key=lambda row: (-worst(row), row.label))
 
 
-def _verdict(systems: Sequence[System], draws: int) -> str | None:
-    """Who is better, in words, pair by pair; None for one system."""
+def _compared(systems: Sequence[ReportSystem], draws: int) -> Comparison | None:
+    """All pairs of systems; None for one system. Raises ScoringError where they cannot be compared."""
+    if len(systems) > len(LETTERS):
+        raise ScoringError(f"{len(systems)} systems are too many for one page; give at most {len(LETTERS)}")
     if len(systems) < 2:
         return None
-    comparison = compare([Compared(one.name, one.results.report, one.results.extras) for one in systems], draws=draws)
+    first = systems[0]
+    for other in systems[1:]:
+        labels = first.results.report.normalizer, other.results.report.normalizer
+        if labels[0] != labels[1]:
+            raise ScoringError(
+                f"{first.name} was scored with {labels[0]}, {other.name} with {labels[1]}: not comparable. Score one "
+                "of them again (asr score RESULTS RESULTS --normalizer NAME --out DIR)"
+            )
+    return compare([System(one.name, one.results.report, one.results.extras) for one in systems], draws=draws)
+
+
+def _verdict(comparison: Comparison) -> str:
+    """Which system is better, pair by pair."""
     sentences: list[str] = []
     for pair in comparison.pairs:
         settling = settling_sentence(comparison, pair)
@@ -195,7 +196,7 @@ def _verdict(systems: Sequence[System], draws: int) -> str | None:
     return " ".join([*sentences, *([scope] if scope else [])])
 
 
-def _notes(systems: Sequence[System]) -> list[str]:
+def _notes(systems: Sequence[ReportSystem]) -> list[str]:
     report = systems[0].results.report
     notes = []
     for one in systems:
@@ -204,33 +205,7 @@ def _notes(systems: Sequence[System]) -> list[str]:
         notes += [f"{name}{note[0].upper()}{note[1:]}" for note in found]
     if silent := len(report.without_reference_words):
         notes.append(
-            f"{silent:,} of {len(report.utterances):,} utterances have no reference word once normalised; what was "
-            "recognised there counts as insertions."
+            f"{silent:,} of {len(report.utterances):,} utterances have no reference word after normalisation; words "
+            "recognised there count as insertions."
         )
     return notes
-
-
-def _require_same(systems: Sequence[System]) -> None:
-    first = systems[0]
-    if len(systems) > len(LETTERS):
-        raise ScoringError(f"{len(systems)} systems are too many for one page; give at most {len(LETTERS)}")
-    references = {one.id: one.reference_normalized for one in first.results.report.utterances}
-    for other in systems[1:]:
-        labels = first.results.report.normalizer, other.results.report.normalizer
-        if labels[0] != labels[1]:
-            raise ScoringError(
-                f"{first.name} was scored with {labels[0]}, {other.name} with {labels[1]}: not comparable. Score one "
-                "of them again (asr score RESULTS RESULTS --normalizer NAME --out DIR)"
-            )
-        theirs = {one.id: one.reference_normalized for one in other.results.report.utterances}
-        if different := sorted(references.keys() ^ theirs.keys()):
-            raise ScoringError(
-                f"{first.name} ({len(references)} utterances) and {other.name} ({len(theirs)}) do not hold the same "
-                f"ids; {len(different)} are in one only, such as {different[0]!r}. Score both on the same set"
-            )
-        changed = [key for key, text in references.items() if theirs[key] != text]
-        if changed:
-            raise ScoringError(
-                f"{first.name} and {other.name} differ in the reference of {len(changed)} utterances, such as "
-                f"{changed[0]!r}: they were scored on different transcripts. Score both against the same file"
-            )

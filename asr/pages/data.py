@@ -1,6 +1,7 @@
-"""What a report page shows, as plain values: figures by ``assemble``, sound by commands; drawn by ``report``.
+"""The data of a report page as plain values: made by ``assemble`` and ``report_input``, drawn by ``report``.
 
-Nothing here reads a file or knows a model. Times are seconds from the start of the utterance unless a name says else.
+Nothing here reads a file or knows a model. Times are seconds from the start of the utterance unless a name says
+otherwise.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ Bytes = NDArray[np.uint8]
 class Bar:
     """One system's error rate in a group, as fractions; ``low`` and ``high`` None where no interval is known.
 
-    ``small``: of a group too small for its rate to mean much.
+    ``small``: of a group with too few words for its rate to mean much.
     """
 
     rate: float
@@ -51,7 +52,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Any small table beside the plots (recall of words, confused pairs); cells that are numbers stand to the right."""
+    """A small table (recall of words, confused pairs); columns of numbers are aligned right."""
 
     title: str
     note: str
@@ -71,13 +72,13 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class SystemData:
-    """``letter`` stands for the system where room is short; ``facts``: model, decoding, date, ... in order."""
+class ReportSystem:
+    """A system on the page; ``facts`` by name, in order (model, decoding, date); ``letter``: its short name there."""
 
-    letter: str
     name: str
     results: Results
-    facts: Mapping[str, str]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    letter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Posteriors:
-    """The likeliest tokens, the blank apart, of each frame, centred on ``first_s + t * frame_s``.
+    """The likeliest tokens of each frame, blank not included, centred on ``first_s + t * frame_s``.
 
     ``ranks`` uint8 ``(frames, k)``: places in ``tokens``, from 1; 0 for none. ``levels`` uint8 ``(frames, k)`` and
     ``blank`` uint8 ``(frames,)``: probabilities, 255 is 1.
@@ -111,7 +112,7 @@ class Posteriors:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """What the page carries of one recording: encoded ``audio`` with its ``media_type``, and pictures of it."""
+    """One recording on the page: encoded ``audio`` with its ``media_type``, and images."""
 
     audio: bytes | None = None
     media_type: str = "audio/ogg"
@@ -121,7 +122,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An audio file beside the page: ``url`` relative to it, and where in it the utterance begins."""
+    """An audio file next to the page: ``url`` relative to the page, and where the utterance begins in it."""
 
     url: str
     start_s: float = 0.0
@@ -129,11 +130,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageData:
-    """Everything on a report page. ``clips`` and ``links`` by utterance id; ``notes``: what has to be said."""
+    """Everything on a report page. ``clips`` and ``links`` by utterance id; ``notes``: remarks for the reader."""
 
     title: str
     interval: str
-    systems: tuple[SystemData, ...]
+    systems: tuple[ReportSystem, ...]
     figures: tuple[Figure, ...]
     charts: tuple[Chart, ...]
     tables: tuple[Table, ...] = ()

@@ -1,7 +1,7 @@
 """The report as Markdown, JSON, CSV and one line per system: the same figures as the page, for other readers.
 
-In: ``PageData``. Out: text. Tables and alignments come from ``asr.scoring``; here stands only what the page adds:
-groups, and systems side by side.
+In: ``PageData``. Out: text. Tables and alignments come from ``asr.scoring``; this module adds groups and
+systems side by side.
 """
 
 import csv
@@ -10,7 +10,7 @@ import json
 import math
 from typing import Any
 
-from asr.pages.data import Bar, Chart, Figure, PageData, SystemData
+from asr.pages.data import Bar, Chart, Figure, PageData, ReportSystem
 from asr.scoring import ReportHeader, render_markdown, summarize
 from asr.scoring.output import render_line
 
@@ -23,7 +23,7 @@ def render_json_report(page: PageData) -> str:
 
 
 def render_csv_report(page: PageData) -> str:
-    """A row per utterance; each system's columns carry its letter where there are several."""
+    """A row per utterance; with several systems, each one's columns end in its letter."""
     several = len(page.systems) > 1
     names = ["hypothesis", "substitutions", "deletions", "insertions", "errors", "character_errors"]
     stream = io.StringIO()
@@ -42,7 +42,7 @@ def render_csv_report(page: PageData) -> str:
 
 
 def render_markdown_report(page: PageData, *, worst: int = 10) -> str:
-    """The Markdown report of each system, with intervals, under a comparison where there are several."""
+    """The Markdown report of each system, with intervals, after a comparison if there are several."""
     parts = [_markdown_of(page, one, worst) for one in page.systems]
     if len(page.systems) > 1:
         lines = [line(page, one) for one in page.systems]
@@ -51,13 +51,13 @@ def render_markdown_report(page: PageData, *, worst: int = 10) -> str:
     return "\n".join(parts)
 
 
-def line(page: PageData, system: SystemData) -> str:
+def line(page: PageData, system: ReportSystem) -> str:
     """The line of ``asr score --print line``, with ``normalizer=`` and ``system=`` at its end."""
     report = system.results.report
     return render_line(report, {}, names={"normalizer": report.normalizer, "system": system.name})
 
 
-def _markdown_of(page: PageData, system: SystemData, worst: int) -> str:
+def _markdown_of(page: PageData, system: ReportSystem, worst: int) -> str:
     facts = dict(system.facts)
     data, date = facts.pop("Data", "not known"), facts.pop("Date", "not known")
     title = f"{page.title}: {system.name}" if len(page.systems) > 1 else page.title
@@ -67,7 +67,7 @@ def _markdown_of(page: PageData, system: SystemData, worst: int) -> str:
     return render_markdown(system.results.report, header, worst=worst)
 
 
-def _json_of(page: PageData, system: SystemData, place: int) -> dict[str, Any]:
+def _json_of(page: PageData, system: ReportSystem, place: int) -> dict[str, Any]:
     figures = summarize(system.results.report)
     intervals = {one.measure.key: _bar(one.bar) for one in _of(page, system)}
     for key, found in figures["intervals"].items():
@@ -80,7 +80,7 @@ def _json_of(page: PageData, system: SystemData, place: int) -> dict[str, Any]:
     )
 
 
-def _of(page: PageData, system: SystemData) -> list[Figure]:
+def _of(page: PageData, system: ReportSystem) -> list[Figure]:
     return [figure for figure in page.figures if figure.system == system.name]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from rapidfuzz.distance import Levenshtein
 
 from asr.files import finite
-from asr.pages.data import Bytes, Clip, PageData, Picture, Posteriors, SystemData
+from asr.pages.data import Bytes, Clip, PageData, Picture, Posteriors, ReportSystem
 from asr.scoring import AlignedPair, UtteranceScore, align_words
 from asr.text.normalize import normalize_basic
 
@@ -99,7 +99,7 @@ def _row(page: PageData, score: UtteranceScore, outcomes: list[dict[str, Any]]) 
     return row
 
 
-def _outcome(system: SystemData, score: UtteranceScore) -> dict[str, Any]:
+def _outcome(system: ReportSystem, score: UtteranceScore) -> dict[str, Any]:
     """hyp; al: the alignment, a text for a hit, else [reference, hypothesis], null for none; k: S, D, I, N; c: the same
     of characters in all, [errors, N]; t: for each compared hypothesis word [start, end, confidence] or 0; conf; best.
     """

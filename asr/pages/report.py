@@ -1,12 +1,12 @@
-"""The page about errors: what stands on it before its script runs.
+"""The page of an error report: its HTML before the script runs.
 
 In: ``PageData``. Out: one HTML file. Summary, plots and tables are HTML and SVG made here, readable without a script;
-the utterances are listed by ``report_*.js`` from the data inside the page.
+``report_*.js`` lists the utterances from the data inside the page.
 """
 
 from collections.abc import Sequence
 
-from asr.pages.data import Figure, PageData, SystemData
+from asr.pages.data import Figure, PageData, ReportSystem
 from asr.pages.document import (
     Document,
     axis_top,
@@ -97,7 +97,7 @@ def _cards(page: PageData) -> str:
     return element("div", *cards, class_="cards")
 
 
-def _card(page: PageData, system: SystemData, head: Figure, place: int, top: float) -> str:
+def _card(page: PageData, system: ReportSystem, head: Figure, place: int, top: float) -> str:
     several = len(page.systems) > 1
     letter = element("span", text(system.letter), class_=f"badge s{place}") if several else ""
     return element(
@@ -152,14 +152,14 @@ def _charts(page: PageData) -> str:
         f"{FEW_UTTERANCES} utterances or {FEW_WORDS} reference words, too few for the rate to mean much."
     )
     charts = [render_chart(chart, letters, overall) for chart in page.charts]
-    told = element("p", text(note), class_="dim")
-    return section("charts", "Where the errors are", told, element("div", *charts, class_="charts"))
+    explained = element("p", text(note), class_="dim")
+    return section("charts", "Errors by group", explained, element("div", *charts, class_="charts"))
 
 
 def _tables(page: PageData) -> str:
     if not page.tables:
         return ""
-    return section("words", "Words", element("div", *map(figure_of, page.tables), class_="charts"))
+    return section("words", "Errors by word", element("div", *map(figure_of, page.tables), class_="charts"))
 
 
 def _utterances(page: PageData) -> str:

@@ -16,24 +16,25 @@ from urllib.parse import quote
 from asr.audio import BROWSER_EXTENSIONS
 from asr.data.manifest import Utterance, read_manifest
 from asr.errors import DataError, UsageError
-from asr.pages.assemble import System
 from asr.pages.clips import make_clips
-from asr.pages.data import Link, PageData
+from asr.pages.data import Link, PageData, ReportSystem
 from asr.scoring import Results, UtteranceScore, read_results
 from asr.scoring.results import summary_beside
 
 
-def load_systems(inputs: Sequence[Path], names: Sequence[str]) -> list[System]:
+def load_systems(inputs: Sequence[Path], names: Sequence[str]) -> list[ReportSystem]:
     """The results with their facts. Raises DataError where they cannot be read, UsageError for equal names."""
     paths = [path / "results.jsonl" if path.is_dir() else path for path in inputs]
     found = [(read_results(path), summary_beside(path)) for path in paths]
     chosen = list(names) + _default_names(paths, [summary for _, summary in found])[len(names) :]
     if len(set(chosen)) < len(chosen):
-        raise UsageError(f"two systems have the same name ({', '.join(chosen)}); tell them apart with --name")
-    return [System(name, results, _facts(summary)) for name, (results, summary) in zip(chosen, found, strict=True)]
+        raise UsageError(f"two systems have the same name ({', '.join(chosen)}); give them different names with --name")
+    return [
+        ReportSystem(name, results, _facts(summary)) for name, (results, summary) in zip(chosen, found, strict=True)
+    ]
 
 
-def default_title(systems: Sequence[System]) -> str:
+def default_title(systems: Sequence[ReportSystem]) -> str:
     """Names the data set if all systems have the same."""
     data = {system.facts["Data"] for system in systems if "Data" in system.facts}
     (one,) = data if len(data) == 1 else (None,)

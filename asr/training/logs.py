@@ -10,9 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from asr.files import atomic_path
+from asr.files import atomic_path, read_json_lines
 from asr.training.records import EpochRecord, StepRecord, record_values
-from asr.training.run_dir import read_metrics
 
 DRAW_EVERY_S = 60.0
 STEP_SCALARS = ("loss", "grad_norm", "learning_rate")
@@ -61,7 +60,7 @@ class RunLogs:
         """Write curves.png from metrics.jsonl. A run goes on although its picture cannot be written."""
         self._drawn = time.monotonic()
         with contextlib.suppress(OSError):
-            draw_curves(read_metrics(self.run_path / "metrics.jsonl"), self.run_path / "curves.png")
+            draw_curves(read_json_lines(self.run_path / "metrics.jsonl"), self.run_path / "curves.png")
 
 
 def draw_curves(records: list[dict[str, Any]], path: Path) -> None:

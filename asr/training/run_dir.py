@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from asr.errors import TrainingError
-from asr.files import read_json_object, write_json, write_text
+from asr.files import read_json_lines, read_json_object, write_json, write_text
 from asr.training.records import EpochRecord, StartRecord, StepRecord, record_values
 
 _held: set[IO[str]] = set()  # locks of this process, which a forked data worker must not keep alive
@@ -87,7 +87,7 @@ class RunDir:
     def forget_metrics_after(self, step: int, epochs: int) -> None:
         """Drop the records written after a checkpoint at ``step`` with ``epochs`` finished: the run repeats them."""
         for path in (self.metrics, self.dev_utterances):
-            records = [record for record in read_metrics(path) if record["step"] <= step]
+            records = [record for record in read_json_lines(path) if record["step"] <= step]
             kept = [record for record in records if record["kind"] != "epoch" or record["epoch"] <= epochs]
             if path.exists():
                 write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
@@ -97,17 +97,6 @@ def append_record(path: Path, record: dict[str, Any]) -> None:
     """Add a line to a file of records."""
     with path.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(record) + "\n")
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl or dev_utterances.jsonl, without a half-written last one; none without a file."""
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return records
 
 
 def _refusal(lock: IO[str], error: OSError) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from asr.pages import Clip, PageData, Picture, Posteriors, System, assemble, render_report
+from asr.pages import Clip, PageData, Picture, Posteriors, ReportSystem, assemble, render_report
 from asr.scoring import Results, score_texts
 from asr.text.normalize import get_normalizer
 
@@ -40,7 +40,7 @@ def results_of(
 def page_of(*results: Results, title: str = "Errors", **more: Any) -> PageData:
     """A page of systems called one, two, ..."""
     names = ("one", "two", "three")
-    systems = [System(name, one, {"Model": name}) for name, one in zip(names, results, strict=False)]
+    systems = [ReportSystem(name, one, {"Model": name}) for name, one in zip(names, results, strict=False)]
     page = assemble(systems, title=title, draws=50)
     values = {name: getattr(page, name) for name in page.__slots__} | more
     return PageData(**values)

@@ -47,8 +47,8 @@ def test_systems_stand_side_by_side_in_every_group() -> None:
 @pytest.mark.parametrize(
     ("other", "normalizer", "told"),
     [
-        ({"a1": ("x", "x")}, "none", "do not hold the same ids"),
-        ({**TWO, "b1": ("fourth", "for")}, "none", "differ in the reference of 1 utterances"),
+        ({"a1": ("x", "x")}, "none", "not the same ones"),
+        ({**TWO, "b1": ("fourth", "for")}, "none", "have different references for 1 of 3 utterances"),
         (TWO, "basic", "not comparable"),
     ],
 )

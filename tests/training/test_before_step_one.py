@@ -11,12 +11,13 @@ import torch
 
 from asr.data.manifest import read_manifest, write_manifest
 from asr.errors import AsrError, ConfigError, DataError, ModelError, TextError, TrainingError
+from asr.files import read_json_lines
 from asr.pretrained import from_pretrained
 from asr.provenance import Invocation
 from asr.training import trainer
 from asr.training.checkpoint import save_checkpoint
 from asr.training.records import StepRecord
-from asr.training.run_dir import RunDir, read_metrics
+from asr.training.run_dir import RunDir
 from asr.training.start import train
 from tests.tiny_run import Quiet, equal_weights, make_corpus, settings, timeless_metrics, weights
 
@@ -287,7 +288,7 @@ def test_memory_that_does_not_hold_the_largest_batch_is_told_before_step_one(
         TrainingError, match=r"the largest batch \(4 x 0\..* s\) does not fit into memory; lower data.batching.batch_s"
     ):
         train(settings(corpus), tmp_path / "run", Quiet())
-    assert read_metrics(tmp_path / "run" / "metrics.jsonl") == []
+    assert read_json_lines(tmp_path / "run" / "metrics.jsonl") == []
 
 
 def test_no_characters_at_all_is_a_text_error() -> None:

@@ -10,11 +10,12 @@ import torch
 
 from asr.data.batching import Request
 from asr.data.manifest import read_manifest
+from asr.files import read_json_lines
 from asr.scoring.counts import count_word_errors
 from asr.training import step as steps_module
 from asr.training.distributed import Processes
 from asr.training.evaluate import LONGEST_TEXT, WORST, UtteranceErrors
-from asr.training.run_dir import RunDir, read_metrics
+from asr.training.run_dir import RunDir
 from asr.training.start import train
 from asr.training.step import EpochSteps
 from tests.tiny_run import Quiet, settings
@@ -27,7 +28,7 @@ def test_word_errors_of_each_dev_utterance_are_recorded_every_epoch_and_add_up_t
 ) -> None:
     watcher = Quiet()
     train(settings(tones), tmp_path, watcher)
-    names, *epochs = read_metrics(tmp_path / "dev_utterances.jsonl")
+    names, *epochs = read_json_lines(tmp_path / "dev_utterances.jsonl")
     dev = read_manifest(tones / "dev.jsonl")
     assert names["ids"] == [one.id for one in dev] and names["words"] == [len(one.text.split()) for one in dev]
     assert [one["epoch"] for one in epochs] == [1, 2, 3]
@@ -90,12 +91,12 @@ def test_records_that_a_checkpoint_does_not_know_are_forgotten_and_the_names_sta
     ]
     run.dev_utterances.write_text("".join(json.dumps(one) + "\n" for one in lines) + '{"kind": "ep')
     run.forget_metrics_after(9, 1)
-    assert read_metrics(run.dev_utterances) == lines[:2]
+    assert read_json_lines(run.dev_utterances) == lines[:2]
     run.forget_metrics_after(0, 0)
-    assert read_metrics(run.dev_utterances) == lines[:1]
+    assert read_json_lines(run.dev_utterances) == lines[:1]
 
 
 def test_a_dev_pass_that_was_left_out_leaves_no_line(tones: Path, tmp_path: Path) -> None:
     train(settings(tones, training__evaluate_from_epoch=3), tmp_path, Quiet())
-    assert [one.get("epoch") for one in read_metrics(tmp_path / "dev_utterances.jsonl")] == [None, 3]
-    assert "dev_seconds" not in read_metrics(tmp_path / "metrics.jsonl")[0]
+    assert [one.get("epoch") for one in read_json_lines(tmp_path / "dev_utterances.jsonl")] == [None, 3]
+    assert "dev_seconds" not in read_json_lines(tmp_path / "metrics.jsonl")[0]
