@@ -19,11 +19,10 @@ import safetensors.torch
 import torch
 
 from asr.errors import ConfigError, ModelError
-from asr.features import LogMel, LogMelConfig
+from asr.features import Features, build_features, build_features_config
 from asr.files import atomic_path, sha256_file, umask, write_json
 from asr.models import AcousticModel, build_model_config
 from asr.provenance import library_versions
-from asr.schema import build
 from asr.text.tokenizer import Tokenizer, tokenizer_from_dict
 
 FORMAT = 1
@@ -37,14 +36,14 @@ MESSAGE_LENGTH = 300
 class Pretrained:
     """A model with its features and tokens, ready to run, and the facts of its training."""
 
-    features: LogMel
+    features: Features
     model: AcousticModel
     tokenizer: Tokenizer
     facts: Mapping[str, Any]
 
 
 def save_pretrained(
-    directory: Path, features: LogMel, model: AcousticModel, tokenizer: Tokenizer, facts: Mapping[str, Any]
+    directory: Path, features: Features, model: AcousticModel, tokenizer: Tokenizer, facts: Mapping[str, Any]
 ) -> None:
     """Write a model directory; an earlier one of the same name is replaced as a whole."""
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +71,7 @@ def from_pretrained(directory: Path, device: torch.device | str = "cpu") -> Pret
     weights = directory / WEIGHTS
     _check_weights(weights, config)
     try:
-        features = LogMel(build(LogMelConfig, config["features"], "features"))
+        features = build_features(build_features_config(config["features"]))
         tokenizer = tokenizer_from_dict(config["tokenizer"])
         model = AcousticModel(build_model_config(config["model"]), features.config.n_mels, tokenizer.vocab_size)
     except (KeyError, *NOT_UNDERSTOOD) as error:
@@ -114,7 +113,7 @@ def read_extra(directory: Path, name: str) -> dict[str, Any] | None:
 
 
 def _describe(
-    weights: Path, features: LogMel, model: AcousticModel, tokenizer: Tokenizer, facts: Mapping[str, Any]
+    weights: Path, features: Features, model: AcousticModel, tokenizer: Tokenizer, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     return {
         "format": FORMAT,

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from asr.errors import ConfigError
+
 _EXTENSION = "torchaudio._extension"
 
 
@@ -30,6 +32,17 @@ def load_torchaudio() -> ModuleType | None:
         return None
     except (ImportError, OSError, RuntimeError):
         return _load_without_extension()
+
+
+def require_torchaudio(choice: str) -> ModuleType:
+    """The module, for what the user asked for with ``choice``. Raises ConfigError naming it where there is none."""
+    torchaudio = load_torchaudio()
+    if torchaudio is None:
+        raise ConfigError(
+            f"{choice} needs torchaudio, which is not installed or does not fit this torch; install the torchaudio"
+            " that belongs to it (https://pytorch.org/get-started), or choose another setting"
+        )
+    return torchaudio
 
 
 def has_extension(torchaudio: ModuleType) -> bool:

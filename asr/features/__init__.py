@@ -1,14 +1,33 @@
-"""Features: log-mel on the model's device, normalisation, and augmentation. Knows nothing of data files."""
+"""Features: log-mel and Kaldi's fbank on the model's device, augmentation. Knows nothing of manifests."""
 
-from asr.features.augment import AugmentConfig, SpecAugmentConfig, augment_waveform, spec_augment
-from asr.features.log_mel import LogMel, LogMelConfig, NormalisationStatistics
+from asr.features.augment import AugmentConfig, WaveformAugment
+from asr.features.build import AnyFeaturesConfig, build_features, build_features_config
+from asr.features.frontend import (
+    Features,
+    FeaturesConfig,
+    NormalisationStatistics,
+    recording_mean,
+    stream_features,
+)
+from asr.features.kaldi import KaldiFbank, KaldiFbankConfig
+from asr.features.log_mel import LogMel, LogMelConfig
+from asr.features.spec_augment import SpecAugmentConfig, spec_augment
 
 __all__ = [
+    "AnyFeaturesConfig",
     "AugmentConfig",
+    "Features",
+    "FeaturesConfig",
+    "KaldiFbank",
+    "KaldiFbankConfig",
     "LogMel",
     "LogMelConfig",
     "NormalisationStatistics",
     "SpecAugmentConfig",
-    "augment_waveform",
+    "WaveformAugment",
+    "build_features",
+    "build_features_config",
+    "recording_mean",
     "spec_augment",
+    "stream_features",
 ]

@@ -1,138 +1,64 @@
-"""From waveform to log-mel frames, on the model's device, the same code in training and in transcription.
+"""Log-mel frames, on the model's device, the same code in training and in transcription.
 
-In: padded waveforms ``(batch, samples)`` and integer lengths. Out: ``(batch, frames, n_mels)`` and honest frame counts.
-Frame t is centred on sample ``t * hop_length``; the signal is extended by zeros, as librosa does by default, so what a
-frame sees never depends on the batch it came in. Equal to ``log(max(librosa.feature.melspectrogram(...), floor))``
-within 1e-4.
-
-Log-mel of a waveform that comes in blocks, so that a recording of any length needs the memory of one block.
-
-In: blocks ``(samples,)`` in order. Out: unnormalised log-mel frames, which joined equal ``LogMel.unnormalised`` of the
-whole (a block keeps what the next one's first windows reach back to; only rounding differs). A recording that comes in
-one block goes through the very same computation as the whole, bit for bit.
+In: padded waveforms ``(batch, samples)`` and integer lengths. Out: ``(batch, frames, n_mels)`` and frame counts. Frame
+t is centred on sample ``t * hop_length``; the signal is extended by zeros, as librosa does by default, so what a frame
+reads never depends on the batch it came in. Equal to ``log(max(librosa.feature.melspectrogram(...), floor))`` within
+1e-4.
 """
 
 import warnings
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from asr.errors import ConfigError
+from asr.features.frontend import Features, FeaturesConfig, check_batch
 from asr.lengths import valid_mask
-from asr.schema import check, check_choice
+from asr.schema import check
 
-NORMALIZATIONS = ("global", "utterance", "none")
 MINIMUM_FLOOR = 1e-37  # float32 holds no smaller normal number, and the log of 0 would make every output NaN
-MINIMUM_STD = 1e-3  # a mel bin that never varies in training must not be blown up
 
 
 @dataclass(kw_only=True, slots=True)
-class LogMelConfig:
-    """``window_s`` and ``frame_shift_s`` in seconds; ``f_max_hz`` None means half the sample rate.
-
-    ``normalization``: "global" (mean and standard deviation per mel bin, learned from training data), "utterance" (each
-    recording's own mean is taken off first, which removes the channel; then the global scale), or "none".
-    ``edge_padding_s`` of silence is put before and after each recording: closely trimmed ones leave CTC too few frames
-    to spell in. Frame 0 is then centred on ``-edge_padding_s``.
+class LogMelConfig(FeaturesConfig):
+    """See ``FeaturesConfig``. Power below ``log_floor`` counts as ``log_floor``. With edge padding frame 0 is centred
+    on ``-edge_padding_s``.
     """
 
-    sample_rate: int = 16000
-    window_s: float = 0.025
-    frame_shift_s: float = 0.010
-    n_mels: int = 80
-    f_min_hz: float = 20.0
-    f_max_hz: float | None = None
+    name: str = "log_mel"
     log_floor: float = 1e-8
-    normalization: str = "global"
-    edge_padding_s: float = 0.0
 
     def __post_init__(self) -> None:
-        check(4000 <= self.sample_rate <= 384_000, f"features.sample_rate={self.sample_rate} must be 4000 to 384000")
-        check(self.frame_shift_s > 0, f"features.frame_shift_s={self.frame_shift_s} must be above 0")
-        check(self.window_s >= self.frame_shift_s, "features.window_s must be at least features.frame_shift_s")
-        check(
-            self.hop_length >= 1,
-            f"features.frame_shift_s={self.frame_shift_s} is less than one sample at {self.sample_rate} Hz",
-        )
-        check(1 <= self.n_mels <= 256, f"features.n_mels={self.n_mels} must be 1 to 256")
+        FeaturesConfig.__post_init__(self)
         check(self.log_floor >= MINIMUM_FLOOR, f"features.log_floor={self.log_floor} must be at least {MINIMUM_FLOOR}")
-        top = self.f_max_hz if self.f_max_hz is not None else self.sample_rate / 2
-        good = 0 <= self.f_min_hz < top <= self.sample_rate / 2
-        check(
-            good,
-            f"features.f_min_hz={self.f_min_hz} and f_max_hz={top} must satisfy 0 <= f_min < f_max <= sample_rate / 2",
-        )
-        check(0 <= self.edge_padding_s <= 10, f"features.edge_padding_s={self.edge_padding_s} must be 0 to 10")
-        check_choice("features.normalization", self.normalization, NORMALIZATIONS)
 
     @property
-    def hop_length(self) -> int:
-        """Samples from one frame to the next."""
-        return round(self.frame_shift_s * self.sample_rate)
-
-    @property
-    def window_length(self) -> int:
-        """Samples under the window."""
-        return round(self.window_s * self.sample_rate)
-
-    @property
-    def edge_samples(self) -> int:
-        """Samples of silence before and after each recording: a whole number of frame shifts."""
-        return round(self.edge_padding_s / self.frame_shift_s) * self.hop_length
-
-    @property
-    def n_fft(self) -> int:
-        """The power of two that holds the window."""
-        return 1 << (self.window_length - 1).bit_length()
+    def reads(self) -> tuple[int, int]:
+        """Half a transform before the grid and half a one after it."""
+        return -(self.n_fft // 2), self.n_fft // 2
 
 
-class LogMel(nn.Module):
-    """Log-mel features with their normalisation; ``mean`` and ``std`` ``(n_mels,)`` are saved with the model."""
+class LogMel(Features):
+    """Log-mel features with their normalisation."""
 
+    config: LogMelConfig
     window: Tensor
     filterbank: Tensor
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, config: LogMelConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.register_buffer("window", torch.hann_window(config.window_length), persistent=False)
         self.register_buffer("filterbank", _filterbank(config), persistent=False)
-        self.register_buffer("mean", torch.zeros(config.n_mels))
-        self.register_buffer("std", torch.ones(config.n_mels))
 
     def frame_lengths(self, lengths: Tensor) -> Tensor:
         """Frames for samples: ``1 + (samples + 2 * edge_samples) // hop_length``; 0 samples give 0 frames."""
         padded = lengths + 2 * self.config.edge_samples
         return torch.where(lengths > 0, padded.div(self.config.hop_length, rounding_mode="floor") + 1, 0)
 
-    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """``(batch, samples)`` float32, ``(batch,)`` int64 -> normalised log-mel ``(batch, frames, n_mels)``,
-        ``(batch,)``.
-        """
-        return self.normalise(*self.unnormalised(waveforms, lengths))
-
-    def normalise(self, log_mel: Tensor, frames: Tensor, own_mean: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What ``unnormalised`` gives, on the scale that the model was trained on; zero beyond each length.
-
-        ``own_mean`` ``(batch, 1, n_mels)``: each recording's own mean, where ``log_mel`` holds only a part of it.
-        """
-        mask = valid_mask(frames, log_mel.size(1)).unsqueeze(2)
-        if self.config.normalization == "utterance":
-            log_mel = log_mel - (utterance_mean(log_mel, frames, mask) if own_mean is None else own_mean)
-        if self.config.normalization != "none":
-            log_mel = (log_mel - self.mean) / self.std
-        return log_mel.masked_fill(~mask, 0.0), frames
-
     def unnormalised(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Log-mel before normalisation; frames beyond a length hold the log of the floor."""
-        if waveforms.dim() != 2 or lengths.shape != waveforms.shape[:1]:
-            raise ValueError(f"expected waveforms (batch, samples) and lengths (batch,), got {tuple(waveforms.shape)}")
+        check_batch(waveforms, lengths)
         config = self.config
         silent = waveforms.float().masked_fill(~valid_mask(lengths, waveforms.size(1)), 0.0)
         silent = nn.functional.pad(silent, (config.edge_samples, config.edge_samples))
@@ -150,135 +76,23 @@ class LogMel(nn.Module):
         mel = torch.matmul(self.filterbank, power).transpose(1, 2)
         return mel.clamp_min(config.log_floor).log(), self.frame_lengths(lengths)
 
-    def set_normalisation(self, mean: Tensor, std: Tensor) -> None:
-        """Store the mean and standard deviation, each ``(n_mels,)``, learned by ``NormalisationStatistics``."""
-        self.mean.copy_(mean)
-        self.std.copy_(std.clamp_min(MINIMUM_STD))
-
-
-class NormalisationStatistics:
-    """Mean and standard deviation per mel bin over the frames of the training data, summed in float64."""
-
-    def __init__(self, log_mel: LogMel) -> None:
-        self.log_mel = log_mel
-        size = log_mel.config.n_mels
-        self.frames = 0
-        self.total = torch.zeros(size, dtype=torch.float64)
-        self.squares = torch.zeros(size, dtype=torch.float64)
-
-    def add(self, waveforms: Tensor, lengths: Tensor) -> None:
-        """Count a padded batch: ``(batch, samples)``, ``(batch,)``."""
-        values, frames = self.log_mel.unnormalised(waveforms, lengths)
-        mask = valid_mask(frames, values.size(1))
-        if self.log_mel.config.normalization == "utterance":
-            values = values - utterance_mean(values, frames, mask.unsqueeze(2))
-        valid = values[mask].double().cpu()
-        self.frames += valid.size(0)
-        self.total += valid.sum(0)
-        self.squares += valid.square().sum(0)
-
-    def store(self) -> None:
-        """Set the features' normalisation from what was counted; nothing is changed when nothing was."""
-        if self.frames:
-            mean = self.total / self.frames
-            variance = (self.squares / self.frames - mean.square()).clamp_min(0.0)
-            self.log_mel.set_normalisation(mean.float(), variance.sqrt().float())
-
-
-def utterance_mean(log_mel: Tensor, frames: Tensor, mask: Tensor) -> Tensor:
-    """Each utterance's mean over its valid frames: ``(batch, 1, n_mels)``."""
-    total = log_mel.masked_fill(~mask, 0.0).sum(dim=1, keepdim=True)
-    return total / frames.clamp_min(1).view(-1, 1, 1)
-
 
 def _filterbank(config: LogMelConfig) -> Tensor:
     from librosa.filters import mel  # imports numba: seconds, so never at the top
 
-    top = config.f_max_hz if config.f_max_hz is not None else config.sample_rate / 2
-    with warnings.catch_warnings():  # librosa's words on empty filters; ours name the keys
+    with warnings.catch_warnings():  # librosa's warning about empty filters; our message names the keys
         warnings.simplefilter("ignore", UserWarning)
-        bank = mel(sr=config.sample_rate, n_fft=config.n_fft, n_mels=config.n_mels, fmin=config.f_min_hz, fmax=top)
-    if deaf := int((bank.max(axis=1) == 0).sum()):
-        raise ConfigError(
-            f"features.n_mels={config.n_mels}: {deaf} of them lie between two bins of the spectrum and hear nothing"
-            f" ({config.sample_rate / config.n_fft:.1f} Hz from bin to bin); use fewer, or a longer features.window_s"
+        bank = mel(
+            sr=config.sample_rate, n_fft=config.n_fft, n_mels=config.n_mels, fmin=config.f_min_hz, fmax=config.top_hz
         )
+    if empty := int((bank.max(axis=1) == 0).sum()):
+        raise ConfigError(empty_filters(config, empty))
     return torch.from_numpy(bank).float()
 
 
-Waveform = NDArray[np.float32]
-SLICE_S = 8.0
-
-
-def stream_log_mel(features: LogMel, blocks: Iterable[Waveform]) -> Iterator[Tensor]:
-    """Blocks ``(samples,)`` at the features' rate -> unnormalised ``(frames, n_mels)`` pieces, none empty."""
-    stream = LogMelStream(features)
-    waiting, alone = None, True
-    for block in blocks:
-        if waiting is not None:
-            alone = False
-            yield from _pieces(stream, waiting, last=False, whole=False)
-        waiting = block
-    if waiting is not None:
-        yield from _pieces(stream, waiting, last=True, whole=alone)
-
-
-def _pieces(stream: "LogMelStream", block: Waveform, last: bool, whole: bool) -> Iterator[Tensor]:
-    """The block's frames: at once where it is the ``whole`` recording, else in slices, which need less memory."""
-    size = len(block) if whole else round(SLICE_S * stream.features.config.sample_rate)
-    for start in range(0, len(block), max(1, size)):
-        log_mel = stream.push(block[start : start + size], last and start + size >= len(block))
-        if len(log_mel):
-            yield log_mel
-
-
-def recording_mean(features: LogMel, blocks: Iterable[Waveform]) -> Tensor | None:
-    """The mean of all log-mel frames, ``(1, 1, n_mels)``, summed in float64; None where there is no frame."""
-    total, frames = torch.zeros(features.config.n_mels, dtype=torch.float64), 0
-    for log_mel in stream_log_mel(features, blocks):
-        total += log_mel.double().sum(dim=0).cpu()
-        frames += len(log_mel)
-    return (total / frames).float().view(1, 1, -1) if frames else None
-
-
-class LogMelStream:
-    """Frames as soon as the samples under their windows are there."""
-
-    def __init__(self, features: LogMel) -> None:
-        self.features = features
-        self._held: Waveform = np.zeros(0, np.float32)
-        self._first_sample = 0  # of what is held; a multiple of the hop length, so that frames stay on the grid
-        self._next_frame = 0
-
-    @torch.inference_mode()
-    def push(self, block: Waveform, last: bool = False) -> Tensor:
-        """The frames ``(frames, n_mels)`` that ``block`` completes; all that are left where it is the ``last``."""
-        self._held = np.concatenate((self._held, block)) if len(self._held) else block
-        stop = self._stop_frame(last)
-        count = stop - self._next_frame
-        if count <= 0:
-            return torch.zeros(0, self.features.config.n_mels)
-        device = self.features.mean.device
-        waveform = torch.from_numpy(np.ascontiguousarray(self._held)).to(device)[None]
-        log_mel, _ = self.features.unnormalised(waveform, torch.tensor([len(self._held)], device=device))
-        # frame t of the whole is centred on sample t * hop - edge, so the held part's frame j is the whole's j + offset
-        skip = self._next_frame - self._first_sample // self.features.config.hop_length
-        self._next_frame = stop
-        self._forget()
-        return log_mel[0, skip : skip + count]
-
-    def _stop_frame(self, last: bool) -> int:
-        """How many frames of the whole are complete; the trailing silence of the edge comes with the last block."""
-        config = self.features.config
-        samples = self._first_sample + len(self._held)
-        if last:
-            return 1 + (samples + 2 * config.edge_samples) // config.hop_length if samples else 0
-        return max(0, 1 + (samples + config.edge_samples - config.n_fft // 2) // config.hop_length)
-
-    def _forget(self) -> None:
-        """Drop the samples that no further frame sees."""
-        config = self.features.config
-        needed = self._next_frame * config.hop_length - config.edge_samples - config.n_fft // 2
-        drop = max(0, needed // config.hop_length * config.hop_length - self._first_sample)
-        self._held = self._held[drop:].copy()
-        self._first_sample += drop
+def empty_filters(config: FeaturesConfig, empty: int) -> str:
+    """The message about mel filters that are narrower than the spectrum's bins."""
+    return (
+        f"features.n_mels={config.n_mels}: {empty} of them lie between two bins of the spectrum and are always empty"
+        f" ({config.sample_rate / config.n_fft:.1f} Hz from bin to bin); use fewer, or a longer features.window_s"
+    )

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from asr.errors import AsrError, AudioError
-from asr.features import LogMel
+from asr.features import Features
 from asr.inspection.capture import AttentionMap, capturing, find_parts, head_facts, read_captured
 from asr.inspection.traces import Trace, UnitFacts, unit_facts
 from asr.inspection.tracking import TOKEN, Tracking, sound_signals, token_signals, track, varying
@@ -125,7 +125,7 @@ NAMES = """\
 DIRECTION is forward or backward; frame t is the recording's frame t in both."""
 
 
-def named_arrays(inspection: Inspection, waveform: NDArray[np.float32], features: LogMel) -> dict[str, NDArray[Any]]:
+def named_arrays(inspection: Inspection, waveform: NDArray[np.float32], features: Features) -> dict[str, NDArray[Any]]:
     """All arrays, by the names in NAMES."""
     words = inspection.hypothesis.words
     arrays: dict[str, NDArray[Any]] = {
@@ -156,12 +156,12 @@ def _columns(inspection: Inspection) -> NDArray[Any]:
     return np.stack(columns, axis=1) if columns else np.zeros((inspection.frames, 0))
 
 
-def _log_mel(waveform: NDArray[np.float32], features: LogMel) -> dict[str, NDArray[Any]]:
+def _log_mel(waveform: NDArray[np.float32], features: Features) -> dict[str, NDArray[Any]]:
     with torch.inference_mode():
         log_mel, _ = features.unnormalised(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
     config = features.config
-    samples = np.arange(log_mel.size(1)) * config.hop_length - config.edge_samples
-    return {"log_mel": log_mel[0].numpy(), "log_mel_times_s": samples / config.sample_rate}
+    times_s = np.arange(log_mel.size(1)) * config.hop_length / config.sample_rate + config.first_frame_s
+    return {"log_mel": log_mel[0].numpy(), "log_mel_times_s": times_s}
 
 
 Rows = tuple[list[str], list[list[str]]]

@@ -20,7 +20,7 @@ from asr.pages.payload import clip_size
 from asr.terminal import Progress
 
 if TYPE_CHECKING:
-    from asr.features import LogMel
+    from asr.features import Features
     from asr.recognition import Recognizer
 
 CLIP_BYTES = 100_000
@@ -62,7 +62,7 @@ def make_clips(
     return clips, notes
 
 
-def _features_and_model(model: Path | None, device: str) -> "tuple[LogMel, Recognizer | None]":
+def _features_and_model(model: Path | None, device: str) -> "tuple[Features, Recognizer | None]":
     """The model's own features; without a model the default ones."""
     if model is None:
         from asr.features import LogMel, LogMelConfig
@@ -74,7 +74,7 @@ def _features_and_model(model: Path | None, device: str) -> "tuple[LogMel, Recog
     return recognizer.features, recognizer
 
 
-def _clip(waveform: Waveform, features: "LogMel", recognizer: "Recognizer | None", audio: bool) -> Clip:
+def _clip(waveform: Waveform, features: "Features", recognizer: "Recognizer | None", audio: bool) -> Clip:
     posteriors = None
     if recognizer is not None:
         for emissions in recognizer.emissions([waveform], workers=1):
@@ -90,13 +90,13 @@ def _clip(waveform: Waveform, features: "LogMel", recognizer: "Recognizer | None
     )
 
 
-def picture_of(waveform: Waveform, features: "LogMel") -> Picture:
+def picture_of(waveform: Waveform, features: "Features") -> Picture:
     """Log-mel in 8 bits: the loudest is 255, ``RANGE_DB`` below it 0; a column is the maximum of its frames."""
     import torch
 
     config = features.config
     with torch.inference_mode():
-        batch = torch.from_numpy(waveform)[None].to(features.window.device)
+        batch = torch.from_numpy(waveform)[None].to(features.mean.device)
         log_mel, _ = features.unnormalised(batch, torch.tensor([len(waveform)], device=batch.device))
     edge = config.edge_samples // config.hop_length
     frames = log_mel[0].cpu().numpy()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.features import LogMelConfig
+from asr.features import FeaturesConfig
 
 Array = NDArray[np.float64]
 
@@ -62,7 +62,7 @@ class LevelTracker:
     A piece is judged by its own quiet and loud frames, the last one, which may be short, with the one before it.
     """
 
-    def __init__(self, config: LogMelConfig) -> None:
+    def __init__(self, config: FeaturesConfig) -> None:
         self.config = config
         self._levels: list[NDArray[np.float32]] = []
         self._before: NDArray[np.float32] | None = None
@@ -82,7 +82,7 @@ class LevelTracker:
             levels.append(speech_level(self._last, heard))
         frame_s = self.config.hop_length / self.config.sample_rate
         values = np.concatenate([np.zeros(0, np.float32), *levels])
-        return SpeechLevel(values, frame_s, -self.config.edge_samples / self.config.sample_rate)
+        return SpeechLevel(values, frame_s, self.config.first_frame_s)
 
 
 def speech_level(log_mel: NDArray[np.float32], heard: NDArray[np.float32]) -> NDArray[np.float32]:

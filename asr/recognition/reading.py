@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from asr.audio import load_audio, probe, resample, stream_audio
 from asr.data.manifest import Utterance
 from asr.errors import AudioError, ConfigError
-from asr.features import LogMel
-from asr.features.log_mel import recording_mean, stream_log_mel
+from asr.features import Features, recording_mean, stream_features
 from asr.recognition.bounds import LevelTracker
 from asr.recognition.speech_gate import SignalTracker
 from asr.recognition.windows import MAX_WINDOW_S, Window, WindowSizes, cut_windows
@@ -113,7 +112,7 @@ class Reader:
     def __init__(
         self,
         source: Source,
-        features: LogMel,
+        features: Features,
         sizes: WindowSizes,
         *,
         gate: bool = True,
@@ -149,7 +148,7 @@ class Reader:
         return len(block) >= round(BLOCK_S * self.features.config.sample_rate)
 
     def _log_mel(self, blocks: Iterator[Waveform], mean: torch.Tensor | None) -> Iterator[torch.Tensor]:
-        for log_mel in stream_log_mel(self.features, blocks):
+        for log_mel in stream_features(self.features, blocks):
             if self.level is not None:
                 self.level.push(log_mel.cpu().numpy())
             yield self._normalise(log_mel, mean)

@@ -21,7 +21,7 @@ from asr.decoding.build import Decoder, build_decoder
 from asr.decoding.config import DecodingConfig
 from asr.devices import choose_device, usable_cores
 from asr.errors import AsrError
-from asr.features import LogMel
+from asr.features import Features
 from asr.models import AcousticModel
 from asr.pretrained import Pretrained, from_pretrained
 from asr.recognition.calibration import Calibration, read_calibration
@@ -60,7 +60,7 @@ class Recognizer:
         sizes: WindowSizes | None = None,
     ) -> None:
         """``words``: find each word's times and confidence too. ``calibration`` makes confidence a probability."""
-        self.features: LogMel = pretrained.features
+        self.features: Features = pretrained.features
         self.model: AcousticModel = pretrained.model
         self.tokenizer: Tokenizer = pretrained.tokenizer
         self.facts: Mapping[str, Any] = pretrained.facts
@@ -230,7 +230,7 @@ class Recognizer:
         """One recording's windows as its emissions, gated."""
         config = self.features.config
         log_probs = stitch(parts, self.tokenizer.vocab_size)
-        edge_s = config.edge_samples / config.sample_rate
+        edge_s = -config.first_frame_s
         if reader.signal is not None:
             log_probs = apply_gate(log_probs, reader.signal.log_odds(), self.frame_s, edge_s)
         level = None if reader.level is None else reader.level.level()

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from asr.features import LogMelConfig
+from asr.features import FeaturesConfig
 from asr.models import AcousticModel
 from asr.recognition.bounds import SpeechLevel
 
@@ -109,8 +109,9 @@ Array = NDArray[np.float32]
 class Emissions:
     """``log_probs`` float32 ``(frames, vocab)``, natural logarithms, of one whole recording of ``duration_s``.
 
-    Frame ``t`` is centred on ``t * frame_s - edge_s`` seconds into the recording; ``edge_s`` is the silence that
-    the model was given in front. ``level``: where speech is, for word times; None where none are wanted.
+    Frame ``t`` is centred on ``t * frame_s - edge_s`` seconds into the recording: ``edge_s`` is the silence that the
+    model was given in front, negative where the first window begins with the recording (Kaldi's features). ``level``:
+    where speech is, for word times; None where none are wanted.
     """
 
     log_probs: Array
@@ -120,7 +121,7 @@ class Emissions:
     level: SpeechLevel | None = None
 
 
-def frame_seconds(features: LogMelConfig, factor: int) -> float:
+def frame_seconds(features: FeaturesConfig, factor: int) -> float:
     """From one output frame to the next, exactly: hop length times ``factor`` over the rate."""
     return features.hop_length * factor / features.sample_rate
 

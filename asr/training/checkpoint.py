@@ -15,7 +15,7 @@ from typing import Any, TypedDict, cast
 import torch
 
 from asr.errors import ModelError, TrainingError
-from asr.features import LogMel
+from asr.features import Features
 from asr.files import atomic_path
 from asr.models import AcousticModel
 from asr.pretrained import save_pretrained
@@ -167,7 +167,7 @@ class CheckpointManager:
 
     run_dir: RunDir
     processes: Processes
-    features: LogMel
+    features: Features
     model: AcousticModel
     tokenizer: Tokenizer
     optimizer: torch.optim.Optimizer

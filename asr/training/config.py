@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from asr.data.batching import BatchingConfig
 from asr.devices import PRECISIONS
-from asr.features import AugmentConfig, LogMelConfig
+from asr.features import AnyFeaturesConfig, AugmentConfig, LogMelConfig
 from asr.models import BiLstmConfig, ModelConfig
 from asr.schema import check, check_choice
 from asr.text.tokenizer import TokenizerConfig
@@ -148,7 +148,7 @@ class TrainSettings:
     seed: int = 1
     data: DataConfig = field(default_factory=DataConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
-    features: LogMelConfig = field(default_factory=LogMelConfig)
+    features: AnyFeaturesConfig = field(default_factory=LogMelConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=BiLstmConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

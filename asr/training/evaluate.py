@@ -16,7 +16,7 @@ from asr.data.dataset import Batch
 from asr.data.manifest import Utterance
 from asr.decoding import greedy_texts
 from asr.errors import TextError
-from asr.features import LogMel
+from asr.features import Features
 from asr.models import AcousticModel
 from asr.scoring.counts import ErrorCounts, count_character_errors, count_word_errors
 from asr.text.tokenizer import BLANK_ID, Tokenizer
@@ -142,7 +142,7 @@ class DevCounts:
 
 @torch.no_grad()
 def evaluate_dev(
-    features: LogMel,
+    features: Features,
     model: AcousticModel,
     tokenizer: Tokenizer,
     batches: Iterable[Batch],

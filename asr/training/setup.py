@@ -5,19 +5,16 @@ In: settings. Out: a ``Setup`` for the training loop. Errors in the data are fou
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from asr.ctc import frames_needed
 from asr.data.batching import Request
 from asr.data.dataset import SpeechDataset, load_batches
 from asr.data.manifest import Utterance, read_manifest
 from asr.errors import ConfigError, DataError, TextError
-from asr.features import LogMel, NormalisationStatistics, augment_waveform
+from asr.features import Features, NormalisationStatistics, WaveformAugment, build_features
 from asr.models import AcousticModel
 from asr.pretrained import from_pretrained
 from asr.seeds import derive_seed, numpy_generator
@@ -32,7 +29,7 @@ LISTED = 10  # errors listed in a message before it only counts them
 class Setup:
     """What the loop needs: models on the CPU, and the data of both splits."""
 
-    features: LogMel
+    features: Features
     model: AcousticModel
     tokenizer: Tokenizer
     train: SpeechDataset
@@ -52,14 +49,14 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
     tokenizer = (
         tokenizer or (earlier and earlier.tokenizer) or build_tokenizer(settings.tokenizer, [one.text for one in train])
     )
-    features = LogMel(settings.features)
+    features = build_features(settings.features)
     torch.manual_seed(derive_seed(settings.seed, "weights"))
     model = AcousticModel(settings.model, settings.features.n_mels, tokenizer.vocab_size)
     if earlier is not None:
         _copy_weights(model, earlier.model, settings)
     train, dropped = _drop_unspellable(train, tokenizer, features, model, settings)
     rate = settings.features.sample_rate
-    change = partial(_change_waveform, settings=settings)
+    change = WaveformAugment(settings.augment, rate)
     keep_mb = settings.data.keep_mb if settings.data.workers == 0 else 0.0  # workers start again with every epoch
     return Setup(
         features,
@@ -124,7 +121,7 @@ def _read_split(settings: TrainSettings, split: str) -> list[Utterance]:
 
 
 def _drop_unspellable(
-    utterances: list[Utterance], tokenizer: Tokenizer, features: LogMel, model: AcousticModel, settings: TrainSettings
+    utterances: list[Utterance], tokenizer: Tokenizer, features: Features, model: AcousticModel, settings: TrainSettings
 ) -> tuple[list[Utterance], list[str]]:
     """The utterances that CTC can spell at the fastest speed, and what the others lack.
 
@@ -153,12 +150,6 @@ def _drop_unspellable(
             f" frames: {_some(short)}; set data.unspellable=drop to leave them out, or lower model.subsampling.factor"
         )
     return keep, short
-
-
-def _change_waveform(
-    waveform: NDArray[np.float32], speed: float, generator: np.random.Generator, settings: TrainSettings
-) -> NDArray[np.float32]:
-    return augment_waveform(waveform, settings.features.sample_rate, settings.augment, speed, generator)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from asr.data.batching import Request, padding_share, plan_epoch, share
 from asr.data.dataset import Batch, SpeechDataset, load_batches
 from asr.devices import autocast
 from asr.errors import TrainingError
-from asr.features import LogMel, SpecAugmentConfig, spec_augment
+from asr.features import Features, SpecAugmentConfig, spec_augment
 from asr.seeds import derive_seed
 from asr.training.config import OptimizerConfig, ScheduleConfig, TrainSettings
 from asr.training.distributed import Processes
@@ -41,7 +41,7 @@ class StepResult:
 class Stepper:
     """What a step needs. With several processes ``model`` is the acoustic model wrapped for distribution."""
 
-    features: LogMel
+    features: Features
     model: nn.Module
     optimizer: torch.optim.Optimizer
     scaler: "torch.amp.GradScaler"
@@ -115,7 +115,7 @@ class Stepper:
         return contextlib.nullcontext()
 
 
-def _silence(features: LogMel) -> Batch:
+def _silence(features: Features) -> Batch:
     """A batch for a process that has no share of a real one: it must still take part in the gradient exchange."""
     samples = features.config.sample_rate
     return Batch(torch.zeros(1, samples), torch.tensor([samples]), [[1]], [-1])

@@ -1,17 +1,24 @@
-"""Augmentation: SpecAugment's bounds, speed's lengths, noise's level; and every draw comes from its generator."""
+"""Augmentation: SpecAugment's bounds, speed's lengths, noise's level, rooms; and every draw comes from its
+generator."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.signal
+import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.errors import ConfigError
-from asr.features import AugmentConfig, SpecAugmentConfig, augment_waveform, spec_augment
-from asr.features.augment import add_white_noise
+from asr.features import AugmentConfig, SpecAugmentConfig, WaveformAugment, spec_augment
+from asr.features.augment import add_noise, add_white_noise, reverberate, synthetic_room
 from asr.schema import build
+from asr.torchaudio_door import load_torchaudio
+
+needs_torchaudio = pytest.mark.skipif(load_torchaudio() is None, reason="torchaudio is not installed")
 
 
 def generator(seed: int) -> torch.Generator:
@@ -104,7 +111,7 @@ def tone(hertz: float, sample_rate: int, duration_s: float = 1.0) -> np.ndarray:
 @pytest.mark.parametrize("speed", [0.9, 1.0, 1.1, 2.0])
 def test_speed_divides_the_duration_and_multiplies_the_pitch(speed: float, sample_rate: int) -> None:
     plain = AugmentConfig(gain_db=0.0)
-    faster = augment_waveform(tone(400, sample_rate), sample_rate, plain, speed, np.random.default_rng(0))
+    faster = WaveformAugment(plain, sample_rate)(tone(400, sample_rate), speed, np.random.default_rng(0))
     assert len(faster) == pytest.approx(sample_rate / speed, abs=1)
     assert faster.dtype == np.float32
     loudest = np.abs(np.fft.rfft(faster * np.hanning(len(faster)))).argmax() * sample_rate / len(faster)
@@ -115,7 +122,7 @@ def test_gain_stays_within_its_bounds_and_reaches_them() -> None:
     config = AugmentConfig(gain_db=6.0)
     waveform = tone(400, 8000, 0.01)
     draws = np.random.default_rng(1)
-    peaks = [np.abs(augment_waveform(waveform, 8000, config, 1.0, draws)).max() for _ in range(300)]
+    peaks = [np.abs(WaveformAugment(config, 8000)(waveform, 1.0, draws)).max() for _ in range(300)]
     levels_db = 20 * np.log10(np.array(peaks) / np.abs(waveform).max())
     assert -6.001 < levels_db.min() < -5.5 and 5.5 < levels_db.max() < 6.001
 
@@ -123,9 +130,9 @@ def test_gain_stays_within_its_bounds_and_reaches_them() -> None:
 def test_nothing_asked_changes_nothing_and_the_same_draws_give_the_same() -> None:
     waveform = tone(400, 8000, 0.2)
     nothing = AugmentConfig(speeds=[1.0], gain_db=0.0)
-    assert np.array_equal(augment_waveform(waveform, 8000, nothing, 1.0, np.random.default_rng(0)), waveform)
+    assert np.array_equal(WaveformAugment(nothing, 8000)(waveform, 1.0, np.random.default_rng(0)), waveform)
     config = AugmentConfig(noise_probability=1.0)
-    one, two, other = (augment_waveform(waveform, 8000, config, 0.9, np.random.default_rng(seed)) for seed in (4, 4, 5))
+    one, two, other = (WaveformAugment(config, 8000)(waveform, 0.9, np.random.default_rng(seed)) for seed in (4, 4, 5))
     assert np.array_equal(one, two) and not np.array_equal(one, other)
     assert np.array_equal(waveform, tone(400, 8000, 0.2)), "the input is never written to"
 
@@ -148,8 +155,140 @@ def test_noise_comes_as_often_as_asked() -> None:
     config = AugmentConfig(gain_db=0.0, noise_probability=0.3)
     waveform = tone(400, 8000, 0.01)
     draws = np.random.default_rng(2)
-    noisy = [not np.array_equal(augment_waveform(waveform, 8000, config, 1.0, draws), waveform) for _ in range(1000)]
+    noisy = [not np.array_equal(WaveformAugment(config, 8000)(waveform, 1.0, draws), waveform) for _ in range(1000)]
     assert np.mean(noisy) == pytest.approx(0.3, abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def noises(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two recordings of noise, the shorter one at another rate; and a file that is none."""
+    folder = tmp_path_factory.mktemp("noises")
+    draws = np.random.default_rng(9)
+    (folder / "deep").mkdir()
+    for name, rate, duration_s in (("long.wav", 8000, 3.0), ("deep/short.flac", 16000, 0.3)):
+        noise = (0.1 * draws.standard_normal(int(rate * duration_s))).astype(np.float32)
+        soundfile.write(folder / name, noise, rate)
+    (folder / "README.md").write_text("about these recordings")
+    return folder
+
+
+@needs_torchaudio
+@pytest.mark.parametrize("snr_db", [-5.0, 10.0, 30.0])
+def test_recorded_noise_has_the_level_asked_for_and_comes_from_the_folder(noises: Path, snr_db: float) -> None:
+    config = AugmentConfig(gain_db=0.0, noise_probability=1.0, noise_snr_db=[snr_db, snr_db], noise_folder=str(noises))
+    waveform = tone(400, 8000, 1.0) * 0.1
+    long, _ = soundfile.read(noises / "long.wav", dtype="float32")
+    augment, draws, found = WaveformAugment(config, 8000), np.random.default_rng(3), 0
+    for _ in range(20):
+        noise = augment(waveform, 1.0, draws).astype(np.float64) - waveform
+        measured_db = 10 * np.log10(np.mean(waveform.astype(np.float64) ** 2) / np.mean(noise**2))
+        assert measured_db == pytest.approx(snr_db, abs=0.01)
+        starts = scipy.signal.correlate(long, noise.astype(np.float32), mode="valid")
+        place = int(starts.argmax())
+        found += np.corrcoef(long[place : place + len(noise)], noise)[0, 1] > 0.999  # else: the short one, repeated
+    assert 4 <= found <= 16
+
+
+@needs_torchaudio
+def test_a_short_noise_is_repeated_and_silence_changes_nothing() -> None:
+    waveform = tone(400, 8000, 0.5)
+    assert np.array_equal(add_noise(waveform, np.zeros(4000, np.float32), 10.0), waveform)
+    assert np.array_equal(add_noise(np.zeros(4000, np.float32), waveform, 10.0), np.zeros(4000, np.float32))
+    assert add_noise(waveform, waveform, 0.0) == pytest.approx(2 * waveform, abs=1e-6)
+
+
+@needs_torchaudio
+def test_reverberation_is_a_convolution_with_its_peak_in_place_as_loud_and_as_long() -> None:
+    waveform = tone(400, 8000, 0.5)
+    room = np.array([0.1, -1.0, 0.0, 0.5, 0.25], np.float32)  # the peak at tap 1
+    expected = np.convolve(waveform.astype(np.float64), room[1:])[: len(waveform)]
+    expected *= np.sqrt(np.sum(waveform.astype(np.float64) ** 2) / np.sum(expected**2))
+    assert reverberate(waveform, room) == pytest.approx(expected, abs=1e-5)
+    assert reverberate(waveform, np.array([0.5], np.float32)) == pytest.approx(waveform, abs=1e-6)  # no walls
+    for silent in (np.zeros(100, np.float32), np.zeros(0, np.float32)):
+        assert np.array_equal(reverberate(silent, room), silent)
+        assert np.array_equal(reverberate(waveform, silent), waveform)
+
+
+@pytest.mark.parametrize(("reverb_time_s", "ratio_db"), [(0.2, 0.0), (0.6, 10.0)])
+def test_a_synthetic_room_falls_by_60_db_in_its_reverberation_time(reverb_time_s: float, ratio_db: float) -> None:
+    room = synthetic_room(reverb_time_s, ratio_db, 16000, np.random.default_rng(0)).astype(np.float64)
+    assert room[0] == 1.0 and len(room) == round(16000 * reverb_time_s)
+    assert 10 * np.log10(1.0 / np.sum(room[1:] ** 2)) == pytest.approx(ratio_db, abs=1e-3)
+    part = len(room) // 10
+    first, last = (np.mean(room[1:][start : start + part] ** 2) for start in (0, 8 * part))
+    assert 10 * np.log10(first / last) == pytest.approx(60 * 0.8, abs=2.0)  # 8 tenths of the time lie between
+
+
+@needs_torchaudio
+def test_rooms_come_from_the_folder_or_are_made(tmp_path: Path) -> None:
+    room = np.zeros(800, np.float32)
+    room[[0, 400]] = 0.8, 0.4
+    soundfile.write(tmp_path / "hall.wav", np.stack([room, -room], axis=1), 8000)  # the first channel is used
+    click = np.zeros(4000, np.float32)
+    click[1000] = 0.5
+    recorded = AugmentConfig(gain_db=0.0, reverb_probability=1.0, reverb_folder=str(tmp_path))
+    wet = WaveformAugment(recorded, 8000)(click, 1.0, np.random.default_rng(0))
+    assert np.flatnonzero(np.abs(wet) > 0.01).tolist() == [1000, 1400] and wet[1400] == pytest.approx(
+        wet[1000] / 2, 1e-3
+    )
+    made = AugmentConfig(gain_db=0.0, reverb_probability=1.0)
+    one, same, other = (WaveformAugment(made, 8000)(click, 1.0, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert np.array_equal(one, same) and not np.array_equal(one, other)
+    assert np.abs(one).argmax() == 1000 and np.abs(one[:1000]).max() < 1e-6
+
+
+@needs_torchaudio
+def test_speed_equals_torchaudios() -> None:
+    """Up to the two resamplers' transition bands: a chirp well below the lower Nyquist frequency."""
+    rate, duration_s = 16000, 1.0
+    time_s = np.arange(int(rate * duration_s)) / rate
+    chirp = np.sin(2 * np.pi * (200 * time_s + 1500 * time_s**2)).astype(np.float32)
+    torchaudio = load_torchaudio()
+    assert torchaudio is not None
+    for factor in (0.9, 1.1):
+        ours = WaveformAugment(AugmentConfig(gain_db=0.0), rate)(chirp, factor, np.random.default_rng(0))
+        theirs = torchaudio.functional.speed(torch.from_numpy(chirp), rate, factor)[0].numpy()
+        assert abs(len(ours) - len(theirs)) <= 1
+        inner = slice(200, min(len(ours), len(theirs)) - 200)
+        assert ours[inner] == pytest.approx(theirs[inner], abs=5e-3)
+
+
+@needs_torchaudio
+def test_what_is_switched_off_draws_nothing(noises: Path) -> None:
+    waveform = tone(400, 8000, 0.2)
+    plain = WaveformAugment(AugmentConfig(noise_probability=0.5), 8000)
+    also = WaveformAugment(AugmentConfig(noise_probability=0.5, reverb_folder=str(noises)), 8000)
+    one, two = np.random.default_rng(1), np.random.default_rng(1)
+    for _ in range(10):
+        assert np.array_equal(plain(waveform, 1.0, one), also(waveform, 1.0, two))
+
+
+@needs_torchaudio
+def test_esc_10_is_a_folder_of_noise(corpora: Path) -> None:
+    config = AugmentConfig(gain_db=0.0, noise_probability=1.0, noise_folder=str(corpora / "esc-10-noise"))
+    augment, draws = WaveformAugment(config, 16000), np.random.default_rng(0)
+    for _ in range(10):
+        noisy = augment(tone(400, 16000, 7.0), 1.0, draws)
+        assert noisy.shape == (7 * 16000,) and np.isfinite(noisy).all()
+
+
+@needs_torchaudio
+@pytest.mark.parametrize("key", ["noise_folder", "reverb_folder"])
+def test_a_folder_without_recordings_is_refused_before_training(key: str, tmp_path: Path) -> None:
+    used = {"noise_probability": 0.5, "reverb_probability": 0.5}
+    for folder, reason in ((tmp_path / "absent", "no such folder"), (tmp_path, "no recordings")):
+        with pytest.raises(ConfigError, match=rf"augment\.{key}=.*{reason}"):
+            WaveformAugment(AugmentConfig(**used, **{key: str(folder)}), 8000)  # type: ignore[arg-type]
+
+
+def test_without_torchaudio_the_message_names_the_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("asr.torchaudio_door.load_torchaudio", lambda: None)
+    WaveformAugment(AugmentConfig(noise_probability=0.5), 8000)  # white noise needs nothing
+    with pytest.raises(ConfigError, match=r"augment\.noise_folder needs torchaudio"):
+        WaveformAugment(AugmentConfig(noise_probability=0.5, noise_folder=str(tmp_path)), 8000)
+    with pytest.raises(ConfigError, match=r"augment\.reverb_probability needs torchaudio"):
+        WaveformAugment(AugmentConfig(reverb_probability=0.5), 8000)
 
 
 def test_slowest_and_fastest() -> None:
@@ -167,6 +306,9 @@ def test_slowest_and_fastest() -> None:
         ({"noise_probability": 1.5}, "augment.noise_probability"),
         ({"noise_snr_db": [30, 10]}, "augment.noise_snr_db"),
         ({"noise_snr_db": [10]}, "augment.noise_snr_db"),
+        ({"reverb_probability": -0.5}, "augment.reverb_probability"),
+        ({"reverb_time_s": [0, 1]}, "augment.reverb_time_s"),
+        ({"reverb_time_s": [0.1, 30]}, "augment.reverb_time_s"),
         ({"spec_augment": {"time_masks": -1}}, "augment.spec_augment.time_masks"),
         ({"spec_augment": {"time_mask_max_share": 1.5}}, "augment.spec_augment.time_mask_max_share"),
         ({"spec_augment": {"time_mask_every_frames": 0}}, "augment.spec_augment.time_mask_every_frames"),

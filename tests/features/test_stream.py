@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from asr.features import LogMel, LogMelConfig
-from asr.features.log_mel import recording_mean, stream_log_mel
+from asr.features import LogMel, LogMelConfig, recording_mean, stream_features
 
 
 def make_features(**changes: object) -> LogMel:
@@ -24,7 +23,7 @@ def test_joined_blocks_equal_the_whole(block: int, samples: int, edge_padding_s:
     features = make_features(edge_padding_s=edge_padding_s)
     waveform = np.random.default_rng(samples).standard_normal(samples).astype(np.float32) * 0.1
     whole, frames = features.unnormalised(torch.from_numpy(waveform)[None], torch.tensor([samples]))
-    joined = torch.cat(list(stream_log_mel(features, blocks_of(waveform, block))))
+    joined = torch.cat(list(stream_features(features, blocks_of(waveform, block))))
     assert joined.shape == (int(frames[0]), 12)
     torch.testing.assert_close(joined, whole[0], atol=1e-4, rtol=0)
     if block >= samples:
@@ -35,7 +34,7 @@ def test_a_rate_that_the_frame_shift_does_not_divide_keeps_its_grid() -> None:
     features = make_features(sample_rate=11025)  # a hop of 110 samples
     waveform = np.random.default_rng(1).standard_normal(30_000).astype(np.float32)
     whole, _ = features.unnormalised(torch.from_numpy(waveform)[None], torch.tensor([30_000]))
-    torch.testing.assert_close(torch.cat(list(stream_log_mel(features, blocks_of(waveform, 777)))), whole[0])
+    torch.testing.assert_close(torch.cat(list(stream_features(features, blocks_of(waveform, 777)))), whole[0])
 
 
 def test_the_mean_of_a_stream_is_that_of_the_whole() -> None:
@@ -51,5 +50,5 @@ def test_the_mean_of_a_stream_is_that_of_the_whole() -> None:
 
 
 def test_nothing_heard_gives_nothing() -> None:
-    assert list(stream_log_mel(make_features(), [])) == []
+    assert list(stream_features(make_features(), [])) == []
     assert recording_mean(make_features(), []) is None
