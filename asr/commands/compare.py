@@ -164,21 +164,23 @@ def _keys(comparison: "Comparison", fields: list[str], manifest: Path | None) ->
 
 def _manifest_fields(path: Path) -> dict[str, dict[str, Any]]:
     """The fields of each line by its id; unlike training, a comparison needs no audio beside the manifest."""
+    from asr.data.records import json_object
     from asr.scoring.formats import clean_id
-    from asr.scoring.results import json_row
 
     fields: dict[str, dict[str, Any]] = {}
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
-            row = json_row(line) if line.strip() else None
-            if row is not None and not (isinstance(row, dict) and "id" in row):
-                raise DataError(f"{path}:{number}: is not a JSON object with an id")
-            if row is not None:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                row = json_object(line)
                 fields[clean_id(str(row["id"]))] = row
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: is not JSON Lines in UTF-8: {error}") from None
+            except ValueError as error:
+                raise DataError(f"{path}:{number}: {error}") from None
+            except KeyError:
+                raise DataError(f"{path}:{number}: has no id") from None
     return fields
 
 

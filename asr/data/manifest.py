@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asr.data.records import describe_value, json_object, raise_problems
+from asr.data.records import AUDIO_KEYS, DURATION_KEYS, START_KEYS, describe_value, json_object, raise_problems
 from asr.errors import DataError
 from asr.files import finite, write_text
 
 OWN_FIELDS = ("id", "audio", "duration_s", "text", "start_s", "speaker", "channel")
-_NEMO_NAMES = {"audio": "audio_filepath", "duration_s": "duration", "start_s": "offset"}
+_NEMO_NAMES = dict((AUDIO_KEYS, DURATION_KEYS, START_KEYS))
 
 Scalar = str | int | float | bool | None
 

@@ -24,6 +24,13 @@ FIELD_NAMES: Mapping[str, tuple[str, ...]] = {
     "channel": ("channel",),
 }
 
+# Fields of JSON Lines: our names and NeMo's.
+AUDIO_KEYS, DURATION_KEYS, START_KEYS = (
+    ("audio", "audio_filepath"),
+    ("duration_s", "duration"),
+    ("start_s", "offset"),
+)
+
 _MOST_DIGITS = 308  # a float holds any whole number of fewer digits
 _MOST_LINES = 50
 

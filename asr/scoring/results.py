@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from asr.data.records import json_object
 from asr.errors import DataError
 from asr.files import write_text
 from asr.scoring.changes import summarize_changes
@@ -26,7 +27,6 @@ _COUNTS = {
     "raw_character_errors": "raw_characters",
 }
 _TEXTS = ("id", "reference", "hypothesis", "reference_normalized", "hypothesis_normalized")
-_MOST_DIGITS = 308  # a float holds any whole number of fewer
 _OWN_KEYS = {*_TEXTS, *_COUNTS, "normalizer", "speaker", "duration_s"}
 
 
@@ -59,11 +59,11 @@ def read_results(path: Path) -> Results:
         if not line.strip():
             continue
         try:
-            row = json_row(line)
+            row = json_object(line)
             utterance, label = _utterance(row)
             if utterance.id in extras:
                 raise ValueError(f"the id {utterance.id!r} comes twice")
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             problems.append(f"{path}:{number}: {error}")
             continue
         utterances.append(utterance)
@@ -85,11 +85,6 @@ def summary_beside(results: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def json_row(line: str) -> Any:
-    """The JSON value of a line; a whole number that no float holds becomes infinite, as 1e999 does."""
-    return json.loads(line, parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else float(digits))
 
 
 def summarize(report: ScoreReport) -> dict[str, Any]:
@@ -138,10 +133,8 @@ def _content(path: Path) -> str:
         raise DataError(f"{path}: is not UTF-8 (byte {error.start})") from None
 
 
-def _utterance(row: Any) -> tuple[UtteranceScore, str]:
+def _utterance(row: Mapping[str, Any]) -> tuple[UtteranceScore, str]:
     """Raises ValueError with what is wrong in the row."""
-    if not isinstance(row, dict):
-        raise ValueError("is not a JSON object")
     missing = [key for key in (*_TEXTS, *_COUNTS, "normalizer") if key not in row]
     if missing:
         raise ValueError(f"lacks {', '.join(missing)}; `asr score` and `asr evaluate` write such lines")

@@ -82,7 +82,7 @@ def test_a_field_is_found_in_a_manifest(
     assert "--manifest FILE looks them up" in capsys.readouterr().err
     manifest.write_text('{"id": "utt-1"}\n[1]\n', encoding="utf-8")
     assert main(["compare", *results, "--by", "room", "--manifest", str(manifest)]) == 1
-    assert "test.jsonl:2: is not a JSON object with an id" in capsys.readouterr().err
+    assert 'test.jsonl:2: is not a JSON object such as {"id": ...}' in capsys.readouterr().err
 
 
 def test_what_cannot_be_compared_is_one_message(

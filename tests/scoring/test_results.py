@@ -68,7 +68,7 @@ def test_every_bad_result_line_is_told_with_its_number(report: ScoreReport, tmp_
     with pytest.raises(DataError) as caught:
         read_results(path)
     for expected in (
-        ":2: Expecting",
+        ":2: is not JSON (Expecting",
         ":3: is not a JSON object",
         ":4: lacks reference, hypothesis",
         ":5: the id 'u1' comes twice",

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from asr.audio import AUDIO_EXTENSIONS, MEDIA_EXTENSIONS
+from asr.data.records import AUDIO_KEYS, START_KEYS, describe_value
 from asr.files import json_value
 
 Role = Literal["reference", "hypothesis"]
@@ -127,7 +128,7 @@ def check_encodable(*texts: str) -> None:
 def json_text(value: Any, name: str) -> str:
     """A JSON value that must be text; raises ValueError naming the key."""
     if not isinstance(value, str):
-        raise ValueError(f"{name!r} must be text, not {shown_json(value)}")
+        raise ValueError(f"{name!r} must be text, not {describe_value(value)}")
     check_encodable(value)
     return value
 
@@ -135,7 +136,7 @@ def json_text(value: Any, name: str) -> str:
 def json_seconds(value: Any, name: str) -> float:
     """A JSON value that must be a number of seconds; raises ValueError naming the key."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= sys.float_info.max:
-        raise ValueError(f"{name!r} must be a number of seconds, not {shown_json(value)}")
+        raise ValueError(f"{name!r} must be a number of seconds, not {describe_value(value)}")
     return float(value)
 
 
@@ -148,13 +149,6 @@ def confidence_of(value: Any) -> float | None:
     return confidence if 0 <= confidence <= 1 else None
 
 
-def shown_json(value: Any) -> str:
-    """The value as short JSON, for messages."""
-    text = json.dumps(value, ensure_ascii=True)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-_AUDIO = ("audio", "audio_filepath")
 _MEASURED = ("snr_db", "speech_s")
 _LISTS, _SCORES = ("words", "n_best"), ("confidence", "score")  # of the hypothesis
 _OUTCOMES = ("right", "word_errors")  # of an earlier scoring, perhaps under another normaliser
@@ -162,7 +156,7 @@ _KNOWN = {
     "id", "text", "reference", "hypothesis", "pred_text", "speaker", "duration", "duration_s", "start_s", "offset",
     "channel", "fields", "normalizer", "missing", "reference_normalized", "hypothesis_normalized", "word_errors",
     "character_errors", "raw_word_errors", "raw_character_errors", "file", "path", "utterance", "wav_filename", "ref",
-    "hyp", "transcript", "sentence", "prediction", *_AUDIO, *_MEASURED, *_LISTS, *_SCORES,
+    "hyp", "transcript", "sentence", "prediction", *AUDIO_KEYS, *_MEASURED, *_LISTS, *_SCORES,
 }  # fmt: skip
 
 
@@ -172,10 +166,10 @@ def metadata_of_object(value: Mapping[str, Any], role: Role) -> dict[str, Any]:
     Raises ValueError where a text holds half of a surrogate pair.
     """
     metadata: dict[str, Any] = {}
-    audio = next((value[name] for name in _AUDIO if isinstance(value.get(name), str)), None)
+    audio = next((value[name] for name in AUDIO_KEYS if isinstance(value.get(name), str)), None)
     if audio is not None:
         metadata["audio"] = audio
-        metadata["start_s"] = next((value[name] for name in ("start_s", "offset") if _is_number(value.get(name))), 0.0)
+        metadata["start_s"] = next((value[name] for name in START_KEYS if _is_number(value.get(name))), 0.0)
         if isinstance(value.get("channel"), int):
             metadata["channel"] = value["channel"]
     metadata |= {name: value[name] for name in _MEASURED if _is_number(value.get(name))}

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from asr.data.records import AUDIO_KEYS, DURATION_KEYS, START_KEYS, describe_value, json_object, kaldi_fields
 from asr.scoring.formats.entries import (
     Entry,
     Line,
@@ -34,9 +35,7 @@ from asr.scoring.formats.entries import (
     metadata_of_object,
     metadata_of_row,
     seconds_of,
-    shown_json,
 )
-from asr.scoring.results import json_row
 from asr.scoring.sclite import check_marks
 
 TRN_LINE = re.compile(r"(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)\s*")
@@ -45,9 +44,9 @@ TRN_LINE = re.compile(r"(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)\s*")
 def parse_kaldi(lines: Sequence[Line], role: Role) -> Parsed:
     """``id text``: the first word is the id; an id alone is an empty text; blank lines are skipped."""
     parsed = Parsed()
-    for line in filled(lines):
-        key, *rest = line.text.split(None, 1)
-        parsed.entries.append(Entry(line.number, clean_id(key), "".join(rest).strip()))
+    for line in lines:
+        if fields := kaldi_fields(line.text):
+            parsed.entries.append(Entry(line.number, clean_id(fields[0]), fields[1]))
     return parsed
 
 
@@ -81,9 +80,7 @@ TEXT_KEYS: dict[Role, tuple[str, ...]] = {
     "reference": ("reference", "text"),
     "hypothesis": ("hypothesis", "pred_text", "text"),
 }
-ID_KEYS = ("id", "audio_filepath")
-DURATION_KEYS = ("duration_s", "duration")
-START_KEYS = ("start_s", "offset")
+ID_KEYS = ("id", AUDIO_KEYS[1])
 
 
 def parse_jsonl(lines: Sequence[Line], role: Role) -> Parsed:
@@ -92,7 +89,7 @@ def parse_jsonl(lines: Sequence[Line], role: Role) -> Parsed:
     for line in filled(lines):
         try:
             parsed.entries.append(_entry(line, role))
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             parsed.problems.append((line.number, str(error)))
     return Parsed(_with_own_ids(parsed.entries), parsed.problems)
 
@@ -113,7 +110,7 @@ def _entry(line: Line, role: Role) -> Entry:
     value = json_object(line.text)
     key = value.get(_present(value, ID_KEYS, "id"))
     if isinstance(key, bool) or not isinstance(key, (str, int)) or not str(key).strip():
-        raise ValueError(f"the id must be text, not {shown_json(key)}")
+        raise ValueError(f"the id must be text, not {describe_value(key)}")
     name = _present(value, TEXT_KEYS[role], role)
     check_encodable(str(key))
     text, duration_s = json_text(value[name], name), _seconds(value, DURATION_KEYS)
@@ -123,23 +120,12 @@ def _entry(line: Line, role: Role) -> Entry:
     return Entry(line.number, clean_id(str(key)), text, speaker, duration_s, segment, metadata=metadata)
 
 
-def json_object(text: str) -> dict[str, Any]:
-    """The object in ``text``; raises ValueError with what is wrong."""
-    try:
-        value = json_row(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON: {error.msg} at column {error.colno}") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"is not a JSON object but {shown_json(value)}")
-    return value
-
-
 def speaker_of(value: Any) -> str | None:
     """A speaker's name, or None where none is given; raises ValueError for what is no name."""
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise ValueError(f"'speaker' must be text, not {shown_json(value)}")
+        raise ValueError(f"'speaker' must be text, not {describe_value(value)}")
     check_encodable(str(value))
     return str(value)
 
@@ -161,7 +147,7 @@ def _seconds(value: dict[str, Any], names: Sequence[str]) -> float | None:
 
 def _segment(value: dict[str, Any], duration_s: float | None) -> Segment | None:
     """The segment of a recording that a manifest's line names, from ``start_s`` (NeMo: ``offset``)."""
-    audio = value.get("audio", value.get("audio_filepath"))
+    audio = next((value[name] for name in AUDIO_KEYS if name in value), None)
     start_s = _seconds(value, START_KEYS)
     if not isinstance(audio, str) or duration_s is None or start_s is None:
         return None
@@ -276,7 +262,7 @@ def is_document(value: Any) -> bool:
 def document_entry(value: Any, path: Path) -> Entry:
     """The entry of a parsed document; raises ValueError with what is wrong."""
     if not isinstance(value, dict):
-        raise ValueError(f"is not a JSON object but {shown_json(value)}; a transcript has the key 'text'")
+        raise ValueError(f"is not a JSON object but {describe_value(value)}; a transcript has the key 'text'")
     segments = _list(value, "segments")
     if "text" in value:
         text = json_text(value["text"], "text")
