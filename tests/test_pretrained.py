@@ -1,6 +1,7 @@
 """A model directory is data: it comes back to the bit, and anything damaged or strange is refused in one line."""
 
 import json
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -25,9 +26,10 @@ def save(directory: Path, seed: int = 0) -> tuple[LogMel, AcousticModel, Charact
     features = LogMel(LogMelConfig(sample_rate=8000, n_mels=12, f_min_hz=30.0))
     features.set_normalisation(torch.randn(12), torch.rand(12) + 0.5)
     subsampling = SubsamplingConfig(factor=2, channels=3, output_size=8)
-    options = {"residual": True, "layer_norm": True, "projection_size": 3}
     tokenizer = CharacterTokenizer.from_texts(["one two 'é"])
-    config = BiLstmConfig(num_layers=2, hidden_size=6, subsampling=subsampling, **options)
+    config = BiLstmConfig(
+        num_layers=2, hidden_size=6, subsampling=subsampling, residual=True, layer_norm=True, projection_size=3
+    )
     model = AcousticModel(config, 12, tokenizer.vocab_size)
     save_pretrained(directory, features, model, tokenizer, {"epoch": 3, "dev_wer": 0.25, "seed": seed})
     return features, model, tokenizer
@@ -104,7 +106,7 @@ def test_a_failure_while_saving_leaves_the_earlier_directory(directory: Path, mo
 def test_a_failure_while_replacing_brings_the_earlier_directory_back(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rename, calls = asr.pretrained.os.rename, []
+    rename, calls = os.rename, list[Path]()
 
     def fail_once(source: Path, target: Path) -> None:
         calls.append(source)
@@ -112,7 +114,7 @@ def test_a_failure_while_replacing_brings_the_earlier_directory_back(
             raise OSError("the disk is gone")
         rename(source, target)
 
-    monkeypatch.setattr(asr.pretrained.os, "rename", fail_once)
+    monkeypatch.setattr(os, "rename", fail_once)
     with pytest.raises(OSError, match="the disk is gone"):
         save(directory, seed=1)
     assert from_pretrained(directory).facts["seed"] == 0

@@ -39,7 +39,7 @@ def test_colour_needs_a_terminal() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "coloured"), [("NO_COLOR", "1", False), ("NO_COLOR", "", True), ("TERM", "dumb", False)]
 )
-def test_colour_honours_the_environment(name, value, coloured, monkeypatch) -> None:
+def test_colour_honours_the_environment(name: str, value: str, coloured: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     assert colour_enabled(Screen()) is coloured
 
@@ -64,7 +64,7 @@ def test_a_closed_stream_has_no_colour() -> None:
         (187200, "2 d 04 h"),
     ],
 )
-def test_durations_read_in_two_units(seconds, text) -> None:
+def test_durations_read_in_two_units(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 
@@ -83,7 +83,7 @@ def test_a_log_file_gets_a_line_every_thirty_seconds() -> None:
     ]
 
 
-def test_a_terminal_gets_one_line_that_fits(monkeypatch) -> None:
+def test_a_terminal_gets_one_line_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     stream, clock = Screen(), Clock()
     with Progress(3, "reading", "files", stream=stream, clock=clock) as progress:

@@ -1,8 +1,7 @@
 """The acoustic model: log-mel frames in, log-probabilities over tokens out.
 
-``AcousticModel`` = subsampling + encoder + linear head. Encoders come from a closed list (``ENCODERS``): a new member
-of the family is a class with ``(input_size, config)``, ``output_size`` and ``forward(inputs, lengths)``, and one line
-here.
+``AcousticModel`` = subsampling + encoder + linear head. Encoders come from a closed list (``ENCODERS``): a new
+encoder is a class with ``(input_size, config)``, ``output_size`` and ``forward(inputs, lengths)``, and one line here.
 """
 
 from collections.abc import Mapping
@@ -50,8 +49,7 @@ def build_model_config(values: Mapping[str, Any]) -> ModelConfig:
 class AcousticModel(nn.Module):
     """Subsampling, encoder, CTC head.
 
-    Args: ``n_mels`` input mel bins; ``vocab_size`` tokens with the blank as id 0; ``config`` one of the family's
-    configs.
+    Args: ``n_mels`` input mel bins; ``vocab_size`` tokens with the blank as id 0; ``config`` one of ``ModelConfig``.
     """
 
     def __init__(self, config: ModelConfig, n_mels: int, vocab_size: int) -> None:

@@ -1,12 +1,12 @@
-"""The cells as one reads them: every gate by its name, every equation on a line of its own.
+"""The recurrent cells written out: every gate by its name, every equation on a line of its own.
 
 In: ``(batch, frames, input_size)`` and the weights of a trained direction. Out: for each frame every gate, the state
 and the output. Not for speed: these loops compute what ``torch.nn.LSTM``, ``GRU`` and ``RNN`` compute in one fused
-call, and exist to be read and to be looked into.
+call, for reading and for inspection.
 
-The LSTM is a conveyor belt. Its *cell state* c runs along time; at each frame t the *forget gate* takes some of it off,
-the *input gate* lets some of a new candidate on, and the *output gate* shows some of it to the outside, h. Each gate is
-a number in (0, 1) for each unit: 0 is shut, 1 is open. x is the input, W weighs it, U weighs the last output.
+The LSTM carries a *cell state* c from frame to frame. At each frame t the *forget gate* scales it down, the *input
+gate* scales a new candidate that is added to it, and the *output gate* scales what of it is output, h. Each gate is a
+number in (0, 1) for each unit. x is the input, W its weights; U are the weights of the last output.
 
     forget gate   f[t] = σ(W_f x[t] + U_f h[t-1] + b_f)        y^φ(t): Gers, Schmidhuber & Cummins 2000
     input gate    i[t] = σ(W_i x[t] + U_i h[t-1] + b_i)        y^in(t): Hochreiter & Schmidhuber 1997
@@ -15,10 +15,10 @@ a number in (0, 1) for each unit: 0 is shut, 1 is open. x is the input, W weighs
     output gate   o[t] = σ(W_o x[t] + U_o h[t-1] + b_o)        y^out(t)
     output        h[t] = o[t] · tanh(c[t])                     y^c(t) = y^out(t) h(s_c(t))
 
-Hochreiter and Schmidhuber's cell of 1997 has no forget gate: f is 1, the belt drops nothing. Between frames the state
-is only scaled by f, so the gradient along the belt is the product of the forget gates: where they are open it arrives.
-The GRU (Cho et al. 2014, in torch's form) has one state for both, and its update gate plays forget and input gate in
-one. Elman's network (1990) has no gate: each frame writes the whole state anew.
+Hochreiter and Schmidhuber's cell of 1997 has no forget gate: f is 1, nothing is forgotten. Between frames the state
+is only scaled by f, so the gradient along the cell state is the product of the forget gates: near 1 they let it pass.
+The GRU (Cho et al. 2014, in torch's form) has one state for both, and its update gate is forget and input gate in one.
+Elman's network (1990) has no gate: each frame computes the whole state again.
 
     reset gate    r[t] = σ(W_r x[t] + U_r h[t-1] + b_r)
     update gate   z[t] = σ(W_z x[t] + U_z h[t-1] + b_z)

@@ -1,6 +1,4 @@
-"""What every encoder's configuration says, recurrent or not: depth, width, dropout, the subsampling before it.
-
-Convolutional subsampling: fewer, richer frames before the first recurrent layer.
+"""What all encoders share: their configuration, and the convolutional subsampling before the first layer.
 
 In: log-mel ``(batch, frames, mels)`` and lengths. Out: ``(batch, ceil(frames / factor), output_size)`` and exact
 lengths. Two or three 3x3 convolutions; padding is zeroed before each, so a batch computes what each utterance computes
@@ -58,7 +56,7 @@ class ConvSubsampling(nn.Module):
         self.output_size = config.output_size
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Frames that come out for frames that go in: ``(batch,)`` int64 -> ``(batch,)`` int64."""
+        """Output frames for input frames: ``(batch,)`` int64 -> ``(batch,)`` int64."""
         for stride in self.strides:
             lengths = (lengths + stride - 1).div(stride, rounding_mode="floor")
         return lengths

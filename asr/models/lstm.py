@@ -1,20 +1,14 @@
-"""The stacked LSTM in one direction and in both, exact on padded batches and without packing.
-
-In: ``(batch, frames, input_size)`` and lengths. Out: ``(batch, frames, output_size)``, zero beyond each length. One
-single-direction ``torch.nn.LSTM`` per direction runs over the padded batch (asr/models/recurrent.py says how), equal
-to ``pack_padded_sequence`` to rounding. The equations, readable: asr/models/cell.py.
-
-Sources: Hochreiter & Schmidhuber 1997 (cell); Gers et al. 2000 (forget gate); Graves & Schmidhuber 2005 (both
-directions); Sak et al. 2014 (projection); Jozefowicz et al. 2015 (forget bias 1).
-
-The two other classic recurrent stacks: Elman's plain network and the gated recurrent unit.
+"""Stacks of torch's own recurrent cells: LSTM (one direction or both), GRU, and Elman's plain network.
 
 In: ``(batch, frames, input_size)`` and lengths. Out: ``(batch, frames, output_size)``, zero beyond each length. Each
-direction is a ``torch.nn.RNN`` or ``torch.nn.GRU`` (asr/models/recurrent.py says how they run). The equations,
-readable: asr/models/cell.py.
+direction is a single-direction ``torch.nn.LSTM``, ``GRU`` or ``RNN`` over the padded batch, without packing
+(asr/models/recurrent.py explains how), equal to ``pack_padded_sequence`` up to rounding. asr/models/cell.py spells out
+the equations.
 
-Sources: Elman 1990; Cho et al. 2014 (GRU, in torch's form with the reset gate after the recurrent product); Chen,
-Pennington & Schoenholz 2018, "Dynamical Isometry and a Mean Field Theory of RNNs" (an orthogonal recurrence).
+Sources: Hochreiter & Schmidhuber 1997 (LSTM); Gers et al. 2000 (forget gate); Graves & Schmidhuber 2005 (both
+directions); Sak et al. 2014 (projection); Jozefowicz et al. 2015 (forget bias 1); Cho et al. 2014 (GRU, in torch's form
+with the reset gate after the recurrent product); Elman 1990; Chen, Pennington & Schoenholz 2018, "Dynamical Isometry
+and a Mean Field Theory of RNNs" (an orthogonal recurrence).
 """
 
 from dataclasses import dataclass
@@ -25,7 +19,9 @@ from torch import nn
 from asr.models.recurrent import RecurrentConfig, RecurrentStack, StackConfig, initialise
 from asr.schema import check
 
-GATES = ("input", "forget", "cell", "output")  # the order of torch's stacked gate weights
+# the order of torch's stacked gate weights
+GATES = ("input", "forget", "cell", "output")
+GRU_GATES = ("reset", "update", "candidate")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -60,7 +56,7 @@ class LstmConfig(RecurrentConfig):
 
 
 class Lstm(RecurrentStack[BiLstmConfig | LstmConfig]):
-    """The stack of ``torch.nn.LSTM`` directions. Start: see ``initialise``, and the forget bias."""
+    """The stack of ``torch.nn.LSTM`` directions. Initial weights: see ``initialise``, and the forget bias."""
 
     kind: ClassVar[str] = "lstm"
 
@@ -84,18 +80,15 @@ class BiLstm(Lstm):
 def _check_projection(projection_size: int | None, hidden_size: int) -> None:
     if projection_size is not None:
         fits = 0 < projection_size < hidden_size
-        check(fits, f"model.projection_size={projection_size} must lie between 1 and hidden_size - 1")
-
-
-GRU_GATES = ("reset", "update", "candidate")  # the order of torch's stacked gate weights
+        check(fits, f"model.projection_size={projection_size} must be between 1 and hidden_size - 1")
 
 
 @dataclass(kw_only=True, slots=True)
 class RnnConfig(RecurrentConfig):
     """A stack of Elman layers: ``h = tanh(W x + U h + b)``.
 
-    ``input_gain`` scales the Xavier input weights at the start. Well below 1 the states begin small, where tanh is
-    nearly linear and an orthogonal U passes the gradient on whole.
+    ``input_gain`` scales the Xavier input weights at the start. Well below 1 the states are small at first, where
+    tanh is nearly linear and an orthogonal U passes the gradient on undiminished.
     """
 
     name: str = "rnn"
@@ -112,7 +105,7 @@ class GruConfig(RecurrentConfig):
     """A stack of GRU layers.
 
     ``update_bias`` is the *sum* of torch's two biases of the update gate, which in torch's form keeps the old state
-    where it is open: above 0 the unit begins by remembering, as an LSTM does with ``forget_bias``.
+    where it is near 1: above 0 a unit remembers at first, as an LSTM does with ``forget_bias``.
     """
 
     name: str = "gru"
@@ -121,7 +114,7 @@ class GruConfig(RecurrentConfig):
 
 
 class Rnn(RecurrentStack[RnnConfig]):
-    """The stack of ``torch.nn.RNN`` directions with tanh. Start: see ``initialise``."""
+    """The stack of ``torch.nn.RNN`` directions with tanh. Initial weights: see ``initialise``."""
 
     kind: ClassVar[str] = "rnn"
 
@@ -135,7 +128,7 @@ class Rnn(RecurrentStack[RnnConfig]):
 
 
 class Gru(RecurrentStack[GruConfig]):
-    """The stack of ``torch.nn.GRU`` directions. Start: see ``initialise``, and the update gate's bias."""
+    """The stack of ``torch.nn.GRU`` directions. Initial weights: see ``initialise``, and the update gate's bias."""
 
     kind: ClassVar[str] = "gru"
 

@@ -5,8 +5,8 @@ In: ``(batch, frames, input_size)`` and lengths. Out: ``(batch, frames, output_s
 between calls. The backward one reads each utterance reversed inside its own length, so padding comes last for both and
 never reaches a valid frame. Nothing is packed (packing makes the CPU backward 2.1x slower: benchmarks/lstm_step.py).
 
-A stack in one direction hears what came before a frame, not what comes after it; in both directions the whole
-utterance. Where recognition cuts long recordings, its 8 s of context (asr/recognition/windows.py) are the run-up.
+In one direction a frame depends on the frames before it; in both directions on the whole utterance. Where recognition
+cuts long recordings, the state builds up over the 8 s of context before each window (asr/recognition/windows.py).
 
 Sources: Elman 1990 (recurrence); Graves & Schmidhuber 2005 (both directions).
 """
@@ -24,7 +24,7 @@ from asr.models.encoder import EncoderConfig
 
 @dataclass(kw_only=True, slots=True)
 class StackConfig(EncoderConfig):
-    """What every recurrent stack is told. ``hidden_size`` is per direction.
+    """The configuration of every recurrent stack. ``hidden_size`` is per direction.
 
     ``dropout`` acts on each layer's output but the last. ``residual`` adds a layer's input to its output where sizes
     agree, ``layer_norm`` normalises each layer's input and the last one's output.
@@ -35,7 +35,7 @@ class StackConfig(EncoderConfig):
 
     @property
     def directions(self) -> int:
-        """2: a backward direction runs beside each forward one."""
+        """2: each layer has a forward and a backward direction."""
         return 2
 
 
@@ -50,7 +50,7 @@ class RecurrentConfig(StackConfig):
 
     @property
     def directions(self) -> int:
-        """2 where a backward direction runs beside each forward one, else 1."""
+        """2 where each layer has a backward direction, too, else 1."""
         return 2 if self.bidirectional else 1
 
 
@@ -96,7 +96,7 @@ class RecurrentLayer(nn.Module):
 class RecurrentStack(nn.Module, Generic[C]):
     """Normalisation, layer, residual and dropout, ``num_layers`` times; zero beyond each length.
 
-    A member of the family says its ``kind`` and how one ``direction`` is made, and how its weights begin.
+    A subclass gives its ``kind``, makes one ``direction``, and sets the initial weights.
     """
 
     kind: ClassVar[str]
@@ -121,7 +121,7 @@ class RecurrentStack(nn.Module, Generic[C]):
         raise NotImplementedError
 
     def direction_size(self, config: C) -> int:
-        """The width of what a direction gives."""
+        """The width of a direction's output."""
         return config.hidden_size
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
@@ -147,11 +147,11 @@ class RecurrentStack(nn.Module, Generic[C]):
 
 @torch.no_grad()
 def initialise(module: nn.Module, biases: dict[int, float], input_gain: float = 1.0) -> None:
-    """The start of every ``torch.nn`` RNN, GRU and LSTM in ``module``: Xavier input weights times
+    """Set the initial weights of every ``torch.nn`` RNN, GRU and LSTM in ``module``: Xavier input weights times
     ``input_gain``, orthogonal recurrent weights gate by gate (Saxe et al. 2014), zero biases but for the gates in
     ``biases`` (gate number: value).
 
-    torch adds two bias vectors; their *sum* is what counts (NeMo parts/rnn.py), so one holds the value and the other 0.
+    torch adds two bias vectors and only their *sum* matters (NeMo parts/rnn.py): one holds the value, the other 0.
     """
     for part in (one for one in module.modules() if isinstance(one, nn.RNNBase)):
         for name, weight in part.named_parameters():

@@ -1,28 +1,23 @@
-"""The Transformer encoder: every frame looks at every other one, in parallel, at a cost that grows with the square.
+"""Encoders of self-attention: the Transformer, and the Conformer, which adds a convolution to each layer.
 
-In: ``(batch, frames, input_size)`` and lengths. Out: ``(batch, frames, hidden_size)``, zero beyond each length. Padding
-is zeroed before the first layer and its keys get a weight of exactly 0, so it never reaches a valid frame.
+In: ``(batch, frames, input_size)`` and lengths. Out: ``(batch, frames, hidden_size)``, zero beyond each length. Every
+frame attends to every other one, in parallel, at a cost that grows with the square of the length. Padding is zeroed
+before the first layer (and before each convolution, as the edges of an utterance alone are) and its keys get a weight
+of exactly 0, so it never reaches a valid frame.
 
 Positions are relative: a learned bias for each head and bucket of distance is added to the attention's logits, one
 table for all layers. Near distances have buckets of their own, far ones share them, all beyond ``max_distance`` the
-last: no length is unseen. The table begins at slopes of distance, so that heads start with windows from a few frames to
-all. A frame hears the whole of what it is given; where recognition cuts long recordings that is a window of 56 s.
+last: no length is unseen. The table is initialised to slopes of distance, so that heads start with windows from a few
+frames to all. Where recognition cuts long recordings the whole input is a window of 56 s.
+
+A Conformer layer has a convolution in its middle and half a feed-forward part at either end. The paper normalises the
+convolution's output over the batch, which would depend on padding and on the other utterances; here it is layer
+normalisation, so that a batch computes what each utterance computes alone. Its positions are those of Transformer-XL;
+here they are the Transformer's.
 
 Sources: Vaswani et al. 2017; Xiong et al. 2020 (normalisation before each part); Raffel et al. 2020 (T5: the buckets);
-Press et al. 2022 (ALiBi: the slopes).
-
-The Conformer: a Transformer layer with a convolution in its middle and half a feed-forward part at either end.
-
-In: ``(batch, frames, input_size)`` and lengths. Out: ``(batch, frames, hidden_size)``, zero beyond each length.
-Positions, masking and context as in asr/models/transformer.py. Padding is zeroed before the convolution over time,
-which pads an utterance that stands alone with zeros too.
-
-The paper normalises the convolution's output by batch; those statistics would depend on the other utterances of a batch
-and on the padding. Here they are those of one frame (layer normalisation), so that a batch computes what each utterance
-computes alone.
-
-Source: Gulati et al. 2020, "Conformer: Convolution-augmented Transformer for Speech Recognition". Its positions are
-those of Transformer-XL; here they are the Transformer's.
+Press et al. 2022 (ALiBi: the slopes); Gulati et al. 2020, "Conformer: Convolution-augmented Transformer for Speech
+Recognition".
 """
 
 import math
@@ -78,7 +73,7 @@ class RelativeBias(nn.Module):
         self.table = nn.Parameter((-nearest.unsqueeze(1) * slopes).repeat(2, 1))  # (before and after, heads)
 
     def forward(self, valid: Tensor) -> Tensor:
-        """``(batch, frames)`` bool -> what is added to the logits ``(batch, heads, queries, keys)``."""
+        """``(batch, frames)`` bool -> the bias added to the logits ``(batch, heads, queries, keys)``."""
         frames = valid.size(1)
         offsets = torch.arange(1 - frames, frames, device=valid.device)  # key minus query
         by_offset = self.table[self.bucket(offsets)].T  # (heads, 2 * frames - 1)
@@ -108,7 +103,7 @@ class SelfAttention(nn.Module):
         return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def weights(self, hidden: Tensor, bias: Tensor) -> Tensor:
-        """How much each query takes of each key, ``(batch, heads, queries, keys)``: to look at, not for speed."""
+        """The attention weights, ``(batch, heads, queries, keys)``: for inspection, not for speed."""
         query, key, _ = self._split(hidden)
         return (query @ key.transpose(2, 3) / math.sqrt(query.size(3)) + bias).softmax(dim=3)
 
@@ -118,7 +113,7 @@ class SelfAttention(nn.Module):
 
 
 class FeedForward(nn.Sequential):
-    """Normalise, widen, SiLU, narrow: what each frame computes by itself."""
+    """Normalise, widen, SiLU, narrow: each frame by itself."""
 
     def __init__(self, size: int, factor: int, dropout: float) -> None:
         inner = size * factor
@@ -149,7 +144,7 @@ C = TypeVar("C", bound=TransformerConfig)
 class AttentionEncoder(nn.Module, Generic[C]):
     """A map to the encoder's width, then layers that share one ``RelativeBias``; zero beyond each length.
 
-    Start: Xavier for all matrices, zero biases.
+    Initial weights: Xavier for all matrices, zero biases.
     """
 
     def __init__(self, input_size: int, config: C) -> None:

@@ -1,39 +1,25 @@
-"""The light GRU: one gate, a rectified candidate, and normalised input.
+"""Three variants of the recurrent cell with our own loops: light GRU, layer-normalised LSTM, minLSTM.
 
 In: ``(batch, frames, input_size)`` and lengths. Out: ``(batch, frames, output_size)``, zero beyond each length. What
-depends on the input alone is computed for all frames at once; the loop over frames is our own.
+depends on the input alone is computed for all frames at once; only the recurrence runs over frames. Normalisation uses
+the statistics of one frame of one utterance, so neither padding nor the rest of the batch changes a result.
 
-The paper normalises the input's part by batch: those statistics would depend on the other utterances of a batch and on
-the padding, and differ between training and use, which the first law of this house forbids. Here they are those of one
-frame (layer normalisation, which SpeechBrain's light GRU has as a choice). A rectified state without bound can grow;
-``recurrent_norm`` normalises the recurrent part too and holds it (SLi-GRU).
+Light GRU (Ravanelli et al. 2018, "Light Gated Recurrent Units for Speech Recognition"): one gate, a rectified
+candidate, normalised input. The paper normalises over the batch, which would depend on padding and on the other
+utterances; here it is layer normalisation, which SpeechBrain offers as a choice. A rectified state is unbounded;
+``recurrent_norm`` normalises the recurrent part, too, and bounds it (SLi-GRU: Moumen & Parcollet 2023, "Stabilising and
+Accelerating Light Gated Recurrent Units for Automatic Speech Recognition").
 
-Sources: Ravanelli et al. 2018, "Light Gated Recurrent Units for Speech Recognition"; Moumen & Parcollet 2023,
-"Stabilising and Accelerating Light Gated Recurrent Units for Automatic Speech Recognition".
+Layer-normalised LSTM (Ba, Kiros & Hinton 2016, "Layer Normalization", equations 20 to 22): the four summed inputs are
+normalised together, the recurrent and the input part each by itself, and the cell state before it is output. Of the
+paper's three biases of the summed inputs one is kept: only their sum matters. torch's fused LSTM cannot do this.
 
-The layer-normalised LSTM: layer normalisation inside the cell, at every frame.
-
-In: ``(batch, frames, input_size)`` and lengths. Out: ``(batch, frames, output_size)``, zero beyond each length. What
-depends on the input alone is computed for all frames at once; the loop over frames is our own, because torch's fused
-LSTM cannot normalise within a step. The statistics are those of one frame of one utterance, so neither padding nor
-batch enters them.
-
-Source: Ba, Kiros & Hinton 2016, "Layer Normalization", equations 20 to 22 (all four summed inputs normalised together,
-the recurrent and the input part each by itself, and the cell state before it is read). Of the paper's three biases of
-the summed inputs one is kept: their sum is what counts.
-
-minLSTM: an LSTM that gives up its recurrent weights, and so runs over all frames at once.
-
-In: ``(batch, frames, input_size)`` and lengths. Out: ``(batch, frames, output_size)``, zero beyond each length. Gates
-and candidate depend on the input alone; what is left over time, ``h[t] = a[t] h[t-1] + b[t]``, is a scan, and a scan is
-associative: ``scan`` takes about ``8 log8(frames)`` steps over whole tensors where an LSTM takes ``frames``.
-
-The paper scans in log space, as cumulated sums of the log forget gates. In float32 these lose digits as they grow;
-``a`` lies in (0, 1) and ``b`` is finite, so scanning the numbers themselves needs no logarithm and is exact to
-rounding at any length (measured over 1,500 frames in tests/models/test_minlstm.py).
-
-Source: Feng et al. 2024, "Were RNNs All We Needed?", arXiv 2410.01201 (length-independent gates that sum to 1, and the
-positive candidate of its appendix B). Blelloch 1990 (scans).
+minLSTM (Feng et al. 2024, "Were RNNs All We Needed?", arXiv 2410.01201, with gates that sum to 1 and the positive
+candidate of its appendix B): no recurrent weights, so gates and candidate depend on the input alone, and the recurrence
+``h[t] = a[t] h[t-1] + b[t]`` is an associative scan (Blelloch 1990): ``scan`` takes about ``8 log8(frames)`` steps over
+whole tensors where an LSTM takes ``frames``. The paper scans in log space, as cumulated sums of the log forget gates;
+in float32 these lose digits as they grow. ``a`` is in (0, 1) and ``b`` is finite, so scanning the numbers themselves
+needs no logarithm and is exact to rounding at any length (measured over 1,500 frames in tests/models/test_minlstm.py).
 """
 
 from dataclasses import dataclass
@@ -50,7 +36,11 @@ from asr.models.recurrent import RecurrentConfig, RecurrentStack, fill_gates
 
 @dataclass(kw_only=True, slots=True)
 class LiGruConfig(RecurrentConfig):
-    """A stack of light GRU layers. ``update_bias`` above 0 begins by remembering; ``recurrent_norm`` see above."""
+    """A stack of light GRU layers.
+
+    ``update_bias``: of the update gate at the start, above 0 to keep the old state. ``recurrent_norm``: normalise the
+    recurrent part, too.
+    """
 
     name: str = "ligru"
     hidden_size: int = 456
@@ -91,8 +81,9 @@ class LiGruDirection(nn.Module):
 
 
 class LiGru(RecurrentStack[LiGruConfig]):
-    """The stack. Start: Xavier input, orthogonal recurrent weights gate by gate, gains 1, biases 0 but the update
-    gate's.
+    """The stack.
+
+    Initial weights: Xavier input, orthogonal recurrent weights gate by gate, gains 1, biases 0 but the update gate's.
     """
 
     kind: ClassVar[str] = "ligru"
@@ -102,7 +93,7 @@ class LiGru(RecurrentStack[LiGruConfig]):
         return LiGruDirection(input_size, config)
 
 
-# At 1 the normalised recurrence blows a small state up and begins chaotic: rounding of 1e-7 grew to 9e-5 within 45
+# At 1 the normalised recurrence amplifies a small state and is chaotic at first: rounding of 1e-7 grew to 9e-5 in 45
 # frames. Cooijmans et al. 2017 ("Recurrent Batch Normalization") start their gains at 0.1 for the same reason.
 RECURRENT_GAIN = 0.1
 
@@ -152,7 +143,9 @@ class LnLstmDirection(nn.Module):
 
 
 class LnLstm(RecurrentStack[LnLstmConfig]):
-    """The stack. Start: Xavier input, orthogonal recurrent weights gate by gate, gains 1 but the recurrent one
+    """The stack.
+
+    Initial weights: Xavier input, orthogonal recurrent weights gate by gate, gains 1 but the recurrent one
     (RECURRENT_GAIN), biases 0 but the forget gate's.
     """
 
@@ -163,7 +156,7 @@ class LnLstm(RecurrentStack[LnLstmConfig]):
         return LnLstmDirection(input_size, config.hidden_size, config.forget_bias)
 
 
-RADIX = 8  # frames that are run through one after the other, in all groups of so many at once
+RADIX = 8  # frames of a group; groups run in parallel, the frames of each one after another
 MIN_GATES = ("forget", "input", "candidate")  # the order of the stacked gate weights
 
 
@@ -200,7 +193,7 @@ class MinLstmDirection(nn.Module):
         return outputs
 
     def gates(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """What of the state is kept, in (0, 1), and what is added to it, each ``(batch, frames, hidden_size)``."""
+        """The share of the state that is kept, in (0, 1), and what is added: each ``(batch, frames, hidden_size)``."""
         summed = self.linear(inputs)
         summed = summed.to(torch.promote_types(summed.dtype, torch.float32))  # under autocast: no scan in halves
         forget, enter, candidate = summed.chunk(len(MIN_GATES), dim=2)
@@ -233,7 +226,7 @@ class LinearScan(torch.autograd.Function):
 
 
 def scan(keep: Tensor, fresh: Tensor) -> Tensor:
-    """The scan of ``LinearScan``: within groups of RADIX frames, then over the groups' ends, then from those inwards.
+    """The scan of ``LinearScan``: within groups of RADIX frames, over the groups' ends, and from those into the groups.
 
     Work is proportional to the frames. Zero frames of padding at the end change nothing before them.
     """
@@ -252,7 +245,7 @@ def scan(keep: Tensor, fresh: Tensor) -> Tensor:
 
 
 class MinLstm(RecurrentStack[MinLstmConfig]):
-    """The stack. Start: Xavier weights gate by gate, biases 0 but the forget gate's."""
+    """The stack. Initial weights: Xavier weights gate by gate, biases 0 but the forget gate's."""
 
     kind: ClassVar[str] = "minlstm"
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from asr.lengths import valid_mask
 from asr.models import AcousticModel, SubsamplingConfig, build_model_config
@@ -43,3 +43,10 @@ def make_batch(size: int = 16, longest: int = 90) -> tuple[Tensor, Tensor]:
     lengths[:4] = torch.tensor([longest, 1, 7, 8])[:size]
     log_mel = torch.randn(size, longest, N_MELS, generator=generator)
     return log_mel.masked_fill(~valid_mask(lengths, longest).unsqueeze(2), 0.0), lengths
+
+
+def layers_of(stack: nn.Module) -> list[Any]:
+    """The layers of a stack; untyped, because tests look at weights that only a layer's own class declares."""
+    layers = stack.layers
+    assert isinstance(layers, nn.ModuleList)
+    return list(layers)

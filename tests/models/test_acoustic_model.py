@@ -10,6 +10,7 @@ from asr.errors import ConfigError
 from asr.lengths import valid_mask
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig, build_model_config
 from asr.models.encoder import TIME_STRIDES
+from tests.models.family import layers_of
 
 N_MELS, VOCAB = 20, 11
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -109,8 +110,8 @@ def test_residual_adds_the_input_only_where_sizes_agree() -> None:
             weight.zero_()
     assert not model.encoder(torch.ones(1, 4, 24), torch.tensor([4])).any()
     with torch.no_grad():
-        model.encoder.layers[0].forward_lstm.bias_ih_l0.fill_(1.0)
-    alone = model.encoder.layers[0](torch.ones(1, 4, 24), torch.arange(4).unsqueeze(0))
+        layers_of(model.encoder)[0].forward_lstm.bias_ih_l0.fill_(1.0)
+    alone = layers_of(model.encoder)[0](torch.ones(1, 4, 24), torch.arange(4).unsqueeze(0))
     assert torch.equal(model.encoder(torch.ones(1, 4, 24), torch.tensor([4])), alone)
 
 

@@ -117,7 +117,9 @@ def test_the_convolution_module_is_gulatis_with_layer_normalisation() -> None:
     wide = F.linear(F.layer_norm(x, (4,), module.norm.weight, module.norm.bias), module.gate.weight, module.gate.bias)
     gated = F.pad(wide[..., :4] * torch.sigmoid(wide[..., 4:]), (0, 0, 1, 1))
     kernel = module.depthwise.weight[:, 0]  # (channels, 3)
-    convolved = torch.stack([(gated[:, t : t + 3] * kernel.T).sum(1) for t in range(5)], dim=1) + module.depthwise.bias
+    convolved = torch.stack([(gated[:, t : t + 3] * kernel.T).sum(1) for t in range(5)], dim=1)
+    assert module.depthwise.bias is not None
+    convolved = convolved + module.depthwise.bias
     normal = F.layer_norm(convolved, (4,), module.inner_norm.weight, module.inner_norm.bias)
     expected = F.linear(normal * torch.sigmoid(normal), module.out.weight, module.out.bias)
     torch.testing.assert_close(module(x, torch.ones(1, 5, dtype=torch.bool)), expected, rtol=1e-5, atol=1e-5)

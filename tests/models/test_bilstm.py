@@ -1,6 +1,7 @@
 """The bidirectional LSTM: padding, reversal, start. That it equals ``torch.nn.LSTM``: test_stacks_equal_torch.py."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -53,7 +54,8 @@ def test_initial_weights(num_layers: int, projection_size: int | None) -> None:
     config = BiLstmConfig(
         num_layers=num_layers, hidden_size=HIDDEN_SIZE, projection_size=projection_size, forget_bias=1.5, dropout=0.0
     )
-    for lstm in (part for part in BiLstm(INPUT_SIZE, config).modules() if isinstance(part, nn.LSTM)):
+    lstms: list[Any] = [part for part in BiLstm(INPUT_SIZE, config).modules() if isinstance(part, nn.LSTM)]
+    for lstm in lstms:
         bias = (lstm.bias_ih_l0 + lstm.bias_hh_l0).view(4, HIDDEN_SIZE)  # input, forget, cell, output
         assert torch.equal(bias, torch.tensor([0.0, 1.5, 0.0, 0.0]).unsqueeze(1).expand(4, HIDDEN_SIZE))
         for gate in lstm.weight_hh_l0.split(HIDDEN_SIZE):  # (hidden, projection or hidden)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from asr.models import BiLstm, BiLstmConfig, ElmanCell, GruCell, LstmCell
+from tests.models.family import layers_of
 
 CELLS: dict[str, tuple[Any, nn.RNNBase]] = {
     "lstm": (LstmCell, nn.LSTM(5, 7, batch_first=True)),
@@ -56,7 +57,7 @@ def test_gates_by_hand() -> None:
 
 @torch.inference_mode()
 def test_the_grus_update_gate_keeps_and_its_reset_gate_forgets() -> None:
-    gru = nn.GRU(1, 2, batch_first=True).double()
+    gru: Any = nn.GRU(1, 2, batch_first=True).double()
     for weight in gru.parameters():
         weight.normal_()
     inputs = torch.randn(1, 6, 1, dtype=torch.float64)
@@ -71,7 +72,7 @@ def test_the_grus_update_gate_keeps_and_its_reset_gate_forgets() -> None:
 
 @torch.inference_mode()
 def test_a_direction_of_the_stack_can_be_read() -> None:
-    layer = BiLstm(5, BiLstmConfig(num_layers=1, hidden_size=6)).layers[0]
+    layer = layers_of(BiLstm(5, BiLstmConfig(num_layers=1, hidden_size=6)))[0]
     inputs = inputs_of().float()
     backward = LstmCell(layer.directions[1])(inputs.flip(1)).hidden.flip(1)
     both = layer(inputs, torch.arange(39, -1, -1).expand(3, 40))

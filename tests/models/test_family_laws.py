@@ -180,7 +180,7 @@ def test_settings_of_a_run_find_the_class_by_its_name() -> None:
         ({"name": "gru", "forget_bias": 1.0}, "unknown key 'model.forget_bias'"),
         ({"name": "gru", "projection_size": 4}, "unknown key 'model.projection_size'"),
         ({"name": "gru", "num_layers": 0}, "model.num_layers=0 must be 1 to 64"),
-        ({"name": "lstm", "projection_size": 544}, "model.projection_size=544 must lie between 1 and hidden_size - 1"),
+        ({"name": "lstm", "projection_size": 544}, "model.projection_size=544 must be between 1 and hidden_size - 1"),
         ({"name": "rnn", "hidden_size": 0}, "model.hidden_size=0 must be at least 1"),
         ({"name": "rnn", "input_gain": 0}, "model.input_gain=0.0 must be above 0"),
         ({"name": "gru", "input_gain": 0.1}, "unknown key 'model.input_gain'"),

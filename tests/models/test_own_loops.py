@@ -6,6 +6,7 @@ from torch import Tensor
 
 from asr.models import LiGru, LiGruConfig, LnLstm, LnLstmConfig
 from asr.models.variants import RECURRENT_GAIN, LiGruDirection, LnLstmDirection
+from tests.models.family import layers_of
 
 
 def normal(values: Tensor) -> Tensor:
@@ -50,6 +51,7 @@ def test_the_light_gru_is_ravanellis(recurrent_norm: bool) -> None:
         w = direction.input_norm.weight * normal(x @ direction.weight_ih.T) + direction.input_norm.bias
         u = h @ direction.weight_hh.T
         if recurrent_norm:
+            assert isinstance(direction.recurrent_norm.weight, Tensor)
             u = direction.recurrent_norm.weight * normal(u)
         z = torch.sigmoid(w[:, :4] + u[:, :4])
         h = z * h + (1 - z) * torch.relu(w[:, 4:] + u[:, 4:])
@@ -59,10 +61,10 @@ def test_the_light_gru_is_ravanellis(recurrent_norm: bool) -> None:
 
 def test_initial_weights() -> None:
     """torch's gate order: input, forget, cell, output; recurrent weights orthogonal gate by gate."""
-    lstm = LnLstm(6, LnLstmConfig(num_layers=1, hidden_size=8, forget_bias=2.0)).layers[0].directions[1]
+    lstm = layers_of(LnLstm(6, LnLstmConfig(num_layers=1, hidden_size=8, forget_bias=2.0)))[0].directions[1]
     assert torch.equal(lstm.bias.view(4, 8), torch.tensor([0.0, 2.0, 0.0, 0.0]).unsqueeze(1).expand(4, 8))
     assert (lstm.recurrent_norm.weight == RECURRENT_GAIN).all() and (lstm.input_norm.weight == 1).all()
-    gru = LiGru(6, LiGruConfig(num_layers=1, hidden_size=8, update_bias=0.5)).layers[0].directions[1]
+    gru = layers_of(LiGru(6, LiGruConfig(num_layers=1, hidden_size=8, update_bias=0.5)))[0].directions[1]
     assert torch.equal(gru.input_norm.bias.view(2, 8), torch.tensor([0.5, 0.0]).unsqueeze(1).expand(2, 8))
     for weight in (lstm.weight_hh, gru.weight_hh):
         for gate in weight.split(8):

@@ -2,6 +2,7 @@
 and gradients.
 """
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from asr.lengths import valid_mask
 from asr.models import BiLstm, BiLstmConfig, Gru, GruConfig, Lstm, LstmConfig, RecurrentStack, Rnn, RnnConfig
+from tests.models.family import layers_of
 
 LENGTHS = torch.tensor([9, 23, 1, 17, 23])
 INPUT_SIZE, SIZE = 12, 16
-FORMS: dict[str, tuple[type[nn.RNNBase], type[RecurrentStack[Any]], Any, dict[str, Any]]] = {
+FORMS: dict[str, tuple[Any, type[RecurrentStack[Any]], Any, dict[str, Any]]] = {
     "rnn": (nn.RNN, Rnn, RnnConfig, {"num_layers": 3}),
     "rnn both ways": (nn.RNN, Rnn, RnnConfig, {"num_layers": 3, "bidirectional": True}),
     "gru": (nn.GRU, Gru, GruConfig, {"num_layers": 3}),
@@ -48,7 +50,7 @@ def run_packed(reference: nn.RNNBase, inputs: Tensor) -> Tensor:
 def gradients_by_torch_name(ours: RecurrentStack[Any]) -> dict[str, Tensor]:
     return {
         name.removesuffix("_l0") + f"_l{index}{suffix}": weight.grad
-        for index, layer in enumerate(ours.layers)
+        for index, layer in enumerate(layers_of(ours))
         for direction, suffix in zip(layer.directions, ("", "_reverse"), strict=False)
         for name, weight in direction.named_parameters()
         if weight.grad is not None
@@ -58,7 +60,7 @@ def gradients_by_torch_name(ours: RecurrentStack[Any]) -> dict[str, Tensor]:
 @pytest.mark.parametrize("form", FORMS)
 def test_outputs_and_gradients_equal_packed_torch(form: str) -> None:
     ours, reference = pair(form)
-    for index, layer in enumerate(ours.layers):
+    for index, layer in enumerate(layers_of(ours)):
         layer.load_torch(reference, index)
     inputs = torch.randn(
         len(LENGTHS), 26, INPUT_SIZE, generator=torch.Generator().manual_seed(2)
@@ -77,16 +79,14 @@ def test_outputs_and_gradients_equal_packed_torch(form: str) -> None:
     expected = {name: weight.grad for name, weight in reference.named_parameters()}
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
-        torch.testing.assert_close(
-            found[name], gradient, rtol=1e-5, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
-        )
+        torch.testing.assert_close(found[name], gradient, rtol=1e-5, atol=1e-5, msg=partial("{}: {}".format, name))
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_weights_go_to_torch_and_back_to_the_bit(form: str) -> None:
     ours, reference = pair(form)
     before = {name: value.clone() for name, value in ours.state_dict().items()}
-    for index, layer in enumerate(ours.layers):
+    for index, layer in enumerate(layers_of(ours)):
         layer.store_torch(reference, index)
     inputs = torch.randn(2, 7, INPUT_SIZE)
     torch.testing.assert_close(ours(inputs, torch.tensor([7, 7])), reference(inputs)[0], rtol=0, atol=1e-6)
@@ -94,7 +94,7 @@ def test_weights_go_to_torch_and_back_to_the_bit(form: str) -> None:
     with torch.no_grad():
         for weight in ours.parameters():
             weight.zero_()
-    for index, layer in enumerate(ours.layers):
+    for index, layer in enumerate(layers_of(ours)):
         layer.load_torch(reference, index)
     after = ours.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
@@ -112,7 +112,7 @@ def test_plain_padding_would_differ() -> None:
 def test_weights_of_another_kind_are_refused() -> None:
     ours, _ = pair("gru")
     with pytest.raises(TypeError, match="cannot copy weights from LSTM to GRU"):
-        ours.layers[0].load_torch(nn.LSTM(INPUT_SIZE, SIZE))
+        layers_of(ours)[0].load_torch(nn.LSTM(INPUT_SIZE, SIZE))
 
 
 def test_an_lstm_in_both_directions_is_the_bilstm() -> None:
@@ -126,10 +126,10 @@ def test_an_lstm_in_both_directions_is_the_bilstm() -> None:
 
 def test_initial_biases_of_gru_and_rnn() -> None:
     """torch's GRU stacks reset, update and candidate; the update gate's two biases sum to ``update_bias``."""
-    gru = Gru(INPUT_SIZE, GruConfig(num_layers=1, hidden_size=SIZE, update_bias=1.5)).layers[0].directions[0]
+    gru = layers_of(Gru(INPUT_SIZE, GruConfig(num_layers=1, hidden_size=SIZE, update_bias=1.5)))[0].directions[0]
     sums = (gru.bias_ih_l0 + gru.bias_hh_l0).view(3, SIZE)
     assert torch.equal(sums, torch.tensor([0.0, 1.5, 0.0]).unsqueeze(1).expand(3, SIZE))
-    rnn = Rnn(INPUT_SIZE, RnnConfig(num_layers=1, hidden_size=SIZE)).layers[0].directions[0]
+    rnn = layers_of(Rnn(INPUT_SIZE, RnnConfig(num_layers=1, hidden_size=SIZE)))[0].directions[0]
     assert not rnn.bias_ih_l0.any() and not rnn.bias_hh_l0.any()
     torch.testing.assert_close(rnn.weight_hh_l0.T @ rnn.weight_hh_l0, torch.eye(SIZE), rtol=0, atol=1e-5)
 
@@ -139,7 +139,7 @@ def test_small_input_weights_leave_tanh_unsaturated_and_the_recurrence_orthogona
     for gain in (1.0, 0.1):
         torch.manual_seed(3)
         stacks.append(Rnn(INPUT_SIZE, RnnConfig(num_layers=2, hidden_size=64, dropout=0.0, input_gain=gain)))
-    for one, small in zip(*(stack.layers for stack in stacks), strict=True):
+    for one, small in zip(*(layers_of(stack) for stack in stacks), strict=True):
         one, small = one.directions[0], small.directions[0]
         torch.testing.assert_close(small.weight_ih_l0, 0.1 * one.weight_ih_l0)
         assert torch.equal(small.weight_hh_l0, one.weight_hh_l0)

@@ -14,11 +14,11 @@ from asr.errors import AsrError, ConfigError, DataError, ModelError, TextError, 
 from asr.files import read_json_lines
 from asr.pretrained import from_pretrained
 from asr.provenance import Invocation
-from asr.training import trainer
 from asr.training.checkpoint import save_checkpoint
 from asr.training.records import StepRecord
 from asr.training.run_dir import RunDir
 from asr.training.start import train
+from asr.training.step import Stepper
 from tests.tiny_run import Quiet, equal_weights, make_corpus, settings, timeless_metrics, weights
 
 
@@ -283,7 +283,7 @@ def test_memory_that_does_not_hold_the_largest_batch_is_told_before_step_one(
     def no_memory(*_: Any) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 10 bytes")
 
-    monkeypatch.setattr(trainer.Stepper, "try_batch", no_memory)
+    monkeypatch.setattr(Stepper, "try_batch", no_memory)
     with pytest.raises(
         TrainingError, match=r"the largest batch \(4 x 0\..* s\) does not fit into memory; lower data.batching.batch_s"
     ):

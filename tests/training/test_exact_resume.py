@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from asr.errors import Interrupted
-from asr.training import trainer
-from asr.training.checkpoint import load_checkpoint
+from asr.training.checkpoint import CheckpointManager, average_weights, load_checkpoint
 from asr.training.config import TrainSettings
+from asr.training.evaluate import evaluate_dev
 from asr.training.records import StepRecord
+from asr.training.run_dir import RunDir
 from asr.training.start import train
 from tests.tiny_run import Quiet, equal_weights, settings, timeless_metrics, weights
 
@@ -22,7 +23,7 @@ WITH_AUGMENTATION: dict[str, Any] = {"augment__noise_probability": 0.5, "trainin
 
 @pytest.fixture(autouse=True)
 def _log_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "LOG_EVERY_STEPS", 1)
+    monkeypatch.setattr("asr.training.trainer.LOG_EVERY_STEPS", 1)
 
 
 def train_with_stops(chosen: TrainSettings, run_dir: Path, stops: Iterable[int]) -> None:
@@ -107,17 +108,16 @@ def test_a_signal_during_the_dev_pass_is_heeded_and_the_pass_done_again(
 ) -> None:
     chosen = settings(tones)
     train(chosen, tmp_path / "whole", Quiet())
-    honest = trainer.evaluate_dev
 
     def signalled(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
-        return honest(*arguments)
+        return evaluate_dev(*arguments)
 
-    monkeypatch.setattr(trainer, "evaluate_dev", signalled)
+    monkeypatch.setattr("asr.training.trainer.evaluate_dev", signalled)
     with pytest.raises(Interrupted, match="Ctrl-C at epoch 1, step 5; saved") as caught:
         train(chosen, tmp_path / "stopped", Quiet())
     assert caught.value.exit_code == 130
-    monkeypatch.setattr(trainer, "evaluate_dev", honest)
+    monkeypatch.setattr("asr.training.trainer.evaluate_dev", evaluate_dev)
     train(chosen, tmp_path / "stopped", Quiet())
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
@@ -127,16 +127,15 @@ def test_a_signal_while_averaged_weights_are_tried_leaves_the_last_epochs_weight
 ) -> None:
     chosen = settings(tones)
     train(chosen, tmp_path / "whole", Quiet())
-    honest = trainer.average_weights
 
     def signalled(states: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
-        return honest(states)
+        return average_weights(states)
 
-    monkeypatch.setattr(trainer, "average_weights", signalled)
+    monkeypatch.setattr("asr.training.trainer.average_weights", signalled)
     with pytest.raises(Interrupted):
         train(chosen, tmp_path / "stopped", Quiet())
-    monkeypatch.setattr(trainer, "average_weights", honest)
+    monkeypatch.setattr("asr.training.trainer.average_weights", average_weights)
     train(chosen, tmp_path / "stopped", Quiet())
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
@@ -168,7 +167,7 @@ def test_killed_around_any_write_of_an_epochs_end_nothing_is_lost_or_written_twi
 ) -> None:
     chosen = settings(tones, training__save_every_steps=5)  # step 5 is the last of the first epoch
     train(chosen, tmp_path / "whole", Quiet())
-    owner = trainer.RunDir if moment == "append_metrics" else trainer.CheckpointManager
+    owner: Any = RunDir if moment == "append_metrics" else CheckpointManager
     honest = getattr(owner, moment)
     calls = 0
 

@@ -11,12 +11,11 @@ import torch
 from asr.ctc import penalise_blank
 from asr.errors import ConfigError, TrainingError
 from asr.pretrained import from_pretrained
-from asr.training import step, trainer
 from asr.training.checkpoint import average_weights, load_checkpoint
 from asr.training.config import ScheduleConfig, TrainingConfig
 from asr.training.evaluate import DevResult, DevUtterances, plateau_warning
 from asr.training.start import train
-from asr.training.step import learning_rate_factor
+from asr.training.step import Stepper, learning_rate_factor
 from tests.tiny_run import Quiet, equal_weights, settings, weights
 
 
@@ -54,7 +53,7 @@ def test_a_flat_start_penalises_the_blank_of_its_own_epochs_alone(
         asked.append(nats)
         return penalise_blank(log_probs, nats)
 
-    monkeypatch.setattr(step, "penalise_blank", lower)
+    monkeypatch.setattr("asr.training.step.penalise_blank", lower)
     told = Quiet()
     train(settings(tones, training__flat_start_epochs=1, training__flat_start_nats=6), tmp_path / "run", told)
     steps = sum(one.epoch == 1 for one in told.steps)
@@ -77,7 +76,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, wers: list[float], empty_share: fl
     def evaluate(*_: Any) -> DevResult:
         return DevResult(wer=left.pop(0), cer=0.5, loss=1.0, blank_share=1.0, empty_share=empty_share)
 
-    monkeypatch.setattr(trainer, "evaluate_dev", evaluate)
+    monkeypatch.setattr("asr.training.trainer.evaluate_dev", evaluate)
     return left
 
 
@@ -206,14 +205,14 @@ def test_a_loss_that_is_no_number_names_the_utterances(
         losses[0] = math.inf
         return losses
 
-    monkeypatch.setattr(step, "ctc_loss", infinite)
+    monkeypatch.setattr("asr.training.step.ctc_loss", infinite)
     with pytest.raises(TrainingError, match=r"the loss of 1 of \d utterances is not a finite number: train\d+;"):
         train(settings(tones, training__dry_run=False), tmp_path, Quiet())
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, bad_steps: set[int]) -> None:
     calls = 0
-    honest = trainer.Stepper.step
+    honest = Stepper.step
 
     def run(self: Any, *arguments: Any) -> Any:
         nonlocal calls
@@ -226,7 +225,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, bad_steps: set[int]) -> None:
         finally:
             handle.remove()
 
-    monkeypatch.setattr(trainer.Stepper, "step", run)
+    monkeypatch.setattr(Stepper, "step", run)
 
 
 def test_a_gradient_that_is_no_number_skips_the_step(

@@ -1,4 +1,4 @@
-"""Two processes compute what one process computes on the same global batches; stopped together, they resume together."""
+"""Two processes compute what one computes on the same global batches; stopped together, they resume together."""
 
 import contextlib
 import os

@@ -1,6 +1,7 @@
 """What a run records for its page: errors of each dev utterance, padding, and seconds waited for data."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,10 @@ import pytest
 import torch
 
 from asr.data.batching import Request
+from asr.data.dataset import load_batches
 from asr.data.manifest import read_manifest
 from asr.files import read_json_lines
 from asr.scoring.counts import count_word_errors
-from asr.training import step as steps_module
 from asr.training.distributed import Processes
 from asr.training.evaluate import LONGEST_TEXT, WORST, UtteranceErrors
 from asr.training.run_dir import RunDir
@@ -66,16 +67,15 @@ def read_of(durations_s: list[float]) -> list[Any]:
 
 
 def test_waiting_for_data_is_counted_separately(tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = steps_module.load_batches
     clock = [0.0]
 
     def slow(*arguments: Any) -> Any:
-        for batch in honest(*arguments):
+        for batch in load_batches(*arguments):
             clock[0] += 2.0  # each batch takes two seconds of this clock, and nothing else takes any
             yield batch
 
-    monkeypatch.setattr(steps_module, "load_batches", slow)
-    monkeypatch.setattr(steps_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("asr.training.step.load_batches", slow)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     watcher = Quiet()
     train(settings(tones, training__epochs=1, training__dry_run=False), tmp_path, watcher)
     assert [one.data_seconds for one in watcher.steps] == [2.0 * (n + 1) for n in range(len(watcher.steps))]
