@@ -1,6 +1,6 @@
 """A headless Chromium, driven over its debugging pipe: no driver, no extra package, no port.
 
-In: a page's address and steps. Out: what the page computed, what it asked for, what it said on the console, pictures.
+In: a page's address and steps. Out: values computed in the page, its requests, errors on its console, screenshots.
 Used by the tests of ``asr.pages`` and by benchmarks/report_page.py.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# As root there is no sandbox; without a sound card sound still runs, into nothing.
+# Chromium has no sandbox as root; without a sound card audio still plays, muted.
 _FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-extensions "
     "--disable-component-update --disable-dev-shm-usage --mute-audio --autoplay-policy=no-user-gesture-required "
@@ -32,13 +32,13 @@ def find_chromium() -> str | None:
 class Browser:
     """One browser with one page; use it as a context manager.
 
-    Attributes: ``requests``, addresses that the page asked for (data: apart); ``faults``, errors and violations of the
-    content policy that the console told of.
+    Attributes: ``requests``, addresses that the page requested (without data: URLs); ``errors``, console errors and
+    violations of the content policy.
     """
 
     def __init__(self, *, timeout_s: float = 60.0) -> None:
         self.requests: list[str] = []
-        self.faults: list[str] = []
+        self.errors: list[str] = []
         self._timeout_s = timeout_s
         self._number, self._buffer = 0, b""
         self._answers: dict[int, dict[str, Any]] = {}
@@ -78,7 +78,7 @@ class Browser:
         self._profile.cleanup()
 
     def size(self, width: int, height: int, *, dark: bool = False, scale: float = 1.0) -> None:
-        """The window in CSS pixels, and the colours that the person prefers."""
+        """The window in CSS pixels, and the preferred colour scheme."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -93,12 +93,12 @@ class Browser:
         """Open a page from disk and wait until its script has drawn it; returns the seconds from start to then."""
         self.call("Page.navigate", url="about:blank")
         self.requests.clear()
-        self.faults.clear()
+        self.errors.clear()
         started_s = time.perf_counter()
         self.call("Page.navigate", url=page.resolve().as_uri() + fragment)
         while self.run("document.documentElement && document.documentElement.dataset.ready || ''") != "yes":
             if time.perf_counter() - started_s > self._timeout_s:
-                raise TimeoutError(f"{page} never got ready: {self.faults}")
+                raise TimeoutError(f"{page} never became ready: {self.errors}")
             time.sleep(0.01)
         return time.perf_counter() - started_s
 
@@ -112,7 +112,7 @@ class Browser:
         return answer["result"].get("value")
 
     def press(self, key: str) -> None:
-        """One key, as typed by a person: a letter, "Enter", "Escape", "ArrowDown", "Tab", ..."""
+        """One key, as typed: a letter, "Enter", "Escape", "ArrowDown", "Tab", ..."""
         text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
         self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", key=key, text=text)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
@@ -154,16 +154,16 @@ class Browser:
             if "id" in message:
                 self._answers[message["id"]] = message
             else:
-                self._hear(message.get("method", ""), message.get("params", {}))
+                self._on_event(message.get("method", ""), message.get("params", {}))
 
-    def _hear(self, method: str, parameters: dict[str, Any]) -> None:
+    def _on_event(self, method: str, parameters: dict[str, Any]) -> None:
         if method == "Network.requestWillBeSent":
             address = parameters["request"]["url"]
             if not address.startswith(("data:", "about:")):
                 self.requests.append(address)
         elif method == "Runtime.exceptionThrown":
-            self.faults.append(json.dumps(parameters["exceptionDetails"]))
+            self.errors.append(json.dumps(parameters["exceptionDetails"]))
         elif method == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "warning", "assert"):
-            self.faults.append(json.dumps(parameters["args"]))
+            self.errors.append(json.dumps(parameters["args"]))
         elif method == "Log.entryAdded" and parameters["entry"]["level"] in ("error", "warning"):
-            self.faults.append(json.dumps(parameters["entry"]))
+            self.errors.append(json.dumps(parameters["entry"]))

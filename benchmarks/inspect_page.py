@@ -33,19 +33,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"
         run([options.model, options.audio, "--html", str(page)])
-        opened_s, faults = [], 0
+        opened_s, errors = [], 0
         for _ in range(OPENINGS):
             with Browser() as browser:
                 browser.size(1400, 900)
                 opened_s.append(browser.open(page))
-                faults += len(browser.faults)
+                errors += len(browser.errors)
                 if options.picture:
                     browser.picture(options.picture)
         rows = [
             ["page_mb", round(page.stat().st_size / 1e6, 2)],
             ["open_s, median", round(statistics.median(opened_s), 3)],
             ["open_s, worst", round(max(opened_s), 3)],
-            ["console_faults", faults],
+            ["console_errors", errors],
         ]
     print(table([[name, str(value)] for name, value in rows], ("measure", "value")))
 

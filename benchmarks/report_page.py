@@ -74,7 +74,7 @@ def measure(page: Path) -> dict[str, Any]:
             one, other = browser.run(FILTER % query)
             drawn.append(one)
             painted.append(other)
-        faults = len(browser.faults)
+        errors = len(browser.errors)
     return {
         "open_s": round(max(listed) / 1000, 3),
         "clips_s": round(max(read) / 1000, 3),
@@ -82,7 +82,7 @@ def measure(page: Path) -> dict[str, Any]:
         "filter_drawn_worst_ms": round(max(drawn), 1),
         "filter_painted_ms": round(statistics.median(painted), 1),
         "filter_painted_worst_ms": round(max(painted), 1),
-        "console_faults": faults,
+        "console_errors": errors,
     }
 
 

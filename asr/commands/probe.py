@@ -103,7 +103,8 @@ def parse(name: str, arguments: list[str]) -> argparse.Namespace:
 def build_parser(name: str) -> argparse.ArgumentParser:
     """The parser of ``asr probe NAME``."""
     experiment = EXPERIMENTS[name]
-    parser = argparse.ArgumentParser(prog=f"asr probe {name}", description=f"{experiment.summary}.")
+    description = f"{experiment.summary[0].upper()}{experiment.summary[1:]}."
+    parser = argparse.ArgumentParser(prog=f"asr probe {name}", description=description)
     experiment.add_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder for figures and plots")
     parser.add_argument("--format", choices=("png", "svg"), default="png", help="of plots (default: png)")

@@ -59,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="RESULTS",
         help="results.jsonl of asr evaluate or asr score, or its folder; or the run folder of a training",
     )
-    outputs = parser.add_argument_group("what to write")
+    outputs = parser.add_argument_group("outputs")
     outputs.add_argument(
         "--html", type=Path, nargs="?", const=BESIDE, metavar="FILE",
         help="an HTML page that opens from disk (without FILE: report.html next to the results)",

@@ -28,8 +28,8 @@ def test_table_page_and_arrays(model: Path, audio: Path, tmp_path: Path, capsys:
     html, npz = tmp_path / "p.html", tmp_path / "a.npz"
     words = ["inspect", str(model), str(audio), "--html", str(html), "--npz", str(npz), "--start", "0.5"]
     assert cli.main([*words, "--duration", "2"]) == 0
-    said = capsys.readouterr().out
-    assert re.search(r"^ +1 +forward +16 +\d+ ms", said, re.M) and "bilstm, 2.00 s in 101 frames of 20 ms" in said
+    output = capsys.readouterr().out
+    assert re.search(r"^ +1 +forward +16 +\d+ ms", output, re.M) and "bilstm, 2.00 s in 101 frames of 20 ms" in output
     page = html.read_text(encoding="utf-8")
     assert "layer 2, backward" in page and "carried from frame to frame" in page and "0.50 to 2.50 s" in page
     with np.load(npz) as arrays:
@@ -67,9 +67,9 @@ def test_every_kind_of_encoder_has_its_table(
 ) -> None:
     html = tmp_path / "p.html"
     assert cli.main(["inspect", str(save_model(tmp_path / "m", form)), str(audio), "--html", str(html)]) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     expected = {"transformer": "distance", "gru": "update open/closed", "rnn both ways": "dead"}[form]
-    assert expected in said and html.stat().st_size > 10_000
+    assert expected in output and html.stat().st_size > 10_000
 
 
 def test_of_a_long_recording_the_first_30_seconds_are_inspected_with_a_note(
@@ -78,8 +78,8 @@ def test_of_a_long_recording_the_first_30_seconds_are_inspected_with_a_note(
     path = tmp_path / "long.wav"
     soundfile.write(path, make_waveform(34.0), RATE)
     assert cli.main(["inspect", str(model), str(path), "--layer", "1", "--start", "2"]) == 0
-    said = capsys.readouterr()
-    assert "of the 32.0 s from there, the first 30 s" in said.err and "30.00 s in 1501 frames" in said.out
+    output = capsys.readouterr()
+    assert "of the 32.0 s from there, the first 30 s" in output.err and "30.00 s in 1501 frames" in output.out
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_of_a_long_recording_the_first_30_seconds_are_inspected_with_a_note(
         (["--html", "tones.wav/page.html"], 2, "tones.wav is a file, and a folder is needed there"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(
+def test_what_cannot_be_done_gives_one_message(
     words: list[str],
     code: int,
     message: str,
@@ -105,8 +105,8 @@ def test_what_cannot_be_done_is_said_in_one_line(
 ) -> None:
     monkeypatch.chdir(audio.parent)
     assert cli.main(["inspect", str(model), str(audio), *words]) == code
-    said = capsys.readouterr().err
-    assert message in said and len(said.strip().splitlines()) == 1 and "Traceback" not in said
+    output = capsys.readouterr().err
+    assert message in output and len(output.strip().splitlines()) == 1 and "Traceback" not in output
 
 
 def test_a_recording_of_one_frame_has_arrays_without_signals(model: Path, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_time_takes_the_device_that_there_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("asked", "expected"),
     [
         (["gradient"], "did you mean 'gradients'?"),
         (["gradients", "--members", "lstm", "--out", "x"], "unknown member 'lstm'; did you mean 'lstm-5'?"),
@@ -71,8 +71,8 @@ def test_time_takes_the_device_that_there_is(tmp_path: Path) -> None:
         (["family", FSDD, "--data", "y", "--out", "x", "--set=-m"], "--set -m: give KEY=VALUE"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_line(
-    asked: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_cannot_be_done_gives_one_message(
+    asked: list[str], expected: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
@@ -80,7 +80,7 @@ def test_what_cannot_be_done_is_said_in_a_line(
     for split in ("train", "dev", "test"):
         (tmp_path / "data" / f"{split}.jsonl").touch()
     assert main(["probe", *asked]) in (1, 2)
-    assert said in capsys.readouterr().err and not (tmp_path / "x").exists()
+    assert expected in capsys.readouterr().err and not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("corpus", FAMILIES)

@@ -135,8 +135,8 @@ def test_a_family_that_has_begun_goes_on_with_the_same_words_alone(
 ) -> None:
     assert main(begun) == 1 and "not here" in capsys.readouterr().err
     assert main([*begun, "--set=optimizer.learning_rate=0.02"]) == 2
-    said = capsys.readouterr().err
-    assert "1 of 2 trainings in" in said and "tiny, seed 1: optimizer.learning_rate); nothing was started" in said
+    output = capsys.readouterr().err
+    assert "1 of 2 trainings in" in output and "tiny, seed 1: optimizer.learning_rate); nothing was started" in output
     place = begun.index("--corpus")
     other = [*begun[:place], "--data", str(make_corpus(tmp_path / "other", seed=1)), *begun[place + 2 :]]
     assert main(other) == 2
@@ -195,7 +195,7 @@ def test_the_size_fits_what_else_was_asked_for(member: str, change: str, tokens:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (["--parameters", "2000"], "--parameters 2000: "),
         (["--parameters", "1" + 30 * "0"], "at most 10,000,000,000"),
@@ -204,9 +204,9 @@ def test_the_size_fits_what_else_was_asked_for(member: str, change: str, tokens:
     ],
 )
 def test_a_size_that_cannot_be_met_is_refused(
-    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_corpus(tmp_path / "data")
     rest = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--members", "bilstm", *words]
     assert main(["probe", "family", str(ROOT / "recipes/fsdd"), *rest]) == 2
-    assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert expected in capsys.readouterr().err and not (tmp_path / "out").exists()

@@ -29,7 +29,7 @@ def results(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
-    """u2 lies 1 s into a file of 2 s, the others fill one."""
+    """u2 starts 1 s into a file of 2 s, the others fill one."""
     sound = 0.1 * np.sin(np.arange(16000) / 10).astype(np.float32)
     soundfile.write(tmp_path / "long.wav", np.concatenate([np.zeros(8000, np.float32), sound[:8000]]), 8000)
     soundfile.write(tmp_path / "sound.wav", sound, 16000)
@@ -61,18 +61,20 @@ def test_the_gate_fails_above_its_limit_only(
     results: Path, limit: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["report", str(results), "--fail-above", limit]) == code
-    told = "the WER of 75.00% is 0.10 points above the 74.9% that --fail-above allows"
-    assert (told in capsys.readouterr().err) == bool(code)
+    expected = "the WER of 75.00% is 0.10 points above the 74.9% that --fail-above allows"
+    assert (expected in capsys.readouterr().err) == bool(code)
 
 
 def test_the_gate_names_each_system_that_fails(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    right = results_of({key: (said, said) for key, (said, _) in PAIRS.items()})
+    right = results_of({key: (text, text) for key, (text, _) in PAIRS.items()})
     write_results(tmp_path / "right" / "results.jsonl", right.report, {})
     assert main(["report", str(results), str(tmp_path / "right"), "--fail-above", "10"]) == 1
-    said = capsys.readouterr()
-    assert "scored: the WER of 75.00% is" in said.err and "right: " not in said.err and said.out.count("wer=") == 2
+    output = capsys.readouterr()
+    assert (
+        "scored: the WER of 75.00% is" in output.err and "right: " not in output.err and output.out.count("wer=") == 2
+    )
 
 
 def test_every_kind_of_file_is_written(results: Path, tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ def test_the_same_command_writes_the_same_page(results: Path, manifest: Path, tm
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (["{results}", "--html", "{results}/results.jsonl"], "is an input"),
         (["{results}", "--html", "{results}"], "is a folder"),
@@ -140,15 +142,15 @@ def test_the_same_command_writes_the_same_page(results: Path, manifest: Path, tm
         (["{empty}"], "holds neither results.jsonl"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(
-    results: Path, tmp_path: Path, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+def test_what_cannot_be_done_gives_one_message(
+    results: Path, tmp_path: Path, words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "metrics.jsonl").touch()
     (tmp_path / "empty").mkdir()
     places = {"results": results, "run": tmp_path / "run", "empty": tmp_path / "empty"}
     assert main(["report", *(word.format(**places) for word in words)]) in (1, 2)
-    assert told in capsys.readouterr().err and not Path("x.html").exists()
+    assert expected in capsys.readouterr().err and not Path("x.html").exists()
 
 
 def test_the_worst_are_chosen_then_others_at_random() -> None:

@@ -1,4 +1,4 @@
-"""`asr report RUN_DIR`: from a real, tiny training to its page; and what is said where there is none."""
+"""`asr report RUN_DIR`: from a real, tiny training to its page; and the message without one."""
 
 import json
 import os
@@ -56,13 +56,13 @@ def test_two_trainings_over_each_other_have_names_that_differ(trained: Path, tmp
 
 
 @pytest.mark.parametrize(
-    ("lock", "told"),
+    ("lock", "expected"),
     [("", "; finished"), (f"process {os.getpid()}", "; training now"), (f"process {2**22 + 1}", " s")],  # killed late
 )
-def test_the_lock_shows_whether_it_trains(trained: Path, tmp_path: Path, lock: str, told: str) -> None:
+def test_the_lock_shows_whether_it_trains(trained: Path, tmp_path: Path, lock: str, expected: str) -> None:
     shutil.copytree(trained, tmp_path / "run")
     (tmp_path / "run" / ".lock").write_text(lock)
-    assert load_run(tmp_path / "run", "r").state.endswith(told)
+    assert load_run(tmp_path / "run", "r").state.endswith(expected)
 
 
 def test_a_run_that_was_killed_in_mid_line_with_damaged_files_still_gives_a_page(trained: Path, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_run_that_was_killed_in_mid_line_with_damaged_files_still_gives_a_page
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (["{empty}", "--html"], "holds neither results.jsonl"),
         (["{begun}", "--html"], "has recorded nothing yet"),
@@ -97,13 +97,13 @@ def test_a_run_that_was_killed_in_mid_line_with_damaged_files_still_gives_a_page
         (["{run}", "--name", "a", "--name", "b"], "--name is given 2 times for 1 runs"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(
-    trained: Path, tmp_path: Path, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+def test_what_cannot_be_done_gives_one_message(
+    trained: Path, tmp_path: Path, words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("empty", "begun"):
         (tmp_path / name).mkdir()
     (tmp_path / "begun" / "metrics.jsonl").touch()
     places = {"run": trained, "empty": tmp_path / "empty", "begun": tmp_path / "begun"}
     assert main(["report", *(word.format(**places) for word in words)]) in (1, 2)
-    said = capsys.readouterr().err
-    assert told in said and said.count("\n") == 1
+    output = capsys.readouterr().err
+    assert expected in output and output.count("\n") == 1

@@ -35,5 +35,5 @@ def test_tokens_that_are_never_likely_are_no_signals_but_the_blank_always_is() -
     assert found["blank"] == pytest.approx([0.3, 0.6]) and found["token x"] == pytest.approx([0.6, 0.2])
 
 
-def test_a_signal_that_stands_still_is_left_out() -> None:
+def test_a_constant_signal_is_left_out() -> None:
     assert list(varying({"still": np.ones(5), "moving": np.arange(5.0)})) == ["moving"]

@@ -45,7 +45,7 @@ def test_systems_stand_side_by_side_in_every_group() -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "normalizer", "told"),
+    ("other", "normalizer", "expected"),
     [
         ({"a1": ("x", "x")}, "none", "not the same ones"),
         ({**TWO, "b1": ("fourth", "for")}, "none", "have different references for 1 of 3 utterances"),
@@ -53,9 +53,9 @@ def test_systems_stand_side_by_side_in_every_group() -> None:
     ],
 )
 def test_systems_that_were_not_scored_on_the_same_texts_are_refused(
-    other: dict[str, tuple[str, str]], normalizer: str, told: str
+    other: dict[str, tuple[str, str]], normalizer: str, expected: str
 ) -> None:
-    with pytest.raises(ScoringError, match=told):
+    with pytest.raises(ScoringError, match=expected):
         page_of(results_of(ONE), results_of(other, normalizer=normalizer))
 
 
@@ -84,9 +84,9 @@ def test_where_the_normaliser_changed_the_number_of_words_only_the_same_words_ge
     assert [time and time.start_s for time in times] == [0, None, None, 2]
 
 
-@pytest.mark.parametrize("said", [None, "x", [1], [{"text": "a"}], [{"text": "a", "start_s": 2, "end_s": 1}]])
-def test_words_without_sound_times_are_passed_over(said: object) -> None:
-    assert assign_times(said, ["a"]) == [None]
+@pytest.mark.parametrize("words", [None, "x", [1], [{"text": "a"}], [{"text": "a", "start_s": 2, "end_s": 1}]])
+def test_words_without_sound_times_are_passed_over(words: object) -> None:
+    assert assign_times(words, ["a"]) == [None]
 
 
 def test_json_and_csv_hold_the_figures_of_the_page() -> None:

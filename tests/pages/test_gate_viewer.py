@@ -75,7 +75,7 @@ class Balance(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()
         self.open: list[str] = []
-        self.faults: list[str] = []
+        self.errors: list[str] = []
         self.feed(page)
         self.close()
 
@@ -85,7 +85,7 @@ class Balance(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if not self.open or self.open.pop() != tag:
-            self.faults.append(tag)
+            self.errors.append(tag)
 
 
 def test_the_page_is_well_formed_and_shows_hostile_text_as_text() -> None:
@@ -97,7 +97,7 @@ def test_the_page_is_well_formed_and_shows_hostile_text_as_text() -> None:
         )
     )  # fmt: skip
     parsed = Balance(page)
-    assert parsed.open == [] and parsed.faults == []
+    assert parsed.open == [] and parsed.errors == []
     assert "<script>document" not in page and "<img" not in page and "\ud800" not in page
     assert page.count("default-src 'none'") == 1
 
@@ -162,14 +162,14 @@ def test_the_pointer_shows_unit_time_and_values(browser: Browser, tmp_path: Path
     settle(browser)
     assert browser.run(UNITS) == "0,1,2"  # the longest half-life first
     # c = 0.5 for each frame so far: 11 frames until 0.4 s; o tanh c = 0.5 tanh 5.5
-    told = point(browser, GATES, 0.4)
-    assert told == "0.40 s · unit 0: c 5.512, f 1.00, i 0.50, o 0.50, candidate 1.000, h 0.502"
+    readout = point(browser, GATES, 0.4)
+    assert readout == "0.40 s · unit 0: c 5.512, f 1.00, i 0.50, o 0.50, candidate 1.000, h 0.502"
     image = point(browser, IMAGES + 40, 0.4)  # 1 - 0.5^11, to the nearest 127th
     assert image == "0.40 s · cell state c 1.000 · unit 1 · half-life 40 ms, effective 40 ms · follows level −0.50"
     point(browser, IMAGES + 40, 0.4, "click")
     assert browser.run("document.querySelector('.units [aria-selected]').dataset.unit") == "1"
     assert point(browser, CELL, 0.0).startswith("0.00 s · unit 1: c 0.50")
-    assert browser.faults == [] and len(browser.requests) == 1
+    assert browser.errors == [] and len(browser.requests) == 1
 
 
 @needs_browser
@@ -191,7 +191,7 @@ def test_units_can_be_ordered_by_anything(browser: Browser, tmp_path: Path) -> N
 def test_attention_maps_show_queries_and_keys(browser: Browser, tmp_path: Path) -> None:
     browser.open(write(tmp_path / "p.html", page_of()))
     pick(browser, "layer", "1")
-    # 25 frames on 150 pixels: row 10 lies at 60 to 66 pixels
+    # 25 frames on 150 pixels: row 10 is at 60 to 66 pixels
     assert point(browser, 404 + 63, 0.4) == "head 1 · the frame at 0.40 s attends 100.0 % to 0.40 s"
     assert browser.run("document.querySelector('.units-frame').hidden")
 
@@ -208,5 +208,5 @@ def test_it_fits_its_window_and_hostile_text_does_nothing(
     settle(browser)
     assert browser.run("document.documentElement.scrollWidth") <= width
     assert browser.run("document.title") == worst
-    assert browser.faults == [] and browser.requests == [path.as_uri()]
+    assert browser.errors == [] and browser.requests == [path.as_uri()]
     browser.size(1400, 1000)

@@ -1,4 +1,4 @@
-"""The page in headless Chromium: hostile text is shown, nothing is asked for, and it does what a person expects."""
+"""The page in headless Chromium: hostile text is shown as text, nothing is requested, and the controls work."""
 
 import contextlib
 import http.server
@@ -29,10 +29,10 @@ PAIRS = {
     "b2": ("six", "six"),
     **{f"c{n}": ("seven", "seven") for n in range(60)},
 }
-LISTEN = """window.heard = []; for (const name of ["play", "pause"]) {
+RECORD_PLAYS = """window.played = []; for (const name of ["play", "pause"]) {
   const own = HTMLMediaElement.prototype[name];
   HTMLMediaElement.prototype[name] = function () {
-    window.heard.push([name, this.currentTime]);
+    window.played.push([name, this.currentTime]);
     return own.call(this);
   };
 }"""
@@ -71,7 +71,7 @@ STALL = b"STALL"
 
 @contextlib.contextmanager
 def slow_server(page: bytes) -> Iterator[tuple[str, threading.Event]]:
-    """A page's address; what stands behind STALL is sent once the event is set."""
+    """A page's address; what comes after STALL is sent once the event is set."""
     go_on = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -103,7 +103,7 @@ def wait(browser: Browser, condition: str, timeout_s: float = 20.0) -> None:
         time.sleep(0.05)
 
 
-def test_hostile_texts_are_shown_as_text_and_nothing_is_asked_for(browser: Browser, tmp_path: Path) -> None:
+def test_hostile_texts_are_shown_as_text_and_nothing_is_requested(browser: Browser, tmp_path: Path) -> None:
     pairs = {f"{key} {value}"[:60]: (value, f"{value} {value}") for key, value in HOSTILE.items()}
     extras = {
         key: {"fields": {f"{value}": value}, "n_best": [{"text": value, "score": -1}]}
@@ -122,7 +122,7 @@ def test_hostile_texts_are_shown_as_text_and_nothing_is_asked_for(browser: Brows
     wide = "[...document.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)"
     wide += ".slice(0, 6).map(e => e.tagName + e.textContent.slice(0, 50)).join('; ')"
     assert browser.run("document.documentElement.scrollWidth <= innerWidth"), browser.run(wide)
-    assert browser.requests == [(tmp_path / "hostile.html").as_uri()] and browser.faults == []
+    assert browser.requests == [(tmp_path / "hostile.html").as_uri()] and browser.errors == []
 
 
 def test_a_script_put_into_the_page_does_not_run(browser: Browser, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_script_put_into_the_page_does_not_run(browser: Browser, tmp_path: Pat
     path.write_text(path.read_text(encoding="utf-8").replace("<h1>", "<script>document.title='owned'</script><h1>", 1))
     browser.open(path)
     assert browser.run("document.title") == "Errors"
-    assert any("Content Security Policy" in fault for fault in browser.faults)
+    assert any("Content Security Policy" in error for error in browser.errors)
 
 
 def test_filters_and_search_leave_what_fits(browser: Browser, tmp_path: Path) -> None:
@@ -203,36 +203,36 @@ def test_an_address_opens_its_utterance(browser: Browser, tmp_path: Path) -> Non
     assert texts(browser, "tr.open .id") == ["c59"]  # it alone
 
 
-def test_a_word_is_heard_from_its_start_to_its_end(browser: Browser, tmp_path: Path) -> None:
+def test_a_word_is_played_from_its_start_to_its_end(browser: Browser, tmp_path: Path) -> None:
     results = results_of(PAIRS, {"a1": {"words": WORDS}})
     browser.open(write_page(tmp_path / "p.html", page_of(results, clips={"a1": clip_of(tone())})))
-    browser.run(LISTEN)
+    browser.run(RECORD_PLAYS)
     browser.press("j")
     assert texts(browser, ".columns button") == ["one", "tooS", "—D"]
     browser.run("document.querySelectorAll('.columns button')[1].click()")
-    wait(browser, "(heard => heard.some((one) => one[0] === 'play') && heard.at(-1)[0] === 'pause')(window.heard)")
-    heard = browser.run("window.heard")
-    started = next(at for name, at in heard if name == "play")
-    assert started == pytest.approx(0.37, abs=0.005) and heard[-1][1] == pytest.approx(0.63, abs=0.15)
-    browser.run("window.heard = []")
+    wait(browser, "(played => played.some((one) => one[0] === 'play') && played.at(-1)[0] === 'pause')(window.played)")
+    played = browser.run("window.played")
+    started = next(at for name, at in played if name == "play")
+    assert started == pytest.approx(0.37, abs=0.005) and played[-1][1] == pytest.approx(0.63, abs=0.15)
+    browser.run("window.played = []")
     browser.press("Enter")  # the focus is on the row
-    wait(browser, "window.heard.some((one) => one[0] === 'play' && one[1] === 0)")
-    assert browser.faults == [] and len(browser.requests) == 1
+    wait(browser, "window.played.some((one) => one[0] === 'play' && one[1] === 0)")
+    assert browser.errors == [] and len(browser.requests) == 1
 
 
-def test_the_picture_says_what_lies_under_the_pointer(browser: Browser, tmp_path: Path) -> None:
+def test_the_image_shows_the_values_under_the_pointer(browser: Browser, tmp_path: Path) -> None:
     browser.open(
         write_page(tmp_path / "p.html", page_of(results_of(PAIRS, {"a1": {"words": WORDS}}), clips={"a1": clip_of()}))
     )
     browser.press("j")
-    told = browser.run(
+    readout = browser.run(
         """(() => { const canvas = document.querySelector(".picture canvas"), width = parseFloat(canvas.style.width);
         const box = canvas.getBoundingClientRect(), at = 56 + 0.4 * (width - 66);
         canvas.dispatchEvent(new MouseEvent("mousemove", {clientX: box.left + at, clientY: box.top + 60}));
         return document.querySelector(".readout").textContent; })()"""
     )
     # column 20 of 50 holds level 100 or, half a column on, 95: -36 or -38 dB
-    assert told.startswith("0.40 s · level -3") and told.endswith("a 1.00, blank 0.00")
+    assert readout.startswith("0.40 s · level -3") and readout.endswith("a 1.00, blank 0.00")
 
 
 @pytest.mark.parametrize("half", [False, True], ids=["no byte of it yet", "half of it"])
@@ -252,10 +252,10 @@ def test_a_row_opened_before_its_picture_is_read_gets_it_when_it_comes(
         assert texts(browser, ".picture") == []
         go_on.set()
         wait(browser, "document.querySelector('.picture canvas')?.width > 300")  # 300: one that was not drawn on
-    assert texts(browser, "tr.open .id") == ["a1"] and browser.faults == []
+    assert texts(browser, "tr.open .id") == ["a1"] and browser.errors == []
 
 
-def test_a_page_that_is_still_read_leaves_a_person_where_they_are(browser: Browser, tmp_path: Path) -> None:
+def test_a_page_that_is_still_read_does_not_move_a_user_who_has_begun(browser: Browser, tmp_path: Path) -> None:
     page = write_page(tmp_path / "p.html", page_of(results_of(PAIRS), clips={"a1": clip_of()})).read_bytes()
     cut = page.rindex(b"<script", 0, page.index(b'id="clip-0"'))
     for keys, row, focus in (("", "b1", "id"), ("j Escape", None, "id"), ("/ o n", None, "search")):
@@ -271,7 +271,7 @@ def test_a_page_that_is_still_read_leaves_a_person_where_they_are(browser: Brows
 
 def opened(browser: Browser, address: str) -> None:
     """Go to ``address`` until its list can be used."""
-    browser.faults.clear()
+    browser.errors.clear()
     browser.call("Page.navigate", url="about:blank")
     browser.call("Page.navigate", url=address)
     wait(browser, "performance.getEntriesByName('list').length")
@@ -281,16 +281,16 @@ def test_linked_audio_is_played_from_its_file_and_its_place(browser: Browser, tm
     (tmp_path / "a b.ogg").write_bytes(tone())
     results = results_of(PAIRS, {"a1": {"words": WORDS}})
     browser.open(write_page(tmp_path / "p.html", page_of(results, links={"a1": Link("a%20b.ogg", 0.2)})))
-    browser.run(LISTEN)
+    browser.run(RECORD_PLAYS)
     browser.press("j")
     browser.run("document.querySelectorAll('.columns button')[0].click()")
-    wait(browser, "window.heard.some((one) => one[0] === 'play')")
-    started = next(at for name, at in browser.run("window.heard") if name == "play")
+    wait(browser, "window.played.some((one) => one[0] === 'play')")
+    started = next(at for name, at in browser.run("window.played") if name == "play")
     assert started == pytest.approx(0.27, abs=0.005)  # 0.2 into the file, 0.1 into the utterance, 0.03 before
-    assert texts(browser, "#trouble") == [""] and browser.faults == []
+    assert texts(browser, "#trouble") == [""] and browser.errors == []
 
 
-def test_a_linked_file_that_is_not_there_is_said(browser: Browser, tmp_path: Path) -> None:
+def test_a_missing_linked_file_is_reported(browser: Browser, tmp_path: Path) -> None:
     browser.open(write_page(tmp_path / "p.html", page_of(results_of(PAIRS), links={"a1": Link("gone.ogg")})))
     browser.press("j")
     browser.press("Enter")
@@ -299,7 +299,7 @@ def test_a_linked_file_that_is_not_there_is_said(browser: Browser, tmp_path: Pat
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_light_and_dark_follow_the_person_and_the_button(browser: Browser, tmp_path: Path, dark: bool) -> None:
+def test_light_and_dark_follow_the_system_and_the_button(browser: Browser, tmp_path: Path, dark: bool) -> None:
     browser.size(1400, 900, dark=dark)
     browser.open(write_page(tmp_path / "p.html", page_of(results_of(PAIRS))))
     background = "getComputedStyle(document.body).backgroundColor"

@@ -91,7 +91,7 @@ def test_a_figure_that_is_none_is_a_gap(value: Any) -> None:
     assert '"loss":[null,10]' in render_run([run], "t")
 
 
-def test_what_an_older_run_did_not_record_is_left_out_and_said() -> None:
+def test_what_an_older_run_did_not_record_is_left_out_with_a_note() -> None:
     new = ("padding", "data_seconds")
     old = run_of(
         steps=[{key: value for key, value in step(5, 1, 5).items() if key not in new}],
@@ -148,12 +148,12 @@ def opened(browser: Browser, path: Path, *runs: RunData, title: str = "t") -> No
 
 @needs_browser
 @pytest.mark.parametrize("name", list(HOSTILE))
-def test_hostile_texts_are_shown_as_text_and_nothing_is_asked_for(browser: Browser, tmp_path: Path, name: str) -> None:
+def test_hostile_texts_are_shown_as_text_and_nothing_is_requested(browser: Browser, tmp_path: Path, name: str) -> None:
     value = HOSTILE[name]
     opened(browser, tmp_path / "p.html", hostile_run(value), hostile_run(value), title=value)
     assert browser.run("document.querySelectorAll('img, script:not([id])').length") == 1  # the page's own
     assert "owned" not in browser.run("document.title") or name in ("script", "image")
-    assert browser.requests == [(tmp_path / "p.html").as_uri()] and browser.faults == []
+    assert browser.requests == [(tmp_path / "p.html").as_uri()] and browser.errors == []
     assert browser.run("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -174,19 +174,19 @@ def test_pointing_shows_the_values_in_every_plot(browser: Browser, tmp_path: Pat
 @needs_browser
 def test_keys_walk_along_a_curve_and_what_lies_along_it_can_be_chosen(browser: Browser, tmp_path: Path) -> None:
     opened(browser, tmp_path / "p.html", run_of(), run_of("two", epochs=[epoch(1, 0.4)]))
-    told = "document.querySelector('[data-plot=error] .readout').textContent"
+    readout = "document.querySelector('[data-plot=error] .readout').textContent"
     browser.run("document.querySelector('[data-plot=error] svg.curves').focus()")
-    assert browser.run(told).startswith("last: A WER 30")
+    assert browser.run(readout).startswith("last: A WER 30")
     browser.press("ArrowRight")
-    assert browser.run(told) == "epoch 1: A WER 50 · A CER 25 · B WER 40 · B CER 20"
+    assert browser.run(readout) == "epoch 1: A WER 50 · A CER 25 · B WER 40 · B CER 20"
     browser.press("ArrowRight")
-    assert browser.run(told) == "epoch 2: A WER 20 · A CER 10"  # the other run has no such epoch
+    assert browser.run(readout) == "epoch 2: A WER 20 · A CER 10"  # the other run has no such epoch
     browser.press("Escape")
     browser.run("document.getElementById('x').value = 'step'")
     browser.run("document.getElementById('x').dispatchEvent(new Event('change'))")
     browser.press("ArrowRight")
-    assert browser.run(told).startswith("step 10: A WER 50")
-    assert browser.faults == []
+    assert browser.run(readout).startswith("step 10: A WER 50")
+    assert browser.errors == []
 
 
 @needs_browser
@@ -200,5 +200,5 @@ def test_a_run_of_one_step_and_one_of_two_fit_their_window(browser: Browser, tmp
         opened(browser, tmp_path / f"{place}.html", *runs)
         browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         assert browser.run("document.documentElement.scrollWidth") <= width
-        assert browser.faults == []
+        assert browser.errors == []
     browser.size(1400, 900)

@@ -32,7 +32,7 @@ def test_a_gate_is_fixed_in_every_layer_and_direction_and_the_model_itself_is_un
 def test_a_forget_gate_at_0_leaves_what_one_frame_writes_and_the_output_carries() -> None:
     lstm = torch.nn.LSTM(3, 4, batch_first=True)
     with torch.no_grad():
-        lstm.get_parameter("weight_hh_l0").zero_()  # the output carries nothing: each frame then stands alone
+        lstm.get_parameter("weight_hh_l0").zero_()  # the output carries nothing: each frame is then on its own
     inputs = torch.randn(2, 5, 3)
     hidden = LstmCell(lstm, {"forget_gate": 0.0})(inputs).hidden
     alone = lstm(inputs.reshape(10, 1, 3))[0].reshape(2, 5, 4)

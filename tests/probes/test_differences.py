@@ -106,11 +106,11 @@ def test_one_pair_is_told_from_its_first_and_only_with_intervals_that_are_there(
     good, bad = report_of({"a1": 0, "a2": 1, "b1": 1}), report_of({"a1": 1, "a2": 2, "b1": 4})
     row = difference_row(("bilstm", "lstm"), [good], [bad])
     low, high = row["over_utterances"]
-    said = render_differences([row])
-    assert said.startswith(
+    text = render_differences([row])
+    assert text.startswith(
         f"lstm has 41.67 points of WER more than bilstm: [{low:.2f}, {high:.2f}] over 3 utterances, ["
     )
-    assert "over 2 speakers (95 %" in said and said.endswith(
+    assert "over 2 speakers (95 %" in text and text.endswith(
         "With fewer than 10 speakers that interval is rough, and rather too narrow."
     )
     turned = difference_row(("lstm", "bilstm"), [bad], [good])
@@ -136,8 +136,8 @@ def test_of_many_pairs_those_that_differ_are_named_after_correction() -> None:
     assert (
         all(row["p_corrected"] >= row["p_value"] for row in rows) and rows[1]["p_corrected"] == rows[2]["p_corrected"]
     )
-    said = render_differences(rows)
-    assert "(3 pairs;" in said and said.endswith("below 0.05): z has a higher WER than x, y.")
+    text = render_differences(rows)
+    assert "(3 pairs;" in text and text.endswith("below 0.05): z has a higher WER than x, y.")
     assert render_differences(rows[:1] * 2).endswith("no two differ significantly.")
     untested = rows[0] | {"p_value": None}
     assert "(2 pairs;" in render_differences([untested, *rows[1:]])
