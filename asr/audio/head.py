@@ -53,7 +53,7 @@ def media_kind(head: bytes) -> str | None:
 
 
 def _no_audio_kind(head: bytes) -> str | None:
-    """What a file without any sound is, with the usual reason; None where the first bytes do not tell."""
+    """What a file without any sound is, with the usual reason; None where the first bytes do not show it."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the recording itself (run: git lfs pull)"

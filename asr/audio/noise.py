@@ -1,12 +1,12 @@
 """How noisy a recording is, and how much of it is spoken, from the power of its frames alone.
 
-In: a waveform. Out: the signal-to-noise ratio in dB and the seconds from the first to the last sound that stands out.
+In: a waveform. Out: the signal-to-noise ratio in dB and the seconds from the first to the last sound above the noise.
 The power of the noise is a low quantile of the frames' powers (quantile-based noise estimation, Stahl, Fischer and
 Bippus, ICASSP 2000, here over the whole band): people pause, noise does not. The signal is what the recording's mean
 power has above it, pauses included, so that the figure is that of noise mixed in at a ratio of mean powers. White noise
-added to 40 utterances of AN4 and LibriSpeech each at -5 to 20 dB is found within 1.6 dB (root mean square). Recordings
-cut close, such as FSDD's single digits, have no pause to measure in: 4 dB at 15 dB, mostly too low. The coloured noise
-of recipes/digits is found within 3.5 dB below 30 dB; above that, figures are rough (5 to 8 dB).
+added to 40 utterances of AN4 and LibriSpeech each at -5 to 20 dB is estimated within 1.6 dB (root mean square).
+Recordings without pauses, such as FSDD's single digits: 4 dB at 15 dB, mostly too low. The coloured noise
+of recipes/digits is estimated within 3.5 dB below 30 dB; above that, figures are rough (5 to 8 dB).
 """
 
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ LEAST_DB, MOST_DB = -10.0, 60.0  # beyond these a quantile says nothing; digital
 
 @dataclass(frozen=True, slots=True)
 class SoundMeasures:
-    """``snr_db``: signal-to-noise ratio, -10 to 60 dB; ``speech_s``: seconds from first to last sound that stands out.
+    """``snr_db``: signal-to-noise ratio, -10 to 60 dB; ``speech_s``: seconds from first to last sound above the noise.
 
-    Both None where the recording is shorter than 0.11 s or silent to the last bit; ``speech_s`` too where nothing
-    stands out.
+    Both None where the recording is shorter than 0.11 s or silent to the last bit; ``speech_s`` too where nothing is
+    above it.
     """
 
     snr_db: float | None

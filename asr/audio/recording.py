@@ -91,7 +91,7 @@ class Recording:
         """Decode the frames from `start` up to `stop`.
 
         Args:
-            start: first frame; may only be asked for once per open recording.
+            start: first frame; one call per open recording.
             stop: frame behind the last one.
 
         Yields:

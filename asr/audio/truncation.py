@@ -52,7 +52,7 @@ def check_whole(path: AudioPath, head: bytes) -> None:
 
 
 def _declared_end(stream: BinaryIO, head: bytes, size: int) -> int | None:
-    """Where the sound should end, in bytes from the file's start; None where the container does not say."""
+    """Where the sound should end, in bytes from the file's start; None where the container does not declare it."""
     magic = head[:4]
     if magic in _CHUNKED:
         return _chunked_end(stream, size, *_CHUNKED[magic])
@@ -87,7 +87,7 @@ def _chunked_end(stream: BinaryIO, size: int, offset: int, layout: str, name: by
 
 
 def _rf64_end(stream: BinaryIO, head: bytes, size: int) -> int | None:
-    """RF64 keeps the length of the data chunk in its ds64 chunk; the data chunk itself says 0xFFFFFFFF."""
+    """RF64 keeps the length of the data chunk in its ds64 chunk; the data chunk itself holds 0xFFFFFFFF."""
     if head[12:16] != b"ds64" or len(head) < 36:
         return None
     length = int(struct.unpack_from("<Q", head, 28)[0])
@@ -151,10 +151,10 @@ _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 
 
 @dataclass(frozen=True, slots=True)
 class Mp3Length:
-    """What the frame headers of one MP3 say.
+    """What the frame headers of one MP3 declare.
 
     Attributes:
-        declared_end: file offset where the Xing header says that the sound ends, less one frame; None: not said.
+        declared_end: file offset where by the Xing header the sound ends, less one frame; None: not declared.
         walked_samples: samples per channel found by walking the frames; None where an Xing header gives the count.
         frame_samples: samples per channel in one frame.
         joined: whether further frames follow after the declared end.

@@ -237,7 +237,7 @@ class CheckReporter(CheckObserver):
             self._print(f"  {kind} ({len(ids):,}): {', '.join(head)}{', ...' if len(head) < len(ids) else ''}")
 
     def finish(self, errors: int) -> int:
-        """Print the JSON, if that was asked for; returns the exit code."""
+        """Print the JSON, if --json was given; returns the exit code."""
         self._value["errors"] = errors
         if self._json:
             print(json.dumps(self._value, ensure_ascii=False, indent=2))

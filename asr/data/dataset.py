@@ -94,7 +94,7 @@ def collate(waveforms: Sequence[NDArray[np.float32]], targets: list[list[int]], 
 
 
 def load_batches(dataset: SpeechDataset, plan: Sequence[Sequence[Request]], workers: int) -> Iterator[Batch]:
-    """The plan's batches in its order, read ahead by ``workers`` processes (0: by this one, when asked for).
+    """The plan's batches in its order, read ahead by ``workers`` processes (0: by this one, on demand).
 
     Raises the AsrError of a bad file.
     """

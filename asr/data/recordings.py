@@ -35,8 +35,8 @@ def with_durations(
 ) -> list[Utterance]:
     """The same utterances, each ``duration_s`` of 0 replaced by the rest of its file after ``start_s``.
 
-    Every recording is opened, also where its duration is given: a corpus whose files are not what it says is found
-    here, and not in the middle of a training.
+    Every recording is opened, even where its duration is given: wrong files are found here, not in the middle of a
+    training.
 
     Args:
         utterances: durations in seconds; 0 means "to the end".
@@ -45,7 +45,7 @@ def with_durations(
         problems: problems found before, reported in the same message.
 
     Raises:
-        DataError: listing repeated ids, files that cannot be read, and utterances that lie outside their files.
+        DataError: listing repeated ids, files that cannot be read, and utterances that are outside their files.
     """
     everything = list(utterances)
     files = sorted({utterance.audio for utterance in everything})
@@ -74,7 +74,7 @@ def _repeated_ids(utterances: Sequence[Utterance]) -> Iterator[str]:
 
 
 def _span_problems(utterance: Utterance, length_s: float) -> list[str]:
-    """What of the utterance lies outside its file of ``length_s`` seconds."""
+    """What of the utterance is outside its file of ``length_s`` seconds."""
     start_s, stop_s = utterance.start_s, utterance.start_s + utterance.duration_s
     if length_s <= start_s:
         return [f"{utterance.id}: starts at {start_s} s, but {utterance.audio} ends before."]

@@ -2,7 +2,7 @@
 
 In: utterances. Out: ``Splits``, their manifests, and a summary text. An error rate measured on speakers that the model
 was trained on says little about new ones (six of six FSDD speakers are in both parts of its published split). The order
-in which speakers are dealt out depends on the seed and their names alone, through SHA-256, so that an added speaker
+in which speakers are assigned depends on the seed and their names alone, through SHA-256, so that an added speaker
 hardly moves the others.
 """
 

@@ -69,7 +69,7 @@ def _table_rows(file: Path) -> Iterator[tuple[int, Row | str]]:
 
 
 def _open_table(file: Path) -> tuple["csv.DictReader[str]", str]:
-    """Rows by column, and the header line. Lines end where CSV says, not at U+2028 or U+0085 inside a text."""
+    """Rows by column, and the header line. Lines end as in CSV, not at U+2028 or U+0085 inside a text."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             lines = io.StringIO(stream.read(), newline="")

@@ -1,6 +1,6 @@
 """Which transcripts are likely wrong, judged by a trained model.
 
-In: a model's emissions for each utterance, and the text that is said to belong to it. Out: a `Ranking` of ``Suspect``s,
+In: a model's emissions for each utterance, and its transcript. Out: a `Ranking` of ``Suspect``s,
 the most suspicious first. Two kinds of evidence are added, each per character of the given text:
 
 - edits: the characters by which the model's best path differs from the text (CER against the text);

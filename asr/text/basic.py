@@ -60,7 +60,7 @@ def normalize_basic(text: str) -> str:
 
 
 def without_invisible(text: str) -> str:
-    """Drop format characters before composing, lest an accent stay apart from its letter behind a joiner."""
+    """Drop format characters before composing, so that an accent after a joiner is composed with its letter."""
     if text.isascii():
         return text
     return "".join(c for c in text if c == "\u200b" or unicodedata.category(c) != "Cf")

@@ -1,9 +1,9 @@
 """CMU AN4: 948 + 130 utterances of spelled words, numbers and commands; its own train and test.
 
-In: the folder that holds ``etc/`` and ``wav/``. Out: train, dev (out of train: there is no published dev) and test.
+In: the folder that holds ``etc/`` and ``wav/``. Out: train, dev (taken from train: there is no published dev) and test.
 
-Two oddities of copies in circulation are known and said, never passed over in silence: file lists that start with a
-blank line, and test speaker fcaw, of whom some copies have the sound but no transcripts (117 of the 130 are left then).
+Two differences between copies in circulation are handled and reported: file lists that start with a blank line, and
+test speaker fcaw, of whom some copies have the recordings but no transcripts (117 of the 130 utterances remain then).
 """
 
 import re
@@ -40,10 +40,10 @@ def prepare(
     Args:
         corpus: holds ``etc/`` and ``wav/``.
         out: folder for the manifests.
-        dev: ``speaker`` takes whole speakers out of train for dev; ``file`` takes every tenth file.
+        dev: ``speaker`` takes whole speakers from train for dev; ``file`` takes every tenth file.
         dev_share: share of the training utterances for ``dev=speaker``.
         seed: chooses the speakers.
-        complete: insist on 948 and 130 utterances (117 where fcaw has no transcripts).
+        complete: require 948 and 130 utterances (117 where fcaw has no transcripts).
     """
     root = _root(corpus)
     recordings = _recordings(root)
@@ -116,12 +116,12 @@ def _read_part(root: Path, part: str, recordings: dict[str, Path], notes: list[s
 
 def _lines(file: Path) -> list[str]:
     if not file.is_file():
-        raise DataError(f"{file} is missing: the AN4 folder is not whole.")
+        raise DataError(f"{file} is missing: the AN4 folder is incomplete.")
     return file.read_text(encoding="utf-8").splitlines()
 
 
 def _read_transcription(file: Path) -> dict[str, str]:
-    """Utterance id → lower-case text, from lines such as ``<s> YES </s> (an251-fash-b)``; blank lines pass."""
+    """Utterance id → lower-case text, from lines such as ``<s> YES </s> (an251-fash-b)``; blank lines are skipped."""
     texts: dict[str, str] = {}
     problems = []
     for number, line in enumerate(_lines(file), start=1):

@@ -1,6 +1,6 @@
-"""Anyone's own recordings: the folder (or table) in, speaker-disjoint train, dev and test out.
+"""Your own recordings: the folder (or table) in, speaker-disjoint train, dev and test out.
 
-In: a folder with a ``.txt`` beside each recording, a CSV or TSV with a header, a Kaldi data folder or a JSONL; or a
+In: a folder with a ``.txt`` next to each recording, a CSV or TSV with a header, a Kaldi data folder or a JSONL; or a
 folder with ``train`` and ``test`` (and perhaps ``dev``) of such a form, whose split is then kept. Out: the manifests.
 """
 
@@ -33,9 +33,9 @@ def prepare(
         corpus: the folder or the table file.
         out: folder for the manifests.
         dev: share of the duration for dev.
-        test: share of the duration for test; both are only used where the corpus has no such part itself.
-        seed: deals out the speakers.
-        speaker: where ``.txt`` lie beside recordings: take the first subfolder's name as the speaker, or know none.
+        test: share of the duration for test; both are used only where the corpus has no such part itself.
+        seed: another seed assigns the speakers differently.
+        speaker: with ``.txt`` next to recordings: ``folder`` takes the first subfolder's name as the speaker.
         lowercase: write the texts in lower case.
     """
     parts = {name: _find_part(corpus, names) for name, names in (("train", ("train",)), ("test", ("test",)))}
@@ -47,13 +47,15 @@ def prepare(
 
 
 def _own_split(corpus: Path, parts: dict[str, Path | None], *, dev: float, seed: int, speaker: str) -> Splits:
-    """The corpus's own train and test; dev is its own or taken out of train by speaker."""
+    """The corpus's own train and test; dev is its own or taken from train by speaker."""
     train, test = (_read(part, speaker) for part in parts.values() if part is not None)
     own_dev = _find_part(corpus, DEV_NAMES)
     if own_dev is not None:
         return Splits(train=train, dev=_read(own_dev, speaker), test=test, notes=["The corpus's own split is kept."])
     train, held_out = split_off_speakers(train, dev, seed=seed) if dev > 0 else (train, [])
-    return Splits(train=train, dev=held_out, test=test, notes=["The corpus's own test is kept; dev is out of train."])
+    return Splits(
+        train=train, dev=held_out, test=test, notes=["The corpus's own test is kept; dev is taken from train."]
+    )
 
 
 def _find_part(corpus: Path, names: tuple[str, ...]) -> Path | None:
@@ -67,7 +69,7 @@ def _find_part(corpus: Path, names: tuple[str, ...]) -> Path | None:
 def _read(path: Path, speaker: str) -> list[Utterance]:
     utterances = read_folder(path, speaker_from_folder=speaker == "folder")
     if not utterances:
-        raise DataError(f"{path} holds no utterance.")
+        raise DataError(f"{path} contains no utterances.")
     return utterances
 
 

@@ -1,8 +1,8 @@
 """Free Spoken Digit Dataset: 3000 recordings ``{digit}_{speaker}_{index}`` of six speakers at 8 kHz.
 
 In: the corpus folder (the one that holds ``recordings/``, or that folder itself). Out: the published split, where
-indices 0 to 4 are the test; or, with ``leave_out=SPEAKER``, that speaker's 500 recordings as the test. The second is
-the honest one: in the published split every test speaker was heard in training.
+indices 0 to 4 are the test; or, with ``leave_out=SPEAKER``, that speaker's 500 recordings as the test. The second
+measures new speakers: in the published split every test speaker is in train.
 """
 
 import re
@@ -39,12 +39,12 @@ def prepare(
     Args:
         corpus: holds ``recordings/``.
         out: folder for the manifests.
-        leave_out: a speaker whose recordings are the whole test, while training hears the other five only.
-        dev_from_train: take dev (indices 5 to 9) out of train; if false, train keeps them as the published split has
+        leave_out: the speaker whose recordings are the test; train has the other five only.
+        dev_from_train: take dev (indices 5 to 9) from train; if false, train keeps them as the published split has
             it, and the dev figure is then one on training data.
         fold: 0, 1 or 2: dev is that third of the training indices (5 to 19, 20 to 34, 35 to 49), to choose settings by
-            cross-validation, on three times 900 words in place of 300, without a look at the test.
-        complete: insist on all 3000 recordings.
+            cross-validation, on three times 900 words instead of 300, without the test.
+        complete: require all 3000 recordings.
     """
     utterances = with_durations(_utterances(corpus))
     expect_count(f"Recordings in {corpus}", len(utterances), RECORDINGS, complete=complete)
@@ -66,7 +66,7 @@ def download(corpus: Path) -> None:
 
 
 def _folder(corpus: Path) -> Path:
-    """Where the recordings lie: in ``recordings``, also in that of an unpacked release, or in ``corpus`` itself."""
+    """Where the recordings are: in ``recordings``, also in that of an unpacked release, or in ``corpus`` itself."""
     places = [corpus / "recordings", *sorted(corpus.glob("free-spoken-digit-dataset*/recordings"))]
     return next((place for place in places if place.is_dir()), corpus)
 

@@ -1,7 +1,7 @@
 """LibriSpeech: read English books; 100 h, 960 h, or the 5 h of mini LibriSpeech.
 
 In: the folder that holds ``train-clean-100``, ``dev-clean``, ... in the official layout SPEAKER/CHAPTER/*.trans.txt,
-the audio in any format. Out: train, dev, test, and ``test-other`` and ``dev-other`` where they are there. Texts become
+the audio in any format. Out: train, dev, test, and ``test-other`` and ``dev-other`` where present. Texts become
 lower case.
 """
 
@@ -32,7 +32,7 @@ UTTERANCES = {
     "test-other": 2939,
 }
 HOME = "https://www.openslr.org/resources"
-# sha256 as torchaudio.datasets.librispeech has them; train-clean-5: the md5 that its host publishes beside it.
+# sha256 as torchaudio.datasets.librispeech has them; train-clean-5: the md5 that its host publishes.
 SHA256 = {
     "dev-clean": "76f87d090650617fca0cac8f88b9416e0ebf80350acb97b343a85fa903728ab3",
     "dev-other": "12661c48e8c3fe1de2c1caa4c3e135193bfb1811584f11f569dd12645aa84365",
@@ -67,7 +67,7 @@ def prepare(
         subset: how much to train on. ``100`` and ``960`` have the official dev and test sets; ``mini`` trains on
             train-clean-5 and cuts dev-clean into dev (4 speakers) and test.
         test_speakers: for ``mini``: the 16 speakers of dev-clean on which our figures are measured, or all but dev's.
-        complete: insist on the published number of utterances.
+        complete: require the published number of utterances.
     """
     root = _root(corpus)
     train = [u for part in TRAIN_PARTS[subset] for u in _read_part(root, part, complete=complete)]
@@ -125,7 +125,7 @@ def _read_part(root: Path, part: str, *, complete: bool) -> list[Utterance]:
 
 
 def _read_chapter(transcript: Path, problems: list[str]) -> list[Utterance]:
-    """Utterances of one ``SPEAKER-CHAPTER.trans.txt``, each line ``ID TEXT``, the audio beside it."""
+    """Utterances of one ``SPEAKER-CHAPTER.trans.txt``, each line ``ID TEXT``, the audio next to it."""
     audio = {file.stem: file for file in transcript.parent.iterdir() if file.suffix.lower() in AUDIO_EXTENSIONS}
     utterances = []
     named = set()

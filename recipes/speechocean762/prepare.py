@@ -25,7 +25,7 @@ def prepare(corpus: Path, out: Path, *, complete: bool = True) -> str:
     Args:
         corpus: holds ``train/``, ``test/`` and ``WAVE/``.
         out: folder for the manifests.
-        complete: insist on 2500 utterances in train and in test.
+        complete: require 2500 utterances in train and in test.
     """
     root = _root(corpus)
     train, test = (_read_part(root, part, complete=complete) for part in ("train", "test"))

@@ -1,4 +1,4 @@
-"""Every bad recording is refused with one message that names the file, the fault and the remedy."""
+"""Every bad recording is refused with one message that names the file, the error and the remedy."""
 
 import contextlib
 import os

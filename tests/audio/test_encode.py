@@ -15,9 +15,9 @@ def test_ogg_pages_get_serial_0_and_their_right_checksum() -> None:
         file.write(np.zeros(16000, np.float32))
     given = stream.getvalue()
     page = bytearray(given[: 28 + given[27]])  # the first page: 27 bytes, one length, that many bytes
-    told = int.from_bytes(page[22:26], "little")
+    stored = int.from_bytes(page[22:26], "little")
     page[22:26] = bytes(4)
-    assert checksum(page) == told  # libogg's own
+    assert checksum(page) == stored  # libogg's own
     changed = without_serial(given)
     assert len(changed) == len(given) and changed[14:18] == bytes(4)
     with soundfile.SoundFile(io.BytesIO(changed)) as file:

@@ -228,7 +228,7 @@ def test_parts_of_opus_lie_where_they_should(corpora: Path) -> None:
     "pattern",
     ["LibriSpeech/dev-clean/251/*/*.mp3", "an4/wav/an4_clstk/m*/*.opus", "free-spoken-digit-dataset/*/9_*.flac"],
 )
-def test_real_recordings_load_with_the_length_that_probe_tells(corpora: Path, pattern: str) -> None:
+def test_real_recordings_load_with_the_length_that_probe_gives(corpora: Path, pattern: str) -> None:
     paths = sorted(corpora.glob(pattern))[:20]
 
     assert paths

@@ -1,4 +1,4 @@
-"""Sound inside media files: the contract is that of every recording, and what is wrong is told by name."""
+"""Audio in media files: they behave as any recording does, and errors name the file."""
 
 import builtins
 import re
@@ -112,8 +112,8 @@ def test_parts_and_streams_equal_the_whole(tmp_path: Path, kind: str, rate: int)
             assert len(part) == round((start_s + duration_s) * rate) - first
 
 
-def test_the_facts_are_told_and_agree_with_what_is_loaded(tmp_path: Path) -> None:
-    path = write(tmp_path / "named.wav", "m4a", channels=2)  # told by content, whatever the name says
+def test_the_facts_are_reported_and_agree_with_what_is_loaded(tmp_path: Path) -> None:
+    path = write(tmp_path / "named.wav", "m4a", channels=2)  # recognised by content, not by name
     info = probe(path)
     assert (info.sample_rate, info.channels, info.format, info.subtype) == (44_100, 2, "MP4", "AAC")
     assert len(load_audio(path, sample_rate=44_100)) == info.frames
@@ -131,7 +131,7 @@ def test_channels_are_chosen_or_mixed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "webm"])
-def test_the_sound_of_a_video_is_heard(tmp_path: Path, kind: str) -> None:
+def test_the_sound_of_a_video_is_read(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path / f"v.{kind}", kind, video=True)
     waveform = load_audio(path, sample_rate=RATE)
     assert correlation(waveform, tone(RATE)) > 0.98
@@ -158,7 +158,7 @@ def test_a_video_without_sound_is_refused(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "share", "options", "words"),
     [
-        ("m4a", 0.6, {}, "is not audio that can be read"),  # the index stands at the end
+        ("m4a", 0.6, {}, "is not audio that can be read"),  # the index is at the end
         ("mp4", 0.5, {"movflags": "faststart"}, "damaged or cut|cut short"),
         ("mov", 0.5, {"movflags": "faststart"}, "damaged or cut|cut short"),
         ("mkv", 0.5, {}, "cut short: its header declares 3.3"),
@@ -176,7 +176,7 @@ def test_a_cut_file_is_refused(tmp_path: Path, kind: str, share: float, options:
 
 
 @pytest.mark.parametrize("kind", ["m4a", "webm", "wma", "aac", "mkv"])
-def test_whatever_bytes_are_spoiled_there_is_an_answer_or_one_line(tmp_path: Path, kind: str) -> None:
+def test_any_damaged_bytes_give_audio_or_one_line(tmp_path: Path, kind: str) -> None:
     whole = write(tmp_path / f"whole.{kind}", kind).read_bytes()
     generator = np.random.default_rng(5)
     for number in range(12):

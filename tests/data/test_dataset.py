@@ -1,4 +1,4 @@
-"""Requests become the same batches whatever reads them, and a bad file arrives by its name."""
+"""Requests become the same batches whatever reads them, and the error of a bad file names it."""
 
 import copy
 import multiprocessing
@@ -27,7 +27,7 @@ from asr.data.manifest import Utterance
 utterance = Utterance(id="a", audio=sys.argv[1], duration_s=0.2, text="")
 batches = load_batches(SpeechDataset([utterance], [[]], 8000, 0), [[Request(0, 0, 1.0)]] * 40, 2)
 next(batches)
-raise RuntimeError("something nobody thought of")
+raise RuntimeError("something unexpected")
 """
 Waveform = NDArray[np.float32]
 
@@ -84,7 +84,7 @@ def test_the_rest_of_a_plan_is_what_the_whole_would_have_given(utterances: list[
         assert_equal(one, other)
 
 
-def test_what_is_kept_in_memory_is_read_once_and_changed_anew_each_time(utterances: list[Utterance]) -> None:
+def test_what_is_kept_in_memory_is_read_once_and_changed_again_each_time(utterances: list[Utterance]) -> None:
     """18,000 bytes hold the first two that are read, of 2,300 and 2,100 samples in 4 bytes, and not the third."""
     plans = [[[Request(index, epoch, 0.9) for index in (3, 1, 6)]] for epoch in (1, 2)]
     afresh = [next(load_batches(make_dataset(utterances), plan, 0)) for plan in plans]
@@ -98,7 +98,7 @@ def test_what_is_kept_in_memory_is_read_once_and_changed_anew_each_time(utteranc
         next(load_batches(dataset, plans[1], 0))
 
 
-def test_epochs_and_seeds_draw_anew(utterances: list[Utterance]) -> None:
+def test_epochs_and_seeds_draw_again(utterances: list[Utterance]) -> None:
     first = read(utterances, 0)[0].waveforms
     assert not torch.equal(first, read(utterances, 0, epoch=2)[0].waveforms)
     assert not torch.equal(first, read(utterances, 0, seed=4)[0].waveforms)
@@ -135,7 +135,7 @@ def test_a_process_that_ends_in_mid_plan_ends_at_once(utterances: list[Utterance
     """Readers ignore SIGTERM, with which multiprocessing asks them to end before it waits for them without limit."""
     command = [sys.executable, "-c", ENDS_IN_MID_PLAN, utterances[0].audio]
     ended = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 1 and "nobody thought of" in ended.stderr
+    assert ended.returncode == 1 and "something unexpected" in ended.stderr
 
 
 def test_an_utterance_is_its_own_span_of_its_recording(utterances: list[Utterance]) -> None:

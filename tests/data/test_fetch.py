@@ -19,7 +19,7 @@ CONTENT = bytes(range(256)) * 4000  # 1 MB
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves ``server.files`` with ranges; breaks off, answers errors, or ignores ranges as the server is told."""
+    """Serves ``server.files`` with ranges; it can close early, answer errors, or ignore ranges."""
 
     server: "Server"
 
@@ -79,16 +79,16 @@ def server() -> Iterator[Server]:
 
 
 def test_a_file_arrives_whole_and_only_once(server: Server, tmp_path: Path) -> None:
-    told: list[tuple[int, int | None]] = []
+    reports: list[tuple[int, int | None]] = []
     file = fetch(
         server.url(),
         tmp_path / "deep" / "c.bin",
         sha256=hashlib.sha256(CONTENT).hexdigest().upper(),
         md5=hashlib.md5(CONTENT).hexdigest(),
-        report=lambda done, total: told.append((done, total)),
+        report=lambda done, total: reports.append((done, total)),
     )
     assert file.read_bytes() == CONTENT
-    assert told[-1] == (len(CONTENT), len(CONTENT))
+    assert reports[-1] == (len(CONTENT), len(CONTENT))
     assert [entry.name for entry in file.parent.iterdir()] == ["c.bin"]
     fetch(server.url(), file)
     assert server.asked == [None]
@@ -117,7 +117,7 @@ def test_a_part_of_another_version_is_thrown_away(server: Server, tmp_path: Path
     assert fetch(server.url(), tmp_path / "c.bin").read_bytes() == CONTENT[::-1]
 
 
-def test_a_server_without_ranges_starts_anew(server: Server, tmp_path: Path) -> None:
+def test_a_server_without_ranges_starts_again(server: Server, tmp_path: Path) -> None:
     server.ranges, server.breaks = False, [300_000]
     assert fetch(server.url(), tmp_path / "c.bin", pause_s=0.0).read_bytes() == CONTENT
 
@@ -146,7 +146,7 @@ def test_wrong_checksums_leave_nothing_behind(server: Server, tmp_path: Path, ki
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_with_the_wrong_checksum_is_fetched_anew(server: Server, tmp_path: Path) -> None:
+def test_a_file_with_the_wrong_checksum_is_fetched_again(server: Server, tmp_path: Path) -> None:
     (tmp_path / "c.bin").write_bytes(b"old")
     fetch(server.url(), tmp_path / "c.bin", sha256=hashlib.sha256(CONTENT).hexdigest())
     assert (tmp_path / "c.bin").read_bytes() == CONTENT

@@ -1,4 +1,4 @@
-"""Manifests: what is written reads back equal, and every fault is told at once with its line."""
+"""Manifests: what is written reads back equal, and every error is reported at once with its line."""
 
 import json
 import pickle
@@ -94,14 +94,14 @@ def test_utterances_read_from_a_manifest_go_to_worker_processes(tmp_path: Path) 
     assert pickle.loads(pickle.dumps(read)) == read
 
 
-def test_a_byte_order_mark_crlf_and_blank_lines_are_no_fault(tmp_path: Path) -> None:
+def test_a_byte_order_mark_crlf_and_blank_lines_are_no_error(tmp_path: Path) -> None:
     good = json.dumps(line()).encode()
     path = manifest(tmp_path, b"\xef\xbb\xbf" + good + b"\r", b"", b"  ", json.dumps(line(id="u2")).encode(), b"")
 
     assert [utterance.id for utterance in read_manifest(path)] == ["u1", "u2"]
 
 
-FAULTS: list[tuple[object, str]] = [
+ERRORS: list[tuple[object, str]] = [
     (b"{broken", "is not JSON (Expecting property name"),
     (b"\xff\xfe", "is not UTF-8 (byte 0xff at column 1)"),
     ([1, 2], "is not a JSON object"),
@@ -133,9 +133,9 @@ FAULTS: list[tuple[object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "words"), FAULTS)
-def test_a_fault_is_told_with_file_and_line(tmp_path: Path, fault: object, words: str) -> None:
-    path = manifest(tmp_path, line(id="good"), fault)
+@pytest.mark.parametrize(("error", "words"), ERRORS)
+def test_an_error_is_reported_with_file_and_line(tmp_path: Path, error: object, words: str) -> None:
+    path = manifest(tmp_path, line(id="good"), error)
 
     with pytest.raises(DataError) as caught:
         read_manifest(path)
@@ -143,19 +143,19 @@ def test_a_fault_is_told_with_file_and_line(tmp_path: Path, fault: object, words
     assert f"\n  {path}:2: " in str(caught.value) and words in str(caught.value)
 
 
-def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
-    lines = [fault for fault, _ in FAULTS]
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
+    lines = [error for error, _ in ERRORS]
     path = manifest(tmp_path, *lines, line(id="last"), line(id="last"))
 
     with pytest.raises(DataError) as caught:
         read_manifest(path)
 
-    told = str(caught.value)
-    assert all(f"{path}:{number}: " in told for number in range(1, len(lines) + 1))
-    assert f"{path}:{len(lines) + 2}: id 'last' is already used in line {len(lines) + 1}" in told
+    message = str(caught.value)
+    assert all(f"{path}:{number}: " in message for number in range(1, len(lines) + 1))
+    assert f"{path}:{len(lines) + 2}: id 'last' is already used in line {len(lines) + 1}" in message
 
 
-def test_faults_beyond_fifty_are_counted(tmp_path: Path) -> None:
+def test_errors_beyond_fifty_are_counted(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_manifest(manifest(tmp_path, *[line(id=f"u{number}", audio="b.wav") for number in range(1_000)]))
 
@@ -197,7 +197,7 @@ def test_what_could_not_be_read_is_not_written(tmp_path: Path, changes: dict[str
     assert not list(tmp_path.iterdir())
 
 
-def test_an_id_is_not_written_twice_and_the_old_manifest_stands(tmp_path: Path) -> None:
+def test_an_id_is_not_written_twice_and_the_old_manifest_stays(tmp_path: Path) -> None:
     utterance = Utterance(id="u1", audio="/a.wav", duration_s=1.0, text="")
     write_manifest(tmp_path / "m.jsonl", [utterance])
     before = (tmp_path / "m.jsonl").read_bytes()

@@ -1,4 +1,4 @@
-"""Laws of running a recipe: options are checked by name and type, recipes are found, loaded apart, and summarised."""
+"""Laws of running a recipe: options are checked by name and type, recipes are loaded separately and summarised."""
 
 from pathlib import Path
 

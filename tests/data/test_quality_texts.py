@@ -94,7 +94,7 @@ def test_a_frame_for_each_character_and_one_between_equal_ones_are_needed() -> N
 
 
 @pytest.mark.parametrize(("text", "duration_s"), [("ab" * 40, 2.0), ("a", 20.0)])
-def test_speech_that_nobody_speaks_is_found_without_any_corpus(text: str, duration_s: float) -> None:
+def test_impossible_speech_rates_are_found_without_any_corpus(text: str, duration_s: float) -> None:
     findings = timing_findings([replace(ONE, text=text, duration_s=duration_s)])
 
     assert {finding.kind for finding in findings} - {"too few frames for the text"} == {"impossible speech rate"}

@@ -1,4 +1,4 @@
-"""Readers of people's own recordings: what each form means, and that all faults come at once and by name."""
+"""Readers of your own recordings: what each form means, and that all errors are listed at once."""
 
 import json
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_text_beside_audio_names_every_fault(tmp_path: Path) -> None:
         assert part in message
 
 
-def test_accents_apart_in_one_name_and_composed_in_the_other_are_one_stem(tmp_path: Path) -> None:
+def test_accents_decomposed_in_one_name_and_composed_in_the_other_are_one_stem(tmp_path: Path) -> None:
     write_tone(tmp_path / "caf\u00e9.wav")
     (tmp_path / "cafe\u0301.txt").write_text("hello")
     assert [one.text for one in read_text_beside_audio(tmp_path)] == ["hello"]
@@ -75,7 +75,7 @@ def test_linked_folders_are_entered_and_a_link_in_a_circle_ends(tmp_path: Path) 
     assert {one.speaker for one in read_text_beside_audio(corpus)} == {"ann", "bob"}
 
 
-def test_unreadable_recordings_are_named_along_with_the_other_faults(tmp_path: Path) -> None:
+def test_unreadable_recordings_are_named_along_with_the_other_errors(tmp_path: Path) -> None:
     write_pair(tmp_path / "empty", "")
     write_pair(tmp_path / "noise")
     (tmp_path / "noise.wav").write_bytes(b"RIFF" + bytes(100))
@@ -134,14 +134,14 @@ def test_a_csv_row_does_not_end_at_a_unicode_line_separator(tmp_path: Path) -> N
     assert [one.text for one in read_table(tmp_path / "table.csv")] == ["one two three"]
 
 
-def test_a_csv_field_beyond_what_python_reads_is_a_fault_of_its_line(tmp_path: Path) -> None:
+def test_a_csv_field_beyond_what_python_reads_is_an_error_of_its_line(tmp_path: Path) -> None:
     write_tone(tmp_path / "a.wav")
     (tmp_path / "table.csv").write_text("audio,text\na.wav," + "word " * 50_000)
     with pytest.raises(DataError, match=r"table\.csv:\d: not a row"):
         read_table(tmp_path / "table.csv")
 
 
-def test_accents_composed_in_the_table_find_a_file_named_with_accents_apart(tmp_path: Path) -> None:
+def test_accents_composed_in_the_table_find_a_file_named_with_decomposed_accents(tmp_path: Path) -> None:
     write_tone(tmp_path / "cafe\u0301.wav")
     (tmp_path / "table.csv").write_text(f"audio,text\ncaf\u00e9.wav,hello\n{'x' * 300}.wav,hello\n", encoding="utf-8")
     with pytest.raises(DataError, match="1 error") as caught:
@@ -156,7 +156,7 @@ def test_tsv_keeps_quotes_as_common_voice_writes_them(tmp_path: Path) -> None:
     assert (only.text, only.speaker, dict(only.extra)) == ('"Yes" he said', "xyz", {})
 
 
-def test_table_faults_come_with_their_lines(tmp_path: Path) -> None:
+def test_table_errors_come_with_their_lines(tmp_path: Path) -> None:
     write_tone(tmp_path / "a.wav")
     (tmp_path / "t.csv").write_text(
         "audio,text,start,end\n"
@@ -243,7 +243,7 @@ def test_kaldi_without_segments_takes_whole_recordings(kaldi: Path) -> None:
     assert (only.start_s, only.duration_s, only.speaker) == (0.0, 4.0, None)
 
 
-def test_kaldi_faults_are_named_and_commands_never_run(kaldi: Path) -> None:
+def test_kaldi_errors_are_named_and_commands_never_run(kaldi: Path) -> None:
     (kaldi / "wav.scp").write_text("r1 audio/r1.wav\nr2 sph2pipe -f wav x.sph |\nr3 gone.wav\n")
     (kaldi / "segments").write_text("ann-1 r1 0.5 1.75\nann-2 r9 2 3\nann-3 r1 3 2\nann-4 r1 a b\nann-5 r1 0 1\n")
     (kaldi / "text").write_text("ann-1 YES\nann-1 NO\nann-6 WHAT\n")
@@ -262,7 +262,7 @@ def test_kaldi_faults_are_named_and_commands_never_run(kaldi: Path) -> None:
         assert part in str(caught.value)
 
 
-def test_read_folder_tells_the_forms_apart(kaldi: Path, tmp_path: Path) -> None:
+def test_read_folder_distinguishes_the_forms(kaldi: Path, tmp_path: Path) -> None:
     assert len(read_folder(kaldi)) == 2
     write_pair(tmp_path / "pairs" / "a")
     assert [u.id for u in read_folder(tmp_path / "pairs")] == ["a"]

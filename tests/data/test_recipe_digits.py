@@ -1,4 +1,4 @@
-"""The digits recipe: the same options say the same, no voice of a test is heard in training, a repetition is free."""
+"""The digits recipe: the same options give the same corpus, no test voice is in training, a second run does nothing."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def test_texts_are_one_to_seven_digit_words_and_recordings_16_khz_speech(corpus:
     assert lengths == set(range(1, 8))
 
 
-def test_no_voice_of_dev_or_test_is_heard_in_training(corpus: Path) -> None:
+def test_no_voice_of_dev_or_test_is_in_training(corpus: Path) -> None:
     voices = [{u.speaker for u in read_manifest(corpus / f"{part}.jsonl")} for part in SMALL]
     assert [len(part) for part in voices] == [56, 6, 12]
     assert len(set.union(*voices)) == 56 + 6 + 12
@@ -71,7 +71,7 @@ def test_fewer_training_utterances_leave_the_others_as_they_were(corpus: Path, t
     assert fewer == {name: whole[name] for name in fewer}
 
 
-def test_repeating_makes_nothing_anew_until_something_is_missing(tmp_path: Path) -> None:
+def test_repeating_makes_nothing_again_until_something_is_missing(tmp_path: Path) -> None:
     options = {"train": 3, "dev": 1, "test": 1}
     first = run_prepare(RECIPE, None, tmp_path, options)
     made = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*") if file.is_file()}

@@ -1,4 +1,4 @@
-"""LibriSpeech and speechocean762 recipes: made-up corpora in the original layout, and the real ones where at hand."""
+"""LibriSpeech and speechocean762 recipes: made-up corpora in the original layout, and the real ones where available."""
 
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def test_librispeech_100_and_960_use_the_official_parts(tmp_path: Path) -> None:
     assert {u.speaker for u in parts(tmp_path / "960")["train"]} == {"1", "2", "3"}
 
 
-def test_librispeech_faults_are_listed_together_with_file_and_line(tmp_path: Path) -> None:
+def test_librispeech_errors_are_listed_together_with_file_and_line(tmp_path: Path) -> None:
     first = write_chapter(tmp_path, "train-clean-5", "19")
     second = write_chapter(tmp_path, "train-clean-5", "26")
     (first.parent / "19-77-0001.flac").unlink()
@@ -120,7 +120,7 @@ def test_speechocean_dev_is_the_training_speakers_ending_in_7(ocean: Path, tmp_p
     assert found["train"][0].text == "we call it bear"
 
 
-def test_speechocean_faults_are_named(ocean: Path, tmp_path: Path) -> None:
+def test_speechocean_errors_are_named(ocean: Path, tmp_path: Path) -> None:
     (ocean / "WAVE" / "SPEAKER0001" / "000100011.flac").unlink()
     (ocean / "train" / "spk2age").write_text("0001 6\n1027 six\n")
     with pytest.raises(DataError) as caught:

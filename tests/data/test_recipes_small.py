@@ -1,4 +1,4 @@
-"""FSDD and AN4 recipes: made-up corpora in the original layout, and the real ones where they are at hand."""
+"""FSDD and AN4 recipes: made-up corpora in the original layout, and the real ones where available."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def test_fsdd_leaving_a_speaker_out_tests_on_all_and_only_that_speaker(fsdd: Pat
     assert {u.speaker for part in ("train", "dev") for u in read_manifest(out / f"{part}.jsonl")} == {"ann"}
 
 
-def test_fsdd_faults_are_named_all_at_once(fsdd: Path, tmp_path: Path) -> None:
+def test_fsdd_errors_are_named_all_at_once(fsdd: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"found 12, expected 3000"):
         run_prepare(RECIPES / "fsdd", fsdd, tmp_path / "out", {})
     with pytest.raises(ConfigError, match=r"leave_out=eve: no such speaker. Choose one of ann, bob"):
@@ -107,7 +107,7 @@ def test_an4_can_take_every_tenth_file_as_dev(an4: Path, tmp_path: Path) -> None
     assert ids(tmp_path / "out" / "dev.jsonl") == ["an41-sp4-b", "an91-sp9-b"]
 
 
-def test_an4_missing_audio_of_any_other_speaker_is_a_fault_by_name(an4: Path, tmp_path: Path) -> None:
+def test_an4_missing_audio_of_any_other_speaker_is_an_error(an4: Path, tmp_path: Path) -> None:
     (an4 / "wav" / "an4_clstk" / "sp3" / "an30-sp3-b.wav").rename(an4 / "wav" / "an4_clstk" / "sp3" / "an30-sp3-b.raw")
     (an4 / "wav" / "an4_clstk" / "sp4" / "an40-sp4-b.wav").unlink()
     with pytest.raises(DataError) as caught:

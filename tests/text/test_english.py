@@ -41,7 +41,7 @@ SAME = [
     ("R&B", "r and b"),
 ]
 
-APART = [
+DIFFERENT = [
     ("the dog's tail", "the dog is tail"),  # a noun's 's may be a possessive
     ("one two three", "123"),  # digits said one by one are words of their own
     ("fifteen twenty", "1520"),  # no year
@@ -57,7 +57,7 @@ def test_these_are_the_same(first: str, second: str) -> None:
     assert normalize_english(first) == normalize_english(second)
 
 
-@pytest.mark.parametrize(("first", "second"), APART)
+@pytest.mark.parametrize(("first", "second"), DIFFERENT)
 def test_these_are_not(first: str, second: str) -> None:
     assert normalize_english(first) != normalize_english(second)
 
@@ -103,7 +103,7 @@ co-operate U.S. p.m. - ' . [ ] < > ( ) café 1 1st 2nd 0 .5 5. i'd've & per cent
 """
 
 
-def test_normalising_twice_changes_nothing_whatever_stands_beside_what() -> None:
+def test_normalising_twice_changes_nothing_whatever_the_neighbours() -> None:
     rng = random.Random(7)
     pieces = PIECES.split()
     for _ in range(2_000):

@@ -1,7 +1,7 @@
 """Whisper's EnglishTextNormalizer and num2words as oracles for the English normaliser, on real transcripts.
 
 The deliberate differences from Whisper's: a noun's 's stays (there: "peter's" is "peter is"); "first", "second" and
-"third" stay words, money is "5 dollars" (there: 1st, $5); spoken digits stay apart (there: one two three is 123, and
+"third" remain words, money is "5 dollars" (there: 1st, $5); digits stay separate (there: one two three is 123, and
 "six o'clock" is "60 clock"); "oh" stays; "cannot" is "can not", as "can't" is; "he's been" is "he has been" for more
 verbs; only spelling is made American, so "learnt", "towards" and "amongst" stay what was said; "cause" stays; text in
 parentheses stays; plurals of scales (thousands) stay words.
@@ -50,7 +50,7 @@ def test_real_transcripts_come_out_as_whispers_but_for_the_deliberate_difference
     different = [
         (ours, theirs)
         for text in transcripts[::8]
-        if "'" not in text  # possessives apart, which Whisper's makes "is"
+        if "'" not in text  # without possessives, which Whisper's makes "is"
         for ours, theirs in [(_levelled(normalize_english(text)), _levelled(whisper(text)))]
         if ours != theirs
     ]

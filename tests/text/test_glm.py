@@ -1,4 +1,4 @@
-"""Replacement files: what they change, how reports name them, and every fault with its line."""
+"""Replacement files: what they change, how reports name them, and every error with its line."""
 
 import hashlib
 from collections.abc import Callable

@@ -133,7 +133,7 @@ def check_utterances(
     Args:
         utterances: as `read_manifest` gives them.
         recordings: what `probe_all` found for them; None opens them here.
-        sounds: what `analyse_all` measured; None: nothing is said about sound.
+        sounds: what `analyse_all` measured; None: sound is not checked.
 
     Returns:
         Errors first, then warnings, then notes; within each, kind by kind in the manifest's order.

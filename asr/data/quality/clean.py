@@ -1,7 +1,7 @@
 """A manifest without the utterances that checks found wrong.
 
-In: a checked manifest, findings, and the kinds of finding to act on. Out: a new manifest, and beside it the list of the
-utterances that were left out with the reason for each. The manifest that was checked and the recordings stay unchanged.
+In: a checked manifest, findings, and the kinds of finding to act on. Out: a new manifest, and next to it the list of
+the utterances left out, each with the reason. The manifest that was checked and the recordings are not changed.
 """
 
 from collections.abc import Iterable, Sequence

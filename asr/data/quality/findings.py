@@ -47,7 +47,7 @@ KINDS: Mapping[str, bool] = {
     "speakers in two splits": False,
     "ids in two splits": False,
     "sentences in two splits": False,
-    "likely wrong transcript": True,  # there are none unless a share of suspects was asked for
+    "likely wrong transcript": True,  # there are none unless suspects were chosen
 }
 
 

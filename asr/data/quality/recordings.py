@@ -29,7 +29,7 @@ FRAME_S = 0.04  # 10 ms hop and four-fold subsampling, the default of the models
 _RATE_FACTOR = 3.0
 _RATE_DEVIATIONS = 5.0
 _RATE_NEEDS_UTTERANCES = 20
-# Auctioneers reach about 25 letters a second; below one letter in 4 s of a long recording hardly anything is said.
+# Auctioneers reach about 25 letters a second; below one letter in 4 s of a long recording there is hardly any speech.
 _FASTEST = 35.0
 _SLOWEST = 0.25
 _SLOWEST_FROM_S = 8.0

@@ -28,7 +28,7 @@ from asr.errors import AudioError
 LONGEST_S = 600.0  # of a longer utterance the first ten minutes are decoded
 _FRAME_S = 0.02
 _FULL_SCALE = 0.999
-_FLAT = 1e-4  # samples so near to the file's own peak, relative to it, lie on a cut-off top
+_FLAT = 1e-4  # samples so close to the file's own peak, relative to it, are on a clipped top
 _FLAT_RUN = 3
 _SILENCE_DB = -60.0  # of full scale
 _BELOW_SPEECH_DB = 35.0
@@ -152,7 +152,7 @@ def _measured(samples: NDArray[np.float32], rate: int, channels: int, form: str,
 
 
 def flat_tops(waveform: NDArray[np.float32]) -> tuple[int, int]:
-    """Samples in runs of at least 3 that lie at full scale or at the waveform's own peak, and the number of runs.
+    """Samples in runs of at least 3 at full scale or at the waveform's own peak, and the number of runs.
 
     A recording that was clipped and then made softer has its flat tops below full scale; each polarity has its own.
     """
