@@ -49,7 +49,9 @@ def test_measures_by_hand() -> None:
 @pytest.fixture
 def report() -> ScoreReport:
     references = {f"u{index}": "One two three, four" for index in range(12)}
-    hypotheses = {key: "one two free four five" if index % 3 else "One two" for index, key in enumerate(references)}
+    hypotheses = {
+        key: "one two free four five" if index % 3 else "One two three four" for index, key in enumerate(references)
+    }
     return score_texts(references, hypotheses, normalizer=NORMALIZERS["basic"], speakers={"u0": "ann", "u1": "bob"})
 
 
