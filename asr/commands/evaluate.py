@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 from asr.commands.options import (
     add_decoding,
     add_scoring,
-    check_gate,
-    chosen_normalizer,
     decoder_options,
     print_report,
+    scoring_options,
     seconds,
     whole_number,
 )
@@ -94,9 +93,10 @@ def evaluate_manifest(options: argparse.Namespace, decoding: dict[str, Any]) -> 
     """The whole command with parsed ``options``; ``decoding``: keys of ``DecodingConfig`` (see choose_decoding)."""
     from asr.data.manifest import read_manifest
     from asr.scoring.describe import count_training_words
-    from asr.scoring.output import prepare_folder
+    from asr.scoring.output import check_gate, prepare_folder
 
-    normalizer = chosen_normalizer(options)
+    scoring = scoring_options(options)
+    normalizer = scoring.normalizer
     utterances = read_manifest(options.manifest)  # the cheap refusals come before torch is imported
     prepare_folder(options.out, options.manifest)
     training_counts = count_training_words(options.train_text, normalizer)
@@ -106,7 +106,7 @@ def evaluate_manifest(options: argparse.Namespace, decoding: dict[str, Any]) -> 
     check_lm_weight(options.lm_weight, recognizer.decoding.language_model)
     evaluation = evaluate(recognizer, utterances, batch_s=options.batch_s, normalizer=normalizer)
     _write(evaluation, options, training_counts)
-    check_gate(evaluation.report, options)
+    check_gate(evaluation.report, scoring.fail_above)
 
 
 def evaluate(
@@ -158,7 +158,7 @@ def _write(evaluation: Evaluation, options: argparse.Namespace, training_counts:
         date=now(),
         facts={"Decoding": _shown(evaluation.decoding), "Real-time factor": speed},
     )
-    measures = {
+    figures = {
         "real_time_factor": finite(factor),
         "recognition_s": round(evaluation.recognition_s, 3),
         "device": evaluation.device,
@@ -170,11 +170,11 @@ def _write(evaluation: Evaluation, options: argparse.Namespace, training_counts:
         header,
         worst=options.worst,
         extras=evaluation.extras,
-        measures=measures,
+        figures=figures,
         training_counts=training_counts,
     )
     lead = f"{counted(len(report.utterances), 'utterance')} of {options.manifest}; real-time factor {speed}"
-    print_report(report, options, lead=lead, measures=measures, page=files.page)
+    print_report(report, options.print_as, lead=lead, figures=figures, page=files.page)
 
 
 def _shown(decoding: dict[str, Any]) -> str:

@@ -1,21 +1,16 @@
-"""Kinds of argument that several verbs take: text to a checked value, or argparse's refusal of it.
+"""Arguments that several verbs share: types for argparse, decoding options, scoring options.
 
-The options of decoding that several verbs share, as typed, checked values.
-
-In: words. Out: `DecoderOptions`, or one message that says which of them do not go together.
-
-What `asr score` and `asr evaluate` share on the command line: the normaliser, the form of the result, the gate.
-
-In: parsed options and a ``ScoreReport``. Out: the normaliser that was asked for; the report on stdout; a refusal (exit
-code 1) where the WER is above --fail-above.
+In: arguments as text. Out: checked values, `DecoderOptions` and `ScoringOptions`, or a usage error that names the
+argument; and the report of a scoring on stdout, which `asr score` and `asr evaluate` print alike.
 """
 
 import argparse
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from asr.errors import UsageError
 from asr.text.normalize import NORMALIZERS, Normalizer, get_normalizer
@@ -116,24 +111,34 @@ def hotword(text: str) -> tuple[str, float]:
     return " ".join(word.split()), number(boost)
 
 
-PRINTS = ("table", "line", "json", "csv")
+PrintForm = Literal["table", "line", "json", "csv"]
+PRINT_FORMS: tuple[PrintForm, ...] = ("table", "line", "json", "csv")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoringOptions:
+    """What `asr score` and `asr evaluate` share; ``fail_above``: a WER in percent, None for no limit."""
+
+    normalizer: Normalizer
+    print_as: PrintForm = "table"
+    fail_above: float | None = None
 
 
 def add_scoring(parser: argparse.ArgumentParser) -> None:
-    """Add --normalizer, --glm, --print and the gate."""
+    """Add --normalizer, --glm, --print and --fail-above."""
     parser.add_argument(
-        "--normalizer", choices=NORMALIZERS, default="basic", help="what counts as the same text (default: basic)"
+        "--normalizer", choices=NORMALIZERS, default="basic", help="the text normaliser of both sides (default: basic)"
     )
     parser.add_argument(
         "--glm",
         type=Path,
         metavar="FILE",
-        help="replacements of your own for both texts, after the normaliser: OLD => NEW a line, or two columns",
+        help="further replacements in both texts, after the normaliser: OLD => NEW on each line, or two columns",
     )
     parser.add_argument(
         "--print",
         dest="print_as",
-        choices=PRINTS,
+        choices=PRINT_FORMS,
         default="table",
         help="the form of the result on stdout; line: wer=8.44 low=6.10 high=11.02 cer=3.10 s=12 ... (default: table)",
     )
@@ -141,52 +146,45 @@ def add_scoring(parser: argparse.ArgumentParser) -> None:
 
 
 def add_gate(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
-    """Add --fail-above; ``asr.scoring.output.check_gate`` is its rule."""
+    """Add --fail-above; ``asr.scoring.output.check_gate`` applies it."""
     parser.add_argument(
-        "--fail-above", type=_percent, metavar="WER", help="exit with 1 where the WER in percent is above this"
+        "--fail-above", type=_percent, metavar="WER", help="exit with code 1 if the WER in percent is above this"
     )
 
 
-def chosen_normalizer(options: argparse.Namespace) -> Normalizer:
-    """The normaliser of ``add_scoring``'s options; raises DataError where the replacements have faults."""
-    normalizer = get_normalizer(options.normalizer)
-    if options.glm is None:
-        return normalizer
-    from asr.text.normalize import with_replacements
+def scoring_options(found: argparse.Namespace) -> ScoringOptions:
+    """The options of ``add_scoring``; raises DataError where the replacements have errors."""
+    normalizer = get_normalizer(found.normalizer)
+    if found.glm is not None:
+        from asr.text.normalize import with_replacements
 
-    return with_replacements(normalizer, options.glm)
+        normalizer = with_replacements(normalizer, found.glm)
+    return ScoringOptions(normalizer=normalizer, print_as=found.print_as, fail_above=found.fail_above)
 
 
 def print_report(
     report: "ScoreReport",
-    options: argparse.Namespace,
+    print_as: PrintForm,
     *,
     lead: str,
     notes: Sequence[str] = (),
-    measures: Mapping[str, Any] | None = None,
+    figures: Mapping[str, Any] | None = None,
     page: Path | None = None,
 ) -> None:
-    """The result on stdout; in a form for scripts nothing but it, and what a person should know goes to stderr."""
+    """The result on stdout, notes after it; where stdout is for scripts, notes and path go to stderr."""
     from asr.scoring.output import RENDERERS, SUMMARY_HEADER, summary_notes, summary_rows
     from asr.terminal import table
 
-    aside = sys.stdout if options.print_as == "table" else sys.stderr
-    if options.print_as == "table":
+    aside = sys.stdout if print_as == "table" else sys.stderr
+    if print_as == "table":
         print(lead)
         print(table(summary_rows(report), SUMMARY_HEADER))
     else:
-        print(RENDERERS[options.print_as](report, measures or {}))
+        print(RENDERERS[print_as](report, figures or {}))
     for note in [*summary_notes(report), *notes]:
         print(f"note: {note}", file=aside)
     if page is not None:
         print(f"report: {page}", file=aside)
-
-
-def check_gate(report: "ScoreReport", options: argparse.Namespace) -> None:
-    """Raise ScoringError (exit code 1) where the WER is above --fail-above: the last thing a command does."""
-    from asr.scoring import output as brief
-
-    brief.check_gate(report, options.fail_above)
 
 
 def _percent(text: str) -> float:

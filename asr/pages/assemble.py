@@ -12,7 +12,7 @@ from asr.errors import ScoringError
 from asr.pages.data import Bar, BarRow, Chart, Figure, PageData, ReportSystem, Table
 from asr.scoring import ErrorCounts, UtteranceScore
 from asr.scoring.breakdown import Breakdown, Grouping, break_down
-from asr.scoring.compare import Comparison, System, compare
+from asr.scoring.compare import Comparison, SystemResults, compare
 from asr.scoring.compare_output import scope_sentence, settling_sentence, verdict_sentence
 from asr.scoring.intervals import DRAWS, LEVEL, Interval, bootstrap_interval, interval_notes
 from asr.scoring.measures import WER, Measure, measures_in
@@ -183,7 +183,7 @@ def _compared(systems: Sequence[ReportSystem], draws: int) -> Comparison | None:
                 f"{first.name} was scored with {labels[0]}, {other.name} with {labels[1]}: not comparable. Score one "
                 "of them again (asr score RESULTS RESULTS --normalizer NAME --out DIR)"
             )
-    return compare([System(one.name, one.results.report, one.results.extras) for one in systems], draws=draws)
+    return compare([SystemResults(one.name, one.results.report, one.results.extras) for one in systems], draws=draws)
 
 
 def _verdict(comparison: Comparison) -> str:

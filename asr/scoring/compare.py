@@ -1,30 +1,22 @@
 """Two or more systems on the same references: who is better, how surely, and what would settle it.
 
-In: results of systems (``System``). Out: a ``Comparison``: every pair with its difference, its tests and a verdict.
+In: results of systems (``SystemResults``). Out: a ``Comparison``: every pair with its difference, its tests and a
+verdict.
 
 One test decides a verdict: the paired bootstrap of the WER (see ``significance.py`` for why that one), over speakers
-where the speaker of every utterance is known and there are at least 6, else over utterances. Errors of a speaker go
-together, and a system may suit one speaker and not another: with 15 utterances a speaker and such a taste of 0.3 (log
+where the speaker of every utterance is known and there are at least 6, else over utterances. Errors of a speaker are
+correlated, and a system may suit one speaker and not another: with 15 utterances a speaker and a spread of 0.3 (log
 standard deviation) two equally good systems come out "different at 5 %" in 26 % of trials where utterances are
 resampled, and in 5 % where speakers are. Fewer than 6 speakers cannot show anything (2**(1 - 5) is 0.06): then the
 verdict is about further utterances of these speakers, and says so. Several pairs are corrected after Holm.
-
-What differs between two systems: words, groups of utterances, single utterances.
-
-In: a ``Comparison`` and the names of two of its systems. Out: records, the greatest difference first (groups: in the
-order of their kind). A group is whatever a key function says of an utterance: its speaker, its length, any field of
-the results or of a manifest.
 """
 
 import itertools
-import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from asr.errors import ScoringError
-from asr.scoring.breakdown.groups import FEW_VALUES, by_quantiles
 from asr.scoring.counts import AlignedPair, ErrorCounts, align_words
 from asr.scoring.intervals import DRAWS
 from asr.scoring.report import ScoreReport, UtteranceScore, build_report, first_ids
@@ -49,8 +41,8 @@ Verdict = Literal["first better", "second better", "not distinguishable"]
 
 
 @dataclass(frozen=True, slots=True)
-class System:
-    """A system's results under the name it is reported by; ``extras``: further fields by utterance id."""
+class SystemResults:
+    """A system's results under the name it is reported by; ``extras``: further keys by utterance id."""
 
     name: str
     report: ScoreReport
@@ -96,7 +88,7 @@ class Comparison:
     ``alignments``: by system, the aligned words of each utterance.
     """
 
-    systems: tuple[System, ...]
+    systems: tuple[SystemResults, ...]
     pairs: tuple[Pair, ...]
     alignments: Mapping[str, tuple[tuple[AlignedPair, ...], ...]]
 
@@ -111,7 +103,7 @@ class Comparison:
         return {system.name: system.report.words for system in self.systems}
 
 
-def compare(systems: Sequence[System], *, draws: int = DRAWS, seed: int = 0) -> Comparison:
+def compare(systems: Sequence[SystemResults], *, draws: int = DRAWS, seed: int = 0) -> Comparison:
     """Compare every pair of systems.
 
     Raises ScoringError for fewer than two, for a name given twice, and where ids, references, speakers or normalisers
@@ -133,8 +125,8 @@ def compare(systems: Sequence[System], *, draws: int = DRAWS, seed: int = 0) -> 
 
 
 def _pair(
-    first: System,
-    second: System,
+    first: SystemResults,
+    second: SystemResults,
     first_alignments: Sequence[Sequence[AlignedPair]],
     second_alignments: Sequence[Sequence[AlignedPair]],
     draws: int,
@@ -190,12 +182,14 @@ def _settled(pair: Pair, p_value: float, alpha: float) -> Pair:
     return replace(pair, p_value=p_value, more_units=more, detectable=detectable_difference(measured, alpha=alpha))
 
 
-def _require_comparable(systems: Sequence[System]) -> None:
+def _require_comparable(systems: Sequence[SystemResults]) -> None:
     if len(systems) < 2:
         raise ScoringError("a comparison needs two systems")
     names = [system.name for system in systems]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ScoringError(f"two systems are called {', '.join(map(repr, twice))}; name them apart: NAME=PATH")
+        raise ScoringError(
+            f"two systems are called {', '.join(map(repr, twice))}; give them different names: NAME=PATH"
+        )
     labels = {system.name: system.report.normalizer for system in systems}
     if len(set(labels.values())) > 1:
         shown = ", ".join(f"{name} with {label}" for name, label in labels.items())
@@ -204,7 +198,7 @@ def _require_comparable(systems: Sequence[System]) -> None:
         _require_same_references(systems[0], other)
 
 
-def _require_same_references(first: System, other: System) -> None:
+def _require_same_references(first: SystemResults, other: SystemResults) -> None:
     ones, twos = ({u.id: u for u in system.report.utterances} for system in (first, other))
     for here, there, name, where in ((ones, twos, other.name, first.name), (twos, ones, first.name, other.name)):
         if absent := [key for key in here if key not in there]:
@@ -227,7 +221,7 @@ def _require_same_references(first: System, other: System) -> None:
         )
 
 
-def _same_order(systems: Sequence[System]) -> list[System]:
+def _same_order(systems: Sequence[SystemResults]) -> list[SystemResults]:
     """Each system's utterances in the first one's order, with the speaker that any of the systems knows."""
     order = [utterance.id for utterance in systems[0].report.utterances]
     by_id = [{u.id: u for u in system.report.utterances} for system in systems]
@@ -241,163 +235,3 @@ def _same_order(systems: Sequence[System]) -> list[System]:
         )
         for system, utterances in zip(systems, by_id, strict=True)
     ]
-
-
-_LENGTHS = (0, 1, 6, 11, 16, 21, 31)  # the least words of each bin
-_GROUP_DRAWS = 2_000
-
-Key = Callable[[UtteranceScore], Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WordDifference:
-    """A reference word: how often it was said, how often one system alone got it, and how often each put it in."""
-
-    word: str
-    count: int
-    first_only: int
-    second_only: int
-    both_missed: int
-    first_inserted: int
-    second_inserted: int
-
-    @property
-    def gain(self) -> int:
-        """Errors that the first spares with this word, against the second."""
-        return self.first_only - self.second_only + self.second_inserted - self.first_inserted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupDifference:
-    """Some utterances: both systems' word errors, and the difference (over utterances) where it can be told."""
-
-    name: str
-    utterances: int
-    first: ErrorCounts
-    second: ErrorCounts
-    difference: Difference | None
-
-
-@dataclass(frozen=True, slots=True)
-class UtteranceDifference:
-    """An utterance as both systems heard it; ``index`` is its place in the comparison."""
-
-    index: int
-    first: UtteranceScore
-    second: UtteranceScore
-
-    @property
-    def gain(self) -> int:
-        """Errors that the first spares here, against the second."""
-        return self.second.words.errors - self.first.words.errors
-
-
-def word_differences(comparison: Comparison, first: str, second: str) -> list[WordDifference]:
-    """Every word that the two treat differently, most spared or added errors first, then by word."""
-    said, missed = Counter[str](), Counter[str]()
-    alone: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
-    inserted: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
-    for utterance in zip(comparison.alignments[first], comparison.alignments[second], strict=True):
-        for counter, pairs in zip(inserted, utterance, strict=True):
-            counter.update(pair.hypothesis for pair in pairs if pair.operation == "insertion" and pair.hypothesis)
-        words = ([pair for pair in pairs if pair.reference is not None] for pairs in utterance)
-        for one, two in zip(*words, strict=True):
-            word, right = str(one.reference), (one.operation == "hit", two.operation == "hit")
-            said[word] += 1
-            missed[word] += right == (False, False)
-            alone[0][word] += right == (True, False)
-            alone[1][word] += right == (False, True)
-    words_of_interest = sorted({*said, *inserted[0], *inserted[1]})
-    found = [
-        WordDifference(
-            word=word,
-            count=said[word],
-            first_only=alone[0][word],
-            second_only=alone[1][word],
-            both_missed=missed[word],
-            first_inserted=inserted[0][word],
-            second_inserted=inserted[1][word],
-        )
-        for word in words_of_interest
-    ]
-    differing = [one for one in found if one.first_only or one.second_only or one.first_inserted != one.second_inserted]
-    return sorted(differing, key=lambda one: (-abs(one.gain), -one.first_only - one.second_only, one.word))
-
-
-def difference_by(comparison: Comparison, first: str, second: str, key: Key) -> list[GroupDifference]:
-    """The difference in each group that ``key`` makes; None of it belongs to no group.
-
-    Numbers of many values are cut into quarters of the utterances; other values are groups as they are, numbers in
-    order and words by the alphabet.
-    """
-    reports = {system.name: system.report.utterances for system in comparison.systems}
-    members = group_indices([key(utterance) for utterance in comparison.utterances])
-    return [
-        _group(name, [reports[first][index] for index in indices], [reports[second][index] for index in indices])
-        for name, indices in members.items()
-    ]
-
-
-def length_of_reference(utterance: UtteranceScore) -> str:
-    """A key: how many words were said, in bins; the names sort in order."""
-    words = utterance.words.reference_length
-    at = max(index for index, least in enumerate(_LENGTHS) if least <= words)
-    if at + 1 == len(_LENGTHS):
-        return f"{_LENGTHS[at]} or more words"
-    last = _LENGTHS[at + 1] - 1
-    return f"{_LENGTHS[at]:2}–{last} words" if last > _LENGTHS[at] else f"{last:2} words"
-
-
-def utterance_differences(comparison: Comparison, first: str, second: str) -> list[UtteranceDifference]:
-    """The utterances in which one system makes more errors than the other, the greatest difference first."""
-    reports = {system.name: system.report.utterances for system in comparison.systems}
-    pairs = zip(reports[first], reports[second], strict=True)
-    found = [UtteranceDifference(index, one, two) for index, (one, two) in enumerate(pairs)]
-    return sorted((one for one in found if one.gain), key=lambda one: (-abs(one.gain), one.first.id))
-
-
-def field_key(extras: Iterable[Mapping[str, Mapping[str, Any]]], name: str) -> Key:
-    """A key that reads a field of an utterance, or what the first of ``extras`` (fields by id) that has it says."""
-    sources = list(extras)
-
-    def key(utterance: UtteranceScore) -> Any:
-        for source in sources:
-            known = source.get(utterance.id, {})
-            fields = known.get("fields")  # what `asr evaluate` keeps of a manifest
-            value = known.get(name, fields.get(name) if isinstance(fields, Mapping) else None)
-            if isinstance(value, (str, int, float)):
-                return value
-        return getattr(utterance, name, None) if name in ("speaker", "duration_s") else None
-
-    return key
-
-
-def group_indices(values: Sequence[Any]) -> dict[str, list[int]]:
-    """Which positions hold which value, under the value's name, in order; None and what is not finite is left out."""
-    known = [(index, value) for index, value in enumerate(values) if value is not None]
-    numbers = [(index, value) for index, value in known if isinstance(value, (int, float)) and math.isfinite(value)]
-    numeric = bool(known) and len(numbers) == len(known) and not any(isinstance(value, bool) for _, value in known)
-    groups: dict[Any, list[int]] = {}
-    if numeric and len({value for _, value in numbers}) > FEW_VALUES:
-        labels = by_quantiles([value for _, value in numbers], 4)
-        for (index, _), label in zip(numbers, labels.of, strict=True):
-            groups.setdefault(label, []).append(index)
-        return {label: groups[label] for label in labels.order if label in groups}
-    for index, value in known:
-        groups.setdefault(value if numeric else str(value), []).append(index)
-    return {str(value): groups[value] for value in sorted(groups)}
-
-
-def _group(name: str, firsts: Sequence[UtteranceScore], seconds: Sequence[UtteranceScore]) -> GroupDifference:
-    return GroupDifference(
-        name=name.strip(),
-        utterances=len(firsts),
-        first=ErrorCounts.total(one.words for one in firsts),
-        second=ErrorCounts.total(one.words for one in seconds),
-        difference=paired_bootstrap(
-            [one.words.errors for one in firsts],
-            [one.words.errors for one in seconds],
-            [one.words.reference_length for one in firsts],
-            draws=_GROUP_DRAWS,
-        ),
-    )

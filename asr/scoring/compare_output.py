@@ -1,39 +1,27 @@
-"""A comparison as files: compare.md for people, compare.json for programs and pages.
+"""A comparison in sentences and rows, as a Markdown page (compare.md), and as JSON (compare.json).
 
-In: a ``Comparison`` and groupings. Out: both files in one folder, each written whole or not at all. In compare.json
-rates are in percent and differences in percentage points; a difference is the second system's rate less the first's.
-
-A comparison in plain words and short rows, for terminal and page.
-
-In: a ``Comparison``. Out: sentences (who is better, how surely, what would settle it) and rows of text.
-
-A comparison as a Markdown page: rates, verdicts, tests, and what differs by word, group and utterance.
-
-In: a ``Comparison``. Out: Markdown text. The first system is set against each other one in the parts on what differs.
-Names, words and ids are other people's text and are escaped as ``markdown.py`` does.
+In: a ``Comparison`` and the ``PairDifferences`` of its pairs. Out: who is better, how surely and what would settle it;
+rows for terminal and page; both files in one folder, each written atomically. In compare.json rates are in percent and
+differences in percentage points; a difference is the second system's rate minus the first's. The page shows what
+differs between the first system and each other one. Names, words and ids are foreign text and are escaped as in
+``markdown.py``.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from asr import __version__
 from asr.files import write_json, write_text
 from asr.scoring.compare import (
     MIN_SPEAKERS,
     Comparison,
-    GroupDifference,
-    Key,
     Pair,
-    UtteranceDifference,
-    difference_by,
-    length_of_reference,
-    utterance_differences,
-    word_differences,
 )
 from asr.scoring.counts import alignment_block
+from asr.scoring.differences import GroupDifference, PairDifferences, UtteranceDifference, WordDifference
 from asr.scoring.intervals import known_speakers, limits_of, rate_intervals, summarize_intervals
 from asr.scoring.markdown import code_block, code_span, counted, escape, markdown_table
 from asr.scoring.measures import COUNT_COLUMNS, WER, count_columns, format_rate, measures_in, percent
@@ -41,10 +29,11 @@ from asr.scoring.output import now
 from asr.scoring.significance import Difference
 
 SYSTEM_HEADER = ("system", WER.label, "95 % interval", "over speakers", *COUNT_COLUMNS)
+TEST_HEADER = ("test", "p", "data", "remark")
 _OUT_OF_REACH = 1_000_000
 
 INTERVALS_MEAN = (
-    "Differences are in percentage points of WER, with 95 % bootstrap intervals; every interval stands for itself, "
+    "Differences are in percentage points of WER, with 95 % bootstrap intervals; each interval is its own, "
     "without correction for the number of comparisons."
 )
 
@@ -59,25 +48,40 @@ def system_rows(comparison: Comparison) -> list[list[str]]:
     return rows
 
 
-def verdict_sentence(comparison: Comparison, pair: Pair) -> str:
+class VerdictText(NamedTuple):
+    """A sentence in parts, so that a page can emphasise the verdict: before, verdict, and after it."""
+
+    before: str
+    verdict: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.before} {self.verdict} {self.after}"
+
+
+def verdict_text(comparison: Comparison, pair: Pair) -> VerdictText:
     """``A is better than B (WER 8.44 against 9.90 %, difference 1.46 [0.4, 2.6], p = 0.008)``, or that it is not so."""
-    first, second = (comparison.rates[name] for name in (pair.first, pair.second))
+    names = f"{pair.first} and {pair.second}"
     if pair.deciding is None or pair.p_value is None:
-        return f"{pair.first} and {pair.second} cannot be compared: {_why_not(comparison)}"
+        return VerdictText(names, "cannot be compared", f"({_why_not(comparison)})")
     if pair.same_words:
-        return f"{pair.first} and {pair.second} are not distinguishable: they wrote the same words in every utterance"
-    if pair.verdict == "second better":
-        better, worse, rates = pair.second, pair.first, (second, first)
-    else:
-        better, worse, rates = pair.first, pair.second, (first, second)
+        reason = "(they wrote the same words in every utterance)"
+        return VerdictText(f"{names} are", "not distinguishable", reason)
+    better, worse = (pair.second, pair.first) if pair.verdict == "second better" else (pair.first, pair.second)
+    rates = [100 * comparison.rates[name].rate for name in (better, worse)]
     corrected = f" after Holm's correction for {len(comparison.pairs)} pairs" if len(comparison.pairs) > 1 else ""
     figures = (
-        f"WER {100 * rates[0].rate:.2f} against {100 * rates[1].rate:.2f} %, difference {pair.deciding}, "
-        f"{_equals('p', pair.p_value)}{corrected}"
+        f"(WER {rates[0]:.2f} against {rates[1]:.2f} %, difference {pair.deciding}, "
+        f"{_equals('p', pair.p_value)}{corrected})"
     )
     if pair.verdict == "not distinguishable":
-        return f"{better} and {worse} are not distinguishable ({figures})"
-    return f"{better} is better than {worse} ({figures})"
+        return VerdictText(f"{better} and {worse} are", "not distinguishable", figures)
+    return VerdictText(better, "is better than", f"{worse} {figures}")
+
+
+def verdict_sentence(comparison: Comparison, pair: Pair) -> str:
+    """``verdict_text`` as a sentence without a full stop."""
+    return str(verdict_text(comparison, pair))
 
 
 def settling_sentence(comparison: Comparison, pair: Pair) -> str | None:
@@ -105,7 +109,7 @@ def scope_sentence(comparison: Comparison) -> str | None:
     if None in speakers:
         return (
             "The verdicts rest on resampled utterances, because not every speaker is known. Where there are several, "
-            "errors of each go together, and the p-values come out too small."
+            "errors of each are correlated, and the p-values come out too small."
         )
     return (
         f"The verdicts rest on resampled utterances, because there are fewer than {MIN_SPEAKERS} speakers: they hold "
@@ -114,14 +118,14 @@ def scope_sentence(comparison: Comparison) -> str | None:
 
 
 def rows_of_tests(pair: Pair) -> list[list[str]]:
-    """A row a test: name, p-value, what it saw, remark. The deciding test comes first."""
+    """A row a test: name, p-value, data, remark. The deciding test comes first."""
     rows = []
     boots = sorted((pair.over_speakers, pair.over_utterances), key=lambda one: one is not pair.deciding)
     for one in boots:
         if one is not None:
             decides = "decides" if one is pair.deciding else ""
-            seen = f"difference {one} over {one.count:,} {one.unit}"
-            rows.append([f"paired bootstrap over {one.unit}", p_text(one.p_value), seen, decides])
+            data = f"difference {one} over {one.count:,} {one.unit}"
+            rows.append([f"paired bootstrap over {one.unit}", p_text(one.p_value), data, decides])
     return rows + [[test.name, p_text(test.p_value), test.detail, test.note] for test in pair.tests]
 
 
@@ -140,7 +144,7 @@ def signed(difference: Difference) -> str:
 
 
 def p_text(p_value: float | None) -> str:
-    """Three decimals; ``<0.001`` below that, a dash for none."""
+    """Three decimals; ``<0.001`` below that, a dash where there is none."""
     if p_value is None or math.isnan(p_value):
         return "–"
     return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
@@ -155,7 +159,7 @@ def _more(comparison: Comparison, pair: Pair, deciding: Difference) -> str:
 
 
 def rounded_up(number: int) -> int:
-    """To two figures: nobody knows more of such a number."""
+    """To two figures: such a number is not known better."""
     step: int = 10 ** max(0, len(str(number)) - 2)
     return math.ceil(number / step) * step
 
@@ -172,16 +176,19 @@ def _equals(name: str, value: float) -> str:
 
 
 _SHOWN_WORDS = 25
+_TITLES = {"length": "length of the reference"}
 
 
-def render_comparison(comparison: Comparison, keys: Mapping[str, Key], facts: Mapping[str, str], *, most: int) -> str:
-    """The whole page. ``keys``: further groupings by name; ``most``: utterances shown with both alignments."""
+def render_comparison(
+    comparison: Comparison, differences: Sequence[PairDifferences], facts: Mapping[str, str], *, most: int
+) -> str:
+    """The whole page. ``differences``: of each pair, in order; ``most``: utterances shown with both alignments."""
     names = [system.name for system in comparison.systems]
     head = [f"# {escape(' against '.join(names))}", "", *(f"- {escape(k)}: {escape(v)}" for k, v in facts.items())]
     sections = ["\n".join(head), _systems(comparison), _verdicts(comparison), _tests(comparison)]
-    for pair in comparison.pairs:
+    for pair, found in zip(comparison.pairs, differences, strict=True):
         if pair.first == names[0] and not pair.same_words:
-            sections.append(_what_differs(comparison, pair, keys, most))
+            sections.append(_what_differs(comparison, pair, found, most))
     return "\n\n".join(sections) + "\n"
 
 
@@ -198,11 +205,10 @@ def _systems(comparison: Comparison) -> str:
 def _verdicts(comparison: Comparison) -> str:
     lines = []
     for pair in comparison.pairs:
-        sentence = escape(verdict_sentence(comparison, pair))
-        for phrase in ("not distinguishable", "is better than", "cannot be compared"):
-            sentence = sentence.replace(phrase, f"**{phrase}**", 1)
+        before, verdict, after = verdict_text(comparison, pair)
         more = settling_sentence(comparison, pair)
-        lines.append(f"- {sentence}." + (f" {escape(more)}." if more else ""))
+        sentence = f"- {escape(before)} **{verdict}** {escape(after)}."
+        lines.append(sentence + (f" {escape(more)}." if more else ""))
     notes = [INTERVALS_MEAN, limits_of("Verdicts"), scope_sentence(comparison)]
     return "\n\n".join(["## Verdict", "\n".join(lines), *(escape(note) for note in notes if note)])
 
@@ -216,31 +222,31 @@ def _tests(comparison: Comparison) -> str:
         if several:
             parts.append(f"### {escape(pair.first)} and {escape(pair.second)}")
         rows = [[name, escape(detail), note, escape(p_value)] for name, p_value, detail, note in rows_of_tests(pair)]
-        parts.append(markdown_table(("test", "saw", "remark", "p"), rows, left=3))
+        parts.append(markdown_table(tuple(TEST_HEADER[column] for column in (0, 2, 3, 1)), rows, left=3))
     return "\n\n".join(parts)
 
 
-def _what_differs(comparison: Comparison, pair: Pair, keys: Mapping[str, Key], most: int) -> str:
-    parts = [f"## What differs: {escape(pair.first)} against {escape(pair.second)}", _words(comparison, pair)]
-    groupings: dict[str, Key] = {"length of the reference": length_of_reference}
-    if known_speakers(comparison.systems[0].report):
-        groupings["speaker"] = lambda utterance: utterance.speaker
-    for name, key in (groupings | dict(keys)).items():
-        rows = [group_row(group) for group in difference_by(comparison, pair.first, pair.second, key)]
-        titles = [escape(title) for title in group_header(pair, name)]
-        table = markdown_table(titles, [[escape(row[0]), *row[1:]] for row in rows])
-        parts.append(f"### By {escape(name)}\n\n{table if rows else 'No utterance tells.'}")
+def _what_differs(comparison: Comparison, pair: Pair, differences: PairDifferences, most: int) -> str:
+    parts = [f"## What differs: {escape(pair.first)} against {escape(pair.second)}", _words(pair, differences.words)]
+    for name, groups in differences.groups.items():
+        if name == "speaker" and not known_speakers(comparison.systems[0].report):
+            continue
+        title = _TITLES.get(name, name)
+        titles = [escape(one) for one in group_header(pair, title)]
+        rows = [[escape(first), *others] for first, *others in map(group_row, groups)]
+        parts.append(
+            f"### By {escape(title)}\n\n{markdown_table(titles, rows) if rows else 'Not known of any utterance.'}"
+        )
     parts.append("Above 0 the first is better; intervals are over utterances. Of many groups some differ by chance.")
-    parts.append(_utterances(comparison, pair, most))
+    parts.append(_utterances(comparison, pair, differences.utterances, most))
     return "\n\n".join(part for part in parts if part)
 
 
-def _words(comparison: Comparison, pair: Pair) -> str:
-    found = word_differences(comparison, pair.first, pair.second)
+def _words(pair: Pair, found: Sequence[WordDifference]) -> str:
     if not found:
         return ""
     first, second = escape(pair.first), escape(pair.second)
-    names = ("word", "said", f"{first} alone right", f"{second} alone right", "both wrong", "put in (each)")
+    names = ("word", "said", f"{first} alone right", f"{second} alone right", "both wrong", "inserted by each")
     rows = [
         (
             escape(one.word),
@@ -253,8 +259,7 @@ def _words(comparison: Comparison, pair: Pair) -> str:
     return f"### By word\n\n{markdown_table(names, rows)}{more}"
 
 
-def _utterances(comparison: Comparison, pair: Pair, most: int) -> str:
-    found = utterance_differences(comparison, pair.first, pair.second)
+def _utterances(comparison: Comparison, pair: Pair, found: Sequence[UtteranceDifference], most: int) -> str:
     if not found or most <= 0:
         return ""
     better, worse = sum(one.gain > 0 for one in found), sum(one.gain < 0 for one in found)
@@ -280,22 +285,29 @@ PAGE, DATA = "compare.md", "compare.json"
 
 
 def write_comparison(
-    folder: Path, comparison: Comparison, keys: Mapping[str, Key], sources: Mapping[str, str], *, most: int = 10
+    folder: Path,
+    comparison: Comparison,
+    differences: Sequence[PairDifferences],
+    sources: Mapping[str, str],
+    *,
+    most: int = 10,
 ) -> Path:
-    """Write both files and return the page. ``sources``: where each system's results come from."""
+    """Write both files and return the page. ``differences``: of each pair; ``sources``: each system's results file."""
     facts = {"Date": now(), "Normaliser": comparison.systems[0].report.normalizer}
     facts["Utterances"] = f"{len(comparison.utterances):,}"
     speakers = known_speakers(comparison.systems[0].report)
     if speakers:
         facts["Speakers"] = f"{len(set(speakers)):,}"
     facts |= {f"System {name}": source for name, source in sources.items()}
-    page = render_comparison(comparison, keys, facts, most=most)
-    write_json(folder / DATA, summarize_comparison(comparison, keys, sources) | {"date": facts["Date"]})
+    page = render_comparison(comparison, differences, facts, most=most)
+    write_json(folder / DATA, summarize_comparison(comparison, differences, sources) | {"date": facts["Date"]})
     write_text(folder / PAGE, page)
     return folder / PAGE
 
 
-def summarize_comparison(comparison: Comparison, keys: Mapping[str, Key], sources: Mapping[str, str]) -> dict[str, Any]:
+def summarize_comparison(
+    comparison: Comparison, differences: Sequence[PairDifferences], sources: Mapping[str, str]
+) -> dict[str, Any]:
     """The comparison as plain JSON values."""
     return {
         "asr_version": __version__,
@@ -311,16 +323,14 @@ def summarize_comparison(comparison: Comparison, keys: Mapping[str, Key], source
             }
             for system in comparison.systems
         ],
-        "pairs": [_pair(comparison, pair, keys) for pair in comparison.pairs],
+        "pairs": [_pair(comparison, *both) for both in zip(comparison.pairs, differences, strict=True)],
     }
 
 
-def _pair(comparison: Comparison, pair: Pair, keys: Mapping[str, Key]) -> dict[str, Any]:
-    first, second = pair.first, pair.second
-    groupings = {"length": length_of_reference, "speaker": lambda utterance: utterance.speaker} | dict(keys)
+def _pair(comparison: Comparison, pair: Pair, differences: PairDifferences) -> dict[str, Any]:
     return {
-        "first": first,
-        "second": second,
+        "first": pair.first,
+        "second": pair.second,
         "verdict": pair.verdict,
         "sentence": verdict_sentence(comparison, pair),
         "settling": settling_sentence(comparison, pair),
@@ -331,14 +341,11 @@ def _pair(comparison: Comparison, pair: Pair, keys: Mapping[str, Key]) -> dict[s
         "over_utterances": _difference(pair.over_utterances),
         "over_speakers": _difference(pair.over_speakers),
         "tests": [asdict(test) for test in pair.tests],
-        "by_word": [asdict(one) | {"gain": one.gain} for one in word_differences(comparison, first, second)],
-        "by": {
-            name: [_group(group) for group in difference_by(comparison, first, second, key)]
-            for name, key in groupings.items()
-        },
+        "by_word": [asdict(one) | {"gain": one.gain} for one in differences.words],
+        "by": {name: [_group(group) for group in groups] for name, groups in differences.groups.items()},
         "by_utterance": [
             {"id": one.first.id, "gain": one.gain, "first": one.first.words.errors, "second": one.second.words.errors}
-            for one in utterance_differences(comparison, first, second)
+            for one in differences.utterances
         ],
     }
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from asr.errors import ScoringError
 from asr.files import write_text
-from asr.scoring.formats import IGNORED_SEGMENT, Segment, TimedWord, bare_name
+from asr.scoring.formats import IGNORED_SEGMENT, Segment, TimedWord, bare_name, ctm_line
 from asr.scoring.report import ScoreReport, UtteranceScore, first_ids
 
 # What sclite does not take as part of a word: alternatives, nothing, what may be left out, spelling variants, comments.
@@ -87,7 +87,7 @@ def _ctm(utterances: Sequence[UtteranceScore], timing: Timing) -> dict[str, str]
     said = [
         (
             (name, channel, word.start_s),
-            f"{name} {channel} {word.start_s:.3f} {word.end_s - word.start_s:.3f} {word.text}",
+            ctm_line(name, channel, word.start_s, word.end_s - word.start_s, word.text),
         )
         for (name, channel), words in timing.words.items()
         for word in words

@@ -55,7 +55,7 @@ class Matched:
             )
         return notes
 
-    def measures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         """The same for summary.json; empty where there is nothing to say."""
         found: dict[str, Any] = {}
         if self.missing:

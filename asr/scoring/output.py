@@ -25,7 +25,8 @@ from asr.scoring.measures import COUNT_COLUMNS, Form, count_columns, measures_in
 from asr.scoring.report import ScoreReport
 from asr.scoring.results import Results, summarize, write_results
 
-_NAMES = ("results.jsonl", "summary.json", "report.md", "breakdown.json")  # as ReportFiles has them
+RESULTS = "results.jsonl"
+_NAMES = (RESULTS, "summary.json", "report.md", "breakdown.json")  # as ReportFiles has them
 SUMMARY_HEADER = ("text", "measure", "rate", *COUNT_COLUMNS)
 
 
@@ -65,16 +66,19 @@ def write_report(
     *,
     worst: int = 10,
     extras: Mapping[str, Mapping[str, Any]] | None = None,
-    measures: Mapping[str, Any] | None = None,
+    figures: Mapping[str, Any] | None = None,
     training_counts: Mapping[str, int] | None = None,
 ) -> ReportFiles:
     """Write the four files; the page last, so that there is never a page without its data.
 
-    Args: folder: made where absent. report: what was scored. header: title, system, data, date and further facts, for
-        the page and for summary.json. worst: how many utterances the page shows with their alignment. extras: by
-        utterance id, further keys for its line in results.jsonl (words, confidence). measures: further figures for
-        summary.json (``real_time_factor``). training_counts: how often the training text holds each normalised word;
-        rare words then have a table of their own.
+    Args:
+        folder: made where absent.
+        report: what was scored.
+        header: title, system, data, date and further facts, for the page and for summary.json.
+        worst: how many utterances the page shows with their alignment.
+        extras: by utterance id, further keys for its line in results.jsonl (words, confidence).
+        figures: further keys for summary.json (``real_time_factor``).
+        training_counts: how often the training text holds each normalised word, for a table of rare words.
     """
     from asr.scoring.breakdown import break_down, breakdown_json, breakdown_sections  # brings numpy along
 
@@ -82,8 +86,8 @@ def write_report(
     found = break_down(Results(report, {key: dict(more) for key, more in (extras or {}).items()}), training_counts)
     write_results(files.results, report, extras)
     about = {"title": header.title, "system": header.system, "data": header.data, "date": header.date}
-    figures = summarize(report) | dict(measures or {})
-    write_json(files.summary, about | {"asr_version": __version__} | figures)
+    summary = about | {"asr_version": __version__} | summarize(report) | dict(figures or {})
+    write_json(files.summary, summary)
     write_json(files.breakdown, breakdown_json(found))
     write_text(files.page, render_markdown(report, header, worst=worst, breakdown=breakdown_sections(found)))
     return files

@@ -13,7 +13,7 @@ from typing import Any
 
 from asr.data.records import json_object
 from asr.errors import DataError
-from asr.files import write_text
+from asr.files import read_json_object, write_text
 from asr.scoring.changes import summarize_changes
 from asr.scoring.counts import ErrorCounts
 from asr.scoring.intervals import summarize_intervals
@@ -79,12 +79,8 @@ def read_results(path: Path) -> Results:
 
 
 def summary_beside(results: Path) -> dict[str, Any]:
-    """The summary.json in the folder of a results.jsonl; nothing where it is absent or not a JSON object."""
-    try:
-        value = json.loads((results.parent / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    """The summary.json in the folder of a results.jsonl; empty where it is absent or not a JSON object."""
+    return read_json_object(results.parent / "summary.json")
 
 
 def summarize(report: ScoreReport) -> dict[str, Any]:
@@ -126,7 +122,7 @@ def _row(utterance: UtteranceScore, normalizer: str) -> dict[str, Any]:
 
 def _content(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")  # parted at line feeds only, below
+        return path.read_bytes().decode("utf-8-sig")  # split at line feeds only, below
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:

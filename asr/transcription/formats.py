@@ -148,15 +148,17 @@ def render_ctm(hypothesis: "Hypothesis", provenance: Provenance) -> str:
     The recording is the file's name without its extension (its white space becomes "_"), as in the matching stm file;
     the channel is counted from 1, and is 1 for a mix.
     """
+    from asr.scoring.formats import ctm_line
+
     recording = recording_id(provenance.audio)
-    channel = 1 if provenance.channel is None else provenance.channel + 1
-    rows = []
-    for span in word_spans(hypothesis, "ctm"):
-        start, duration = f"{span.start_ms / 1000:.3f}", f"{(span.end_ms - span.start_ms) / 1000:.3f}"
-        word = span.text.replace(" ", "_")
-        confidence = "" if span.confidence is None else f" {span.confidence:.3f}"
-        rows.append(f"{recording} {channel} {start} {duration} {word}{confidence}\n")
-    return "".join(rows)
+    channel = "1" if provenance.channel is None else str(provenance.channel + 1)
+    rows = [
+        ctm_line(
+            recording, channel, span.start_ms / 1000, (span.end_ms - span.start_ms) / 1000, span.text, span.confidence
+        )
+        for span in word_spans(hypothesis, "ctm")
+    ]
+    return "".join(f"{row}\n" for row in rows)
 
 
 def _cell(text: str) -> str:

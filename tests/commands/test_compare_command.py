@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from asr.cli import main
-from asr.commands.compare import named_paths
 from asr.errors import UsageError
+from asr.scoring.compare_files import named_results
 
 
 @pytest.fixture
@@ -100,14 +100,14 @@ def test_what_cannot_be_compared_is_one_message(
 def test_names_are_as_short_as_tells_them_apart(tmp_path: Path) -> None:
     for name in ("a/report", "b/report", "c"):
         (tmp_path / name).mkdir(parents=True)
-    names = list(named_paths([str(tmp_path / "a/report"), str(tmp_path / "b/report")]))
+    names = list(named_results([str(tmp_path / "a/report"), str(tmp_path / "b/report")]))
     assert names == ["a/report", "b/report"]
-    assert list(named_paths([str(tmp_path / "a/report"), f"base={tmp_path / 'c'}"])) == ["report", "base"]
+    assert list(named_results([str(tmp_path / "a/report"), f"base={tmp_path / 'c'}"])) == ["report", "base"]
     odd = tmp_path / "k=v"  # a name of a folder, not a name and a path
     odd.mkdir()
-    assert list(named_paths([str(odd), str(tmp_path / "c")])) == ["k=v", "c"]
+    assert list(named_results([str(odd), str(tmp_path / "c")])) == ["k=v", "c"]
     with pytest.raises(UsageError, match="given twice"):
-        named_paths([str(tmp_path / "c"), str(tmp_path / "c")])
+        named_results([str(tmp_path / "c"), str(tmp_path / "c")])
 
 
 def test_comparing_imports_neither_torch_nor_librosa(results: tuple[str, str]) -> None:

@@ -125,7 +125,7 @@ def test_faults_of_stm_ctm_and_tables_come_with_their_lines(tmp_path: Path) -> N
 
 def test_a_table_without_the_columns_is_told_which_it_needs(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("name,words\na,x\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"a\.csv:1: the header has no column for the id: none of id, audio_filepath"):
+    with pytest.raises(DataError, match=r"a\.csv:1: the header has no column for the id: none of id, utterance"):
         read_pair(tmp_path / "a.csv", tmp_path / "a.csv", format_name="csv")
 
 

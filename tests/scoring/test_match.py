@@ -31,7 +31,7 @@ def test_missing_hypotheses_are_treated_as_asked_and_said(treatment, errors: int
     report = score_texts(matched.references, matched.hypotheses, normalizer=get_normalizer("none"))
     assert (report.words.errors, report.words.reference_length) == (errors, words)
     assert matched.notes()[0].startswith("no hypothesis for 1 of 2 references: ")
-    assert matched.measures()["missing_hypotheses"] == {"count": 1, "treatment": treatment, "ids": ["b"]}
+    assert matched.figures()["missing_hypotheses"] == {"count": 1, "treatment": treatment, "ids": ["b"]}
 
 
 def test_extra_hypotheses_are_an_error_unless_skipped() -> None:

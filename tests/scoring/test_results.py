@@ -110,7 +110,7 @@ def test_the_summary_holds_percentages_and_null_where_there_is_no_rate(report: S
 
 def test_a_report_is_four_files_and_a_second_one_replaces_it(report: ScoreReport, tmp_path: Path) -> None:
     for _ in range(2):
-        files = write_report(tmp_path / "new" / "out", report, HEADER, measures={"real_time_factor": 0.02})
+        files = write_report(tmp_path / "new" / "out", report, HEADER, figures={"real_time_factor": 0.02})
     names = ["breakdown.json", "report.md", "results.jsonl", "summary.json"]
     assert sorted(p.name for p in files.page.parent.iterdir()) == names
     summary = json.loads(files.summary.read_text(encoding="utf-8"))

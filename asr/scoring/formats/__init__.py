@@ -42,6 +42,7 @@ from asr.scoring.formats.texts import (
 )
 from asr.scoring.formats.timed import (
     IGNORED_SEGMENT,
+    ctm_line,
     has_decimal_times,
     looks_like_ctm,
     looks_like_stm,
@@ -141,6 +142,7 @@ __all__ = [
     "TimedWord",
     "bare_name",
     "clean_id",
+    "ctm_line",
     "detect",
     "document_entry",
     "filled",

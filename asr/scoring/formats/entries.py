@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from asr.audio import AUDIO_EXTENSIONS, MEDIA_EXTENSIONS
-from asr.data.records import AUDIO_KEYS, START_KEYS, describe_value
+from asr.data.records import AUDIO_KEYS, FIELD_NAMES, START_KEYS, describe_value
 from asr.files import json_value
 
 Role = Literal["reference", "hypothesis"]
@@ -153,10 +153,10 @@ _MEASURED = ("snr_db", "speech_s")
 _LISTS, _SCORES = ("words", "n_best"), ("confidence", "score")  # of the hypothesis
 _OUTCOMES = ("right", "word_errors")  # of an earlier scoring, perhaps under another normaliser
 _KNOWN = {
-    "id", "text", "reference", "hypothesis", "pred_text", "speaker", "duration", "duration_s", "start_s", "offset",
-    "channel", "fields", "normalizer", "missing", "reference_normalized", "hypothesis_normalized", "word_errors",
-    "character_errors", "raw_word_errors", "raw_character_errors", "file", "path", "utterance", "wav_filename", "ref",
-    "hyp", "transcript", "sentence", "prediction", *AUDIO_KEYS, *_MEASURED, *_LISTS, *_SCORES,
+    *(name for names in FIELD_NAMES.values() for name in names),
+    "reference", "hypothesis", "pred_text", "fields", "normalizer", "missing", "reference_normalized",
+    "hypothesis_normalized", "word_errors", "character_errors", "raw_word_errors", "raw_character_errors",
+    "wav_filename", "ref", "hyp", "prediction", *_MEASURED, *_LISTS, *_SCORES,
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from asr.data.records import AUDIO_KEYS, DURATION_KEYS, START_KEYS, describe_value, json_object, kaldi_fields
+from asr.data.records import AUDIO_KEYS, DURATION_KEYS, FIELD_NAMES, START_KEYS, describe_value, json_object, kaldi_fields
 from asr.scoring.formats.entries import (
     Entry,
     Line,
@@ -80,7 +80,7 @@ TEXT_KEYS: dict[Role, tuple[str, ...]] = {
     "reference": ("reference", "text"),
     "hypothesis": ("hypothesis", "pred_text", "text"),
 }
-ID_KEYS = ("id", AUDIO_KEYS[1])
+ID_KEYS = ("id", "audio_filepath")
 
 
 def parse_jsonl(lines: Sequence[Line], role: Role) -> Parsed:
@@ -154,10 +154,10 @@ def _segment(value: dict[str, Any], duration_s: float | None) -> Segment | None:
     return Segment(audio, None, start_s, start_s + duration_s)
 
 
-_ID_COLUMNS = (*ID_KEYS, "file", "path", "utterance", "wav_filename")
+_ID_COLUMNS = (*FIELD_NAMES["id"], *FIELD_NAMES["audio"], "wav_filename")
 _TEXT_COLUMNS: dict[Role, tuple[str, ...]] = {
-    "reference": (*TEXT_KEYS["reference"], "ref", "transcript", "sentence"),
-    "hypothesis": (*TEXT_KEYS["hypothesis"], "hyp", "prediction", "transcript", "sentence"),
+    "reference": (*TEXT_KEYS["reference"], "ref", *FIELD_NAMES["text"]),
+    "hypothesis": (*TEXT_KEYS["hypothesis"], "hyp", "prediction", *FIELD_NAMES["text"]),
 }
 
 

@@ -72,6 +72,14 @@ def parse_ctm(lines: Sequence[Line], role: Role) -> Parsed:
     return parsed
 
 
+def ctm_line(
+    recording: str, channel: str, start_s: float, duration_s: float, word: str, confidence: float | None = None
+) -> str:
+    """``recording channel start duration word [confidence]``, times with three decimals; spaces become "_"."""
+    names = "_".join(recording.split()), channel, f"{start_s:.3f}", f"{duration_s:.3f}", "_".join(word.split())
+    return " ".join([*names, *([] if confidence is None else [f"{confidence:.3f}"])])
+
+
 def looks_like_stm(text: str) -> bool:
     """Whether a line could be one of an stm: the fourth and fifth word are times, in order."""
     words = text.split(None, 5)
