@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.pages.assemble import System, assemble
+from asr.pages.assemble import assemble
+from asr.pages.data import ReportSystem
 from asr.pages.exports import render_json_report
 from asr.pages.report import render_report
 from asr.scoring.counts import ErrorCounts, count_words
@@ -75,7 +76,7 @@ def test_every_form_shows_the_measures_that_the_table_gives_it(report: ScoreRepo
 
 
 def test_a_page_shows_them_too(report: ScoreReport) -> None:
-    page = assemble([System("s", Results(report))], title="t", draws=200)
+    page = assemble([ReportSystem("s", Results(report))], title="t", draws=200)
     assert [figure.measure.key for figure in page.figures] == [one.key for one in measures_in("report")]
     html = render_report(page)
     intervals = json.loads(render_json_report(page))["systems"][0]["intervals"]

@@ -17,7 +17,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from asr.data.records import AUDIO_KEYS, DURATION_KEYS, FIELD_NAMES, START_KEYS, describe_value, json_object, kaldi_fields
+from asr.data.records import (
+    AUDIO_KEYS,
+    DURATION_KEYS,
+    FIELD_NAMES,
+    START_KEYS,
+    describe_value,
+    json_object,
+    kaldi_fields,
+)
 from asr.scoring.formats.entries import (
     Entry,
     Line,
