@@ -1,10 +1,13 @@
-"""The only door to torchaudio.
+"""The only import of torchaudio.
 
 In: nothing. Out: the torchaudio module, or None where it is absent or cannot be used at all. torchaudio's x86 wheels
 are linked to CUDA, so on a CPU-only torch its compiled extension cannot load and the whole import fails (OSError;
-RuntimeError where CUDA versions differ). Its pure-Python part (transforms, functional, compliance) needs no extension:
-a stand-in for ``torchaudio._extension`` lets it in. ``forced_align`` and ``rnnt_loss`` then do not work
-(``has_extension`` tells), and callers have paths of their own in torch.
+RuntimeError where CUDA versions differ). Its pure-Python part (transforms, functional, compliance) needs no extension
+and is imported with a substitute for ``torchaudio._extension``. ``forced_align`` and ``rnnt_loss`` then do not work
+(see ``has_extension``), and callers have paths of their own in torch.
+
+Used by asr/features/kaldi.py (features=kaldi), asr/features/augment.py (noise_folder, reverb_probability) and
+asr/ctc/align.py (alignment on a GPU).
 """
 
 import functools
@@ -51,21 +54,30 @@ def has_extension(torchaudio: ModuleType) -> bool:
     return bool(getattr(extension, "_IS_TORCHAUDIO_EXT_AVAILABLE", False))
 
 
+def load_aligner() -> Callable[..., Any] | None:
+    """``torchaudio.functional.forced_align``, or None where it cannot be used."""
+    torchaudio = load_torchaudio()
+    if torchaudio is None or not has_extension(torchaudio):
+        return None
+    aligner: Callable[..., Any] = torchaudio.functional.forced_align
+    return aligner
+
+
 def _load_without_extension() -> ModuleType | None:
-    _forget()
-    stand_in = _stand_in_extension()
-    sys.modules[_EXTENSION] = stand_in
+    _unload()
+    substitute = _substitute_extension()
+    sys.modules[_EXTENSION] = substitute
     try:
         torchaudio = importlib.import_module("torchaudio")
     except (ImportError, OSError, RuntimeError, AttributeError):
-        _forget()
+        _unload()
         return None
-    torchaudio._extension = stand_in  # type: ignore[attr-defined]  # the import system binds only what it loaded itself
+    torchaudio._extension = substitute  # type: ignore[attr-defined]  # the import system binds only what it loaded itself
     return torchaudio
 
 
-def _stand_in_extension() -> ModuleType:
-    module: Any = ModuleType(_EXTENSION, "Stands in for the compiled extension, which does not fit this torch.")
+def _substitute_extension() -> ModuleType:
+    module: Any = ModuleType(_EXTENSION, "Substitute for the compiled extension, which does not fit this torch.")
     module._IS_TORCHAUDIO_EXT_AVAILABLE = False
     module._IS_ALIGN_AVAILABLE = False
     module._check_cuda_version = lambda: None
@@ -78,13 +90,13 @@ def _refuse(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def refused(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(
-            f"torchaudio's {function.__name__} needs its compiled extension, which does not load beside this torch; "
+            f"torchaudio's {function.__name__} needs its compiled extension, which does not load with this torch; "
             "ask torchaudio_door.has_extension first"
         )
 
     return refused
 
 
-def _forget() -> None:
+def _unload() -> None:
     for name in [name for name in sys.modules if name == "torchaudio" or name.startswith("torchaudio.")]:
         del sys.modules[name]

@@ -1,4 +1,4 @@
-"""The door to torchaudio opens whatever torch it stands beside, and says so where it cannot (DESIGN, Dependencies)."""
+"""torchaudio is imported with any torch; where that is impossible, nothing else breaks (DESIGN, Dependencies)."""
 
 import importlib
 import subprocess
@@ -17,7 +17,7 @@ def fresh_door(monkeypatch: pytest.MonkeyPatch):
     kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "torchaudio"}
     monkeypatch.setattr(torchaudio_door, "load_torchaudio", torchaudio_door.load_torchaudio.__wrapped__)
     yield torchaudio_door
-    torchaudio_door._forget()
+    torchaudio_door._unload()
     sys.modules.update(kept)
 
 
@@ -67,7 +67,7 @@ def test_a_later_import_statement_gets_the_same_module(torchaudio: ModuleType) -
 @pytest.mark.parametrize(
     "error", [OSError("libcudart.so.12"), RuntimeError("CUDA versions differ"), ImportError("lib")]
 )
-def test_an_extension_that_does_not_load_is_stood_in_for(error: Exception, fresh_door, monkeypatch) -> None:
+def test_an_extension_that_does_not_load_is_substituted(error: Exception, fresh_door, monkeypatch) -> None:
     stood_in = ModuleType("torchaudio")
 
     def import_module(name: str) -> ModuleType:

@@ -193,6 +193,7 @@ class Recognizer:
                 level=emissions.level,
                 n_best=decoded.n_best,
                 calibration=self.calibration,
+                device=self.device,
             )
         return Hypothesis(
             text=decoded.text,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from asr.ctc.align import forced_align
@@ -46,14 +47,16 @@ def word_times(
     level: SpeechLevel | None = None,
     n_best: Sequence[Alternative] = (),
     calibration: Calibration | None = None,
+    device: torch.device | str = "cpu",
 ) -> TimedWords:
     """Times and confidence of the words that ``tokens`` spell, for one whole recording of ``duration_s``.
 
     ``log_probs`` ``(frames, vocab)``, natural logs; frame t is centred on ``start_s + t * frame_s`` seconds, where
     ``start_s`` is negative if silence was put before the recording. ``level``: see ``speech_level``; without it, times
-    come from CTC's peaks alone, and are worse. Raises TextError when ``tokens`` do not fit ``log_probs``.
+    come from CTC's peaks alone, and are worse. ``device``: where the model runs, see ``forced_align``. Raises TextError
+    when ``tokens`` do not fit ``log_probs``.
     """
-    alignment = forced_align(log_probs, tokens)
+    alignment = forced_align(log_probs, tokens, device)
     grouped = group_words(tokens, tokenizer)
     if not grouped:
         return TimedWords(words=(), confidence=silence_confidence(log_probs), evidence=())

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import asr.ctc.align
-from asr.ctc.align import cheapest_path, forced_align
+from asr.ctc.align import forced_align
+from asr.ctc.viterbi import cheapest_path
 from asr.errors import ModelError, TextError
 from asr.torchaudio_door import has_extension, load_torchaudio
 
@@ -107,6 +108,77 @@ def test_it_equals_torchaudio_where_that_loads() -> None:
         log_probs = make_log_probs(40, 7, seed)
         path, _ = torchaudio.functional.forced_align(torch.from_numpy(log_probs)[None], torch.tensor([tokens]))
         assert forced_align(log_probs, tokens).path.tolist() == path[0].tolist()
+
+
+class TorchaudioOfPython:
+    """``torchaudio.functional.forced_align`` by plain Viterbi, on any device; counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, log_probs: torch.Tensor, targets: torch.Tensor, blank: int) -> tuple[torch.Tensor, torch.Tensor]:
+        self.calls += 1
+        assert log_probs.shape[0] == targets.shape[0] == 1 and log_probs.dtype == torch.float32 and blank == 0
+        rows, tokens = log_probs[0].double().cpu().numpy(), targets[0].tolist()
+        labels = [0] + [label for token in tokens for label in (token, 0)]
+        score, steps = np.full(len(labels), -np.inf), []
+        score[:2] = [rows[0, label] for label in labels[:2]]
+        for row in rows[1:]:
+            ways = np.full((3, len(labels)), -np.inf)
+            ways[0], ways[1, 1:], ways[2, 2:] = score, score[:-1], score[:-2]
+            for state, label in enumerate(labels):
+                if label == 0 or state < 2 or labels[state - 2] == label:
+                    ways[2, state] = -np.inf
+            steps.append(ways.argmax(axis=0))
+            score = ways.max(axis=0) + row[labels]
+        state = len(labels) - (1 if score[-1] >= score[-2] else 2)
+        states = [state]
+        for step in reversed(steps):
+            state -= int(step[state])
+            states.append(state)
+        path = torch.tensor([[labels[one] for one in reversed(states)]])
+        return path, log_probs.cpu().gather(2, path[..., None])[..., 0]
+
+
+def test_on_a_gpu_torchaudio_aligns_and_the_result_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    aligner = TorchaudioOfPython()
+    monkeypatch.setattr(asr.ctc.align, "load_aligner", lambda: aligner)
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, *_: self)  # no GPU is needed for this test
+    generator = np.random.default_rng(5)
+    for seed in range(30):
+        tokens = generator.integers(1, 4, generator.integers(1, 15)).tolist()  # three labels: many repeats
+        log_probs = make_log_probs(40, 7, seed)
+        there, here = forced_align(log_probs, tokens, "cuda"), forced_align(log_probs, tokens)
+        assert there.path.tolist() == here.path.tolist() and there.exact
+        assert [span[:3] for span in there.spans] == [span[:3] for span in here.spans]
+        assert there.score == pytest.approx(here.score, abs=1e-4)
+    assert aligner.calls == 30
+    impossible = np.array([[0.0, -np.inf]], np.float32)
+    with pytest.raises(TextError, match="probability 0"):
+        forced_align(impossible, [1], "cuda")
+
+
+def test_where_torchaudio_cannot_align_on_the_gpu_it_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    log_probs, aligner = make_log_probs(40, 7, 1), TorchaudioOfPython()
+    expected = forced_align(log_probs, [1, 2]).path.tolist()
+    monkeypatch.setattr(asr.ctc.align, "load_aligner", lambda: None)  # no extension
+    assert forced_align(log_probs, [1, 2], "cuda").path.tolist() == expected
+    monkeypatch.setattr(asr.ctc.align, "load_aligner", lambda: aligner)
+    monkeypatch.setattr(asr.ctc.align, "MAX_GPU_CELLS", 40 * 5 - 1)  # more than its memory
+    assert forced_align(log_probs, [1, 2], "cuda").path.tolist() == expected
+    assert forced_align(log_probs, [], "cuda").path.tolist() == [0] * 40
+    assert not aligner.calls
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_it_equals_torchaudio_on_a_gpu() -> None:
+    generator = np.random.default_rng(6)
+    for seed in range(10):
+        tokens = generator.integers(1, 7, generator.integers(1, 15)).tolist()
+        log_probs = make_log_probs(60, 7, seed)
+        there, here = forced_align(log_probs, tokens, "cuda"), forced_align(log_probs, tokens)
+        assert there.path.tolist() == here.path.tolist()
+        assert there.score == pytest.approx(here.score, abs=1e-4)
 
 
 def test_where_memory_forbids_the_proof_the_path_still_spells_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
