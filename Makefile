@@ -1,7 +1,7 @@
-# Everything lives in this folder: the environment and caches in .venv, what the demo makes in demo/.
+# Everything stays in this folder: the environment and caches in .venv, the demo's files in demo/.
 #
-#   PYTHON=/path/to/python3.12   which Python to build the environment with (3.11 or 3.12; found by itself where possible)
-#   TORCH_INDEX=URL              a further package index, e.g. the one of torch's CPU-only builds that its installation page names
+#   PYTHON=/path/to/python3.12   which Python to build the environment with (3.11 or 3.12; detected by default)
+#   TORCH_INDEX=URL              an additional package index, e.g. that of torch's CPU-only builds (see torch's installation page)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -20,7 +20,7 @@ READY := $(VENV)/.ready
 LOG := $(VENV)/install.log
 PIP_INSTALL := $(PY) -m pip --disable-pip-version-check --no-input install -c constraints.txt \
     $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
-OR_TELL := || { tail -n 30 $(LOG) >&2; echo "make: the set-up failed; all of pip's words are in $(LOG)" >&2; exit 1; }
+OR_FAIL := || { tail -n 30 $(LOG) >&2; echo "make: the set-up failed; pip's whole output is in $(LOG)" >&2; exit 1; }
 
 define DEMO_FILES
 from pathlib import Path
@@ -34,7 +34,7 @@ export NUMBA_CACHE_DIR := $(CURDIR)/$(VENV)/cache/numba
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help
-help: ## say what can be made (this list)
+help: ## list the targets (this list)
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
@@ -43,9 +43,9 @@ setup: $(READY) ## build the environment in .venv (1 to 3 minutes, once)
 .PHONY: demo
 demo: $(READY) ## make a small spoken-digits corpus, train on it, transcribe, show the error report
 	@$(PY) -m asr run $(DEMO_RECIPE) run_dir=$(DEMO_RUN)
-	@printf '\nThe text of three recordings that the training never heard:\n'
+	@printf '\nTranscripts of three recordings that were not used in training:\n'
 	@$(PY) -c "$$DEMO_FILES" | xargs -d '\n' $(PY) -m asr transcribe $(DEMO_RUN)/model
-	@printf '\n'; sed -n 1,8p $(DEMO_RUN)/report.md; printf 'The whole report: %s\n' $(DEMO_RUN)/report.md
+	@printf '\n'; sed -n 1,8p $(DEMO_RUN)/report.md; printf 'The full report: %s\n' $(DEMO_RUN)/report.md
 
 .PHONY: test
 test: $(READY) ## run the quick tests
@@ -67,7 +67,7 @@ AN4_BUDGET := --parameters 1300000 --set data.batching.batch_s=15 \
     $(foreach one,epochs=20 keep_last=5 evaluate_from_epoch=16,--set training.$(one))
 
 .PHONY: article
-article: $(READY) ## make all figures of docs/lstm.md (a night; goes on where it stopped): FSDD=CORPUS AN4=CORPUS JOBS=2
+article: $(READY) ## make all figures of docs/lstm.md (a night; rerun to resume): FSDD=CORPUS AN4=CORPUS JOBS=2
 	$(PY) -m asr probe gradients --out $(ARTICLE)
 	$(PY) -m asr probe gradients --members rnn gru lstm-1 --seeds 1 2 3 --input-scale 0.1 --out $(FAMILY)/small-inputs
 	cp $(FAMILY)/small-inputs/gradients.json $(ARTICLE)/gradients-small-inputs.json
@@ -100,7 +100,7 @@ check: $(READY) ## lint, check the formatting and the types
 	@$(PY) -m mypy
 
 .PHONY: format
-format: $(READY) ## put the code into its standard form
+format: $(READY) ## format the code
 	@$(PY) -m ruff check --fix --exit-zero .
 	@$(PY) -m ruff format .
 
@@ -113,18 +113,18 @@ clean: ## remove the environment, the demo and all caches (runs/ and data/ stay)
 	rm -rf $(VENV) demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# torch first: it is the largest and the one that fails, and it must not be replaced by what another package would like.
+# torch first: it is the largest and the most likely to fail, and no other package's requirement may replace it.
 $(READY): pyproject.toml constraints.txt
 	@python=$$(for name in $(or $(PYTHON),python3 python3.12 python3.11); do \
 	    "$$name" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null \
 	    && echo "$$name" && break; done || true); \
 	if [ -z "$$python" ]; then \
 	    echo "make: $(or $(PYTHON),python3) is not a Python 3.11 or 3.12 with venv and pip (Debian: apt install" \
-	         "python3-venv); give another with: make PYTHON=/path/to/python3.12" >&2; exit 2; fi; \
+	         "python3-venv); choose another with: make PYTHON=/path/to/python3.12" >&2; exit 2; fi; \
 	$(PY) -c 'import pip' 2>/dev/null || "$$python" -m venv --clear $(VENV)
 	@echo "Setting up $(VENV), once; details go to $(LOG)"
 	@echo "  torch (200 MB the CPU build, gigabytes with CUDA) ..."
-	@$(PIP_INSTALL) torch >$(LOG) 2>&1 $(OR_TELL)
-	@echo "  all else ..."
-	@$(PIP_INSTALL) -e '.[dev,sentencepiece]' >>$(LOG) 2>&1 $(OR_TELL)
+	@$(PIP_INSTALL) torch >$(LOG) 2>&1 $(OR_FAIL)
+	@echo "  everything else ..."
+	@$(PIP_INSTALL) -e '.[dev,sentencepiece]' >>$(LOG) 2>&1 $(OR_FAIL)
 	@touch $@

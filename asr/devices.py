@@ -1,6 +1,6 @@
 """Which device, precision and how many threads a computation runs with.
 
-In: the words of the configuration (``auto``, ``cuda:1``, ``bf16``). Out: torch's objects, or a ConfigError for what
+In: values of the configuration (``auto``, ``cuda:1``, ``bf16``). Out: torch's objects, or a ConfigError for what
 this machine does not have.
 """
 

@@ -1,7 +1,7 @@
-"""Every error this project raises on purpose, in one tree.
+"""All errors that this project raises on purpose, in one tree.
 
 In: what went wrong, where, why, and what to do, as one message. Out: an exception the command line prints as one line
-(never a traceback) and exits with its ``exit_code``: 2 for what the person typed or configured, 1 for what the data,
+(never a traceback) and exits with its ``exit_code``: 2 for what was typed or configured, 1 for what the data,
 a file or the machine did.
 """
 
@@ -41,7 +41,7 @@ class ModelError(AsrError):
 
 
 class TrainingError(AsrError):
-    """Training cannot start or go on: out of memory, a run folder in use, no finite loss."""
+    """Training cannot start or continue: out of memory, a run folder in use, no finite loss."""
 
 
 class ScoringError(AsrError):
@@ -53,7 +53,7 @@ class TranscriptError(AsrError):
 
 
 class InternalError(AsrError):
-    """A fault of our own that one recording met; the others go on. Its cause is the exception that nobody expected."""
+    """A bug of this program, met in one recording; the others are processed. Its cause is the unexpected exception."""
 
     exit_code = 70
 

@@ -99,14 +99,14 @@ def json_value(value: Any, digits: int | None = None) -> Any:
 
 
 def check_output_folder(folder: Path) -> None:
-    """Raise UsageError where ``folder`` cannot be made or written to: before work whose results come late."""
+    """Raise UsageError where ``folder`` cannot be created or written to: before long work, not after it."""
     there = folder
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
     if not there.is_dir():
-        raise UsageError(f"{there} is a file, and a folder is needed there; give another name")
+        raise UsageError(f"{there} is a file, and a folder is needed there; choose another name")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise UsageError(f"{there} cannot be written to; check who owns it, or give another folder")
+        raise UsageError(f"{there} cannot be written to; check its owner and permissions, or choose another folder")
 
 
 def sha256_file(path: Path) -> str:
@@ -129,14 +129,14 @@ def _sync(path: Path) -> None:
 
 
 def umask() -> int:
-    """The permissions that new files are not given."""
+    """The permission bits that new files do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file below ``folder``, sorted; linked folders are entered (Path.rglob passes them over), each once."""
+    """Every file below ``folder``, sorted; linked folders are entered (Path.rglob skips them), each once."""
     seen: set[str] = set()
     files = []
     for place, subfolders, names in os.walk(folder, followlinks=True):

@@ -52,7 +52,7 @@ def save_pretrained(
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
         tensors |= {f"features.{name}": value for name, value in features.state_dict().items()}
         plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        with atomic_path(fresh / WEIGHTS) as temporary:  # on disk, and readable for whom the model is shared with
+        with atomic_path(fresh / WEIGHTS) as temporary:  # synced to disk, and readable by other users
             safetensors.torch.save_file(plain, temporary)
         write_json(fresh / CONFIG, _describe(fresh / WEIGHTS, features, model, tokenizer, facts))
         os.chmod(fresh, 0o777 & ~umask())
@@ -89,14 +89,14 @@ def from_pretrained(directory: Path, device: torch.device | str = "cpu") -> Pret
 
 
 def write_extra(directory: Path, name: str, values: Mapping[str, Any]) -> None:
-    """Put a JSON file beside the weights (calibration, decoding, ...), bound to them: it is of no use to others."""
+    """Write a JSON file (calibration, decoding, ...) with the hash of the weights: it is valid for them only."""
     write_json(directory / name, {**values, "weights_sha256": _read_config(directory)["sha256"][WEIGHTS]})
 
 
 def read_extra(directory: Path, name: str) -> dict[str, Any] | None:
-    """What ``write_extra`` put there, or None where there is no such file.
+    """The values that ``write_extra`` wrote, or None where there is no such file.
 
-    Raises ModelError when it is damaged or was made for other weights.
+    Raises ModelError when it is damaged or belongs to other weights.
     """
     path = directory / name
     if not path.exists():
@@ -104,11 +104,11 @@ def read_extra(directory: Path, name: str) -> dict[str, Any] | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: cannot be read ({_one_line(error)}); make it again, or delete it") from None
+        raise ModelError(f"{path}: cannot be read ({_one_line(error)}); create it again, or delete it") from None
     if not isinstance(values, dict) or "weights_sha256" not in values:
-        raise ModelError(f"{path}: damaged, it does not name the weights it was made for; make it again, or delete it")
+        raise ModelError(f"{path}: damaged, it does not name the weights it belongs to; create it again, or delete it")
     if values.pop("weights_sha256") != _read_config(directory).get("sha256", {}).get(WEIGHTS):
-        raise ModelError(f"{path}: was made for other weights than {WEIGHTS}; make it again, or delete it")
+        raise ModelError(f"{path}: belongs to other weights than {WEIGHTS}; create it again, or delete it")
     return values
 
 
@@ -145,7 +145,7 @@ def _read_config(directory: Path) -> dict[str, Any]:
 
 def _check_weights(weights: Path, config: Mapping[str, Any]) -> None:
     if not weights.is_file():
-        raise ModelError(f"{weights}: absent; the model directory is not whole, copy it again")
+        raise ModelError(f"{weights}: absent; the model directory is incomplete, copy it again")
     expected = config.get("sha256", {})
     expected = expected.get(WEIGHTS) if isinstance(expected, dict) else None
     try:
@@ -157,7 +157,7 @@ def _check_weights(weights: Path, config: Mapping[str, Any]) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    """What ``error`` says, on one line of bearable length: torch lists every tensor that does not fit on its own."""
+    """The message of ``error`` on one line of limited length: torch lists every tensor that does not fit."""
     text = " ".join(str(error).split())
     return text if len(text) <= MESSAGE_LENGTH else f"{text[:MESSAGE_LENGTH]} ..."
 
@@ -167,7 +167,7 @@ def _with_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, 
 
 
 def _replace_directory(fresh: Path, directory: Path) -> None:
-    """Put ``fresh`` where ``directory`` is. Between the two renames there is no directory, never half of one."""
+    """Move ``fresh`` to ``directory``. Between the two renames there is no directory, but never half of one."""
     if directory.exists():
         old = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}.old."))
         os.rename(directory, old / "old")

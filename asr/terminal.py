@@ -1,6 +1,6 @@
-"""What commands show a person: colour, a line of progress with the time left, aligned tables.
+"""Terminal output: colour, a progress line with the time left, aligned tables.
 
-In: numbers and words. Out: text on a stream (stderr unless told otherwise, so that transcripts on stdout stay clean).
+In: numbers and text. Out: text on a stream (stderr by default, so that stdout holds nothing but transcripts).
 A terminal gets one live line; a log file gets a plain line every 30 seconds; colour needs a terminal and no NO_COLOR.
 """
 
@@ -44,7 +44,7 @@ def styled(text: str, *styles: str, stream: TextIO | None = None) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds in two units that a person reads: ``8 s``, ``3 min 05 s``, ``1 h 02 min``, ``2 d 04 h``."""
+    """Seconds in the two largest units: ``8 s``, ``3 min 05 s``, ``1 h 02 min``, ``2 d 04 h``."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -74,12 +74,12 @@ def shorten(text: str, most: int = 60) -> str:
 
 
 def table(rows: Sequence[Sequence[object]], header: Sequence[str] | None = None, gap: str = "  ") -> str:
-    """Rows as aligned columns, without a trailing newline; columns of numbers stand to the right.
+    """Rows as aligned columns, without a trailing newline; columns of numbers are right-aligned.
 
     Args:
         rows: cells, one sequence a row, all of the same length; ``str`` is applied to each.
         header: titles above the columns.
-        gap: what stands between two columns.
+        gap: the text between two columns.
 
     Raises:
         ValueError: rows differ in length.
@@ -96,18 +96,18 @@ def table(rows: Sequence[Sequence[object]], header: Sequence[str] | None = None,
 
 
 class Progress:
-    """How far a long piece of work is, and how long it will still take.
+    """Progress of a long task and the time left.
 
     On a terminal one line is written over at most ten times a second; elsewhere a line is added every 30 seconds and
     one at the end. Use it as a context manager, so that an error leaves the cursor on a line of its own.
 
     Args:
         total: units of work in all; None where unknown (no time left is shown then).
-        label: what is being done, in front of the line.
+        label: the task, at the start of the line.
         unit: what is counted, in the plural (``files``, ``steps``).
         done: units finished before this process started (a resumed run); they do not count as speed.
         stream: where to write; default stderr.
-        clock: seconds, monotonic; tests give their own.
+        clock: seconds, monotonic.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Progress:
         self._shown_s = float("-inf") if self._live else self._started_s
 
     def update(self, count: float = 1, note: str = "") -> None:
-        """Count ``count`` more units as done; ``note`` (a loss, a file name) stands at the line's end."""
+        """Count ``count`` more units as done; ``note`` (a loss, a file name) is shown at the end of the line."""
         self.done += count
         self._note = note or self._note
         now_s = self._clock()
@@ -145,7 +145,7 @@ class Progress:
             self._show()
 
     def close(self) -> None:
-        """Show the last state and end the line. Nothing more is written where nothing was done."""
+        """Show the final state and end the line; without a terminal, only where something was done."""
         if self._live:
             self._show()
             self._write("\n")

@@ -60,11 +60,10 @@ def run(arguments: list[str]) -> int:
 def _measure(
     name: str, measure: "Callable[[argparse.Namespace], ExperimentResult]", given: argparse.Namespace, command: str
 ) -> None:
-    import torch
-
+    from asr.devices import set_threads
     from asr.probes.experiments import run_experiment
 
-    torch.set_num_threads(given.threads)
+    set_threads(given.threads)
     on_cpu = name == "gradients" and not given.models  # random networks, in double precision
     device = "cpu" if on_cpu else getattr(given, "device", "cpu")
     result, figures = run_experiment(name, partial(measure, given), command=command, out=given.out, device=device)

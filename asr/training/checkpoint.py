@@ -114,7 +114,7 @@ class TrainProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunIdentity:
-    """What every checkpoint of a run says of itself besides its state.
+    """What a run belongs to; stored in each of its checkpoints besides the state.
 
     ``data``: the hashes of its manifests; ``tokenizer`` as JSON; ``versions`` of libraries; ``facts`` for the model
     directory (seed, normaliser, command, commit, hardware).

@@ -20,8 +20,9 @@ class DataConfig:
     """Manifests and how they are read. ``dir`` holds train.jsonl, dev.jsonl and test.jsonl.
 
     ``normalizer`` is applied to transcripts before they are spelled in tokens. ``unspellable``: "error" stops before
-    step 1, naming utterances too short for their text; "drop" leaves them out and says so. ``workers`` read ahead (0:
-    none). ``keep_mb``: with workers=0, megabytes of decoded recordings that stay in memory from epoch to epoch.
+    step 1 and lists utterances too short for their text; "drop" leaves them out and reports them. ``workers``:
+    processes that read ahead (0: none). ``keep_mb``: with workers=0, megabytes of decoded recordings kept in memory
+    from epoch to epoch.
     """
 
     dir: str = ""
@@ -92,11 +93,11 @@ class TrainingConfig:
 
     ``save_every_steps``: a checkpoint between epochs too (None: at epoch ends only). ``keep_last``: weights of so many
     last epochs are kept and averaged at the end (0: no averaging). ``select``: which weights become the model: "dev",
-    the best on dev of all epochs and the average; "average", the average whatever dev says (where dev is small or is
-    part of the training data, its best epoch is chance). ``threads``: torch threads per process (None:
+    the best on dev of all epochs and the average; "average", the average whatever its dev WER (where dev is small or
+    part of the training data, the best epoch is chance). ``threads``: torch threads per process (None:
     torch's choice). ``max_steps``: stop after so many steps, for trials. ``evaluate_from_epoch``: no dev pass before
     this epoch. ``flat_start_epochs``: over so many first epochs the loss is that of a model whose blank is less likely,
-    by ``flat_start_nats`` in its logit at first and less and less in a straight line (0: none; see asr/ctc/loss.py).
+    by ``flat_start_nats`` in its logit at first, decreasing linearly to 0 (0: none; see asr/ctc).
     ``init_from``: a model directory whose weights and tokens to start from (fine-tuning); dropout, normalisation and
     everything else are this run's own.
     """
@@ -135,7 +136,7 @@ class TrainingConfig:
         check(self.normalisation_hours > 0, "training.normalisation_hours must be above 0")
 
     def blank_penalty(self, epochs_done: float) -> float:
-        """Nats by which the blank's logit is lowered after ``epochs_done`` (a fraction counts)."""
+        """Nats by which the blank's logit is lowered after ``epochs_done``, which may be a fraction."""
         if epochs_done >= self.flat_start_epochs:
             return 0.0
         return self.flat_start_nats * (1 - epochs_done / self.flat_start_epochs)

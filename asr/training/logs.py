@@ -1,4 +1,4 @@
-"""What a run leaves to look at: TensorBoard events and a picture of its learning curves.
+"""Logs of a run: TensorBoard events and a plot of its learning curves.
 
 In: the records that the training loop hands to its observers. Out: ``run_dir/tensorboard/`` and
 ``run_dir/curves.png``. Both are made from what metrics.jsonl holds; losing them loses nothing.
@@ -18,7 +18,7 @@ STEP_SCALARS = ("loss", "grad_norm", "learning_rate")
 
 
 class RunLogs:
-    """An observer that writes TensorBoard events and redraws the curves at the end of epochs, at most once a minute."""
+    """An observer that writes TensorBoard events and, at the end of an epoch, the curves (at most once a minute)."""
 
     def __init__(self, run_path: Path, tensorboard: bool) -> None:
         self.run_path, self.tensorboard = run_path, tensorboard
@@ -41,7 +41,7 @@ class RunLogs:
                 self._writer.add_scalar(f"train/{name}", getattr(record, name), record.step)
 
     def epoch(self, record: EpochRecord) -> None:
-        """Scalars of the epoch; the picture, if the last is a minute old."""
+        """Scalars of the epoch; the plot, if the last is a minute old."""
         if self._writer is not None:
             dev = {name: value for name, value in record_values(record).items() if name.startswith("dev_")}
             for name, value in dev.items():
@@ -51,13 +51,13 @@ class RunLogs:
             self.draw()
 
     def close(self) -> None:
-        """The last picture, and the writer's end."""
+        """Draw the last plot and close the writer."""
         self.draw()
         if self._writer is not None:
             self._writer.close()
 
     def draw(self) -> None:
-        """Write curves.png from metrics.jsonl. A run goes on although its picture cannot be written."""
+        """Write curves.png from metrics.jsonl. A plot that cannot be written does not stop the run."""
         self._drawn = time.monotonic()
         with contextlib.suppress(OSError):
             draw_curves(read_json_lines(self.run_path / "metrics.jsonl"), self.run_path / "curves.png")

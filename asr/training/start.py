@@ -76,7 +76,7 @@ def checkpoint_to_resume(run_dir: RunDir, settings: TrainSettings) -> RunState |
     if "absent" in data and state["progress"]["finished"]:
         return state
     if state["data"] != data:
-        what = "is not there any more" if "absent" in data else "has changed since this run began"
+        what = "is missing" if "absent" in data else "has changed since this run began"
         raise TrainingError(
             f"{run_dir.path}: the training or dev manifest in {settings.data.dir} {what};"
             " put it back, or train in a new run_dir"

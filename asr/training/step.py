@@ -227,7 +227,7 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Op
 
 
 def learning_rate_factor(epochs_done: float, epochs: int, config: ScheduleConfig, plateau_cuts: int = 0) -> float:
-    """What the peak learning rate is multiplied by after ``epochs_done`` (a fraction counts) of ``epochs``.
+    """The factor on the peak learning rate after ``epochs_done``, which may be a fraction, of ``epochs``.
 
     Warm-up is linear; then cosine, linear, constant, inverse square root (from the end of warm-up) or plateau cuts.
     """

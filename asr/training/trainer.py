@@ -116,7 +116,7 @@ class Trainer:
                 self.model.train()
                 plan = self.steps.plan(1)
                 check_largest_batch_fits(plan, self.setup.train, self.stepper, self.settings, self.processes)
-            while self.progress.batch or not self._is_done():  # a begun epoch is finished, too
+            while self.progress.batch or not self._is_done():  # an epoch that has begun is finished, too
                 self._train_epoch()
             self._finish()
         return self.progress
@@ -308,7 +308,7 @@ class Trainer:
         last = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(average_weights(states))
         dev, progress = self._evaluate(), self.progress
-        # of equals, the mean is the steadier
+        # on a tie the average is preferred: it is more stable
         best = (progress.best_wer, progress.best_cer)
         better = progress.is_better(dev.wer, dev.cer) or (dev.wer, dev.cer) == best
         chosen = self.settings.training.select == "average"

@@ -196,7 +196,7 @@ def test_a_calibration_of_other_weights_is_refused(tmp_path: Path) -> None:
         save_model(tmp_path / str(seed), seed)
     store_calibration(tmp_path / "1", SCALED)
     (tmp_path / "2" / FILE).write_bytes((tmp_path / "1" / FILE).read_bytes())
-    with pytest.raises(ModelError, match=r"calibration.json: was made for other weights .* delete it"):
+    with pytest.raises(ModelError, match=r"calibration.json: belongs to other weights .* delete it"):
         Recognizer.from_pretrained(tmp_path / "2", "cpu")
 
 

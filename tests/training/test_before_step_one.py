@@ -92,7 +92,7 @@ def test_data_that_changed_since_the_run_began_is_refused(corpus: Path, tmp_path
     with pytest.raises(TrainingError, match=r"manifest in .* has changed since this run began"):
         train(chosen, tmp_path / "run", Quiet())
     (corpus / "dev.jsonl").unlink()
-    with pytest.raises(TrainingError, match=r"manifest in .* is not there any more"):
+    with pytest.raises(TrainingError, match=r"manifest in .* is missing"):
         train(chosen, tmp_path / "run", Quiet())
 
 
