@@ -125,28 +125,28 @@ class Progress:
         self._initial, self._note = done, ""
         self._stream = stream or sys.stderr
         self._clock = clock
-        self._live = is_live(self._stream)
+        self.live = is_live(self._stream)
         self._started_s = self._clock()
-        self._shown_s = float("-inf") if self._live else self._started_s
+        self._shown_s = float("-inf") if self.live else self._started_s
 
     def update(self, count: float = 1, note: str = "") -> None:
         """Count ``count`` more units as done; ``note`` (a loss, a file name) is shown at the end of the line."""
         self.done += count
         self._note = note or self._note
         now_s = self._clock()
-        if now_s - self._shown_s >= (_LIVE_INTERVAL_S if self._live else _LOG_INTERVAL_S):
+        if now_s - self._shown_s >= (_LIVE_INTERVAL_S if self.live else _LOG_INTERVAL_S):
             self._shown_s = now_s
             self._show()
 
-    def say(self, line: str) -> None:
+    def write_line(self, line: str) -> None:
         """Write ``line`` above the progress line."""
-        self._write(f"\r\x1b[K{line}\n" if self._live else f"{line}\n")
-        if self._live:
+        self._write(f"\r\x1b[K{line}\n" if self.live else f"{line}\n")
+        if self.live:
             self._show()
 
     def close(self) -> None:
         """Show the final state and end the line; without a terminal, only where something was done."""
-        if self._live:
+        if self.live:
             self._show()
             self._write("\n")
         elif self.done > self._initial:
@@ -183,7 +183,7 @@ class Progress:
         return elapsed_s / finished * (self.total - self.done)
 
     def _show(self) -> None:
-        if self._live:
+        if self.live:
             columns = shutil.get_terminal_size().columns
             self._write(f"\r\x1b[K{_cut(self.line(), columns - 1)}")
         else:

@@ -118,10 +118,10 @@ def test_an_unknown_or_empty_total_shows_no_time_left() -> None:
     assert Progress(0, "reading", stream=io.StringIO(), clock=Clock()).line() == "reading 0/0, 100%, 0 s"
 
 
-def test_lines_said_in_between_stand_above_the_progress() -> None:
+def test_lines_written_in_between_are_above_the_progress() -> None:
     stream = Screen()
     progress = Progress(2, "reading", stream=stream, clock=Clock())
-    progress.say("a.wav is damaged")
+    progress.write_line("a.wav is damaged")
     assert stream.getvalue().startswith("\r\x1b[Ka.wav is damaged\n\r\x1b[Kreading 0/2")
 
 

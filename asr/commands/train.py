@@ -115,12 +115,12 @@ class ConsoleObserver:
 
     def _say(self, text: str) -> None:
         if self._line is not None:
-            self._line.say(text)
+            self._line.write_line(text)
         else:
             print(text, file=sys.stderr, flush=True)
 
     def _close(self) -> None:
-        if self._line is not None and self._line._live:
+        if self._line is not None and self._line.live:
             self._line.close()
         self._line = None
 

@@ -289,7 +289,7 @@ class Work:
 
     def _say(self, line: str) -> None:
         if self._progress is not None:
-            self._progress.say(line)
+            self._progress.write_line(line)
         else:
             print(line, file=sys.stderr, flush=True)
 
