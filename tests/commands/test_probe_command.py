@@ -1,6 +1,10 @@
-"""``asr probe``: each experiment leaves a plot and figures that can be repeated; the family's trainings go on."""
+"""``asr probe``: each experiment leaves a plot and figures that can be repeated; the family's trainings resume."""
 
+import contextlib
+import importlib
 import json
+import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ from asr.cli import main
 from asr.config.recipes import conf_dir, recipes_dir
 from asr.errors import UsageError
 from asr.models import AcousticModel, build_model_config
+from asr.probes import processes
 from asr.probes.family import family_row, read_reports, render_table
 from asr.probes.trainings import chosen_members
 from tests.tiny_run import SETTINGS, make_corpus, words, write_recipe
@@ -130,8 +135,42 @@ def test_the_table_puts_the_best_first_and_shows_both_intervals() -> None:
     assert lines[3] == "| rnn | 7 | 61 | 2 / 6 | 4.00 | [2.50, 6.00] | [0.00, 9.90] | 3.00, 5.00 |"
 
 
+class Forked:
+    """``asr ARGUMENTS`` in a process forked from this one, which need not import torch again."""
+
+    def __init__(self, arguments: list[str], folder: Path) -> None:
+        self._process = multiprocessing.get_context("fork").Process(target=self._run, args=(arguments, folder))
+        self._process.start()
+
+    @staticmethod
+    def _run(arguments: list[str], folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "log.txt").open("a") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            code = main(arguments)
+        os._exit(code)
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+
 @pytest.mark.slow
-def test_a_family_is_trained_once_and_its_table_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_family_is_trained_once_and_its_table_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first training runs as ``python -m asr``, the others are forked: eight starts would take a minute."""
+    for name in ("librosa", "matplotlib.pyplot", "torch._dynamo", "asr.training.start", "asr.recognition"):
+        importlib.import_module(name)  # once, not in every fork
+    start, started = processes.start_training, list[Path]()
+
+    def start_first(arguments: list[str], folder: Path) -> Any:
+        started.append(folder)
+        return start(arguments, folder) if len(started) == 1 else Forked(arguments, folder)
+
+    monkeypatch.setattr(processes, "start_training", start_first)
     data, recipes = make_corpus(tmp_path / "data"), tmp_path / "recipes"
     changes = [word for word in words(data, tmp_path) if not word.startswith(("data.dir", "run_dir", "seed"))]
     changes = [word for word in changes if word != "training.threads=1" and not word.startswith("data.workers")]
@@ -149,4 +188,6 @@ def test_a_family_is_trained_once_and_its_table_written(tmp_path: Path, capsys: 
     assert [(folder / "model.safetensors").stat().st_mtime_ns for folder in weights] == made
     runs = [weights[2].parent, weights[3].parent]
     row = family_row("gru", runs, read_reports(runs), [1, 2])
-    assert row["parameters"] > 0 and row["utterances"] == 2 and SETTINGS["training"]["epochs"] == 3
+    assert (
+        len(started) == 8 and row["parameters"] > 0 and row["utterances"] == 2 and SETTINGS["training"]["epochs"] == 3
+    )
