@@ -86,7 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     fix = parser.add_argument_group("a cleaned manifest")
     fix.add_argument(
-        "--fix", type=Path, metavar="OUT.jsonl", help="write the first manifest without the utterances that --fix-kinds selects"
+        "--fix", type=Path, metavar="OUT.jsonl", help="write the first manifest without what --fix-kinds selects"
     )
     fix.add_argument(
         "--fix-kinds", default="default", metavar="KIND,...",

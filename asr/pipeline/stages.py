@@ -82,15 +82,13 @@ def _put_back(before: dict[Path, bytes], data: Path) -> None:
 
 
 def _prepare(recipe: Path, config: "RunConfig") -> None:
-    from asr.data.prepare import run_prepare
+    from asr.data.prepare import CorpusMissing, run_prepare
 
     corpus = Path(config.corpus) if config.corpus else None
     try:
         print(run_prepare(recipe.parent, corpus, Path(config.train.data.dir), config.prepare))
-    except ConfigError as error:
-        if corpus is None and "needs a corpus folder" in str(error):
-            raise ConfigError(f"{recipe.parent} needs a corpus: give its folder with corpus=FOLDER") from None
-        raise
+    except CorpusMissing:
+        raise ConfigError(f"{recipe.parent} needs a corpus: give its folder with corpus=FOLDER") from None
 
 
 def train_inputs(config: "RunConfig") -> str:
