@@ -27,24 +27,24 @@ from tests import tiny_run  # noqa: E402
 
 @dataclass
 class Tally:
-    """What happened: ``stood``: (epoch, step, batch) of the checkpoint after each kill, None where there was none."""
+    """What happened: ``reached``: (epoch, step, batch) of the checkpoint after each kill, None where there was none."""
 
     kills: int = 0
-    stood: list[tuple[int, int, int] | None] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    reached: list[tuple[int, int, int] | None] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     def summary(self, steps: int, equal: bool) -> str:
         """The figures, a line each."""
-        loaded = [one for one in self.stood if one is not None]
+        loaded = [one for one in self.reached if one is not None]
         middle = sum(batch > 0 for _, _, batch in loaded)
         places = ", ".join(str(step) for _, step, _ in loaded)
         return "\n".join([
             f"{self.kills} SIGKILLs of a training of {steps} steps",
-            f"checkpoint loaded after {len(loaded)}, was not there yet after {len(self.stood) - len(loaded)},"
-            f" failed after {len(self.faults)}",
+            f"checkpoint loaded after {len(loaded)}, was not there yet after {len(self.reached) - len(loaded)},"
+            f" failed after {len(self.errors)}",
             f"of those that loaded, in mid-epoch: {middle}; steps: {places}",
             f"final weights equal the uninterrupted run's to the bit: {'yes' if equal else 'NO'}",
-            *self.faults,
+            *self.errors,
         ])  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         tally, steps, equal = experiment(Path(folder), kills=options.kills, epochs=options.epochs, seed=options.seed)
     print(tally.summary(steps, equal))
-    return 0 if equal and not tally.faults else 1
+    return 0 if equal and not tally.errors else 1
 
 
 def experiment(folder: Path, *, kills: int, epochs: int, seed: int) -> tuple[Tally, int, bool]:
@@ -85,12 +85,12 @@ def experiment(folder: Path, *, kills: int, epochs: int, seed: int) -> tuple[Tal
     process = train(corpus, killed, epochs)
     _, words = process.communicate()
     if process.returncode != 0:
-        tally.faults.append(f"the last start ended with {process.returncode}: {words.strip()}")
+        tally.errors.append(f"the last start ended with {process.returncode}: {words.strip()}")
         return tally, steps, False
     equal = tiny_run.equal_weights(tiny_run.weights(whole), tiny_run.weights(killed))
     metrics = tiny_run.timeless_metrics(whole) == tiny_run.timeless_metrics(killed)
     if not metrics:
-        tally.faults.append("metrics.jsonl differs from the uninterrupted run's")
+        tally.errors.append("metrics.jsonl differs from the uninterrupted run's")
     models = [(run / "model" / "model.safetensors").read_bytes() for run in (whole, killed)]
     return tally, steps, equal and models[0] == models[1]
 
@@ -100,7 +100,7 @@ def train(corpus: Path, run_dir: Path, epochs: int) -> "subprocess.Popen[str]":
     recipe = tiny_run.write_recipe(corpus)
     changes = {"data__workers": 1, "augment__noise_probability": 0.5, "training__epochs": epochs}
     changes["training__save_every_steps"] = 1
-    return tiny_run.start_asr(["train", str(recipe), *tiny_run.words(corpus, run_dir, **changes)], corpus)
+    return tiny_run.start_asr(["train", str(recipe), *tiny_run.overrides(corpus, run_dir, **changes)], corpus)
 
 
 def kill_after(process: "subprocess.Popen[str]", moment_s: float) -> bool:
@@ -126,14 +126,14 @@ def _stamp(path: Path) -> int:
 def _check(run_dir: Path, tally: Tally) -> None:
     checkpoint = run_dir / CHECKPOINT
     if not checkpoint.exists():
-        tally.stood.append(None)
+        tally.reached.append(None)
         return
     try:
         progress = load_checkpoint(checkpoint)["progress"]
     except AsrError as error:
-        tally.faults.append(str(error))
+        tally.errors.append(str(error))
         return
-    tally.stood.append((progress["epoch"], progress["step"], progress["batch"]))
+    tally.reached.append((progress["epoch"], progress["step"], progress["batch"]))
 
 
 if __name__ == "__main__":

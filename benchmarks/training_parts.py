@@ -49,7 +49,12 @@ def reversal() -> Pair:
     def gathered() -> torch.Tensor:
         return values.gather(1, index.unsqueeze(2).expand(-1, -1, SIZE))
 
-    now, then = (lambda: back(lambda: reverse_frames(values, index))), (lambda: back(gathered))
+    def now() -> torch.Tensor:
+        return back(lambda: reverse_frames(values, index))
+
+    def then() -> torch.Tensor:
+        return back(gathered)
+
     assert torch.equal(now(), then())
     return now, then
 
@@ -84,7 +89,13 @@ def reading(folder: Path) -> Pair:
         utterances.append(Utterance(id=str(number), audio=str(path), duration_s=SECONDS, text=""))
     requests = [Request(number, 1, 1.0) for number in range(BATCH)]
     kept, decoded = (SpeechDataset(utterances, [[]] * BATCH, RATE, 1, keep_mb=size) for size in (64.0, 0.0))
-    now, then = (lambda: kept[requests]), (lambda: decoded[requests])
+
+    def now() -> object:
+        return kept[requests]
+
+    def then() -> object:
+        return decoded[requests]
+
     first, again, other = now(), now(), then()
     assert isinstance(first, Batch) and isinstance(again, Batch) and isinstance(other, Batch)
     assert torch.equal(first.waveforms, other.waveforms) and torch.equal(again.waveforms, other.waveforms)

@@ -1,6 +1,6 @@
 """A corpus of tones and a recogniser of a few hundred weights: a whole training in a second, for tests of the loop.
 
-In: a folder. Out: manifests of recordings in which each letter is a tone of its own, settings and command-line words.
+In: a folder. Out: manifests of recordings in which each letter is a tone of its own, settings and overrides for `asr`.
 """
 
 import json
@@ -85,8 +85,8 @@ def settings(data: Path, **changes: Any) -> TrainSettings:
     return build(TrainSettings, values)
 
 
-def words(data: Path, run_dir: Path, **changes: Any) -> list[str]:
-    """The same as arguments of a command line."""
+def overrides(data: Path, run_dir: Path, **changes: Any) -> list[str]:
+    """The same as overrides of `asr train`: key=value."""
     flat = _flat(SETTINGS) | {"data.dir": str(data), "run_dir": str(run_dir)}
     flat |= {key.replace("__", "."): value for key, value in changes.items()}
     return [f"{key}={'null' if value is None else value}" for key, value in flat.items()]

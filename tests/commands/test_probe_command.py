@@ -19,7 +19,7 @@ from asr.models import AcousticModel, build_model_config
 from asr.probes import processes
 from asr.probes.family import family_row, read_reports, render_table
 from asr.probes.trainings import chosen_members
-from tests.tiny_run import SETTINGS, make_corpus, words, write_recipe
+from tests.tiny_run import SETTINGS, make_corpus, overrides, write_recipe
 
 FSDD = str(recipes_dir() / "fsdd")
 FAMILIES = {"fsdd": (40, 11), "an4": (80, 29)}  # mels and about as many tokens as the corpus has
@@ -172,7 +172,7 @@ def test_a_family_is_trained_once_and_its_table_written(
 
     monkeypatch.setattr(processes, "start_training", start_first)
     data, recipes = make_corpus(tmp_path / "data"), tmp_path / "recipes"
-    changes = [word for word in words(data, tmp_path) if not word.startswith(("data.dir", "run_dir", "seed"))]
+    changes = [word for word in overrides(data, tmp_path) if not word.startswith(("data.dir", "run_dir", "seed"))]
     changes = [word for word in changes if word != "training.threads=1" and not word.startswith("data.workers")]
     for name in ("bilstm", "gru"):
         write_recipe(recipes, name, f"defaults: [base, override model: {name}, _self_]\n")

@@ -18,7 +18,7 @@ from asr.errors import Interrupted, TrainingError
 from asr.models import AcousticModel, build_model_config
 from asr.probes import processes, trainings
 from tests.commands.test_probe_command import model_of
-from tests.tiny_run import ROOT, make_corpus, words, write_recipe
+from tests.tiny_run import ROOT, make_corpus, overrides, write_recipe
 
 COPY = """
 import shutil
@@ -115,7 +115,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     write_recipe(recipes)
     (recipes / "prepare.py").write_text(COPY)
     own = ("data.dir", "run_dir", "seed", "training.threads", "data.workers")
-    changes = [word for word in words(corpus, out) if not word.startswith(own)]
+    changes = [word for word in overrides(corpus, out) if not word.startswith(own)]
     asked = ["probe", "family", str(recipes), "--corpus", str(corpus), "--seeds", "1", "2", "--out", str(out)]
     asked += [f"--set={word}" for word in [*changes, "training.epochs=1"]]
     commands: list[list[str]] = []

@@ -9,7 +9,8 @@ import pytest
 
 from asr.cli import main
 from asr.training.checkpoint import load_checkpoint
-from tests.tiny_run import ROOT, make_corpus, start_asr, weights, words, write_recipe
+from benchmarks import kill_resume
+from tests.tiny_run import ROOT, make_corpus, overrides, start_asr, weights, write_recipe
 
 LONG = {"training__epochs": 5000, "training__save_every_steps": 5}
 
@@ -36,9 +37,9 @@ def test_a_signal_saves_ends_with_its_code_and_says_how_to_go_on(
     corpus: Path, tmp_path: Path, recipe: str, number: int, code: int, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    process = start_asr(["train", recipe, *words(corpus, run, data__workers=1, **LONG)], tmp_path)
+    process = start_asr(["train", recipe, *overrides(corpus, run, data__workers=1, **LONG)], tmp_path)
     wait_for(run / "checkpoints" / "last.ckpt", process)
-    assert main(["train", recipe, *words(corpus, run, data__workers=0, **LONG)]) == 1  # a second run in the folder
+    assert main(["train", recipe, *overrides(corpus, run, data__workers=0, **LONG)]) == 1  # a second run in the folder
     assert f"in use by process {process.pid}; wait for it" in capsys.readouterr().err
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
@@ -51,21 +52,12 @@ def test_a_signal_saves_ends_with_its_code_and_says_how_to_go_on(
     assert "Traceback" not in said and "\x1b" not in said
 
 
-def experiment_module():  # type: ignore[no-untyped-def]
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import kill_resume
-    finally:
-        sys.path.pop(0)
-    return kill_resume
-
-
 @pytest.mark.slow
 def test_killed_at_twenty_random_moments_the_checkpoint_loads_and_the_end_is_the_same_to_the_bit(
     tmp_path: Path,
 ) -> None:
-    tally, _, equal = experiment_module().experiment(tmp_path, kills=20, epochs=40, seed=1)
-    assert equal and tally.faults == [] and tally.kills >= 18
+    tally, _, equal = kill_resume.experiment(tmp_path, kills=20, epochs=40, seed=1)
+    assert equal and tally.errors == [] and tally.kills >= 18
 
 
 def test_a_run_goes_on_from_another_folder_and_is_then_already_finished(
@@ -73,7 +65,7 @@ def test_a_run_goes_on_from_another_folder_and_is_then_already_finished(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").symlink_to(corpus)
-    given = words(Path("data"), Path("run"))
+    given = overrides(Path("data"), Path("run"))
     assert main(["train", recipe, *given]) == 0
     assert "epoch   3/3  loss" in capsys.readouterr().err
     before = weights(tmp_path / "run")
@@ -90,9 +82,9 @@ def test_another_configuration_in_the_same_folder_is_refused_by_its_keys(
     corpus: Path, tmp_path: Path, recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    assert main(["train", recipe, *words(corpus, run, training__epochs=1)]) == 0
+    assert main(["train", recipe, *overrides(corpus, run, training__epochs=1)]) == 0
     stored = (run / "config.yaml").read_text()
-    assert main(["train", recipe, *words(corpus, run, training__epochs=2, seed=9)]) == 2
+    assert main(["train", recipe, *overrides(corpus, run, training__epochs=2, seed=9)]) == 2
     said = capsys.readouterr().err
     assert "holds a run with another configuration (seed, training.epochs)" in said and f"asr train {run}" in said
     assert (run / "config.yaml").read_text() == stored
@@ -104,9 +96,9 @@ def test_a_start_that_is_refused_for_its_data_leaves_the_run_as_it_was(
     corpus: Path, tmp_path: Path, recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, other = tmp_path / "run", make_corpus(tmp_path / "other", seed=1)
-    assert main(["train", recipe, *words(corpus, run, training__epochs=1)]) == 0
+    assert main(["train", recipe, *overrides(corpus, run, training__epochs=1)]) == 0
     stored = (run / "config.yaml").read_text()
-    assert main(["train", recipe, *words(other, run, training__epochs=1)]) == 1
+    assert main(["train", recipe, *overrides(other, run, training__epochs=1)]) == 1
     assert "has changed since this run began" in capsys.readouterr().err
     assert (run / "config.yaml").read_text() == stored
     assert main(["train", str(run)]) == 0
@@ -118,7 +110,7 @@ def test_a_sweep_trains_each_job_in_a_folder_of_its_own(
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
-    given = [word for word in words(corpus, tmp_path / "sweep", training__epochs=1) if not word.startswith("seed=")]
+    given = [word for word in overrides(corpus, tmp_path / "sweep", training__epochs=1) if not word.startswith("seed=")]
     assert main(["train", recipe, "-m", *given, "seed=1,2", "augment.speeds=[1.0],[0.9,1.1]"]) == 0
     made = sorted(path.parent.parent.name for path in (tmp_path / "sweep").glob("*/model/config.json"))
     assert made == [f"seed={seed},augment.speeds=_{speeds}_" for seed in (1, 2) for speeds in ("0.9,1.1", "1.0")]
@@ -164,7 +156,7 @@ def test_a_disk_that_fills_up_ends_with_a_line_and_no_traceback(corpus: Path, tm
     import subprocess
 
     done = subprocess.run(
-        [sys.executable, "-c", limited, "train", recipe, *words(corpus, tmp_path / "run")],
+        [sys.executable, "-c", limited, "train", recipe, *overrides(corpus, tmp_path / "run")],
         env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 1

@@ -23,10 +23,10 @@ from tests.tiny_run import (
     equal_weights,
     make_corpus,
     make_utterance,
+    overrides,
     settings,
     timeless_metrics,
     weights,
-    words,
     write_recipe,
 )
 
@@ -102,7 +102,7 @@ def test_two_processes_equal_one_with_the_same_global_batch_after_20_steps(uneve
     }
     changes["data__batching__max_utterances"] = 2
     train(one, tmp_path / "one", Quiet())  # first: what it imports the forked processes need not
-    said = launch_two(["train", str(write_recipe(tmp_path)), *words(uneven, tmp_path / "two", **changes)], tmp_path)
+    said = launch_two(["train", str(write_recipe(tmp_path)), *overrides(uneven, tmp_path / "two", **changes)], tmp_path)
     assert [text.count("tokens;") for text in said] == [1, 0]  # only the main process speaks
 
     first, second = weights(tmp_path / "one"), weights(tmp_path / "two")
@@ -120,7 +120,9 @@ def test_two_processes_equal_one_with_the_same_global_batch_after_20_steps(uneve
 def test_two_processes_stopped_by_sigterm_save_and_resume_to_the_same_bits(uneven: Path, tmp_path: Path) -> None:
     changes = {"training__epochs": 30, "data__batching__batch_s": 0.8, "data__workers": 1}
     recipe = write_recipe(tmp_path)
-    runs = {name: ["train", str(recipe), *words(uneven, tmp_path / name, **changes)] for name in ("whole", "stopped")}
+    runs = {
+        name: ["train", str(recipe), *overrides(uneven, tmp_path / name, **changes)] for name in ("whole", "stopped")
+    }
     whole = torchrun(runs["whole"], tmp_path)
     assert whole.wait(200) == 0
 
