@@ -1,0 +1,1 @@
+"""Utterances, manifests, readers of corpora, quality checks, and the batches that training reads."""

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from asr.data.manifest import Utterance, read_manifest
 from asr.data.recordings import with_durations
@@ -41,6 +41,33 @@ VOICES = {
 PLANS_PER_PROCESS = 250  # fixed, so that the sound does not depend on the number of cores
 PROCESSES = 2
 RELEASE = 1  # of this generator: a new number generates everything again
+
+
+class Delivery(TypedDict):
+    """How an utterance is spoken and recorded."""
+
+    words_per_minute: int
+    pitch: int
+    pitch_range: int
+    word_gap_10ms: int
+    lead_s: float
+    trail_s: float
+    snr_db: float
+    noise_slope: float
+    noise_seed: int
+    peak_dbfs: float
+
+
+class Plan(Delivery):
+    """An utterance to synthesize: one line of synthesis.py's input."""
+
+    id: str
+    text: str
+    speaker: str
+    accent: str
+    spoken: str
+    voice: str
+    file: str
 
 
 def prepare(
@@ -105,24 +132,32 @@ def _is_done(out: Path, fingerprint: str, counts: dict[str, int]) -> bool:
     return bool(stamp.get("fingerprint") == fingerprint and manifests and recordings == sum(counts.values()))
 
 
-def _plan(part: str, count: int, longest: int, seed: int, audio: Path) -> list[dict[str, Any]]:
+def _plan(part: str, count: int, longest: int, seed: int, audio: Path) -> list[Plan]:
     """What to synthesize and how: each plan depends on the seed, the part and its number alone."""
     voices = VOICES[part].split()
     random.Random(f"{seed} {part}").shuffle(voices)
-    plans = []
+    plans: list[Plan] = []
     for number in range(count):
         chance = random.Random(f"{seed} {part} {number}")
         name = f"{part}-{number:05d}"
         words = chance.choices(WORDS, k=chance.randint(1, longest))
         spoken = "".join(word + chance.choices([" ", ", "], weights=[4, 1])[0] for word in words).rstrip(", ")
         voice, accent = voices[number % len(voices)], chance.choice(ACCENTS)
-        plan = {"id": name, "text": " ".join(words), "speaker": voice, "accent": accent, "spoken": spoken}
-        plan |= {"voice": f"{accent}+{voice}", "file": str(audio / f"{name}.flac")}
-        plans.append(plan | _delivery(chance))
+        plan = Plan(
+            id=name,
+            text=" ".join(words),
+            speaker=voice,
+            accent=accent,
+            spoken=spoken,
+            voice=f"{accent}+{voice}",
+            file=str(audio / f"{name}.flac"),
+            **_delivery(chance),
+        )
+        plans.append(plan)
     return plans
 
 
-def _delivery(chance: random.Random) -> dict[str, float]:
+def _delivery(chance: random.Random) -> Delivery:
     """Speech rate, pitch, pauses, noise and level, in the ranges of people who speak numbers."""
     return {
         "words_per_minute": chance.randint(120, 220),
@@ -138,17 +173,17 @@ def _delivery(chance: random.Random) -> dict[str, float]:
     }
 
 
-def _pieces(plans: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]]]:
+def _pieces(plans: Sequence[Plan]) -> list[Sequence[Plan]]:
     return [plans[first : first + PLANS_PER_PROCESS] for first in range(0, len(plans), PLANS_PER_PROCESS)]
 
 
-def _synthesize(pieces: Sequence[Sequence[dict[str, Any]]]) -> None:
+def _synthesize(pieces: Sequence[Sequence[Plan]]) -> None:
     """Speak every piece in a fresh process, a few at a time."""
     with ThreadPoolExecutor(PROCESSES) as pool:
         list(pool.map(_synthesize_piece, pieces))
 
 
-def _synthesize_piece(plans: Sequence[dict[str, Any]]) -> None:
+def _synthesize_piece(plans: Sequence[Plan]) -> None:
     script = Path(__file__).with_name("synthesis.py")
     spoken = subprocess.run(
         [sys.executable, "-P", str(script)],
@@ -162,7 +197,7 @@ def _synthesize_piece(plans: Sequence[dict[str, Any]]) -> None:
         raise DataError(f"The synthesizer failed (exit status {spoken.returncode}): {last}")
 
 
-def _utterances(plans: Sequence[dict[str, Any]]) -> list[Utterance]:
+def _utterances(plans: Sequence[Plan]) -> list[Utterance]:
     return with_durations(
         Utterance(
             id=plan["id"],
@@ -170,7 +205,7 @@ def _utterances(plans: Sequence[dict[str, Any]]) -> list[Utterance]:
             duration_s=0.0,
             text=plan["text"],
             speaker=plan["speaker"],
-            extra={name: plan[name] for name in ("accent", "words_per_minute", "snr_db")},
+            extra={"accent": plan["accent"], "words_per_minute": plan["words_per_minute"], "snr_db": plan["snr_db"]},
         )
         for plan in plans
     )
