@@ -101,7 +101,7 @@ def _check(ids: NDArray[np.int32], vocab_size: int, frames: int, needed: int) ->
 
 
 def _check_numbers(best: NDArray[np.float32]) -> None:
-    """A row's largest value tells of NaN and of infinities that matter."""
+    """A row's largest value shows NaN and the infinities that matter."""
     for frame in np.flatnonzero(~np.isfinite(best))[:1]:
         raise ModelError(f"align: the log-probabilities of frame {frame} are no probabilities ({best[frame]})")
 

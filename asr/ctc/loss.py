@@ -1,14 +1,11 @@
-"""The CTC loss with every precondition checked, per utterance, and never hidden.
+"""The CTC loss with every precondition checked per utterance; best paths and the labels that they spell.
 
 In: log-probabilities with lengths and target ids. Out: one loss per utterance, in nats. torch's own loss reads out of
 bounds for labels outside the vocabulary (pytorch#193794), accepts a blank inside a target, and with ``zero_infinity``
-turns what cannot be spelled into 0; here each is an error that names the utterance's place.
+turns what cannot be spelled into 0; here each is an error that gives the utterance's index.
 
-Source: Graves et al. 2006, "Connectionist Temporal Classification".
-
-From one token per frame to the labels they spell.
-
-Repeats merge, blanks fall away (the map B of Graves et al. 2006).
+Source: Graves et al. 2006, "Connectionist Temporal Classification"; ``collapse`` is their map B: repeats merge, blanks
+are removed.
 """
 
 import itertools
@@ -50,8 +47,8 @@ def penalise_blank(log_probs: Tensor, nats: float) -> Tensor:
 
     Trained so at first, a model has to explain every frame by a label, as in the flat start of a hidden Markov model.
     From an even start the blank, which is in every utterance, soon wins nearly all frames and leaves a label one peak,
-    before it is known where that label is best heard (Zeyer et al. 2021, arXiv 2105.14849): at the very beginning, for
-    instance, where a network in one direction has not heard it yet, and from where no gradient leads away.
+    before it is known where that label fits best (Zeyer et al. 2021, arXiv 2105.14849): at the very beginning, for
+    instance, where a network in one direction has not seen it yet, and from where no gradient leads away.
     """
     penalty = log_probs.new_zeros(log_probs.size(-1))
     penalty[BLANK_ID] = nats

@@ -1,6 +1,6 @@
 """Decoding: log-probabilities to text. Knows nothing of audio or training.
 
-The beam search stands in ``asr.decoding.beam`` and is imported from there, so that greedy decoding never loads numba.
+The beam search is imported from ``asr.decoding.beam``, so that greedy decoding never loads numba.
 """
 
 from asr.decoding.config import BeamConfig, DecodingConfig

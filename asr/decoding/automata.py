@@ -1,14 +1,13 @@
-"""The words that a search knows, as a trie over characters: which word the letters so far are, or can become.
+"""The automata that a search walks letter by letter: a trie of the known words, and the hotwords.
 
-In: words and the alphabet of the tokens. Out: numpy arrays that the compiled search walks. Built one level at a time,
-the words sorted, so that 200,000 words take a fraction of a second.
+In: words, or phrases with boosts, and the alphabet of the tokens. Out: numpy arrays that the compiled search reads. The
+trie says which word the letters so far are, or can become; it is built one level at a time from the sorted words, so
+that 200,000 words take a fraction of a second.
 
-Hotwords as an automaton: which of them the letters so far are a beginning of, and what that is worth.
-
-In: phrases with boosts. Out: a table of states (Aho and Corasick, 1975) over the text written as " word word ": a
-phrase is the pattern " phrase ", so that it begins and ends at word boundaries only and may overlap the next by a
-space. A phrase that is half spelled holds part of its boost, in proportion; the next state's credit replaces it, so
-that leaving the path takes it back. A negative boost counts at the end only.
+The hotwords are an Aho-Corasick automaton (1975) over the text written as " word word ": a phrase is the pattern "
+phrase ", so that it begins and ends at word boundaries only and may overlap the next by a space. A phrase that is half
+spelled has part of its boost, in proportion; the next state's credit replaces it, so that leaving the path takes it
+back. A negative boost counts at the end only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,7 +50,7 @@ def build_trie(words: Sequence[str], alphabet: Sequence[str]) -> WordTrie:
     """
     places, codes, starts = _sorted_codes(words, alphabet)
     lengths = np.diff(starts)
-    node = np.zeros(len(places), dtype=np.int64)  # where each word's walk stands
+    node = np.zeros(len(places), dtype=np.int64)  # that each word's walk has reached
     parents, characters, ends = [np.empty(0, np.int64)], [np.array([-1])], [np.array([-1])]
     level = [0, 1]
     active = np.arange(len(places))

@@ -1,9 +1,8 @@
 """Prefix beam search with language model, lexicon and hotwords: log-probabilities to the best texts.
 
 In: log-probabilities of whole recordings, of any length. Out: per recording a ``DecodedText`` with its n-best list.
-Importing this module imports numba; the compiled search is kept on disk between runs.
-
-What a beam search refuses, each with its remedy: a language model in other letters, NaN.
+What cannot be decoded with (a language model in other letters, NaN) is refused with its remedy. Importing this module
+imports numba; the compiled search is kept on disk between runs.
 """
 
 import copy
@@ -62,10 +61,10 @@ def check_sources(
             f"{_case_hint(spelling, lexicon)}"
         )
     for phrase in hotwords:
-        strange = sorted({one for word in phrase.split() for one in word} - set(spelling.alphabet))
-        if strange:
+        unknown = sorted({one for word in phrase.split() for one in word} - set(spelling.alphabet))
+        if unknown:
             raise ConfigError(
-                f"decoding.hotwords: {phrase!r} cannot be spelled: the model has no {_shown(strange)}"
+                f"decoding.hotwords: {phrase!r} cannot be spelled: the model has no {_shown(unknown)}"
                 f"{_case_hint(spelling, phrase.split())}"
             )
 
@@ -87,7 +86,7 @@ def _special(model: NgramModel) -> set[int]:
 
 
 def _case_hint(spelling: Spelling, words: Sequence[str]) -> str:
-    """What to do, said for the commonest fault where that is it: letters of the other case."""
+    """What to do; where letters are of the other case, the commonest error, that is said."""
     before = sum(spelling.can_spell(words))
     for case, change in (("lower", str.lower), ("upper", str.upper)):
         if sum(spelling.can_spell(map(change, words))) > 2 * before:
@@ -118,8 +117,8 @@ class BeamDecoder:
     """Decodes as ``config`` says, where given with a language model, a closed ``lexicon`` and ``hotwords``.
 
     ``language_model`` may count words or characters. ``lexicon``: no other words can be spelled. ``hotwords``: each
-    word or phrase earns its boost (nats) every time it is heard as whole words. The decoder keeps nothing between
-    calls, so one may be used by several threads at once; the search lets the interpreter's lock go.
+    word or phrase earns its boost (nats) every time it occurs as whole words. The decoder keeps nothing between
+    calls, so one may be used by several threads at once; the search releases the GIL.
 
     Raises ConfigError when a language model or lexicon shares nothing with the tokens, or a hotword cannot be spelled.
     """

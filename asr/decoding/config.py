@@ -51,8 +51,8 @@ class DecodingConfig(BeamConfig):
     """How log-probabilities become text: ``name`` is "greedy" or "beam"; all other keys are for the beam.
 
     ``language_model``: path of an ARPA or binary file of `asr lm build`. ``lexicon``: path of a text file, a word a
-    line; no other words can be spelled then. ``hotwords``: words or phrases to listen for, each with the boost in nats
-    that its every occurrence gets.
+    line; no other words can be spelled then. ``hotwords``: words or phrases to prefer, each with the boost in nats for
+    every occurrence.
     """
 
     name: str = "greedy"

@@ -1,6 +1,7 @@
-"""Greedy decoding: the likeliest token of every frame, collapsed. Exact for the best path, not for the best text.
+"""Greedy decoding, and the values that every decoder returns.
 
-What a decoder says about one utterance. Values only, so that greedy decoding needs nothing of the beam search.
+Greedy is the likeliest token of every frame, collapsed: exact for the best path, not for the best text. It needs
+nothing of the beam search.
 """
 
 from collections.abc import Sequence

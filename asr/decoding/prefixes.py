@@ -1,12 +1,9 @@
-"""The prefixes of a search as a tree: each knows its parent and its last token, and is found by these two.
+"""The prefixes of a search as a tree, and the heap of candidates for the next beam (compiled).
 
-In: (parent, token). Out: a node's number; the same one for as long as the node or anything below it is in the beam.
-What nothing in the beam descends from is swept out when the tree is full, so that an hour needs little more than its
-text.
-
-The best prefixes of the next beam while they are being found: a heap of bounded size, the worst on top (compiled).
-
-In: candidates with scores, in any order. Out: the best ``width`` of them. The top tells at once what need not be tried.
+In: (parent, token), or candidates with scores. Out: a node's number, the same one for as long as the node or anything
+below it is in the beam; the best ``width`` candidates, in a heap of bounded size with the worst on top, which says at
+once what need not be tried. What nothing in the beam descends from is removed when the tree is full, so that an hour
+needs little more memory than its text.
 """
 
 from typing import Any, NamedTuple

@@ -1,17 +1,13 @@
-"""The records that the compiled search works on, and how its functions are compiled.
+"""The records that the compiled search works on, and how a prefix changes with one more token.
 
-Here stands what each field means. Arrays of records, and not many arrays side by side, because each array that a
-compiled function is handed costs it time, and compiling it too.
-
-What a prefix means beyond its tokens: where its letters stand in the words, the language model and the hotwords.
-
-In: the node of a prefix and a token. Out: the node of the longer prefix, and what it is worth. Everything here is
-compiled into the search's inner loop; the tables are made by
-``asr.decoding.tables``.
+In: the node of a prefix and a token. Out: the node of the longer prefix: its place in the words, the language model and
+the hotwords, and what is added to its score. Everything here is compiled into the search's inner loop; the tables are
+made by ``asr.decoding.tables``. Fields are explained at each record. They are arrays of records, not many arrays side
+by side, because each array that a compiled function is handed costs time, and compiling it too.
 
 The language model is asked at a word's end (words) or at each letter (characters; the space when the next word begins).
-Until then ``ahead`` holds a forecast, the best that can still come, which is taken back when the real figure is known:
-it changes no final score, but keeps a narrow beam from falling for letters that become no word (Ortmanns et al., 1996).
+Until then ``ahead`` is a forecast, the best that can still come, which is taken back when the real figure is known: it
+changes no final score, but keeps a narrow beam from falling for letters that become no word (Ortmanns et al., 1996).
 """
 
 import functools
@@ -79,8 +75,8 @@ TRIE_NODE = np.dtype(
 )
 HOT_STATE = np.dtype([("credit", np.float64), ("gain", np.float64)], align=True)
 # A prefix. ``lm_sum``: of the language model so far, nats, unweighted; ``hot``: boosts earned for good; ``worth``: what
-# is added to the paths' log-probability to rank it; ``text``: a hash of its words, by which those that read the same
-# are told at the end.
+# is added to the paths' log-probability to rank it; ``text``: a hash of its words, by which those with the same text
+# are found at the end.
 NODE = np.dtype(
     [
         ("parent", np.int32),  # a smaller number than the node's own
@@ -133,7 +129,7 @@ def compiled(function: F) -> F:
 def stored(function: F) -> F:
     """Compile what Python calls, and keep it on disk, parts and all.
 
-    numba looks at the time of the file that a function stands in, not at what it calls: a name with a digest of all the
+    numba looks at the time of the file that defines a function, not at what it calls: a name with a digest of all the
     search's files in it makes a change of any of them count.
     """
     function.__qualname__ = f"{function.__qualname__}_{_digest()}"
@@ -206,7 +202,7 @@ def end_word(tables: Tables, settings: Any, node: Any) -> None:
         space = tables.letters[settings.letters]
         log_prob, _ = _ask(tables, node.lm_state, space.word)
         node.ahead = log_prob + space.extra
-    _hear(tables, settings, node, settings.letters)
+    _advance_text(tables, settings, node, settings.letters)
     node.is_open, node.trie_node, node.words = False, 0, node.words + 1
 
 
@@ -223,7 +219,7 @@ def _add_letter(tables: Tables, settings: Any, node: Any, letter: int) -> None:
             node.is_allowed = node.is_allowed and not settings.is_closed
         if settings.model == WORD_MODEL:
             node.ahead = settings.outside_ahead if node.trie_node == OUTSIDE else tables.trie[node.trie_node].ahead
-    _hear(tables, settings, node, letter)
+    _advance_text(tables, settings, node, letter)
     node.is_open = True
 
 
@@ -265,7 +261,7 @@ def _ask(tables: Tables, state: int, word: int) -> tuple[float, int]:
 
 
 @compiled
-def _hear(tables: Tables, settings: Any, node: Any, letter: int) -> None:
+def _advance_text(tables: Tables, settings: Any, node: Any, letter: int) -> None:
     """The hotword automaton and the text's hash, one letter further."""
     if settings.has_hotwords:
         node.hot_state = tables.hot_next[node.hot_state, tables.letters[letter].hot_symbol]

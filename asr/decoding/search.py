@@ -1,16 +1,14 @@
 """CTC prefix beam search, compiled: the loop over frames.
 
 In: log-probabilities (frames, vocab), the tables, and a beam of one empty prefix. Out: the beam after the last frame.
-Per prefix the probabilities of the paths that end in a blank and in its last label are kept apart (Graves and Jaitly,
-2014; Hannun et al., 2014), as natural logarithms in float64. With a beam as wide as there are prefixes and both bounds
-off it is exact. Nothing is allocated in the loop.
+Per prefix the probabilities of the paths that end in a blank and of those that end in its last label are separate
+(Graves and Jaitly, 2014; Hannun et al., 2014), as natural logarithms in float64. With a beam as wide as there are
+prefixes and both bounds off it is exact. Nothing is allocated in the loop.
 
-The distant past is decided: of prefixes that differ nowhere else the best is kept (compiled).
-
-In: the beam. Out: the beam without prefixes that end in the same ``MEMORY`` tokens as a better one and stand in the
-same place in the words, the language model and the hotwords. All that can follow is worth the same to both, so the
-better one stays the better. Without this a long recording's open questions fill the beam: five of them, from its first
-minute, make 32 prefixes, and none is left for what is being said now. Texts of up to ``MEMORY`` tokens lose no
+The distant past is decided (``decide_past``): of prefixes that end in the same ``MEMORY`` tokens and are at the same
+place in the words, the language model and the hotwords only the best is kept. All that can follow is worth the same to
+both, so the better one stays the better. Without this a long recording's open questions fill the beam: five of them,
+from its first minute, make 32 prefixes, and none is left for the present. Texts of up to ``MEMORY`` tokens lose no
 alternative.
 """
 
@@ -29,7 +27,7 @@ EVERY = 256  # frames
 
 @compiled
 def decide_past(nodes: Records, beam: Records, size: int) -> int:
-    """Take the prefixes that a better one stands for out of the first ``size`` of ``beam``; how many are left."""
+    """Remove prefixes with the future of a better one from the first ``size`` of ``beam``; how many are left."""
     for slot in range(size):
         beam[slot].recent = _recent(nodes, int(beam[slot].node))
     left = 0
@@ -180,7 +178,7 @@ def _likely_tokens(row: Row, least: float, tokens: Ints) -> int:
 
 @compiled
 def _stay(row: Row, nodes: Records, beam: Records, size: int, best: Records) -> int:
-    """Every prefix as it is one frame later: a blank, its last label once more, or that label added to its parent."""
+    """Every prefix as it is one frame later: a blank, its last label again, or that label added to its parent."""
     for slot in range(size):
         beam[slot].head = -1
     count = 0

@@ -1,13 +1,11 @@
-"""The tables of a search, put together from a tokenizer's spelling, a language model, a lexicon and hotwords.
+"""The tables of a search, from a tokenizer's spelling, a language model, a lexicon and hotwords.
 
-In: plain Python values. Out: ``Tables`` as the compiled search reads them. A hotword is known wherever it
-is given: it joins the lexicon, and the language model's <unk> stands for it without ``unk_score``.
+In: plain Python values. Out: ``Tables`` as the compiled search reads them. A hotword is known wherever it is given: it
+joins the lexicon, and the language model's <unk> is used for it without ``unk_score``.
 
-How a tokenizer's tokens spell words: the one place where the beam search tells its kinds apart.
-
-In: a tokenizer. Out: per token the characters that it adds, and whether it ends the word before it (the space; "▁he";
-every token of a words tokenizer) or its own (a words tokenizer). Words are walked by characters, not by tokens, so that
-every segmentation of a word into pieces finds it.
+``spelling_of`` is the one place where the beam search distinguishes kinds of tokenizers: per token the characters that
+it adds, and whether it ends the word before it (the space; "▁he"; every token of a words tokenizer) or its own (a words
+tokenizer). Words are walked by characters, not by tokens, so that every segmentation of a word into pieces finds it.
 """
 
 import math

@@ -66,11 +66,6 @@ class AugmentConfig:
         check(in_range, f"augment.reverb_time_s={self.reverb_time_s} must be above 0 and at most {MOST_ROOM_S}")
 
     @property
-    def slowest(self) -> float:
-        """The factor that makes utterances longest; batches are sized for it."""
-        return min(self.speeds)
-
-    @property
     def fastest(self) -> float:
         """The factor that makes utterances shortest; what CTC can spell is checked for it."""
         return max(self.speeds)

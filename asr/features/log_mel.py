@@ -93,6 +93,6 @@ def _filterbank(config: LogMelConfig) -> Tensor:
 def empty_filters(config: FeaturesConfig, empty: int) -> str:
     """The message about mel filters that are narrower than the spectrum's bins."""
     return (
-        f"features.n_mels={config.n_mels}: {empty} of them lie between two bins of the spectrum and are always empty"
+        f"features.n_mels={config.n_mels}: {empty} of them are between two bins of the spectrum and are always empty"
         f" ({config.sample_rate / config.n_fft:.1f} Hz from bin to bin); use fewer, or a longer features.window_s"
     )

@@ -1,14 +1,10 @@
-"""The ARPA format: read what SRILM, KenLM, IRSTLM and we ourselves write.
+"""The ARPA format: read what SRILM, KenLM, IRSTLM and this program write.
 
 In: a stream of bytes. Out: an `NgramTrie` in natural logs, or a `ModelError` with file and line. Lenient where writers
-differ and nothing is lost: backoff weights left out, contexts left out (put in with weight 1), `\r\n`, blank lines,
--99, -inf or 0 for <s>, <unk> absent (added as KenLM does, with 10^-100) or written <UNK>, text before ``\\data\\``.
-
-N-grams in any order, as rows of word numbers, become a sorted trie that misses no context.
-
-In: for each order the rows (word numbers), probabilities and backoff weights, as an ARPA file gives them. Out: an
-`NgramTrie`. A context that has continuations but no line of its own (SRILM prunes so) is put in with the probability
-that backing off gives it and weight 1, which changes no probability.
+differ and nothing is lost: backoff weights left out, contexts left out, `\r\n`, blank lines, -99, -inf or 0 for <s>,
+<unk> absent (added as KenLM does, with 10^-100) or written <UNK>, text before ``\\data\\``. N-grams may come in any
+order. A context that has continuations but no line of its own (SRILM prunes so) is added with the probability that
+backing off gives it and weight 1, which changes no probability.
 """
 
 import itertools
@@ -37,7 +33,7 @@ class NgramRows:
 
 
 class DuplicateNgram(ValueError):
-    """The same n-gram stands twice: in ``row`` of ``order`` for the second time."""
+    """The same n-gram twice: in ``row`` of ``order`` for the second time."""
 
     def __init__(self, order: int, row: int) -> None:
         super().__init__(f"n-gram of order {order} twice")
@@ -48,7 +44,7 @@ def trie_from_rows(unit: str, words: tuple[str, ...], rows: list[NgramRows]) -> 
     """Sort rows of orders 1, 2, ... into a trie; row i of order 1 is word i.
 
     Raises:
-        DuplicateNgram: a row stands twice.
+        DuplicateNgram: a row occurs twice.
     """
     at = [each.words[:, 0].astype(np.int64) + 1 for each in rows]  # the node of each row's prefix so far
     columns = [(np.zeros(len(words), np.int32), np.arange(len(words), dtype=np.int32))]
@@ -145,21 +141,21 @@ class _Reader:
             starts.append(self.line + 1)
             rows.append(self._read_section(order, count, last=order == len(counts)))
         if self._next_filled() != b"\\end\\":
-            raise self._fault(f"here \\end\\ should stand, after {counts[-1]:,} n-grams of order {len(counts)}")
+            raise self._error(f"expected \\end\\ after {counts[-1]:,} n-grams of order {len(counts)}")
         self._add_special(rows)
         words = tuple(self._decode(word) for word in self._ids)
         try:
             return trie_from_rows(_unit(words), words, rows)
         except DuplicateNgram as error:
-            # exact where no blank lines stand between the n-grams, as in every file seen
+            # exact without blank lines between the n-grams, as in every file seen
             self.line = starts[error.order - 1] + error.row
-            raise self._fault(f"this n-gram of order {error.order} stands in the file already") from None
+            raise self._error(f"this n-gram of order {error.order} is in the file already") from None
 
     def _read_counts(self) -> list[int]:
         line = self._next_filled()
         while line != b"\\data\\":
             if line is None or self.line > 1000:
-                raise self._fault("no \\data\\ line: this is no ARPA file")
+                raise self._error("no \\data\\ line: this is no ARPA file")
             line = self._next_filled()
         counts: list[int] = []
         while True:
@@ -168,36 +164,34 @@ class _Reader:
             match = re.fullmatch(rb"ngram\s+(\d+)\s*=\s*(\d+)", line or b"")
             if match is None:
                 if not counts or line is None or not line.startswith(b"\\"):
-                    raise self._fault("here a count such as `ngram 1=2000` or the section \\1-grams: should stand")
+                    raise self._error("expected a count such as `ngram 1=2000` or the section \\1-grams:")
                 self._stream.seek(place)
                 self.line = number
                 return counts
             if int(match[1]) != len(counts) + 1 or len(counts) == _MOST_ORDERS:
-                raise self._fault(
-                    f"here the count of order {len(counts) + 1} should stand (at most {_MOST_ORDERS} orders)"
-                )
+                raise self._error(f"expected the count of order {len(counts) + 1} (at most {_MOST_ORDERS} orders)")
             counts.append(int(match[2]))
             if counts[0] == 0:
-                raise self._fault("a model without unigrams holds nothing")
+                raise self._error("a model without unigrams holds nothing")
 
     def _expect_section(self, order: int) -> None:
         line = self._next_filled()
         if line != b"\\%d-grams:" % order:
-            raise self._fault(f"here the section \\{order}-grams: should stand (the header's counts may be wrong)")
+            raise self._error(f"expected the section \\{order}-grams: (the header's counts may be wrong)")
 
     def _read_section(self, order: int, count: int, *, last: bool) -> NgramRows:
         try:
             words = np.zeros((count, order), np.int32)
             log_prob, backoff = np.zeros(count, np.float32), np.zeros(count, np.float32)
         except (MemoryError, ValueError, OverflowError):
-            raise self._fault(
+            raise self._error(
                 f"the header promises {count:,} n-grams of order {order}, more than memory holds; is it damaged?"
             ) from None
         done = 0
         while done < count:
             fields, numbers = self._next_rows(count - done)
             if not fields:
-                raise self._fault(f"the file ends after {done:,} of {count:,} n-grams of order {order}; it is cut off")
+                raise self._error(f"the file ends after {done:,} of {count:,} n-grams of order {order}; it is cut off")
             part = slice(done, done + len(fields))
             try:
                 ids, log_prob[part], backoff[part] = self._parse(fields, order)
@@ -247,20 +241,20 @@ class _Reader:
         seen = set[bytes]() if order > 1 else set(self._ids)
         for parts, self.line in zip(fields, numbers, strict=True):
             if parts[0].startswith(b"\\"):
-                raise self._fault(f"the section of order {order} ends here, before the count that the header gives")
+                raise self._error(f"the section of order {order} ends here, before the count that the header gives")
             if len(parts) not in (order + 1, order + 2):
-                raise self._fault(
-                    f"here a log-probability, {order} word(s) and perhaps a backoff weight should stand, "
-                    f"but there are {len(parts)} fields"
+                raise self._error(
+                    f"expected a log-probability, {order} word(s) and perhaps a backoff weight,"
+                    f" found {len(parts)} fields"
                 )
             for part in (parts[0], *parts[order + 1 :]):
                 self._check_number(part, is_probability=part is parts[0])
             words = _known(parts[1 : order + 1])
             unknown = [word for word in words if word not in self._ids] if order > 1 else []
             if unknown:
-                raise self._fault(f"the word {self._decode(unknown[0])!r} is not among the unigrams")
+                raise self._error(f"the word {self._decode(unknown[0])!r} is not among the unigrams")
             if order == 1 and words[0] in seen:
-                raise self._fault(f"the word {self._decode(words[0])!r} stands among the unigrams already")
+                raise self._error(f"the word {self._decode(words[0])!r} is among the unigrams already")
             seen.add(words[0])
 
     def _check_number(self, part: bytes, *, is_probability: bool) -> None:
@@ -269,11 +263,11 @@ class _Reader:
         try:
             value = float(part)
         except ValueError:
-            raise self._fault(f"{shown!r} should be a {what}, a number") from None
+            raise self._error(f"{shown!r} should be a {what}, a number") from None
         if math.isnan(value) or value == math.inf:
-            raise self._fault(f"{shown!r} cannot be a {what}")
+            raise self._error(f"{shown!r} cannot be a {what}")
         if is_probability and value > 0:
-            raise self._fault(f"the log-probability {shown} is above 0; a probability is at most 1")
+            raise self._error(f"the log-probability {shown} is above 0; a probability is at most 1")
 
     def _add_special(self, rows: list[NgramRows]) -> None:
         """Append <unk> and <s> where the file has none; refuse a file without </s>."""
@@ -304,7 +298,7 @@ class _Reader:
                 f"{self._name}: the word {word!r} is not UTF-8. Convert the file (iconv -t UTF-8)."
             ) from None
 
-    def _fault(self, message: str) -> ModelError:
+    def _error(self, message: str) -> ModelError:
         return ModelError(f"{self._name}:{self.line}: {message}")
 
 

@@ -1,12 +1,10 @@
 """From sentences to a language model: vocabulary, counts, smoothing, pruning.
 
-In: sentences as words (or characters) and `BuildOptions`. Out: a `BuiltModel`: the n-grams to write or query, and what
-a person wants to know of how they came about. Everything after the vocabulary is numpy on whole arrays.
+In: sentences as words (or characters) and `BuildOptions`. Out: a `BuiltModel`: the n-grams to write or query, and the
+figures of how they were estimated. Everything after the vocabulary is numpy on whole arrays.
 
-Interpolated modified Kneser-Ney smoothing (Chen and Goodman 1998, section 4.1.6), as KenLM's lmplz does it.
-
-In: `NgramCounts`. Out: an `NgramTrie` whose probabilities sum to 1 in every context. For an n-gram with context c and
-adjusted count a
+Smoothing is interpolated modified Kneser-Ney (Chen and Goodman 1998, section 4.1.6), as in KenLM's lmplz; probabilities
+sum to 1 in every context. For an n-gram with context c and adjusted count a
 
     p(w | c) = (a - D(a)) / A(c) + gamma(c) p(w | shorter c),    gamma(c) = (sum of the discounts) / A(c)
 
@@ -15,12 +13,10 @@ each order from how many n-grams have a count of 1 to 4. Unigrams are interpolat
 all words but <s>, from which <unk> and words that were never seen get what they have. A pruned n-gram leaves its whole
 count to gamma.
 
-Relative-entropy pruning (Stolcke, 1998): drop the n-grams that the model does nearly as well without.
-
-In: a model and how often its n-grams stand in the text. Out: a smaller model whose contexts still sum to 1. Orders are
-pruned from the highest down; an n-gram goes if that raises the training text's perplexity by less than the threshold,
-relatively (SRILM's measure). The probability of a context is its share of the text and not, as in SRILM, the product of
-the model's own probabilities: Kneser-Ney's lower orders are no estimate of that (Chelba et al., 2010).
+Pruning by relative entropy (Stolcke, 1998) drops the n-grams that the model does nearly as well without, from the
+highest order down: those whose loss raises the training text's perplexity by less than the threshold, relatively
+(SRILM's measure). The probability of a context is its share of the text and not, as in SRILM, the product of the
+model's own probabilities: Kneser-Ney's lower orders are no estimate of that (Chelba et al., 2010).
 """
 
 import itertools
@@ -36,7 +32,7 @@ from asr.lm.model import UNITS
 from asr.lm.trie import NgramTrie, backed_off, select, suffix_nodes
 
 Floats = npt.NDArray[np.float64]
-LOG_ZERO = -99.0 * float(np.log(10.0))  # ARPA's -99: what stands for log 0
+LOG_ZERO = -99.0 * float(np.log(10.0))  # ARPA's -99, used for log 0
 _DEFAULT = (0.5, 1.0, 1.5)  # lmplz's --discount_fallback
 
 
@@ -52,7 +48,7 @@ def estimate_discounts(adjusted: npt.NDArray[np.int32]) -> Discounts:
     """Discounts from counts of counts (Chen and Goodman 1998, equation 26).
 
     Where the counts of counts cannot give three discounts in their bounds (tiny texts, single characters), Ney's one
-    absolute discount stands for all, and where not even that exists, lmplz's fallback of 0.5, 1 and 1.5.
+    absolute discount is used for all, and where not even that exists, lmplz's fallback of 0.5, 1 and 1.5.
     """
     t1, t2, t3, t4 = (int(np.count_nonzero(adjusted == count)) for count in (1, 2, 3, 4))
     if t1 == 0 or t2 == 0:
@@ -77,7 +73,7 @@ def smooth(
             first is 0: words are dropped by the vocabulary.
 
     Returns:
-        The model, the discounts of each order, and how often each of the model's n-grams stands in the text (n-grams,).
+        The model, the discounts of each order, and how often each of the model's n-grams occurs in the text (n-grams,).
     """
     kept = _kept(counts, cutoffs)
     discounts: list[Discounts] = []
@@ -130,7 +126,7 @@ def prune_by_entropy(trie: NgramTrie, raw: npt.NDArray[np.int32], threshold: flo
 
     Args:
         trie: a model in which every n-gram's context and suffix are n-grams too.
-        raw: how often each n-gram stands in the text (n-grams,).
+        raw: how often each n-gram occurs in the text (n-grams,).
         threshold: relative rise of perplexity for each n-gram.
     """
     keys, suffix = trie.keys(), suffix_nodes(trie)

@@ -1,13 +1,10 @@
-"""Count n-grams with numpy: no loop over n-grams in Python.
+"""Vocabulary and counts of n-grams, with numpy: no loop over n-grams in Python.
 
-In: a `Corpus`. Out: every n-gram up to an order as a sorted trie (asr/lm/trie.py) with how often it stands in the text
-and with Kneser and Ney's adjusted count: in how many different ways it continues to the left. An n-gram that begins
-with <s> cannot continue to the left and keeps its own count, and so do those of the highest order.
-
-Sentences become one array of word numbers, and the vocabulary is chosen.
-
-In: sentences, and limits on the vocabulary. Out: a `Corpus`: words numbered by falling frequency behind <unk>, <s> and
-</s>, and all tokens in a row, each sentence between <s> and </s>. Words outside the vocabulary are <unk>.
+In: sentences, and limits on the vocabulary. Out: a `Corpus`: words numbered by falling frequency after <unk>, <s> and
+</s>, and all tokens in a row, each sentence between <s> and </s>, words outside the vocabulary as <unk>; then every
+n-gram up to an order as a sorted trie (asr/lm/trie.py) with how often it occurs in the text and with Kneser and Ney's
+adjusted count: in how many different ways it continues to the left. An n-gram that begins with <s> cannot continue to
+the left and keeps its own count, and so do those of the highest order.
 """
 
 import itertools
@@ -53,13 +50,13 @@ def encode(
     """Number the words of all sentences.
 
     Args:
-        sentences: lists of words; <unk> stands for any unknown word, <s> and </s> at the ends are dropped.
+        sentences: lists of words; <unk> is any unknown word, <s> and </s> at the ends are dropped.
         limit: the only words to know (all of them, seen or not), if given.
         vocab_size: keep this many words, the most frequent ones (<unk>, <s> and </s> do not count).
         min_count: keep words seen as often as this.
 
     Raises:
-        DataError: there are no words, or <s> or </s> stands inside a sentence.
+        DataError: there are no words, or <s> or </s> is inside a sentence.
     """
     numbering = _Numbering(zip(SPECIAL, range(3), strict=True))
     tokens, total = array("i"), 0
@@ -83,7 +80,7 @@ def _inner(words: list[str]) -> list[str]:
     if BOS in words or EOS in words:
         words = words[words[0] == BOS : len(words) - (words[-1] == EOS)]
         if BOS in words or EOS in words:
-            raise DataError(f"<s> or </s> stands inside a sentence: {' '.join(words)[:80]!r}. Take it out of the text.")
+            raise DataError(f"<s> or </s> inside a sentence: {' '.join(words)[:80]!r}. Take it out of the text.")
     return words
 
 

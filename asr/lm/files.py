@@ -1,15 +1,11 @@
-"""Read a language model, whatever its format: told by content, never by name.
+"""Read and write language models: ARPA for every tool, ARPA.gz, or a binary form of our own, which loads fastest.
 
-In: a path. Out: an `NgramModel` to query, or an `NgramTrie` to write and mix, or one clear `ModelError`.
+In: a path. Out: an `NgramModel` to query, or an `NgramTrie` to write and mix, or one clear `ModelError`; when writing,
+the file, atomically. The format is recognised by content when reading and by name when writing (.arpa, .arpa.gz; all
+else is binary).
 
-Write a language model: ARPA for every tool, ARPA.gz, or our binary, which loads at once.
-
-In: an `NgramTrie` and a path, whose name says the format (.arpa, .arpa.gz; all else is binary). Out: the file, whole or
-not at all.
-
-Our binary form of an `NgramModel`: its arrays as they lie in memory, so that it loads at once.
-
-In: a model, or a file's bytes. Out: the file, or the model. Data only, never pickle. The layout, little-endian:
+The binary form holds the arrays of an `NgramModel` as they are in memory. Data only, never pickle. The layout,
+little-endian:
 
     0   8 bytes   b"asrngram"
     8   uint32    version, 1
@@ -142,7 +138,7 @@ def _read_model(content: mmap.mmap, header: dict[str, Any], start: int) -> Ngram
 
 
 def _is_sound(model: NgramModel) -> bool:
-    """Whether no walk can leave the arrays or go on for ever."""
+    """Whether every walk stays within the arrays and ends."""
     states, arcs, words = len(model.backoff_state), len(model.arc_word), len(model.words)
     start = model.arc_start
     return bool(

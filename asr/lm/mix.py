@@ -2,7 +2,7 @@
 
 In: models and weights, or a text to fit the weights to. Out: one `NgramTrie` with the n-grams of all, each with the
 weighted sum of the models' probabilities, and backoff weights that make every context sum to 1 (as SRILM's
-``-mix-lm``). A word that a model does not know has probability 0 in it and stands as <unk> in its contexts, so that the
+``-mix-lm``). A word that a model does not know has probability 0 in it and is <unk> in its contexts, so that the
 sum over the joint vocabulary stays 1. The weights are fitted by expectation maximisation (Jelinek and Mercer, 1980).
 """
 
@@ -141,7 +141,7 @@ def _walk(
     parent: npt.NDArray[np.int32],
     words: npt.NDArray[np.int32],
 ) -> npt.NDArray[np.float64]:
-    """Step from each n-gram's context, which stands before it, along its last word."""
+    """Step from each n-gram's context, which comes before it, along its last word."""
     state = np.zeros(len(words) + 1, np.int64)
     log_probs = np.zeros(len(words))
     for i in range(len(words)):

@@ -22,7 +22,7 @@ class NgramModel:
 
     The arcs of state s are ``arc_start[s]:arc_start[s + 1]``, sorted by ``arc_word``. State 0 is the empty context and
     has one arc a word, arc i for word i. A state backs off to one with a smaller number, so that the walk
-    ends. Arcs stand in the order of their n-gram's length, so that the n-grams of one order lie together.
+    ends. Arcs are in the order of their n-gram's length, so that the n-grams of one order are together.
 
     Shapes: arc_start int64 (states + 1,), arc_word int32 (arcs,), arc_log_prob float32 (arcs,) natural log, arc_next
     int32 (arcs,), backoff_log_weight float32 (states,) natural log, backoff_state int32 (states,).

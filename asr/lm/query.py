@@ -128,7 +128,7 @@ def token_log_probs(
     eos: int,
     tokens: npt.NDArray[np.int32],
 ) -> npt.NDArray[np.float64]:
-    """Natural-log probability of each token; after each ``eos`` a sentence begins anew. Shapes (tokens,)."""
+    """Natural-log probability of each token; after each ``eos`` a new sentence begins. Shapes (tokens,)."""
     log_probs = np.zeros(len(tokens))
     state = start_state
     for i in range(len(tokens)):

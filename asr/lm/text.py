@@ -1,8 +1,8 @@
-"""Texts in, sentences of the compared kind out: what a language model is counted from and measured on.
+"""Texts in, normalised sentences out: what a language model is counted from and measured on.
 
-In: text files, .gz of them, manifests (.jsonl with "text") and folders of all these. Out: normalised sentences, one at
-a time. Prose comes a paragraph a line and is split at sentence ends, because a decoder sees utterances: a model should
-know how they begin and end.
+In: text files, .gz of them, manifests (.jsonl with "text") and folders of all these. Out: sentences, one at a time.
+Prose comes a paragraph a line and is split at sentence ends, because a decoder sees utterances: a model should know how
+they begin and end.
 """
 
 import gzip
@@ -38,7 +38,7 @@ class TextOptions:
         normalizer: a name of asr/text/normalize.py.
         split_sentences: split a line at its sentence ends; does nothing to text without punctuation.
         split_hyphens: make "well-known" two words, as LibriSpeech's transcripts write it.
-        replacements: normalised word to the words that stand for it, such as mr to mister.
+        replacements: normalised word to the words that replace it, such as mr to mister.
         unit: "word", or "character" to count characters, with "<space>" for " ".
     """
 

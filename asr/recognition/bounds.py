@@ -2,8 +2,8 @@
 
 In: each word's first and last moment on the CTC path, and the speech level of the recording. Out: start and end of each
 word, ordered, without overlap, within the recording. All bounds are chosen together by dynamic programming, so that as
-much sound as possible lies inside words and as little as possible outside, while each bound stays near where CTC's
-peaks of this kind usually lie from it; where words touch, the dip between them decides.
+much sound as possible is inside words and as little as possible outside, while each bound stays at its usual distance
+from CTC's peaks; where words touch, the dip between them decides.
 
 The constants were fitted on dev voices of recipes/digits and FSDD recordings 5 to 9, joined with pauses of 0 to 0.5 s
 at 15 dB SNR and better; benchmarks/word_times.py measures the result on test voices and recordings 0 to 4.
@@ -28,14 +28,14 @@ BLOCK_S = 30.0  # quiet and loud are taken from this much of the recording, and 
 DIP_WEIGHT_S = 0.065  # a bound at full loudness costs as much as this much sound on the wrong side
 START_SLOPE, EARLY_END_SLOPE, LATE_END_SLOPE = 0.85, 0.07, 1.27  # per second beyond what is usual
 WITHIN_SHARE = 0.01  # of the slope that holds within what is usual too: decides where the sound says nothing
-REACH_S = 0.8  # no bound lies further from its peak
+REACH_S = 0.8  # no bound is further from its peak
 LATE_S = 0.1  # nor a start further behind its own
 MIN_WORD_S = 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class PeakOffsets:
-    """Where bounds usually lie from CTC's peaks, in seconds; negative: before them.
+    """The usual distance of bounds from CTC's peaks, in seconds; negative: before them.
 
     ``start_s`` from the first frame of a word's first token, give or take ``start_spread_s``; ``end_s`` and
     ``end_spread_s`` from the last frame of its last token.
@@ -59,7 +59,7 @@ class SpeechLevel:
 class LevelTracker:
     """The speech level of a recording that comes in pieces of log-mel; holds two pieces at most.
 
-    A piece is judged by its own quiet and loud frames, the last one, which may be short, with the one before it.
+    Quiet and loud are measured in each piece; for the last one, which may be short, in the one before it too.
     """
 
     def __init__(self, config: FeaturesConfig) -> None:
@@ -78,22 +78,22 @@ class LevelTracker:
         """That of all pieces so far."""
         levels = list(self._levels)
         if self._last is not None:
-            heard = self._last if self._before is None else np.concatenate([self._before, self._last])
-            levels.append(speech_level(self._last, heard))
+            context = self._last if self._before is None else np.concatenate([self._before, self._last])
+            levels.append(speech_level(self._last, context))
         frame_s = self.config.hop_length / self.config.sample_rate
         values = np.concatenate([np.zeros(0, np.float32), *levels])
         return SpeechLevel(values, frame_s, self.config.first_frame_s)
 
 
-def speech_level(log_mel: NDArray[np.float32], heard: NDArray[np.float32]) -> NDArray[np.float32]:
+def speech_level(log_mel: NDArray[np.float32], context: NDArray[np.float32]) -> NDArray[np.float32]:
     """``(frames, mels)`` log-mel power in nats -> how far above the silence each frame is, ``(frames,)`` nats.
 
-    Each bin's excess over the quiet frames of ``heard`` ``(more frames, mels)``, averaged over bins: so hiss is heard
-    beside a hum, and the hum counts for little.
+    Each bin's excess over the quiet frames of ``context`` ``(more frames, mels)``, averaged over bins: a steady hum in
+    some bins counts for little.
     """
     if not len(log_mel):
         return np.zeros(0, np.float32)
-    quiet, loud = np.percentile(heard, [FLOOR_PERCENTILE, 95], axis=0)
+    quiet, loud = np.percentile(context, [FLOOR_PERCENTILE, 95], axis=0)
     floor = np.maximum(quiet, loud - DEEPEST).astype(np.float32)
     level: NDArray[np.float32] = np.maximum(log_mel - floor, 0).mean(axis=1)
     return level
@@ -117,7 +117,7 @@ def word_bounds(
 class _Chain:
     """Bounds in order, each with its score at the places near it; the best places are found by Viterbi.
 
-    Scores are in seconds of sound: an end gains what sound lies before it, a start loses it, so that together they
+    Scores are in seconds of sound: an end gains the sound before it, a start loses it, so that together they
     count the sound inside words less the silence inside them.
     """
 

@@ -1,13 +1,10 @@
-"""From evidence to the probability that a word is right: a logistic model fitted on dev (Platt 1999).
+"""Word confidence: the evidence for each word, and a logistic model that makes it a probability (Platt 1999).
 
-In: rows of evidence and whether each word was right. Out: ``Calibration``, stored as ``calibration.json`` in the model
-directory and bound to its weights. Targets are Platt's, drawn in from 0 and 1 by what the counts allow; a ridge holds
-the weights near those that leave the uncalibrated confidence as it is, so that few words and few errors change little.
-
-How sure the model is of each word: the evidence that confidence is computed from.
-
-In: log-probabilities, their alignment with the text, and which tokens make up each word. Out: a row of ``EVIDENCE`` per
-word, and a first, uncalibrated confidence. `asr calibrate` turns the same rows into probabilities of being right.
+In: log-probabilities, their alignment with the text, and the tokens of each word. Out: a row of ``EVIDENCE`` per word
+and a first, uncalibrated confidence. ``fit_calibration`` turns such rows, and whether each word was right, into a
+``Calibration``, stored as ``calibration.json`` in the model directory and bound to its weights. Targets are Platt's,
+moved away from 0 and 1 by what the counts allow; a ridge keeps the weights near those that leave the uncalibrated
+confidence as it is, so that few words and few errors change little.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +32,7 @@ EVIDENCE = (
     "intrusion",  # the largest probability of a token that is not in the text, from the word before to the word after
     "agreement",  # share of the n-best list, by probability, that has the word in its place; 1 without such a list
 )
-FLOOR = -10.0  # log-probabilities, log-odds and margins below it tell no more
+FLOOR = -10.0  # log-probabilities, log-odds and margins below it carry no more information
 
 
 def word_evidence(
@@ -54,14 +51,14 @@ def word_evidence(
     peaks = np.maximum(_reduce(np.maximum, own, starts, ends), FLOOR)
     margins = np.clip(_reduce(np.maximum, own - other, starts, ends), FLOOR, -FLOOR)
     first, stop = np.array(words).T
-    heard_from = np.insert(ends[stop - 1][:-1], 0, 0)
-    heard_to = np.append(starts[first][1:], len(own))
+    from_frame = np.insert(ends[stop - 1][:-1], 0, 0)
+    to_frame = np.append(starts[first][1:], len(own))
     return np.stack(
         [
             _reduce(np.add, peaks, first, stop) / (stop - first),
             _log_odds(_reduce(np.minimum, peaks, first, stop)),
             _reduce(np.minimum, margins, first, stop),
-            np.exp(_reduce(np.maximum, other, heard_from, heard_to)),
+            np.exp(_reduce(np.maximum, other, from_frame, to_frame)),
             np.array(agreement, np.float64),
         ],
         axis=1,
@@ -79,7 +76,7 @@ def silence_confidence(log_probs: NDArray[np.float32]) -> float:
 
 
 def n_best_agreement(words: Sequence[str], n_best: Sequence[Alternative]) -> list[float]:
-    """For each of ``words``, the share of the list's probability in whose texts it stands in the same place."""
+    """For each of ``words``, the share of the list's probability whose texts have it in the same place."""
     if len(n_best) < 2:
         return [1.0] * len(words)
     scores = np.array([one.score for one in n_best])
@@ -100,7 +97,7 @@ def _log_odds(log_probs: Array) -> Array:
 def _strongest_other(log_probs: NDArray[np.float32], alignment: Alignment) -> NDArray[np.float32]:
     """``(frames,)``: the largest log-probability of what is neither blank nor a token of the text just there.
 
-    The shoulders of a token's peak lie under blanks beside it: they are its own.
+    The shoulders of a token's peak are under the blanks next to it: they are its own.
     """
     frames = np.arange(len(log_probs))
     path = alignment.path

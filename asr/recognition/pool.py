@@ -1,18 +1,12 @@
-"""Many recordings at once: their windows pooled, sorted by length, computed in batches by one worker a core.
+"""Many recordings at once: their windows are pooled, sorted by length and computed in batches by one worker a core.
 
 In: an iterable of ``Reader``s, a function from windows to their emissions, and one from a recording's emissions to its
-result. Out: the results in the order of the readers, an ``AsrError`` in the place of what could not be read.
+result. Out: the results in the order of the readers, an ``AsrError`` in the place of a recording that cannot be read;
+progress in seconds of audio.
 
 The caller's thread does all bookkeeping; workers only run three kinds of steps: read some windows of one recording,
-compute one batch, finish one recording. What is held is bounded however many recordings there are and however long
-they are: reading pauses while two pools of windows wait or are being computed.
-
-Who does the work of a pool: the caller itself, or one thread a core; and how recordings are put into batches.
-
-How far a pool of files is, in seconds of audio. In: steps of the pool. Out: calls of ``progress(done_s, total_s)``.
-
-The length of a file is known from its header once its reading begins; until then it is estimated from its size and
-what the files seen so far had per byte. ``total_s`` therefore moves at first, and is exact at the end.
+compute one batch, finish one recording. Memory is bounded however many recordings there are and however long they are:
+reading pauses while two pools of windows wait or are being computed.
 """
 
 import os
@@ -52,7 +46,7 @@ def plan_batches(lengths: Sequence[float], longest_batch: float) -> Iterator[lis
 
 
 class InlineExecutor(Executor):
-    """Does what it is given at once, in the caller's thread."""
+    """Runs each step at once, in the caller's thread."""
 
     def submit(self, step: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         """Run ``step``; an interrupt goes through to the caller, an exception into the future."""
@@ -67,8 +61,8 @@ class InlineExecutor(Executor):
 def start_workers(workers: int) -> Executor:
     """An executor of ``workers`` threads, each computing on one core; 1 is the caller's own thread.
 
-    torch's kernels, audio decoding and compiled decoders let go of Python's lock, so threads keep all cores busy
-    (benchmarks/transcription_speed.py), and models and language models are there once.
+    torch's kernels, audio decoding and compiled decoders release the GIL, so threads keep all cores busy
+    (benchmarks/transcription_speed.py), and models and language models are in memory once.
     """
     if workers <= 1:
         return InlineExecutor()
@@ -134,7 +128,7 @@ class Pool(Generic[T]):
         self._reads = self._computes = self._count = 0
 
     def results(self) -> Generator[T | AsrError, None, None]:
-        """Each recording's result in order. Raises what concerns them all: memory, and faults in computing a batch."""
+        """Each recording's result in order. Raises what concerns them all: memory, and errors in computing a batch."""
         threads = torch.get_num_threads()
         self._executor: Executor = start_workers(self._workers)
         try:
@@ -180,7 +174,7 @@ class Pool(Generic[T]):
         try:
             windows, recording.read = future.result()
         except Exception as error:
-            self._fail(recording, _told(error, recording.reader))
+            self._fail(recording, _as_recording_error(error, recording.reader))
             return
         for window in windows:
             self._waiting.append(_Waiting(recording, recording.found, window))
@@ -234,28 +228,29 @@ class Pool(Generic[T]):
         try:
             recording.result = future.result()
         except Exception as error:
-            recording.result = _told(error, recording.reader)
+            recording.result = _as_recording_error(error, recording.reader)
         self._on_step(recording.reader, -1)
 
     def _run(self, step: Callable[[], Any], then: Callable[[Future[Any]], None]) -> None:
         self._running[self._executor.submit(step)] = then
 
 
-def _told(error: Exception, reader: Reader) -> AsrError:
-    """``error`` as that of one recording, its cause kept. Raises it again where it is no recording's: out of memory."""
+def _as_recording_error(error: Exception, reader: Reader) -> AsrError:
+    """``error`` as one of this recording, its cause kept. Raises it again where it concerns all: out of memory."""
     if isinstance(error, AsrError):
         return error
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "DefaultCPUAllocator" in str(error):
         raise error
     name = reader.source.name or "a recording"
     reason = " ".join((getattr(error, "strerror", None) or str(error)).split())
-    told: AsrError
+    wrapped: AsrError
     if isinstance(error, OSError):
-        told = AudioError(f"{name}: cannot be read ({reason or type(error).__name__}). Check the disk that holds it.")
+        reason = reason or type(error).__name__
+        wrapped = AudioError(f"{name}: cannot be read ({reason}). Check the disk that holds it.")
     else:
-        told = InternalError(f"{name}: internal error: {type(error).__name__}: {reason}; please report it")
-    told.__cause__ = error
-    return told
+        wrapped = InternalError(f"{name}: internal error: {type(error).__name__}: {reason}; please report it")
+    wrapped.__cause__ = error
+    return wrapped
 
 
 def _read_some(recording: _Recording) -> tuple[list[Window], bool]:
@@ -276,8 +271,13 @@ def _read_some(recording: _Recording) -> tuple[list[Window], bool]:
 DEFAULT_BYTES_PER_S = 32_000.0  # 16-bit at 16 kHz, until a file has been seen
 
 
-class FileProgress:
-    """``step`` is what a Pool calls; ``key`` of a reader's source is the file's place in ``paths``."""
+class PoolProgress:
+    """Progress of a pool of files in seconds of audio, reported by ``progress(done_s, total_s)``.
+
+    ``step`` is what a Pool calls; ``key`` of a reader's source is the file's place in ``paths``. The length of a file
+    is known from its header once its reading begins; until then it is estimated from its size and what the files so far
+    had per byte. ``total_s`` therefore changes at first, and is exact at the end.
+    """
 
     def __init__(self, paths: Sequence[Path], frame_s: float, progress: Callable[[float, float], None]) -> None:
         self._sizes = {index: _size(path) for index, path in enumerate(paths)}  # of files not begun

@@ -1,7 +1,7 @@
-"""From one recording to its windows, read forward in blocks, with what the speech gate needs to know on the side.
+"""From one recording to its windows, read forward in blocks, and measured for the speech gate and word times.
 
-In: a ``Source``: whatever gives a recording's blocks as often as asked. Out: a ``Reader`` whose ``windows()`` are taken
-one after another and which knows the recording's length once they have all been taken.
+In: an ``AudioSource``: what gives a recording's blocks, as often as asked. Out: a ``Reader`` whose ``windows()`` are
+taken one after another and which knows the recording's length once they have all been taken.
 """
 
 import os
@@ -28,11 +28,11 @@ BLOCK_S = MAX_WINDOW_S  # what fits into one window comes in one block, and so i
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class AudioSource:
     """A recording that can be read from its start: ``blocks()`` gives ``(samples,)`` at the model's rate.
 
-    ``duration_s()`` tells its length beforehand, where that is cheap; ``key`` is what the caller knows it by,
-    ``name`` what messages call it.
+    ``duration_s()`` gives its length beforehand, where that is cheap; ``key`` is the caller's name of it, ``name`` that
+    in messages.
     """
 
     blocks: Callable[[], Iterator[Waveform]]
@@ -41,9 +41,9 @@ class Source:
     name: str = ""
 
 
-def file_source(path: str | Path, sample_rate: int, key: Any = None, channel: int | None = None) -> Source:
+def file_source(path: str | Path, sample_rate: int, key: Any = None, channel: int | None = None) -> AudioSource:
     """A whole file of any length; ``channel`` from 0, None mixes them."""
-    return Source(
+    return AudioSource(
         lambda: stream_audio(path, sample_rate=sample_rate, block_s=BLOCK_S, channel=channel),
         lambda: probe(path).duration_s,
         key,
@@ -51,12 +51,12 @@ def file_source(path: str | Path, sample_rate: int, key: Any = None, channel: in
     )
 
 
-def waveform_source(waveform: Waveform, sample_rate: int) -> Source:
-    """A waveform at hand."""
-    return Source(lambda: _in_blocks(waveform, sample_rate), lambda: len(waveform) / sample_rate)
+def waveform_source(waveform: Waveform, sample_rate: int) -> AudioSource:
+    """A waveform in memory."""
+    return AudioSource(lambda: _in_blocks(waveform, sample_rate), lambda: len(waveform) / sample_rate)
 
 
-def utterance_source(utterance: Utterance, sample_rate: int) -> Source:
+def utterance_source(utterance: Utterance, sample_rate: int) -> AudioSource:
     """The utterance's own span of its recording, read when it is asked for."""
 
     def blocks() -> Iterator[Waveform]:
@@ -69,7 +69,7 @@ def utterance_source(utterance: Utterance, sample_rate: int) -> Source:
         )
         yield from _in_blocks(waveform, sample_rate)
 
-    return Source(blocks, lambda: utterance.duration_s, name=f"{utterance.id} ({utterance.audio})")
+    return AudioSource(blocks, lambda: utterance.duration_s, name=f"{utterance.id} ({utterance.audio})")
 
 
 def checked_waveform(audio: Any, from_rate: int | None, to_rate: int) -> Waveform:
@@ -104,14 +104,14 @@ def _in_blocks(waveform: Waveform, sample_rate: int) -> Iterator[Waveform]:
 class Reader:
     """One recording on its way through the features.
 
-    Attributes: ``samples`` heard so far; ``signal``, what the speech gate noticed so far (None: it does not listen);
+    Attributes: ``samples`` read so far; ``signal``, what the speech gate has measured so far (None: no gate);
     ``level``, where speech is, for word times (None: they are not asked for); ``expected_s``, the recording's length,
     known from its header once reading has begun (None: not asked for).
     """
 
     def __init__(
         self,
-        source: Source,
+        source: AudioSource,
         features: Features,
         sizes: WindowSizes,
         *,
@@ -138,7 +138,7 @@ class Reader:
             mean = recording_mean(self.features, self._unless_stopped(chain([first], blocks)))
             first, blocks = None, self.source.blocks()
         blocks = blocks if first is None else chain([first], blocks)
-        yield from cut_windows(self._log_mel(self._heard(blocks), mean), self.sizes)
+        yield from cut_windows(self._log_mel(self._tracked(blocks), mean), self.sizes)
 
     def stop(self) -> None:
         """Make reading end soon, from another thread."""
@@ -159,7 +159,7 @@ class Reader:
         own_mean = None if mean is None else mean.to(log_mel.device)
         return self.features.normalise(log_mel[None], frames, own_mean)[0][0]
 
-    def _heard(self, blocks: Iterable[Waveform]) -> Iterator[Waveform]:
+    def _tracked(self, blocks: Iterable[Waveform]) -> Iterator[Waveform]:
         for block in self._unless_stopped(blocks):
             self.samples += len(block)
             if self.signal is not None:

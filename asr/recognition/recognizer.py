@@ -1,7 +1,7 @@
 """From recordings to texts with a trained model: the same features and the same model as in training.
 
-In: a model directory, then paths, waveforms or utterances, of any length. Out: ``Hypothesis``es in the order of what
-came in. The walk of a recording: read in blocks -> windows -> the model, in batches -> joined -> speech gate ->
+In: a model directory, then paths, waveforms or utterances, of any length. Out: ``Hypothesis``es in the order of the
+input. The steps for a recording: read in blocks -> windows -> the model, in batches -> joined -> speech gate ->
 decoded once as a whole. Neither batches nor the number of workers change a result (law 1).
 """
 
@@ -26,8 +26,15 @@ from asr.models import AcousticModel
 from asr.pretrained import Pretrained, from_pretrained
 from asr.recognition.calibration import Calibration, read_calibration
 from asr.recognition.hypothesis import Hypothesis
-from asr.recognition.pool import FileProgress, Pool
-from asr.recognition.reading import Reader, Source, checked_waveform, file_source, utterance_source, waveform_source
+from asr.recognition.pool import Pool, PoolProgress
+from asr.recognition.reading import (
+    AudioSource,
+    Reader,
+    checked_waveform,
+    file_source,
+    utterance_source,
+    waveform_source,
+)
 from asr.recognition.speech_gate import apply_gate
 from asr.recognition.stored_decoding import choose_decoding
 from asr.recognition.windows import MAX_WINDOW_S, Array, Emissions, WindowSizes, compute_windows, frame_seconds, stitch
@@ -101,7 +108,7 @@ class Recognizer:
 
     @property
     def sample_rate(self) -> int:
-        """The rate in Hz at which the model hears."""
+        """The sample rate of the model, in Hz."""
         return self.features.config.sample_rate
 
     def transcribe(self, audio: str | Path | Waveform, sample_rate: int | None = None) -> Hypothesis:
@@ -132,11 +139,11 @@ class Recognizer:
         ``progress(done_s, total_s)`` is called from this thread, in seconds of audio; the total is an estimate until
         all files have been opened. ``workers``: threads that compute, by default one a core. Closing the iterator
         stops the work. Neither ``workers`` nor ``batch_s`` (padded seconds in a batch) changes a text.
-        ``channel``: the one to hear, from 0; None mixes them.
+        ``channel``: the one to transcribe, from 0; None mixes them.
         """
         files = [Path(path) for path in paths]
         sources = (file_source(path, self.sample_rate, index, channel) for index, path in enumerate(files))
-        on_step = FileProgress(files, self.frame_s, progress).step if progress else None
+        on_step = PoolProgress(files, self.frame_s, progress).step if progress else None
         results = self._pooled(sources, self.decode, workers=workers, batch_s=batch_s, on_step=on_step)
         with closing(results):
             yield from zip(files, results, strict=True)
@@ -168,7 +175,7 @@ class Recognizer:
     def emissions(
         self, recordings: Recordings, *, workers: int | None = None, batch_s: float = BATCH_S
     ) -> Generator[Emissions | AsrError, None, None]:
-        """What the model says about each recording, in order, the speech gate applied; for ``decode``.
+        """The model's log-probabilities for each recording, in order, the speech gate applied; for ``decode``.
 
         A recording is a path, an utterance, or a mono waveform ``(samples,)`` at the model's rate. One that cannot be
         read has its AsrError in its place.
@@ -207,7 +214,7 @@ class Recognizer:
 
     def _pooled(
         self,
-        sources: Iterable[Source],
+        sources: Iterable[AudioSource],
         result_of: Callable[[Emissions], T],
         *,
         workers: int | None = None,
@@ -224,7 +231,7 @@ class Recognizer:
         )
         return pool.results()
 
-    def _reader(self, source: Source, expect: bool = False) -> Reader:
+    def _reader(self, source: AudioSource, expect: bool = False) -> Reader:
         return Reader(source, self.features, self.sizes, gate=self.speech_gate, expect=expect, words=self.words)
 
     def _joined(self, reader: Reader, parts: list[Array]) -> Emissions:
@@ -237,7 +244,7 @@ class Recognizer:
         level = None if reader.level is None else reader.level.level()
         return Emissions(log_probs, self.frame_s, edge_s, reader.samples / config.sample_rate, level)
 
-    def _source(self, recording: str | Path | Utterance | Waveform) -> Source:
+    def _source(self, recording: str | Path | Utterance | Waveform) -> AudioSource:
         if isinstance(recording, (str, Path)):
             return file_source(recording, self.sample_rate)
         if isinstance(recording, Utterance):

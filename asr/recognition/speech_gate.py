@@ -1,30 +1,24 @@
-"""The speech gate: silence and noise give no words.
+"""The speech gate: no words from silence and noise.
 
-In: a recording's emissions and what ``SignalTracker`` heard in it. Out: the emissions, with certain blanks where nobody
-speaks. Every window of 0.8 s has log-odds of speech from its sound alone, so that the gate works with any model; the
-model has a say where the sound is in doubt: tokens that it is sure of lift the log-odds by up to ``MODEL_LIFT``. A
-window above 0 is speech, and with it ``MARGIN_S`` on both sides. A recording with no speech at all becomes all blank;
-in one with speech only stretches of at least ``LONG_S`` do, so a faint word between others is never lost.
+In: blocks of a waveform for ``SignalTracker``, then a recording's emissions. Out: the emissions, with certain blanks
+where there is no speech. Every window of 0.8 s, at a step of 0.1 s, has log-odds of speech from its sound alone, so
+that the gate works with any model and sample rate; the model counts where the sound is in doubt: tokens that it is sure
+of raise the log-odds by up to ``MODEL_LIFT``. A window above the threshold 0 is speech, and ``MARGIN_S`` on both sides
+of it. A recording without speech becomes all blank; in one with speech only stretches of at least ``LONG_S`` do, so a
+faint word between others is never lost.
 
-A recording shorter than ``SHORT_S`` is mostly one word that somebody cut out: there is little sound to judge by and
-everything to lose, so a sure model counts for ``SHORT_LIFT``. Of 300 synthetic words 4 were eaten before and none is
-now; of 240 sounds of 1 s none got a word before and 1 does now (68 without the gate).
+A recording shorter than ``SHORT_S`` is mostly one word, cut out: there is little sound to measure, so a sure model
+counts for ``SHORT_LIFT``. Of 300 synthetic words 4 were removed before and none is now; of 240 sounds of 1 s none got a
+word before and 1 does now (68 without the gate). benchmarks/non_speech.py measures both kinds of error; the figures are
+in benchmarks/README.md.
 
-What it lets through and what it eats is measured by benchmarks/non_speech.py; the figures are in benchmarks/README.md.
-
-Does this sound like speech? Signal evidence in windows of 0.8 s, with no acoustic model and at any sample rate.
-
-In: blocks of a waveform. Out: one log-odds per window, every 0.1 s. What tells speech from everything else is not
-loudness but that three things come together: a periodic source (autocorrelation of the compressed spectrum, after
-Tolonen & Karjalainen 2000), energy in many bands at once, and a spectrum that keeps moving, on both sides of a frame
-(notes and beeps move only where one gives way to the next), with a pitch that glides a little. Eighteen such measures
-and the logarithms of twelve go into a logistic regression of 31 numbers (speech_weights.py, made by
-benchmarks/fit_speech_gate.py). Only 80 to 4000 Hz is looked at, so telephone speech and 8 kHz models are at no loss.
-
-The speech gate's logistic regression over speech_signal.window_measures, in their order.
-
-By benchmarks/fit_speech_gate.py (its ``fit``), on 3000 recordings of speech (training parts of LibriSpeech, AN4, FSDD,
-speechocean762 and digits; also in noise and quiet) and 1110 sounds that are none.
+Speech differs from other sound not by loudness but by three things together: a periodic source (autocorrelation of the
+compressed spectrum, after Tolonen & Karjalainen 2000), energy in many bands at once, and a spectrum that keeps
+changing, on both sides of a frame (notes and beeps change only at their ends), with a pitch that glides a little.
+Eighteen such measures and the logarithms of twelve go into a logistic regression of 31 numbers. Only 80 to 4000 Hz is
+used, so telephone speech and 8 kHz models lose nothing. ``WEIGHTS`` and ``BIAS``, over ``window_measures`` in their
+order, are by benchmarks/fit_speech_gate.py (its ``fit``), on 3000 recordings of speech (training parts of LibriSpeech,
+AN4, FSDD, speechocean762 and digits; also in noise and quiet) and 1110 sounds without speech.
 """
 
 import math
@@ -47,7 +41,10 @@ BIAS = -1.5814
 
 
 Waveform = NDArray[np.float32]
+LogProbs = NDArray[np.float32]
 Array = NDArray[Any]
+Reals = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
 HOP_S, FRAME_S = 0.016, 0.040
 WINDOW, WINDOW_HOP = 50, 6  # frames
 REACH = 3  # frames over which the spectrum's motion is measured, on both sides
@@ -56,7 +53,7 @@ LOWEST_HZ, HIGHEST_HZ = 80.0, 4000.0
 PITCH_HZ = (70, 400)
 BANDS = 16
 LOGARITHMS = 12  # of the first so many measures
-FLOOR = 1e-9  # power under which nothing is heard, of full scale: -90 dB
+FLOOR = 1e-9  # power below this counts as this, of full scale: -90 dB
 SHAPE_DB, BROAD_DB = 35.0, 25.0  # how far under a frame's strongest band shape and breadth reach
 
 
@@ -73,7 +70,7 @@ class SignalTracker:
         self._ended = False
 
     def push(self, block: Waveform) -> None:
-        """Listen to ``(samples,)`` more, a few seconds at a time: that is as fast and takes 2 MB instead of 40."""
+        """Measure the next ``(samples,)``, a few seconds at a time: that is as fast and takes 2 MB instead of 40."""
         size = round(SLICE_S * self._rate)
         for start in range(0, len(block), size):
             self._push_slice(block[start : start + size])
@@ -204,7 +201,7 @@ def window_log_odds(measures: Array, window: int, hop: int) -> NDArray[np.float6
 
 
 def _syllabic_share(level: Array) -> Array:
-    """How much of the level's movement above 0.5 Hz lies at 2.5 to 9 Hz, where syllables are."""
+    """The share of 2.5 to 9 Hz, the rate of syllables, in the level's modulation above 0.5 Hz."""
     centred = (level - level.mean(1, keepdims=True)) * np.hanning(level.shape[1])
     power = np.abs(np.fft.rfft(centred, 128)) ** 2
     hertz = np.fft.rfftfreq(128, HOP_S)
@@ -231,21 +228,19 @@ def _mel(hertz: float) -> float:
     return 2595 * math.log10(1 + hertz / 700)
 
 
-Array64 = NDArray[np.float32]
-Reals = NDArray[np.floating[Any]]
-Integers = NDArray[np.integer[Any]]
-BAR = 0.0
+THRESHOLD = 0.0  # log-odds
 MODEL_LIFT = 0.5
 SHORT_S, SHORT_LIFT = 1.2, 5.0
 SURE, UNSURE = 0.95, 0.70  # mean probability of a window's tokens that counts fully, and not at all
 MARGIN_S = 1.0
 LONG_S = 2.0
-NEVER = -50.0  # log-probability of all but blank where nobody speaks; finite, so that no decoder meets inf - inf
+NEVER = -50.0  # log-probability of all but blank without speech; finite, so that no decoder computes inf - inf
 WINDOW_S, STEP_S = WINDOW * HOP_S, WINDOW_HOP * HOP_S
 
 
-def apply_gate(log_probs: Array64, log_odds: Reals, frame_s: float, edge_s: float) -> Array64:
-    """Emissions ``(frames, vocab)`` with blanks where nobody speaks; the very same array where somebody always does.
+def apply_gate(log_probs: LogProbs, log_odds: Reals, frame_s: float, edge_s: float) -> LogProbs:
+    """Emissions ``(frames, vocab)`` with blanks where there is no speech; the same array where there is speech
+    throughout.
 
     ``log_odds`` of ``SignalTracker``; frame ``t`` is centred on ``t * frame_s - edge_s`` seconds.
     """
@@ -258,8 +253,8 @@ def apply_gate(log_probs: Array64, log_odds: Reals, frame_s: float, edge_s: floa
     return gated
 
 
-def mute_frames(log_probs: Array64, log_odds: Reals, frame_s: float, edge_s: float) -> NDArray[np.bool_]:
-    """Where nobody speaks: ``(frames,)``."""
+def mute_frames(log_probs: LogProbs, log_odds: Reals, frame_s: float, edge_s: float) -> NDArray[np.bool_]:
+    """Where there is no speech: ``(frames,)``."""
     centres_s = np.arange(len(log_probs)) * frame_s - edge_s
     starts_s = np.arange(len(log_odds)) * STEP_S
     if len(log_probs) * frame_s - 2 * edge_s < SHORT_S:
@@ -267,21 +262,21 @@ def mute_frames(log_probs: Array64, log_odds: Reals, frame_s: float, edge_s: flo
     else:
         first, last = np.searchsorted(centres_s, starts_s), np.searchsorted(centres_s, starts_s + WINDOW_S)
         lift = MODEL_LIFT * token_sureness(log_probs, first, last)
-    speech = log_odds + lift > BAR
+    speech = log_odds + lift > THRESHOLD
     if not speech.any():
         return np.ones(len(log_probs), bool)
-    heard = np.zeros(len(log_probs), bool)
+    near_speech = np.zeros(len(log_probs), bool)
     for start_s in starts_s[speech]:
         first, last = np.searchsorted(centres_s, (start_s - MARGIN_S, start_s + WINDOW_S + MARGIN_S))
-        heard[first:last] = True
-    return _long_runs(~heard, LONG_S / frame_s)
+        near_speech[first:last] = True
+    return _long_runs(~near_speech, LONG_S / frame_s)
 
 
-def token_sureness(log_probs: Array64, first: Integers, last: Integers) -> Reals:
-    """How sure the model is of what it hears in frames ``first`` to before ``last``, 0 (``UNSURE``) to 1 (``SURE``).
+def token_sureness(log_probs: LogProbs, first: Integers, last: Integers) -> Reals:
+    """How sure the model is of its tokens in frames ``first`` to before ``last``, 0 (``UNSURE``) to 1 (``SURE``).
 
     ``(windows,)`` each. It goes by the mean probability of the likeliest token over those frames where that is none but
-    blank; one frame alone counts half, so that a single spurious peak opens nothing.
+    blank; one frame alone counts half, so that a single spurious peak lets nothing through.
     """
     best = log_probs.argmax(1) if len(log_probs) else np.zeros(0, int)
     token = best != BLANK_ID

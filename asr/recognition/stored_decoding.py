@@ -1,9 +1,8 @@
-"""How a model directory is decoded by default: ``decoding.json``, and the language model beside it as ``lm.bin``.
+"""The default decoding of a model directory: ``decoding.json``, and its language model in ``lm.bin``.
 
 In: settings found on dev (``asr lm tune``), and their language model. Out: the same settings whenever the model is
-loaded.
-Both files are bound to the weights and to each other by SHA-256, so that neither is ever used with a stranger. A model
-directory thus stays whole: it can be copied to another machine and decodes there as it did on dev.
+loaded. Both files are bound to the weights and to each other by SHA-256, so that they are never used with another
+model. A model directory is complete: copied to another machine it decodes there as it did on dev.
 """
 
 from collections.abc import Mapping

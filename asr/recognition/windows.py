@@ -1,16 +1,13 @@
-"""From one recording of any length to windows that a model computes on their own.
+"""Windows of a recording of any length, computed in batches, and their output joined again.
 
-In: normalised log-mel pieces in order. Out: ``Window``s of at most ``MAX_WINDOW_S``: a core, and around it context that
-the model hears and whose output is thrown away. Cores lie end to end on the grid of output frames, so that what the
-windows give, joined, stands frame for frame where the whole recording's output stands. They are cut where it is
-quietest. A recording that fits into one window is one window: it gives what it gives without this module.
+In: normalised features in pieces, in order. Out: ``Window``s of at most ``MAX_WINDOW_S``: a core, with context on both
+sides that the model sees and whose output is discarded; then ``Emissions``, from which a decoder makes text and an
+aligner word times. Cores follow each other on the grid of output frames, so that the joined output has the frames of
+the whole recording's. They are cut where it is quietest. A recording that fits into one window is one window: it gives
+what it gives without this module. Emissions are small (10 MB for an hour of characters), so one set can be decoded many
+times.
 
 Context, measured with benchmarks/long_audio.py: see CONTEXT_S.
-
-What the model says about whole recordings: windows through the model in batches, and joined again.
-
-In: windows of log-mel. Out: ``Emissions``, from which a decoder makes text and an aligner word times. They are small
-(10 MB for an hour of characters), so one set can be kept and decoded many times.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +26,7 @@ from asr.recognition.bounds import SpeechLevel
 MAX_WINDOW_S = 56.0  # longer than the utterances of common corpora: evaluation sets are not cut
 MIN_CORE_S, MAX_CORE_S = 24.0, 40.0
 CONTEXT_S = 8.0
-QUIET_S = 0.3  # a cut lies in the middle of the quietest stretch of this length
+QUIET_S = 0.3  # a cut is in the middle of the quietest stretch of this length
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ class Window:
 def cut_windows(pieces: Iterable[Tensor], sizes: WindowSizes) -> Iterator[Window]:
     """Windows over the joined ``pieces`` ``(frames, n_mels)``, with at most one window and one piece held at a time."""
     held: Tensor | None = None
-    front = 0  # frames of context in front of the core that `held` goes on to
+    front = 0  # frames of context before the core in `held`
     for piece in pieces:
         held = piece if held is None else torch.cat((held, piece))
         while len(held) > max(sizes.longest, front + sizes.max_core + sizes.context):

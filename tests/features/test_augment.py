@@ -291,9 +291,8 @@ def test_without_torchaudio_the_message_names_the_choice(monkeypatch: pytest.Mon
         WaveformAugment(AugmentConfig(reverb_probability=0.5), 8000)
 
 
-def test_slowest_and_fastest() -> None:
-    config = AugmentConfig(speeds=[1.0, 0.9, 1.2])
-    assert (config.slowest, config.fastest) == (0.9, 1.2)
+def test_fastest() -> None:
+    assert AugmentConfig(speeds=[1.0, 0.9, 1.2]).fastest == 1.2
 
 
 @pytest.mark.parametrize(
