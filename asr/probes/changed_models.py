@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -96,7 +96,49 @@ class ModelEvaluator:
         return log_mel, frames
 
 
-def error_row(counts: Sequence[Sequence[ErrorCounts]]) -> dict[str, Any]:
+class ErrorRow(TypedDict):
+    """WER in percent and error counts of trainings of one kind; see ``error_row``."""
+
+    wer: float
+    wers: list[float]
+    low: float | None
+    high: float | None
+    seed_low: float | None
+    seed_high: float | None
+    substitutions: int
+    deletions: int
+    insertions: int
+    words: int
+    utterances: int
+
+
+class ChangeRow(ErrorRow):
+    """The errors with one change of the models."""
+
+    label: str
+
+
+class ContextRow(ChangeRow):
+    """The errors with pieces of ``frames``; None for whole recordings."""
+
+    frames: int | None
+    seconds: float | None
+
+
+class GateResults(TypedDict):
+    """A row for the models as they are and for each fixed gate."""
+
+    rows: list[ChangeRow]
+
+
+class ContextResults(TypedDict):
+    """A row for each length of a piece, the last for whole recordings, of which ``longest_s`` is the longest."""
+
+    rows: list[ContextRow]
+    longest_s: float
+
+
+def error_row(counts: Sequence[Sequence[ErrorCounts]]) -> ErrorRow:
     """WER in percent of trainings of one kind; ``counts``: for each training those of the same utterances, in order.
 
     Two intervals, None where there is none: ``low`` and ``high`` over utterances (other recordings of this kind; an
@@ -130,11 +172,11 @@ def measure_changes(
     evaluators: Sequence[ModelEvaluator],
     changes: Mapping[str, Callable[[AcousticModel], nn.Module]],
     on_step: Step = lambda: None,
-) -> list[dict[str, Any]]:
+) -> list[ChangeRow]:
     """A row for each change of the models, named by the key ``label``."""
     rows = []
     for label, change in changes.items():
-        rows.append({"label": label} | error_row([one.errors(change(one.model)) for one in evaluators]))
+        rows.append(ChangeRow(label=label, **error_row([one.errors(change(one.model)) for one in evaluators])))
         on_step()
     return rows
 
@@ -180,7 +222,7 @@ def with_fixed_gates(model: AcousticModel, fixed: Mapping[str, float]) -> Acoust
     return changed
 
 
-def measure_gates(evaluators: Sequence[ModelEvaluator], on_step: Step = lambda: None) -> dict[str, Any]:
+def measure_gates(evaluators: Sequence[ModelEvaluator], on_step: Step = lambda: None) -> GateResults:
     """A row for the models as they are and for each of ``FIXED``."""
     for evaluator in evaluators:
         with_fixed_gates(evaluator.model, {})  # raises before anything is evaluated
@@ -188,7 +230,7 @@ def measure_gates(evaluators: Sequence[ModelEvaluator], on_step: Step = lambda: 
     return {"rows": measure_changes(evaluators, {"as trained": lambda model: model} | changes, on_step)}
 
 
-def draw_gates(found: dict[str, Any], path: Path) -> None:
+def draw_gates(found: GateResults, path: Path) -> None:
     """A bar for each row."""
     figure, (axes,) = new_figure(size=(8.0, 3.8))
     draw_bars(axes, [row["label"] for row in found["rows"]], found["rows"])
@@ -228,7 +270,7 @@ class InPieces(nn.Module):
 
 def measure_context(
     evaluators: Sequence[ModelEvaluator], frames: Sequence[int], on_step: Step = lambda: None
-) -> dict[str, Any]:
+) -> ContextResults:
     """A row for each N, with its seconds, and one for whole recordings (``frames`` None), the last."""
     for evaluator in evaluators:
         for one in frames:
@@ -236,17 +278,22 @@ def measure_context(
     changes = {str(one): partial(InPieces, frames=one) for one in sorted(frames)}
     rows = measure_changes(evaluators, {**changes, "whole": lambda model: model}, on_step)
     first = evaluators[0]
-    for row, count in zip(rows, [*sorted(frames), None], strict=True):
-        row |= {"frames": count, "seconds": None if count is None else count * first.frame_s}
-    return {"rows": rows, "longest_s": max(one.duration_s for one in first.utterances)}
+    cut = [
+        ContextRow(**row, frames=count, seconds=None if count is None else count * first.frame_s)
+        for row, count in zip(rows, [*sorted(frames), None], strict=True)
+    ]
+    return {"rows": cut, "longest_s": max(one.duration_s for one in first.utterances)}
 
 
-def draw_context(found: dict[str, Any], path: Path) -> None:
+def draw_context(found: ContextResults, path: Path) -> None:
     """WER against N; that of whole recordings as a horizontal line."""
     figure, (axes,) = new_figure()
     *cut, whole = found["rows"]
-    columns = [[row[key] for row in cut] for key in ("seconds", "wer", "low", "high")]
-    draw_lines(axes, [Line("pieces", *columns)], {"pieces": "#d62728"}, marker="o")
+    seconds = [row["seconds"] or 0.0 for row in cut]
+    line = Line(
+        "pieces", seconds, [row["wer"] for row in cut], [row["low"] for row in cut], [row["high"] for row in cut]
+    )
+    draw_lines(axes, [line], {"pieces": "#d62728"}, marker="o")
     axes.axhline(whole["wer"], color="#555555", linestyle="--", label=f"whole recordings: {whole['wer']:.2f} %")
     axes.set(
         xscale="log",
@@ -255,7 +302,7 @@ def draw_context(found: dict[str, Any], path: Path) -> None:
         title=f"Speech with its context cut ({interval_caption(whole)})",
     )
     axes.minorticks_off()
-    axes.set_xticks(columns[0], [f"{seconds:g}" for seconds in columns[0]])
+    axes.set_xticks(seconds, [f"{one:g}" for one in seconds])
     if len(whole["wers"]) > 1:
         for row in cut:
             axes.plot([row["seconds"]] * len(row["wers"]), row["wers"], ".", color="#333333", markersize=5)

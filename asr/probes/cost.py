@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,25 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler logs each o
 N_MELS, VOCAB_SIZE, FRAMES_PER_S = 80, 29, 100
 FORWARD, TRAINING, STREAM = "forward", "forward_backward", "stream"
 BLOCK_S = 1.0
-Rows = list[dict[str, Any]]
+
+
+class CostRow(TypedDict):
+    """What one ``mode`` of one model costs at a batch size and a length: medians, and the range over the rounds."""
+
+    model: str
+    mode: str
+    batch: int
+    length_s: float
+    seconds: float
+    seconds_low: float
+    seconds_high: float
+    seconds_per_audio_s: float
+    peak_mb: float
+    parameters: int
+
+
+Rows = list[CostRow]
+CostKey = Literal["seconds", "peak_mb"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,7 +208,8 @@ def draw_cost(rows: Rows, path: Path) -> None:
     shapes = [(mode, batch) for mode in (TRAINING, FORWARD) for batch in sorted({row["batch"] for row in rows})]
     figure, axes = new_figure(2, len(shapes), (4.2 * len(shapes), 8.0))
     for column, (mode, batch) in enumerate(shapes):
-        for place, key in ((column, "seconds"), (len(shapes) + column, "peak_mb")):
+        places: tuple[tuple[int, CostKey], ...] = ((column, "seconds"), (len(shapes) + column, "peak_mb"))
+        for place, key in places:
             draw_lines(axes[place], _lines(rows, mode, batch, key), marker="o")
             axes[place].set(xscale="log", yscale="log", xlabel="length (s)")
         axes[column].set_title(f"{'training' if mode == TRAINING else 'transcription'}, batch {batch}")
@@ -209,7 +228,8 @@ def draw_stream(rows: Rows, path: Path) -> None:
         f"{name}{tail}": COLOURS[number % len(COLOURS)] for number, name in enumerate(names) for _, tail, _ in kinds
     }
     figure, axes = new_figure(1, 2, (12.5, 5.0))
-    for place, key in zip(axes, ("seconds", "peak_mb"), strict=True):
+    keys: tuple[CostKey, CostKey] = ("seconds", "peak_mb")
+    for place, key in zip(axes, keys, strict=True):
         for mode, tail, dashes in kinds:
             lines = _lines(rows, mode, batch, key)
             shown = [Line(f"{line.label}{tail}", line.x, line.y, dashes=dashes) for line in lines]
@@ -221,9 +241,10 @@ def draw_stream(rows: Rows, path: Path) -> None:
     save_figure(figure, path)
 
 
-def _lines(rows: Rows, mode: str, batch: int, key: str) -> list[Line]:
+def _lines(rows: Rows, mode: str, batch: int, key: CostKey) -> list[Line]:
     chosen = [row for row in rows if row["mode"] == mode and row["batch"] == batch]
     return [
-        Line(name, *([row[part] for row in chosen if row["model"] == name] for part in ("length_s", key)))
+        Line(name, [row["length_s"] for row in own], [row[key] for row in own])
         for name in dict.fromkeys(row["model"] for row in chosen)
+        for own in [[row for row in chosen if row["model"] == name]]
     ]

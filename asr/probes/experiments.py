@@ -39,7 +39,6 @@ from asr.terminal import Progress
 Draw = Callable[[Any, Path], None]
 CONTEXT_FRAMES = (12, 24, 48, 96, 192)
 WER = ("WER %", "95 % interval", "each model")
-_MEASURED = (("length_s", "g"), ("seconds", ".4f"), ("peak_mb", ".1f"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,14 +174,16 @@ def gates(options: EvaluationOptions) -> ExperimentResult:
     evaluators = options.load()
     with Progress(len(FIXED) + 1, "gates", "models") as progress:
         found = measure_gates(evaluators, progress.update)
-    kinds = ("substitutions", "deletions", "insertions")
     return ExperimentResult(
         name="gates",
         settings=options.settings(),
         results=found,
         plots={"gates": draw_gates},
         header=["gates", *WER, "S", "D", "I"],
-        rows=[[row["label"], *_wer(row), *(str(row[kind]) for kind in kinds)] for row in found["rows"]],
+        rows=[
+            [row["label"], *_wer(row), str(row["substitutions"]), str(row["deletions"]), str(row["insertions"])]
+            for row in found["rows"]
+        ],
     )
 
 
@@ -204,10 +205,14 @@ def cost(options: CostOptions, models: Sequence[str] = (), hidden_size: int | No
         plots=plots,
         header=["model", "mode", "batch", "length s", "seconds", "peak MB"],
         rows=[
-            [row["model"], row["mode"], str(row["batch"]), *(f"{row[key]:{form}}" for key, form in _MEASURED)]
+            [row["model"], row["mode"], str(row["batch"]), *_measured(row["length_s"], row["seconds"], row["peak_mb"])]
             for row in rows
         ],
     )
+
+
+def _measured(length_s: float, seconds: float, peak_mb: float) -> list[str]:
+    return [f"{length_s:g}", f"{seconds:.4f}", f"{peak_mb:.1f}"]
 
 
 def _draw_rows(draw: Draw, found: Mapping[str, Any], path: Path) -> None:

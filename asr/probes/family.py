@@ -17,15 +17,15 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import torch
 
 from asr.errors import DataError, UsageError
 from asr.models import AcousticModel, ModelConfig
 from asr.pretrained import from_pretrained
-from asr.probes.changed_models import error_row
-from asr.probes.cost import FORWARD, TRAINING, CostOptions, measure_shape
+from asr.probes.changed_models import ErrorRow, error_row
+from asr.probes.cost import FORWARD, TRAINING, CostOptions, CostRow, measure_shape
 from asr.probes.members import STEP, count_weights, fit_size
 from asr.probes.record import draw_bars, mean_interval, new_figure, save_figure, welch
 from asr.scoring.counts import ErrorCounts
@@ -38,18 +38,48 @@ ALPHA = 0.05
 Reports = Mapping[str, Sequence[ScoreReport]]
 
 
-def difference_rows(reports: Reports) -> list[dict[str, Any]]:
+class DifferenceRow(TypedDict):
+    """The difference in WER of two members, ``second`` less ``first``, in points; intervals as [low, high] or None."""
+
+    first: str
+    second: str
+    points: float
+    over_utterances: list[float] | None
+    over_speakers: list[float] | None
+    over_seeds: list[float] | None
+    utterances: int
+    speakers: int | None
+    seeds: int
+    p_value: float | None
+    p_corrected: NotRequired[float]
+
+
+class FamilyRow(ErrorRow):
+    """A member: its size, the cost of its trainings, its errors."""
+
+    member: str
+    encoder: str
+    parameters: int
+    hidden_size: int
+    training_s_per_audio_hour: float
+    training_s: list[float]
+    seeds: list[int]
+    commits: list[str]
+    hardware: list[str]
+
+
+def difference_rows(reports: Reports) -> list[DifferenceRow]:
     """A row for each pair of kinds, with ``p_corrected`` after Holm for so many pairs. Raises DataError."""
     rows = [difference_row(pair, reports[pair[0]], reports[pair[1]]) for pair in combinations(reports, 2)]
-    known = [row for row in rows if row["p_value"] is not None]
-    for row, p_value in zip(known, holm([row["p_value"] for row in known]), strict=True):
+    known = [(row, row["p_value"]) for row in rows if row["p_value"] is not None]
+    for (row, _), p_value in zip(known, holm([p_value for _, p_value in known]), strict=True):
         row["p_corrected"] = p_value
     return rows
 
 
 def difference_row(
     names: tuple[str, str], first: Sequence[ScoreReport], second: Sequence[ScoreReport]
-) -> dict[str, Any]:
+) -> DifferenceRow:
     """``points``: the WER of ``second`` less that of ``first``; an interval is None where there is none.
 
     Raises DataError unless both are equally many trainings, scored on the same utterances.
@@ -70,7 +100,7 @@ def difference_row(
         "points": over_seeds.difference,
         "over_utterances": _ends(over_utterances),
         "over_speakers": _ends(over_speakers),
-        "over_seeds": None if over_seeds.low is None else [over_seeds.low, over_seeds.high],
+        "over_seeds": None if over_seeds.low is None or over_seeds.high is None else [over_seeds.low, over_seeds.high],
         "utterances": len(lengths),
         "speakers": None if None in speakers else len(set(speakers)),
         "seeds": len(first),
@@ -105,7 +135,7 @@ def _ends(found: Difference | None) -> list[float] | None:
     return None if found is None else [100 * found.low, 100 * found.high]
 
 
-def render_differences(rows: Sequence[Mapping[str, Any]]) -> str:
+def render_differences(rows: Sequence[DifferenceRow]) -> str:
     """One pair in full; of several pairs, those that differ."""
     if len(rows) == 1:
         return _sentence(rows[0])
@@ -129,19 +159,22 @@ def render_differences(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _sentence(row: Mapping[str, Any]) -> str:
+def _sentence(row: DifferenceRow) -> str:
     sign = -1 if row["points"] < 0 else 1
     ends = []
-    for unit in ("utterances", "speakers", "seeds"):
-        found = row[f"over_{unit}"]
+    for unit, found, count in (
+        ("utterances", row["over_utterances"], row["utterances"]),
+        ("speakers", row["over_speakers"], row["speakers"]),
+        ("seeds", row["over_seeds"], row["seeds"]),
+    ):
         if found is not None:
             low, high = sorted(sign * one for one in found)
-            ends.append(f"[{low:.2f}, {high:.2f}] over {row[unit]} {unit}")
+            ends.append(f"[{low:.2f}, {high:.2f}] over {count} {unit}")
     points, than = sign * row["points"], "more" if sign > 0 else "less"
     sentence = f"{row['second']} has {points:.2f} points of WER {than} than {row['first']}"
     if not ends:
         return f"{sentence}; too few results for an interval."
-    few = row["over_speakers"] is not None and row["speakers"] < FEW_UNITS
+    few = row["over_speakers"] is not None and (row["speakers"] or 0) < FEW_UNITS
     rough = f" With fewer than {FEW_UNITS} speakers that interval is rough, and rather too narrow." if few else ""
     return f"{sentence}: {', '.join(ends)} (95 %; paired bootstrap, over seeds Welch's t).{rough}"
 
@@ -151,27 +184,24 @@ NEAR = 0.05  # the share by which the number of weights may differ from --parame
 MOST_PARAMETERS = 10**10
 
 
-def family_row(
-    member: str, runs: Sequence[Path], reports: Sequence[ScoreReport], seeds: Sequence[int]
-) -> dict[str, Any]:
+def family_row(member: str, runs: Sequence[Path], reports: Sequence[ScoreReport], seeds: Sequence[int]) -> FamilyRow:
     """The row of one member; ``runs`` (folders of its trainings), ``reports`` and ``seeds`` are in the same order."""
     models = [from_pretrained(run / "model") for run in runs]
     facts = [model.facts for model in models]
-    return {
-        "member": member,
-        "encoder": models[0].model.config.name,
-        "parameters": count_weights(models[0].model),
-        "hidden_size": models[0].model.config.hidden_size,
-        "training_s_per_audio_hour": mean_interval(
-            [one["training_seconds"] / one["audio_hours"] for one in facts]
-        ).mean,
-        "training_s": [one["training_seconds"] for one in facts],
+    row = FamilyRow(
+        member=member,
+        encoder=models[0].model.config.name,
+        parameters=count_weights(models[0].model),
+        hidden_size=models[0].model.config.hidden_size,
+        training_s_per_audio_hour=mean_interval([one["training_seconds"] / one["audio_hours"] for one in facts]).mean,
+        training_s=[one["training_seconds"] for one in facts],
         **error_row([[one.words for one in by_id(report)] for report in reports]),
-        "seeds": list(seeds),
-        "words": reports[0].words.reference_length,
-        "commits": sorted({str(one.get("commit")) for one in facts}),
-        "hardware": sorted({str(one.get("hardware")) for one in facts}),
-    }
+        seeds=list(seeds),
+        commits=sorted({str(one.get("commit")) for one in facts}),
+        hardware=sorted({str(one.get("hardware")) for one in facts}),
+    )
+    row["words"] = reports[0].words.reference_length  # of one training
+    return row
 
 
 def read_reports(runs: Sequence[Path]) -> list[ScoreReport]:
@@ -204,7 +234,7 @@ def fit_model(member: str, config: ModelConfig, n_mels: int, vocab_size: int, pa
     return size
 
 
-def memory_rows(runs: Runs, options: CostOptions, on_step: Callable[[], None]) -> list[dict[str, Any]]:
+def memory_rows(runs: Runs, options: CostOptions, on_step: Callable[[], None]) -> list[CostRow]:
     """Rows of asr/probes/cost.py: peak memory and seconds of the trained models, on noise, one utterance."""
     models: dict[str, AcousticModel] = {
         name: from_pretrained(folders[0] / "model").model for name, folders in runs.items()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,37 @@ class RecallOptions:
     clip_norm: float = 1.0
 
 
+class Training(TypedDict):
+    """One training: its accuracy on unseen sequences, the mean loss of its last 20 steps, the commit that ran it."""
+
+    accuracy: float
+    loss: float
+    commit: str
+
+
+class RecallRow(TypedDict):
+    """The trainings of one member at one distance: the mean accuracy with its interval, and each seed's."""
+
+    member: str
+    label: str
+    distance: int
+    accuracy: float
+    low: float | None
+    high: float | None
+    accuracies: list[float]
+    losses: list[float]
+    commits: list[str]
+    parameters: int
+
+
+class RecallResults(TypedDict):
+    """``chance``: the accuracy of guessing."""
+
+    seeds: list[int]
+    chance: float
+    rows: list[RecallRow]
+
+
 class RecallModel(nn.Module):
     """An encoder, and a linear layer on its last frame that gives the answer."""
 
@@ -69,7 +100,7 @@ def make_sequences(count: int, distance: int, generator: torch.Generator) -> tup
     return nn.functional.one_hot(frames, INPUTS).float(), symbols.squeeze(1)
 
 
-def train_recall(name: str, distance: int, seed: int, options: RecallOptions) -> dict[str, Any]:
+def train_recall(name: str, distance: int, seed: int, options: RecallOptions, commit: str = "") -> Training:
     """One training from its random start, and its accuracy on unseen sequences."""
     torch.manual_seed(derive_seed(seed, "recall", name, distance))
     generator = torch.Generator().manual_seed(derive_seed(seed, "recall data", distance))  # the same for all members
@@ -84,7 +115,8 @@ def train_recall(name: str, distance: int, seed: int, options: RecallOptions) ->
         nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
         optimizer.step()
         losses.append(loss.item())
-    return {"accuracy": accuracy(model.eval(), distance, seed), "loss": sum(losses[-20:]) / len(losses[-20:])}
+    last = losses[-20:]
+    return {"accuracy": accuracy(model.eval(), distance, seed), "loss": sum(last) / len(last), "commit": commit}
 
 
 @torch.inference_mode()
@@ -97,7 +129,7 @@ def accuracy(model: nn.Module, distance: int, seed: int) -> float:
 
 def measure_recall(
     options: RecallOptions, store: Path, on_step: Message = lambda text: None, commit: str = ""
-) -> dict[str, Any]:
+) -> RecallResults:
     """A row for each member and distance; each training is saved in ``store``, with ``commit``, as soon as it ends.
 
     Raises DataError if the store is damaged.
@@ -110,15 +142,15 @@ def measure_recall(
             for seed in options.seeds:
                 key = f"{name} {distance} {seed} {budget} {json.dumps(MEMBERS[name], sort_keys=True)}"
                 if key not in done:
-                    done[key] = train_recall(name, distance, seed, options) | {"commit": commit}
+                    done[key] = train_recall(name, distance, seed, options, commit)
                     write_json(store, done)
                 on_step(f"{LABELS[name]}, {distance} frames: {done[key]['accuracy']:.0%}")
                 runs.append(done[key])
             rows.append(_row(name, distance, runs, options))
-    return {"seeds": options.seeds, "chance": 1 / SYMBOLS, "rows": rows}
+    return {"seeds": list(options.seeds), "chance": 1 / SYMBOLS, "rows": rows}
 
 
-def _row(name: str, distance: int, runs: list[dict[str, Any]], options: RecallOptions) -> dict[str, Any]:
+def _row(name: str, distance: int, runs: list[Training], options: RecallOptions) -> RecallRow:
     accuracies = [run["accuracy"] for run in runs]
     found = mean_interval(accuracies)
     return {
@@ -141,12 +173,12 @@ def _budget(options: RecallOptions) -> str:
     return " ".join(f"{key}={getattr(options, key)!r}" for key in keys)
 
 
-def _read(store: Path) -> dict[str, dict[str, Any]]:
+def _read(store: Path) -> dict[str, Training]:
     """The trainings of earlier runs, of this budget and of others."""
     if not store.exists():
         return {}
     try:
-        known: dict[str, dict[str, Any]] = json.loads(store.read_text(encoding="utf-8"))
+        known: dict[str, Training] = json.loads(store.read_text(encoding="utf-8"))
         list(map(itemgetter("accuracy", "loss", "commit"), known.values()))
     except (ValueError, AttributeError, TypeError, KeyError) as error:
         raise DataError(
@@ -155,10 +187,11 @@ def _read(store: Path) -> dict[str, dict[str, Any]]:
     return known
 
 
-def draw_recall(found: dict[str, Any], path: Path) -> None:
+def draw_recall(found: RecallResults, path: Path) -> None:
     """A cell for each member and N, darker for more correct answers, with the mean and each seed."""
     rows = {(row["label"], row["distance"]): row for row in found["rows"]}
-    labels, distances = (list(dict.fromkeys(key[place] for key in rows)) for place in (0, 1))
+    labels = list(dict.fromkeys(label for label, _ in rows))
+    distances = list(dict.fromkeys(distance for _, distance in rows))
     figure, (axes,) = new_figure(size=(2.6 + 1.9 * len(distances), 1.4 + 0.5 * len(labels)))
     means = [[rows[label, distance]["accuracy"] for distance in distances] for label in labels]
     axes.imshow(

@@ -70,9 +70,9 @@ def test_a_short_trial_does_not_undo_the_trainings_of_a_long_budget(
 ) -> None:
     made: list[int] = []
 
-    def train(name: str, distance: int, seed: int, options: RecallOptions) -> dict[str, float]:
+    def train(name: str, distance: int, seed: int, options: RecallOptions, commit: str) -> recall.Training:
         made.append(options.steps)
-        return {"accuracy": 1.0, "loss": 0.0}
+        return {"accuracy": 1.0, "loss": 0.0, "commit": commit}
 
     monkeypatch.setattr(recall, "train_recall", train)
     for steps in (1000, 10, 1000):
