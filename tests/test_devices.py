@@ -21,12 +21,12 @@ def test_a_device_is_chosen_by_name() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_an_absent_gpu_is_said() -> None:
+def test_an_absent_gpu_is_refused() -> None:
     with pytest.raises(ConfigError, match="sees no GPU"):
         choose_device("cuda")
 
 
-def test_a_gpu_beyond_the_last_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_beyond_the_last_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device("cuda:1") == choose_device("auto", 1) == choose_device("cuda", 1) == torch.device("cuda:1")

@@ -1,4 +1,4 @@
-"""A file appears whole or not at all, whatever happens while it is written."""
+"""Files are written atomically, whatever happens meanwhile; JSON values are what strict JSON can hold."""
 
 import dataclasses
 import hashlib

@@ -1,6 +1,6 @@
 """A corpus of tones and a recogniser of a few hundred weights: a whole training in a second, for tests of the loop.
 
-In: a folder. Out: manifests of recordings in which each letter is a tone of its own, settings and overrides for `asr`.
+In: a folder. Out: manifests of recordings in which each letter is a different tone, settings and overrides for `asr`.
 """
 
 import json
@@ -56,7 +56,7 @@ def make_corpus(folder: Path, *, train: int = 13, dev: int = 3, test: int = 2, s
 def make_utterance(
     folder: Path, name: str, text: str, generator: np.random.Generator, duration_s: float = 0
 ) -> Utterance:
-    """One recording in which each letter of ``text`` sounds for the same time."""
+    """One recording in which each letter of ``text`` takes the same time."""
     duration_s = duration_s or float(generator.uniform(0.3, 0.5))
     samples = int(duration_s * SAMPLE_RATE)
     letters = [letter for letter in text if letter in TONES_HZ] or ["a"]
@@ -120,7 +120,7 @@ def equal_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) 
 
 
 def timeless_metrics(run_dir: Path) -> list[dict[str, Any]]:
-    """metrics.jsonl without what a clock wrote."""
+    """metrics.jsonl without what a clock measured."""
     return [
         {key: value for key, value in one.items() if not key.endswith("seconds")}
         for one in read_json_lines(run_dir / "metrics.jsonl")

@@ -155,7 +155,7 @@ def test_nothing_counted_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(("waveforms", "lengths"), [((5,), (1,)), ((2, 5), (1,)), ((2, 5, 1), (2,))])
-def test_a_wrong_shape_is_said(waveforms: tuple[int, ...], lengths: tuple[int, ...]) -> None:
+def test_a_wrong_shape_is_refused(waveforms: tuple[int, ...], lengths: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"expected waveforms \(batch, samples\)"):
         LogMel(LogMelConfig())(torch.zeros(waveforms), torch.full(lengths, 5))
 

@@ -116,7 +116,7 @@ def test_residual_adds_the_input_only_where_sizes_agree() -> None:
 
 
 @pytest.mark.parametrize("shape", [(2, 5), (2, 5, N_MELS + 1), (3, 5, N_MELS)])
-def test_a_wrong_shape_is_said(shape: tuple[int, ...]) -> None:
+def test_a_wrong_shape_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="expected log_mel"):
         make_model()(torch.zeros(shape), torch.tensor([5, 5]))
 

@@ -40,7 +40,7 @@ def test_the_bias_depends_on_the_distance_alone() -> None:
         assert torch.equal(found[:, query, key], expected)
 
 
-def test_it_begins_at_alibis_slopes() -> None:
+def test_it_is_initialised_to_alibis_slopes() -> None:
     """Press et al. 2022: for 4 heads 1/4, 1/16, 1/64, 1/256 for each frame of distance."""
     found = RelativeBias(4, max_distance=128)(torch.ones(1, 6, dtype=torch.bool))[0]
     distance = (torch.arange(6) - torch.arange(6).unsqueeze(1)).abs()

@@ -106,7 +106,7 @@ def test_one_direction_hears_only_what_came_before(form: str) -> None:
 
 @pytest.mark.parametrize("form", ["rnn both ways", "bilstm", "lnlstm", "ligru", "minlstm", "transformer", "conformer"])
 @torch.inference_mode()
-def test_both_directions_hear_the_whole_utterance(form: str) -> None:
+def test_with_both_directions_every_frame_depends_on_the_whole_utterance(form: str) -> None:
     encoder = make_model(form).encoder
     inputs, lengths = torch.randn(1, 12, 16), torch.tensor([12])
     before = encoder(inputs, lengths)
@@ -197,7 +197,7 @@ def test_settings_of_a_run_find_the_class_by_its_name() -> None:
         ({"name": "conformer", "heads": 7}, "model.hidden_size=256 must be a multiple of model.heads=7"),
     ],
 )
-def test_a_wrong_setting_is_said_in_one_line(values: dict[str, Any], words: str) -> None:
+def test_a_wrong_setting_is_reported_in_one_line(values: dict[str, Any], words: str) -> None:
     for make in (build_model_config, lambda given: build(TrainSettings, {"model": given})):
         with pytest.raises(ConfigError) as caught:
             make(values)

@@ -1,4 +1,4 @@
-"""Each member trains, and a run stopped in mid-epoch goes on to the same bits, with data of tones."""
+"""Each member trains, and a run stopped in mid-epoch resumes to the same bits, with data of tones."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What is wrong with data, settings or a checkpoint is told by name before step 1."""
+"""Errors in data, settings or a checkpoint are reported before step 1, with what they are about."""
 
 import pickle
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def change_text(corpus: Path, split: str, texts: dict[str, str]) -> None:
     write_manifest(corpus / f"{split}.jsonl", changed)
 
 
-def test_utterances_too_short_for_their_text_are_named(corpus: Path, tmp_path: Path) -> None:
+def test_utterances_too_short_for_their_text_are_listed(corpus: Path, tmp_path: Path) -> None:
     change_text(corpus, "train", {"train4": "ab" * 40, "train7": "a" * 30})
     with pytest.raises(DataError) as caught:
         train(settings(corpus), tmp_path / "run", Quiet())
@@ -42,7 +42,7 @@ def test_utterances_too_short_for_their_text_are_named(corpus: Path, tmp_path: P
     assert "data.unspellable=drop" in message
 
 
-def test_unspellable_drop_leaves_them_out_and_says_so(corpus: Path, tmp_path: Path) -> None:
+def test_unspellable_drop_leaves_them_out_and_reports_them(corpus: Path, tmp_path: Path) -> None:
     change_text(corpus, "train", {"train4": "ab" * 40})
     watcher = Quiet()
     train(settings(corpus, data__unspellable="drop", training__epochs=1), tmp_path / "run", watcher)
@@ -56,7 +56,7 @@ def test_with_nothing_left_to_train_on_drop_is_an_error_too(corpus: Path, tmp_pa
         train(settings(corpus, data__unspellable="drop"), tmp_path / "run", Quiet())
 
 
-def test_training_texts_that_are_empty_once_normalised_are_named(corpus: Path, tmp_path: Path) -> None:
+def test_training_texts_that_are_empty_once_normalised_are_listed(corpus: Path, tmp_path: Path) -> None:
     change_text(corpus, "train", {"train2": "?!", "train3": " "})
     with pytest.raises(DataError, match=r"2 utterances have no text once normalised by 'basic v.*': train2; train3"):
         train(settings(corpus), tmp_path / "run", Quiet())
@@ -74,7 +74,7 @@ def test_dev_texts_with_unknown_characters_or_none_are_scored_and_break_nothing(
 @pytest.mark.parametrize(
     ("split", "message"), [("train", "train.jsonl: no such manifest"), ("dev", "dev.jsonl: absent; training chooses")]
 )
-def test_a_missing_manifest_is_named(corpus: Path, tmp_path: Path, split: str, message: str) -> None:
+def test_a_missing_manifest_is_reported_with_its_path(corpus: Path, tmp_path: Path, split: str, message: str) -> None:
     (corpus / f"{split}.jsonl").unlink()
     with pytest.raises(DataError, match=message):
         train(settings(corpus), tmp_path / "run", Quiet())
@@ -149,9 +149,7 @@ def test_a_checkpoint_of_another_model_is_refused_in_one_line(corpus: Path, tmp_
     assert "does not fit this run's configuration" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_run_that_is_over_says_so_and_touches_nothing_even_when_its_data_is_gone(
-    corpus: Path, tmp_path: Path
-) -> None:
+def test_a_finished_run_reports_that_and_writes_nothing_even_without_its_data(corpus: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(settings(corpus), run, Quiet())
     before = weights(run), timeless_metrics(run), (run / "model" / "model.safetensors").read_bytes()
@@ -164,7 +162,7 @@ def test_a_run_that_is_over_says_so_and_touches_nothing_even_when_its_data_is_go
     assert before[1:] == (timeless_metrics(run), (run / "model" / "model.safetensors").read_bytes())
 
 
-def test_a_run_that_is_over_makes_its_model_directory_again_where_it_was_deleted(corpus: Path, tmp_path: Path) -> None:
+def test_a_finished_run_writes_its_model_directory_again_where_it_was_deleted(corpus: Path, tmp_path: Path) -> None:
     import shutil
 
     run = tmp_path / "run"
@@ -218,7 +216,7 @@ def test_a_lock_ends_with_its_process_although_a_forked_worker_lives_on(tmp_path
         os.kill(worker, signal.SIGKILL)
 
 
-def test_what_a_killed_run_left_half_written_is_cleared_and_a_model_moved_aside_comes_back(tmp_path: Path) -> None:
+def test_what_a_killed_run_left_half_written_is_deleted_and_a_model_moved_aside_restored(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / "epochs").mkdir(parents=True)
     for name in ("checkpoints/.last.ckpt.x.tmp", "checkpoints/epochs/.0001.ckpt.x.tmp", ".metrics.jsonl.x.tmp"):
         (tmp_path / name).write_bytes(b"half")
@@ -230,7 +228,7 @@ def test_what_a_killed_run_left_half_written_is_cleared_and_a_model_moved_aside_
     assert left == [".lock", "model/config.json"]
 
 
-def test_a_folder_that_cannot_be_written_is_refused_by_name(corpus: Path, tmp_path: Path) -> None:
+def test_a_run_folder_that_cannot_be_written_is_refused_with_its_path(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainingError, match="file/run: the run folder cannot be written"):
         train(settings(corpus), tmp_path / "file" / "run", Quiet())
@@ -267,7 +265,7 @@ def test_each_start_is_kept_with_its_command_and_the_model_names_the_first(corpu
     assert [(one["command"], one["from_step"]) for one in starts] == [
         ("asr train first", 0),
         ("asr train again", 1),
-    ]  # told before it is saved
+    ]  # recorded before it is saved
     facts = from_pretrained(run / "model").facts
     assert facts["command"] == "asr train first" and facts["commit"] == "abc; then def"
 
@@ -277,7 +275,7 @@ def raise_at_2(record: StepRecord) -> None:
         raise Stopped
 
 
-def test_memory_that_does_not_hold_the_largest_batch_is_told_before_step_one(
+def test_a_largest_batch_that_does_not_fit_into_memory_is_refused_before_step_one(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_memory(*_: Any) -> None:
@@ -298,14 +296,14 @@ def test_no_characters_at_all_is_a_text_error() -> None:
         build_tokenizer(TokenizerConfig(), [])
 
 
-def test_a_recording_that_cannot_be_read_ends_the_run_by_name(corpus: Path, tmp_path: Path) -> None:
+def test_a_recording_that_cannot_be_read_ends_the_run_with_its_path(corpus: Path, tmp_path: Path) -> None:
     (corpus / "train5.wav").write_bytes(b"RIFF")
     for workers in (0, 1):
         with pytest.raises(AsrError, match=r"train5.wav"):
             train(settings(corpus, data__workers=workers), tmp_path / str(workers), Quiet())
 
 
-def test_a_corpus_prepared_without_dev_is_told_what_dev_is_for(corpus: Path, tmp_path: Path) -> None:
+def test_without_a_dev_manifest_the_error_explains_what_dev_is_for(corpus: Path, tmp_path: Path) -> None:
     (corpus / "dev.jsonl").unlink()
     with pytest.raises(DataError, match=r"dev.jsonl: absent; training chooses its best epoch .*prepare.dev above 0"):
         train(settings(corpus), tmp_path / "run", Quiet())

@@ -61,7 +61,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_stopped_in_mid_epoch_and_at_its_end_it_goes_on_to_the_same_bits(
+def test_stopped_in_mid_epoch_and_at_its_end_it_resumes_to_the_same_bits(
     tones: Path, tmp_path: Path, workers: int
 ) -> None:
     chosen = settings(tones, data__workers=workers, **WITH_AUGMENTATION)
@@ -103,7 +103,7 @@ def test_another_seed_gives_other_weights(tones: Path, tmp_path: Path) -> None:
     assert not equal_weights(weights(tmp_path / "3"), weights(tmp_path / "4"))
 
 
-def test_a_signal_during_the_dev_pass_is_heeded_and_the_pass_done_again(
+def test_a_signal_during_the_dev_pass_stops_the_run_and_the_pass_is_repeated(
     tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = settings(tones)

@@ -25,7 +25,7 @@ def test_the_weights_and_tokens_are_those_of_the_directory(earlier: Path) -> Non
     assert not equal_weights(fresh.model.state_dict(), weights(earlier / "run"))
 
 
-def test_another_shape_is_refused_by_name(earlier: Path) -> None:
+def test_another_shape_is_refused_with_the_weights_name(earlier: Path) -> None:
     wider = {"model__hidden_size": 12, "training__init_from": str(earlier / "run" / "model")}
     with pytest.raises(ConfigError, match=r"training.init_from=.*: its encoder\..* is \(.*\), this model's is \(.*\)"):
         prepare_setup(settings(earlier / "data", **wider))

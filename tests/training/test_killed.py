@@ -1,4 +1,4 @@
-"""Whatever kills the process, the last checkpoint loads, and the run goes on to the same bits.
+"""Whatever kills the process, the last checkpoint loads, and the run resumes to the same bits.
 
 Here with forked processes, which start in no time; tests/commands and benchmarks/kill_resume.py kill real commands.
 """

@@ -54,10 +54,10 @@ def test_a_flat_start_penalises_the_blank_of_its_own_epochs_alone(
         return penalise_blank(log_probs, nats)
 
     monkeypatch.setattr("asr.training.step.penalise_blank", lower)
-    told = Quiet()
-    train(settings(tones, training__flat_start_epochs=1, training__flat_start_nats=6), tmp_path / "run", told)
-    steps = sum(one.epoch == 1 for one in told.steps)
-    assert steps < len(told.steps) and asked == pytest.approx([6 * (1 - done / steps) for done in range(steps)])
+    watcher = Quiet()
+    train(settings(tones, training__flat_start_epochs=1, training__flat_start_nats=6), tmp_path / "run", watcher)
+    steps = sum(one.epoch == 1 for one in watcher.steps)
+    assert steps < len(watcher.steps) and asked == pytest.approx([6 * (1 - done / steps) for done in range(steps)])
 
 
 def test_averaging_is_the_mean_of_weights() -> None:
@@ -106,10 +106,10 @@ def test_a_better_average_becomes_the_model(tones: Path, tmp_path: Path, monkeyp
     for name, value in model.model.state_dict().items():
         torch.testing.assert_close(value, (epochs[0][name] + epochs[1][name]) / 2)
     assert (model.facts["averaged_epochs"], model.facts["dev_wer"]) == (2, 0.1)
-    assert equal_weights(weights(tmp_path), epochs[1])  # the run itself still stands at its last epoch
+    assert equal_weights(weights(tmp_path), epochs[1])  # the checkpoint still holds the last epoch's
 
 
-def test_the_average_is_the_model_whatever_dev_says_where_the_recipe_wants_it(
+def test_the_average_is_the_model_whatever_its_dev_wer_where_the_recipe_selects_it(
     tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripted(monkeypatch, [0.5, 0.2, 0.3, 0.4])
@@ -125,7 +125,7 @@ def test_the_average_is_the_model_whatever_dev_says_where_the_recipe_wants_it(
 
 
 @pytest.mark.parametrize(("keep_last", "select", "said"), [(3, "average", 1), (2, "average", 0), (3, "dev", 0)])
-def test_an_average_that_takes_in_the_first_epochs_is_told_before_step_1(
+def test_an_average_that_includes_the_first_epochs_warns_before_step_1(
     tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep_last: int, select: str, said: int
 ) -> None:
     scripted(monkeypatch, [0.9, 0.5, 0.2, 0.4])
@@ -165,14 +165,14 @@ def test_plateau_halves_once_for_each_patience_without_a_better_dev_wer(
 @pytest.mark.parametrize(
     "changes", [{"training__max_steps": 3}, {"training__keep_last": 0}, {"training__keep_last": 2}]
 )
-def test_a_run_that_never_came_to_a_dev_pass_leaves_a_model_all_the_same(
+def test_a_run_without_a_dev_pass_leaves_a_model_all_the_same(
     tones: Path, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     train(settings(tones, training__evaluate_from_epoch=99, **changes), tmp_path, Quiet())
     assert from_pretrained(tmp_path / "model").facts["dev_wer"] > 0
 
 
-def test_blanks_only_after_three_epochs_are_said_once_with_what_helps(
+def test_blanks_only_after_three_epochs_warn_once_with_what_helps(
     tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripted(monkeypatch, [1.0] * 6, empty_share=1.0)
@@ -187,17 +187,17 @@ def test_blanks_only_after_three_epochs_are_said_once_with_what_helps(
     [("aaaaa", 0.9, 3, True), ("aaaab", 0.9, 3, False), ("aaaa", 0.9, 3, False), ("aaaaa", 0.4, 3, False),
      ("aaaaa", 0.9, 4, False)],
 )  # fmt: skip
-def test_one_text_for_all_after_three_epochs_is_said_with_what_helps(
+def test_one_text_for_all_after_three_epochs_warns_with_what_helps(
     texts: str, wer: float, epoch: int, said: bool
 ) -> None:
-    heard = DevUtterances([1] * len(texts), [1] * len(texts), dict(enumerate(texts)))
-    dev = DevResult(wer=wer, cer=0.5, loss=2.3, blank_share=0.9, empty_share=0.0, utterances=heard)
+    utterances = DevUtterances([1] * len(texts), [1] * len(texts), dict(enumerate(texts)))
+    dev = DevResult(wer=wer, cer=0.5, loss=2.3, blank_share=0.9, empty_share=0.0, utterances=utterances)
     found = plateau_warning(epoch, dev)
     assert (found is not None) == said
     assert not said or ("all have the same text, 'a'" in str(found) and "training.flat_start_epochs=2" in str(found))
 
 
-def test_a_loss_that_is_no_number_names_the_utterances(
+def test_a_loss_that_is_not_finite_lists_the_utterances(
     tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def infinite(log_probs: torch.Tensor, *_: Any) -> torch.Tensor:
@@ -228,7 +228,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, bad_steps: set[int]) -> None:
     monkeypatch.setattr(Stepper, "step", run)
 
 
-def test_a_gradient_that_is_no_number_skips_the_step(
+def test_a_gradient_that_is_not_finite_skips_the_step(
     tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison(monkeypatch, {2, 3})

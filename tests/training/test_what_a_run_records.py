@@ -96,7 +96,7 @@ def test_records_that_a_checkpoint_does_not_know_are_forgotten_and_the_names_sta
     assert read_json_lines(run.dev_utterances) == lines[:1]
 
 
-def test_a_dev_pass_that_was_left_out_leaves_no_line(tones: Path, tmp_path: Path) -> None:
+def test_a_skipped_dev_pass_writes_no_line(tones: Path, tmp_path: Path) -> None:
     train(settings(tones, training__evaluate_from_epoch=3), tmp_path, Quiet())
     assert [one.get("epoch") for one in read_json_lines(tmp_path / "dev_utterances.jsonl")] == [None, 3]
     assert "dev_seconds" not in read_json_lines(tmp_path / "metrics.jsonl")[0]
