@@ -9,6 +9,7 @@ lexicon-free decoder (paths added up) at the same beam:
 """
 
 import argparse
+import importlib
 import statistics
 import sys
 import time
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -37,7 +39,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a model directory, for real emissions")
     parser.add_argument("--manifest", type=Path, help="recordings for it")
     options = parser.parse_args()
-    cases = [
+    cases: list[tuple[str, npt.NDArray[np.float32], Tokenizer]] = [
         ("random, flat", oracles.emissions(FRAMES, ENGLISH.vocab_size, 1, scale=1.0), ENGLISH),
         ("random, sharp", oracles.emissions(FRAMES, ENGLISH.vocab_size, 1, scale=5.0), ENGLISH),
         ("peaky, made", oracles.peaky_emissions(FRAMES, ENGLISH.vocab_size, 1), ENGLISH),
@@ -81,7 +83,7 @@ def median_ms(works: list[Callable[[], object]], rounds: int) -> list[float]:
 def flashlight_decoder(log_probs: np.ndarray, beam: int) -> Callable[[], object] | None:
     """flashlight-text's search of ``log_probs``, or None where it is not installed."""
     try:
-        from flashlight.lib.text import decoder as module
+        module = importlib.import_module("flashlight.lib.text.decoder")
     except ImportError:
         return None
     frames, vocab = log_probs.shape

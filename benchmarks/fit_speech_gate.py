@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-
-from recordings import at_level, recordings, rooms, telephone, with_noise  # noqa: E402
-from sounds import TUNED, looped, make_sound  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from asr.audio import load_audio  # noqa: E402
 from asr.recognition import speech_gate as speech_signal  # noqa: E402
+from benchmarks.recordings import at_level, recordings, rooms, telephone, with_noise  # noqa: E402
+from benchmarks.sounds import TUNED, looped, make_sound  # noqa: E402
 
 Array = NDArray[np.float64]
 RATES = (16000, 8000)

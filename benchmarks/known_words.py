@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ def fsdd_clips(corpus: Path, rate: int, indices: Sequence[int] = range(5)) -> di
 def synthetic_clips(folder: Path, rate: int, per_word: int, seed: int, part: str = "test") -> dict[str, list[Clip]]:
     """Each digit ``per_word`` times in each voice of a ``part`` of recipes/digits, trimmed, at ``rate``."""
     generator = np.random.default_rng([seed, 1])
-    plans = []
+    plans: list[dict[str, Any]] = []
     for voice in VOICES[part].split():
         for number, word in enumerate(WORDS * per_word):
             plans.append({

@@ -23,15 +23,14 @@ import torch
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-
-from recordings import PARTS, recordings  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from asr.audio import load_audio  # noqa: E402
 from asr.files import write_json  # noqa: E402
 from asr.recognition import Recognizer  # noqa: E402
 from asr.recognition.windows import CONTEXT_S, WindowSizes  # noqa: E402
 from asr.scoring import align_words  # noqa: E402
+from benchmarks.recordings import PARTS, recordings  # noqa: E402
 
 CONTEXTS_S = (1.0, 2.0, 4.0, CONTEXT_S)
 CHILD = """

@@ -24,21 +24,20 @@ import torch
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-
-from recordings import PARTS, at_level, recordings, rooms, telephone, with_noise  # noqa: E402
-from sounds import TUNED, UNSEEN, looped, make_sound  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from asr.audio import load_audio  # noqa: E402
 from asr.errors import AsrError  # noqa: E402
 from asr.files import write_json  # noqa: E402
 from asr.recognition import Recognizer  # noqa: E402
 from asr.recognition.speech_gate import (  # noqa: E402
-    BAR,
     MODEL_LIFT,
+    THRESHOLD,
     SignalTracker,
     mute_frames,
 )
+from benchmarks.recordings import PARTS, at_level, recordings, rooms, telephone, with_noise  # noqa: E402
+from benchmarks.sounds import TUNED, UNSEEN, looped, make_sound  # noqa: E402
 
 Waveform = NDArray[np.float32]
 FIRST_SEED = 1_000_000
@@ -112,7 +111,7 @@ def bounds(rate: int, options: argparse.Namespace) -> dict[str, Any]:
             groups[f"{corpus} {name}"] = [(path, change(waveform)) for path, waveform in waveforms]
     for group, named in groups.items():
         best = np.array([log_odds(waveform, rate).max() for _, waveform in named])
-        unsure, sure = best > BAR, best > BAR - MODEL_LIFT
+        unsure, sure = best > THRESHOLD, best > THRESHOLD - MODEL_LIFT
         wrong = ~unsure if group != "sounds" else sure
         found[group] = {
             "count": len(named),

@@ -8,10 +8,12 @@ In: a manifest. Out: a JSON Lines file of ids and texts for `asr score MANIFEST 
 """
 
 import argparse
+import importlib
 import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,11 +36,11 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="the JSON Lines file to write")
     options = parser.parse_args()
     try:
-        from pocketsphinx import Decoder
+        decoder_class: Any = importlib.import_module("pocketsphinx").Decoder
     except ImportError:
         raise SystemExit("pocketsphinx is not installed: pip install pocketsphinx==5.1.1") from None
     utterances = read_manifest(options.manifest)
-    decoder = Decoder(samprate=RATE, loglevel="FATAL")
+    decoder = decoder_class(samprate=RATE, loglevel="FATAL")
     lines, spent_s = [], 0.0
     with Progress(len(utterances), "pocketsphinx", "utterances") as progress:
         for utterance in utterances:

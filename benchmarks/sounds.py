@@ -4,7 +4,7 @@ In: a kind, a generator, a rate and a length. Out: a waveform ``(samples,)`` flo
 and full scale. ``TUNED`` kinds were looked at while the gate was made; ``UNSEEN`` ones only when it was reported.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ def hum(random: Random, rate: int, samples: int) -> Waveform:
     """Mains hum of 50 or 60 Hz with harmonics, in some noise."""
     base, time = random.choice([50.0, 60.0]), _time(rate, samples)
     parts = [random.uniform(0.05, 1) / order * np.sin(2 * np.pi * base * order * time) for order in range(1, 12)]
-    return np.sum(parts, axis=0) + random.uniform(0, 0.1) * random.standard_normal(samples)
+    return _sum(parts) + random.uniform(0, 0.1) * random.standard_normal(samples)
 
 
 def fan(random: Random, rate: int, samples: int) -> Waveform:
@@ -62,7 +62,7 @@ def tone(random: Random, rate: int, samples: int) -> Waveform:
     """One to three steady tones."""
     time = _time(rate, samples)
     hertz = random.uniform(80, 0.45 * rate, random.integers(1, 4))
-    return np.sum([random.uniform(0.3, 1) * np.sin(2 * np.pi * one * time) for one in hertz], axis=0)
+    return _sum([random.uniform(0.3, 1) * np.sin(2 * np.pi * one * time) for one in hertz])
 
 
 def sweep(random: Random, rate: int, samples: int) -> Waveform:
@@ -129,7 +129,8 @@ def birds(random: Random, rate: int, samples: int) -> Waveform:
     sound = np.zeros(samples)
     for start in random.integers(0, samples, max(1, int(samples / rate * random.uniform(1, 4)))):
         length = min(samples - start, int(rate * random.uniform(0.05, 0.25)))
-        path = np.linspace(*random.uniform(1800, 0.45 * rate, 2), length)
+        first_hz, last_hz = random.uniform(1800, 0.45 * rate, 2)
+        path = np.linspace(first_hz, last_hz, length)
         sound[start : start + length] += np.sin(2 * np.pi * np.cumsum(path) / rate) * np.hanning(length)
     return sound + 0.01 * random.standard_normal(samples)
 
@@ -145,7 +146,8 @@ def telephone_bell(random: Random, rate: int, samples: int) -> Waveform:
     """A ring: two tones, shaken 20 times a second, with pauses."""
     time = _time(rate, samples)
     ring = np.sin(2 * np.pi * random.uniform(400, 1500) * time) + np.sin(2 * np.pi * random.uniform(400, 1500) * time)
-    return ring * (1 + np.sign(np.sin(2 * np.pi * 20 * time))) * (time % random.uniform(1.5, 4) < 1.0)
+    rings: Waveform = ring * (1 + np.sign(np.sin(2 * np.pi * 20 * time))) * (time % random.uniform(1.5, 4) < 1.0)
+    return rings
 
 
 def surf(random: Random, rate: int, samples: int) -> Waveform:
@@ -186,7 +188,7 @@ def engine(random: Random, rate: int, samples: int) -> Waveform:
     hertz = random.uniform(30, 90) * np.exp(0.3 * _wandering(random, rate, samples, 0.5))
     phase = 2 * np.pi * np.cumsum(hertz) / rate
     parts = [random.uniform(0.1, 1) / order * np.sin(order * phase) for order in range(1, 15)]
-    return np.sum(parts, axis=0) + random.uniform(0.05, 0.5) * _unit(coloured_noise(random, rate, samples, 1.0))
+    return _sum(parts) + random.uniform(0.05, 0.5) * _unit(coloured_noise(random, rate, samples, 1.0))
 
 
 Kind = Callable[[Random, int, int], Waveform]
@@ -233,10 +235,15 @@ def _melody(random: Random, rate: int, samples: int, voices: int, note_s: float)
     return sound
 
 
+def _sum(parts: Sequence[Waveform]) -> Waveform:
+    total: Waveform = np.sum(parts, axis=0)
+    return total
+
+
 def _notes(random: Random, rate: int, samples: int, hertz: float, harmonics: int) -> Waveform:
     time = _time(rate, samples)
     orders = [order for order in range(1, harmonics + 1) if order * hertz < rate / 2]
-    return np.sum([np.sin(2 * np.pi * hertz * one * time + random.uniform(0, 6)) / one for one in orders], axis=0)
+    return _sum([np.sin(2 * np.pi * hertz * one * time + random.uniform(0, 6)) / one for one in orders])
 
 
 def _wandering(random: Random, rate: int, samples: int, hertz: float) -> Waveform:

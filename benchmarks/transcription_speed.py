@@ -19,15 +19,14 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-
-from recordings import PARTS, recordings  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from asr.audio import load_audio  # noqa: E402
 from asr.devices import usable_cores  # noqa: E402
 from asr.errors import AsrError  # noqa: E402
 from asr.files import write_json  # noqa: E402
 from asr.recognition import Recognizer  # noqa: E402
+from benchmarks.recordings import PARTS, recordings  # noqa: E402
 
 
 def one_by_one(recognizer: Recognizer, paths: list[str]) -> list[str]:

@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+sys.path.insert(0, str(ROOT))
 
-from known_words import Clip, KnownRecording, fsdd_clips, join_clips, synthetic_clips  # noqa: E402
-
+from asr.errors import AsrError  # noqa: E402
 from asr.files import write_json  # noqa: E402
 from asr.recognition import Hypothesis, Recognizer  # noqa: E402
 from asr.scoring import align_words  # noqa: E402
 from asr.terminal import table  # noqa: E402
+from benchmarks.known_words import Clip, KnownRecording, fsdd_clips, join_clips, synthetic_clips  # noqa: E402
 
 KINDS: dict[str, dict[str, Any]] = {
     "pauses, noisy": {"silence_s": (0.05, 0.5), "snr_db": (15.0, 45.0)},
@@ -110,8 +110,12 @@ def transcribe(
         return recognizer.transcribe_waveforms(waveforms)
     import dataclasses
 
-    heard = recognizer.emissions(waveforms, workers=1)
-    return [recognizer.decode(dataclasses.replace(emissions, level=None)) for emissions in heard]  # type: ignore[type-var]
+    found = []
+    for emissions in recognizer.emissions(waveforms, workers=1):
+        if isinstance(emissions, AsrError):
+            raise emissions
+        found.append(recognizer.decode(dataclasses.replace(emissions, level=None)))
+    return found
 
 
 def word_errors_s(recording: KnownRecording, hypothesis: Hypothesis) -> list[list[float]]:

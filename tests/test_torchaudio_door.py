@@ -3,7 +3,9 @@
 import importlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from asr import torchaudio_door
 
 
 @pytest.fixture
-def fresh_door(monkeypatch: pytest.MonkeyPatch):
+def fresh_door(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The door before its first use, in a Python that has not imported torchaudio."""
     kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "torchaudio"}
     monkeypatch.setattr(torchaudio_door, "load_torchaudio", torchaudio_door.load_torchaudio.__wrapped__)
@@ -34,7 +36,7 @@ def test_the_python_part_works_here_and_equals_librosa(torchaudio: ModuleType) -
     import torch
 
     waveform = np.random.default_rng(0).standard_normal(8000).astype(np.float32)
-    options = {"n_fft": 400, "hop_length": 160, "n_mels": 40}
+    options: dict[str, Any] = {"n_fft": 400, "hop_length": 160, "n_mels": 40}
     ours = torchaudio.transforms.MelSpectrogram(sample_rate=16000, norm="slaney", mel_scale="slaney", **options)
     expected = librosa.feature.melspectrogram(y=waveform, sr=16000, pad_mode="reflect", **options)
     np.testing.assert_allclose(ours(torch.from_numpy(waveform)).numpy(), expected, rtol=1e-3, atol=1e-4)
@@ -67,21 +69,25 @@ def test_a_later_import_statement_gets_the_same_module(torchaudio: ModuleType) -
 @pytest.mark.parametrize(
     "error", [OSError("libcudart.so.12"), RuntimeError("CUDA versions differ"), ImportError("lib")]
 )
-def test_an_extension_that_does_not_load_is_substituted(error: Exception, fresh_door, monkeypatch) -> None:
-    stood_in = ModuleType("torchaudio")
+def test_an_extension_that_does_not_load_is_substituted(
+    error: Exception, fresh_door: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("torchaudio")
 
     def import_module(name: str) -> ModuleType:
         if "torchaudio._extension" not in sys.modules:
             raise error
-        return stood_in
+        return module
 
     monkeypatch.setattr(fresh_door.importlib, "import_module", import_module)
-    assert fresh_door.load_torchaudio() is stood_in
-    assert not fresh_door.has_extension(stood_in)
+    assert fresh_door.load_torchaudio() is module
+    assert not fresh_door.has_extension(module)
 
 
 @pytest.mark.parametrize("error", [ModuleNotFoundError("torchaudio"), OSError("broken through and through")])
-def test_none_comes_back_where_torchaudio_is_absent_or_broken(error: Exception, fresh_door, monkeypatch) -> None:
+def test_none_comes_back_where_torchaudio_is_absent_or_broken(
+    error: Exception, fresh_door: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def import_module(name: str) -> ModuleType:
         raise error
 

@@ -3,13 +3,14 @@
 import itertools
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import asr.ctc.align
 from asr.ctc.align import forced_align
@@ -20,26 +21,27 @@ from asr.torchaudio_door import has_extension, load_torchaudio
 VOCAB = 4
 
 
-def make_log_probs(frames: int, vocab: int, seed: int, sharpness: float = 1.0) -> np.ndarray:
+def make_log_probs(frames: int, vocab: int, seed: int, sharpness: float = 1.0) -> NDArray[np.float32]:
     values = sharpness * np.random.default_rng(seed).standard_normal((frames, vocab))
-    return (values - np.log(np.exp(values).sum(axis=1, keepdims=True))).astype(np.float32)
+    log_probs: NDArray[np.float32] = (values - np.log(np.exp(values).sum(axis=1, keepdims=True))).astype(np.float32)
+    return log_probs
 
 
-def spelled_by(path: Sequence[int]) -> tuple[int, ...]:
+def spelled_by(path: Iterable[int]) -> tuple[int, ...]:
     return tuple(int(token) for token, _ in itertools.groupby(path) if token != 0)
 
 
-def best_by_enumeration(log_probs: np.ndarray, tokens: Sequence[int]) -> float:
+def best_by_enumeration(log_probs: NDArray[np.float32], tokens: Sequence[int]) -> float:
     rows = log_probs.astype(np.float64)
     paths = itertools.product(range(log_probs.shape[1]), repeat=len(rows))
     return max(
-        sum(row[one] for row, one in zip(rows, path, strict=True))
+        float(sum(row[one] for row, one in zip(rows, path, strict=True)))
         for path in paths
         if spelled_by(path) == tuple(tokens)
     )
 
 
-def best_by_plain_viterbi(log_probs: np.ndarray, tokens: Sequence[int]) -> float:
+def best_by_plain_viterbi(log_probs: NDArray[np.float32], tokens: Sequence[int]) -> float:
     """The whole table, row by row, as in the textbook."""
     labels = [0] + [label for token in tokens for label in (token, 0)]
     score = np.full(len(labels), -np.inf)
@@ -202,8 +204,9 @@ def test_where_nothing_is_within_the_bound_no_path_is_found_and_nothing_beyond_t
 
 
 def test_a_probability_of_0_is_avoided_and_where_it_cannot_be_that_is_said() -> None:
-    log_probs = np.log(np.array([[0.5, 0.5], [0.0, 1.0], [1.0, 0.0]], np.float32), where=[[1, 1], [0, 1], [1, 0]],
-                       out=np.full((3, 2), -np.inf, np.float32))  # fmt: skip
+    probabilities = np.array([[0.5, 0.5], [0.0, 1.0], [1.0, 0.0]], np.float32)
+    log_probs = np.full((3, 2), -np.inf, np.float32)
+    np.log(probabilities, where=probabilities > 0, out=log_probs)
     assert forced_align(log_probs, [1]).score == pytest.approx(np.log(0.5))
     with pytest.raises(TextError, match="probability 0"):
         forced_align(log_probs, [])

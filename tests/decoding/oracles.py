@@ -133,7 +133,8 @@ def plain_prefix_beam(log_probs: np.ndarray, beam_width: int) -> list[tuple[tupl
             return max(one, other)
         return max(one, other) + math.log1p(math.exp(-abs(one - other)))
 
-    beam = {(): (0.0, -math.inf)}  # prefix -> log-probability of its paths ending in a blank, and in its last label
+    # prefix -> log-probability of its paths ending in a blank, and in its last label
+    beam: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, -math.inf)}
     for row in log_probs.tolist():
         following: dict[tuple[int, ...], tuple[float, float]] = {}
         for prefix, (blank, label) in beam.items():

@@ -36,7 +36,7 @@ def test_without_a_model(frames: int, letters: str, seed: int) -> None:
 def test_with_a_word_model(tmp_path: Path, seed: int) -> None:
     model = oracles.arpa(tmp_path, oracles.WORD_ARPA)
     log_probs = oracles.emissions(6, 4, seed)
-    weights = {"lm_weight": 0.7, "word_score": 0.4, "unk_score": -1.5}
+    weights: dict[str, Any] = {"lm_weight": 0.7, "word_score": 0.4, "unk_score": -1.5}
     expected = oracles.every_text(log_probs, LETTERS.decode, lambda text: oracles.word_worth(text, model, **weights))
     decoder = BeamDecoder(LETTERS, BeamConfig(**WIDE, **weights), model)
     check_equal(decoder, log_probs, expected)

@@ -116,7 +116,8 @@ def test_small_input() -> None:
     nothing = decoder.decode(np.zeros((0, 2), dtype=np.float32))
     assert (nothing.text, nothing.score, nothing.tokens, len(nothing.n_best)) == ("", 0.0, (), 1)
     one = decoder.decode(np.log(np.array([[0.25, 0.75]], dtype=np.float32)))
-    assert [(best.text, best.score) for best in one.n_best] == [
+    found: list[tuple[str, Any]] = [(best.text, best.score) for best in one.n_best]
+    assert found == [
         ("a", pytest.approx(math.log(0.75))),
         ("", pytest.approx(math.log(0.25))),
     ]

@@ -1,13 +1,17 @@
 """The search for decoding weights finds the least errors of surfaces whose minimum is known."""
 
+from collections.abc import Callable
+
 import pytest
 
 from asr.recognition.tuning import DevErrors, search_weights
 
+Asked = list[tuple[float, float]]
 
-def bowl(centre: tuple[float, float], ridge: float = 0.0):
+
+def bowl(centre: tuple[float, float], ridge: float = 0.0) -> tuple[Callable[[float, float], DevErrors], Asked]:
     """A surface with its minimum at ``centre``, its axes tilted by ``ridge``; counts how often it was asked."""
-    asked: list[tuple[float, float]] = []
+    asked: Asked = []
 
     def count(lm_weight: float, word_score: float) -> DevErrors:
         asked.append((lm_weight, word_score))
@@ -19,7 +23,7 @@ def bowl(centre: tuple[float, float], ridge: float = 0.0):
 
 @pytest.mark.parametrize("centre", [(0.7, 0.3), (1.3, 1.6), (0.25, -0.8)])
 @pytest.mark.parametrize("ridge", [0.0, -0.4])
-def test_the_best_point_is_next_to_the_minimum(centre, ridge) -> None:
+def test_the_best_point_is_next_to_the_minimum(centre: tuple[float, float], ridge: float) -> None:
     count, _ = bowl(centre, ridge)
     best = search_weights(count)[0]
     assert abs(best.lm_weight - centre[0]) <= 0.2 and abs(best.word_score - centre[1]) <= 0.75

@@ -11,6 +11,7 @@ import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from asr.errors import ConfigError
 from asr.features import AugmentConfig, SpecAugmentConfig, WaveformAugment, spec_augment
@@ -103,7 +104,7 @@ def test_no_masks_change_nothing_and_the_input_is_never_written_to() -> None:
     assert torch.equal(log_mel, before)
 
 
-def tone(hertz: float, sample_rate: int, duration_s: float = 1.0) -> np.ndarray:
+def tone(hertz: float, sample_rate: int, duration_s: float = 1.0) -> NDArray[np.float32]:
     return np.sin(2 * np.pi * hertz * np.arange(int(duration_s * sample_rate)) / sample_rate).astype(np.float32)
 
 
@@ -139,7 +140,7 @@ def test_nothing_asked_changes_nothing_and_the_same_draws_give_the_same() -> Non
 
 @pytest.mark.parametrize("snr_db", [0.0, 10.0, 40.0])
 def test_noise_has_the_level_asked_for(snr_db: float) -> None:
-    waveform = tone(400, 16000, 2.0) * 0.1
+    waveform = tone(400, 16000, 2.0) * np.float32(0.1)
     noise = add_white_noise(waveform, snr_db, np.random.default_rng(3)).astype(np.float64) - waveform
     measured_db = 10 * np.log10(np.mean(waveform.astype(np.float64) ** 2) / np.mean(noise**2))
     assert measured_db == pytest.approx(snr_db, abs=0.2)  # 32,000 draws: a standard deviation of 0.03 dB
@@ -176,7 +177,7 @@ def noises(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("snr_db", [-5.0, 10.0, 30.0])
 def test_recorded_noise_has_the_level_asked_for_and_comes_from_the_folder(noises: Path, snr_db: float) -> None:
     config = AugmentConfig(gain_db=0.0, noise_probability=1.0, noise_snr_db=[snr_db, snr_db], noise_folder=str(noises))
-    waveform = tone(400, 8000, 1.0) * 0.1
+    waveform = tone(400, 8000, 1.0) * np.float32(0.1)
     long, _ = soundfile.read(noises / "long.wav", dtype="float32")
     augment, draws, found = WaveformAugment(config, 8000), np.random.default_rng(3), 0
     for _ in range(20):

@@ -32,7 +32,7 @@ from asr.recognition.calibration import (
 )
 from asr.recognition.reliability import cross_validated, deal_groups, draw_reliability
 from asr.scoring.confidence import brier_score, chance_error, expected_calibration_error, wilson_interval, words_correct
-from asr.text.normalize import get_normalizer
+from asr.text.normalize import Normalizer, get_normalizer
 from asr.text.tokenizer import CharacterTokenizer
 
 
@@ -136,8 +136,7 @@ def test_a_dev_set_without_an_error_does_not_make_it_certain() -> None:
 def test_words_are_judged_by_the_alignment() -> None:
     basic = get_normalizer("basic")
 
-    def parted(text: str) -> str:
-        return text.lower().replace("-", " ")
+    parted = Normalizer("parted", 1, lambda text: text.lower().replace("-", " "))
 
     assert words_correct(["one", "too", "three", "four"], "One two three.", basic) == [True, False, True, False]
     assert words_correct(["twenty-one", "-", "x"], "twenty one x", parted) == [True, None, True]

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
 from asr.pretrained import Pretrained, save_pretrained
 from asr.recognition import Recognizer
 from asr.recognition.pool import Pool
+from asr.recognition.reading import Reader
 from asr.recognition.windows import Window, WindowSizes
 from asr.text.tokenizer import CharacterTokenizer
 
@@ -116,7 +117,7 @@ def test_damage_found_when_half_is_read_takes_no_other_with_it(recognizer: Recog
     found = list(make_pool(readers, workers=2).results())
     assert isinstance(found[3], AudioError)
     assert [isinstance(one, AsrError) for one in found].count(True) == 1
-    assert found[1] > 1, "long recordings come in several windows"
+    assert not isinstance(found[1], AsrError) and found[1] > 1, "long recordings come in several windows"
 
 
 def make_pool(readers: Sequence[Any], workers: int, compute: Any = None) -> Pool[int]:
@@ -166,12 +167,12 @@ def test_what_is_held_is_bounded_however_many_and_long_the_recordings() -> None:
         return [np.zeros((1, 2), np.float32) for _ in windows]
 
     pool: Pool[int] = Pool(
-        [Long() for _ in range(7)],
+        [cast(Reader, Long()) for _ in range(7)],
         compute,
         lambda reader, parts: len(parts),
         workers=workers,
         batch_frames=batch_frames,
-    )  # type: ignore[arg-type]
+    )
     assert list(pool.results()) == [1000] * 7
     assert most <= 4 * workers * batch_frames + 6000 * 3, "two pools, and the reading steps under way"
 
@@ -189,9 +190,8 @@ def test_progress_ends_at_the_whole_length(recognizer: Recognizer, files: list[P
 
 def test_emissions_decode_to_what_transcribe_says(recognizer: Recognizer, files: list[Path]) -> None:
     emissions = list(recognizer.emissions([*files, np.zeros(0, np.float32)]))
-    assert [recognizer.decode(one).text for one in emissions[:-1]] == [
-        recognizer.transcribe(path).text for path in files
-    ]  # type: ignore[arg-type]
+    texts = [recognizer.decode(one).text for one in emissions[:-1] if not isinstance(one, AsrError)]
+    assert texts == [recognizer.transcribe(path).text for path in files]
     last = emissions[-1]
     assert not isinstance(last, AsrError) and last.log_probs.shape == (0, recognizer.tokenizer.vocab_size)
     assert emissions[0].frame_s == pytest.approx(0.02)  # type: ignore[union-attr]
@@ -234,13 +234,14 @@ def test_ctrl_c_ends_it_promptly(recognizer: Recognizer, files: list[Path], tmp_
 def test_an_exception_that_nobody_expected_is_the_fault_of_its_recording(
     recognizer: Recognizer, files: list[Path], monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
+    from asr.recognition import reading
     from asr.recognition import recognizer as module
 
     def broken(*anything: Any) -> Any:
         raise ValueError("nobody\nthought of this")
 
     good = [recognizer.transcribe(path).text for path in files]
-    source = module.file_source
+    source = reading.file_source
 
     def one_bad(path: Path, rate: int, index: int, channel: int | None) -> Any:
         made = source(path, rate, index, channel)
