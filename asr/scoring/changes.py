@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
-from asr.scoring.counts import AlignedPair, align_words
+from asr.scoring.counts import AlignedPair, AlignedSpan, aligned_pairs
 
 _SUMMARIZED = 200
 
@@ -36,16 +36,24 @@ class NormalizationChange:
         return "corrected" if self.corrected else "introduced"
 
 
+class AlignedTexts(NamedTuple):
+    """Reference and hypothesis of an utterance, and the alignment of their words."""
+
+    texts: tuple[str, str]
+    spans: Sequence[AlignedSpan]
+
+
 def normalization_changes(
-    raw: tuple[str, str], normalized: tuple[str, str], normalizer: Callable[[str], str]
+    raw: AlignedTexts, normalized: AlignedTexts, normalizer: Callable[[str], str]
 ) -> list[NormalizationChange]:
-    """The changes of one utterance; ``raw`` and ``normalized`` are (reference, hypothesis)."""
-    if raw == normalized:
+    """The changes of one utterance, given as written and as compared."""
+    if raw.texts == normalized.texts:
         return []
-    pairs = align_words(*raw)
-    wrong = _wrong_words(align_words(*normalized), normalized)
+    pairs = aligned_pairs(raw.spans)
+    wrong = _wrong_words(aligned_pairs(normalized.spans))
     still = [
-        _wrong_after(side, whole, bad, normalizer) for side, whole, bad in zip(raw, normalized, wrong, strict=True)
+        _wrong_after(side, whole, bad, normalizer)
+        for side, whole, bad in zip(raw.texts, normalized.texts, wrong, strict=True)
     ]
     changed: list[tuple[AlignedPair, bool | None]] = []
     i = j = 0
@@ -111,7 +119,7 @@ def _change(pairs: Sequence[AlignedPair], corrected: bool) -> NormalizationChang
     return NormalizationChange(reference, hypothesis, corrected)
 
 
-def _wrong_words(pairs: Sequence[AlignedPair], texts: tuple[str, str]) -> tuple[list[bool], list[bool]]:
+def _wrong_words(pairs: Sequence[AlignedPair]) -> tuple[list[bool], list[bool]]:
     """For each word of both normalised texts whether it is part of an error."""
     reference = [pair.operation != "hit" for pair in pairs if pair.reference is not None]
     hypothesis = [pair.operation != "hit" for pair in pairs if pair.hypothesis is not None]

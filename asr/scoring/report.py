@@ -6,13 +6,15 @@ single spaces only) are kept next to the normalised ones, because a normaliser c
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from asr.errors import ScoringError
-from asr.scoring.changes import NormalizationChange, count_changes, normalization_changes
-from asr.scoring.counts import ErrorCounts, count_characters, count_words
+from asr.scoring.changes import AlignedTexts, NormalizationChange, count_changes, normalization_changes
+from asr.scoring.counts import ErrorCounts, count_characters, count_spans, word_alignments
 from asr.text.normalize import Normalizer, normalize_none
 
-# References and hypotheses in, the counts of each utterance out: ``count_words``, or sclite's.
+Result = TypeVar("Result")
+# References and hypotheses in, the counts of each utterance out, as ``count_words_as_sclite`` does.
 CountWords = Callable[[Sequence[str], Sequence[str]], list[ErrorCounts]]
 _SHOWN_IDS = 5
 
@@ -84,11 +86,11 @@ def score_texts(
     normalizer: Normalizer,
     speakers: Mapping[str, str] | None = None,
     durations_s: Mapping[str, float] | None = None,
-    count: CountWords = count_words,
+    count: CountWords | None = None,
 ) -> ScoreReport:
     """Score each hypothesis against the reference of the same id, in the references' order.
 
-    ``speakers`` and ``durations_s`` (seconds) may lack ids; ``count`` aligns and counts the words.
+    ``speakers`` and ``durations_s`` (seconds) may lack ids; ``count`` counts the words, where not jiwer.
     Raises ScoringError where the two sides do not hold exactly the same ids, or hold none: a hypothesis that is missing
     would otherwise make the figure better (sclite gives 0%).
     """
@@ -96,8 +98,12 @@ def score_texts(
     given = [(key, reference, hypotheses[key]) for key, reference in references.items()]
     raw = [(normalize_none(reference), normalize_none(hypothesis)) for _, reference, hypothesis in given]
     normalized = [(normalizer(reference), normalizer(hypothesis)) for reference, hypothesis in raw]
-    raw_words, raw_characters = _count(raw, count), _count(raw, count_characters)
-    words, characters = _count(normalized, count), _count(normalized, count_characters)
+    alignments = [_apply(pairs, word_alignments) for pairs in (raw, normalized)]
+    raw_words, words = (
+        [count_spans(spans) for spans in found] if count is None else _apply(pairs, count)
+        for pairs, found in zip((raw, normalized), alignments, strict=True)
+    )
+    raw_characters, characters = _apply(raw, count_characters), _apply(normalized, count_characters)
     utterances = [
         UtteranceScore(
             id=key,
@@ -114,11 +120,12 @@ def score_texts(
         )
         for place, (key, reference, hypothesis) in enumerate(given)
     ]
+    as_written, as_compared = map(AlignedTexts, raw, alignments[0]), map(AlignedTexts, normalized, alignments[1])
     changes = count_changes(
         change
-        for utterance, texts, compared in zip(utterances, raw, normalized, strict=True)
+        for utterance, written, compared in zip(utterances, as_written, as_compared, strict=True)
         if utterance.raw_words.errors or utterance.words.errors
-        for change in normalization_changes(texts, compared, normalizer)
+        for change in normalization_changes(written, compared, normalizer)
     )
     return replace(build_report(utterances, normalizer.label), changes=tuple(changes))
 
@@ -174,8 +181,10 @@ def texts_by_id(pairs: Iterable[tuple[str, str]], side: str) -> dict[str, str]:
     return texts
 
 
-def _count(pairs: Sequence[tuple[str, str]], count: CountWords) -> list[ErrorCounts]:
-    return count([reference for reference, _ in pairs], [hypothesis for _, hypothesis in pairs])
+def _apply(
+    pairs: Sequence[tuple[str, str]], function: Callable[[Sequence[str], Sequence[str]], list[Result]]
+) -> list[Result]:
+    return function([reference for reference, _ in pairs], [hypothesis for _, hypothesis in pairs])
 
 
 def _require_same_ids(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> None:

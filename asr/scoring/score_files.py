@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from asr.scoring.counts import count_words
 from asr.scoring.describe import add_outcomes
 from asr.scoring.export import FILES, Timing, export, recording_name
 from asr.scoring.formats import TimedWord
@@ -78,7 +77,7 @@ def score_files(options: ScoreOptions) -> FileScore:
         normalizer=options.normalizer,
         speakers=matched.recognised.speakers | references.speakers,
         durations_s=matched.recognised.durations_s | references.durations_s,
-        count=count_words_as_sclite if options.alignment == "sclite" else count_words,
+        count=count_words_as_sclite if options.alignment == "sclite" else None,
     )
     read_as = _read_as(references, hypotheses, matched)
     page = None

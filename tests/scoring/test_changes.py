@@ -2,15 +2,18 @@
 
 import pytest
 
+from asr.scoring.changes import AlignedTexts, count_changes, normalization_changes
 from asr.scoring.changes import NormalizationChange as Change
-from asr.scoring.changes import count_changes, normalization_changes
+from asr.scoring.counts import word_alignments
 from asr.scoring.report import score_texts
 from asr.text.normalize import get_normalizer
 
 
 def changes(reference: str, hypothesis: str, name: str = "english") -> list[Change]:
     normalizer = get_normalizer(name)
-    return normalization_changes((reference, hypothesis), (normalizer(reference), normalizer(hypothesis)), normalizer)
+    texts = (reference, hypothesis), (normalizer(reference), normalizer(hypothesis))
+    written, compared = (AlignedTexts(pair, word_alignments([pair[0]], [pair[1]])[0]) for pair in texts)
+    return normalization_changes(written, compared, normalizer)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import markdown
 import pytest
 
 from asr.errors import ScoringError, UsageError
@@ -210,6 +209,7 @@ def test_utterances_that_differ_most_come_first(small: Comparison) -> None:
 
 
 def test_both_files_are_written_and_what_others_wrote_is_no_markup(tmp_path: Path) -> None:
+    markdown = pytest.importorskip("markdown")
     texts = {NASTY: f"x y {NASTY}", "u2": "z"}
     speakers = {NASTY: NASTY, "u2": "bob"}
     one = system(NASTY, {NASTY: "x", "u2": "z"}, texts, speakers, normalizer="none")

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.scoring.counts import ErrorCounts, align_words, count_character_errors, count_errors, count_word_errors
+from asr.scoring.counts import (
+    ErrorCounts,
+    Operation,
+    align_words,
+    count_character_errors,
+    count_errors,
+    count_word_errors,
+)
 
 # Few words, so that random pairs share many; long enough for jiwer and ours to have choices between alignments.
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "the", "caf\u00e9", "\u4f60\u597d", "it's"]), max_size=14)
@@ -67,7 +74,7 @@ def test_the_alignment_holds_every_word_once_and_the_counted_operations(referenc
     assert [p.reference for p in pairs if p.reference is not None] == reference.split()
     assert [p.hypothesis for p in pairs if p.hypothesis is not None] == hypothesis.split()
     operations = [p.operation for p in pairs]
-    kinds = ("hit", "substitution", "deletion", "insertion")
+    kinds: tuple[Operation, ...] = ("hit", "substitution", "deletion", "insertion")
     assert ErrorCounts(*(operations.count(kind) for kind in kinds)) == count_word_errors(reference, hypothesis)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_each_format_is_recognised_and_says_the_same(tmp_path: Path, name: str) 
 
 
 @pytest.mark.parametrize("document", [WHISPER, VERBOSE, OURS], ids=["whisper", "verbose_json", "asr transcribe"])
-def test_transcripts_of_recordings_have_words_with_times(tmp_path: Path, document: dict) -> None:
+def test_transcripts_of_recordings_have_words_with_times(tmp_path: Path, document: dict[str, Any]) -> None:
     folder, references = tmp_path / "out", tmp_path / "refs"
     folder.mkdir()
     references.mkdir()

@@ -20,7 +20,8 @@ def utterances(count: int, seed: int = 0, speakers: int = 0) -> tuple[list[int],
 
 
 def ratio(errors: np.ndarray, lengths: np.ndarray, axis: int) -> np.ndarray:
-    return errors.sum(axis=axis) / lengths.sum(axis=axis)
+    found: np.ndarray = errors.sum(axis=axis) / lengths.sum(axis=axis)
+    return found
 
 
 @pytest.mark.parametrize("count", [12, 300])

@@ -1,6 +1,7 @@
 """The page shows the figures that are right by hand, and no text of other people can become markup."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ HEADER = ReportHeader(
 NASTY = "a|b `c` ``` <script>x</script> *d* _e_ [f](http://g) # h\n\n# i \\| & ~~j~~ \u202e"
 
 
-def page(references: dict[str, str], hypotheses: dict[str, str], **options) -> str:
+def page(references: dict[str, str], hypotheses: dict[str, str], **options: Any) -> str:
     speakers = options.pop("speakers", None)
     name = options.pop("normalizer", "basic")
     report = score_texts(references, hypotheses, normalizer=NORMALIZERS[name], speakers=speakers)

@@ -8,7 +8,7 @@ from rapidfuzz.distance import Levenshtein
 
 from asr.errors import ScoringError
 from asr.scoring.formats import Segment, TimedWord
-from asr.scoring.match import assign_words, match
+from asr.scoring.match import Missing, assign_words, match
 from asr.scoring.read import TextFile
 from asr.scoring.report import score_texts
 from asr.scoring.sclite import choose_alternatives
@@ -26,7 +26,7 @@ def test_a_missing_hypothesis_is_an_error_by_default() -> None:
 
 
 @pytest.mark.parametrize(("treatment", "errors", "words"), [("as-deletions", 2, 4), ("skip", 0, 2)])
-def test_missing_hypotheses_are_treated_as_asked_and_said(treatment, errors: int, words: int) -> None:
+def test_missing_hypotheses_are_treated_as_asked_and_reported(treatment: Missing, errors: int, words: int) -> None:
     matched = match(texts(a="x y", b="y z"), texts(a="x y"), missing=treatment)
     report = score_texts(matched.references, matched.hypotheses, normalizer=get_normalizer("none"))
     assert (report.words.errors, report.words.reference_length) == (errors, words)

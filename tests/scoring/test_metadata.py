@@ -1,6 +1,7 @@
-"""What a foreign system's file tells beyond its texts reaches results.jsonl, and with it groups and pages."""
+"""The metadata of a foreign system's file reaches results.jsonl, and with it groups and pages."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from asr.scoring import read_results
 from asr.scoring.breakdown import all_groupings
 
 
-def write_lines(path: Path, rows: list[dict[str, object]]) -> Path:
+def write_lines(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 

@@ -1,6 +1,7 @@
-"""Any two text files are read as what they are, and every problem of both is told with file and line."""
+"""Any two text files are read as what they are, and every problem of both is reported with file and line."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,11 @@ import pytest
 from asr.errors import DataError, ScoringError, UsageError
 from asr.scoring.read import read_pair
 
+Write = Callable[[str | bytes, str | bytes], tuple[Path, Path]]
+
 
 @pytest.fixture
-def pair(tmp_path: Path):
+def pair(tmp_path: Path) -> Write:
     def write(references: str | bytes, hypotheses: str | bytes) -> tuple[Path, Path]:
         paths = tmp_path / "refs.txt", tmp_path / "hyps.txt"
         for path, content in zip(paths, (references, hypotheses), strict=True):
@@ -20,12 +23,14 @@ def pair(tmp_path: Path):
     return write
 
 
-def formats_and_texts(paths: tuple[Path, Path], format_name: str = "auto"):
+def formats_and_texts(
+    paths: tuple[Path, Path], format_name: str = "auto"
+) -> tuple[str, dict[str, str], str, dict[str, str]]:
     first, second = read_pair(*paths, format_name=format_name)
     return first.format, first.texts, second.format, second.texts
 
 
-def test_kaldi_text_by_its_ids(pair) -> None:
+def test_kaldi_text_by_its_ids(pair: Write) -> None:
     paths = pair("fash-an251 YES\nfash-an252\tGO  ON\n\n", "fash-an252 go\nfash-an251\n")
     assert formats_and_texts(paths) == (
         "kaldi",
@@ -35,12 +40,12 @@ def test_kaldi_text_by_its_ids(pair) -> None:
     )
 
 
-def test_kaldi_text_by_its_order_where_ids_are_words(pair) -> None:
+def test_kaldi_text_by_its_order_where_ids_are_words(pair: Write) -> None:
     paths = pair("ann yes\nbob no\n", "bob no\nann yes\n")
     assert formats_and_texts(paths)[:2] == ("kaldi", {"ann": "yes", "bob": "no"})
 
 
-def test_trn(pair) -> None:
+def test_trn(pair: Write) -> None:
     paths = pair(";; comment\nyes (well) no (s1-u1)\n(s1-u2)\n", "yes no (s1-u1)\nuh (s1-u2)\n")
     assert formats_and_texts(paths) == (
         "trn",
@@ -50,7 +55,7 @@ def test_trn(pair) -> None:
     )
 
 
-def test_jsonl_takes_the_key_of_each_side(pair) -> None:
+def test_jsonl_takes_the_key_of_each_side(pair: Write) -> None:
     both = [{"id": "a", "reference": "x", "hypothesis": "y", "speaker": "ann", "duration_s": 1.5}]
     nemo = [{"audio_filepath": "b.wav", "text": "x", "pred_text": "y", "duration": 2}]
     content = "".join(json.dumps(row) + "\n" for row in both + nemo)
@@ -61,12 +66,12 @@ def test_jsonl_takes_the_key_of_each_side(pair) -> None:
     assert references.durations_s == {"a": 1.5, "b.wav": 2.0}
 
 
-def test_a_bare_file_beside_one_with_ids_has_ids(pair) -> None:
+def test_a_bare_file_beside_one_with_ids_has_ids(pair: Write) -> None:
     paths = pair('{"id": "ann", "text": "yes"}\n', "ann yes\n")
     assert formats_and_texts(paths) == ("jsonl", {"ann": "yes"}, "kaldi", {"ann": "yes"})
 
 
-def test_plain_lines_are_matched_by_number_blank_ones_too(pair) -> None:
+def test_plain_lines_are_matched_by_number_blank_ones_too(pair: Write) -> None:
     paths = pair("the cat\nthe dog\r\nthe end\n", "a cat\n\nthe end")
     assert formats_and_texts(paths) == (
         "plain",
@@ -76,11 +81,11 @@ def test_plain_lines_are_matched_by_number_blank_ones_too(pair) -> None:
     )
 
 
-def test_single_words_are_plain_text(pair) -> None:
+def test_single_words_are_plain_text(pair: Write) -> None:
     assert formats_and_texts(pair("yes\nno\n", "yes\nno\n"))[0] == "plain"
 
 
-def test_it_is_asked_rather_than_guessed_whether_first_words_are_ids(pair) -> None:
+def test_it_is_asked_rather_than_guessed_whether_first_words_are_ids(pair: Write) -> None:
     paths = pair("ann yes\nbob no\n", "ann yes\nbob oh\n")
     with pytest.raises(UsageError, match=r"--format kaldi if 'ann' is an id, --format plain if it was spoken"):
         read_pair(*paths)
@@ -88,12 +93,12 @@ def test_it_is_asked_rather_than_guessed_whether_first_words_are_ids(pair) -> No
     assert formats_and_texts(paths, "plain")[1] == {"line-1": "ann yes", "line-2": "bob no"}
 
 
-def test_plain_files_of_different_length_are_refused_with_both_counts(pair) -> None:
+def test_plain_files_of_different_length_are_refused_with_both_counts(pair: Write) -> None:
     with pytest.raises(ScoringError, match=r"refs.txt has 2 lines and .*hyps.txt has 1. Without ids"):
         read_pair(*pair("the cat\nthe dog\n", "the cat\n"))
 
 
-def test_all_faults_of_both_files_come_at_once(pair) -> None:
+def test_all_faults_of_both_files_come_at_once(pair: Write) -> None:
     good = '{"id": "ok", "text": "x"}\n'
     references = good + '{"id": "a"\n{"id": "b"}\n{"text": "x"}\n{"id": "ok", "text": "y"}\n{"id": "c", "text": 5}\n'
     hypotheses = (
@@ -117,12 +122,12 @@ def test_all_faults_of_both_files_come_at_once(pair) -> None:
         assert expected in message
 
 
-def test_a_trn_line_without_an_id_is_a_fault(pair) -> None:
+def test_a_trn_line_without_an_id_is_a_fault(pair: Write) -> None:
     with pytest.raises(DataError, match=r"hyps.txt:2: does not end with an id in parentheses"):
         read_pair(*pair("x (a)\ny (b)\nz (c)\n", "x (a)\ny\nz (c)\n"))
 
 
-def test_bad_utf8_is_a_fault_of_its_line_and_a_byte_order_mark_is_none(pair) -> None:
+def test_bad_utf8_is_a_fault_of_its_line_and_a_byte_order_mark_is_none(pair: Write) -> None:
     with pytest.raises(DataError, match=r"hyps.txt:2: is not UTF-8 \(byte 0xe9 at position 7\)"):
         read_pair(*pair("u_1 x\nu_2 caf\n", b"u_1 x\nu_2 ca\xe9\n"))
     assert formats_and_texts(pair(b"\xef\xbb\xbfu_1 x\n", "u_1 y\n"))[1] == {"u_1": "x"}
@@ -130,7 +135,7 @@ def test_bad_utf8_is_a_fault_of_its_line_and_a_byte_order_mark_is_none(pair) -> 
         read_pair(*pair("u_1 x\n".encode("utf-16"), "u_1 y\n"))
 
 
-def test_absent_empty_and_whole_json_files_are_named(pair, tmp_path: Path) -> None:
+def test_absent_empty_and_whole_json_files_are_named(pair: Write, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_pair(tmp_path / "absent.txt", tmp_path)
     assert "absent.txt: cannot be read: No such file" in str(caught.value)
@@ -142,35 +147,35 @@ def test_absent_empty_and_whole_json_files_are_named(pair, tmp_path: Path) -> No
         read_pair(*pair(document, document))
 
 
-def test_only_line_feeds_part_lines(pair) -> None:
+def test_only_line_feeds_part_lines(pair: Write) -> None:
     paths = pair("u_1 one\u2028two\u0085three\n", "u_1 one\n")
     assert formats_and_texts(paths)[1] == {"u_1": "one\u2028two\u0085three"}
 
 
-def test_ids_are_compared_in_composed_form(pair) -> None:
+def test_ids_are_compared_in_composed_form(pair: Write) -> None:
     references, hypotheses = read_pair(*pair("cafe\u0301_1 x\n", "caf\u00e9_1 x\n"))
     assert list(references.texts) == list(hypotheses.texts)
 
 
-def test_an_unknown_format_is_answered_with_the_choices(pair) -> None:
+def test_an_unknown_format_is_answered_with_the_choices(pair: Write) -> None:
     choices = "auto, kaldi, jsonl, trn, stm, ctm, csv, tsv, plain, whisper, txt"
     with pytest.raises(UsageError, match=f"'ctms'; choose one of: {choices}"):
         read_pair(*pair("a", "b"), format_name="ctms")
 
 
-def test_ids_in_one_file_only_are_asked_about_and_never_counted_as_words(pair) -> None:
+def test_ids_in_one_file_only_are_asked_about_and_never_counted_as_words(pair: Write) -> None:
     paths = pair("rec1 the cat\nrec2 hello\n", "the cat\nhello\n")
     with pytest.raises(UsageError, match=r"look like ids in one of them only .'rec1' and 'the'.*--format kaldi"):
         read_pair(*paths)
     assert read_pair(*paths, format_name="plain")[0].texts["line-1"] == "rec1 the cat"
 
 
-def test_zero_bytes_are_named_with_their_line(pair) -> None:
+def test_zero_bytes_are_named_with_their_line(pair: Write) -> None:
     with pytest.raises(DataError, match=r"hyps\.txt:1: holds a zero byte, as UTF-16"):
         read_pair(*pair("u1 a\nu2 b\n", "u1 a\nu2 b\n".encode("utf-16-le")))
 
 
-def test_a_fault_of_a_file_that_is_both_sides_is_told_once(pair) -> None:
+def test_a_fault_of_a_file_that_is_both_sides_is_reported_once(pair: Write) -> None:
     path = pair('{"id": "a"}\n', "")[0]
     with pytest.raises(DataError) as caught:
         read_pair(path, path)
@@ -181,13 +186,13 @@ def test_a_fault_of_a_file_that_is_both_sides_is_told_once(pair) -> None:
     assert str(caught.value).count("'text' must be text, not 5") == 1
 
 
-def test_a_number_of_seconds_that_no_float_holds_is_a_fault_with_its_line(pair) -> None:
+def test_a_number_of_seconds_that_no_float_holds_is_a_fault_with_its_line(pair: Write) -> None:
     path = pair('{"id": "a", "text": "x", "duration": 1' + "0" * 400 + "}\n", "")[0]
     with pytest.raises(DataError, match=r"refs\.txt:1: 'duration' must be a number of seconds"):
         read_pair(path, path)
 
 
-def test_stretches_of_one_recording_are_told_apart_by_their_offset(pair) -> None:
+def test_stretches_of_one_recording_are_distinguished_by_their_offset(pair: Write) -> None:
     rows = [{"audio_filepath": "a.wav", "offset": at, "duration": 1, "text": f"t{at}"} for at in (0, 1, 2.5)]
     path = pair("".join(json.dumps(row) + "\n" for row in rows), "")[0]
     first, second = read_pair(path, path)
@@ -196,6 +201,6 @@ def test_stretches_of_one_recording_are_told_apart_by_their_offset(pair) -> None
     assert list(read_pair(path, path)[0].texts) == ["a.wav"]
 
 
-def test_a_table_parted_by_semicolons_is_read_as_a_table(pair) -> None:
+def test_a_table_separated_by_semicolons_is_read_as_a_table(pair: Write) -> None:
     paths = pair("u1 the cat\nu2 a, b\n", "id;text\nu1;the cat\nu2;a, b\n")
     assert formats_and_texts(paths)[2:] == ("csv", {"u1": "the cat", "u2": "a, b"})
