@@ -194,11 +194,6 @@ def read_trie(path: str | os.PathLike[str]) -> NgramTrie:
     return found if isinstance(found, NgramTrie) else to_trie(found)
 
 
-def read_arpa_text(text: str) -> NgramModel:
-    """The model that an ARPA file of this text holds; for tests and small examples."""
-    return to_model(read_arpa(io.BytesIO(text.encode()), "<text>"))
-
-
 def _read(name: str) -> NgramModel | NgramTrie:
     try:
         with open(name, "rb") as stream:

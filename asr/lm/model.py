@@ -1,12 +1,10 @@
 """The query form of an n-gram language model: a backoff automaton of plain numpy arrays.
 
 In: a state (a context that the model knows) and a word. Out: the word's natural-log probability and the next state. The
-arrays are what the beam search walks inside numba (asr/lm/query.py); ``NgramModel.score`` is the same walk in plain
-Python, to read and to test against. Katz's backoff (1987), with a state for the longest context that matters, as in
-KenLM (Heafield, 2011).
+arrays are what the beam search walks inside numba (asr/lm/query.py). Katz's backoff (1987), with a state for the
+longest context that matters, as in KenLM (Heafield, 2011).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,34 +47,8 @@ class NgramModel:
         arrays = (self.arc_start, self.arc_word, self.arc_log_prob, self.arc_next)
         return sum(array.nbytes for array in (*arrays, self.backoff_log_weight, self.backoff_state))
 
-    def score(self, state: int, word: int) -> tuple[float, int]:
-        """Natural-log probability of ``word`` after ``state``, and the state after it."""
-        log_prob = 0.0
-        while True:
-            first, last = int(self.arc_start[state]), int(self.arc_start[state + 1])
-            arc = first + int(np.searchsorted(self.arc_word[first:last], word))
-            if arc < last and self.arc_word[arc] == word:
-                return log_prob + float(self.arc_log_prob[arc]), int(self.arc_next[arc])
-            log_prob += float(self.backoff_log_weight[state])
-            state = int(self.backoff_state[state])
-
     def word_id(self, word: str) -> int:
         """The word's number; that of <unk> for a word the model does not know."""
         if not self._ids:
             self._ids.update({known: number for number, known in enumerate(self.words)})
         return self._ids.get(word, self.unk)
-
-    def sentence_log_prob(self, words: Sequence[str], *, bos: bool = True, eos: bool = True) -> float:
-        """Natural-log probability of a sentence.
-
-        Args:
-            words: the sentence's words (characters, with "<space>" for " ", in a character model).
-            bos: begin in the context of <s>, else in the empty one.
-            eos: count the end of the sentence as well.
-        """
-        state, total = (self.start_state if bos else 0), 0.0
-        numbers = [self.word_id(word) for word in words]
-        for number in [*numbers, self.eos] if eos else numbers:
-            log_prob, state = self.score(state, number)
-            total += log_prob
-        return total

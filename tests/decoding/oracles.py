@@ -9,6 +9,7 @@ import numpy as np
 
 from asr.ctc import collapse
 from asr.lm import NgramModel, read_lm
+from tests.lm.plain_query import sentence_log_prob
 
 # Made up, but proper: bigrams with backoff weights, one of them ("ab b") far from what its unigrams say.
 WORD_ARPA = """
@@ -106,13 +107,13 @@ def every_text(
 def word_worth(text: str, model: NgramModel, lm_weight: float, word_score: float, unk_score: float) -> float:
     words = text.split()
     unknown = sum(model.word_id(word) == model.unk for word in words)
-    return lm_weight * (model.sentence_log_prob(words) + unk_score * unknown) + word_score * len(words)
+    return lm_weight * (sentence_log_prob(model, words) + unk_score * unknown) + word_score * len(words)
 
 
 def character_worth(text: str, model: NgramModel, lm_weight: float, unk_score: float) -> float:
     letters = ["<space>" if letter == " " else letter for letter in text]
     unknown = sum(model.word_id(letter) == model.unk for letter in letters)
-    return lm_weight * (model.sentence_log_prob(letters) + unk_score * unknown)
+    return lm_weight * (sentence_log_prob(model, letters) + unk_score * unknown)
 
 
 def hotword_worth(text: str, boosts: Mapping[str, float]) -> float:

@@ -10,6 +10,7 @@ from asr.decoding import BeamConfig
 from asr.decoding.beam import BeamDecoder
 from asr.text.tokenizer import CharacterTokenizer, SentencePieceTokenizer, Tokenizer, WordTokenizer
 from tests.decoding import oracles
+from tests.lm.plain_query import sentence_log_prob
 
 WIDE: dict[str, Any] = {"beam_width": 4096, "blank_skip": 1.0, "token_min_log_prob": -1000.0, "n_best": 10_000}
 LETTERS = CharacterTokenizer(" ab")
@@ -42,7 +43,7 @@ def test_with_a_word_model(tmp_path: Path, seed: int) -> None:
     check_equal(decoder, log_probs, expected)
     for one in decoder.decode(log_probs).n_best:
         unknown = sum(model.word_id(word) == model.unk for word in one.text.split())
-        assert one.lm_score == pytest.approx(model.sentence_log_prob(one.text.split()) - 1.5 * unknown, abs=1e-4)
+        assert one.lm_score == pytest.approx(sentence_log_prob(model, one.text.split()) - 1.5 * unknown, abs=1e-4)
         assert one.score == pytest.approx(one.ctc_score + 0.7 * one.lm_score + 0.4 * len(one.text.split()), abs=1e-9)
 
 
@@ -92,7 +93,7 @@ def test_with_hotwords_that_overlap_contain_each_other_and_are_unwanted(tmp_path
             return hot
         known = {word for phrase in boosts for word in phrase.split()}
         unknown = sum(model.word_id(word) == model.unk and word not in known for word in text.split())
-        return hot + 0.5 * (model.sentence_log_prob(text.split()) - 2.0 * unknown)
+        return hot + 0.5 * (sentence_log_prob(model, text.split()) - 2.0 * unknown)
 
     for seed in range(3):
         log_probs = oracles.emissions(6, 4, seed)

@@ -10,8 +10,9 @@ import pytest
 from asr.errors import ModelError
 from asr.lm import NgramModel, read_lm
 from asr.lm.build import BuildOptions, build_lm
-from asr.lm.files import read_arpa_text, read_trie, write_lm
+from asr.lm.files import read_trie, write_lm
 from asr.lm.trie import NgramTrie, to_model
+from tests.lm.plain_query import model_of, score, sentence_log_prob
 from tests.lm.test_build import zipfian_sentences
 from tests.lm.test_query import ARPA
 
@@ -51,7 +52,7 @@ def test_a_character_model_stays_one_through_arpa(tmp_path: Path) -> None:
     write_lm(tmp_path / "lm.arpa", build_lm(sentences, BuildOptions(order=3, unit="character")).trie)
 
     assert read_lm(tmp_path / "lm.arpa").unit == "character"
-    assert read_arpa_text(ARPA).unit == "word"  # single letters, but no space among them
+    assert model_of(ARPA).unit == "word"  # single letters, but no space among them
 
 
 def test_arpa_holds_what_the_format_says(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_arpa_holds_what_the_format_says(tmp_path: Path) -> None:
 
 
 def test_other_writers_habits_change_nothing() -> None:
-    plain = read_arpa_text(ARPA)
+    plain = model_of(ARPA)
     preface = "made by someone\n\n"
     variants = {
         "carriage returns": ARPA.replace("\n", "\r\n"),
@@ -81,29 +82,29 @@ def test_other_writers_habits_change_nothing() -> None:
         ),
     }
     for name, text in variants.items():
-        found = read_arpa_text(text)
+        found = model_of(text)
         assert found.words == plain.words, name
         assert_same(found, plain, 0.0)
     for bos in ("0\t<s>", "-inf\t<s>"):
-        assert read_arpa_text(ARPA.replace("-99\t<s>", bos)).sentence_log_prob(["a"]) == plain.sentence_log_prob(["a"])
+        assert sentence_log_prob(model_of(ARPA.replace("-99\t<s>", bos)), ["a"]) == sentence_log_prob(plain, ["a"])
 
 
 def test_a_missing_unk_gets_kenlms_probability() -> None:
     text = ARPA.replace("-1.0\t<unk>\n", "").replace("ngram 1=5", "ngram 1=4")
 
-    model = read_arpa_text(text)
+    model = model_of(text)
 
-    assert model.score(0, model.word_id("zebra"))[0] == pytest.approx(-100 * np.log(10))
+    assert score(model, 0, model.word_id("zebra"))[0] == pytest.approx(-100 * np.log(10))
 
 
 def test_a_missing_context_is_put_in_without_changing_a_probability() -> None:
     # SRILM may prune "b b" and keep "b b </s>": its probability is then weight(b) p(b), and it has no weight
     text = ARPA.replace("-0.35\tb b\t-0.07\n", "").replace("ngram 2=4", "ngram 2=3")
 
-    model = read_arpa_text(text)
+    model = model_of(text)
 
     log10 = (-0.3 - 0.5) + (-0.1 - 0.5) - 0.15
-    assert model.sentence_log_prob(["b", "b"]) == pytest.approx(log10 * np.log(10), abs=1e-6)
+    assert sentence_log_prob(model, ["b", "b"]) == pytest.approx(log10 * np.log(10), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_a_faulty_line_is_named(before: str, after: str, line: int, words: str) 
     assert before in ARPA
 
     with pytest.raises(ModelError) as caught:
-        read_arpa_text(ARPA.replace(before, after))
+        model_of(ARPA.replace(before, after))
 
     assert str(caught.value).startswith(f"<text>:{line}: "), caught.value
     assert words in str(caught.value)
@@ -138,7 +139,7 @@ def test_a_faulty_line_is_named(before: str, after: str, line: int, words: str) 
 
 def test_a_model_that_cannot_end_a_sentence_is_refused() -> None:
     with pytest.raises(ModelError, match="no </s>"):
-        read_arpa_text(ARPA.replace("</s>", "stop"))
+        model_of(ARPA.replace("</s>", "stop"))
 
 
 def test_wherever_an_arpa_file_is_cut_one_error_says_so(tmp_path: Path) -> None:

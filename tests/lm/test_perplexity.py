@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from asr.lm.build import BuildOptions, build_lm
-from asr.lm.files import read_arpa_text, read_lm, write_lm
+from asr.lm.files import read_lm, write_lm
 from asr.lm.query import Perplexity, measure
+from tests.lm.plain_query import model_of
 from tests.lm.test_build import zipfian_sentences
 from tests.lm.test_query import ARPA
 
@@ -26,7 +27,7 @@ def arpa(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_perplexity_worked_out_by_hand() -> None:
     # "a b" scores 10^-1.0 (test_query.py: -0.2 -0.1 -0.4 = -0.7), "z b" 10^-(1.3 + 0.5 + 0.4): 6 tokens, one unknown
-    found = measure(read_arpa_text(ARPA), [["a", "b"], ["z", "b"]])
+    found = measure(model_of(ARPA), [["a", "b"], ["z", "b"]])
 
     assert (found.sentences, found.tokens, found.unknown) == (2, 6, 1)
     assert found.including_unknown == pytest.approx(10 ** ((0.7 + 2.2) / 6), rel=1e-6)
@@ -35,7 +36,7 @@ def test_perplexity_worked_out_by_hand() -> None:
 
 
 def test_nothing_has_no_perplexity() -> None:
-    found = measure(read_arpa_text(ARPA), [])
+    found = measure(model_of(ARPA), [])
 
     assert found.tokens == 0
     assert math.isnan(found.including_unknown)

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from asr.lm.files import read_arpa_text
 from asr.lm.model import NgramModel
 from asr.lm.query import lm_step
+from tests.lm.plain_query import model_of, score, sentence_log_prob
 
 ARPA = """\\data\\
 ngram 1=5
@@ -36,7 +36,7 @@ ngram 3=2
 
 @pytest.fixture(scope="module")
 def model() -> NgramModel:
-    return read_arpa_text(ARPA)
+    return model_of(ARPA)
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def model() -> NgramModel:
     ],
 )
 def test_sentences_score_as_worked_out_by_hand(model: NgramModel, sentence: str, log10: float) -> None:
-    assert model.sentence_log_prob(sentence.split()) == pytest.approx(log10 * math.log(10), abs=1e-6)
+    assert sentence_log_prob(model, sentence.split()) == pytest.approx(log10 * math.log(10), abs=1e-6)
 
 
 def test_a_sentence_can_leave_out_its_bounds(model: NgramModel) -> None:
-    middle = model.sentence_log_prob(["a", "b"], bos=False, eos=False)
+    middle = sentence_log_prob(model, ["a", "b"], bos=False, eos=False)
 
     assert middle == pytest.approx((-0.6 - 0.3) * math.log(10), abs=1e-6)
 
@@ -68,14 +68,14 @@ def test_the_compiled_step_equals_the_plain_one_to_the_bit(model: NgramModel) ->
     )  # fmt: skip
     for state in range(len(model.backoff_state)):
         for word in range(len(model.words)):
-            assert lm_step(*arrays, state, word) == model.score(state, word)
+            assert lm_step(*arrays, state, word) == score(model, state, word)
 
 
 def test_contexts_that_change_nothing_are_no_states(model: NgramModel) -> None:
     # "a b" has neither continuation nor weight: after "<s> a b" the model is where it is after "b"
     state = model.start_state
     for word in ("a", "b"):
-        _, state = model.score(state, model.word_id(word))
+        _, state = score(model, state, model.word_id(word))
 
-    assert state == model.score(0, model.word_id("b"))[1]
+    assert state == score(model, 0, model.word_id("b"))[1]
     assert len(model.backoff_state) == 6  # "", <s>, a, b, "<s> a", "b b"
