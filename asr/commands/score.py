@@ -15,7 +15,7 @@ _EXPORTS = ("trn", "ctm", "kaldi", "nemo", "csv", "plain")
 _FORMATS = """\
 formats (--format; "auto" looks at what the files hold):
   kaldi    id, space, text                         utt-1 hello world
-  jsonl    one object per line, ours or NeMo's        {"id": "utt-1", "text": "hello world"}
+  jsonl    one object per line, ours or NeMo's     {"id": "utt-1", "text": "hello world"}
            (references: reference or text; hypotheses: hypothesis, pred_text or text)
   trn      text, then the id in parentheses        hello world (utt-1)
   stm      recording channel speaker start end [<labels>] text
