@@ -28,6 +28,8 @@ from asr.recognition import Recognizer
 from asr.schema import build
 from asr.text.tokenizer import CharacterTokenizer
 from asr.torchaudio_door import load_torchaudio
+from asr.training.start import train
+from tests.tiny_run import Quiet, equal_weights, make_corpus, settings, weights
 
 if load_torchaudio() is None:
     pytest.skip("torchaudio is not installed", allow_module_level=True)
@@ -238,3 +240,24 @@ def test_without_torchaudio_the_message_names_the_choice(monkeypatch: pytest.Mon
     with pytest.raises(ConfigError, match="features=kaldi needs torchaudio"):
         build_features(KaldiFbankConfig())
     assert isinstance(build_features(LogMelConfig()), LogMel)
+
+
+def test_a_run_with_kaldis_features_noise_and_rooms_is_the_same_whoever_reads(tmp_path: Path) -> None:
+    """Draws follow from the seed alone, in this process as in one that reads ahead."""
+    corpus = make_corpus(tmp_path / "corpus")
+    found = []
+    for workers in (0, 1):
+        chosen = settings(
+            corpus,
+            features__name="kaldi",
+            augment__noise_probability=0.5,
+            augment__noise_folder=str(corpus),
+            augment__reverb_probability=0.5,
+            data__workers=workers,
+            training__epochs=1,
+            training__keep_last=0,
+        )
+        train(chosen, tmp_path / f"run{workers}", Quiet())
+        found.append(weights(tmp_path / f"run{workers}"))
+        assert isinstance(from_pretrained(tmp_path / f"run{workers}" / "model").features, KaldiFbank)
+    assert equal_weights(*found)
