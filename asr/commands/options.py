@@ -60,14 +60,14 @@ def add_decoding(group: "argparse._ArgumentGroup") -> None:
         choices=("greedy", "beam"),
         help="default: as tuned (asr lm tune), or beam where it is needed, or greedy",
     )
-    group.add_argument("--beam-width", type=count, metavar="N", help="texts kept in the race")
+    group.add_argument("--beam-width", type=count, metavar="N", help="hypotheses kept after each frame")
     group.add_argument("--lm", type=Path, metavar="FILE", help="a language model, binary or ARPA, or none")
     group.add_argument("--lm-weight", type=number, metavar="X", help="how much the language model counts")
     group.add_argument("--word-score", type=number, metavar="X", help="added for each word: more of them, or fewer")
     group.add_argument("--lexicon", type=Path, metavar="FILE", help="a word a line; no others are written")
     group.add_argument(
         "--hotword", type=hotword, action="append", default=[], metavar="WORD[:BOOST]",
-        help=f"listen for a word or phrase; repeatable (boost: {DEFAULT_BOOST})",
+        help=f"prefer a word or phrase; repeatable (boost: {DEFAULT_BOOST})",
     )  # fmt: skip
     group.add_argument("--n-best", type=count, default=1, metavar="N", help="alternative texts, in json (default: 1)")
 
