@@ -62,7 +62,7 @@ WITHOUT_TORCH = {"audio", "text", "lm", "scoring", "pages"}
 # These make what a page shows from recordings and models; every other module of asr/pages only draws.
 PAGE_SOURCES = {f"asr.pages.{name}" for name in ("clips", "inspection_input", "report_input", "suspects")}
 MAY_IMPORT_HYDRA = {"config", "commands", "cli"}
-MAY_PRINT = {"commands", "cli", "terminal", "pipeline", "transcription"}
+MAY_PRINT = {"commands", "cli", "terminal"}
 
 MODULES = {
     ".".join(("asr", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path

@@ -8,7 +8,7 @@ from asr import cli
 from asr.decoding.config import DecodingConfig
 from asr.errors import AsrError, AudioError
 from asr.recognition.hypothesis import Hypothesis, Word
-from asr.transcription.outputs import NAME as LEDGER
+from asr.transcription.outputs import INDEX_NAME
 
 
 class Stub:
@@ -58,6 +58,6 @@ def asr(model: Path, *words: Any) -> int:
 
 
 def tree(folder: Path) -> list[str]:
-    """All files below ``folder`` but the ledgers."""
-    found = (path for path in folder.rglob("*") if path.is_file() and path.name != LEDGER)
+    """All files below ``folder`` but the indexes."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name != INDEX_NAME)
     return sorted(path.relative_to(folder).as_posix() for path in found)

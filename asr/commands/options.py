@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from asr.errors import UsageError
 from asr.text.normalize import NORMALIZERS, Normalizer, get_normalizer
-from asr.transcription.job import DEFAULT_BOOST, NONE, DecoderOptions
+from asr.transcription.options import DEFAULT_BOOST, NONE, DecoderOptions
 
 if TYPE_CHECKING:
     from asr.scoring import ScoreReport
@@ -54,26 +54,28 @@ def whole_number(text: str) -> int:
 
 
 def add_decoding(group: "argparse._ArgumentGroup") -> None:
-    """Add them to a parser's group."""
+    """Add the decoding options to a parser's group."""
     group.add_argument(
         "--decoder",
         choices=("greedy", "beam"),
-        help="default: as tuned (asr lm tune), or beam where it is needed, or greedy",
+        help="default: as tuned (asr lm tune), else beam if another option needs it, else greedy",
     )
-    group.add_argument("--beam-width", type=count, metavar="N", help="hypotheses kept after each frame")
-    group.add_argument("--lm", type=Path, metavar="FILE", help="a language model, binary or ARPA, or none")
-    group.add_argument("--lm-weight", type=number, metavar="X", help="how much the language model counts")
-    group.add_argument("--word-score", type=number, metavar="X", help="added for each word: more of them, or fewer")
-    group.add_argument("--lexicon", type=Path, metavar="FILE", help="a word a line; no others are written")
+    group.add_argument("--beam-width", type=count, metavar="N", help="beam width: hypotheses kept after each frame")
+    group.add_argument("--lm", type=Path, metavar="FILE", help="language model, binary or ARPA; none: do without")
+    group.add_argument("--lm-weight", type=number, metavar="X", help="weight of the language model")
+    group.add_argument("--word-score", type=number, metavar="X", help="added per word, in nats; above 0: more words")
+    group.add_argument("--lexicon", type=Path, metavar="FILE", help="allowed words, one per line")
     group.add_argument(
         "--hotword", type=hotword, action="append", default=[], metavar="WORD[:BOOST]",
-        help=f"prefer a word or phrase; repeatable (boost: {DEFAULT_BOOST})",
+        help=f"favour a word or phrase; repeatable (default boost, in nats: {DEFAULT_BOOST})",
     )  # fmt: skip
-    group.add_argument("--n-best", type=count, default=1, metavar="N", help="alternative texts, in json (default: 1)")
+    group.add_argument(
+        "--n-best", type=count, default=1, metavar="N", help="hypotheses per recording, in json (default: 1)"
+    )
 
 
 def decoder_options(found: argparse.Namespace) -> DecoderOptions:
-    """What was parsed. Raises UsageError for options that do not go together."""
+    """The parsed decoding options. Raises UsageError for options that do not go together."""
     decoder = DecoderOptions(
         name=found.decoder,
         beam_width=found.beam_width,
@@ -91,11 +93,11 @@ def decoder_options(found: argparse.Namespace) -> DecoderOptions:
 def _check(decoder: DecoderOptions) -> None:
     beam = {key for key in decoder.given() if key != "name"}
     if decoder.name == "greedy" and beam:
-        raise UsageError(f"--decoder greedy has no use for {', '.join(sorted(beam))}; leave out one or the other")
+        raise UsageError(f"--decoder greedy does not use {', '.join(sorted(beam))}; leave out one or the other")
     if decoder.lm_weight is not None and decoder.lm_weight < 0:
         raise UsageError(f"--lm-weight {decoder.lm_weight} must be 0 or more")
     if decoder.lm_weight is not None and decoder.language_model == NONE:
-        raise UsageError("--lm none leaves --lm-weight without a language model to weigh; leave out one or the other")
+        raise UsageError("--lm-weight needs a language model, and --lm none excludes it; leave out one or the other")
     for name, path in (("--lm", decoder.language_model), ("--lexicon", decoder.lexicon)):
         if path not in (None, NONE) and not path.is_file():
             raise UsageError(f"{name} {path}: no such file")
@@ -107,7 +109,7 @@ def hotword(text: str) -> tuple[str, float]:
     if not colon:
         word, boost = text, str(DEFAULT_BOOST)
     if not word.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} holds no word")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a word")
     return " ".join(word.split()), number(boost)
 
 

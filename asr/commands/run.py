@@ -1,30 +1,32 @@
 """``asr run RECIPE.yaml [corpus=FOLDER] run_dir=FOLDER [key=value ...]``: prepare, train, evaluate, report.
 
-A stage is skipped where its outputs stand and its inputs have not changed since it made them;
-``stages=[train,evaluate]`` picks. What each stage was made from is in ``run_dir/stages.json``.
+In: a recipe and config overrides. Out: the files of each stage in the run folder, and their summaries on stdout.
 """
 
-import os
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from asr.commands.console import ConsoleObserver, print_evaluation, transcribing_progress
 from asr.errors import UsageError
-from asr.pipeline.stages import Ledger, recipe_stages
+from asr.terminal import styled
 
 if TYPE_CHECKING:
-    from asr.config import RunConfig
+    from omegaconf import DictConfig
 
+    from asr.pipeline.evaluation import EvaluationResult
 
 USAGE = """usage: asr run RECIPE.yaml [corpus=FOLDER] run_dir=FOLDER [key=value ...]
 
-Run a whole recipe: prepare the corpus, train, evaluate on the test set, report.
-A stage whose outputs stand and whose inputs have not changed is skipped.
+Run a whole recipe: prepare the corpus, train, evaluate on the test sets, report.
+Stages that are up to date are skipped: outputs unchanged, made from the same inputs.
 
-  corpus=FOLDER              the corpus's own folder (recipes that make or need none do without)
-  stages=[train,evaluate]    only these, of prepare, train, evaluate, report
+  corpus=FOLDER              the corpus folder (not needed by recipes that make their own)
+  stages=[train,evaluate]    run only these of prepare, train, evaluate, report
   prepare.KEY=VALUE          an option of the recipe's prepare.py
-  key=value                  any word of the configuration; see them all with --cfg job"""
+  key=value                  changes a config key; --cfg job prints them all"""
 
 
 def run(arguments: list[str]) -> int:
@@ -38,31 +40,42 @@ def run(arguments: list[str]) -> int:
     recipe = resolve_recipe(arguments[0])
     if recipe.is_dir():
         raise UsageError(f"{recipe} is a folder; name one of its recipes, e.g. {recipe / 'bilstm.yaml'}")
-    run_composed(recipe, arguments[1:], lambda composed: _run_stages(recipe, composed, ["run", *arguments]))
+    run_composed(recipe, arguments[1:], lambda composed: _run_composed(recipe, composed, ["run", *arguments]))
     return 0
 
 
-def _run_stages(recipe: Path, composed: Any, command: list[str]) -> None:
-    from omegaconf import OmegaConf, open_dict
+def _run_composed(recipe: Path, composed: "DictConfig", command: list[str]) -> None:
+    from asr.config import plain_config, set_data_dir, typed_config
+    from asr.pipeline.stages import run_recipe
 
-    from asr.config import typed_config
-
-    if not (composed.data.get("dir") or "") and (OmegaConf.select(composed, "run_dir") or ""):
-        with open_dict(composed):
-            composed.data.dir = str(Path(composed.run_dir) / "data")
-    config = typed_config(composed)
-    _check_processes(config)
-    ledger = Ledger(config.run_dir / "stages.json")
-    for stage in recipe_stages(recipe, composed, config, command):
-        if stage.name in config.stages:
-            ledger.run(stage)
+    values = plain_config(set_data_dir(composed))
+    run_recipe(recipe, values, typed_config(values), command, _Console())
 
 
-def _check_processes(config: "RunConfig") -> None:
-    """Raise UsageError where torchrun's processes would all do what is one process's work."""
-    alone = [name for name in config.stages if name != "train"]
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and alone:
-        raise UsageError(
-            f"asr run under torchrun: {', '.join(alone)} is one process's work. Run it without torchrun, and the"
-            " training alone with it: torchrun ... -m asr run RECIPE.yaml run_dir=FOLDER stages=[train]"
-        )
+class _Console:
+    """Shows a run: stage names and progress on stderr, results on stdout."""
+
+    def stage(self, name: str, up_to_date: bool) -> None:
+        """The stage's name, and whether it is skipped."""
+        title = styled(name, "bold", stream=sys.stderr)
+        print(f"{title}: up to date, skipped" if up_to_date else title, file=sys.stderr, flush=True)
+
+    def prepared(self, summary: str) -> None:
+        """The recipe's summary."""
+        print(summary)
+
+    def training(self) -> AbstractContextManager[ConsoleObserver]:
+        """As `asr train` shows it."""
+        return ConsoleObserver()
+
+    def transcribing(self) -> AbstractContextManager[Callable[[int, int], None]]:
+        """As `asr evaluate` shows it."""
+        return transcribing_progress()
+
+    def evaluated(self, result: "EvaluationResult") -> None:
+        """The table of errors."""
+        print_evaluation(result)
+
+    def reported(self, page: Path) -> None:
+        """The path of the run's report."""
+        print(f"report: {page}")

@@ -1,118 +1,93 @@
 """``asr transcribe MODEL PATHS...``: audio files, folders or standard input to transcripts, printed or in files.
 
 In: a model directory and recordings. Out: each transcript as soon as it is ready, in the order of the recordings. One
-that cannot be read is named on stderr (and in OUTPUT_DIR/failures.jsonl), the others go on, and the exit code is 1.
-What is done stays done: after Ctrl-C the same command with --skip-existing goes on.
-
-The command line of `asr transcribe` as typed, checked values.
-
-In: words. Out: `TranscribeOptions`, or one message that says which of them do not go together.
+that cannot be read is named on stderr (and in OUTPUT_DIR/failures.jsonl), the others are still transcribed, and the
+exit code is 1. Safe to interrupt: rerun with --skip-existing to resume.
 """
 
 import argparse
 import contextlib
+import os
 import signal
+import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
 from asr.commands.options import add_decoding, count, decoder_options, seconds
 from asr.errors import Interrupted, UsageError
+from asr.terminal import Progress, is_live
 from asr.transcription import FORMATS, TIMED_FORMATS
 from asr.transcription.inputs import find_inputs
-from asr.transcription.job import TranscribeOptions, Work
-
-
-def parse_options(arguments: list[str]) -> TranscribeOptions:
-    """The options in ``arguments``.
-
-    Raises:
-        UsageError: options that do not go together. What argparse itself refuses ends in SystemExit.
-    """
-    found = build_parser().parse_intermixed_args(arguments)
-    options = TranscribeOptions(
-        model=found.model,
-        paths=tuple(found.paths),
-        recursive=found.recursive,
-        formats=found.format,
-        output_dir=found.output_dir,
-        beside=found.beside,
-        skip_existing=found.skip_existing,
-        overwrite=found.overwrite,
-        channel=found.channel,
-        words=found.words,
-        speech_gate=found.speech_gate,
-        batch_s=found.batch_s,
-        workers=found.workers,
-        device=found.device,
-        decoder=decoder_options(found),
-    )
-    _check(options)
-    return options
+from asr.transcription.job import TranscriptionJob
+from asr.transcription.options import TranscribeOptions
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of ``asr transcribe``."""
     parser = argparse.ArgumentParser(
         prog="asr transcribe",
-        description="Write down what is said in audio files.",
+        description="Transcribe audio files.",
         epilog="A file name that begins with '-' is given as ./-name. Exit code: 0, or 1 where a recording failed.",
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory, such as runs/fsdd/model")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="audio files, folders, or - for standard input")
-    _add_outputs(parser.add_argument_group("what is read, what is written"))
+    _add_outputs(parser.add_argument_group("input and output"))
     add_decoding(parser.add_argument_group("decoding"))
-    _add_machine(parser.add_argument_group("the machine"))
+    _add_machine(parser.add_argument_group("performance"))
     return parser
 
 
 def _add_outputs(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("-r", "--recursive", action="store_true", help="look into folders within folders")
+    group.add_argument("-r", "--recursive", action="store_true", help="search subfolders too")
     group.add_argument(
         "--format", type=_formats, default=("txt",), metavar="LIST", help=f"{','.join(FORMATS)} (default: txt)"
     )
     place = group.add_mutually_exclusive_group()
-    place.add_argument("--output-dir", type=Path, metavar="DIR", help="write files there, the folders' tree kept")
-    place.add_argument("--beside", action="store_true", help="write each file beside its recording")
+    place.add_argument("--output-dir", type=Path, metavar="DIR", help="write files there, in the same folder tree")
+    place.add_argument("--beside", action="store_true", help="write each file next to its recording")
     group.add_argument(
         "--skip-existing",
         action="store_true",
-        help="leave out what stands, made of the same recording by the same model",
+        help="skip up-to-date outputs: made from the same recording by the same model and options",
     )
     group.add_argument("--overwrite", action="store_true", help="also replace files that this command did not write")
     group.add_argument(
-        "--channel", type=_channel, metavar="N", help="the channel to hear, from 0, or mix (default: mix)"
+        "--channel", type=_channel, metavar="N", help="the channel to transcribe, from 0, or mix (default: mix)"
     )
     group.add_argument("--no-words", dest="words", action="store_false", help="text only: no word times, no confidence")
     group.add_argument(
-        "--no-speech-gate", dest="speech_gate", action="store_false", help="look for words in silence and noise too"
+        "--no-speech-gate", dest="speech_gate", action="store_false", help="decode silence and noise too"
     )
 
 
 def _add_machine(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--batch-s", type=seconds, default=60.0, metavar="S", help="seconds in a batch (default: 60)")
-    group.add_argument("--workers", type=count, metavar="N", help="threads (default: one a core)")
+    group.add_argument(
+        "--batch-s", type=seconds, default=60.0, metavar="S", help="audio in a batch, in s (default: 60)"
+    )
+    group.add_argument("--workers", type=count, metavar="N", help="threads (default: one per core)")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
 
 
-def _check(options: TranscribeOptions) -> None:
+def _check(options: TranscribeOptions, paths: Sequence[str]) -> None:
     timed = [name for name in options.formats if name in TIMED_FORMATS]
     if timed and not options.words:
-        raise UsageError(f"--no-words: {', '.join(timed)} is made of word times; leave out one or the other")
+        raise UsageError(f"--no-words: {', '.join(timed)} needs word times; leave out one or the other")
     if not options.to_files:
         _check_terminal(options)
-    elif options.beside and "-" in options.paths:
-        raise UsageError("--beside: standard input lies beside nothing; use --output-dir, or neither")
+    elif options.beside and "-" in paths:
+        raise UsageError("--beside cannot be used with standard input; use --output-dir, or neither")
 
 
 def _check_terminal(options: TranscribeOptions) -> None:
     for name, given in (("--skip-existing", options.skip_existing), ("--overwrite", options.overwrite)):
         if given:
-            raise UsageError(f"{name} is about files; give --output-dir DIR or --beside too")
+            raise UsageError(f"{name} applies to files; give --output-dir DIR or --beside too")
     if len(options.formats) > 1:
-        raise UsageError("several formats go to files; give --output-dir DIR or --beside too")
+        raise UsageError("several formats need files; give --output-dir DIR or --beside too")
 
 
 def _formats(text: str) -> tuple[str, ...]:
@@ -133,18 +108,90 @@ def _channel(text: str) -> int | None:
 
 def run(arguments: list[str]) -> int:
     """Transcribe; returns 0, or 1 when a recording failed. Raises an AsrError for what concerns them all."""
-    options = parse_options(arguments)
+    found = build_parser().parse_intermixed_args(arguments)
+    options = transcribe_options(found)
     stopped_by: list[int] = []
-    with tempfile.TemporaryDirectory(prefix="asr-") as spool, _sigterm_as_ctrl_c(stopped_by):
-        work = Work(options)
+    with (
+        tempfile.TemporaryDirectory(prefix="asr-") as spool,
+        _sigterm_as_ctrl_c(stopped_by),
+        _Console(quiet=not options.to_files and is_live(sys.stdout)) as console,
+    ):
+        job = TranscriptionJob(options, console)
         try:
-            inputs, faults = find_inputs(options.paths, Path(spool), recursive=options.recursive)
-            work.transcribe(inputs, faults)
+            inputs, problems = find_inputs(found.paths, Path(spool), recursive=found.recursive)
+            job.run(inputs, problems, several=len(inputs) > 1 or any(os.path.isdir(path) for path in found.paths))
         except KeyboardInterrupt:
-            raise Interrupted(work.stopped(), (stopped_by or [signal.SIGINT])[0]) from None
-        finally:
-            work.close()
-    return 1 if work.failed else 0
+            raise Interrupted(_interrupted(job), (stopped_by or [signal.SIGINT])[0]) from None
+    if options.to_files:
+        print(job.summary(), file=sys.stderr, flush=True)
+    return 1 if job.failed else 0
+
+
+def _interrupted(job: TranscriptionJob) -> str:
+    text = f"stopped with {job.transcribed + job.up_to_date} of {job.total} recordings done"
+    return f"{text}; rerun the command with --skip-existing to resume" if job.options.to_files else text
+
+
+class _Console:
+    """Transcripts on stdout; failures and, unless ``quiet``, a line of progress on stderr."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._line: Progress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.finished()
+
+    def started(self) -> None:
+        """Begins the line of progress."""
+        self._line = None if self._quiet else Progress(None, "transcribing", "s of audio")
+
+    def progress(self, done_s: float, total_s: float) -> None:
+        """Moves it."""
+        if self._line is not None:
+            self._line.total = total_s
+            self._line.update(max(0.0, done_s - self._line.done))
+
+    def transcript(self, text: str) -> None:
+        """On stdout, at once."""
+        print(text, end="", flush=True)
+
+    def failed(self, label: str, message: str) -> None:
+        """A line of its own on stderr."""
+        if self._line is not None:
+            self._line.write_line(f"asr: error: {message}")
+        else:
+            print(f"asr: error: {message}", file=sys.stderr, flush=True)
+
+    def finished(self) -> None:
+        """Ends the line of progress; safe to repeat."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+
+def transcribe_options(found: argparse.Namespace) -> TranscribeOptions:
+    """The parsed arguments as options. Raises UsageError for options that do not go together."""
+    options = TranscribeOptions(
+        model=found.model,
+        formats=found.format,
+        output_dir=found.output_dir,
+        beside=found.beside,
+        skip_existing=found.skip_existing,
+        overwrite=found.overwrite,
+        channel=found.channel,
+        words=found.words,
+        speech_gate=found.speech_gate,
+        batch_s=found.batch_s,
+        workers=found.workers,
+        device=found.device,
+        decoder=decoder_options(found),
+    )
+    _check(options, found.paths)
+    return options
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Hydra's composed configuration into typed settings, and back into files that say what a run was told.
+"""Hydra's composed configuration into typed settings, and back into the config.yaml of a run.
 
 In: a composed config. Out: ``RunConfig``. With ``asr.commands`` and ``asr.cli`` this is the only place that knows
 OmegaConf.
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from asr.decoding.config import DecodingConfig
@@ -68,7 +68,7 @@ class RunConfig:
 
 def typed_config(composed: DictConfig | Mapping[str, Any]) -> RunConfig:
     """The typed form of a composed config. Raises ConfigError naming the key that is unknown, missing or wrong."""
-    values = _plain(composed)
+    values = plain_config(composed)
     names = ("run_dir", "corpus", "prepare", "stages", "decoding", "scoring")
     own: dict[str, Any] = {name: values.pop(name) for name in names if name in values}
     if not own.get("run_dir"):
@@ -98,11 +98,11 @@ def changed_keys(one: TrainSettings, other: TrainSettings) -> list[str]:
     return sorted(key for key in {*first, *second} - FREE_KEYS if first.get(key) != second.get(key))
 
 
-def save_config(composed: DictConfig, path: Path) -> None:
-    """Write the composed config as YAML, interpolations resolved and ``data.dir`` absolute, so that a run goes on from
-    anywhere.
+def save_config(composed: DictConfig | Mapping[str, Any], path: Path) -> None:
+    """Write the composed config as YAML, interpolations resolved and ``data.dir`` absolute, so that a run resumes from
+    any folder.
     """
-    values = _plain(composed)
+    values = plain_config(composed)
     if values["data"]["dir"]:
         values["data"]["dir"] = os.path.abspath(str(values["data"]["dir"]))
     write_text(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
@@ -119,7 +119,16 @@ def read_config(path: Path) -> RunConfig:
     return typed_config(values)
 
 
-def _plain(composed: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+def set_data_dir(composed: DictConfig) -> DictConfig:
+    """``composed`` with ``data.dir`` set to ``run_dir``/data where it is not set: where `asr run` prepares."""
+    if not (composed.data.get("dir") or "") and (OmegaConf.select(composed, "run_dir") or ""):
+        with open_dict(composed):
+            composed.data.dir = str(Path(composed.run_dir) / "data")
+    return composed
+
+
+def plain_config(composed: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """The composed config as plain values, interpolations resolved. Raises ConfigError for a key without a value."""
     if not isinstance(composed, DictConfig):
         return dict(composed)
     try:

@@ -1,24 +1,142 @@
-"""The work of the four stages of ``asr run``, and what each is made from.
+"""The four stages of `asr run`: their inputs, outputs and work, and the records of which are up to date.
 
-Stages that are done once: which was made from what. In: stages. Out: their work, and ``stages.json``.
+In: a recipe and its composed configuration. Out: the files of each stage, and stages.json in the run folder. A stage is
+skipped when its outputs are unchanged and were made from the same inputs.
 """
 
-import contextlib
 import hashlib
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from asr.errors import ConfigError, DataError, ModelError
-from asr.files import file_hashes, files_below, read_json_object, sha256_file, write_json, write_text
-from asr.terminal import styled
+from asr.errors import DataError, UsageError
+from asr.files import file_hashes, files_below, read_json_object, sha256_file, write_json
+from asr.pipeline.evaluation import EvaluateOptions, EvaluationResult, evaluate
+from asr.pipeline.preparation import prepare
+from asr.pipeline.report import write_run_report
+from asr.pipeline.training import train_composed
+from asr.text.normalize import get_normalizer
 
 if TYPE_CHECKING:
     from asr.config import RunConfig
+    from asr.training.records import Observer
+
+
+class RunObserver(Protocol):
+    """Receives the events of a run; `asr run` prints them."""
+
+    def stage(self, name: str, up_to_date: bool) -> None:
+        """A stage begins, or is skipped because it is up to date."""
+
+    def prepared(self, summary: str) -> None:
+        """The corpus is prepared."""
+
+    def training(self) -> "AbstractContextManager[Observer]":
+        """The observer of the training, which is closed at its end."""
+
+    def transcribing(self) -> AbstractContextManager[Callable[[int, int], None]]:
+        """A callback for the utterances transcribed and their total, which is closed at the end."""
+
+    def evaluated(self, result: EvaluationResult) -> None:
+        """A test set is evaluated."""
+
+    def reported(self, page: Path) -> None:
+        """The run's page is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage: the hash of its inputs, the files it writes, and its work."""
+
+    name: str
+    inputs: Callable[[], str]
+    outputs: Callable[[], list[Path]]
+    work: Callable[[], None]
+
+
+class StageRecords:
+    """The inputs and outputs of each stage when it was last run: ``stages.json`` in the run folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def run(self, stage: Stage, on_stage: Callable[[str, bool], None]) -> None:
+        """Run the stage unless it is up to date; ``on_stage(name, up_to_date)`` is called before."""
+        outputs = file_hashes(stage.outputs())
+        made = {"inputs": stage.inputs(), "outputs": outputs} if None not in outputs.values() else None
+        up_to_date = made is not None and read_json_object(self.path).get(stage.name) == made
+        on_stage(stage.name, up_to_date)
+        if up_to_date:
+            return
+        stage.work()
+        if int(os.environ.get("RANK", "0")) > 0:
+            return  # the main process writes the records
+        records = read_json_object(self.path)
+        records[stage.name] = {"inputs": stage.inputs(), "outputs": file_hashes(stage.outputs())}
+        write_json(self.path, records)
+
+
+def run_recipe(
+    recipe: Path, composed: Mapping[str, Any], config: "RunConfig", command: Sequence[str], observer: RunObserver
+) -> None:
+    """Run the stages that ``config.stages`` names, in their order. ``command``: the arguments after ``asr``."""
+    _check_processes(config)
+    records = StageRecords(config.run_dir / "stages.json")
+    for stage in recipe_stages(recipe, composed, config, command, observer):
+        if stage.name in config.stages:
+            records.run(stage, observer.stage)
+
+
+def _check_processes(config: "RunConfig") -> None:
+    """Raise UsageError under torchrun for stages that each process would run in full."""
+    alone = [name for name in config.stages if name != "train"]
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and alone:
+        raise UsageError(
+            f"asr run under torchrun: {', '.join(alone)} need one process. Run them without torchrun, and only the"
+            " training with it: torchrun ... -m asr run RECIPE.yaml run_dir=FOLDER stages=[train]"
+        )
+
+
+def recipe_stages(
+    recipe: Path, composed: Mapping[str, Any], config: "RunConfig", command: Sequence[str], observer: RunObserver
+) -> list[Stage]:
+    """The stages of `asr run` in their order."""
+    run_dir = config.run_dir
+
+    def train() -> None:
+        with observer.training() as training:
+            train_composed(composed, command, training)
+
+    return [
+        Stage(
+            "prepare",
+            lambda: prepare_inputs(recipe, config),
+            lambda: prepare_outputs(config),
+            lambda: observer.prepared(prepare(recipe, config)),
+        ),
+        Stage(
+            "train",
+            lambda: train_inputs(config),
+            lambda: [run_dir / "model" / "config.json", run_dir / "metrics.jsonl"],
+            train,
+        ),
+        Stage(
+            "evaluate",
+            lambda: evaluate_inputs(config),
+            lambda: evaluate_outputs(config),
+            lambda: _evaluate_tests(config, observer),
+        ),
+        Stage(
+            "report",
+            lambda: report_inputs(config),
+            lambda: [run_dir / "report.md"],
+            lambda: observer.reported(write_run_report(recipe, config, _summaries(config))),
+        ),
+    ]
 
 
 def prepare_inputs(recipe: Path, config: "RunConfig") -> str:
@@ -27,95 +145,27 @@ def prepare_inputs(recipe: Path, config: "RunConfig") -> str:
     return _digest([code, config.prepare, config.corpus, _listing(Path(config.corpus)) if config.corpus else None])
 
 
-def prepare(recipe: Path, config: "RunConfig") -> None:
-    """Manifests from the corpus, by the recipe's prepare.py.
-
-    Where a training that has begun rests on the manifests, they are as they were after whatever fails or is stopped,
-    and ConfigError is raised where they would become others: the training could not go on, and its data would be gone.
-    """
-    if not (config.run_dir / "checkpoints" / "last.ckpt").exists():
-        _prepare(recipe, config)
-        return
-    with unchanged_manifests(_data(config)) as changed:
-        _prepare(recipe, config)
-        if changed():
-            raise ConfigError(
-                f"{config.run_dir}: its training began on other data than the corpus and the options of prepare now"
-                f" give. The manifests in {_data(config)} are as they were. To train on the data of today give another"
-                f" run_dir (and training.init_from={config.run_dir / 'model'} to begin with this run's weights); to go"
-                " on with the old, leave prepare out: stages=[train,evaluate,report]"
-            )
-
-
-@contextlib.contextmanager
-def unchanged_manifests(data: Path) -> Iterator[Callable[[], bool]]:
-    """Inside, ``data`` may be prepared anew; the call says whether what is trained on has become another.
-
-    Whatever is raised inside, the manifests are then as they were.
-    """
-    before = _manifests(data)
-
-    def changed() -> bool:
-        now = _manifests(data)
-        trained_on = [data / f"{split}.jsonl" for split in ("train", "dev")]
-        return any(path in before and before[path] != now.get(path) for path in trained_on)
-
-    try:
-        yield changed
-    except BaseException:
-        _put_back(before, data)
-        raise
-
-
-def _manifests(data: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in data.glob("*.jsonl")}
-
-
-def _put_back(before: dict[Path, bytes], data: Path) -> None:
-    """Make the manifests those of ``before``: what is new goes, too."""
-    now = _manifests(data)
-    for path in now.keys() - before.keys():
-        path.unlink()
-    for path, content in before.items():
-        if now.get(path) != content:
-            write_text(path, content.decode())
-
-
-def _prepare(recipe: Path, config: "RunConfig") -> None:
-    from asr.data.prepare import CorpusMissing, run_prepare
-
-    corpus = Path(config.corpus) if config.corpus else None
-    try:
-        print(run_prepare(recipe.parent, corpus, Path(config.train.data.dir), config.prepare))
-    except CorpusMissing:
-        raise ConfigError(f"{recipe.parent} needs a corpus: give its folder with corpus=FOLDER") from None
+def prepare_outputs(config: "RunConfig") -> list[Path]:
+    """The manifests: the three that every recipe writes, and further test sets."""
+    data = _data(config)
+    return [*(data / f"{name}.jsonl" for name in ("train", "dev", "test")), *sorted(data.glob("test-*.jsonl"))]
 
 
 def train_inputs(config: "RunConfig") -> str:
     """Every setting of the training, and both manifests."""
-    return _digest([_settings(config), _hashes([_data(config) / f"{split}.jsonl" for split in ("train", "dev")])])
-
-
-def train(composed: Any, config: "RunConfig", command: list[str]) -> None:
-    """Train, or go on with what was begun."""
-    from asr.commands.train import train_composed
-
-    train_composed(composed, command)
+    return _digest([asdict(config.train), _hashes([_data(config) / f"{split}.jsonl" for split in ("train", "dev")])])
 
 
 def evaluate_inputs(config: "RunConfig") -> str:
-    """The model, the test manifests, the rules of scoring, and how it is decoded with what files."""
+    """The model, the test manifests, the scoring and decoding settings, and the files that decoding reads."""
+    decoding_files = [Path(name) for name in (config.decoding.language_model, config.decoding.lexicon) if name]
     return _digest(
         [
             asdict(config.scoring),
             asdict(config.decoding),
-            _hashes([config.run_dir / "model" / "config.json", *_tests(config), *_decoding_files(config)]),
+            _hashes([config.run_dir / "model" / "config.json", *_tests(config), *decoding_files]),
         ]
     )
-
-
-def _decoding_files(config: "RunConfig") -> list[Path]:
-    return [Path(name) for name in (config.decoding.language_model, config.decoding.lexicon) if name]
 
 
 def evaluate_outputs(config: "RunConfig") -> list[Path]:
@@ -124,93 +174,32 @@ def evaluate_outputs(config: "RunConfig") -> list[Path]:
     return [config.run_dir / "evaluation" / path.stem / name for path in _tests(config) for name in names]
 
 
-def evaluate(config: "RunConfig") -> None:
-    """Transcribe and score each test set: ``test.jsonl`` and every ``test-*.jsonl`` beside it."""
-    from asr.commands import evaluate as verb
-
-    tests = _tests(config)
-    if not tests:
-        raise DataError(f"{_data(config)}: no test.jsonl to evaluate on; prepare it, or leave evaluate out of stages")
-    trained = _data(config) / "train.jsonl"
-    for path in tests:
-        out = config.run_dir / "evaluation" / path.stem
-        options = ["--normalizer", config.scoring.normalizer, "--worst", str(config.scoring.worst)]
-        options += ["--train-text", str(trained)] if trained.is_file() else []
-        words = [str(config.run_dir / "model"), str(path), "--out", str(out), *options]
-        parsed = verb.build_parser().parse_args([*words, "--device", config.train.training.device])
-        verb.evaluate_manifest(parsed, asdict(config.decoding))
-
-
 def report_inputs(config: "RunConfig") -> str:
     """The model's facts, the training's metrics and the summaries."""
     run_dir = config.run_dir
     return _digest(_hashes([run_dir / "model" / "config.json", run_dir / "metrics.jsonl", *_summaries(config)]))
 
 
-def report(recipe: Path, config: "RunConfig") -> None:
-    """One page on the whole run: result, training, curves, and how to repeat it."""
-    described = config.run_dir / "model" / "config.json"
-    if not described.is_file():
-        raise ModelError(
-            f"{config.run_dir}: no model to report on; let the stage train run first (stages=[train,evaluate,report])"
+def _evaluate_tests(config: "RunConfig", observer: RunObserver) -> None:
+    """Transcribe and score each test set: ``test.jsonl`` and every ``test-*.jsonl`` next to it."""
+    tests = _tests(config)
+    if not tests:
+        raise DataError(f"{_data(config)}: no test.jsonl to evaluate on; prepare it, or leave evaluate out of stages")
+    trained = _data(config) / "train.jsonl"
+    for path in tests:
+        options = EvaluateOptions(
+            model=config.run_dir / "model",
+            manifest=path,
+            out=config.run_dir / "evaluation" / path.stem,
+            normalizer=get_normalizer(config.scoring.normalizer),
+            decoding=asdict(config.decoding),
+            worst=config.scoring.worst,
+            training_texts=(trained,) if trained.is_file() else (),
+            device=config.train.training.device,
         )
-    facts = json.loads(described.read_text(encoding="utf-8"))
-    page = config.run_dir / "report.md"
-    write_text(page, _page(recipe, config, facts))
-    print(f"report: {page}")
-
-
-def _page(recipe: Path, config: "RunConfig", model: dict[str, Any]) -> str:
-    facts = model["facts"]
-    rows = [_result_row(config, path) for path in _summaries(config) if path.is_file()]
-    lines = [
-        f"# {recipe.parent.name}/{recipe.stem}, seed {facts['seed']}",
-        "",
-        "| test | utterances | WER % | CER % | S | D | I | real-time factor |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
-        *rows,
-        "",
-        f"Scored with normaliser `{config.scoring.normalizer}`, decoded with `{config.decoding.name}`.",
-        "",
-        "![learning curves](curves.png)",
-        "",
-        "## Training",
-        "",
-        "| | |",
-        "|---|---|",
-        *(f"| {key.replace('_', ' ')} | {_cell(value)} |" for key, value in facts.items()),
-        *(f"| {name} | {version} |" for name, version in model["versions"].items()),
-        "",
-        "The whole configuration is in [config.yaml](config.yaml), every step in [metrics.jsonl](metrics.jsonl).",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _result_row(config: "RunConfig", path: Path) -> str:
-    summary = json.loads(path.read_text(encoding="utf-8"))
-    words, figures = summary["words"], [summary["wer"], summary["cer"]]
-    shown = ["–" if figure is None else f"{figure:.2f}" for figure in figures]
-    counts = [words["substitutions"], words["deletions"], words["insertions"]]
-    name = path.parent.name
-    factor = summary.get("real_time_factor")
-    cells = [
-        f"[{name}](evaluation/{name}/report.md)",
-        summary["utterances"],
-        *shown,
-        *counts,
-        "–" if factor is None else f"{factor:.4f}",
-    ]
-    return f"| {' | '.join(map(str, cells))} |"
-
-
-def _cell(value: Any) -> str:
-    text = f"{value:.4f}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _settings(config: "RunConfig") -> dict[str, Any]:
-    return asdict(config.train)
+        with observer.transcribing() as on_progress:
+            result = evaluate(options, on_progress)
+        observer.evaluated(result)
 
 
 def _data(config: "RunConfig") -> Path:
@@ -219,12 +208,6 @@ def _data(config: "RunConfig") -> Path:
 
 def _summaries(config: "RunConfig") -> list[Path]:
     return [path for path in evaluate_outputs(config) if path.name == "summary.json"]
-
-
-def prepare_outputs(config: "RunConfig") -> list[Path]:
-    """The manifests: the three that every recipe writes, and further test sets."""
-    data = _data(config)
-    return [*(data / f"{name}.jsonl" for name in ("train", "dev", "test")), *sorted(data.glob("test-*.jsonl"))]
 
 
 def _tests(config: "RunConfig") -> list[Path]:
@@ -252,69 +235,3 @@ def _listing(folder: Path) -> list[tuple[str, int, int]]:
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One stage: what its inputs hash to, the files it leaves, and the work."""
-
-    name: str
-    inputs: Callable[[], str]
-    outputs: Callable[[], list[Path]]
-    work: Callable[[], None]
-
-
-class Ledger:
-    """Which stage was made from what: ``stages.json`` in the run folder."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def run(self, stage: Stage) -> None:
-        """Do the stage's work unless its outputs stand, untouched, and come from the same inputs."""
-        outputs = file_hashes(stage.outputs())
-        if None not in outputs.values() and read_json_object(self.path).get(stage.name) == {
-            "inputs": stage.inputs(),
-            "outputs": outputs,
-        }:
-            print(f"{styled(stage.name, 'bold')}: stands, skipped", file=sys.stderr)
-            return
-        print(styled(stage.name, "bold"), file=sys.stderr, flush=True)
-        stage.work()
-        if int(os.environ.get("RANK", "0")) > 0:
-            return  # the main process writes the ledger
-        made = read_json_object(self.path)
-        made[stage.name] = {"inputs": stage.inputs(), "outputs": file_hashes(stage.outputs())}
-        write_json(self.path, made)
-
-
-def recipe_stages(recipe: Path, composed: Any, config: "RunConfig", command: list[str]) -> list[Stage]:
-    """The stages of ``asr run`` in their order."""
-
-    run_dir = config.run_dir
-    return [
-        Stage(
-            "prepare",
-            lambda: prepare_inputs(recipe, config),
-            lambda: prepare_outputs(config),
-            lambda: prepare(recipe, config),
-        ),
-        Stage(
-            "train",
-            lambda: train_inputs(config),
-            lambda: [run_dir / "model" / "config.json", run_dir / "metrics.jsonl"],
-            lambda: train(composed, config, command),
-        ),
-        Stage(
-            "evaluate",
-            lambda: evaluate_inputs(config),
-            lambda: evaluate_outputs(config),
-            lambda: evaluate(config),
-        ),
-        Stage(
-            "report",
-            lambda: report_inputs(config),
-            lambda: [run_dir / "report.md"],
-            lambda: report(recipe, config),
-        ),
-    ]

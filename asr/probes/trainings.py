@@ -18,6 +18,7 @@ from asr.config.compose import run_composed
 from asr.errors import DataError, ModelError, TrainingError, UsageError
 from asr.files import check_output_folder, write_text
 from asr.pipeline import stages
+from asr.pipeline.preparation import prepare, unchanged_manifests
 from asr.probes.cost import VOCAB_SIZE, CostOptions
 from asr.probes.family import (
     difference_rows,
@@ -98,7 +99,7 @@ def train_members(options: TrainingsOptions, members: Sequence[str], say: Say) -
     composed = {member: member_config(options, member) for member in members}
     configs = {member: config for member, (config, _) in composed.items()}
     runs = {(one, seed): options.out / "runs" / f"{one}-{seed}" for seed in options.seeds for one in members}
-    data = options.data or _prepare(options, members[0], configs[members[0]])
+    data = options.data or _prepare(options, members[0], configs[members[0]], say)
     _check_prepared(data, options.recipes)
     _check_begun(configs, runs, data)
     commands = {
@@ -164,7 +165,7 @@ def _composed(options: TrainingsOptions, member: str, overrides: Sequence[str]) 
     return config
 
 
-def _prepare(options: TrainingsOptions, member: str, config: RunConfig) -> Path:
+def _prepare(options: TrainingsOptions, member: str, config: RunConfig, say: Say) -> Path:
     """The corpus's manifests in OUT/data, made with the recipes' options; made again if either has changed.
 
     Raises UsageError if a training has begun there and would be on other data; the manifests are then unchanged.
@@ -178,20 +179,22 @@ def _prepare(options: TrainingsOptions, member: str, config: RunConfig) -> Path:
         "prepare",
         lambda: stages.prepare_inputs(recipe, config),
         lambda: stages.prepare_outputs(config),
-        lambda: _prepare_again(options.out, recipe, config) if begun else stages.prepare(recipe, config),
+        lambda: say(_prepare_again(options.out, recipe, config) if begun else prepare(recipe, config)),
     )
-    stages.Ledger(options.out / "stages.json").run(stage)
+    records = stages.StageRecords(options.out / "stages.json")
+    records.run(stage, lambda name, up_to_date: say(f"{name}: up to date, skipped" if up_to_date else name))
     return data
 
 
-def _prepare_again(out: Path, recipe: Path, config: RunConfig) -> None:
-    with stages.unchanged_manifests(out / "data") as changed:
-        stages.prepare(recipe, config)
+def _prepare_again(out: Path, recipe: Path, config: RunConfig) -> str:
+    with unchanged_manifests(out / "data") as changed:
+        summary = prepare(recipe, config)
         if changed():
             raise UsageError(
                 f"the trainings in {out / 'runs'} began on other data than {config.corpus} now gives. The manifests in"
                 f" {out / 'data'} are unchanged. Give another --out; or resume with the old data: --data {out / 'data'}"
             )
+    return summary
 
 
 def _check_begun(configs: Mapping[str, RunConfig], runs: Mapping[Key, Path], data: Path) -> None:

@@ -1,6 +1,6 @@
-"""What `asr transcribe` is asked to read: files, folders and standard input, as one list without repetitions.
+"""The recordings of a transcription job: files, folders and standard input, as one list without repetitions.
 
-In: the words of the command line. Out: `Input`s in a fixed order, and what could not be looked into.
+In: paths. Out: `Input`s in a fixed order, and what could not be read.
 """
 
 import os
@@ -19,7 +19,7 @@ STDIN = "-"
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One recording: ``path`` to read, ``label`` for people, and ``relative``, its place in an output tree."""
+    """One recording: ``path`` to read, ``label`` for messages, and ``relative``, its place in an output tree."""
 
     path: Path
     label: str
@@ -27,36 +27,41 @@ class Input:
 
     @property
     def identity(self) -> str:
-        """What tells this input from others, in this run and the next."""
+        """Identifies this input, in this job and in later ones."""
         return STDIN if self.label == STDIN else os.path.abspath(self.path)
 
 
-Fault = tuple[str, str]  # label, message
+@dataclass(frozen=True, slots=True)
+class InputProblem:
+    """A path that gives no recordings, and why."""
+
+    label: str
+    message: str
 
 
-def find_inputs(arguments: Sequence[str], spool: Path, *, recursive: bool) -> tuple[list[Input], list[Fault]]:
+def find_inputs(arguments: Sequence[str], spool: Path, *, recursive: bool) -> tuple[list[Input], list[InputProblem]]:
     """The recordings that ``arguments`` mean, in their order, a folder's sorted by name.
 
     Args:
         arguments: files (whatever their ending), folders (their files with an audio ending), "-" for standard input.
         spool: an empty folder in which standard input is kept.
-        recursive: look into folders within folders; links are followed, each folder is visited once.
+        recursive: search subfolders; links are followed, each folder is visited once.
 
     Raises:
         UsageError: "-" where standard input is a terminal, or closed.
     """
-    faults: list[Fault] = []
-    groups = [list(_of_argument(argument, spool, recursive, faults)) for argument in dict.fromkeys(arguments)]
+    problems: list[InputProblem] = []
+    groups = [list(_of_argument(argument, spool, recursive, problems)) for argument in dict.fromkeys(arguments)]
     inputs = [one for group in groups for one in group]
     if len(groups) > 1 and len({one.relative for one in inputs}) < len(inputs):
         inputs = _below_common_folder(inputs)
     first: dict[str, Input] = {}
     for one in inputs:
         first.setdefault(one.identity, one)
-    return list(first.values()), faults
+    return list(first.values()), problems
 
 
-def _of_argument(argument: str, spool: Path, recursive: bool, faults: list[Fault]) -> Iterator[Input]:
+def _of_argument(argument: str, spool: Path, recursive: bool, problems: list[InputProblem]) -> Iterator[Input]:
     if argument == STDIN:
         yield Input(_spooled(spool), STDIN, Path("stdin"))
         return
@@ -64,18 +69,20 @@ def _of_argument(argument: str, spool: Path, recursive: bool, faults: list[Fault
     if not path.is_dir():
         yield Input(path, argument, Path(path.name or argument))
         return
-    files = sorted(_audio_files(path, recursive, faults), key=lambda file: file.parts)
+    files = sorted(_audio_files(path, recursive, problems), key=lambda file: file.parts)
     if not files:
-        advice = "" if recursive else "; -r looks into the folders in it"
-        faults.append((argument, f"{argument}: the folder holds no recordings (.wav, .flac, .mp3, ...){advice}"))
+        advice = "" if recursive else "; -r searches its subfolders too"
+        message = f"{argument}: no recordings (.wav, .flac, .mp3, ...) in the folder{advice}"
+        problems.append(InputProblem(argument, message))
     for file in files:
         yield Input(file, str(file), file.relative_to(path))
 
 
-def _audio_files(folder: Path, recursive: bool, faults: list[Fault]) -> Iterator[Path]:
+def _audio_files(folder: Path, recursive: bool, problems: list[InputProblem]) -> Iterator[Path]:
     def cannot_look(error: OSError) -> None:
         name = os.fsdecode(error.filename or folder)
-        faults.append((name, f"{name}: the folder cannot be read ({error.strerror}); change its rights"))
+        message = f"{name}: the folder cannot be read ({error.strerror}); check its permissions"
+        problems.append(InputProblem(name, message))
 
     seen: set[tuple[int, int]] = set()
     for place, folders, names in os.walk(folder, followlinks=True, onerror=cannot_look):
@@ -91,12 +98,12 @@ def _audio_files(folder: Path, recursive: bool, faults: list[Fault]) -> Iterator
 
 
 def is_audio_name(name: str) -> bool:
-    """Whether a file of this name is taken for a recording when a folder is searched; hidden ones are not."""
+    """Whether a file of this name counts as a recording when a folder is searched; hidden ones are not."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in _EXTENSIONS
 
 
 def _below_common_folder(inputs: list[Input]) -> list[Input]:
-    """Arguments whose files have the same names keep the folders that tell them apart."""
+    """Arguments whose files have the same names keep the folders in which they differ."""
     absolute = [Path(os.path.abspath(one.path)) for one in inputs if one.label != STDIN]
     root = Path(os.path.commonpath([path.parent for path in absolute]))
     return [
@@ -106,10 +113,10 @@ def _below_common_folder(inputs: list[Input]) -> list[Input]:
 
 
 def _spooled(folder: Path) -> Path:
-    """All of standard input as a file: decoders must know its length and go back in it."""
+    """All of standard input as a file: decoders need its length and seek in it."""
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None or sys.stdin.isatty():
-        raise UsageError("'-' reads audio from a pipe, and standard input is none: asr transcribe MODEL - < FILE")
+        raise UsageError("'-' reads audio from a pipe, and stdin is no pipe: asr transcribe MODEL - < FILE")
     path = folder / "stdin"
     with path.open("wb") as file:
         shutil.copyfileobj(stream, file, 1 << 20)

@@ -1,13 +1,11 @@
-"""Where `asr transcribe` puts its transcripts: names that never clash, files that are never somebody else's.
+"""Where transcripts are written, and which are up to date: names that never clash, files that are never overwritten.
 
-In: the inputs, formats and settings. Out: for each input a `Job` that is to be done, stands already, or is refused; and
-the files, each whole or not at all.
+In: the inputs, formats and settings. Out: for each input a `PlannedTranscript` that is to be made, is up to date, or is
+refused; and the files, written atomically.
 
-What a folder's transcripts were made of: a hidden file in which every line is one recording's transcripts.
-
-In: an output folder. Out: which transcripts stand, which are out of date, and which files are not ours. A line is added
-before its files are written and holds their fingerprints, so that a crash at any moment leaves no file of ours that we
-do not know, and never makes us overwrite a file of somebody else's, such as a transcript that a person corrected.
+The index of an output folder is a hidden file with a line for the transcripts of one recording. A line is added before
+its files are written and holds their SHA-256: after a crash at any moment every file of ours is known, and a file of
+somebody else's, such as a corrected transcript, is never overwritten.
 """
 
 import hashlib
@@ -24,7 +22,7 @@ from asr.files import sha256_file, write_text
 from asr.transcription import EXTENSIONS
 from asr.transcription.inputs import STDIN, Input, is_audio_name
 
-NAME = ".asr-transcripts.jsonl"
+INDEX_NAME = ".asr-transcripts.jsonl"
 State = Literal["absent", "current", "outdated", "foreign"]
 
 
@@ -37,26 +35,22 @@ class Entry:
     files: Mapping[str, str]
 
 
-class Ledger:
-    """The ledger of one output folder. Names are relative to it, with "/"."""
+class TranscriptIndex:
+    """What is known of the transcripts in one output folder. Names are relative to it, with "/"."""
 
     def __init__(self, folder: Path) -> None:
-        """Read what is known of ``folder``; lines that a crash cut short are passed over."""
+        """Read the index of ``folder``; lines that a crash cut short are skipped."""
         self.folder = folder
-        self.path = folder / NAME
+        self.path = folder / INDEX_NAME
         self._entries: dict[str, Entry] = {}
         self._ours: dict[str, set[str]] = {}
         self._owners: dict[str, str] = {}
-        self._whole = True
+        self._complete = True
         if self.path.is_file():
             content = self.path.read_bytes()
-            self._whole = content.endswith(b"\n") or not content
+            self._complete = content.endswith(b"\n") or not content
             for line in content.splitlines():
                 self._add(_entry(line))
-
-    def entry(self, identity: str) -> Entry | None:
-        """The last transcripts of this recording."""
-        return self._entries.get(identity)
 
     def owner(self, name: str) -> str | None:
         """The recording whose transcript the file ``name`` was last."""
@@ -73,7 +67,7 @@ class Ledger:
             return "current"
         return "outdated" if digest in self._ours.get(name, ()) else "foreign"
 
-    def stands(self, identity: str, key: Mapping[str, Any], names: list[str]) -> bool:
+    def is_up_to_date(self, identity: str, key: Mapping[str, Any], names: list[str]) -> bool:
         """Whether all of ``names`` are there, made of the same input by the same settings, or corrected since."""
         entry = self._entries.get(identity)
         if entry is None or entry.key != key or not entry.files.keys() >= set(names):
@@ -90,10 +84,10 @@ class Ledger:
         line = json.dumps({"input": entry.input, "key": entry.key, "files": entry.files}) + "\n"
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(line if self._whole else f"\n{line}")
+            stream.write(line if self._complete else f"\n{line}")
             stream.flush()
             os.fsync(stream.fileno())
-        self._whole = True
+        self._complete = True
         self._add(entry)
 
     def _add(self, entry: Entry | None) -> None:
@@ -114,17 +108,17 @@ def _entry(line: bytes) -> Entry | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One input with its output files: format to name in the ledger's folder."""
+class PlannedTranscript:
+    """One input with its output files: format to name in the index's folder."""
 
     input: Input
     key: Mapping[str, Any]
-    ledger: Ledger
+    index: TranscriptIndex
     names: Mapping[str, str]
 
 
 class OutputFiles:
-    """The files of one run, below ``folder``, or beside their inputs where it is None.
+    """The files of one job, below ``folder``, or next to their inputs where it is None.
 
     ``settings``: what decides on a transcript besides the recording. ``overwrite``: also files that are not ours.
     """
@@ -133,55 +127,55 @@ class OutputFiles:
         self, folder: Path | None, formats: Sequence[str], settings: Mapping[str, Any], *, overwrite: bool
     ) -> None:
         self.folder, self.formats, self.settings, self.overwrite = folder, formats, settings, overwrite
-        self._ledgers: dict[Path, Ledger] = {}
-        self._stems: dict[Path, Counter[str]] = {}  # of the recordings that lie in a folder
+        self._indexes: dict[Path, TranscriptIndex] = {}
+        self._stems: dict[Path, Counter[str]] = {}  # of the recordings in a folder
 
-    def plan(self, inputs: Sequence[Input]) -> list[Job]:
-        """A job for each input, in order. Raises OSError where a folder's ledger cannot be read."""
+    def plan(self, inputs: Sequence[Input]) -> list[PlannedTranscript]:
+        """A plan for each input, in order. Raises OSError where a folder's index cannot be read."""
         places = [self._place(one) for one in inputs]
         counts = Counter(_plain_name(folder / stem) for folder, stem in places)
         taken: dict[str, str] = {}
-        jobs = []
+        planned_all = []
         for one, (folder, stem) in zip(inputs, places, strict=True):
-            ledger = self._ledger(folder)
+            index = self._index(folder)
             alone = counts[_plain_name(folder / stem)] == 1 and not self._has_namesake(one)
-            name = self._free_name(one, ledger, stem, alone, taken)
+            name = self._free_name(one, index, stem, alone, taken)
             names = {format_name: f"{name}{EXTENSIONS[format_name]}" for format_name in self.formats}
-            jobs.append(Job(one, _key(one, self.settings), ledger, names))
-        return jobs
+            planned_all.append(PlannedTranscript(one, _key(one, self.settings), index, names))
+        return planned_all
 
-    def stands(self, job: Job) -> bool:
-        """Whether all of the job's files are there and up to date."""
-        return job.ledger.stands(job.input.identity, job.key, list(job.names.values()))
+    def is_up_to_date(self, planned: PlannedTranscript) -> bool:
+        """Whether all of the files are there and up to date."""
+        return planned.index.is_up_to_date(planned.input.identity, planned.key, list(planned.names.values()))
 
-    def refusal(self, job: Job) -> str | None:
-        """Why the job may not be done: a file of its name is not ours. None where it may."""
-        for name in [] if self.overwrite else job.names.values():
-            if job.ledger.state(job.input.identity, name) == "foreign":
-                why = "stands there and was not written by this command, or changed since"
-                return f"{job.ledger.folder / name}: {why}; --overwrite replaces it"
+    def refusal(self, planned: PlannedTranscript) -> str | None:
+        """Why the transcript may not be written: a file of its name is not ours. None where it may."""
+        for name in [] if self.overwrite else planned.names.values():
+            if planned.index.state(planned.input.identity, name) == "foreign":
+                why = "was not written by this command, or has changed since"
+                return f"{planned.index.folder / name}: {why}; --overwrite replaces it"
         return None
 
-    def write(self, job: Job, texts: Mapping[str, str]) -> None:
-        """Write the texts, format to text; each file appears whole or not at all. Raises OSError."""
-        named = {job.names[format_name]: text for format_name, text in texts.items()}
-        job.ledger.record(job.input.identity, job.key, named)
+    def write(self, planned: PlannedTranscript, texts: Mapping[str, str]) -> None:
+        """Write the texts, format to text; atomically. Raises OSError."""
+        named = {planned.names[format_name]: text for format_name, text in texts.items()}
+        planned.index.record(planned.input.identity, planned.key, named)
         for name, text in named.items():
-            write_text(job.ledger.folder / name, text)
+            write_text(planned.index.folder / name, text)
 
-    def _ledger(self, folder: Path) -> Ledger:
-        if folder not in self._ledgers:
-            self._ledgers[folder] = Ledger(folder)
-        return self._ledgers[folder]
+    def _index(self, folder: Path) -> TranscriptIndex:
+        if folder not in self._indexes:
+            self._indexes[folder] = TranscriptIndex(folder)
+        return self._indexes[folder]
 
     def _place(self, one: Input) -> tuple[Path, Path]:
-        """The folder of the ledger, and the transcript's path in it without any extension."""
+        """The folder of the index, and the transcript's path in it without any extension."""
         if self.folder is None:
             return one.path.parent, Path(one.path.stem)
         return self.folder, one.relative.with_suffix("") if one.relative.suffix else one.relative
 
     def _has_namesake(self, one: Input) -> bool:
-        """Whether, beside the input, another recording of the same stem has as good a claim on the plain name."""
+        """Whether the input's folder has another recording of the same stem."""
         if self.folder is not None:
             return False
         folder = one.path.parent
@@ -191,17 +185,17 @@ class OutputFiles:
             )
         return self._stems[folder][_plain_name(one.path.stem)] > is_audio_name(one.path.name)
 
-    def _free_name(self, one: Input, ledger: Ledger, stem: Path, alone: bool, taken: dict[str, str]) -> str:
+    def _free_name(self, one: Input, index: TranscriptIndex, stem: Path, alone: bool, taken: dict[str, str]) -> str:
         """The stem where it is one recording's alone, else the whole file name, else that with a number."""
         full = stem.with_name(one.path.name if one.label != STDIN else stem.name)
         numbered = (full.with_name(f"{full.name}-{number}") for number in range(2, 1_000_000))
         endings = [EXTENSIONS[format_name] for format_name in self.formats]
-        had = any(ledger.owner(f"{stem.as_posix()}{ending}") == one.identity for ending in endings)
+        had = any(index.owner(f"{stem.as_posix()}{ending}") == one.identity for ending in endings)
         for candidate in chain([stem] if alone or had else [], [full], numbered):
             name = candidate.as_posix()
-            owners = {ledger.owner(f"{name}{ending}") for ending in endings}
+            owners = {index.owner(f"{name}{ending}") for ending in endings}
             owners = {owner for owner in owners if owner is not None and (owner == STDIN or os.path.exists(owner))}
-            slot = _plain_name(ledger.folder / candidate)
+            slot = _plain_name(index.folder / candidate)
             if owners <= {one.identity} and taken.setdefault(slot, one.identity) == one.identity:
                 return name
         raise AssertionError("a million names are taken")

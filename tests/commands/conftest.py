@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from asr.transcription import job as work
+from asr.transcription import job
 from tests.transcribe_stub import Stub
 
 
 @pytest.fixture
 def stub(monkeypatch: pytest.MonkeyPatch) -> Stub:
     made = Stub()
-    monkeypatch.setattr(work, "build_recognizer", lambda options: made)
+    monkeypatch.setattr(job, "build_recognizer", lambda options: made)
     return made
 
 

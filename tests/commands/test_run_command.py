@@ -27,7 +27,7 @@ def prepare(corpus: Path, out: Path, *, limit: int = 100, dev: bool = True, fail
 
 
 class Runner:
-    """`asr run` on one recipe and one run folder; returns which stages were done and which stood."""
+    """`asr run` on one recipe and one run folder; returns which stages were run and which were up to date."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.recipe, self.corpus, self.run_dir = folder / "recipe" / "tiny.yaml", folder / "corpus", folder / "run"
@@ -45,7 +45,7 @@ class Runner:
         return [
             line
             for line in self.said.splitlines()
-            if line.split(":")[0] in stages and line in (*stages, *map(stands, stages))
+            if line.split(":")[0] in stages and line in (*stages, *map(up_to_date, stages))
         ]
 
     @staticmethod
@@ -53,8 +53,8 @@ class Runner:
         return [line for line in lines if not line.endswith("skipped")]
 
 
-def stands(stage: str) -> str:
-    return f"{stage}: stands, skipped"
+def up_to_date(stage: str) -> str:
+    return f"{stage}: up to date, skipped"
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def runner(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Runner:
     return Runner(tmp_path, capsys)
 
 
-def test_a_recipe_runs_whole_and_then_every_stage_stands(runner: Runner) -> None:
+def test_a_recipe_runs_whole_and_then_every_stage_is_up_to_date(runner: Runner) -> None:
     assert runner() == ["prepare", "train", "evaluate", "report"]
     page = (runner.run_dir / "report.md").read_text()
     summary = json.loads((runner.run_dir / "evaluation" / "test" / "summary.json").read_text())
@@ -73,7 +73,7 @@ def test_a_recipe_runs_whole_and_then_every_stage_stands(runner: Runner) -> None
     )
     for name in ("config.yaml", "run.json", "metrics.jsonl", "curves.png", "model/model.safetensors"):
         assert (runner.run_dir / name).is_file()
-    assert runner() == [stands(stage) for stage in ("prepare", "train", "evaluate", "report")]
+    assert runner() == [up_to_date(stage) for stage in ("prepare", "train", "evaluate", "report")]
     assert (runner.run_dir / "report.md").read_text() == page
 
 
@@ -113,7 +113,7 @@ def test_changed_data_is_refused_before_a_begun_training_loses_its_own(
     lines = runner(*options, code=code)
     assert lines == ["prepare"] and part in runner.said
     assert {path.name: path.read_bytes() for path in (runner.run_dir / "data").glob("*.jsonl")} == manifests
-    assert runner("stages=[train,evaluate,report]") == [stands("train"), "evaluate", "report"]
+    assert runner("stages=[train,evaluate,report]") == [up_to_date("train"), "evaluate", "report"]
 
 
 def test_a_file_in_a_linked_folder_prepares_again(runner: Runner, tmp_path: Path) -> None:
@@ -121,14 +121,14 @@ def test_a_file_in_a_linked_folder_prepares_again(runner: Runner, tmp_path: Path
     elsewhere.mkdir()
     (runner.corpus / "more").symlink_to(elsewhere)
     assert runner("stages=[prepare]") == ["prepare"]
-    assert runner("stages=[prepare]") == [stands("prepare")]
+    assert runner("stages=[prepare]") == [up_to_date("prepare")]
     (elsewhere / "new.txt").write_text("a file more")
     assert runner("stages=[prepare]") == ["prepare"]
 
 
 def test_stages_can_be_picked_and_what_is_missing_is_said(runner: Runner) -> None:
     runner("stages=[report]", code=1)
-    assert "no model to report on; let the stage train run first" in runner.said
+    assert "no model to report on; run the stage train first" in runner.said
     runner("stages=[evaluate]", code=1)
     assert "no test.jsonl to evaluate on" in runner.said
     assert runner("stages=[prepare]") == ["prepare"]
@@ -167,17 +167,17 @@ def test_the_test_set_is_decoded_as_decoding_says_and_again_when_a_file_it_names
     assert runner.done(runner(*words))[0] == "evaluate"
 
 
-def test_under_torchrun_only_the_training_runs_and_the_main_process_alone_keeps_the_ledger(
+def test_under_torchrun_only_the_training_runs_and_the_main_process_alone_writes_the_records(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from asr.pipeline import stages as _stages
+    from asr.pipeline import stages
 
     monkeypatch.setenv("WORLD_SIZE", "2")
     for rank in ("0", "1"):
         monkeypatch.setenv("RANK", rank)
         assert runner(code=2) == []
-        assert "prepare, evaluate, report is one process's work" in runner.said and "stages=[train]" in runner.said
-    monkeypatch.setattr(_stages, "train", lambda *anything: None)
+        assert "prepare, evaluate, report need one process" in runner.said and "stages=[train]" in runner.said
+    monkeypatch.setattr(stages, "train_composed", lambda *anything: None)
     assert runner("stages=[train]") == ["train"]
     assert not (runner.run_dir / "stages.json").exists(), "rank 1 leaves it to rank 0"
     monkeypatch.setenv("RANK", "0")

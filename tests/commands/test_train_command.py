@@ -89,7 +89,7 @@ def test_another_configuration_in_the_same_folder_is_refused_by_its_keys(
     assert "holds a run with another configuration (seed, training.epochs)" in said and f"asr train {run}" in said
     assert (run / "config.yaml").read_text() == stored
     assert main(["train", str(run), "seed=4"]) == 2
-    assert "goes on with the configuration it began with; leave out: seed=4" in capsys.readouterr().err
+    assert "resumes with the configuration it began with; leave out: seed=4" in capsys.readouterr().err
 
 
 def test_a_start_that_is_refused_for_its_data_leaves_the_run_as_it_was(

@@ -12,10 +12,9 @@ import pytest
 import soundfile
 
 from asr import cli
-from asr.commands.transcribe import parse_options
+from asr.commands.transcribe import build_parser, transcribe_options
 from asr.recognition.hypothesis import Hypothesis
-from asr.transcription import FORMATS
-from asr.transcription import job as work
+from asr.transcription import FORMATS, job
 from tests.transcribe_stub import Stub, asr, recordings, tree
 
 # --- on the terminal -------------------------------------------------------------------------------------------------
@@ -46,12 +45,12 @@ def test_a_transcript_that_cannot_be_rendered_is_its_recordings_failure(
     stub: Stub, model: Path, tmp_path: Path, monkeypatch: Any, capsys: Any, options: tuple[str, ...]
 ) -> None:
     folder = recordings(tmp_path / "in", a_wav="one", b_wav="two", c_wav="three")
-    render = work.render_transcript
+    render = job.render_transcript
 
     def fails(hypothesis: Hypothesis, *rest: Any) -> str:
         return str(hypothesis.text.index("t")) if hypothesis.text == "one" else render(hypothesis, *rest)
 
-    monkeypatch.setattr(work, "render_transcript", fails)
+    monkeypatch.setattr(job, "render_transcript", fails)
     monkeypatch.chdir(tmp_path)
     assert asr(model, folder, *options) == 1
     said = capsys.readouterr()
@@ -108,8 +107,9 @@ def test_no_file_name_is_special(
 
 
 def test_words_of_the_command_line_come_in_any_order(model: Path) -> None:
-    options = parse_options(["--format", "srt,json,SRT", str(model), "a.wav", "--beside", "b.wav"])
-    assert (options.model, options.paths, options.formats) == (model, ("a.wav", "b.wav"), ("srt", "json"))
+    found = build_parser().parse_intermixed_args(["--format", "srt,json,SRT", str(model), "a.wav", "--beside", "b.wav"])
+    options = transcribe_options(found)
+    assert (options.model, found.paths, options.formats) == (model, ["a.wav", "b.wav"], ("srt", "json"))
 
 
 # --- with a true model -----------------------------------------------------------------------------------------------

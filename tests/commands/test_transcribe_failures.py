@@ -10,9 +10,15 @@ from typing import Any
 import pytest
 
 from asr import cli
-from asr.commands.transcribe import parse_options
+from asr.commands.transcribe import build_parser, transcribe_options
 from asr.errors import UsageError
+from asr.transcription.options import TranscribeOptions
 from tests.transcribe_stub import Stub, asr, recordings, tree
+
+
+def parse_options(arguments: list[str]) -> TranscribeOptions:
+    return transcribe_options(build_parser().parse_intermixed_args(arguments))
+
 
 # --- failures --------------------------------------------------------------------------------------------------------
 
@@ -44,7 +50,7 @@ def test_a_signal_keeps_what_is_done_and_the_same_command_goes_on(
     stub.before = lambda path: os.kill(os.getpid(), number) if path.name == "c.wav" else None
     assert asr(model, folder, "--output-dir", out) == code
     said = capsys.readouterr().err
-    assert "stopped with 2 of 3 recordings done; the same command with --skip-existing goes on" in said
+    assert "stopped with 2 of 3 recordings done; rerun the command with --skip-existing to resume" in said
     assert tree(out) == ["a.txt", "b.txt"]
     assert signal.getsignal(signal.SIGTERM) == handler
     stub.before, stub.asked = lambda path: None, []
@@ -55,7 +61,7 @@ def test_a_signal_keeps_what_is_done_and_the_same_command_goes_on(
 def test_a_full_disk_ends_the_run_and_one_bad_folder_does_not(
     stub: Stub, model: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
 ) -> None:
-    from asr.transcription import outputs as _transcripts
+    from asr.transcription import outputs
 
     folder = recordings(tmp_path / "in", a_wav="one", b_wav="two")
     fault = OSError(28, "No space left on device", "a.txt")
@@ -63,7 +69,7 @@ def test_a_full_disk_ends_the_run_and_one_bad_folder_does_not(
     def fail(path: Path, text: str) -> None:
         raise fault
 
-    monkeypatch.setattr(_transcripts, "write_text", fail)
+    monkeypatch.setattr(outputs, "write_text", fail)
     assert asr(model, folder, "--output-dir", tmp_path / "out") == 1
     assert "the disk is full" in capsys.readouterr().err and stub.names == ["a.wav"]
     fault = PermissionError(13, "Permission denied", "a.txt")
@@ -109,14 +115,14 @@ def test_an_output_folder_that_cannot_be_is_told_before_the_work(
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (["--format", "srt,txt"], "several formats go to files"),
+        (["--format", "srt,txt"], "several formats need files"),
         (["--skip-existing"], "--output-dir DIR or --beside"),
-        (["--format", "srt", "--no-words"], "srt is made of word times"),
-        (["--decoder", "greedy", "--lm-weight", "0.5"], "no use for lm_weight"),
+        (["--format", "srt", "--no-words"], "srt needs word times"),
+        (["--decoder", "greedy", "--lm-weight", "0.5"], "does not use lm_weight"),
         (["--lm", "absent.arpa"], "--lm absent.arpa: no such file"),
         (["--lexicon", "absent.txt"], "no such file"),
         (["--lm-weight=-1"], "0 or more"),
-        (["--lm", "none", "--lm-weight", "1"], "without a language model to weigh"),
+        (["--lm", "none", "--lm-weight", "1"], "--lm-weight needs a language model"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(words: list[str], part: str) -> None:
@@ -140,7 +146,7 @@ def test_mistyped_options_are_misuse(words: list[str], capsys: Any) -> None:
 def test_srt_of_several_on_the_terminal_is_refused(stub: Stub, model: Path, tmp_path: Path, capsys: Any) -> None:
     folder = recordings(tmp_path / "in", a_wav="one", b_wav="two")
     assert asr(model, folder, "--format", "srt") == 2
-    assert "srt holds one recording only" in capsys.readouterr().err
+    assert "srt is a format of one recording" in capsys.readouterr().err
     assert asr(model, folder / "a.wav", "--format", "srt") == 0
     assert capsys.readouterr().out.startswith("1\n00:00:00,000 --> ")
 

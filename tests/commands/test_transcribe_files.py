@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from asr.transcription import FORMATS
-from asr.transcription import job as work
-from asr.transcription.outputs import NAME as LEDGER
+from asr.transcription import FORMATS, job
+from asr.transcription.outputs import INDEX_NAME
 from tests.transcribe_stub import Stub, asr, recordings, tree
 
 # --- folders ---------------------------------------------------------------------------------------------------------
@@ -36,7 +35,7 @@ def test_links_in_a_circle_end(stub: Stub, model: Path, tmp_path: Path) -> None:
 def test_an_empty_folder_is_a_failure_with_advice(stub: Stub, model: Path, tmp_path: Path, capsys: Any) -> None:
     recordings(tmp_path / "in" / "sub", a_wav="a")
     assert asr(model, tmp_path / "in") == 1
-    assert "holds no recordings" in (said := capsys.readouterr().err) and "-r looks" in said
+    assert "no recordings" in (said := capsys.readouterr().err) and "-r searches" in said
 
 
 def test_a_folder_that_cannot_be_read_is_a_failure(
@@ -100,7 +99,7 @@ def test_a_file_that_is_not_ours_is_never_overwritten(stub: Stub, model: Path, t
     folder = recordings(tmp_path / "in", a_wav="heard", a_txt="the true text", b_wav="b")
     assert asr(model, folder, "--beside") == 1
     assert (folder / "a.txt").read_text() == "the true text" and (folder / "b.txt").read_text() == "b\n"
-    assert f"{folder}/a.txt: stands there and was not written by this command" in capsys.readouterr().err
+    assert f"{folder}/a.txt: was not written by this command" in capsys.readouterr().err
     assert stub.names == ["b.wav"], "it is refused before the work"
     assert asr(model, folder, "--beside", "--overwrite") == 0
     assert (folder / "a.txt").read_text() == "heard\n"
@@ -129,7 +128,7 @@ def test_what_stands_is_left_out_until_something_changes(stub: Stub, model: Path
 
     assert again() == ["a.wav", "b.wav"]
     assert again() == []
-    assert "0 transcribed, 2 stood already" in capsys.readouterr().err
+    assert "0 transcribed, 2 already up to date" in capsys.readouterr().err
     (folder / "a.wav").write_text("another")
     assert again() == ["a.wav"] and (out / "a.txt").read_text() == "another\n"
     os.utime(folder / "b.wav", ns=(1, 1))
@@ -149,15 +148,15 @@ def test_what_stands_is_left_out_until_something_changes(stub: Stub, model: Path
 def test_nothing_to_do_needs_no_recogniser(stub: Stub, model: Path, tmp_path: Path, monkeypatch: Any) -> None:
     folder = recordings(tmp_path / "in", a_wav="one")
     assert asr(model, folder, "--output-dir", tmp_path / "out") == 0
-    monkeypatch.setattr(work, "build_recognizer", lambda options: pytest.fail("built"))
+    monkeypatch.setattr(job, "build_recognizer", lambda options: pytest.fail("built"))
     assert asr(model, folder, "--output-dir", tmp_path / "out", "--skip-existing") == 0
 
 
 def test_a_ledger_that_was_cut_short_is_read_as_far_as_it_goes(stub: Stub, model: Path, tmp_path: Path) -> None:
     folder, out = recordings(tmp_path / "in", a_wav="one", b_wav="two"), tmp_path / "out"
     assert asr(model, folder, "--output-dir", out) == 0
-    whole = (out / LEDGER).read_bytes()
-    (out / LEDGER).write_bytes(whole[:-20])
+    whole = (out / INDEX_NAME).read_bytes()
+    (out / INDEX_NAME).write_bytes(whole[:-20])
     stub.asked.clear()
     assert asr(model, folder, "--output-dir", out, "--skip-existing", "--overwrite") == 0
     assert stub.names == ["b.wav"]
@@ -169,12 +168,12 @@ def test_a_ledger_that_was_cut_short_is_read_as_far_as_it_goes(stub: Stub, model
 def test_a_crash_between_two_files_is_made_good(
     stub: Stub, model: Path, tmp_path: Path, monkeypatch: Any, moment: str
 ) -> None:
-    from asr.transcription import outputs as _transcripts
+    from asr.transcription import outputs
 
     folder, out = recordings(tmp_path / "in", a_wav="one"), tmp_path / "out"
     assert asr(model, folder, "--output-dir", out, "--format", "txt,srt") == 0
     (folder / "a.wav").write_text("another text")
-    real, written = _transcripts.write_text, []
+    real, written = outputs.write_text, []
 
     def crash(path: Path, text: str) -> None:
         if moment == "ledger" or written:
@@ -182,8 +181,8 @@ def test_a_crash_between_two_files_is_made_good(
         written.append(path)
         real(path, text)
 
-    monkeypatch.setattr(_transcripts, "write_text", crash)
+    monkeypatch.setattr(outputs, "write_text", crash)
     assert asr(model, folder, "--output-dir", out, "--format", "txt,srt") == 9
-    monkeypatch.setattr(_transcripts, "write_text", real)
+    monkeypatch.setattr(outputs, "write_text", real)
     assert asr(model, folder, "--output-dir", out, "--format", "txt,srt", "--skip-existing") == 0
     assert (out / "a.txt").read_text() == "another text\n" and "another text" in (out / "a.srt").read_text()

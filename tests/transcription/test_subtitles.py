@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from asr.errors import TranscriptError
 from asr.recognition.hypothesis import Hypothesis
 from asr.transcription import render_transcript
-from tests.formats.made import evenly, spoken
+from tests.transcription.made import evenly, spoken
 
 # WebVTT, W3C Candidate Recommendation 4 April 2019, section 4: a cue is a timings line and text without "-->", where
 # "&" and "<" begin escapes and tags; we use no tags.

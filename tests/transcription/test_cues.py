@@ -10,7 +10,7 @@ from asr.recognition.hypothesis import Hypothesis
 from asr.terminal import display_width
 from asr.transcription import Cue, make_cues
 from asr.transcription.cues import duration_ms, word_spans
-from tests.formats.made import evenly, spoken
+from tests.transcription.made import evenly, spoken
 
 
 def cues_of(transcript: Hypothesis) -> list[Cue]:

@@ -14,7 +14,7 @@ from asr.decoding.greedy import Alternative
 from asr.errors import TranscriptError
 from asr.recognition.hypothesis import Hypothesis
 from asr.transcription import EXTENSIONS, FORMATS, TIMED_FORMATS, Provenance, render_transcript, write_transcript
-from tests.formats.made import evenly, spoken
+from tests.transcription.made import evenly, spoken
 
 TALK = spoken(("one", 0.5, 0.9), ('t"wo', 0.9, 1.2345), ("three", 2.0, 2.5), duration_s=3.25, confidence=0.875)
 
@@ -141,5 +141,5 @@ def test_without_word_times_only_what_needs_none_is_written(tmp_path: Path, form
 
 
 def test_the_formats_need_no_torch() -> None:
-    code = "import sys, asr.formats; sys.exit('torch' in sys.modules or 'pysubs2' in sys.modules)"
+    code = "import sys, asr.transcription; sys.exit('torch' in sys.modules or 'pysubs2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

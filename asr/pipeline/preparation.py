@@ -1,0 +1,80 @@
+"""Preparation of a corpus inside a run: the recipe's prepare.py, with the manifests of a begun training protected.
+
+In: a recipe and its configuration. Out: train.jsonl, dev.jsonl, test.jsonl and further test sets in ``data.dir``.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asr.errors import ConfigError
+from asr.files import write_text
+
+if TYPE_CHECKING:
+    from asr.config import RunConfig
+
+
+def prepare(recipe: Path, config: "RunConfig") -> str:
+    """Make the manifests and return the summary.
+
+    If a training in the run folder has begun with them, they are unchanged after any failure, and ConfigError is raised
+    if they would change: the training could not resume, and its data would be gone.
+    """
+    data = Path(config.train.data.dir)
+    if not (config.run_dir / "checkpoints" / "last.ckpt").exists():
+        return _run_prepare(recipe, config)
+    with unchanged_manifests(data) as changed:
+        summary = _run_prepare(recipe, config)
+        if changed():
+            raise ConfigError(
+                f"{config.run_dir}: its training began on other data than the corpus and the options of prepare now"
+                f" give. The manifests in {data} are unchanged. To train on the new data give another run_dir (and"
+                f" training.init_from={config.run_dir / 'model'} to start from this run's weights); to resume with the"
+                " old data skip prepare: stages=[train,evaluate,report]"
+            )
+    return summary
+
+
+def _run_prepare(recipe: Path, config: "RunConfig") -> str:
+    from asr.data.prepare import CorpusMissing, run_prepare
+
+    corpus = Path(config.corpus) if config.corpus else None
+    try:
+        return run_prepare(recipe.parent, corpus, Path(config.train.data.dir), config.prepare)
+    except CorpusMissing:
+        raise ConfigError(f"{recipe.parent} needs a corpus: give its folder with corpus=FOLDER") from None
+
+
+@contextlib.contextmanager
+def unchanged_manifests(data: Path) -> Iterator[Callable[[], bool]]:
+    """Inside, ``data`` may be prepared again; the call says whether the training data has changed.
+
+    Whatever is raised inside, the manifests are then as before.
+    """
+    before = _manifests(data)
+
+    def changed() -> bool:
+        now = _manifests(data)
+        trained_on = [data / f"{split}.jsonl" for split in ("train", "dev")]
+        return any(path in before and before[path] != now.get(path) for path in trained_on)
+
+    try:
+        yield changed
+    except BaseException:
+        _put_back(before, data)
+        raise
+
+
+def _manifests(data: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in data.glob("*.jsonl")}
+
+
+def _put_back(before: dict[Path, bytes], data: Path) -> None:
+    """Restore the manifests of ``before`` and remove new ones."""
+    now = _manifests(data)
+    for path in now.keys() - before.keys():
+        path.unlink()
+    for path, content in before.items():
+        if now.get(path) != content:
+            write_text(path, content.decode())

@@ -1,0 +1,43 @@
+"""Training by a composed configuration, and resuming a run: what `asr train` and the stage `train` of `asr run` do.
+
+In: the configuration, or a run folder, and an observer. Out: a trained model in the run folder, with its config.yaml.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asr.config import changed_since_begun, read_config, save_config, typed_config
+from asr.errors import UsageError
+from asr.provenance import Invocation
+
+if TYPE_CHECKING:
+    from asr.config import RunConfig
+    from asr.training.records import Observer
+
+
+def train_composed(composed: Mapping[str, Any], command: Sequence[str], observer: "Observer") -> None:
+    """Check the composed config, write it into the run folder, and train. ``command``: the arguments after ``asr``."""
+    from asr.training.start import train
+
+    config = typed_config(composed)
+    train(config.train, config.run_dir, observer, Invocation.of(command), lambda: _store_config(composed, config))
+
+
+def resume(run_dir: Path, command: Sequence[str], observer: "Observer") -> None:
+    """Resume the run in ``run_dir`` with the configuration it began with."""
+    from asr.training.start import train
+
+    train(read_config(run_dir / "config.yaml").train, run_dir, observer, Invocation.of(command))
+
+
+def _store_config(composed: Mapping[str, Any], config: "RunConfig") -> None:
+    """Write the configuration into the locked run folder. Raises UsageError if a run with another one began there."""
+    changed = changed_since_begun(config.run_dir, config.train)
+    if changed:
+        raise UsageError(
+            f"{config.run_dir} holds a run with another configuration ({', '.join(changed[:10])}); resume it with"
+            f" 'asr train {shlex.quote(str(config.run_dir))}', or choose another run_dir"
+        )
+    save_config(composed, config.run_dir / "config.yaml")
