@@ -104,6 +104,10 @@ format: $(READY) ## format the code
 	@$(PY) -m ruff check --fix --exit-zero .
 	@$(PY) -m ruff format .
 
+.PHONY: conf
+conf: $(READY) ## write the default files of conf/ from the dataclasses
+	@$(PY) -m asr.config.defaults
+
 .PHONY: wheel
 wheel: $(READY) ## build the wheel into dist/
 	@$(PY) -m hatchling build -t wheel -d dist

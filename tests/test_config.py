@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 import yaml
 
-from asr.config import changed_keys, read_config, save_config, typed_config
+from asr.config import RunConfig, changed_keys, read_config, save_config, typed_config
 from asr.config.compose import run_composed
+from asr.config.defaults import GROUPS, render_group
 from asr.config.recipes import conf_dir, recipes_dir
 from asr.errors import AsrError, ConfigError, UsageError
 from asr.schema import to_plain
+from asr.training.config import TrainSettings
 from tests.tiny_run import write_recipe
 
 OPTIONS = sorted(
@@ -203,3 +205,32 @@ def test_a_damaged_stored_configuration_is_named(tmp_path: Path) -> None:
         with pytest.raises(AsrError) as caught:
             read_config(path)
         assert "config" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(GROUPS))
+def test_the_default_file_of_a_group_is_generated_from_its_dataclass(name: str) -> None:
+    path = conf_dir() / f"{name}.yaml"
+    assert path.read_text(encoding="utf-8") == render_group(GROUPS[name]), "out of date: run make conf"
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert values == to_plain(GROUPS[name].config)  # nothing is read as another value or type
+
+
+def test_base_states_the_defaults_of_the_run() -> None:
+    values = yaml.safe_load((conf_dir() / "base.yaml").read_text(encoding="utf-8"))
+    run = RunConfig(run_dir=Path("x"), train=TrainSettings())
+    assert (values["seed"], values["corpus"]) == (run.train.seed, run.corpus)
+    assert (values["prepare"], values["stages"]) == (run.prepare, run.stages)
+    groups = {key: name for one in values["defaults"] if isinstance(one, dict) for key, name in one.items()}
+    assert {f"{key}/{name}" for key, name in groups.items()} <= GROUPS.keys() | {"decoding/greedy"}
+
+
+def test_a_variant_holds_only_what_differs_from_its_group() -> None:
+    for path in conf_dir().glob("*/*.yaml"):
+        group = path.parent.name
+        if f"{group}/{path.stem}" in GROUPS or path.name == "greedy.yaml":
+            continue
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        (parent, own) = values.pop("defaults")
+        assert own == "_self_"
+        defaults = to_plain(GROUPS[f"{group}/{parent}"].config)
+        assert not [key for key, value in values.items() if defaults[key] == value], path

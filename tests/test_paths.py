@@ -76,7 +76,7 @@ def test_the_wheel_carries_configuration_and_recipes(repository: Path, tmp_path:
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
 
-    code = "import asr.paths as p; print(p.conf_dir()); print(p.recipes_dir()); print(*p.available_recipes())"
+    code = "import asr.config.recipes as p; print(p.conf_dir()); print(p.recipes_dir()); print(*p.available_recipes())"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)},
         check=True, capture_output=True, text=True, timeout=60,

@@ -41,8 +41,8 @@ STAGES = ("prepare", "train", "evaluate", "report")
 class ScoringConfig:
     """How texts are compared: the ``normalizer`` for both, and how many of the ``worst`` utterances a report shows."""
 
-    normalizer: str = "basic"
-    worst: int = 10
+    normalizer: str = "basic"  # none, basic or english: both texts go through it before they are compared
+    worst: int = 10  # worst utterances shown in the report
 
     def __post_init__(self) -> None:
         check_choice("scoring.normalizer", self.normalizer, NORMALIZERS)

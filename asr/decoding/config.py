@@ -22,13 +22,13 @@ class BeamConfig:
     (-1000: all do).
     """
 
-    beam_width: int = 32
-    lm_weight: float = 0.5
-    word_score: float = 0.0
-    n_best: int = 1
-    blank_skip: float = 0.999
-    token_min_log_prob: float = -8.0
-    unk_score: float = -10.0
+    beam_width: int = 32  # prefixes kept after each frame
+    lm_weight: float = 0.5  # times the language model's log-probability; `asr lm tune` finds it
+    word_score: float = 0.0  # nats added for each word; `asr lm tune` finds it
+    n_best: int = 1  # hypotheses returned
+    blank_skip: float = 0.999  # a frame with a blank likelier than this adds no token; 1.0: every frame may
+    token_min_log_prob: float = -8.0  # a token so far below its frame's best begins no new prefix; -1000: every one may
+    unk_score: float = -10.0  # nats added to the language model's <unk> for a word that it does not know
 
     def __post_init__(self) -> None:
         check(
@@ -56,9 +56,9 @@ class DecodingConfig(BeamConfig):
     """
 
     name: str = "greedy"
-    language_model: str | None = None
-    lexicon: str | None = None
-    hotwords: dict[str, float] | None = None
+    language_model: str | None = None  # path of an ARPA or binary file of `asr lm build`
+    lexicon: str | None = None  # path of a text file, a word a line: nothing else can be spelled
+    hotwords: dict[str, float] | None = None  # e.g. {ann arbor: 6.0}: nats added for each occurrence
 
     def __post_init__(self) -> None:
         BeamConfig.__post_init__(self)

@@ -42,14 +42,14 @@ class AugmentConfig:
     from ``reverb_time_s`` (low, high). Folders are searched with their subfolders.
     """
 
-    speeds: list[float] = field(default_factory=lambda: [0.9, 1.0, 1.1])
-    gain_db: float = 6.0
-    noise_probability: float = 0.0
+    speeds: list[float] = field(default_factory=lambda: [0.9, 1.0, 1.1])  # one is drawn per utterance and epoch
+    gain_db: float = 6.0  # level changes by up to plus or minus this
+    noise_probability: float = 0.0  # share of utterances with noise added
     noise_snr_db: list[float] = field(default_factory=lambda: [10.0, 40.0])
-    noise_folder: str | None = None
-    reverb_probability: float = 0.0
-    reverb_time_s: list[float] = field(default_factory=lambda: [0.1, 0.6])
-    reverb_folder: str | None = None
+    noise_folder: str | None = None  # recordings of noise; null: white noise
+    reverb_probability: float = 0.0  # share of utterances with the reverberation of a room
+    reverb_time_s: list[float] = field(default_factory=lambda: [0.1, 0.6])  # RT60 of synthetic rooms
+    reverb_folder: str | None = None  # recorded impulse responses; null: synthetic ones
     spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
 
     def __post_init__(self) -> None:

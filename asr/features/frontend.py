@@ -36,14 +36,14 @@ class FeaturesConfig:
     to spell in.
     """
 
-    sample_rate: int = 16000
+    sample_rate: int = 16000  # everything is resampled to it
     window_s: float = 0.025
     frame_shift_s: float = 0.010
     n_mels: int = 80
     f_min_hz: float = 20.0
-    f_max_hz: float | None = None
-    normalization: str = "global"
-    edge_padding_s: float = 0.0
+    f_max_hz: float | None = None  # null: half the sample rate
+    normalization: str = "global"  # global | utterance | none
+    edge_padding_s: float = 0.0  # silence put before and after each recording, where trimming leaves CTC too few frames
 
     def __post_init__(self) -> None:
         check(4000 <= self.sample_rate <= 384_000, f"features.sample_rate={self.sample_rate} must be 4000 to 384000")

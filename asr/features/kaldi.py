@@ -39,7 +39,7 @@ class KaldiFbankConfig(FeaturesConfig):
     """
 
     name: str = "kaldi"
-    window_type: str = "povey"
+    window_type: str = "povey"  # povey | hanning | hamming | blackman | rectangular
     preemphasis: float = 0.97
     remove_dc_offset: bool = True
 

@@ -27,7 +27,7 @@ class LogMelConfig(FeaturesConfig):
     """
 
     name: str = "log_mel"
-    log_floor: float = 1e-8
+    log_floor: float = 1e-8  # power below this counts as this
 
     def __post_init__(self) -> None:
         FeaturesConfig.__post_init__(self)

@@ -22,7 +22,7 @@ class SpecAugmentConfig:
 
     frequency_masks: int = 2
     frequency_mask_max_mels: int = 27
-    time_masks: int = 2
+    time_masks: int = 2  # per time_mask_every_frames
     time_mask_max_frames: int = 40
     time_mask_max_share: float = 0.15
     time_mask_every_frames: int = 1000

@@ -22,7 +22,7 @@ class SubsamplingConfig:
     ``output_size``: width handed to the encoder. ``dropout`` acts on it.
     """
 
-    factor: int = 4
+    factor: int = 4  # log-mel frames per output frame: 1, 2, 3, 4, 6, 8
     channels: int = 32
     output_size: int = 256
     dropout: float = 0.1
@@ -78,8 +78,8 @@ class EncoderConfig:
 
     name: str = ""
     num_layers: int = 3
-    hidden_size: int = 320
-    dropout: float = 0.2
+    hidden_size: int = 320  # per direction
+    dropout: float = 0.2  # between layers
     input_dropout: float = 0.0
     output_dropout: float = 0.0
     subsampling: SubsamplingConfig = field(default_factory=SubsamplingConfig)

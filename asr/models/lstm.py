@@ -33,8 +33,8 @@ class BiLstmConfig(StackConfig):
     """
 
     name: str = "bilstm"
-    projection_size: int | None = None
-    forget_bias: float = 1.0
+    projection_size: int | None = None  # per direction; null: none
+    forget_bias: float = 1.0  # the sum of torch's two biases
 
     def __post_init__(self) -> None:
         StackConfig.__post_init__(self)  # no super(): the class that slots=True makes is another one
@@ -46,9 +46,9 @@ class LstmConfig(RecurrentConfig):
     """A stack of LSTM layers in one direction; with ``bidirectional`` it is the ``bilstm``. Keys as in BiLstmConfig."""
 
     name: str = "lstm"
-    hidden_size: int = 544
-    projection_size: int | None = None
-    forget_bias: float = 1.0
+    hidden_size: int = 544  # per direction
+    projection_size: int | None = None  # per direction; null: none
+    forget_bias: float = 1.0  # the sum of torch's two biases
 
     def __post_init__(self) -> None:
         RecurrentConfig.__post_init__(self)
@@ -92,8 +92,8 @@ class RnnConfig(RecurrentConfig):
     """
 
     name: str = "rnn"
-    hidden_size: int = 1104
-    input_gain: float = 1.0
+    hidden_size: int = 1104  # per direction
+    input_gain: float = 1.0  # of the input weights at the start; at 0.1 tanh begins in its linear part
 
     def __post_init__(self) -> None:
         RecurrentConfig.__post_init__(self)  # no super(): the class that slots=True makes is another one
@@ -109,8 +109,8 @@ class GruConfig(RecurrentConfig):
     """
 
     name: str = "gru"
-    hidden_size: int = 624
-    update_bias: float = 0.0
+    hidden_size: int = 624  # per direction
+    update_bias: float = 0.0  # the sum of torch's two biases; above 0: begins by remembering
 
 
 class Rnn(RecurrentStack[RnnConfig]):

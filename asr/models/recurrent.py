@@ -46,7 +46,7 @@ C = TypeVar("C", bound=StackConfig)
 class RecurrentConfig(StackConfig):
     """A stack that runs in one direction, or with ``bidirectional`` in both."""
 
-    bidirectional: bool = False
+    bidirectional: bool = False  # true: the utterance from both ends
 
     @property
     def directions(self) -> int:

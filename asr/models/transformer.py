@@ -46,11 +46,11 @@ class TransformerConfig(EncoderConfig):
 
     name: str = "transformer"
     num_layers: int = 8
-    hidden_size: int = 256
-    dropout: float = 0.1
+    hidden_size: int = 256  # the encoder's width, a multiple of heads
+    dropout: float = 0.1  # of what each part adds, and inside the feed-forward part
     heads: int = 4
-    feedforward_factor: int = 4
-    max_distance: int = 128
+    feedforward_factor: int = 4  # the feed-forward part's inner width, in hidden_size
+    max_distance: int = 128  # encoder frames; farther ones share one position
 
     def __post_init__(self) -> None:
         EncoderConfig.__post_init__(self)  # no super(): the class that slots=True makes is another one
@@ -189,7 +189,7 @@ class ConformerConfig(TransformerConfig):
 
     name: str = "conformer"
     num_layers: int = 4
-    kernel_size: int = 15
+    kernel_size: int = 15  # encoder frames that the convolution spans
 
     def __post_init__(self) -> None:
         TransformerConfig.__post_init__(self)

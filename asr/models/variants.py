@@ -43,10 +43,10 @@ class LiGruConfig(RecurrentConfig):
     """
 
     name: str = "ligru"
-    hidden_size: int = 456
-    bidirectional: bool = True
-    update_bias: float = 0.0
-    recurrent_norm: bool = False
+    hidden_size: int = 456  # per direction
+    bidirectional: bool = True  # true: the utterance from both ends
+    update_bias: float = 0.0  # above 0: begins by remembering
+    recurrent_norm: bool = False  # true: the recurrent part normalised too (SLi-GRU), where training diverges
 
 
 class LiGruDirection(nn.Module):
@@ -106,7 +106,7 @@ class LnLstmConfig(RecurrentConfig):
     """
 
     name: str = "lnlstm"
-    bidirectional: bool = True
+    bidirectional: bool = True  # true: the utterance from both ends
     forget_bias: float = 1.0
 
 
@@ -168,8 +168,8 @@ class MinLstmConfig(RecurrentConfig):
     """
 
     name: str = "minlstm"
-    hidden_size: int = 480
-    bidirectional: bool = True
+    hidden_size: int = 480  # per direction
+    bidirectional: bool = True  # true: the utterance from both ends
     residual: bool = True
     layer_norm: bool = True
     forget_bias: float = 1.0

@@ -27,7 +27,7 @@ class TokenizerConfig:
     """
 
     name: str = "characters"
-    vocab_size: int = 128
+    vocab_size: int = 128  # used by sentencepiece only
 
     def __post_init__(self) -> None:
         check_choice("tokenizer.name", self.name, NAMES)

@@ -25,11 +25,11 @@ class DataConfig:
     from epoch to epoch.
     """
 
-    dir: str = ""
-    normalizer: str = "basic"
-    unspellable: str = "error"
-    workers: int = 1
-    keep_mb: float = 512.0
+    dir: str = ""  # holds train.jsonl, dev.jsonl, test.jsonl
+    normalizer: str = "basic"  # what transcripts go through before they are spelled in tokens
+    unspellable: str = "error"  # error | drop: utterances too short for their text
+    workers: int = 1  # processes that read ahead
+    keep_mb: float = 512.0  # with workers=0: megabytes of decoded recordings kept from epoch to epoch
     batching: BatchingConfig = field(default_factory=BatchingConfig)
 
     def __post_init__(self) -> None:
@@ -49,8 +49,8 @@ class OptimizerConfig:
     learning_rate: float = 1e-3
     betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
     eps: float = 1e-8
-    momentum: float = 0.9
-    weight_decay: float = 1e-2
+    momentum: float = 0.9  # sgd only
+    weight_decay: float = 1e-2  # on matrices only
     clip_norm: float = 5.0
 
     def __post_init__(self) -> None:
@@ -74,9 +74,9 @@ class ScheduleConfig:
 
     name: str = "cosine"
     warmup_epochs: float = 1.0
-    final_factor: float = 0.01
-    plateau_factor: float = 0.5
-    plateau_patience: int = 1
+    final_factor: float = 0.01  # of the peak, at the end
+    plateau_factor: float = 0.5  # plateau only
+    plateau_patience: int = 1  # plateau only: epochs without a better dev WER
 
     def __post_init__(self) -> None:
         check_choice("schedule.name", self.name, SCHEDULES)
@@ -103,22 +103,22 @@ class TrainingConfig:
     """
 
     epochs: int = 30
-    accumulate: int = 1
-    patience: int | None = None
-    save_every_steps: int | None = 500
-    keep_last: int = 5
-    select: str = "dev"
-    precision: str = "fp32"
-    device: str = "auto"
-    threads: int | None = None
-    max_steps: int | None = None
+    accumulate: int = 1  # batches per step
+    patience: int | None = None  # epochs without a better dev WER before stopping; null: never
+    save_every_steps: int | None = 500  # a checkpoint in mid-epoch too; null: at epoch ends only
+    keep_last: int = 5  # weights of so many last epochs are averaged at the end; 0: no averaging
+    select: str = "dev"  # dev: the best epoch or the average, by dev WER | average: the average, whatever dev says
+    precision: str = "fp32"  # fp32 | bf16 | fp16; the last two on a GPU
+    device: str = "auto"  # auto | cpu | cuda | cuda:1
+    threads: int | None = None  # torch threads per process; null: torch's choice
+    max_steps: int | None = None  # stop after so many steps
     normalisation_hours: float = 1.0
     evaluate_from_epoch: int = 1
-    flat_start_epochs: float = 0.0
-    flat_start_nats: float = 8.0
-    dry_run: bool = True
+    flat_start_epochs: float = 0.0  # first epochs in which the blank is made less likely; see asr/ctc/loss.py
+    flat_start_nats: float = 8.0  # how much lower the blank's logit is at first
+    dry_run: bool = True  # the largest batch once, before the first step
     tensorboard: bool = True
-    init_from: str | None = None
+    init_from: str | None = None  # a model directory whose weights and tokens to start from; null: from scratch
 
     def __post_init__(self) -> None:
         check(self.epochs >= 1, f"training.epochs={self.epochs} must be at least 1")
