@@ -60,14 +60,14 @@ def add_decoding(group: "argparse._ArgumentGroup") -> None:
         choices=("greedy", "beam"),
         help="default: as tuned (asr lm tune), else beam if another option needs it, else greedy",
     )
-    group.add_argument("--beam-width", type=count, metavar="N", help="beam width: hypotheses kept after each frame")
+    group.add_argument("--beam-width", type=count, metavar="N", help="hypotheses kept after each frame")
     group.add_argument("--lm", type=Path, metavar="FILE", help="language model, binary or ARPA; none: do without")
     group.add_argument("--lm-weight", type=number, metavar="X", help="weight of the language model")
     group.add_argument("--word-score", type=number, metavar="X", help="added per word, in nats; above 0: more words")
     group.add_argument("--lexicon", type=Path, metavar="FILE", help="allowed words, one per line")
     group.add_argument(
         "--hotword", type=hotword, action="append", default=[], metavar="WORD[:BOOST]",
-        help=f"favour a word or phrase; repeatable (default boost, in nats: {DEFAULT_BOOST})",
+        help=f"prefer a word or phrase; repeatable (default boost, in nats: {DEFAULT_BOOST})",
     )  # fmt: skip
     group.add_argument(
         "--n-best", type=count, default=1, metavar="N", help="hypotheses per recording, in json (default: 1)"
