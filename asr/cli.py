@@ -1,8 +1,8 @@
 """The ``asr`` command: parses the verb, imports its module only then, and turns every error into one line.
 
-In: words from the command line. Out: an exit code: what the verb returns; 2 for what was mistyped or misconfigured; 1
-for what data, files or the machine did; 130 after Ctrl-C; 141 when the reader of our output went away; 70 for a fault
-of our own. ASR_DEBUG=1 adds the traceback. Neither torch nor hydra nor librosa is imported here, so that
+In: the arguments. Out: an exit code: what the verb returns; 2 for a usage or configuration error; 1 for an error in
+data, files or the machine; 130 after Ctrl-C; 141 when the reader of the output went away; 70 for an internal error.
+ ASR_DEBUG=1 adds the traceback. Neither torch nor hydra nor librosa is imported here, so that
 ``asr --help`` is instant.
 """
 
@@ -19,19 +19,19 @@ from asr.errors import AsrError, UsageError
 from asr.terminal import styled
 
 VERBS: dict[str, str] = {
-    "run": "run a whole recipe: prepare, train, evaluate, report; stages that stand are skipped",
+    "run": "run a whole recipe: prepare, train, evaluate, report; up-to-date stages are skipped",
     "prepare": "turn a corpus folder into train/dev/test.jsonl",
-    "train": "train a model, or go on exactly where a run stopped",
-    "transcribe": "write down what is said in audio files",
-    "evaluate": "transcribe a manifest and report the error",
-    "lm": "build, examine and mix n-gram language models",
-    "calibrate": "make word confidence a probability, on a dev manifest",
-    "score": "report the error between any two files of texts",
-    "compare": "say whether one system is better than another, and in what",
-    "inspect": "look into a model while it hears: gates, memory, what each unit follows",
-    "report": "show errors as a page to read, hear and filter; several systems side by side",
-    "check": "say what is wrong with a manifest",
-    "probe": "measure what is claimed about the LSTM: gradients, memory, time, gates",
+    "train": "train a model, or resume a run exactly where it stopped",
+    "transcribe": "transcribe audio files",
+    "evaluate": "transcribe a manifest and report the errors",
+    "lm": "build, inspect and mix n-gram language models",
+    "calibrate": "calibrate word confidence on a dev manifest",
+    "score": "report WER and CER between two files of transcripts",
+    "compare": "compare systems: differences, significance, where they differ",
+    "inspect": "inspect a model on a recording: gates, memory, what each unit follows",
+    "report": "show errors on a page with audio and filters; several systems side by side",
+    "check": "find problems in a manifest",
+    "probe": "run experiments on the LSTM: gradients, memory, time, gates",
 }
 
 _EXAMPLES = """\
@@ -40,7 +40,7 @@ examples:
   asr transcribe runs/digits/model FILE...
   asr score REFERENCES HYPOTHESES
 
-`asr VERB --help` tells more. ASR_DEBUG=1 shows the traceback behind an error."""
+See `asr VERB --help`. ASR_DEBUG=1 shows the traceback of an error."""
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -100,7 +100,7 @@ def _help() -> str:
 
 
 def _report(error: BaseException) -> int:
-    """Say one line on stderr about ``error`` and return the exit code."""
+    """Write one line about ``error`` to stderr and return the exit code."""
     _flush_or_silence(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return 141
@@ -116,7 +116,7 @@ def _report(error: BaseException) -> int:
 
 
 def _explain(error: BaseException) -> tuple[str, int]:
-    """The message for a person, and the exit code."""
+    """The message and the exit code."""
     if isinstance(error, AsrError):
         return str(error), error.exit_code
     if isinstance(error, KeyboardInterrupt):
@@ -141,7 +141,7 @@ def _explain_os_error(error: OSError) -> str:
 
 
 def _is_torch_out_of_memory(error: BaseException) -> bool:
-    """Told by name and text, so that torch is not imported for it; the CPU allocator raises a plain RuntimeError."""
+    """Recognised by name and text, so that torch is not imported; the CPU allocator raises a plain RuntimeError."""
     if not isinstance(error, RuntimeError):
         return False
     return type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
@@ -155,14 +155,14 @@ def _exit_code(end: SystemExit) -> int:
 
 
 def _harden_streams() -> None:
-    """Let no file name and no transcript break printing: what the terminal cannot show is escaped."""
+    """Escape what the terminal cannot show, so that no file name or transcript breaks printing."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _flush() -> None:
-    """Write out what is buffered now, while a failure can still be told."""
+    """Flush now, while a failure can still be reported."""
     if sys.stdout is not None:
         with contextlib.suppress(ValueError):  # closed
             sys.stdout.flush()

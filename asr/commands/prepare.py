@@ -9,7 +9,7 @@ from asr.errors import UsageError
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The words that ``asr prepare`` understands."""
+    """The arguments of ``asr prepare``."""
     parser = argparse.ArgumentParser(
         prog="asr prepare",
         usage="asr prepare RECIPE_DIR [CORPUS] OUT [--download] [key=value ...]",
@@ -33,7 +33,7 @@ def run(arguments: list[str]) -> int:
     folders, options = _sort_words(parsed.words)
     if len(folders) not in (1, 2):
         raise UsageError(
-            f"asr prepare wants [CORPUS] OUT after the recipe, but got {len(folders)} folder(s): "
+            f"asr prepare needs [CORPUS] OUT after the recipe, but got {len(folders)} folder(s): "
             f"{' '.join(folders) or 'none'}. Example: asr prepare recipes/fsdd CORPUS_FOLDER data/fsdd"
         )
     from asr.data.prepare import run_prepare  # late: numpy and soundfile stay off the path of --help
@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> int:
     corpus = Path(folders[0]) if len(folders) == 2 else None
     out = Path(folders[-1])
     found = resolve_recipe(parsed.recipe)
-    recipe = found if found.is_dir() else found.parent  # fsdd/bilstm.yaml stands for its folder
+    recipe = found if found.is_dir() else found.parent  # fsdd/bilstm.yaml means its folder
     print(run_prepare(recipe, corpus, out, options, download=parsed.download))
     print(f"Written to {out}")
     return 0

@@ -1,7 +1,6 @@
-"""Hydra composes a recipe with the vocabulary in conf/: overrides, ``-m`` sweeps and ``--cfg job`` as Hydra users know
-them.
+"""Hydra composes a recipe with the config groups in conf/: overrides, ``-m`` sweeps and ``--cfg job`` as in Hydra.
 
-In: a recipe file and the words after it. Out: the task called once per job with its composed config. Hydra's own
+In: a recipe file and the arguments after it. Out: the task called once per job with its composed config. Hydra's own
 logging, output folders and tracebacks are switched off; its messages become ConfigErrors.
 """
 
@@ -70,7 +69,7 @@ def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], An
 
 
 def _sorted(words: list[str]) -> tuple[list[str], list[str]]:
-    """Options such as ``-m`` and ``--cfg job``, and overrides: Hydra wants the latter in one row, people do not."""
+    """Options such as ``-m`` and ``--cfg job``, and overrides: Hydra needs the latter in one row, users mix them."""
     flags: list[str] = []
     overrides: list[str] = []
     for before, word in zip(["", *words], words, strict=False):
@@ -81,7 +80,7 @@ def _sorted(words: list[str]) -> tuple[list[str], list[str]]:
         else:
             overrides.append(word)
     if words and words[-1] in _WITH_VALUE:
-        raise UsageError(f"{words[-1]} wants a value, e.g. {_EXAMPLES[words[-1]]}")
+        raise UsageError(f"{words[-1]} needs a value, e.g. {_EXAMPLES[words[-1]]}")
     return flags, overrides
 
 
@@ -105,10 +104,7 @@ def _swept_keys(overrides: list[str]) -> set[str]:
 
 
 def _plain_path(word: str) -> str:
-    """A folder as a person's shell gives it.
-
-    ``~`` is their home, and quotes stand where it would break Hydra's grammar.
-    """
+    """An override with ``~`` expanded and a folder quoted where it would break Hydra's grammar."""
     key, equals, value = word.partition("=")
     if key.startswith("prepare."):  # the recipe's own options, which only its prepare.py knows and checks
         return f"++{word}"
@@ -169,10 +165,10 @@ def _explain(error: Exception, recipe: Path) -> str:
     if option:
         return f"config: there is no {option[2]!r} in the group '{option[1]}'{nearest(option[2], option[3].split())}"
     if "override_grammar" in text:
-        fault = (
+        reason = (
             text.split(" See https://hydra.cc")[0].removeprefix("Error parsing override ").replace(" at '<EOF>'", "")
         )
-        return f"config: cannot be read as key=value: {fault} (values with =,()[]{{}} go into quotes: key=\"'a=b'\")"
+        return f"config: cannot be read as key=value: {reason} (values with =,()[]{{}} go into quotes: key=\"'a=b'\")"
     if isinstance(error, InterpolationToMissingValueError) and "run_dir" in text:
         return "config: run_dir is not set; give the folder for this sweep (run_dir=runs/NAME)"
     text = text.split(" Set the environment variable HYDRA_FULL_ERROR")[0]

@@ -1,6 +1,6 @@
-"""Where the vocabulary (``conf/``) and the recipes (``recipes/``) lie: in the wheel, or at the root of a checkout.
+"""The folders of the config groups (``conf/``) and of the recipes (``recipes/``): in the wheel or in a checkout.
 
-In: nothing, or what a person typed for a recipe. Out: folders and files that exist. The wheel carries both as
+In: nothing, or a recipe as given by the user. Out: folders and files that exist. The wheel carries both as
 ``asr/_conf`` and ``asr/_recipes``, so that every command works from any folder.
 """
 
@@ -32,7 +32,7 @@ def available_recipes() -> list[str]:
 
 
 def resolve_recipe(path_text: str) -> Path:
-    """The recipe file or folder that a person means.
+    """The recipe file or folder that the user means.
 
     An existing path wins. Otherwise ``recipes/fsdd/bilstm.yaml``, ``fsdd/bilstm.yaml``, ``fsdd/bilstm`` and the folder
     ``fsdd`` are looked up among the recipes that came with this package.
@@ -57,7 +57,7 @@ def _no_recipe(path_text: str, name: str) -> str:
     close = difflib.get_close_matches(name, recipes, n=1)
     hint = f"; did you mean recipes/{close[0]}?" if close else ""
     listing = "".join(f"\n  recipes/{recipe}" for recipe in recipes) or " none"
-    advice = "Give the path of a YAML file, or one of the recipes that come along"
+    advice = "Give the path of a YAML file, or one of the included recipes"
     return f"no recipe at {path_text!r}{hint}\n{advice}:{listing}"
 
 

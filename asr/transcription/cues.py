@@ -1,14 +1,12 @@
-"""Words with times to subtitles that can be read: where to break, how many lines, how long to stand.
+"""Words with times to readable subtitles: where to break, how many lines, how long to show.
 
 In: a hypothesis' word spans. Out: cues of at most 2 lines of 42 columns and 7 s, in order, never overlapping, never
 empty. The breaks are those of least total cost (a shortest path over all break points, as in Knuth and Plass, 1981): a
 cue costs, breaking where nobody pauses costs, a pause inside a cue costs, a cue too short to be read costs. The figures
 of 42 columns, 2 lines and 7 s are those of the BBC's and Netflix' subtitle guidelines.
 
-Word times on the grid that files use, whole milliseconds: in order, never overlapping, never empty.
-
-In: a hypothesis' words. Out: a `Span` for each. The recogniser gives such times already; rounding, and words from
-elsewhere, may not.
+`word_spans` puts word times on the grid of files, whole milliseconds: in order, never overlapping, never empty. The
+recogniser's times are so already; rounding, and words from elsewhere, may not be.
 """
 
 import math
@@ -74,7 +72,7 @@ MAX_COLUMNS = 42
 MAX_LINES = 2
 MAX_CUE_MS = 7_000
 MIN_CUE_MS = 1_000
-# A cue stands as long as reading it takes, where there is room: 20 characters a second.
+# A cue is shown as long as reading it takes, where there is room: 20 characters a second.
 READING_MS_PER_COLUMN = 50
 # A pause so long always ends a cue; one so short is none.
 LONG_PAUSE_MS = 1_200
@@ -227,7 +225,7 @@ def _join(pieces: Sequence[_Piece]) -> str:
 
 
 def _timed(cues: Sequence[Cue], duration_ms: int) -> list[Cue]:
-    """Let each cue stand as long as reading it takes: later where there is room, then earlier."""
+    """Show each cue as long as reading it takes: later where there is room, then earlier."""
     timed: list[Cue] = []
     for index, cue in enumerate(cues):
         wanted_ms = max(MIN_CUE_MS, READING_MS_PER_COLUMN * sum(map(display_width, cue.lines)))

@@ -1,33 +1,8 @@
-"""One door to all formats: a hypothesis as text, or as a file that appears whole or not at all.
+"""Transcripts in every format: txt, srt, vtt, tsv, json, ctm, TextGrid.
 
-The formats that are lines of fields: txt, tsv, and NIST's ctm.
-
-In: a hypothesis, and where it comes from. Out: the text of a file.
-
-TextGrid, the format of Praat, through praatio: one interval tier "words", the pauses as empty intervals.
-
-In: a hypothesis. Out: the text of a long-form TextGrid file.
-
-SubRip (srt) and WebVTT (vtt) through pysubs2.
-
-In: a hypothesis. Out: the text of a subtitle file. A transcript may hold what these formats take for commands; it is
-written so that a player shows it as it stands.
-
-JSON: everything that the recogniser knows about a recording, in a schema with a version.
-
-In: a hypothesis, and where it comes from. Out: one JSON object, never with NaN (null instead). Its keys:
-
-    format, version     "asr-transcript" and 1; the version rises when a key changes its meaning or goes
-    audio               path, channel (from 0; null: all mixed), duration_s
-    model               path, sha256 (of its weights; null where unknown)
-    settings            what else decided on the text
-    text, score         score: natural log-probability; with what language model, word score and hotwords added
-    confidence          0 to 1, null where unknown
-    words               a list of: word, start_s, end_s, confidence; in order
-    cues                the subtitles that srt and vtt hold: start_s, end_s, lines, words [first, stop)
-    n_best              a list of: text, score, ctc_score, lm_score; best first; empty where one text only is known
-
-Where a transcript comes from: what the formats say about it beside the words.
+In: a hypothesis, and its provenance. Out: the text of a file, or the file, written atomically. Subtitles go through
+pysubs2 and TextGrid through praatio; what a transcript holds that these formats take for commands is escaped, so that a
+player shows it as text. json holds all that the recogniser knows about a recording, in a schema with a version.
 """
 
 import html
@@ -66,7 +41,7 @@ def render_textgrid(hypothesis: "Hypothesis") -> str:
         return path.read_text(encoding="utf-8")
 
 
-# Shown as nothing; stands where two characters together would be a command.
+# Shown as nothing; written where two characters together would be a command.
 _WORD_JOINER = "\u2060"
 _MAX_MS = 100 * 3_600_000
 
@@ -94,7 +69,7 @@ def _render(hypothesis: "Hypothesis", format_name: str) -> str:
         file.append(SSAEvent(start=cue.start_ms, end=cue.end_ms, text=text))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        written: str = file.to_string(format_name, keep_ssa_tags=True)  # no styles: the text as it stands
+        written: str = file.to_string(format_name, keep_ssa_tags=True)  # no styles: the text as it is
     return written
 
 
@@ -109,9 +84,9 @@ def _shown(line: str, format_name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """``audio``: the recording's path or name; ``channel``: which one was heard, from 0, None for the mix of all.
+    """``audio``: the recording's path or name; ``channel``: which one was transcribed, from 0, None for the mix of all.
 
-    ``model``: its directory; ``model_sha256``: of its weights; ``settings``: what else decided on the text.
+    ``model``: its directory; ``model_sha256``: of its weights; ``settings``: what else the text depends on.
     """
 
     audio: str = ""
@@ -258,7 +233,7 @@ def write_transcript(
 
     Args:
         hypothesis: what a recogniser said.
-        path: the file; one that stands there is replaced.
+        path: the file; an existing one is replaced.
         format_name: one of `FORMATS`; None: told by the path's ending.
         provenance: the recording and the model, which json and ctm name.
 
