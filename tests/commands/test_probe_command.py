@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 
 from asr.cli import main
-from asr.config.recipes import conf_dir, recipes_dir
+from asr.config import plain_config
+from asr.config.compose import run_composed
+from asr.config.recipes import recipes_dir
 from asr.errors import UsageError
 from asr.models import AcousticModel, build_model_config
 from asr.probes import processes
@@ -102,15 +103,10 @@ def test_the_recipes_of_a_family_have_about_as_many_weights(corpus: str) -> None
 
 
 def model_of(path: Path) -> dict[str, Any]:
-    """The keys of ``model`` as Hydra composes them: conf's word, then what the folder shares, then the recipe's own."""
-    recipe = yaml.safe_load(path.read_text())
-    word = next((one["override model"] for one in recipe["defaults"] if isinstance(one, dict)), "bilstm")
-    values: dict[str, Any] = yaml.safe_load((conf_dir() / "model" / f"{word}.yaml").read_text())
-    for more in (yaml.safe_load((path.parent / "_shared.yaml").read_text()), recipe):
-        model = dict(more["model"])
-        subsampling = values["subsampling"] | model.pop("subsampling", {})
-        values |= model | {"subsampling": subsampling}
-    return values
+    """The keys of ``model`` as Hydra composes them."""
+    (values,) = run_composed(path, ["run_dir=x"], plain_config)
+    model: dict[str, Any] = values["model"]
+    return model
 
 
 def test_an_unknown_member_is_refused_with_the_nearest() -> None:
