@@ -6,7 +6,9 @@ import resource
 import subprocess
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,24 +18,29 @@ from asr.errors import DataError, Interrupted, UsageError
 HEAVY = {"torch", "torchaudio", "hydra", "omegaconf", "librosa", "numpy", "numba", "scipy", "soundfile", "jiwer"}
 
 
-def asr(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+def asr(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "asr", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+
+
+Verb = Callable[[list[str]], int]
+Install = Callable[[Verb], None]
+Capsys = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def verb_that(monkeypatch: pytest.MonkeyPatch):
+def verb_that(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Make the verb ``check`` do whatever the test likes."""
 
-    def install(function) -> None:
+    def install(function: Verb) -> None:
         module = types.ModuleType("asr.commands.check")
-        module.run = function
+        monkeypatch.setattr(module, "run", function, raising=False)
         monkeypatch.setitem(sys.modules, "asr.commands.check", module)
 
     return install
 
 
-def raises(error: BaseException):
+def raises(error: BaseException) -> Verb:
     def run(arguments: list[str]) -> int:
         raise error
 
@@ -114,7 +121,9 @@ def test_every_verb_explains_itself_without_torch(verb: str, repository: Path) -
         (RecursionError(), 70, "internal error: RecursionError"),
     ],
 )
-def test_every_error_is_one_line_with_its_exit_code(error, code, message, verb_that, capsys) -> None:
+def test_every_error_is_one_line_with_its_exit_code(
+    error: BaseException, code: int, message: str, verb_that: Install, capsys: Capsys
+) -> None:
     verb_that(raises(error))
     assert cli.main(["check"]) == code
     stderr = capsys.readouterr().err
@@ -123,19 +132,21 @@ def test_every_error_is_one_line_with_its_exit_code(error, code, message, verb_t
     assert len(stderr.splitlines()) == 1
 
 
-def test_a_signal_after_saving_ends_with_128_plus_its_number(verb_that, capsys) -> None:
-    verb_that(raises(Interrupted("saved step 12; the same command goes on", 15)))
+def test_a_signal_after_saving_ends_with_128_plus_its_number(verb_that: Install, capsys: Capsys) -> None:
+    verb_that(raises(Interrupted("saved step 12; rerun to resume", 15)))
     assert cli.main(["check"]) == 143
     assert "saved step 12" in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_quietly_with_130(verb_that, capsys) -> None:
+def test_ctrl_c_ends_quietly_with_130(verb_that: Install, capsys: Capsys) -> None:
     verb_that(raises(KeyboardInterrupt()))
     assert cli.main(["check"]) == 130
     assert capsys.readouterr().err == ""
 
 
-def test_the_traceback_appears_under_asr_debug_only(verb_that, capsys, monkeypatch) -> None:
+def test_the_traceback_appears_under_asr_debug_only(
+    verb_that: Install, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     verb_that(raises(ValueError("inner")))
     cli.main(["check"])
     assert "Traceback" not in capsys.readouterr().err
@@ -145,15 +156,20 @@ def test_the_traceback_appears_under_asr_debug_only(verb_that, capsys, monkeypat
 
 
 @pytest.mark.parametrize(("end", "code"), [(None, 0), (0, 0), (2, 2), ("no such key", 1)])
-def test_a_verb_that_exits_gives_its_code(end, code, verb_that, capsys) -> None:
+def test_a_verb_that_exits_gives_its_code(end: int | str | None, code: int, verb_that: Install, capsys: Capsys) -> None:
     verb_that(raises(SystemExit(end)))
     assert cli.main(["check"]) == code
     assert ("no such key" in capsys.readouterr().err) == (end == "no such key")
 
 
-def test_arguments_arrive_unchanged(verb_that) -> None:
-    seen = []
-    verb_that(lambda arguments: seen.extend(arguments) or 0)
+def test_arguments_arrive_unchanged(verb_that: Install) -> None:
+    seen: list[str] = []
+
+    def keep(arguments: list[str]) -> int:
+        seen.extend(arguments)
+        return 0
+
+    verb_that(keep)
     assert cli.main(["check", "a=b (1).wav", "--out", ""]) == 0
     assert seen == ["a=b (1).wav", "--out", ""]
 

@@ -221,16 +221,18 @@ def _draw_rows(draw: Draw, found: Mapping[str, Any], path: Path) -> None:
 
 def model_configs(chosen: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The chosen config groups of conf/model, by default all, with their values. Raises UsageError."""
-    import yaml
-
+    from asr.config import plain_config
+    from asr.config.compose import run_composed
     from asr.config.recipes import conf_dir
     from asr.schema import nearest
 
-    known = {path.stem: path for path in sorted((conf_dir() / "model").glob("*.yaml"))}
+    known = sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml"))
     for name in chosen:
         if name not in known:
-            raise UsageError(f"there is no {name!r} in conf/model{nearest(name, list(known))}")
-    return {name: yaml.safe_load(known[name].read_text(encoding="utf-8")) for name in chosen or known}
+            raise UsageError(f"there is no {name!r} in conf/model{nearest(name, known)}")
+    base = conf_dir() / "base.yaml"
+    composed = {name: run_composed(base, [f"model={name}", "run_dir=."], plain_config)[0] for name in chosen or known}
+    return {name: values["model"] for name, values in composed.items()}
 
 
 def _names(models: Sequence[Path]) -> dict[str, Path]:

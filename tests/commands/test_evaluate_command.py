@@ -49,7 +49,7 @@ class StubRecognizer:
         return cls()
 
     def transcribe_utterances(
-        self, utterances: list[Utterance], batch_s: float, progress: Callable[[int, int], None] | None
+        self, utterances: list[Utterance], batch_s: float, progress: Callable[[int, int], None]
     ) -> list[StubHypothesis]:
         self.asked["batch_s"] = batch_s
         for done in range(len(utterances)):

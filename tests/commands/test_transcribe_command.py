@@ -14,7 +14,7 @@ import soundfile
 from asr import cli
 from asr.commands.transcribe import build_parser, transcribe_options
 from asr.recognition.hypothesis import Hypothesis
-from asr.transcription import FORMATS, job
+from asr.transcription import FORMATS, render_transcript
 from tests.transcribe_stub import Stub, asr, recordings, tree
 
 # --- on the terminal -------------------------------------------------------------------------------------------------
@@ -45,12 +45,12 @@ def test_a_transcript_that_cannot_be_rendered_is_its_recordings_failure(
     stub: Stub, model: Path, tmp_path: Path, monkeypatch: Any, capsys: Any, options: tuple[str, ...]
 ) -> None:
     folder = recordings(tmp_path / "in", a_wav="one", b_wav="two", c_wav="three")
-    render = job.render_transcript
+    render = render_transcript
 
     def fails(hypothesis: Hypothesis, *rest: Any) -> str:
         return str(hypothesis.text.index("t")) if hypothesis.text == "one" else render(hypothesis, *rest)
 
-    monkeypatch.setattr(job, "render_transcript", fails)
+    monkeypatch.setattr("asr.transcription.job.render_transcript", fails)
     monkeypatch.chdir(tmp_path)
     assert asr(model, folder, *options) == 1
     said = capsys.readouterr()
@@ -139,7 +139,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_command_line_and_python_say_the_same(tiny: Path, tmp_path: Path, capsys: Any) -> None:
     from asr import load_model
-    from asr.transcription import render_transcript
 
     generator = np.random.default_rng(1)
     for name in ("a", "b"):

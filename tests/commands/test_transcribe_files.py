@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from asr.files import write_text
 from asr.transcription import FORMATS, job
 from asr.transcription.outputs import INDEX_NAME
 from tests.transcribe_stub import Stub, asr, recordings, tree
@@ -164,25 +165,23 @@ def test_a_ledger_that_was_cut_short_is_read_as_far_as_it_goes(stub: Stub, model
     assert stub.names == ["b.wav"]
 
 
-@pytest.mark.parametrize("moment", ["ledger", "first file"])
+@pytest.mark.parametrize("moment", ["index", "first file"])
 def test_a_crash_between_two_files_is_made_good(
     stub: Stub, model: Path, tmp_path: Path, monkeypatch: Any, moment: str
 ) -> None:
-    from asr.transcription import outputs
-
     folder, out = recordings(tmp_path / "in", a_wav="one"), tmp_path / "out"
     assert asr(model, folder, "--output-dir", out, "--format", "txt,srt") == 0
     (folder / "a.wav").write_text("another text")
-    real, written = outputs.write_text, []
+    real, written = write_text, list[Path]()
 
     def crash(path: Path, text: str) -> None:
-        if moment == "ledger" or written:
+        if moment == "index" or written:
             raise SystemExit(9)
         written.append(path)
         real(path, text)
 
-    monkeypatch.setattr(outputs, "write_text", crash)
+    monkeypatch.setattr("asr.transcription.outputs.write_text", crash)
     assert asr(model, folder, "--output-dir", out, "--format", "txt,srt") == 9
-    monkeypatch.setattr(outputs, "write_text", real)
+    monkeypatch.setattr("asr.transcription.outputs.write_text", real)
     assert asr(model, folder, "--output-dir", out, "--format", "txt,srt", "--skip-existing") == 0
     assert (out / "a.txt").read_text() == "another text\n" and "another text" in (out / "a.srt").read_text()
