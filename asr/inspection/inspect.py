@@ -84,6 +84,9 @@ def inspect_waveform(recognizer: Recognizer, waveform: NDArray[np.float32], *, l
     traces, maps = read_captured(captured)
     hypothesis = recognizer.decode(emissions)
     log_probs = captured.log_probs[0].float().cpu().numpy()
+    rates = [1 if len(trace.hidden) == len(log_probs) else 2 for trace in traces]  # 2: a layer at half the frame rate
+    units = [unit_facts(trace, rate * emissions.frame_s) for trace, rate in zip(traces, rates, strict=True)]
+    traces = [trace.repeated(rate, len(log_probs)) for trace, rate in zip(traces, rates, strict=True)]
     times_s = np.arange(len(log_probs)) * emissions.frame_s - emissions.edge_s
     signals = token_signals(log_probs, recognizer.tokenizer.tokens)
     if emissions.level is not None and len(emissions.level.values):
@@ -99,7 +102,7 @@ def inspect_waveform(recognizer: Recognizer, waveform: NDArray[np.float32], *, l
         log_probs=log_probs,
         signals=signals,
         traces=traces,
-        units=[unit_facts(trace, emissions.frame_s) for trace in traces],
+        units=units,
         tracking=[track(_state(trace), signals, emissions.frame_s, len(traces)) for trace in traces],
         maps=maps,
     )

@@ -22,7 +22,7 @@ for nine tenths of the recording. All of this is about one recording: a unit may
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -116,6 +116,11 @@ class Trace:
     def hidden(self) -> Array:
         """Each unit's output, ``(frames, units)``."""
         return self.arrays["hidden"]
+
+    def repeated(self, times: int, frames: int) -> "Trace":
+        """The trace of a layer at a lower frame rate, each of its frames ``times`` times, cut to ``frames``."""
+        arrays = {name: np.repeat(values, times, axis=0)[:frames] for name, values in self.arrays.items()}
+        return replace(self, arrays=arrays)
 
     @property
     def keep_gate(self) -> str | None:

@@ -18,8 +18,10 @@ from typing import ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from asr.lengths import reversal_index, reverse_frames, valid_mask
+from asr.lengths import double_frames, halve_frames, reversal_index, reverse_frames, valid_mask
+from asr.models.directions import run_both
 from asr.models.encoder import EncoderConfig
+from asr.schema import check
 
 
 @dataclass(kw_only=True, slots=True)
@@ -28,10 +30,20 @@ class StackConfig(EncoderConfig):
 
     ``dropout`` acts on each layer's output but the last. ``residual`` adds a layer's input to its output where sizes
     agree, ``layer_norm`` normalises each layer's input and the last one's output.
+
+    ``full_rate_layers``: the number of lower layers that run at the full frame rate. The layers above run over the
+    means of two frames, and their output is added to both frames of the last full-rate layer's output.
     """
 
     residual: bool = False
     layer_norm: bool = False
+    full_rate_layers: int | None = None  # layers above these run at half the frame rate; null: none do
+
+    def __post_init__(self) -> None:
+        EncoderConfig.__post_init__(self)
+        if self.full_rate_layers is not None:
+            fits = 1 <= self.full_rate_layers <= self.num_layers
+            check(fits, f"model.full_rate_layers={self.full_rate_layers} must be 1 to num_layers={self.num_layers}")
 
     @property
     def directions(self) -> int:
@@ -74,11 +86,14 @@ class RecurrentLayer(nn.Module):
 
     def forward(self, inputs: Tensor, reversal: Tensor) -> Tensor:
         """``(batch, frames, input_size)`` and its ``reversal_index`` -> ``(batch, frames, output_size)``."""
-        outputs = _run(self.directions[0], inputs)
         if len(self.names) == 1:
-            return outputs
-        backward_out = _run(self.directions[1], reverse_frames(inputs, reversal))
-        return torch.cat((outputs, reverse_frames(backward_out, reversal)), dim=2)
+            return _run(self.directions[0], inputs)
+        ahead, back = self.directions
+        both = (
+            lambda values: _run(ahead, values),
+            lambda values: reverse_frames(_run(back, reverse_frames(values, reversal)), reversal),
+        )
+        return torch.cat(run_both(both, [list(one.parameters()) for one in (ahead, back)], inputs), dim=2)
 
     def load_torch(self, source: nn.RNNBase, layer: int = 0) -> None:
         """Take the weights of layer ``layer`` of a ``torch.nn`` RNN, GRU or LSTM of the same kind, sizes and
@@ -104,6 +119,7 @@ class RecurrentStack(nn.Module, Generic[C]):
     def __init__(self, input_size: int, config: C) -> None:
         super().__init__()
         self.residual = config.residual
+        self.full_rate_layers = config.full_rate_layers or config.num_layers
         self.layers, self.norms = nn.ModuleList(), nn.ModuleList()
         size = input_size
         for _ in range(config.num_layers):
@@ -126,15 +142,23 @@ class RecurrentStack(nn.Module, Generic[C]):
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """``(batch, frames, input_size)``, ``(batch,)`` int64 -> ``(batch, frames, output_size)``."""
-        reversal = reversal_index(lengths, inputs.size(1))
-        hidden = self.input_dropout(inputs)
-        for index, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True)):
-            outputs = layer(norm(hidden), reversal)
+        hidden = self._run(self.input_dropout(inputs), lengths, range(self.full_rate_layers))
+        if self.full_rate_layers < len(self.layers):
+            pairs, halves = halve_frames(hidden, lengths)
+            upper = self._run(pairs, halves, range(self.full_rate_layers, len(self.layers)))
+            hidden = hidden + double_frames(upper, hidden.size(1))
+        padding = ~valid_mask(lengths, hidden.size(1)).unsqueeze(2)
+        return self.output_dropout(self.final_norm(hidden)).masked_fill(padding, 0.0)  # type: ignore[no-any-return]
+
+    def _run(self, hidden: Tensor, lengths: Tensor, which: range) -> Tensor:
+        """The layers ``which``, all at the frame rate of ``hidden``."""
+        reversal = reversal_index(lengths, hidden.size(1))
+        for index in which:
+            outputs = self.layers[index](self.norms[index](hidden), reversal)
             if self.residual and outputs.shape == hidden.shape:
                 outputs = outputs + hidden
             hidden = self.dropout(outputs) if index + 1 < len(self.layers) else outputs
-        padding = ~valid_mask(lengths, hidden.size(1)).unsqueeze(2)
-        return self.output_dropout(self.final_norm(hidden)).masked_fill(padding, 0.0)  # type: ignore[no-any-return]
+        return hidden
 
     def _make_layer(self, input_size: int, config: C) -> RecurrentLayer:
         return RecurrentLayer(

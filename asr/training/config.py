@@ -94,9 +94,9 @@ class TrainingConfig:
     ``save_every_steps``: a checkpoint between epochs too (None: at epoch ends only). ``keep_last``: weights of so many
     last epochs are kept and averaged at the end (0: no averaging). ``select``: which weights become the model: "dev",
     the best on dev of all epochs and the average; "average", the average whatever its dev WER (where dev is small or
-    part of the training data, the best epoch is chance). ``threads``: torch threads per process (None:
-    torch's choice). ``max_steps``: stop after so many steps, for trials. ``evaluate_from_epoch``: no dev pass before
-    this epoch. ``flat_start_epochs``: over so many first epochs the loss is that of a model whose blank is less likely,
+    part of the training data, the best epoch is chance). ``threads``: torch threads per process; with one,
+    the two directions of a layer run on two cores (None: torch's choice). ``max_steps``: stop after so many steps, for
+    trials. ``evaluate_from_epoch``: no dev pass before this epoch. ``flat_start_epochs``: over so many first epochs the loss is that of a model whose blank is less likely,
     by ``flat_start_nats`` in its logit at first, decreasing linearly to 0 (0: none; see asr/ctc).
     ``init_from``: a model directory whose weights and tokens to start from (fine-tuning); dropout, normalisation and
     everything else are this run's own.
@@ -110,7 +110,9 @@ class TrainingConfig:
     select: str = "dev"  # dev: the best epoch or the average, by dev WER | average: the average, whatever dev says
     precision: str = "fp32"  # fp32 | bf16 | fp16; the last two on a GPU
     device: str = "auto"  # auto | cpu | cuda | cuda:1
-    threads: int | None = None  # torch threads per process; null: torch's choice
+    threads: int | None = (
+        1  # torch threads per process, which wait for each other on a busy machine; null: torch's choice
+    )
     max_steps: int | None = None  # stop after so many steps
     normalisation_hours: float = 1.0
     evaluate_from_epoch: int = 1

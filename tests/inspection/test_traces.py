@@ -24,6 +24,7 @@ def test_readable_cells_and_maps_give_what_the_model_gave(form: str) -> None:
     found = inspect_waveform(recognizer, waveform)
     assert found.deviation <= 1e-5
     assert found.hypothesis == plain
+    assert {len(trace.hidden) for trace in found.traces} <= {len(found.log_probs)}
     looked_at = [(one.layer, one.direction) for one in found.traces] + [(one.layer, "maps") for one in found.maps]
     if form in ("transformer", "conformer"):
         assert looked_at == [(1, "maps"), (2, "maps")]

@@ -17,6 +17,8 @@ FAMILY: dict[str, dict[str, Any]] = {
     "lstm": {"name": "lstm"},
     "lstm both ways, projected": {"name": "lstm", "bidirectional": True, "projection_size": 10},
     "bilstm": {"name": "bilstm"},
+    "bilstm, upper layer at half rate": {"name": "bilstm", "full_rate_layers": 1, "layer_norm": True},
+    "gru, upper layer at half rate": {"name": "gru", "full_rate_layers": 1, "residual": True},
     "lnlstm": {"name": "lnlstm"},
     "lnlstm one way": {"name": "lnlstm", "bidirectional": False},
     "ligru": {"name": "ligru"},
