@@ -96,8 +96,9 @@ class TrainingConfig:
     the best on dev of all epochs and the average; "average", the average whatever its dev WER (where dev is small or
     part of the training data, the best epoch is chance). ``threads``: torch threads per process; with one,
     the two directions of a layer run on two cores (None: torch's choice). ``max_steps``: stop after so many steps, for
-    trials. ``evaluate_from_epoch``: no dev pass before this epoch. ``flat_start_epochs``: over so many first epochs the loss is that of a model whose blank is less likely,
-    by ``flat_start_nats`` in its logit at first, decreasing linearly to 0 (0: none; see asr/ctc).
+    trials. ``evaluate_from_epoch``: no dev pass before this epoch. ``flat_start_epochs``: over so many first epochs the
+    loss is that of a model whose blank is less likely, by ``flat_start_nats`` in its logit at first, decreasing
+    linearly to 0 (0: none; see asr/ctc).
     ``init_from``: a model directory whose weights and tokens to start from (fine-tuning); dropout, normalisation and
     everything else are this run's own.
     """
