@@ -238,7 +238,8 @@ def _history(path: Path, notes: list[str]) -> DevHistory | None:
     for row in rows:
         for one in row.get("worst") or []:
             with contextlib.suppress(KeyError, TypeError):
-                text = RecognisedText(row["epoch"], str(one["reference"]), str(one["hypothesis"]), int(one["errors"]))
+                recognised = one["hypothesis"] if "hypothesis" in one else one["heard"]  # the key of older runs
+                text = RecognisedText(row["epoch"], str(one["reference"]), str(recognised), int(one["errors"]))
                 texts.setdefault(one["index"], []).append(text)
     errors = list(zip(*(row["errors"] for row in rows), strict=True))
     if rows[0]["epoch"] > 1:

@@ -45,6 +45,15 @@ def test_histories_hold_the_errors_that_the_trainer_wrote(trained: Path) -> None
     assert (text.epoch, text.reference, text.hypothesis) == (1, first["reference"], first["hypothesis"])
 
 
+def test_texts_of_an_older_run_are_read_under_their_former_key(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "older")
+    lines = (trained / "dev_utterances.jsonl").read_text().replace('"hypothesis":', '"heard":')
+    (tmp_path / "older" / "dev_utterances.jsonl").write_text(lines, encoding="utf-8")
+    older, newer = load_run(tmp_path / "older", "r").history, load_run(trained, "r").history
+    assert older is not None and newer is not None and newer.texts
+    assert older.texts == newer.texts
+
+
 def test_two_trainings_over_each_other_have_names_that_differ(trained: Path, tmp_path: Path) -> None:
     other = tmp_path / "other" / "run"
     shutil.copytree(trained, other)
