@@ -193,7 +193,7 @@ def family_row(member: str, runs: Sequence[Path], reports: Sequence[ScoreReport]
         encoder=models[0].model.config.name,
         parameters=count_weights(models[0].model),
         hidden_size=models[0].model.config.hidden_size,
-        training_s_per_audio_hour=mean_interval([one["training_seconds"] / one["audio_hours"] for one in facts]).mean,
+        training_s_per_audio_hour=mean_interval([one["training_seconds"] / _audio_hours(one) for one in facts]).mean,
         training_s=[one["training_seconds"] for one in facts],
         **error_row([[one.words for one in by_id(report)] for report in reports]),
         seeds=list(seeds),
@@ -202,6 +202,11 @@ def family_row(member: str, runs: Sequence[Path], reports: Sequence[ScoreReport]
     )
     row["words"] = reports[0].words.reference_length  # of one training
     return row
+
+
+def _audio_hours(facts: Mapping[str, Any]) -> float:
+    """The hours of audio that a training read; models of older trainings have another name for it."""
+    return float(facts["audio_hours"] if "audio_hours" in facts else facts["audio_hours_heard"])
 
 
 def read_reports(runs: Sequence[Path]) -> list[ScoreReport]:

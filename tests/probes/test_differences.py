@@ -2,12 +2,16 @@
 
 import random
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
 from asr.errors import DataError
+from asr.models import AcousticModel, build_model_config
+from asr.probes import family
 from asr.probes.family import difference_row, difference_rows, render_differences
 from asr.probes.record import welch
 from asr.scoring import ScoreReport
@@ -30,6 +34,15 @@ def shuffled(errors: dict[str, int], seed: int) -> dict[str, int]:
     keys = list(errors)
     random.Random(seed).shuffle(keys)
     return {key: errors[key] for key in keys}
+
+
+@pytest.mark.parametrize("key", ["audio_hours", "audio_hours_heard"])  # the second: models of older trainings
+def test_a_row_has_the_seconds_for_an_hour_of_audio(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = AcousticModel(build_model_config({"name": "gru", "hidden_size": 8}), 8, 5)
+    loaded = SimpleNamespace(model=model, facts={"training_seconds": 60.0, key: 2.0})
+    monkeypatch.setattr(family, "from_pretrained", lambda folder: loaded)
+    row = family.family_row("gru", [Path("run")], [report_of({"a1": 1, "b1": 0})], [7])
+    assert row["training_s_per_audio_hour"] == 30.0
 
 
 HARD = {f"{speaker}{n:02}": n % 4 for speaker in "abcdefg" for n in range(12)}
