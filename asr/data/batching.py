@@ -22,10 +22,10 @@ class BatchingConfig:
     duration). ``short_first``: the first epoch goes from short to long, which helps CTC at the start.
     """
 
-    batch_s: float = 120.0  # seconds of padded audio in one process's batch
+    batch_s: float = 120.0  # most seconds of padded audio per batch and process
     max_utterances: int = 64
-    shuffle_width: float = 0.03  # share of each duration by which the order inside buckets is jittered
-    short_first: bool = True  # the first epoch goes from short to long
+    shuffle_width: float = 0.03  # durations are jittered by this share before sorting; 0: sorted exactly
+    short_first: bool = True  # first epoch sorted from short to long
 
     def __post_init__(self) -> None:
         check(self.batch_s > 0, f"data.batching.batch_s={self.batch_s} must be above 0 seconds")

@@ -23,12 +23,12 @@ class BeamConfig:
     """
 
     beam_width: int = 32  # prefixes kept after each frame
-    lm_weight: float = 0.5  # times the language model's log-probability; `asr lm tune` finds it
+    lm_weight: float = 0.5  # factor of the language model's log-probability; `asr lm tune` finds it
     word_score: float = 0.0  # nats added for each word; `asr lm tune` finds it
     n_best: int = 1  # hypotheses returned
-    blank_skip: float = 0.999  # a frame with a blank likelier than this adds no token; 1.0: every frame may
-    token_min_log_prob: float = -8.0  # a token so far below its frame's best begins no new prefix; -1000: every one may
-    unk_score: float = -10.0  # nats added to the language model's <unk> for a word that it does not know
+    blank_skip: float = 0.999  # frames with a more probable blank add no token; 1.0: none skipped
+    token_min_log_prob: float = -8.0  # tokens this much below their frame's best start no prefix; -1000: no limit
+    unk_score: float = -10.0  # nats added to the language model's <unk> for words outside its vocabulary
 
     def __post_init__(self) -> None:
         check(
@@ -57,7 +57,7 @@ class DecodingConfig(BeamConfig):
 
     name: str = "greedy"
     language_model: str | None = None  # path of an ARPA or binary file of `asr lm build`
-    lexicon: str | None = None  # path of a text file, a word a line: nothing else can be spelled
+    lexicon: str | None = None  # path of a text file, one word per line; no other words are recognised
     hotwords: dict[str, float] | None = None  # e.g. {ann arbor: 6.0}: nats added for each occurrence
 
     def __post_init__(self) -> None:

@@ -93,7 +93,7 @@ class RnnConfig(RecurrentConfig):
 
     name: str = "rnn"
     hidden_size: int = 1104  # per direction
-    input_gain: float = 1.0  # of the input weights at the start; at 0.1 tanh begins in its linear part
+    input_gain: float = 1.0  # scale of the initial input weights; 0.1 keeps tanh in its linear range at first
 
     def __post_init__(self) -> None:
         RecurrentConfig.__post_init__(self)  # no super(): the class that slots=True makes is another one
@@ -110,7 +110,7 @@ class GruConfig(RecurrentConfig):
 
     name: str = "gru"
     hidden_size: int = 624  # per direction
-    update_bias: float = 0.0  # the sum of torch's two biases; above 0: begins by remembering
+    update_bias: float = 0.0  # the sum of torch's two biases; above 0: a longer memory at the start
 
 
 class Rnn(RecurrentStack[RnnConfig]):

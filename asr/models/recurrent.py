@@ -58,7 +58,7 @@ C = TypeVar("C", bound=StackConfig)
 class RecurrentConfig(StackConfig):
     """A stack that runs in one direction, or with ``bidirectional`` in both."""
 
-    bidirectional: bool = False  # true: the utterance from both ends
+    bidirectional: bool = False  # true: both directions
 
     @property
     def directions(self) -> int:

@@ -47,10 +47,10 @@ class TransformerConfig(EncoderConfig):
     name: str = "transformer"
     num_layers: int = 8
     hidden_size: int = 256  # the encoder's width, a multiple of heads
-    dropout: float = 0.1  # of what each part adds, and inside the feed-forward part
+    dropout: float = 0.1  # on each residual branch and inside the feed-forward part
     heads: int = 4
-    feedforward_factor: int = 4  # the feed-forward part's inner width, in hidden_size
-    max_distance: int = 128  # encoder frames; farther ones share one position
+    feedforward_factor: int = 4  # inner width of the feed-forward part, as a multiple of hidden_size
+    max_distance: int = 128  # in encoder frames; larger distances share one position
 
     def __post_init__(self) -> None:
         EncoderConfig.__post_init__(self)  # no super(): the class that slots=True makes is another one

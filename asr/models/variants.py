@@ -44,9 +44,9 @@ class LiGruConfig(RecurrentConfig):
 
     name: str = "ligru"
     hidden_size: int = 456  # per direction
-    bidirectional: bool = True  # true: the utterance from both ends
-    update_bias: float = 0.0  # above 0: begins by remembering
-    recurrent_norm: bool = False  # true: the recurrent part normalised too (SLi-GRU), where training diverges
+    bidirectional: bool = True  # true: both directions
+    update_bias: float = 0.0  # above 0: a longer memory at the start
+    recurrent_norm: bool = False  # true: also normalise the recurrent part (SLi-GRU), for when training diverges
 
 
 class LiGruDirection(nn.Module):
@@ -106,7 +106,7 @@ class LnLstmConfig(RecurrentConfig):
     """
 
     name: str = "lnlstm"
-    bidirectional: bool = True  # true: the utterance from both ends
+    bidirectional: bool = True  # true: both directions
     forget_bias: float = 1.0
 
 
@@ -169,7 +169,7 @@ class MinLstmConfig(RecurrentConfig):
 
     name: str = "minlstm"
     hidden_size: int = 480  # per direction
-    bidirectional: bool = True  # true: the utterance from both ends
+    bidirectional: bool = True  # true: both directions
     residual: bool = True
     layer_norm: bool = True
     forget_bias: float = 1.0

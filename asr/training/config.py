@@ -26,10 +26,10 @@ class DataConfig:
     """
 
     dir: str = ""  # holds train.jsonl, dev.jsonl, test.jsonl
-    normalizer: str = "basic"  # what transcripts go through before they are spelled in tokens
-    unspellable: str = "error"  # error | drop: utterances too short for their text
-    workers: int = 1  # processes that read ahead
-    keep_mb: float = 512.0  # with workers=0: megabytes of decoded recordings kept from epoch to epoch
+    normalizer: str = "basic"  # normaliser of the transcripts, applied before tokenisation
+    unspellable: str = "error"  # utterances too short for their text: error (stop) | drop (leave out)
+    workers: int = 1  # data-loading processes; 0: none
+    keep_mb: float = 512.0  # with workers=0: MB of decoded recordings cached across epochs
     batching: BatchingConfig = field(default_factory=BatchingConfig)
 
     def __post_init__(self) -> None:
@@ -50,8 +50,8 @@ class OptimizerConfig:
     betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
     eps: float = 1e-8
     momentum: float = 0.9  # sgd only
-    weight_decay: float = 1e-2  # on matrices only
-    clip_norm: float = 5.0
+    weight_decay: float = 1e-2  # on weight matrices only, not biases or norms
+    clip_norm: float = 5.0  # largest L2 norm of the gradient
 
     def __post_init__(self) -> None:
         check_choice("optimizer.name", self.name, OPTIMIZERS)
@@ -73,9 +73,9 @@ class ScheduleConfig:
     """
 
     name: str = "cosine"
-    warmup_epochs: float = 1.0
-    final_factor: float = 0.01  # of the peak, at the end
-    plateau_factor: float = 0.5  # plateau only
+    warmup_epochs: float = 1.0  # the learning rate rises linearly from 0
+    final_factor: float = 0.01  # learning rate at the end, as a share of the peak
+    plateau_factor: float = 0.5  # plateau only: multiplies the learning rate
     plateau_patience: int = 1  # plateau only: epochs without a better dev WER
 
     def __post_init__(self) -> None:
@@ -106,22 +106,20 @@ class TrainingConfig:
     epochs: int = 30
     accumulate: int = 1  # batches per step
     patience: int | None = None  # epochs without a better dev WER before stopping; null: never
-    save_every_steps: int | None = 500  # a checkpoint in mid-epoch too; null: at epoch ends only
-    keep_last: int = 5  # weights of so many last epochs are averaged at the end; 0: no averaging
-    select: str = "dev"  # dev: the best epoch or the average, by dev WER | average: the average, whatever dev says
-    precision: str = "fp32"  # fp32 | bf16 | fp16; the last two on a GPU
+    save_every_steps: int | None = 500  # also save a checkpoint every so many steps; null: only after each epoch
+    keep_last: int = 5  # number of last epochs whose weights are averaged at the end; 0: none
+    select: str = "dev"  # the model: dev (best epoch or average, by dev WER) | average (always)
+    precision: str = "fp32"  # fp32 | bf16 | fp16; bf16 and fp16 need a GPU
     device: str = "auto"  # auto | cpu | cuda | cuda:1
-    threads: int | None = (
-        1  # torch threads per process, which wait for each other on a busy machine; null: torch's choice
-    )
-    max_steps: int | None = None  # stop after so many steps
-    normalisation_hours: float = 1.0
-    evaluate_from_epoch: int = 1
-    flat_start_epochs: float = 0.0  # first epochs in which the blank is made less likely; see asr/ctc/loss.py
-    flat_start_nats: float = 8.0  # how much lower the blank's logit is at first
-    dry_run: bool = True  # the largest batch once, before the first step
+    threads: int | None = 1  # torch threads per process; several are slow on a busy machine; null: torch's choice
+    max_steps: int | None = None  # stop after this many steps
+    normalisation_hours: float = 1.0  # training audio for the global mean and variance of the features
+    evaluate_from_epoch: int = 1  # first epoch after which dev is evaluated
+    flat_start_epochs: float = 0.0  # the blank is made less likely in these first epochs; see asr/ctc/loss.py
+    flat_start_nats: float = 8.0  # how much the blank's logit is lowered at first, decreasing to 0
+    dry_run: bool = True  # run the largest batch once before step 1, to find out-of-memory errors early
     tensorboard: bool = True
-    init_from: str | None = None  # a model directory whose weights and tokens to start from; null: from scratch
+    init_from: str | None = None  # model directory to start from (weights and tokens); null: from scratch
 
     def __post_init__(self) -> None:
         check(self.epochs >= 1, f"training.epochs={self.epochs} must be at least 1")
