@@ -28,7 +28,7 @@ VERBS: dict[str, str] = {
     "calibrate": "calibrate word confidence on a dev manifest",
     "score": "report WER and CER between two files of transcripts",
     "compare": "compare systems: differences, significance, where they differ",
-    "inspect": "inspect a model on a recording: gates, memory, what each unit follows",
+    "inspect": "inspect a model on a recording: gates, memory, what each unit correlates with",
     "report": "show errors on a page with audio and filters; several systems side by side",
     "check": "find problems in a manifest",
     "probe": "run experiments on the LSTM: gradients, memory, time, gates",

@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory, such as runs/fsdd/model")
     parser.add_argument(
-        "manifest", type=Path, metavar="DEV_MANIFEST", help="recordings not trained on, with their text"
+        "manifest", type=Path, metavar="DEV_MANIFEST", help="a manifest that was not used in training, with transcripts"
     )
     parser.add_argument(
         "--out", type=Path, metavar="PLOT.png", help="the reliability plot (default: calibration.png in MODEL)"
@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--normalizer",
         choices=NORMALIZERS,
         default="basic",
-        help="words are compared after this normalisation (default: basic)",
+        help="normaliser of both texts (default: basic)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     return parser
@@ -86,6 +86,6 @@ def _print(report: "CalibrationReport") -> None:
         [report.how, f"{report.ece_after:.2%}", f"{report.brier_after:.4f}"],
     ]
     print(table(rows, ["confidence", "expected calibration error", "Brier score"]))
-    print(f"a perfect calibration would show {report.ece_of_chance:.2%} on so many words, by chance")
+    print(f"expected by chance for a perfectly calibrated model on this many words: {report.ece_of_chance:.2%}")
     for note in report.notes():
         print(f"note: {note}")

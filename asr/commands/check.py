@@ -56,14 +56,14 @@ def build_parser() -> argparse.ArgumentParser:
     """The arguments of `asr check`."""
     parser = argparse.ArgumentParser(
         prog="asr check",
-        description="Report what is in manifests and what is wrong with them: recordings, transcripts, and what "
-        "several manifests share. With a model, also which transcripts are likely wrong.",
+        description="Summarise manifests and report problems in their recordings and transcripts, and what several "
+        "manifests share. With a model, also rank the transcripts that are likely wrong.",
     )
     parser.add_argument(
         "manifests", nargs="+", type=Path, metavar="MANIFEST", help="a .jsonl file, or a folder of them"
     )
     parser.add_argument(
-        "--show", type=whole_number, default=5, metavar="N", help="findings shown of each kind (default: 5; 0: all)"
+        "--show", type=whole_number, default=5, metavar="N", help="findings shown per kind (default: 5; 0: all)"
     )
     parser.add_argument(
         "--decode", type=_decode, default=CheckOptions(manifests=()).decode, metavar="N|all|none",
@@ -80,22 +80,33 @@ def build_parser() -> argparse.ArgumentParser:
         "--suspects", type=Path, default=Path("suspects.jsonl"), metavar="FILE.jsonl",
         help="file for the ranked list (default: suspects.jsonl)",
     )  # fmt: skip
-    suspects.add_argument("--html", type=Path, metavar="FILE.html", help="a page to listen to the first of them")
+    suspects.add_argument(
+        "--html", type=Path, metavar="FILE.html", help="an HTML page to listen to the most suspicious ones"
+    )
     suspects.add_argument(
         "--html-count", type=count, default=100, metavar="N", help="transcripts on the page (default: 100)"
     )
     fix = parser.add_argument_group("a cleaned manifest")
     fix.add_argument(
-        "--fix", type=Path, metavar="OUT.jsonl", help="write the first manifest without what --fix-kinds selects"
+        "--fix",
+        type=Path,
+        metavar="OUT.jsonl",
+        help="write the first manifest without the utterances that --fix-kinds selects",
     )
     fix.add_argument(
         "--fix-kinds", default="default", metavar="KIND,...",
-        help="kinds of finding to leave out, such as default,clipped,no-silent; or all (default: default)",
+        help="leave out utterances with these findings, e.g. default,clipped,no-silent: default is a set of kinds, "
+        "no- takes one out of it; all: every kind (default: default)",
     )  # fmt: skip
     fix.add_argument(
-        "--fix-suspects", type=_share, metavar="SHARE", help="leave out the most suspicious share, such as 5%%"
+        "--fix-suspects",
+        type=_share,
+        metavar="SHARE",
+        help="also leave out the most suspicious transcripts, such as 5%%",
     )
-    fix.add_argument("--fix-score", type=number, metavar="SCORE", help="leave out suspects of at least this score")
+    fix.add_argument(
+        "--fix-score", type=number, metavar="SCORE", help="also leave out transcripts with at least this score"
+    )
     return parser
 
 
@@ -124,7 +135,7 @@ def _rank(options: SuspectOptions, judge: "Recognizer", result: CheckResult, rep
 
     utterances = [utterance for one in result.manifests for utterance in one.utterances]
     total_s = sum(utterance.duration_s for utterance in utterances)
-    with reporter.task(round(total_s), "judging transcripts", "s of audio") as advance:
+    with reporter.task(round(total_s), "ranking transcripts", "s of audio") as advance:
         ranking = rank_transcripts(judge, utterances, advance)
     write_suspects(options.ranked, ranking.suspects)
     reporter.ranked(ranking, options.ranked)

@@ -21,9 +21,11 @@ def build_parser() -> argparse.ArgumentParser:
     """The arguments of `asr compare`."""
     parser = argparse.ArgumentParser(
         prog="asr compare",
-        description="Say which of several systems is better on the same utterances, how surely, and where they differ.",
-        epilog="Score another system's output first: `asr score REFERENCES HYPOTHESES --out DIR`. The verdict rests on "
-        "a paired bootstrap of the WER, over speakers where at least 6 are known, else over utterances.",
+        description="Compare systems on the same utterances: which is better, how significantly, and where they "
+        "differ.",
+        epilog="Score another system's output first: `asr score REFERENCES HYPOTHESES --out DIR`. Which system is "
+        "better is decided by a paired bootstrap of the WER, over speakers if at least 6 are known, else over "
+        "utterances.",
     )
     parser.add_argument(
         "results", nargs="+", metavar="[NAME=]RESULTS", help="a results.jsonl, or a folder that holds one"
@@ -37,13 +39,17 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FIELD",
-        help="also compare by this field of the results or the manifest; repeatable",
+        help="also compare by this field of the results or the manifest; may be repeated",
     )
     parser.add_argument(
-        "--manifest", type=Path, metavar="MANIFEST", help="where --by finds fields that are not in the results"
+        "--manifest", type=Path, metavar="MANIFEST", help="a manifest with the --by fields that are not in the results"
     )
     parser.add_argument(
-        "--most", type=whole_number, default=10, metavar="N", help="utterances shown with alignments (default: 10)"
+        "--most",
+        type=whole_number,
+        default=10,
+        metavar="N",
+        help="utterances that differ most, shown with alignments (default: 10)",
     )
     return parser
 

@@ -18,14 +18,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory, such as runs/fsdd/model")
     parser.add_argument(
-        "manifest", type=Path, metavar="MANIFEST", help="what to transcribe, such as data/fsdd/test.jsonl"
+        "manifest", type=Path, metavar="MANIFEST", help="the manifest to transcribe, such as data/fsdd/test.jsonl"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="where the report goes")
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder for the results and the report")
     parser.add_argument(
-        "--batch-s", type=seconds, default=60.0, metavar="S", help="seconds of audio in a batch at most (default: 60)"
+        "--batch-s", type=seconds, default=60.0, metavar="S", help="most seconds of audio in a batch (default: 60)"
     )
     parser.add_argument(
-        "--worst", type=whole_number, default=10, metavar="N", help="utterances shown with alignment (default: 10)"
+        "--worst",
+        type=whole_number,
+        default=10,
+        metavar="N",
+        help="worst utterances shown with alignment (default: 10)",
     )
     parser.add_argument(
         "--train-text",
@@ -33,11 +37,11 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FILE",
-        help="the training manifest, or any text: rare and unseen words are reported separately; repeatable",
+        help="the training manifest, or any text: rare and unseen words are reported separately; may be repeated",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     add_scoring(parser)
-    add_decoding(parser.add_argument_group("decoding"))
+    add_decoding(parser.add_argument_group("decoding"), where="results.jsonl")
     return parser
 
 

@@ -168,23 +168,24 @@ def _print_summary(inspection: "Inspection") -> None:
     print(f"{styled('text', 'bold')}  {inspection.hypothesis.text or '(none)'}")
     print(
         f"{inspection.kind}, {inspection.duration_s:.2f} s in {inspection.frames} frames of "
-        f"{1000 * inspection.frame_s:g} ms; readable cells within {inspection.deviation:.1g} of the model"
+        f"{1000 * inspection.frame_s:g} ms; gates recomputed, within {inspection.deviation:.1g} of the model's output"
     )
     for (header, rows), note in (
         (
             summary.layer_rows(inspection),
-            "half-lives: medians; open/closed: a gate above 0.9 / below 0.1, of all frames",
+            "half-lives: medians over units; open/closed: share of frames in which a gate is above 0.9 / below 0.1",
         ),
         (
             summary.followed_rows(inspection),
-            "r: correlation of a unit's state with the signal that it follows, above chance",
+            "r: correlation of the unit's state with the signal, above what chance gives",
         ),
         (
             summary.head_rows(inspection),
-            "distance: mean over frames; before/itself/after: shares of attention",
+            "distance: mean over frames; before/itself/after: shares of attention on earlier frames, the frame "
+            "itself, later frames",
         ),
     ):
         if rows:
             print(f"\n{table(rows, header)}\n{styled(note, 'dim')}")
     if inspection.traces and not any(tracking.best() for tracking in inspection.tracking):
-        print("\nno unit follows a signal more closely than chance allows in so short a recording")
+        print("\nno unit correlates with a signal more than chance allows in so short a recording")

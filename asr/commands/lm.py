@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _LM = "a language model: .arpa, .arpa.gz or binary"
 _OUT = "output: .arpa, .arpa.gz, else binary (fastest to load)"
-_TEXTS = "text files, .gz of them, .jsonl manifests, or folders"
+_TEXTS = "text files (plain or .gz), .jsonl manifests, or folders of these"
 
 _EXAMPLES = """\
 examples:
@@ -36,15 +36,15 @@ The model is an interpolated modified Kneser-Ney model (Chen and Goodman 1998), 
 the vocabulary are counted as <unk>. 10 million words and order 4 take 1.2 GB of memory and a minute or two on one core.
 
 examples:
-  asr lm build books/ train.jsonl --out lm.bin                       a 4-gram of everything
-  asr lm build books/ --order 3 --prune 0 0 1 --out lm.arpa.gz       without trigrams that were seen once
+  asr lm build books/ train.jsonl --out lm.bin                       a 4-gram model of all texts
+  asr lm build books/ --order 3 --prune 0 0 1 --out lm.arpa.gz       without trigrams seen only once
   asr lm build train.jsonl --unit character --order 8 --out lm.bin   a character model
   asr lm build books/ --split-hyphens --replace mr=mister --replace mrs=missus --out lm.bin
 """
 
 _MIX_EPILOG = """\
 Build one model from a small text of the task and one from a large text of the language, and mix them with weights
-fitted to the development set (never to the test set).
+fitted to the dev set (never to the test set).
 
 example:
   asr lm build train.jsonl --out small.bin
@@ -76,7 +76,7 @@ class TextArguments:
         for pair in self.replace:
             word, sign, text = pair.partition("=")
             if not sign or not normalize(word):
-                raise UsageError(f"--replace {pair}: wants WORD=TEXT, such as mr=mister")
+                raise UsageError(f"--replace {pair}: must be WORD=TEXT, such as mr=mister")
             replacements[normalize(word)] = normalize(text)
         return TextOptions(
             normalizer=self.normalizer,
@@ -125,15 +125,19 @@ def run_build(arguments: list[str]) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of `asr lm build`."""
     parser = _parser(
-        "build", "Build an n-gram language model from texts, one sentence or paragraph a line.", _BUILD_EPILOG
+        "build", "Build an n-gram language model from texts with one sentence or paragraph per line.", _BUILD_EPILOG
     )
     parser.add_argument("texts", type=Path, nargs="+", metavar="TEXT", help=_TEXTS)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=_OUT)
-    parser.add_argument("--order", type=int, default=4, metavar="N", help="words in the longest n-grams (default: 4)")
-    parser.add_argument("--unit", choices=("word", "character"), default="word", help="what is counted (default: word)")
+    parser.add_argument("--order", type=int, default=4, metavar="N", help="units in the longest n-grams (default: 4)")
+    parser.add_argument(
+        "--unit", choices=("word", "character"), default="word", help="unit of the n-grams (default: word)"
+    )
     group = parser.add_argument_group("vocabulary and pruning")
     group.add_argument("--vocab-size", type=int, metavar="N", help="keep the N most frequent words (default: all)")
-    group.add_argument("--min-count", type=int, default=1, metavar="N", help="keep words seen N times (default: 1)")
+    group.add_argument(
+        "--min-count", type=int, default=1, metavar="N", help="keep words seen at least N times (default: 1)"
+    )
     group.add_argument(
         "--limit-words", type=Path, metavar="FILE", help="the vocabulary: exactly the words in this file"
     )
@@ -143,14 +147,14 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="N",
-        help="drop n-grams seen N times or less, a number an order, the last for all higher ones (e.g. 0 0 1)",
+        help="drop n-grams seen at most N times: one number per order, the last one for all higher orders (e.g. 0 0 1)",
     )
     group.add_argument(
         "--prune-entropy",
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="drop n-grams whose loss raises perplexity by less than this share (e.g. 1e-8; default: 0, drop none)",
+        help="drop n-grams whose removal raises perplexity by less than this share (e.g. 1e-8; default: 0, drop none)",
     )
     add_text_arguments(parser)
     return parser
@@ -188,7 +192,7 @@ def run_perplexity(arguments: list[str]) -> int:
         "Report a language model's perplexity on texts, as KenLM's `query` does: each sentence's end counts, and an "
         "unknown word counts as <unk>."
     )
-    epilog = "Read the texts as those of the model were read: give the same --normalizer and other options."
+    epilog = "Give the same --normalizer and other text options as when the model was built."
     parser = _parser("perplexity", description, epilog)
     parser.add_argument("model", type=Path, metavar="LM", help=_LM)
     parser.add_argument("texts", type=Path, nargs="+", metavar="TEXT", help=_TEXTS)
@@ -200,7 +204,7 @@ def run_perplexity(arguments: list[str]) -> int:
     model = read_lm(parsed.model)
     result = measure(model, _sentences(parsed.texts, TextArguments.of(parsed).options(model.unit)))
     if not result.tokens:
-        raise DataError(f"{', '.join(map(str, parsed.texts))}: no words to measure on")
+        raise DataError(f"{', '.join(map(str, parsed.texts))}: no words to compute perplexity on")
     rows = [
         ("perplexity, unknown words included", f"{result.including_unknown:,.4f}"),
         ("perplexity of the known words", f"{result.excluding_unknown:,.4f}"),
@@ -236,15 +240,19 @@ def run_info(arguments: list[str]) -> int:
 def run_mix(arguments: list[str]) -> int:
     """Mix, write, and print the weights; returns 0."""
     parser = _parser("mix", "Interpolate language models linearly into one.", _MIX_EPILOG)
-    parser.add_argument("models", type=Path, nargs="+", metavar="LM", help="two or more models of any format")
+    parser.add_argument(
+        "models", type=Path, nargs="+", metavar="LM", help="two or more language models: .arpa, .arpa.gz or binary"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=_OUT)
     group = parser.add_mutually_exclusive_group(required=True)
-    group.add_argument("--weights", type=float, nargs="+", metavar="W", help="a weight a model; scaled to sum to 1")
-    group.add_argument("--dev", type=Path, nargs="+", metavar="TEXT", help="fit the weights to these texts")
+    group.add_argument("--weights", type=float, nargs="+", metavar="W", help="one weight per model; scaled to sum to 1")
+    group.add_argument(
+        "--dev", type=Path, nargs="+", metavar="TEXT", help="fit the weights to these texts, such as the dev set"
+    )
     add_text_arguments(parser)
     parsed = parser.parse_args(arguments)
     if len(parsed.models) < 2:
-        raise UsageError("asr lm mix wants two or more models")
+        raise UsageError("asr lm mix needs two or more models")
     if parsed.weights is not None:
         _check_weights(parsed.weights, len(parsed.models))
     from asr.lm.files import read_trie, write_lm
@@ -266,7 +274,7 @@ def run_mix(arguments: list[str]) -> int:
 
 def _check_weights(weights: list[float], models: int) -> None:
     if len(weights) != models:
-        raise UsageError(f"--weights has {len(weights)} number(s) for {models} models; give one a model")
+        raise UsageError(f"--weights has {len(weights)} number(s) for {models} models; give one per model")
     if not all(0 < weight < float("inf") for weight in weights):
         raise UsageError(f"--weights must all be above 0, not {' '.join(map(str, weights))}")
 

@@ -43,8 +43,16 @@ def build_parser() -> argparse.ArgumentParser:
         "A language model that does no better than greedy decoding is refused.",
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory, such as runs/an4/model")
-    parser.add_argument("manifest", type=Path, metavar="DEV", help="recordings not trained on, with their text")
-    parser.add_argument("--lm", type=Path, required=True, metavar="FILE", help="of `asr lm build`, or any ARPA file")
+    parser.add_argument(
+        "manifest", type=Path, metavar="DEV", help="a manifest that was not used in training, with transcripts"
+    )
+    parser.add_argument(
+        "--lm",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="a language model: the output of `asr lm build`, or any ARPA file",
+    )
     parser.add_argument(
         "--beam-width", type=count, default=32, metavar="N", help="hypotheses kept after each frame (default: 32)"
     )
@@ -52,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--normalizer",
         choices=NORMALIZERS,
         default="basic",
-        help="texts are compared after this normalisation (default: basic)",
+        help="normaliser of both texts (default: basic)",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the result, store nothing")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")

@@ -53,24 +53,30 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
-def add_decoding(group: "argparse._ArgumentGroup") -> None:
-    """Add the decoding options to a parser's group."""
+def add_decoding(group: "argparse._ArgumentGroup", *, where: str) -> None:
+    """Add the decoding options to a parser's group; ``where``: the output that holds the n-best hypotheses."""
     group.add_argument(
         "--decoder",
         choices=("greedy", "beam"),
         help="default: as tuned (asr lm tune), else beam if another option needs it, else greedy",
     )
     group.add_argument("--beam-width", type=count, metavar="N", help="hypotheses kept after each frame")
-    group.add_argument("--lm", type=Path, metavar="FILE", help="language model, binary or ARPA; none: do without")
+    group.add_argument(
+        "--lm", type=Path, metavar="FILE", help="language model, binary or ARPA; none: decode without one"
+    )
     group.add_argument("--lm-weight", type=number, metavar="X", help="weight of the language model")
-    group.add_argument("--word-score", type=number, metavar="X", help="added per word, in nats; above 0: more words")
-    group.add_argument("--lexicon", type=Path, metavar="FILE", help="allowed words, one per line")
+    group.add_argument(
+        "--word-score", type=number, metavar="X", help="score added per word, in nats; above 0: more words"
+    )
+    group.add_argument(
+        "--lexicon", type=Path, metavar="FILE", help="file of allowed words, one per line; no others are recognised"
+    )
     group.add_argument(
         "--hotword", type=hotword, action="append", default=[], metavar="WORD[:BOOST]",
-        help=f"prefer a word or phrase; repeatable (default boost, in nats: {DEFAULT_BOOST})",
+        help=f"prefer a word or phrase; may be repeated (default boost, in nats: {DEFAULT_BOOST})",
     )  # fmt: skip
     group.add_argument(
-        "--n-best", type=count, default=1, metavar="N", help="hypotheses per recording, in json (default: 1)"
+        "--n-best", type=count, default=1, metavar="N", help=f"hypotheses per recording, in {where} (default: 1)"
     )
 
 
@@ -90,10 +96,14 @@ def decoder_options(found: argparse.Namespace) -> DecoderOptions:
     return decoder
 
 
+_OPTION_NAMES = {"language_model": "--lm", "hotwords": "--hotword"}  # the others are called as in DecodingConfig
+
+
 def _check(decoder: DecoderOptions) -> None:
     beam = {key for key in decoder.given() if key != "name"}
     if decoder.name == "greedy" and beam:
-        raise UsageError(f"--decoder greedy does not use {', '.join(sorted(beam))}; leave out one or the other")
+        options = ", ".join(sorted(_OPTION_NAMES.get(key, f"--{key.replace('_', '-')}") for key in beam))
+        raise UsageError(f"--decoder greedy does not use {options}; leave out one or the other")
     if decoder.lm_weight is not None and decoder.lm_weight < 0:
         raise UsageError(f"--lm-weight {decoder.lm_weight} must be 0 or more")
     if decoder.lm_weight is not None and decoder.language_model == NONE:
@@ -129,20 +139,21 @@ class ScoringOptions:
 def add_scoring(parser: argparse.ArgumentParser) -> None:
     """Add --normalizer, --glm, --print and --fail-above."""
     parser.add_argument(
-        "--normalizer", choices=NORMALIZERS, default="basic", help="the text normaliser of both sides (default: basic)"
+        "--normalizer", choices=NORMALIZERS, default="basic", help="normaliser of both texts (default: basic)"
     )
     parser.add_argument(
         "--glm",
         type=Path,
         metavar="FILE",
-        help="further replacements in both texts, after the normaliser: OLD => NEW on each line, or two columns",
+        help="more replacements in both texts, after the normaliser: OLD => NEW on each line, or two tab-separated "
+        "columns",
     )
     parser.add_argument(
         "--print",
         dest="print_as",
         choices=PRINT_FORMS,
         default="table",
-        help="the form of the result on stdout; line: wer=8.44 low=6.10 high=11.02 cer=3.10 s=12 ... (default: table)",
+        help="output format on stdout; line: wer=8.44 low=6.10 high=11.02 cer=3.10 s=12 ... (default: table)",
     )
     add_gate(parser)
 

@@ -13,17 +13,19 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="asr prepare",
         usage="asr prepare RECIPE_DIR [CORPUS] OUT [--download] [key=value ...]",
-        description="Turn a corpus into train.jsonl, dev.jsonl and test.jsonl by the recipe's prepare.py.",
+        description="Turn a corpus into train.jsonl, dev.jsonl and test.jsonl with the recipe's prepare.py.",
         epilog="Example: asr prepare recipes/librispeech ~/corpora/LibriSpeech data/mini subset=mini",
     )
     parser.add_argument("recipe", metavar="RECIPE_DIR", help="folder of the recipe, e.g. recipes/fsdd")
     parser.add_argument(
         "words",
-        nargs="+",
+        nargs="*",  # none: the message below
         metavar="CORPUS OUT key=value",
-        help="corpus folder (recipes/digits needs none), folder for the manifests, options of the recipe",
+        help="the corpus folder (recipes/digits needs none), the folder for the manifests, options of the recipe",
     )
-    parser.add_argument("--download", action="store_true", help="fetch the corpus into CORPUS first, where absent")
+    parser.add_argument(
+        "--download", action="store_true", help="first download the corpus into CORPUS, if it is not there"
+    )
     return parser
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 examples:
-  asr probe gradients --out article
-  asr probe gates runs/fsdd/model data/fsdd/test.jsonl --out article
+  asr probe gradients --out gradients
+  asr probe gates runs/fsdd/model data/fsdd/test.jsonl --out gates
   asr probe family recipes/fsdd --corpus free-spoken-digit-dataset --jobs 2 --out family/fsdd
 
 `asr probe EXPERIMENT --help` lists its options. docs/lstm.md explains all experiments and their results."""
@@ -68,7 +68,7 @@ def _measure(
     device = "cpu" if on_cpu else getattr(given, "device", "cpu")
     result, figures = run_experiment(name, partial(measure, given), command=command, out=given.out, device=device)
     print(table(result.rows, result.header))
-    print(f"figures: {figures}")
+    print(f"results: {figures}")
     for path in result.draw(given.out, given.format):
         print(f"plot: {path}")
 
@@ -81,13 +81,14 @@ def _train(name: str, given: argparse.Namespace, command: str) -> None:
 
     files = train_and_compare(name, TrainingsOptions(**vars(given)), command, say)
     print(files.text)
-    print(f"figures: {files.figures}\ntable: {files.table}")
+    print(f"results: {files.figures}\ntable: {files.table}")
 
 
 def _help() -> str:
     width = max(map(len, EXPERIMENTS))
     lines = "\n".join(f"  {styled(name.ljust(width), 'bold')}  {one.summary}" for name, one in EXPERIMENTS.items())
-    return f"usage: asr probe EXPERIMENT ... --out DIR\n\nMeasure claims about the LSTM.\n\n{lines}\n\n{_EXAMPLES}"
+    usage = "usage: asr probe EXPERIMENT ... --out DIR\n\nExperiments that test claims about the LSTM."
+    return f"{usage}\n\n{lines}\n\n{_EXAMPLES}"
 
 
 def parse(name: str, arguments: list[str]) -> argparse.Namespace:
@@ -105,10 +106,12 @@ def build_parser(name: str) -> argparse.ArgumentParser:
     description = f"{experiment.summary[0].upper()}{experiment.summary[1:]}."
     parser = argparse.ArgumentParser(prog=f"asr probe {name}", description=description)
     experiment.add_arguments(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder for figures and plots")
-    parser.add_argument("--format", choices=("png", "svg"), default="png", help="of plots (default: png)")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the folder for results (JSON) and plots"
+    )
+    parser.add_argument("--format", choices=("png", "svg"), default="png", help="format of the plots (default: png)")
     if experiment.measure is not None:
-        parser.add_argument("--threads", type=count, default=1, help="threads of torch (default: 1)")
+        parser.add_argument("--threads", type=count, default=1, help="torch threads (default: 1)")
     return parser
 
 
@@ -127,21 +130,23 @@ def _add_members(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_seeds(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", nargs="+", type=whole_number, metavar="N", help="seeds, one repetition each")
+    parser.add_argument("--seeds", nargs="+", type=whole_number, metavar="N", help="random seeds, one repetition each")
 
 
 def _gradients_arguments(parser: argparse.ArgumentParser) -> None:
     _add_members(parser)
     _add_seeds(parser)
-    parser.add_argument("--hidden-size", type=count, default=128, help="units (default: 128)")
-    parser.add_argument("--layers", type=count, default=1, help="layers (default: 1)")
-    parser.add_argument("--distance", type=count, default=200, metavar="K", help="distance in frames (default: 200)")
+    parser.add_argument("--hidden-size", type=count, default=128, help="units per layer (default: 128)")
+    parser.add_argument("--layers", type=count, default=1, help="number of layers (default: 1)")
+    parser.add_argument(
+        "--distance", type=count, default=200, metavar="K", help="longest distance in frames (default: 200)"
+    )
     parser.add_argument("--input-scale", type=number, default=1.0, help="standard deviation of the inputs (default: 1)")
     parser.add_argument(
         "--model", action="append", default=[], type=Path, metavar="MODEL", dest="models",
         help="measure this trained model on --manifest instead; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--manifest", type=Path, help="with --model: the recordings")
+    parser.add_argument("--manifest", type=Path, help="with --model: the manifest of the recordings")
     _add_utterances(parser)
 
 
@@ -167,7 +172,11 @@ def _recall_arguments(parser: argparse.ArgumentParser) -> None:
     _add_members(parser)
     _add_seeds(parser)
     parser.add_argument(
-        "--distances", nargs="+", type=count, metavar="N", help="frames of distraction (default: 10 30 100)"
+        "--distances",
+        nargs="+",
+        type=count,
+        metavar="N",
+        help="distractor frames between a symbol and its recall (default: 10 30 100)",
     )
     parser.add_argument("--steps", type=count, default=1000, help="training steps (default: 1000)")
     parser.add_argument(
@@ -234,9 +243,15 @@ def _gates(given: argparse.Namespace) -> "ExperimentResult":
 
 
 def _time_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--models", nargs="+", metavar="NAME", help="config groups of conf/model (default: all)")
     parser.add_argument(
-        "--lengths-s", nargs="+", type=seconds, metavar="S", help="seconds of audio (default: 1 2 5 10 20 40 60)"
+        "--models", nargs="+", metavar="NAME", help="models, by their names in conf/model (default: all)"
+    )
+    parser.add_argument(
+        "--lengths-s",
+        nargs="+",
+        type=seconds,
+        metavar="S",
+        help="lengths of audio in seconds (default: 1 2 5 10 20 40 60)",
     )
     parser.add_argument("--batches", nargs="+", type=count, metavar="N", help="batch sizes (default: 1 8)")
     parser.add_argument("--rounds", type=count, default=5, help="repetitions (default: 5)")
@@ -266,7 +281,7 @@ def _trainings_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole_number,
         default=[1, 2, 3],
         metavar="N",
-        help="seeds, one training each (default: 1 2 3)",
+        help="random seeds, one training each (default: 1 2 3)",
     )
     parser.add_argument("--jobs", type=count, default=1, help="trainings in parallel, one thread each (default: 1)")
     parser.add_argument(
@@ -275,7 +290,7 @@ def _trainings_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--parameters", type=count, metavar="N",
-        help="weights of each recogniser, within 5 %%, set by its hidden size (default: as in the recipes)",
+        help="number of weights of each recogniser, within 5 %%; sets its hidden size (default: as in the recipes)",
     )  # fmt: skip
 
 
@@ -286,7 +301,7 @@ def _directions_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _family_arguments(parser: argparse.ArgumentParser) -> None:
     _trainings_arguments(parser)
-    parser.add_argument("--members", nargs="+", metavar="NAME", help="recipes of the folder (default: all)")
+    parser.add_argument("--members", nargs="+", metavar="NAME", help="recipes of the folder to train (default: all)")
     parser.add_argument(
         "--lengths-s", nargs="+", type=seconds, default=[1.0, 10.0, 60.0], metavar="S",
         help="lengths of audio in seconds at which memory is measured (default: 1 10 60)",
@@ -295,20 +310,28 @@ def _family_arguments(parser: argparse.ArgumentParser) -> None:
 
 EXPERIMENTS: dict[str, Experiment] = {
     "gradients": Experiment(
-        "how far back gradients reach: RNN, GRU, LSTM; trained models with --model", _gradients_arguments, _gradients
+        "how far back gradients reach in an RNN, GRU and LSTM, or in trained models with --model",
+        _gradients_arguments,
+        _gradients,
     ),
     "recall": Experiment(
-        "which networks remember a symbol over N frames, all trained for equally long", _recall_arguments, _recall
+        "which networks remember a symbol over N frames after the same number of training steps",
+        _recall_arguments,
+        _recall,
     ),
     "context": Experiment(
-        "the WER of a trained model that gets speech in pieces of N frames, against N", _context_arguments, _context
+        "WER of a trained model against context: audio cut into pieces of N frames", _context_arguments, _context
     ),
     "time": Experiment(
-        "seconds and memory against length, in training, transcription and as a stream", _time_arguments, _time
+        "time and memory against the length of the audio, in training, transcription and streaming",
+        _time_arguments,
+        _time,
     ),
     "directions": Experiment(
-        "train lstm and bilstm at the same size: the gain of the second direction", _directions_arguments
+        "train lstm and bilstm at the same size: the gain from the second direction", _directions_arguments
     ),
-    "gates": Experiment("the WER of a trained LSTM with one gate fixed at a value", _models_arguments, _gates),
-    "family": Experiment("train the whole family on the same data and budget, and write one table", _family_arguments),
+    "gates": Experiment("WER of a trained LSTM with one gate fixed at a value", _models_arguments, _gates),
+    "family": Experiment(
+        "train all recipes of a folder on the same data and budget, and write one table", _family_arguments
+    ),
 }

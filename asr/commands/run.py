@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 USAGE = """usage: asr run RECIPE.yaml [corpus=FOLDER] run_dir=FOLDER [key=value ...]
 
 Run a whole recipe: prepare the corpus, train, evaluate on the test sets, report.
-Stages that are up to date are skipped: outputs unchanged, made from the same inputs.
+A stage that is up to date is skipped: its outputs are unchanged and were made from the same inputs.
 
   corpus=FOLDER              the corpus folder (not needed by recipes that make their own)
-  stages=[train,evaluate]    run only these of prepare, train, evaluate, report
+  stages=[train,evaluate]    run only these stages of prepare, train, evaluate, report
   prepare.KEY=VALUE          an option of the recipe's prepare.py
   key=value                  changes a config key; --cfg job prints them all"""
 

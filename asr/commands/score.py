@@ -45,10 +45,14 @@ def build_parser() -> argparse.ArgumentParser:
         help="write results.jsonl, summary.json, breakdown.json and report.md to this folder",
     )
     parser.add_argument(
-        "--worst", type=whole_number, default=10, metavar="N", help="utterances shown with alignment (default: 10)"
+        "--worst",
+        type=whole_number,
+        default=10,
+        metavar="N",
+        help="worst utterances shown with alignment (default: 10)",
     )
     add_scoring(parser)
-    _add_reading(parser.add_argument_group("reading"))
+    _add_reading(parser.add_argument_group("input formats"))
     parser.add_argument(
         "--alignment",
         choices=("fewest-errors", "sclite"),

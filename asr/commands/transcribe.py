@@ -31,12 +31,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="asr transcribe",
         description="Transcribe audio files.",
-        epilog="A file name that begins with '-' is given as ./-name. Exit code: 0, or 1 where a recording failed.",
+        epilog="A file name that begins with '-' is given as ./-name. Exit code: 0, or 1 if a recording failed.",
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory, such as runs/fsdd/model")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="audio files, folders, or - for standard input")
     _add_outputs(parser.add_argument_group("input and output"))
-    add_decoding(parser.add_argument_group("decoding"))
+    add_decoding(parser.add_argument_group("decoding"), where="json")
     _add_machine(parser.add_argument_group("performance"))
     return parser
 
@@ -44,10 +44,16 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_outputs(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("-r", "--recursive", action="store_true", help="search subfolders too")
     group.add_argument(
-        "--format", type=_formats, default=("txt",), metavar="LIST", help=f"{','.join(FORMATS)} (default: txt)"
+        "--format",
+        type=_formats,
+        default=("txt",),
+        metavar="LIST",
+        help=f"one or several of {','.join(FORMATS)} (default: txt)",
     )
     place = group.add_mutually_exclusive_group()
-    place.add_argument("--output-dir", type=Path, metavar="DIR", help="write files there, in the same folder tree")
+    place.add_argument(
+        "--output-dir", type=Path, metavar="DIR", help="write files to this folder, in the same tree of subfolders"
+    )
     place.add_argument("--beside", action="store_true", help="write each file next to its recording")
     group.add_argument(
         "--skip-existing",
@@ -66,7 +72,7 @@ def _add_outputs(group: "argparse._ArgumentGroup") -> None:
 
 def _add_machine(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
-        "--batch-s", type=seconds, default=60.0, metavar="S", help="audio in a batch, in s (default: 60)"
+        "--batch-s", type=seconds, default=60.0, metavar="S", help="most seconds of audio in a batch (default: 60)"
     )
     group.add_argument("--workers", type=count, metavar="N", help="threads (default: one per core)")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
@@ -102,7 +108,7 @@ def _channel(text: str) -> int | None:
     if text == "mix":
         return None
     if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a channel's number, from 0, nor mix")
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a channel number (0, 1, ...) nor mix")
     return int(text)
 
 

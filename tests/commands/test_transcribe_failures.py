@@ -118,7 +118,7 @@ def test_an_output_folder_that_cannot_be_is_told_before_the_work(
         (["--format", "srt,txt"], "several formats need files"),
         (["--skip-existing"], "--output-dir DIR or --beside"),
         (["--format", "srt", "--no-words"], "srt needs word times"),
-        (["--decoder", "greedy", "--lm-weight", "0.5"], "does not use lm_weight"),
+        (["--decoder", "greedy", "--lm-weight", "0.5"], "does not use --lm-weight"),
         (["--lm", "absent.arpa"], "--lm absent.arpa: no such file"),
         (["--lexicon", "absent.txt"], "no such file"),
         (["--lm-weight=-1"], "0 or more"),
