@@ -65,7 +65,7 @@ def verdict_text(comparison: Comparison, pair: Pair) -> VerdictText:
     if pair.deciding is None or pair.p_value is None:
         return VerdictText(names, "cannot be compared", f"({_why_not(comparison)})")
     if pair.same_words:
-        reason = "(they wrote the same words in every utterance)"
+        reason = "(their texts are the same in every utterance)"
         return VerdictText(f"{names} are", "not distinguishable", reason)
     better, worse = (pair.second, pair.first) if pair.verdict == "second better" else (pair.first, pair.second)
     rates = [100 * comparison.rates[name].rate for name in (better, worse)]
@@ -90,13 +90,14 @@ def settling_sentence(comparison: Comparison, pair: Pair) -> str | None:
         return None
     shown = f"differences of {100 * pair.detectable:.2g} points or more"
     level = "5 %" if len(comparison.pairs) == 1 else f"5 % shared by {len(comparison.pairs)} pairs"
-    sentence = f"A set like this shows {shown} (80 % power at {level})"
+    sentence = f"A test set of this size detects {shown} (80 % power at {level})"
     if pair.more_units is None:
-        return f"{sentence}; none was measured, so no number of further utterances can be named"
+        return f"{sentence}; the measured difference is 0, so no number of further utterances can be given"
     if pair.more_units > _OUT_OF_REACH:
-        return f"{sentence}; to settle one as small as measured would take over a million more {pair.deciding.unit}"
+        return f"{sentence}; a difference as small as the measured one needs over a million more {pair.deciding.unit}"
     return (
-        f"{sentence}; if the difference is as measured, about {_more(comparison, pair, pair.deciding)} would settle it"
+        f"{sentence}; if the true difference is the measured one, about {_more(comparison, pair, pair.deciding)} "
+        "would be needed to decide"
     )
 
 
@@ -108,11 +109,13 @@ def scope_sentence(comparison: Comparison) -> str | None:
     speakers = {utterance.speaker for utterance in comparison.utterances}
     if None in speakers:
         return (
-            "The verdicts rest on resampled utterances, because not every speaker is known. Where there are several, "
-            "errors of each are correlated, and the p-values come out too small."
+            "The verdicts are based on resampled utterances, because not every speaker is known. With several "
+            "speakers, "
+            "the errors of one speaker are correlated, and the p-values are too small."
         )
     return (
-        f"The verdicts rest on resampled utterances, because there are fewer than {MIN_SPEAKERS} speakers: they hold "
+        f"The verdicts are based on resampled utterances, because there are fewer than {MIN_SPEAKERS} speakers: they "
+        "hold "
         f"for further utterances of {'this speaker' if len(speakers) == 1 else f'these {len(speakers)} speakers'} only."
     )
 
@@ -166,7 +169,7 @@ def rounded_up(number: int) -> int:
 
 def _why_not(comparison: Comparison) -> str:
     if len(comparison.utterances) < 2:
-        return "one utterance alone says nothing of how utterances differ"
+        return "one utterance alone cannot show how much utterances differ"
     return "no reference holds a word"
 
 

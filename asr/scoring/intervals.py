@@ -94,11 +94,12 @@ def why_no_interval(
     if not units[:, 1].any():
         return "no reference holds a word"
     if len(units) < 2:
-        return f"one {noun} alone says nothing of how {noun}s differ"
+        return f"one {noun} alone cannot show how much {noun}s differ"
     if not units[:, 0].any():
         return (
-            f"with no error there is nothing to resample (none in {len(units):,} {noun}s allows, at 95 %, for up to "
-            f"{100 * (1 - 0.05 ** (1 / len(units))):.2g} % of such {noun}s with an error)"
+            f"with no error there is nothing to resample (at 95 % confidence, up to "
+            f"{100 * (1 - 0.05 ** (1 / len(units))):.2g} % of such {noun}s "
+            f"have an error: none of {len(units):,} had one)"
         )
     if not residuals(units).any():
         return f"all {noun}s have the same error rate"
@@ -201,8 +202,8 @@ def known_speakers(report: ScoreReport) -> list[str] | None:
 def limits_of(subject: str) -> str:
     """The sentence that says what intervals and verdicts (``subject``, in the plural) do not cover."""
     return (
-        f"{subject} hold for more recordings of this kind and cover chance alone: not another microphone, topic or way "
-        "of speaking, nor errors in the references."
+        f"{subject} cover only the choice of recordings: they hold for more recordings of the same kind, but not for "
+        "another microphone, topic or speaking style, and ignore errors in the references."
     )
 
 
@@ -222,7 +223,7 @@ def interval_notes(report: ScoreReport, *, legend: bool = True) -> list[str]:
         meaning = f"[low, high] are 95 % intervals from {DRAWS:,} bootstrap draws of the {count}"
         notes.append(f"{meaning}. {limits_of('They')}")
     if not intervals.utterances.reliable:
-        notes.append(f"fewer than {FEW_UNITS} utterances: the intervals are rough guesses and rather too narrow")
+        notes.append(f"fewer than {FEW_UNITS} utterances: the intervals are rough and tend to be too narrow")
     return notes + _speaker_notes(report, intervals.speakers)
 
 
@@ -239,13 +240,13 @@ def _speaker_notes(report: ScoreReport, interval: Interval | None) -> list[str]:
     speakers = known_speakers(report)
     if speakers is None:
         unknown = sum(utterance.speaker is None for utterance in report.utterances)
-        names = "utterance names" if unknown == 1 else "utterances name"
-        return [f"no interval over speakers: {unknown:,} {names} none"] if report.by_speaker else []
+        verb = "utterance has" if unknown == 1 else "utterances have"
+        return [f"no interval over speakers: {unknown:,} {verb} no speaker"] if report.by_speaker else []
     if interval is None:
         return [f"no interval over speakers: {why_no_interval(*_columns(report, WER), speakers)}"]
-    note = f"over speakers ({interval.count:,}) the WER's interval is {interval}: what to expect of new speakers"
+    note = f"resampled over the {interval.count:,} speakers, the WER's interval is {interval}; use it for new speakers"
     if not interval.reliable:
-        note += f"; fewer than {FEW_UNITS} speakers, so it is a rough guess and rather too narrow"
+        note += f"; fewer than {FEW_UNITS} speakers, so it is rough and tends to be too narrow"
     return [note]
 
 

@@ -41,17 +41,18 @@ class Matched:
 
     def notes(self) -> list[str]:
         """What a reader of the figures has to know, a sentence each; empty where every id had its partner."""
-        treated = {"as-deletions": "every word of theirs counts as a deletion", "skip": "they are in no figure"}
+        treated = {"as-deletions": "all their words count as deletions", "skip": "they are not scored"}
         notes = []
         if self.missing:
             notes.append(
                 f"no hypothesis for {len(self.missing)} of {self.total} references: {treated[self.missing_treatment]}"
             )
         if self.extra:
-            notes.append(f"no reference for {len(self.extra)} of the hypotheses: in no figure")
+            notes.append(f"no reference for {len(self.extra)} of the hypotheses: they are not scored")
         if self.outside_words:
             notes.append(
-                f"{self.outside_words} words are outside every segment; each counts in the next one, or the last"
+                f"{self.outside_words} words are outside every segment; each is assigned to the next segment, or to "
+                "the last one"
             )
         return notes
 

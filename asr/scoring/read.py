@@ -82,7 +82,7 @@ def _read_folder(folder: Path, problems: list[str]) -> TextSource:
     present = [suffix for suffix, paths in found.items() if paths]
     if len(present) != 1:
         counts = " and ".join(f"{len(paths)} {suffix}" for suffix, paths in found.items())
-        problems.append(f"{folder}: is a folder with {counts} files; it must hold transcripts of one of these kinds")
+        problems.append(f"{folder}: is a folder with {counts} files; it must hold one of these kinds, and only one")
         return TextSource(folder)
     source = TextSource(folder, kind=DOCUMENT_SUFFIXES[present[0]])
     for path in found[present[0]]:
@@ -194,7 +194,7 @@ def read_pair(
         _parse(sources[1], formats[1], "hypothesis", problems),
     )
     if problems and "auto" in wanted:
-        problems.append(f"(read as {formats[0]} and {formats[1]}; --format says what they are if that is wrong)")
+        problems.append(f"(read as {formats[0]} and {formats[1]}; if that is wrong, give --format)")
     _raise(problems)
     return (
         _text_file(references, formats[0], entries[0], "reference"),

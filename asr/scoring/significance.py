@@ -189,10 +189,10 @@ def mapsswe(segments: Sequence[SegmentErrors]) -> SignificanceTest:
     deviation = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
     if deviation == 0:
         return SignificanceTest(
-            name=name, p_value=None, detail=detail, note="all segments differ alike: there is no spread"
+            name=name, p_value=None, detail=detail, note="all segments differ by the same amount: no variance"
         )
     z = float(differences.mean()) / (deviation / math.sqrt(len(differences)))
-    note = "fewer than 50 segments: the normal distribution is a rough guess" if len(segments) < 50 else ""
+    note = "fewer than 50 segments: the normal approximation is rough" if len(segments) < 50 else ""
     return SignificanceTest(name=name, p_value=math.erfc(abs(z) / math.sqrt(2)), statistic=z, detail=detail, note=note)
 
 
@@ -202,7 +202,7 @@ def mcnemar(first_right: Sequence[bool], second_right: Sequence[bool]) -> Signif
 
     pairs = list(zip(first_right, second_right, strict=True))
     first_only, second_only = pairs.count((True, False)), pairs.count((False, True))
-    name, detail = "McNemar", f"right by the first alone {first_only:,}, by the second alone {second_only:,}"
+    name, detail = "McNemar", f"{first_only:,} utterances right only in the first, {second_only:,} only in the second"
     if not first_only + second_only:
         return SignificanceTest(name=name, p_value=1.0, detail=detail, note="the same utterances are right in both")
     result = binomtest(min(first_only, second_only), first_only + second_only)
@@ -222,7 +222,7 @@ def wilcoxon(first_rates: Sequence[float], second_rates: Sequence[float], unit: 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scipy warns of ties in small samples and then uses the normal distribution
         result = signed_rank(changed)
-    note = f"fewer than 6 {unit} that differ cannot show anything" if len(changed) < 6 else ""
+    note = f"fewer than 6 {unit} that differ: too few for significance" if len(changed) < 6 else ""
     return SignificanceTest(
         name=name, p_value=float(result.pvalue), statistic=float(result.statistic), detail=detail, note=note
     )

@@ -41,7 +41,7 @@ def test_out_writes_page_and_data_and_names_can_be_given(results: tuple[str, str
     page = (out / "compare.md").read_text(encoding="utf-8")
     assert page.startswith("# A against B\n") and page.count("#### ") == 1
     data = json.loads((out / "compare.json").read_text(encoding="utf-8"))
-    assert data["pairs"][0]["tests"][1]["detail"] == "right by the first alone 2, by the second alone 1"
+    assert data["pairs"][0]["tests"][1]["detail"] == "2 utterances right only in the first, 1 only in the second"
 
 
 def test_another_normaliser_scores_all_anew(results: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,7 @@ def test_no_error_at_all_has_no_interval_rather_than_one_of_no_width() -> None:
 
 
 def test_few_utterances_make_a_rough_interval_and_the_page_says_so() -> None:
-    assert any("rough guesses" in note for note in page_of(results_of(ONE)).notes)
+    assert any("intervals are rough" in note for note in page_of(results_of(ONE)).notes)
 
 
 def test_systems_stand_side_by_side_in_every_group() -> None:

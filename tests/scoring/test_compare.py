@@ -114,13 +114,13 @@ def test_several_systems_are_corrected_after_holm() -> None:
 def test_systems_that_wrote_the_same_are_said_to_have_done_so() -> None:
     texts = {"u1": "a b c", "u2": "d e"}
     comparison = compare([system("a", {"u1": "a b", "u2": "d"}, texts), system("b", {"u1": "A b!", "u2": "d"}, texts)])
-    assert "they wrote the same words in every utterance" in verdict_sentence(comparison, comparison.pairs[0])
+    assert "their texts are the same in every utterance" in verdict_sentence(comparison, comparison.pairs[0])
     assert settling_sentence(comparison, comparison.pairs[0]) is None
 
 
 def test_one_utterance_or_no_word_cannot_be_compared() -> None:
     one = compare([system("a", {"u": "x"}, {"u": "x y"}), system("b", {"u": "y"}, {"u": "x y"})])
-    assert "one utterance alone says nothing" in verdict_sentence(one, one.pairs[0])
+    assert "one utterance alone cannot show" in verdict_sentence(one, one.pairs[0])
     silent = {"u": "", "v": "!"}
     none = compare([system("a", {"u": "x", "v": ""}, silent), system("b", {"u": "", "v": ""}, silent)])
     assert "cannot be compared (no reference holds a word)" in verdict_sentence(none, none.pairs[0])
@@ -133,7 +133,7 @@ def test_as_many_errors_elsewhere_are_no_difference_and_no_number_is_made_up() -
     comparison = compare([system("a", even, texts), system("b", odd, texts)])
     (pair,) = comparison.pairs
     assert pair.verdict == "not distinguishable" and pair.more_units is None
-    assert "no number of further utterances can be named" in str(settling_sentence(comparison, pair))
+    assert "no number of further utterances can be given" in str(settling_sentence(comparison, pair))
 
 
 def test_what_does_not_fit_together_is_named() -> None:

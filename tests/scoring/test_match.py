@@ -40,7 +40,7 @@ def test_extra_hypotheses_are_an_error_unless_skipped() -> None:
         score_texts(matched.references, matched.hypotheses, normalizer=get_normalizer("none"))
     matched = match(texts(a="x"), texts(a="x", c="z"), extra="skip")
     assert (matched.hypotheses, matched.extra) == ({"a": "x"}, ["c"])
-    assert matched.notes() == ["no reference for 1 of the hypotheses: in no figure"]
+    assert matched.notes() == ["no reference for 1 of the hypotheses: they are not scored"]
 
 
 def test_ids_that_are_paths_match_by_the_files_name() -> None:

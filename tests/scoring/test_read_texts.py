@@ -117,7 +117,7 @@ def test_all_faults_of_both_files_come_at_once(pair: Write) -> None:
         "hyps.txt:2: 'duration' must be a number of seconds, not -1",
         "hyps.txt:3: holds half of a surrogate pair",
         "hyps.txt:4: the id must be text",
-        "read as jsonl and jsonl; --format",
+        "read as jsonl and jsonl; if that is wrong, give --format",
     ):
         assert expected in message
 

@@ -94,8 +94,8 @@ def test_z_by_hand() -> None:
     [
         ([], 1.0, "no segment differs"),
         ([SegmentErrors(1, 1)], 1.0, "no segment differs"),
-        ([SegmentErrors(0, 1)], None, "no spread"),
-        ([SegmentErrors(0, 1), SegmentErrors(1, 2)], None, "no spread"),
+        ([SegmentErrors(0, 1)], None, "no variance"),
+        ([SegmentErrors(0, 1), SegmentErrors(1, 2)], None, "no variance"),
     ],
 )
 def test_mapsswe_says_so_where_it_has_nothing_to_say(
