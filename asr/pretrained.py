@@ -129,8 +129,11 @@ def _describe(
 def _read_config(directory: Path) -> dict[str, Any]:
     path = directory / CONFIG
     if not path.is_file():
-        hint = f"; did you mean {directory / 'model'}?" if (directory / "model" / CONFIG).is_file() else ""
-        raise ModelError(f"{directory}: not a model directory (it has no {CONFIG}){hint}")
+        if not directory.exists():
+            raise ModelError(f"{directory}: not a model directory (no such folder); check the path")
+        known = f"did you mean {directory / 'model'}?" if (directory / "model" / CONFIG).is_file() else None
+        hint = known or "give the folder `model` of a training run"
+        raise ModelError(f"{directory}: not a model directory (it has no {CONFIG}); {hint}")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

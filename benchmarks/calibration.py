@@ -45,7 +45,9 @@ def main() -> None:
         for name, values in curves.items()
     ]
     print(table(rows, ["confidence", "expected calibration error", "Brier score"]))
-    print(f"a perfect calibration would show {chance_error(curves['after']):.2%} on so many words, by chance")
+    print(
+        f"expected by chance for a perfectly calibrated model on this many words: {chance_error(curves['after']):.2%}"
+    )
     if options.plot:
         draw_reliability(list(curves.items()), outcomes.right, options.plot)
 

@@ -91,7 +91,7 @@ def test_keys_that_bear_on_the_result_are_told_apart_from_those_that_do_not(reci
         ("stages=[trian]", "stages='trian' is unknown; did you mean 'train'?"),
         ("stages=train", "stages must be a list, not 'train'"),
         ("data.normalizer=basik", "basic"),
-        ("model.hidden_size", "cannot be read as key=value: 'model.hidden_size' missing EQUAL"),
+        ("model.hidden_size", "cannot be read as key=value: 'model.hidden_size' has no '='"),
         ("data.normalizer=a=b", "cannot be read as key=value"),
         ("run_dir=null", "run_dir is not set; give a folder for this run (run_dir=runs/NAME)"),
         ("seed=${nowhere}", "nowhere"),

@@ -213,7 +213,8 @@ def _waveform(recording: AnyRecording, span: _Span, to_rate: int, channel: int |
     """The span's samples in pieces: decoded, mixed, resampled, and trimmed to the plan."""
     if channel is not None and not 0 <= channel < recording.channels:
         raise AudioError(
-            f"{os.fspath(recording.path)}: has no channel {channel}; it has {recording.channels}, counted from 0. "
+            f"{os.fspath(recording.path)}: has no channel {channel}; it has {recording.channels} (the first is "
+            "channel 0). "
             "Correct the channel, or give none to average them all."
         )
     mono = (_mix(block, channel) for block in recording.blocks(span.first_frame, span.stop_frame))

@@ -166,7 +166,10 @@ def _explain(error: Exception, recipe: Path) -> str:
         return f"config: there is no {option[2]!r} in the group '{option[1]}'{nearest(option[2], option[3].split())}"
     if "override_grammar" in text:
         reason = (
-            text.split(" See https://hydra.cc")[0].removeprefix("Error parsing override ").replace(" at '<EOF>'", "")
+            text.split(" See https://hydra.cc")[0]
+            .removeprefix("Error parsing override ")
+            .replace(" at '<EOF>'", "")
+            .replace("missing EQUAL", "has no '='")
         )
         return f"config: cannot be read as key=value: {reason} (values with =,()[]{{}} go into quotes: key=\"'a=b'\")"
     if isinstance(error, InterpolationToMissingValueError) and "run_dir" in text:

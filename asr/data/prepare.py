@@ -52,7 +52,7 @@ def run_prepare(
     if download:
         _download(recipe_dir, recipe, typing.cast(Path, corpus), checked)
     if corpus is not None and not corpus.exists():  # a recipe may take a file, as recipes/folder does
-        fetch = f" Or fetch it: asr prepare {recipe_dir} {corpus} {out} --download"
+        fetch = f" Or download it: asr prepare {recipe_dir} {corpus} {out} --download"
         hint = fetch if hasattr(recipe, "download") else ""
         raise DataError(f"The corpus folder {corpus} does not exist. Give the folder that holds the corpus.{hint}")
     return str(recipe.prepare(corpus, out, **checked))
@@ -133,7 +133,7 @@ def _convert(what: str, value: Any, hint: Any) -> Any:
                 return parsed
     names = " or ".join(getattr(kind, "__name__", str(kind)) for kind in _alternatives(hint) if kind is not type(None))
     remedy = f"choose one of {', '.join(choices)}" if choices else f"it must be of type {names}"
-    raise ConfigError(f"{what} does not fit; {remedy}.")
+    raise ConfigError(f"{what} is not valid; {remedy}.")
 
 
 def _parse(value: Any, kind: Any) -> Any:

@@ -52,7 +52,7 @@ def check_sources(
         _check_share(spelling, [word for number, word in enumerate(model.words) if number not in _special(model)])
     elif model is not None and not set(spelling.alphabet) & set(model.words):
         raise ConfigError(
-            f"decoding.language_model: it knows none of the model's characters {_shown(spelling.alphabet)}"
+            f"decoding.language_model: it has none of the model's characters {_shown(spelling.alphabet)}"
             f"{_case_hint(spelling, model.words)}"
         )
     if lexicon is not None and not any(spelling.can_spell(lexicon)):
@@ -65,7 +65,7 @@ def check_sources(
         if unknown:
             raise ConfigError(
                 f"decoding.hotwords: {phrase!r} cannot be spelled: the model has no {_shown(unknown)}"
-                f"{_case_hint(spelling, phrase.split())}"
+                f"{_case_hint(spelling, phrase.split(), 'write it so')}"
             )
 
 
@@ -76,7 +76,7 @@ def _check_share(spelling: Spelling, words: Sequence[str]) -> None:
         enough = sum(spelling.can_spell(words)) >= max(LEAST_SHARE * len(words), 1)
     if not enough:
         raise ConfigError(
-            f"decoding.language_model: the model's tokens spell next to none of its {len(words):,} words"
+            f"decoding.language_model: the model's tokens spell almost none of its {len(words):,} words"
             f"{_case_hint(spelling, words)}"
         )
 
@@ -85,13 +85,13 @@ def _special(model: NgramModel) -> set[int]:
     return {model.unk, model.bos, model.eos}
 
 
-def _case_hint(spelling: Spelling, words: Sequence[str]) -> str:
-    """What to do; where letters are of the other case, the commonest error, that is said."""
+def _case_hint(spelling: Spelling, words: Sequence[str], again: str = "build it again") -> str:
+    """What to do: ``again``, in the other case if that is the error, as it most often is."""
     before = sum(spelling.can_spell(words))
     for case, change in (("lower", str.lower), ("upper", str.upper)):
         if sum(spelling.can_spell(map(change, words))) > 2 * before:
-            return f", because the model writes {case} case; put the text into {case} case and build it again"
-    return "; it must be written as the model's training transcripts are: build it from text in the same normal form"
+            return f", because the model writes {case} case; put the text into {case} case and {again}"
+    return f"; the text must be normalised like the model's training transcripts: change it and {again}"
 
 
 def _shown(characters: Sequence[str]) -> str:

@@ -121,7 +121,7 @@ def find_parts(model: AcousticModel, layer: int | None = None) -> list[Part]:
         for role, module in _modules_of(one)
     ]
     if not found or not all(part.role == "attention" or is_readable(part.module) for part in found):
-        raise ModelError(f"the encoder {model.config.name!r} cannot be inspected: it has no readable cell")
+        raise ModelError(f"the encoder {model.config.name!r} cannot be inspected: its gates cannot be recomputed")
     return found
 
 
@@ -171,7 +171,8 @@ def read_captured(captured: Captured) -> tuple[list[Trace], list[AttentionMap]]:
     for one in read:
         if not one.deviation <= MOST_DEVIATION:  # NaN too
             raise ModelError(
-                f"{one.name}: the readable cell is off by {one.deviation:.2g} from what the model computed (more than "
-                f"rounding, {MOST_DEVIATION:g}), so its gates would not be the model's; please report this"
+                f"{one.name}: the recomputed output differs from the model's by {one.deviation:.2g} (more than "
+                "rounding, "
+                f"{MOST_DEVIATION:g}), so the gates would not be the model's; please report this"
             )
     return traces, maps

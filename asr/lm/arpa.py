@@ -155,7 +155,7 @@ class _Reader:
         line = self._next_filled()
         while line != b"\\data\\":
             if line is None or self.line > 1000:
-                raise self._error("no \\data\\ line: this is no ARPA file")
+                raise self._error("no \\data\\ line: this is not an ARPA file")
             line = self._next_filled()
         counts: list[int] = []
         while True:
@@ -244,7 +244,7 @@ class _Reader:
                 raise self._error(f"the section of order {order} ends here, before the count that the header gives")
             if len(parts) not in (order + 1, order + 2):
                 raise self._error(
-                    f"expected a log-probability, {order} word(s) and perhaps a backoff weight,"
+                    f"expected a log-probability, {order} word(s) and optionally a backoff weight,"
                     f" found {len(parts)} fields"
                 )
             for part in (parts[0], *parts[order + 1 :]):

@@ -212,7 +212,7 @@ class BuildOptions:
         if self.cutoffs:
             _require(
                 self.cutoffs[0] == 0 and list(self.cutoffs) == sorted(self.cutoffs),
-                f"prune must begin with 0 and never fall, such as 0 0 1 1, not {' '.join(map(str, self.cutoffs))} "
+                f"prune must begin with 0 and never decrease, such as 0 0 1 1, not {' '.join(map(str, self.cutoffs))} "
                 "(words are dropped by vocab-size, min-count or limit-words)",
             )
         _require(0.0 <= self.prune_entropy < 1.0, f"prune-entropy must be from 0 to 1, not {self.prune_entropy}")

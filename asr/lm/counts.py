@@ -67,7 +67,7 @@ def encode(
         total += 1
     numbers = np.frombuffer(tokens, np.int32) if tokens else np.zeros(0, np.int32)
     if len(numbers) == 2 * total:
-        raise DataError("the texts hold no words; a language model cannot be made of nothing")
+        raise DataError("the texts contain no words, so no language model can be built; check the files")
     counts = np.bincount(numbers, minlength=len(numbering)).tolist()
     kept = _choose(numbering, counts, limit, vocab_size, min_count)
     final = dict(zip([*SPECIAL, *kept], range(len(kept) + 3), strict=True))

@@ -68,7 +68,7 @@ def fit_weights(tries: Sequence[NgramTrie], sentences: Iterable[Sequence[str]]) 
         tokens.append(EOS_ID)
     text = np.array(tokens, np.int32)
     if not (text != EOS_ID).any():
-        raise DataError("the text to fit the weights to holds no words")
+        raise DataError("--dev: the texts contain no words to fit the weights to")
     known = text != UNK_ID
     probabilities = np.stack([_token_probabilities(_part(trie, words), text)[known] for trie in tries])
     weights = np.full(len(tries), 1.0 / len(tries))

@@ -43,7 +43,7 @@ def gate_viewer_page(
             "Encoder": found.kind,
             "Recording": f"{audio}, {start_s:.2f} to {start_s + found.duration_s:.2f} s",
             "Frames": f"{found.frames} of {1000 * found.frame_s:g} ms",
-            "Checked": f"readable cells within {found.deviation:.1g} of what the model computed (limit 0.0001)",
+            "Check": f"gates recomputed, within {found.deviation:.1g} of the model's output (limit 0.0001)",
         },
         notes=notes,
         clip=Clip(

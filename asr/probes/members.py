@@ -39,7 +39,7 @@ def check_members(names: Sequence[str]) -> None:
     """Raise UsageError for a name that is none of ``MEMBERS``."""
     for name in names:
         if name not in MEMBERS:
-            raise UsageError(f"unknown member {name!r}{nearest(name, list(MEMBERS))}")
+            raise UsageError(f"unknown network {name!r}{nearest(name, list(MEMBERS))}")
 
 
 def make_encoder(name: str, input_size: int, hidden_size: int, num_layers: int = 1) -> nn.Module:

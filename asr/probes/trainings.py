@@ -83,7 +83,7 @@ def chosen_members(recipes: Path, chosen: Sequence[str] | None) -> list[str]:
     """The chosen recipes of the folder, by default all. Raises UsageError."""
     known = sorted(path.stem for path in recipes.glob("[!_]*.yaml"))
     if not known:
-        raise UsageError(f"{recipes}: has no recipes; give a recipe folder, such as recipes/fsdd")
+        raise UsageError(f"{recipes}: has no recipes (*.yaml); give a recipe folder, such as recipes/fsdd")
     for member in chosen or ():
         if member not in known:
             raise UsageError(f"{recipes} has no {member}.yaml{nearest(member, known)}")
@@ -215,9 +215,10 @@ def _check_begun(configs: Mapping[str, RunConfig], runs: Mapping[Key, Path], dat
     if refused:
         first, keys = next(iter(refused.items()))
         raise UsageError(
-            f"{len(refused)} of {len(runs)} trainings in {next(iter(runs.values())).parent} began with something else"
-            f" (the first is {first}: {', '.join(keys[:10])}); nothing was started. Repeat the command that they began"
-            " with, or give another --out"
+            f"{len(refused)} of {len(runs)} trainings in {next(iter(runs.values())).parent} began with other settings "
+            "or data"
+            f" (the first is {first}: {', '.join(keys[:10])}); nothing was started. Repeat the command that started"
+            " them, or give another --out"
         )
 
 

@@ -69,11 +69,12 @@ class CalibrationReport:
         found = []
         if self.wrong_words < FEW_ERRORS:
             found.append(
-                f"{self.wrong_words} wrong words say little about what wrong ones look like; use a larger dev set"
+                f"only {self.wrong_words} wrong words: too few to fit the calibration reliably; use a larger dev set"
             )
         if self.brier_after > self.brier_before:
             found.append(
-                "on held-out words the Brier score got worse; delete calibration.json to go back to what was before"
+                "on held-out words the Brier score got worse; delete calibration.json to go back to uncalibrated "
+                "confidence"
             )
         return found
 
@@ -109,7 +110,9 @@ def calibrate(
     hypotheses = recognizer.transcribe_utterances(utterances, progress=progress)
     outcomes = word_outcomes(utterances, hypotheses, normalizer)
     if not len(outcomes.right):
-        raise DataError(f"{manifest}: the model recognised no word of it; there is nothing to calibrate with")
+        raise DataError(
+            f"{manifest}: the model recognised no word in these recordings, so there is nothing to calibrate on"
+        )
     before = uncalibrated(outcomes.evidence)
     calibration = fit_calibration(outcomes.evidence, outcomes.right)
     held_out = cross_validated(outcomes.evidence, outcomes.right, outcomes.groups)
@@ -118,7 +121,7 @@ def calibrate(
     report = CalibrationReport(
         words=len(outcomes.right),
         wrong_words=int((~outcomes.right).sum()),
-        how="after, on the words it was fitted to" if held_out is None else f"after, on {groups} held out",
+        how="after, on the words that it was fitted to" if held_out is None else f"after, on {groups} held out",
         ece_before=expected_calibration_error(before, outcomes.right),
         ece_after=expected_calibration_error(after, outcomes.right),
         ece_of_chance=chance_error(after),

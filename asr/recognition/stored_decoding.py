@@ -59,9 +59,11 @@ def read_decoding(directory: Path) -> DecodingConfig | None:
     except (KeyError, TypeError, ConfigError) as error:
         raise ModelError(f"{directory / FILE}: cannot be understood ({error}); {again}") from None
     if settings.name == "greedy":
-        raise ModelError(f"{directory / FILE}: is for greedy decoding, which has no use for a language model; {again}")
+        raise ModelError(f"{directory / FILE}: is for greedy decoding, which uses no language model; {again}")
     if settings.lexicon is not None or settings.language_model is not None:
-        raise ModelError(f"{directory / FILE}: names files of its own, which a model directory never does; {again}")
+        raise ModelError(
+            f"{directory / FILE}: names a lexicon or language model file, which a model directory may not do; {again}"
+        )
     if not language_model.is_file() or sha256_file(language_model) != expected:
         raise ModelError(f"{language_model}: absent, or not the one that {FILE} was made with; {again}")
     return replace(settings, language_model=str(language_model))

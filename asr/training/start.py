@@ -154,7 +154,9 @@ def _describe(setup: Setup, settings: TrainSettings, observer: Observer) -> None
     if warning := _average_warning(settings.training):
         observer.message(warning)
     if setup.dropped:
-        observer.message(f"left out, too short for their text: {len(setup.dropped)}: {'; '.join(setup.dropped[:5])}")
+        observer.message(
+            f"left out, too short for their text: {len(setup.dropped)} utterances: {'; '.join(setup.dropped[:5])}"
+        )
 
 
 def _average_warning(training: TrainingConfig) -> str | None:
@@ -162,7 +164,8 @@ def _average_warning(training: TrainingConfig) -> str | None:
     if training.select != "average" or training.keep_last < training.epochs:
         return None
     return (
-        f"training.select=average makes the mean of the last training.keep_last={training.keep_last} epochs the model,"
-        f" of training.epochs={training.epochs}: the first, which have learned little, are in it and may spoil it."
-        " Give fewer to training.keep_last, or training.select=dev"
+        f"training.select=average: the model will be the mean of the last training.keep_last={training.keep_last} of"
+        f" training.epochs={training.epochs} epochs. That includes the first ones, which have learned little and may "
+        "make it"
+        " worse. Lower training.keep_last, or set training.select=dev"
     )

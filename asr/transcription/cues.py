@@ -41,7 +41,7 @@ def word_spans(hypothesis: "Hypothesis", format_name: str) -> list[Span]:
     words = [word for word in hypothesis.words if word.text.strip()]
     if hypothesis.text.strip() and not words:
         raise TranscriptError(
-            f"{format_name} needs word times, and this transcript has none; ask for words, or for txt"
+            f"{format_name} needs word times, and this transcript has none; transcribe with words, or use txt"
         )
     for word in words:
         if not (math.isfinite(word.start_s) and math.isfinite(word.end_s)):

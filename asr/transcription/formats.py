@@ -62,7 +62,7 @@ def _render(hypothesis: "Hypothesis", format_name: str) -> str:
     spans = word_spans(hypothesis, format_name)
     cues = make_cues(spans, duration_ms(hypothesis, spans))
     if cues and cues[-1].end_ms >= _MAX_MS:
-        raise TranscriptError(f"{format_name} holds times below 100 hours; cut the recording, or ask for json")
+        raise TranscriptError(f"{format_name} cannot hold times of 100 hours and more; cut the recording, or use json")
     file = SSAFile()
     for cue in cues:
         text = r"\N".join(_shown(line, format_name) for line in cue.lines)
@@ -245,5 +245,7 @@ def write_transcript(
     if format_name is None:
         format_name = target.suffix.lower().removeprefix(".")
         if format_name not in _RENDERERS:
-            raise TranscriptError(f"{target}: its ending tells no format; choose from {', '.join(FORMATS)}")
+            raise TranscriptError(
+                f"{target}: the file name does not end in a known format; choose from {', '.join(FORMATS)}"
+            )
     write_text(target, render_transcript(hypothesis, format_name, provenance))

@@ -54,7 +54,7 @@ def test_time_takes_the_device_that_there_is(tmp_path: Path) -> None:
     ("asked", "expected"),
     [
         (["gradient"], "did you mean 'gradients'?"),
-        (["gradients", "--members", "lstm", "--out", "x"], "unknown member 'lstm'; did you mean 'lstm-5'?"),
+        (["gradients", "--members", "lstm", "--out", "x"], "unknown network 'lstm'; did you mean 'lstm-5'?"),
         (["gradients", "--model", "x", "--out", "x"], "--model needs --manifest"),
         (["time", "--models", "bilsm", "--out", "x"], "there is no 'bilsm' in conf/model; did you mean"),
         (["family", "nowhere", "--data", "x", "--out", "x"], "nowhere: has no recipes"),

@@ -40,12 +40,12 @@ def test_options_given_as_words_arrive_as_the_types_of_the_signature(recipe: Pat
     ("options", "message"),
     [
         ({"colour": "red"}, "no option colour. Its options: size=small, count=3"),
-        ({"size": "huge"}, "size=huge does not fit; choose one of small, large"),
-        ({"count": "seven"}, "count=seven does not fit; it must be of type int"),
-        ({"count": 2.5}, "count=2.5 does not fit"),
-        ({"count": True}, "count=True does not fit"),
-        ({"share": "much"}, "share=much does not fit; it must be of type float"),
-        ({"on": "maybe"}, "on=maybe does not fit; it must be of type bool"),
+        ({"size": "huge"}, "size=huge is not valid; choose one of small, large"),
+        ({"count": "seven"}, "count=seven is not valid; it must be of type int"),
+        ({"count": 2.5}, "count=2.5 is not valid"),
+        ({"count": True}, "count=True is not valid"),
+        ({"share": "much"}, "share=much is not valid; it must be of type float"),
+        ({"on": "maybe"}, "on=maybe is not valid; it must be of type bool"),
     ],
 )
 def test_wrong_options_are_named(recipe: Path, tmp_path: Path, options: dict[str, object], message: str) -> None:

@@ -30,7 +30,7 @@ def test_kinds_are_chosen_by_name_by_default_and_all_and_taken_back() -> None:
     assert choose_kinds(["silent", "clipped"]) == ["silent", "clipped"]
     assert "clipped" not in choose_kinds(["default"]) and "clipped" in choose_kinds(["all"])
     assert choose_kinds(["silent", "clipped", "no-silent"]) == ["clipped"]
-    with pytest.raises(UsageError, match=r"'silly' is unknown; choose of: default, all, unreadable-audio"):
+    with pytest.raises(UsageError, match=r"'silly' is unknown; choose from: default, all, unreadable-audio"):
         choose_kinds(["silly"])
 
 

@@ -100,7 +100,7 @@ def test_a_layer_that_computes_something_else_is_refused() -> None:
     recognizer = make_recognizer("bilstm")
     direction = recognizer.model.encoder.layers[1].directions[1]  # type: ignore[union-attr,index]
     handle = direction.register_forward_hook(lambda module, given, gave: (gave[0] + 2e-4, gave[1]))
-    with pytest.raises(ModelError, match=r"layer2_backward: the readable cell is off by 0\.0002"):
+    with pytest.raises(ModelError, match=r"layer2_backward: the recomputed output differs from the model.s by 0\.0002"):
         inspect_waveform(recognizer, make_waveform())
     handle.remove()
     assert inspect_waveform(recognizer, make_waveform()).deviation < 1e-5

@@ -217,7 +217,7 @@ def test_a_model_and_its_trie_turn_into_each_other() -> None:
     [
         ({"order": 0}, "order must be 1 to 10"),
         ({"cutoffs": (1, 1)}, "must begin with 0"),
-        ({"cutoffs": (0, 2, 1)}, "never fall"),
+        ({"cutoffs": (0, 2, 1)}, "never decrease"),
         ({"order": 2, "cutoffs": (0, 0, 1)}, "3 numbers"),
         ({"unit": "syllable"}, "word or character"),
         ({"prune_entropy": -1.0}, "prune-entropy"),

@@ -124,7 +124,7 @@ def test_a_missing_context_is_put_in_without_changing_a_probability() -> None:
         ("ngram 1=5", "ngram 1=999999999999999", 6, "promises 999,999,999,999,999 n-grams of order 1"),
         ("ngram 1=5", f"ngram 1={10**30}", 6, "more than memory holds"),
         ("\\end\\\n", "", 22, "expected \\end\\ after 2"),
-        ("\\data\\", "\\dota\\", 23, "no ARPA file"),
+        ("\\data\\", "\\dota\\", 23, "not an ARPA file"),
     ],
 )
 def test_a_faulty_line_is_named(before: str, after: str, line: int, words: str) -> None:
@@ -197,5 +197,5 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is a folder"):
         read_lm(tmp_path)
     (tmp_path / "text").write_text("once upon a time\n", encoding="utf-8")
-    with pytest.raises(ModelError, match="no ARPA file"):
+    with pytest.raises(ModelError, match="not an ARPA file"):
         read_lm(tmp_path / "text")

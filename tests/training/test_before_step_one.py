@@ -46,7 +46,7 @@ def test_unspellable_drop_leaves_them_out_and_reports_them(corpus: Path, tmp_pat
     change_text(corpus, "train", {"train4": "ab" * 40})
     watcher = Quiet()
     train(settings(corpus, data__unspellable="drop", training__epochs=1), tmp_path / "run", watcher)
-    assert any(text.startswith("left out, too short for their text: 1: train4") for text in watcher.messages)
+    assert any(text.startswith("left out, too short for their text: 1 utterances: train4") for text in watcher.messages)
     assert watcher.messages[0].split(",")[0].endswith("12 utterances")
 
 

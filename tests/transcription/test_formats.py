@@ -122,7 +122,7 @@ def test_the_ending_tells_the_format_or_is_refused(tmp_path: Path) -> None:
     for name in FORMATS:
         write_transcript(TALK, tmp_path / f"a{EXTENSIONS[name]}")
         assert (tmp_path / f"a{EXTENSIONS[name]}").read_text(encoding="utf-8") == render_transcript(TALK, name)
-    with pytest.raises(TranscriptError, match=r"tells no format.*srt"):
+    with pytest.raises(TranscriptError, match=r"not end in a known format.*srt"):
         write_transcript(TALK, tmp_path / "a.doc")
     with pytest.raises(TranscriptError, match="'doc' is unknown"):
         write_transcript(TALK, tmp_path / "a.txt", "doc")

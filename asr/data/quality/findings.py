@@ -120,7 +120,7 @@ def choose_kinds(names: Iterable[str]) -> list[str]:
         elif name.removeprefix("no-") in slugs:
             chosen.pop(slugs[name.removeprefix("no-")], None)
         else:
-            raise UsageError(f"--fix-kinds: {name!r} is unknown; choose of: default, all, {', '.join(slugs)}")
+            raise UsageError(f"--fix-kinds: {name!r} is unknown; choose from: default, all, {', '.join(slugs)}")
     return list(chosen)
 
 

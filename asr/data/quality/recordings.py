@@ -122,9 +122,9 @@ def _repeat_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
     for first, *others in groups.values():
         for other in others:
             if other.text == first.text:
-                yield utterance_finding("warning", "same sound twice", other.id, f"the same stretch as {first.id}")
+                yield utterance_finding("warning", "same sound twice", other.id, f"the same part of the same recording as {first.id}")
             else:
-                message = f"the same stretch as {first.id}, which has another text"
+                message = f"the same part of the same recording as {first.id}, which has another text"
                 yield Finding(
                     severity="warning",
                     kind="same sound with two texts",
@@ -141,8 +141,8 @@ def _frames_findings(utterances: Sequence[Utterance], frame_s: float) -> Iterato
         needed = len(text) + sum(one == other for one, other in itertools.pairwise(text))
         frames = math.floor(utterance.duration_s / frame_s) + 1
         if needed > frames:
-            message = f"{len(text)} characters need {needed} frames; {utterance.duration_s:.2f} s have {frames}"
-            message += f" of {1000 * frame_s:.0f} ms: training refuses it"
+            message = f"{len(text)} characters need {needed} frames; {utterance.duration_s:.2f} s give {frames}"
+            message += f" of {1000 * frame_s:.0f} ms: training would refuse it"
             yield utterance_finding("warning", "too few frames for the text", utterance.id, message)
 
 

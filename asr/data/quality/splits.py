@@ -67,7 +67,7 @@ def _shared_sentences(splits: Mapping[str, Sequence[Utterance]], pair: tuple[str
     again = sum(text in shared for text in second)
     if again > max(_BY_DESIGN * len(second), _NEEDS_UTTERANCES):
         message = f"{again:,} of {len(second):,} texts of {pair[1]} are in {pair[0]} too: commands, digits or prompts,"
-        message += " assumed to be intended; the figure says nothing about new sentences"
+        message += " assumed to be intended; the WER then says nothing about new sentences"
         yield splits_finding("note", kind, pair, message)
     elif long:
         shown = "; ".join(sorted(long)[:_SHOWN]) + ("; ..." if len(long) > _SHOWN else "")
@@ -84,7 +84,7 @@ def _sound_findings(splits: Mapping[str, Sequence[Utterance]], sounds: Mapping[s
         middle = [statistics.median(sound.bandwidth_hz for sound in decoded[name].values()) for name in pair]
         if abs(middle[0] - middle[1]) >= _BANDWIDTH_HZ:
             shown = "; ".join(f"{name} up to {_frequencies(decoded[name])}" for name in pair)
-            message = f"{shown}. The model meets another channel than it was trained on"
+            message = f"{shown}. The model is tested on another channel than it was trained on"
             yield splits_finding("warning", "other bandwidth between splits", pair, message)
         encodings = {name: _encodings(decoded[name]) for name in pair}
         if encodings[pair[0]].keys() != encodings[pair[1]].keys():

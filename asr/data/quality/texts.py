@@ -69,19 +69,19 @@ def _character_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
 
 def _style_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
     """Transcripts written unlike the rest."""
-    yield from _unlike(utterances, "digits among spelled words", _has_digit, "holds digits; the rest spells numbers")
+    yield from _unlike(utterances, "digits among spelled words", _has_digit, "holds digits; the other transcripts spell numbers out")
     for name, other in (("lower", str.upper), ("upper", str.lower)):
         kind = "case unlike the rest"
         yield from _unlike(
-            utterances, kind, _not_in(other), f"is not all in {name} case, as the rest is", report_many=False
+            utterances, kind, _not_in(other), f"is not all in {name} case, as the others are", report_many=False
         )
     yield from _unlike(
-        utterances, "punctuation unlike the rest", _has_punctuation, "the rest has none", report_many=False
+        utterances, "punctuation unlike the rest", _has_punctuation, "has punctuation; the others have none", report_many=False
     )
     marks = Counter(mark for utterance in utterances for mark in _APOSTROPHES.findall(utterance.text))
     if len(marks) > 1:
         shown = ", ".join(f"{mark} ({count:,})" for mark, count in marks.most_common())
-        message = f"{shown}: the same words are spelled in two ways (the normaliser `basic` unifies them)"
+        message = f"{shown}: the same words may be spelled in two ways (the normaliser `basic` unifies them)"
         yield manifest_finding("warning", "several apostrophes", message)
     for utterance in utterances:
         if _compatibility(utterance.text):
@@ -141,7 +141,7 @@ def _unlike(
         for utterance in found:
             yield _warning(kind, utterance.id, f"{shorten(utterance.text)!r} {message}")
     elif report_many:
-        shown = f"{len(found):,} of {len(utterances):,} transcripts; a model learns best from one way of writing"
+        shown = f"{len(found):,} of {len(utterances):,} transcripts; a model learns best from a consistent way of writing"
         yield manifest_finding("note", kind, shown)
 
 
