@@ -249,7 +249,7 @@ def _words(pair: Pair, found: Sequence[WordDifference]) -> str:
     if not found:
         return ""
     first, second = escape(pair.first), escape(pair.second)
-    names = ("word", "said", f"{first} alone right", f"{second} alone right", "both wrong", "inserted by each")
+    names = ("word", "in references", f"only {first} right", f"only {second} right", "both wrong", "inserted by each")
     rows = [
         (
             escape(one.word),

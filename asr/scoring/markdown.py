@@ -119,8 +119,8 @@ def _changes(report: ScoreReport) -> str:
         for one, count in shown
     ]
     lead = (
-        f"{escape(report.normalizer)} corrected {counted(corrected, 'error')} (wrong as written, right as compared) "
-        f"and introduced {counted(introduced, 'error')} (the other way round). Texts as written."
+        f"{escape(report.normalizer)} corrected {counted(corrected, 'error')} (wrong in the raw text, right after "
+        f"normalisation) and introduced {counted(introduced, 'error')} (the other way round). Texts are raw."
     )
     more = len(report.changes) - len(shown)
     tail = f"\n\n… and {counted(more, 'further pair')} of words." if more else ""
@@ -157,8 +157,9 @@ def _without_reference(report: ScoreReport) -> str:
     lines = [
         "## Utterances with no reference words",
         "",
-        f"Of {counted(len(report.utterances), 'utterance')}, {len(silent):,} with no word in the reference once "
-        f"normalised. What was recognised there ({counted(inserted, 'word')}) counts as insertions in the rates above.",
+        f"{len(silent):,} of {counted(len(report.utterances), 'utterance')} have no reference word after "
+        f"normalisation. What was recognised there ({counted(inserted, 'word')}) counts as insertions in the rates "
+        "above.",
     ]
     shown = inserting[:_SHOWN_WITHOUT_REFERENCE]
     if shown:
@@ -173,9 +174,9 @@ def _worst(report: ScoreReport, count: int) -> str:
     if count <= 0 or not report.words.reference_length:
         return ""
     if not worst:
-        return "## Worst utterances\n\nNone: every utterance with reference words is right to the word."
+        return "## Worst utterances\n\nNone: every utterance with reference words is correct."
     entries = [_worst_entry(rank, utterance) for rank, utterance in enumerate(worst, start=1)]
-    return "\n\n".join(["## Worst utterances\n\nMost word errors first; texts as compared.", *entries])
+    return "\n\n".join(["## Worst utterances\n\nMost word errors first; texts after normalisation.", *entries])
 
 
 def _worst_entry(rank: int, utterance: UtteranceScore) -> str:

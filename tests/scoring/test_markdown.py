@@ -57,7 +57,7 @@ def test_worst_utterances_are_shown_aligned_up_to_the_number_asked_for() -> None
     assert "### 1. `u1`\n\n66.67%: 2 errors in 3 words (S 1, D 1, I 0)\n\n```text\nREF: one two three\n" in text
     assert "`u2`" not in text
     assert "Worst" not in page(references, references, worst=0)
-    assert "right to the word" in page(references, references, worst=3)
+    assert "every utterance with reference words is correct" in page(references, references, worst=3)
 
 
 def test_utterances_with_no_reference_words_are_told_apart() -> None:
@@ -71,7 +71,7 @@ def test_utterances_with_no_reference_words_are_told_apart() -> None:
 def test_no_rate_is_printed_where_no_reference_holds_a_word() -> None:
     text = page({"u1": "", "u2": "!"}, {"u1": "uh", "u2": ""})
     assert "**No reference holds a word, so there is no WER" in text
-    assert "right to the word" not in text
+    assert "with reference words is correct" not in text
     assert "| WER | basic v1 | undefined (no reference) | – | 0 | 0 | 1 | 1 | 0 |" in text
     assert format_rate(ErrorCounts(insertions=2)) == "undefined (no reference)"
 

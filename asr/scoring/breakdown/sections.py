@@ -65,18 +65,28 @@ def _group_cells(row: GroupRow) -> list[str]:
 def _tokens(title: str, noun: str, tokens: TokenBreakdown, shown: int) -> str:
     missed = [one for one in tokens.tokens if one.missed]
     tables = [
-        _top(f"Most missed {noun}s", missed, (noun, "said", "right", "recall", "precision"), _token_cells, shown),
+        _top(
+            f"Most missed {noun}s",
+            missed,
+            (noun, "in references", "correct", "recall", "precision"),
+            _token_cells,
+            shown,
+        ),
         _top(
             f"Most confused {noun}s",
             tokens.confusions,
-            ("said", "recognised", "times"),
+            ("reference", "recognised", "times"),
             lambda one: [_cell(one.reference), _cell(one.hypothesis), f"{one.count:,}"],
             shown,
             left=2,
         ),
-        _top(f"Most deleted {noun}s", tokens.most_deleted(), (noun, "deleted", "said"), _deleted_cells, shown),
+        _top(f"Most deleted {noun}s", tokens.most_deleted(), (noun, "deleted", "in references"), _deleted_cells, shown),
         _top(
-            f"Most inserted {noun}s", tokens.most_inserted(), (noun, "inserted", "recognised"), _inserted_cells, shown
+            f"Most inserted {noun}s",
+            tokens.most_inserted(),
+            (noun, "inserted", "in hypotheses"),
+            _inserted_cells,
+            shown,
         ),
     ]
     found = [table for table in tables if table]
@@ -112,7 +122,7 @@ def _top(
 def _training(bins: Sequence[TrainingBin] | None) -> str:
     if bins is None:
         return ""
-    names = ("times in the training text", "different words", "said", "right", "recall")
+    names = ("times in the training text", "different words", "in references", "correct", "recall")
     cells = [(one.label, f"{one.different:,}", f"{one.said:,}", f"{one.hits:,}", _rate(one.recall)) for one in bins]
     return f"## Rare and unseen words\n\n{markdown_table(names, cells)}"
 
@@ -120,15 +130,15 @@ def _training(bins: Sequence[TrainingBin] | None) -> str:
 def _places(places: Places) -> str:
     pause = f"at least {PAUSE_S:g} s from a neighbour"
     rows = [
-        ("inserted where nothing was said", places.inserted_where_nothing_was_said),
+        ("inserted in utterances without reference words", places.inserted_where_nothing_was_said),
         ("inserted before the first word", places.inserted_at_start),
         ("inserted after the last word", places.inserted_at_end),
         (f"inserted {pause}", places.inserted_beside_pause if places.utterances_with_times else None),
         ("inserted in running speech", places.inserted_in_speech),
-        ("deleted with all of the utterance", places.deleted_where_nothing_was_recognised),
+        ("deleted because nothing was recognised", places.deleted_where_nothing_was_recognised),
         ("deleted at the start", places.deleted_at_start),
         ("deleted at the end", places.deleted_at_end),
-        ("deleted in between", places.deleted_in_speech),
+        ("deleted elsewhere", places.deleted_in_speech),
     ]
     if not any(count for _, count in rows):
         return ""
@@ -140,20 +150,24 @@ def _oracle(found: Oracle | None) -> str:
     if found is None:
         return ""
     cells = [(f"{depth:,}", format_rate(counts), f"{counts.errors:,}") for depth, counts in found.by_depth]
-    note = f"{found.utterances_with_n_best:,} of {counted(found.utterances, 'utterance')} with more than one text."
+    note = (
+        f"{found.utterances_with_n_best:,} of {counted(found.utterances, 'utterance')} have more than one hypothesis."
+    )
     names = ("best of", "WER", "errors")
-    return f"## Oracle error of the n-best\n\n{markdown_table(names, cells)}\n\n{note}"
+    return f"## Oracle WER of the n-best lists\n\n{markdown_table(names, cells)}\n\n{note}"
 
 
 def _confidence(found: ConfidenceReport | None) -> str:
     if found is None:
         return ""
-    without = f" Without an outcome: {counted(found.without_outcome, 'word')}." if found.without_outcome else ""
+    unknown = counted(found.without_outcome, "word")
+    without = f" Not counted, because correctness is unknown: {unknown}." if found.without_outcome else ""
     ranking = "undefined" if math.isnan(found.ranking_quality) else f"{found.ranking_quality:.3f}"
     facts = (
         f"{counted(found.words, 'word')}, {_rate(found.right / found.words)} right, mean confidence "
-        f"{_rate(found.mean_confidence)}. Expected calibration error {_rate(found.calibration_error)} (so many words "
-        f"would show {_rate(found.chance_error)} by chance), Brier score {found.brier_score:.4f}, area under the ROC "
+        f"{_rate(found.mean_confidence)}. Expected calibration error {_rate(found.calibration_error)} ("
+        f"{_rate(found.chance_error)} expected by chance on this many words), Brier score {found.brier_score:.4f}, "
+        "area under the ROC "
         f"curve {ranking}.{without}"
     )
     cells = [(f"{promised:.3f}", f"{held:.3f}", f"{count:,}") for promised, held, count in found.bins]
