@@ -46,7 +46,7 @@ def run(arguments: list[str]) -> int:
         return 0 if arguments else 2
     name = arguments[0]
     if name not in EXPERIMENTS:
-        raise UsageError(f"unknown experiment {name!r}{nearest(name, list(EXPERIMENTS))}; see `asr probe --help`")
+        raise UsageError(f"unknown experiment {name!r}{nearest(name, list(EXPERIMENTS))} (asr probe --help)")
     given = parse(name, arguments[1:])
     command = f"asr {shlex.join(['probe', *arguments])}"
     measure = EXPERIMENTS[name].measure

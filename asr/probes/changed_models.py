@@ -246,7 +246,7 @@ class InPieces(nn.Module):
         factor = model.subsampling.factor
         if frames < factor or frames % factor:
             raise UsageError(
-                f"pieces of {frames} frames do not fit a model of {factor} frames per output frame; give multiples"
+                f"pieces of {frames} frames do not fit the model's subsampling of {factor}; give multiples of {factor}"
             )
         self.model, self.frames = model, frames
         self.subsampling = model.subsampling

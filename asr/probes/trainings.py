@@ -120,7 +120,7 @@ def _check_overrides(options: TrainingsOptions) -> None:
         if key in OWN_KEYS:
             option = OWN_KEYS[key]
             instead = f"use {option}" if option else "leave it out"
-            raise UsageError(f"--set {change}: each training has its own; {instead}")
+            raise UsageError(f"--set {change}: each training sets this itself; {instead}")
         sets_size = key == "model.hidden_size" or (key == "model" and "hidden_size" in value)
         if sets_size and options.parameters is not None:
             raise UsageError(f"--set {change}: --parameters sets the hidden size; give one of the two")

@@ -68,7 +68,7 @@ def test_time_takes_the_device_that_there_is(tmp_path: Path) -> None:
         (["family", FSDD, "--data", "y", "--out", "file"], "file is a file, and a folder is needed there"),
         (
             ["family", FSDD, "--data", "y", "--out", "x", "--set", "seed=4"],
-            "--set seed=4: each training has its own",
+            "--set seed=4: each training sets this itself",
         ),
         (
             ["family", FSDD, "--data", "data", "--out", "x", "--set", "training.epoch=4", "--members", "gru"],
