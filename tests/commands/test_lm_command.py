@@ -94,7 +94,7 @@ def test_mix_and_convert(text: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         (["build", "TEXT", "--out", "x.bin", "--replace", "mr"], 2, "must be WORD=TEXT"),
         (["build", "none.txt", "--out", "x.bin"], 1, "no such text"),
         (["info", "none.bin"], 1, "no such language model"),
-        (["perplexity", "TEXT", "TEXT"], 1, "no ARPA file"),
+        (["perplexity", "TEXT", "TEXT"], 1, "not an ARPA file"),
         (["mix", "none.bin", "--weights", "1", "--out", "x.bin"], 2, "two or more"),
         (["mix", "a", "b", "--weights", "1", "--out", "x.bin"], 2, "one per model"),
         (["mix", "a", "b", "--weights", "1", "-1", "--out", "x.bin"], 2, "above 0"),
