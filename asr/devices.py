@@ -8,6 +8,7 @@ import contextlib
 import os
 
 import torch
+from torch import Tensor
 
 from asr.errors import ConfigError
 
@@ -51,6 +52,19 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     """A context in which a model on ``device`` computes in ``precision``, one of ``PRECISIONS``."""
     kind = AUTOCAST_TYPES[precision]
     return torch.autocast(device.type, dtype=kind) if kind else contextlib.nullcontext()
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Whether a GPU may round the factors of fp32 products and convolutions to TF32's 10 bits."""
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed  # torch's own default is to allow it here, and not in products
+
+
+def upload(values: Tensor, device: torch.device) -> Tensor:
+    """``values`` on ``device``; on a GPU without waiting for what it still computes, which needs pinned memory."""
+    if device.type != "cuda" or values.is_cuda:
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
 
 
 def set_threads(count: int | None) -> None:

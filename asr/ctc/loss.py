@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from asr.devices import upload
 from asr.errors import TrainingError
 from asr.text.tokenizer import BLANK_ID
 
@@ -59,8 +60,9 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Sequence[Sequence[int]
     """Negative log-likelihood of each target: ``(batch, frames, vocab)``, ``(batch,)``, lists of ids -> ``(batch,)``
     nats.
 
-    Raises TrainingError for what CTC cannot spell. Log-probabilities that are not numbers give a loss that is not one
-    either.
+    ``lengths`` should be on the CPU wherever ``log_probs`` are: they are read here, and reading them from a GPU waits
+    for it. Raises TrainingError for what CTC cannot spell. Log-probabilities that are not numbers give a loss that is
+    not one either.
     """
     _, frames, vocab_size = log_probs.shape
     lengths_list = lengths.tolist()
@@ -70,7 +72,12 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Sequence[Sequence[int]
     flat = torch.tensor([label for target in targets for label in target], dtype=torch.long)
     sizes = torch.tensor([len(target) for target in targets], dtype=torch.long)
     losses = functional.ctc_loss(
-        log_probs.transpose(0, 1), flat.to(log_probs.device), lengths.cpu(), sizes, blank=BLANK_ID, reduction="none"
+        log_probs.transpose(0, 1),
+        upload(flat, log_probs.device),
+        lengths.cpu(),
+        sizes,
+        blank=BLANK_ID,
+        reduction="none",
     )
     return losses
 
@@ -85,5 +92,5 @@ def best_path(log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
 
     ``(batch, frames, vocab)``, ``(batch,)`` -> a list of frames per utterance.
     """
-    best = log_probs.argmax(dim=2).cpu().tolist()
+    best = log_probs.argmax(dim=2).tolist()
     return [path[:length] for path, length in zip(best, lengths.tolist(), strict=True)]

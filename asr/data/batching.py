@@ -18,18 +18,21 @@ class BatchingConfig:
     several processes the bound holds for all of them together (so that the plan is that of one process with as much),
     and a share can exceed its part by less than one utterance.
 
-    ``shuffle_width``: how far durations are jittered before sorting (0: strict buckets, least padding; 0.05: 5% of each
+    ``multiple``: a process's batch of more utterances than this holds a multiple of it, where seconds allow; GPUs
+    compute 8, 16, ... rows faster than as many and one more. ``shuffle_width``: how far durations are jittered before sorting (0: strict buckets, least padding; 0.05: 5% of each
     duration). ``short_first``: the first epoch goes from short to long, which helps CTC at the start.
     """
 
     batch_s: float = 120.0  # most seconds of padded audio per batch and process
     max_utterances: int = 64
+    multiple: int = 1  # utterances per batch are a multiple of this; 8 on a GPU
     shuffle_width: float = 0.03  # durations are jittered by this share before sorting; 0: sorted exactly
     short_first: bool = True  # first epoch sorted from short to long
 
     def __post_init__(self) -> None:
         check(self.batch_s > 0, f"data.batching.batch_s={self.batch_s} must be above 0 seconds")
         check(self.max_utterances >= 1, f"data.batching.max_utterances={self.max_utterances} must be at least 1")
+        check(self.multiple >= 1, f"data.batching.multiple={self.multiple} must be at least 1")
         check(0 <= self.shuffle_width <= 1, f"data.batching.shuffle_width={self.shuffle_width} must be in [0, 1]")
 
 
@@ -82,15 +85,22 @@ def padding_share(durations_s: Sequence[float], batches: Sequence[Sequence[Reque
 def _cut(
     requests: list[Request], lengths_s: list[float], config: BatchingConfig, processes: int
 ) -> list[list[Request]]:
+    """``requests`` in their order, in batches of at most the configured seconds and utterances."""
     batches: list[list[Request]] = []
-    longest = 0.0
-    for request, length_s in zip(requests, lengths_s, strict=True):
-        size = len(batches[-1]) + 1 if batches else 1
-        fits = max(longest, length_s) * size <= config.batch_s * processes and size <= config.max_utterances * processes
-        if batches and fits:
-            batches[-1].append(request)
-            longest = max(longest, length_s)
-        else:
-            batches.append([request])
-            longest = length_s
-    return batches
+    start, longest = 0, 0.0
+    multiple = config.multiple * processes if config.multiple > 1 else 1
+    for place, length_s in enumerate(lengths_s):
+        size, longest = place - start + 1, max(longest, length_s)
+        if size == 1 or _fits(size, longest, config, processes):
+            continue
+        extra = (size - 1) % multiple if size - 1 > multiple else 0  # they begin the next batch, if they fit there
+        longest = max(lengths_s[place - extra : place + 1])
+        if not _fits(extra + 1, longest, config, processes):
+            extra, longest = 0, length_s
+        batches.append(requests[start : place - extra])
+        start = place - extra
+    return [*batches, requests[start:]] if requests else []
+
+
+def _fits(size: int, longest_s: float, config: BatchingConfig, processes: int) -> bool:
+    return longest_s * size <= config.batch_s * processes and size <= config.max_utterances * processes

@@ -36,6 +36,10 @@ class Batch:
     targets: list[list[int]]
     indices: list[int]
 
+    def pin_memory(self) -> "Batch":
+        """The same in page-locked memory, from which a GPU reads while it computes. torch's loader calls this."""
+        return Batch(self.waveforms.pin_memory(), self.lengths.pin_memory(), self.targets, self.indices)
+
 
 class SpeechDataset(Dataset[Batch | AsrError]):
     """A map from a list of requests to one ``Batch``, or to the error of a file that cannot be read.
@@ -93,10 +97,12 @@ def collate(waveforms: Sequence[NDArray[np.float32]], targets: list[list[int]], 
     return Batch(padded, lengths, targets, indices)
 
 
-def load_batches(dataset: SpeechDataset, plan: Sequence[Sequence[Request]], workers: int) -> Iterator[Batch]:
+def load_batches(
+    dataset: SpeechDataset, plan: Sequence[Sequence[Request]], workers: int, pin: bool = False
+) -> Iterator[Batch]:
     """The plan's batches in its order, read ahead by ``workers`` processes (0: by this one, on demand).
 
-    Raises the AsrError of a bad file.
+    ``pin``: in page-locked memory, for a GPU. Raises the AsrError of a bad file.
     """
     loader: DataLoader[Batch | AsrError] = DataLoader(
         dataset,
@@ -105,7 +111,7 @@ def load_batches(dataset: SpeechDataset, plan: Sequence[Sequence[Request]], work
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_start_worker,
-        pin_memory=False,
+        pin_memory=pin,
     )
     batches = iter(loader)
     stop = partial(_stop_workers, batches)
@@ -125,7 +131,7 @@ def _next_or_error(batches: Iterator[Batch | AsrError]) -> Batch | AsrError | No
     try:
         return next(batches, None)
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if "DataLoader worker" not in str(error) and "Pin memory thread" not in str(error):
             raise
     return DataError(
         "data: a worker process was killed, perhaps because memory (or /dev/shm) ran out;"

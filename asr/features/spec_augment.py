@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from asr.devices import upload
 from asr.lengths import valid_mask
 from asr.schema import check
 
@@ -38,7 +39,8 @@ def spec_augment(log_mel: Tensor, lengths: Tensor, config: SpecAugmentConfig, ge
     """Mask bands of mels and spans of time with 0, the mean of normalised features.
 
     ``log_mel`` (batch, frames, mels), ``lengths`` (batch,) -> a new tensor of the same shape. ``generator`` lives on
-    the CPU, so that the same seed masks the same spans on every device.
+    the CPU, so that the same seed masks the same spans on every device. So should ``lengths``: lengths on a GPU are
+    read back, which waits for it.
     """
     batch, frames, mels = log_mel.shape
     lengths_cpu = lengths.cpu()
@@ -48,7 +50,7 @@ def spec_augment(log_mel: Tensor, lengths: Tensor, config: SpecAugmentConfig, ge
     repeats = lengths_cpu.sub(1).div(config.time_mask_every_frames, rounding_mode="floor").add(1).clamp_min(1)
     keep_time = _masks(lengths_cpu, frames, config.time_masks * repeats, longest, generator)
     keep = keep_time.unsqueeze(2) & keep_mels.unsqueeze(1)
-    return log_mel.masked_fill(~keep.to(log_mel.device), 0.0)
+    return log_mel.masked_fill(upload(~keep, log_mel.device), 0.0)
 
 
 def _masks(sizes: Tensor, width: int, counts: Tensor, longest: Tensor, generator: torch.Generator) -> Tensor:

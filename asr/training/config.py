@@ -110,6 +110,7 @@ class TrainingConfig:
     keep_last: int = 5  # number of last epochs whose weights are averaged at the end; 0: none
     select: str = "dev"  # the model: dev (best epoch or average, by dev WER) | average (always)
     precision: str = "fp32"  # fp32 | bf16 | fp16; bf16 and fp16 need a GPU
+    tf32: bool = False  # on a GPU: faster fp32 products with 10-bit factors; bf16 and fp16 imply it
     device: str = "auto"  # auto | cpu | cuda | cuda:1
     threads: int | None = 1  # torch threads per process; several are slow on a busy machine; null: torch's choice
     max_steps: int | None = None  # stop after this many steps

@@ -26,6 +26,11 @@ class Processes:
         """True for the one process that writes files."""
         return self.rank == 0
 
+    @property
+    def pins(self) -> bool:
+        """Whether batches belong in page-locked memory, from which a GPU reads while it computes."""
+        return self.device.type == "cuda"
+
     def sum(self, values: Tensor) -> Tensor:
         """``values`` added up over all processes, in place."""
         if self.count > 1:
@@ -47,8 +52,13 @@ def start_processes(device_name: str) -> Processes:
     count = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
     device = choose_device(device_name, int(os.environ.get("LOCAL_RANK", "0")))
+    on_gpu = device.type == "cuda"
+    if on_gpu:
+        torch.cuda.set_device(device)  # before the first collective: else every process also opens GPU 0
     if count > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=rank, world_size=count)
+        dist.init_process_group(
+            "nccl" if on_gpu else "gloo", rank=rank, world_size=count, device_id=device if on_gpu else None
+        )
     return Processes(rank, count, device)
 
 

@@ -15,6 +15,7 @@ from asr.ctc import ctc_loss as compute_ctc_loss
 from asr.data.dataset import Batch
 from asr.data.manifest import Utterance
 from asr.decoding import greedy_texts
+from asr.devices import upload
 from asr.errors import TextError
 from asr.features import Features
 from asr.models import AcousticModel
@@ -157,8 +158,9 @@ def evaluate_dev(
     model.eval()
     counts, errors = DevCounts(), UtteranceErrors(len(texts))
     for batch in batches:
-        log_mel, frames = features(batch.waveforms.to(processes.device), batch.lengths.to(processes.device))
-        log_probs, lengths = model(log_mel, frames)
+        log_mel, frames = features(upload(batch.waveforms, processes.device), upload(batch.lengths, processes.device))
+        log_probs, _ = model(log_mel, frames)
+        lengths = model.output_lengths(features.frame_lengths(batch.lengths))  # on the CPU: read without waiting
         paths = best_path(log_probs, lengths)
         references = [texts[index] for index in batch.indices]
         for index, reference, hypothesis in zip(batch.indices, references, greedy_texts(paths, tokenizer), strict=True):
@@ -189,8 +191,9 @@ def _loss(
             targets.append(target)
     if not rows:
         return 0.0, 0
-    chosen = torch.tensor(rows, device=log_probs.device)
-    return float(compute_ctc_loss(log_probs[chosen], lengths[chosen], targets).sum()), len(rows)
+    chosen = torch.tensor(rows)
+    losses = compute_ctc_loss(log_probs[upload(chosen, log_probs.device)], lengths[chosen], targets)
+    return float(losses.sum()), len(rows)
 
 
 def plateau_warning(epoch: int, dev: DevResult) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from asr.devices import check_precision, set_threads
+from asr.devices import allow_tf32, check_precision, set_threads
 from asr.errors import TrainingError
 from asr.files import file_hashes
 from asr.provenance import Invocation, hardware, library_versions, local_time
@@ -44,6 +44,8 @@ def train(
     set_threads(settings.training.threads)
     processes = start_processes(settings.training.device)
     check_precision(processes.device, settings.training.precision)
+    if processes.device.type == "cuda":
+        allow_tf32(settings.training.tf32 or settings.training.precision != "fp32")
     run_dir, observers = RunDir(run_path), Observers()
     with contextlib.ExitStack() as stack:
         stack.callback(stop_processes, processes)

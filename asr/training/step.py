@@ -11,7 +11,8 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +20,10 @@ from torch import Tensor, nn
 from asr.ctc import ctc_loss, penalise_blank
 from asr.data.batching import Request, padding_share, plan_epoch, share
 from asr.data.dataset import Batch, SpeechDataset, load_batches
-from asr.devices import autocast
+from asr.devices import autocast, upload
 from asr.errors import TrainingError
 from asr.features import Features, SpecAugmentConfig, spec_augment
+from asr.models import AcousticModel
 from asr.seeds import derive_seed
 from asr.training.config import OptimizerConfig, ScheduleConfig, TrainSettings
 from asr.training.distributed import Processes
@@ -29,12 +31,15 @@ from asr.training.distributed import Processes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
-    """``loss`` in nats per utterance over the whole step; ``updated`` is False when the gradient was not finite."""
+    """``loss`` in nats per utterance over the whole step; ``updated`` is False when the gradient was not finite, and
+    ``cause`` then says where that arose.
+    """
 
     loss: float
     grad_norm: float
     utterances: int
     updated: bool
+    cause: str = ""
 
 
 @dataclass(slots=True)
@@ -61,20 +66,42 @@ class Stepper:
         blank's logit.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        loss_sum = torch.zeros((), dtype=torch.float64)
+        all_losses = []
         for index, batch in enumerate(batches):
             last = index + 1 == len(batches)
             with contextlib.nullcontext() if last else self._no_sync():
                 seed = derive_seed(self.seed, "step", number, index, self.processes.rank)
-                loss_sum += self._backward(batch, seed, utterances, blank_penalty)
-        loss_sum = self.processes.sum(loss_sum.to(self.processes.device, torch.float64)).cpu()
+                all_losses.append(self._backward(batch, seed, utterances, blank_penalty))
+        loss_sum = self.processes.sum(sum(one.double().sum() for one in all_losses))  # type: ignore[arg-type]
         self.scaler.unscale_(self.optimizer)
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm))
-        finite = norm == norm and norm != float("inf")
+        gradients = [one.grad for one in self.model.parameters() if one.grad is not None]
+        norms = torch.stack(torch._foreach_norm(gradients))  # before clipping, which spreads a NaN to all
+        total = nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
+        # The step's one wait for a GPU: everything that this process looks at comes in one copy.
+        loss, norm, *each = torch.cat((loss_sum.view(1), total.view(1), norms.double())).tolist()
+        finite, cause = math.isfinite(norm), ""
+        if not (finite and math.isfinite(loss)):
+            cause = self._cause(batches, all_losses, each)
+        if not math.isfinite(loss) and not self.scaler.is_enabled():
+            raise TrainingError(f"training: {cause}; see 'asr check', or lower optimizer.learning_rate")
         if finite or self.scaler.is_enabled():
             self.scaler.step(self.optimizer)
             self.scaler.update()
-        return StepResult(loss=float(loss_sum) / utterances, grad_norm=norm, utterances=utterances, updated=finite)
+        return StepResult(loss=loss / utterances, grad_norm=norm, utterances=utterances, updated=finite, cause=cause)
+
+    def _cause(self, batches: Sequence[Batch | None], all_losses: list[Tensor], norms: list[float]) -> str:
+        """The utterances whose loss is not finite; where all are, the weights whose gradient is not."""
+        losses = [one for part in all_losses for one in part.tolist()]
+        indices = [index for batch in batches for index in (batch.indices if batch is not None else [-1])]
+        if bad := [index for index, loss in zip(indices, losses, strict=True) if not math.isfinite(loss)]:
+            names = ", ".join(self.ids[index] for index in bad[:10])
+            return f"the loss of {len(bad)} of {len(losses)} utterances is not a finite number: {names}"
+        names_with_gradient = [name for name, one in self._acoustic_model.named_parameters() if one.grad is not None]
+        weights = [name for name, norm in zip(names_with_gradient, norms, strict=True) if not math.isfinite(norm)]
+        if not weights:
+            return "the loss or the gradient is not a finite number, in another process or in the sum"
+        more = f" and {len(weights) - 3} more" if len(weights) > 3 else ""
+        return f"the gradient of {', '.join(weights[:3])}{more} is not a finite number"
 
     def try_batch(self, batch: Batch) -> None:
         """Forward and backward on ``batch`` without an update, to see whether it fits into memory."""
@@ -88,26 +115,26 @@ class Stepper:
         losses = self._losses(real, torch.Generator().manual_seed(seed), blank_penalty)
         if batch is None:
             losses = losses * 0.0
-        elif not bool(torch.isfinite(losses.detach()).all()) and not self.scaler.is_enabled():
-            rows = (~torch.isfinite(losses.detach())).nonzero().flatten().tolist()
-            raise TrainingError(
-                f"training: the loss of {len(rows)} of {len(losses)} utterances is not a finite number:"
-                f" {', '.join(self.ids[real.indices[row]] for row in rows[:10])};"
-                " see 'asr check', or lower optimizer.learning_rate"
-            )
         scale = self.processes.count / utterances  # DistributedDataParallel averages gradients over processes
         self.scaler.scale(losses.sum() * scale).backward()
-        return losses.detach().double().sum().cpu()
+        return losses.detach()
 
     def _losses(self, batch: Batch, generator: torch.Generator, blank_penalty: float) -> Tensor:
+        # Lengths are on the device for masks, and on the CPU for what is drawn or checked there: none is read back.
         device = self.processes.device
-        log_mel, frames = self.features(batch.waveforms.to(device), batch.lengths.to(device))
-        log_mel = spec_augment(log_mel, frames, self.spec_augment, generator)
+        log_mel, frames = self.features(upload(batch.waveforms, device), upload(batch.lengths, device))
+        frames_here = self.features.frame_lengths(batch.lengths)
+        log_mel = spec_augment(log_mel, frames_here, self.spec_augment, generator)
         with autocast(device, self.precision):
-            log_probs, lengths = self.model(log_mel, frames)
+            log_probs, _ = self.model(log_mel, frames)
         if blank_penalty:
             log_probs = penalise_blank(log_probs, blank_penalty)
-        return ctc_loss(log_probs, lengths, batch.targets)
+        return ctc_loss(log_probs, self._acoustic_model.output_lengths(frames_here), batch.targets)
+
+    @property
+    def _acoustic_model(self) -> AcousticModel:
+        is_wrapped = isinstance(self.model, nn.parallel.DistributedDataParallel)
+        return cast(AcousticModel, self.model.module if is_wrapped else self.model)
 
     def _no_sync(self) -> contextlib.AbstractContextManager[object]:
         if isinstance(self.model, nn.parallel.DistributedDataParallel):
@@ -152,7 +179,9 @@ class EpochSteps:
         """
         accumulate = self.settings.training.accumulate
         shares = [share(batch, self.processes.rank, self.processes.count) for batch in plan[start:]]
-        loaded = load_batches(self.data, [one for one in shares if one], self.settings.data.workers)
+        read = [one for one in shares if one]
+        loaded = load_batches(self.data, read, self.settings.data.workers, self.processes.pins)
+        loaded = uploaded_ahead(loaded, self.processes.device)
         for offset in range(start, len(plan), accumulate):
             if is_done():
                 return
@@ -172,6 +201,34 @@ class EpochSteps:
         count = self.processes.count
         shares = [share(batch, rank, count) for batch in requests for rank in range(count)]
         return padding_share(self.durations_s, [one for one in shares if one])
+
+
+def uploaded_ahead(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
+    """``batches`` with their waveforms on ``device``, each copied while a GPU still computes the one before it.
+
+    On the CPU they pass as they are.
+    """
+    if device.type != "cuda":
+        yield from batches
+        return
+    copying = torch.cuda.Stream(device)
+    waiting: tuple[Batch, torch.cuda.Event] | None = None
+    for batch in batches:
+        with torch.cuda.stream(copying):
+            ahead = replace(batch, waveforms=upload(batch.waveforms, device)), copying.record_event()
+        if waiting is not None:
+            yield _arrived(*waiting, device)
+        waiting = ahead
+    if waiting is not None:
+        yield _arrived(*waiting, device)
+
+
+def _arrived(batch: Batch, event: torch.cuda.Event, device: torch.device) -> Batch:
+    """``batch``, which the device's present stream uses only once its copy, made by another stream, has ended."""
+    now = torch.cuda.current_stream(device)
+    now.wait_event(event)
+    batch.waveforms.record_stream(now)  # its memory is not used again before this stream is done with it
+    return batch
 
 
 def check_largest_batch_fits(

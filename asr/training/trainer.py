@@ -41,6 +41,9 @@ from asr.training.step import (
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SKIPS_ALLOWED = 10  # steps in a row without a finite gradient
 LOG_EVERY_STEPS = 10
+# fp16 only. Gradients at the start overflow until torch's own 2^16 has been halved 7 or 8 times, a skipped step each
+# time, and SKIPS_ALLOWED skipped steps end a run.
+FIRST_LOSS_SCALE = 2.0**9
 
 
 class StopRequest:
@@ -93,7 +96,9 @@ class Trainer:
         self.model = setup.model.to(processes.device)
         self.features = setup.features.to(processes.device)
         self.optimizer = build_optimizer(self.model, settings.optimizer)
-        scaler = torch.amp.GradScaler(processes.device.type, enabled=settings.training.precision == "fp16")
+        scaler = torch.amp.GradScaler(
+            processes.device.type, init_scale=FIRST_LOSS_SCALE, enabled=settings.training.precision == "fp16"
+        )
         self.checkpoints = CheckpointManager(
             run_dir, processes, self.features, self.model, setup.tokenizer, self.optimizer, scaler, identity
         )
@@ -124,7 +129,7 @@ class Trainer:
     def _make_stepper(self) -> Stepper:
         model: nn.Module = self.model
         if self.processes.count > 1:
-            model = nn.parallel.DistributedDataParallel(model)
+            model = nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True)  # one copy less
         return Stepper(
             features=self.features,
             model=model,
@@ -186,7 +191,7 @@ class Trainer:
         if self.skips_in_a_row >= SKIPS_ALLOWED:
             raise TrainingError(
                 f"training: the gradient was not finite in {self.skips_in_a_row} steps in a row (step {progress.step});"
-                " lower optimizer.learning_rate, or use training.precision=fp32"
+                f" in the last one {result.cause}; lower optimizer.learning_rate, or use training.precision=fp32"
             )
 
     def _report_step(self, result: StepResult, batches: int, padding: float) -> None:
@@ -274,7 +279,7 @@ class Trainer:
         plan = plan_epoch(durations, self.settings.data.batching, seed=0, epoch=0)
         mine = plan[self.processes.rank :: self.processes.count]
         texts = [one.text for one in dev.utterances]
-        batches = self._until_stopped(load_batches(dev, mine, self.settings.data.workers))
+        batches = self._until_stopped(load_batches(dev, mine, self.settings.data.workers, self.processes.pins))
         return evaluate_dev(self.features, self.model, self.setup.tokenizer, batches, texts, self.processes)
 
     def _until_stopped(self, batches: Iterator[Batch]) -> Iterator[Batch]:

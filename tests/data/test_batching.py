@@ -120,3 +120,15 @@ def test_padding_is_under_5_percent_on_the_librispeech_part(corpora: Path) -> No
 def test_a_wrong_setting_is_named_by_its_key(values: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigError, match=key):
         build(BatchingConfig, values, "data.batching")
+
+
+def test_a_batch_holds_a_multiple_of_utterances_where_its_seconds_allow() -> None:
+    config = BatchingConfig(batch_s=150.0, max_utterances=20, multiple=8)
+    for processes in (1, 2):
+        plan = plan_epoch(MANY_S, config, seed=1, epoch=0, speeds=SPEEDS, processes=processes)
+        assert sorted(one.index for batch in plan for one in batch) == list(range(len(MANY_S)))
+        sizes = [len(batch) for batch in plan]
+        assert max(sizes) == 16 * processes
+        assert all(size <= 8 * processes or size % (8 * processes) == 0 for size in sizes[:-1])
+        for batch in plan:
+            assert max(MANY_S[one.index] / one.speed for one in batch) * len(batch) <= 150 * processes + 1e-9
