@@ -93,6 +93,10 @@ article: $(READY) ## make all figures of docs/lstm.md (a night; rerun to resume)
 	for kind in json md png; do cp $(FAMILY)/fsdd/directions.$$kind $(ARTICLE)/; \
 	    cp $(FAMILY)/an4/directions.$$kind $(ARTICLE)/directions-an4.$$kind; done
 
+.PHONY: gpu
+gpu: $(READY) ## measure a GPU: is it right, and how fast (20 minutes at most; rerun to resume); results in runs/gpu
+	@$(PY) benchmarks/gpu.py
+
 .PHONY: check
 check: $(READY) ## lint, check the formatting and the types
 	@$(PY) -m ruff check .
