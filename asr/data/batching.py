@@ -19,7 +19,8 @@ class BatchingConfig:
     and a share can exceed its part by less than one utterance.
 
     ``multiple``: a process's batch of more utterances than this holds a multiple of it, where seconds allow; GPUs
-    compute 8, 16, ... rows faster than as many and one more. ``shuffle_width``: how far durations are jittered before sorting (0: strict buckets, least padding; 0.05: 5% of each
+    compute 8, 16, ... rows faster than as many and one more. ``shuffle_width``: how far durations are jittered before
+    sorting (0: strict buckets, least padding; 0.05: 5% of each
     duration). ``short_first``: the first epoch goes from short to long, which helps CTC at the start.
     """
 
