@@ -3,7 +3,8 @@
 In: rounds. Out: the median milliseconds of both and their ratio on stdout, and as JSON with --out. The sizes are those
 of recipes/fsdd: batches of 24 recordings of half a second, 30 encoder frames of 256 values, 0.71 million weights.
 ``reversal``: forward and back, against ``Tensor.gather``. ``adam``: one step, against torch's step without ``fused``.
-``reading``: a batch of FLAC files, against decoding them again. Both do the same, which is compared first.
+``reading``: a batch of FLAC files from the cache of decoded audio, against decoding them again. ``opus``: the same with
+4 recordings of 15 s as Opus, a batch of recipes/librispeech. Both do the same, which is compared first.
 
     OMP_NUM_THREADS=1 python benchmarks/training_parts.py --out training_parts.json
 """
@@ -25,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from asr.data.batching import Request  # noqa: E402
+from asr.data.cache import AudioCache  # noqa: E402
 from asr.data.dataset import Batch, SpeechDataset  # noqa: E402
 from asr.data.manifest import Utterance  # noqa: E402
 from asr.files import write_json  # noqa: E402
@@ -80,15 +82,18 @@ def adam() -> Pair:
     return optimizers[0].step, optimizers[1].step
 
 
-def reading(folder: Path) -> Pair:
-    """A batch of recordings, kept and decoded."""
+def reading(folder: Path, batch: int, seconds: float, rate: int, kind: str) -> Pair:
+    """A batch of recordings, from the cache and decoded."""
     generator, utterances = np.random.default_rng(1), []
-    for number in range(BATCH):
-        path = folder / f"{number}.flac"
-        soundfile.write(path, generator.uniform(-0.5, 0.5, round(SECONDS * RATE)), RATE)
-        utterances.append(Utterance(id=str(number), audio=str(path), duration_s=SECONDS, text=""))
-    requests = [Request(number, 1, 1.0) for number in range(BATCH)]
-    kept, decoded = (SpeechDataset(utterances, [[]] * BATCH, RATE, 1, keep_mb=size) for size in (64.0, 0.0))
+    for number in range(batch):
+        path = folder / f"{number}.{kind.lower()}"
+        container, subtype = ("OGG", "OPUS") if kind == "OPUS" else (kind, None)
+        samples = generator.uniform(-0.5, 0.5, round(seconds * rate))
+        soundfile.write(path, samples, rate, format=container, subtype=subtype)
+        utterances.append(Utterance(id=str(number), audio=str(path), duration_s=seconds, text=""))
+    requests = [Request(number, 1, 1.0) for number in range(batch)]
+    caches = (AudioCache(folder / f"{kind}.cache", size) for size in (64.0, 0.0))
+    kept, decoded = (SpeechDataset(utterances, [[]] * batch, rate, 1, load=cache.load) for cache in caches)
 
     def now() -> object:
         return kept[requests]
@@ -119,7 +124,13 @@ def main() -> None:
     torch.set_num_threads(1)
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, pair in {"reversal": reversal(), "adam": adam(), "reading": reading(Path(folder))}.items():
+        pairs = {
+            "reversal": reversal(),
+            "adam": adam(),
+            "reading": reading(Path(folder), BATCH, SECONDS, RATE, "FLAC"),
+            "opus": reading(Path(folder), 4, 15.0, 16_000, "OPUS"),
+        }
+        for name, pair in pairs.items():
             times: tuple[list[float], list[float]] = ([], [])
             for number in range(options.rounds):
                 for which in (0, 1) if number % 2 else (1, 0):

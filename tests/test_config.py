@@ -62,6 +62,19 @@ def test_what_is_saved_reads_back_equal_with_the_data_folder_absolute(
     assert read.train.model == given.train.model
 
 
+def test_the_cache_of_decoded_audio_is_no_part_of_the_result_and_runs_from_before_it_are_read(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = compose(recipe, "run_dir=x", "data.dir=data", "data.cache_dir=2026", "data.cache_mb=5")
+    path = tmp_path / "config.yaml"
+    save_config(given, path)
+    read = read_config(path)
+    assert read.train.data.cache_dir == str(tmp_path / "2026") and read.train.data.cache_mb == 5
+    path.write_text(path.read_text().replace("cache_mb: 5", "keep_mb: 512"))
+    assert changed_keys(read_config(path).train, read.train) == []
+
+
 def test_keys_that_bear_on_the_result_are_told_apart_from_those_that_do_not(recipe: Path) -> None:
     one = typed_config(compose(recipe, "run_dir=x", "data.dir=a", "data.workers=0"))
     other = typed_config(

@@ -1,6 +1,6 @@
 """Recordings in, mono float32 waveforms out: probe, load, stream, resample, encode."""
 
-from asr.audio.load import AudioInfo, load_audio, probe, stream_audio
+from asr.audio.load import AudioInfo, decoder_versions, load_audio, probe, stream_audio
 from asr.audio.resample import resample
 
 # Extensions, for searching folders and for messages; how a file is read depends on its content alone.
@@ -22,6 +22,7 @@ __all__ = [
     "BROWSER_EXTENSIONS",
     "MEDIA_EXTENSIONS",
     "AudioInfo",
+    "decoder_versions",
     "load_audio",
     "probe",
     "resample",

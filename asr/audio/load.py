@@ -6,6 +6,8 @@ around the part and keeps the phase of the whole. The first bytes of a file deci
 (`Recording`) or FFmpeg (`MediaRecording`); both have the same interface.
 """
 
+import functools
+import importlib.metadata
 import math
 import os
 from collections.abc import Iterator
@@ -13,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
+import soxr
 
 from asr.audio.head import AudioPath, media_kind, read_head
 from asr.audio.media import MediaRecording
@@ -147,6 +151,16 @@ def probe(path: AudioPath) -> AudioInfo:
             format=recording.format,
             subtype=recording.subtype,
         )
+
+
+@functools.cache
+def decoder_versions() -> tuple[str, ...]:
+    """The versions of what computes the samples that `load_audio` returns; with others they may differ slightly."""
+    try:
+        pyav = importlib.metadata.version("av")
+    except importlib.metadata.PackageNotFoundError:
+        pyav = "absent"
+    return (soundfile.__libsndfile_version__, soxr.__version__, pyav)
 
 
 def open_recording(path: AudioPath) -> AnyRecording:

@@ -27,7 +27,8 @@ FREE_KEYS = (
         (
             "data.dir",
             "data.workers",
-            "data.keep_mb",
+            "data.cache_dir",
+            "data.cache_mb",
             "training.save_every_steps",
             "training.dry_run",
             "training.tensorboard",
@@ -73,8 +74,11 @@ def typed_config(composed: DictConfig | Mapping[str, Any]) -> RunConfig:
     own: dict[str, Any] = {name: values.pop(name) for name in names if name in values}
     if not own.get("run_dir"):
         raise ConfigError("config: run_dir is not set; give a folder for this run (run_dir=runs/NAME)")
-    if isinstance(values.get("data"), Mapping) and type(values["data"].get("dir")) is int:
-        values["data"] = {**values["data"], "dir": str(values["data"]["dir"])}  # a folder may be called 2026
+    if isinstance(values.get("data"), Mapping):  # a folder may be called 2026
+        folders = {
+            key: str(values["data"][key]) for key in ("dir", "cache_dir") if type(values["data"].get(key)) is int
+        }
+        values["data"] = {**values["data"], **folders}
     model = values.pop("model", None)
     settings = build(TrainSettings, values)
     if model is not None:
@@ -99,12 +103,13 @@ def changed_keys(one: TrainSettings, other: TrainSettings) -> list[str]:
 
 
 def save_config(composed: DictConfig | Mapping[str, Any], path: Path) -> None:
-    """Write the composed config as YAML, interpolations resolved and ``data.dir`` absolute, so that a run resumes from
-    any folder.
+    """Write the composed config as YAML, interpolations resolved and data folders absolute: a run resumes from any
+    folder.
     """
     values = plain_config(composed)
-    if values["data"]["dir"]:
-        values["data"]["dir"] = os.path.abspath(str(values["data"]["dir"]))
+    for key in ("dir", "cache_dir"):
+        if values["data"].get(key):
+            values["data"][key] = os.path.abspath(str(values["data"][key]))
     write_text(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
@@ -116,6 +121,8 @@ def read_config(path: Path) -> RunConfig:
         raise ModelError(f"{path}: the run's configuration cannot be read ({error})") from None
     if not isinstance(values, dict):
         raise ModelError(f"{path}: the run's configuration is not a mapping of keys")
+    if isinstance(values.get("data"), dict):
+        values["data"].pop("keep_mb", None)  # of runs begun before data.cache_mb
     return typed_config(values)
 
 

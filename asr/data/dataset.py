@@ -44,8 +44,7 @@ class Batch:
 class SpeechDataset(Dataset[Batch | AsrError]):
     """A map from a list of requests to one ``Batch``, or to the error of a file that cannot be read.
 
-    ``change(waveform, speed, generator)`` augments one waveform; None leaves it as recorded. Up to ``keep_mb``
-    megabytes of waveforms as recorded stay in memory once read, read-only, in the process that read them.
+    ``change(waveform, speed, generator)`` augments one waveform; None leaves it as recorded. ``load`` reads one.
     """
 
     def __init__(
@@ -55,11 +54,11 @@ class SpeechDataset(Dataset[Batch | AsrError]):
         sample_rate: int,
         seed: int,
         change: WaveformChange | None = None,
-        keep_mb: float = 0.0,
+        load: Callable[[Utterance, int], NDArray[np.float32]] = load_utterance,
     ) -> None:
         self.utterances, self.targets = utterances, targets
-        self.sample_rate, self.seed, self.change = sample_rate, seed, change
-        self._kept, self._bytes_left = dict[int, NDArray[np.float32]](), keep_mb * 1e6
+        self.sample_rate, self.seed = sample_rate, seed
+        self.change, self.load = change, load
 
     def __getitem__(self, requests: Sequence[Request]) -> Batch | AsrError:
         try:
@@ -70,22 +69,12 @@ class SpeechDataset(Dataset[Batch | AsrError]):
         return collate(waveforms, [self.targets[index] for index in indices], indices)
 
     def _waveform(self, request: Request) -> NDArray[np.float32]:
-        waveform = self._recorded(request.index)
+        waveform = self.load(self.utterances[request.index], self.sample_rate)
         if self.change is None:
             return waveform
         return self.change(
             waveform, request.speed, numpy_generator(self.seed, "waveform", request.epoch, request.index)
         )
-
-    def _recorded(self, index: int) -> NDArray[np.float32]:
-        if (kept := self._kept.get(index)) is not None:
-            return kept
-        waveform = load_utterance(self.utterances[index], self.sample_rate)
-        if waveform.nbytes <= self._bytes_left:
-            self._bytes_left -= waveform.nbytes
-            waveform.setflags(write=False)  # a change in place would also change later epochs
-            self._kept[index] = waveform
-        return waveform
 
 
 def collate(waveforms: Sequence[NDArray[np.float32]], targets: list[list[int]], indices: list[int]) -> Batch:

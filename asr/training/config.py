@@ -21,21 +21,22 @@ class DataConfig:
 
     ``normalizer`` is applied to transcripts before they are spelled in tokens. ``unspellable``: "error" stops before
     step 1 and lists utterances too short for their text; "drop" leaves them out and reports them. ``workers``:
-    processes that read ahead (0: none). ``keep_mb``: with workers=0, megabytes of decoded recordings kept in memory
-    from epoch to epoch.
+    processes that read ahead (0: none). ``cache_mb``: megabytes of decoded recordings kept in the file
+    decoded-audio.cache in ``cache_dir`` ("": in ``dir``), for all processes, epochs and runs with that data.
     """
 
     dir: str = ""  # holds train.jsonl, dev.jsonl, test.jsonl
     normalizer: str = "basic"  # normaliser of the transcripts, applied before tokenisation
     unspellable: str = "error"  # utterances too short for their text: error (stop) | drop (leave out)
     workers: int = 1  # data-loading processes; 0: none
-    keep_mb: float = 512.0  # with workers=0: MB of decoded recordings cached across epochs
+    cache_dir: str = ""  # folder of decoded-audio.cache; "": data.dir
+    cache_mb: float = 4096.0  # MB of decoded recordings cached there (18 to 36 hours); 0: none
     batching: BatchingConfig = field(default_factory=BatchingConfig)
 
     def __post_init__(self) -> None:
         check_choice("data.unspellable", self.unspellable, ("error", "drop"))
         check(0 <= self.workers <= MOST_WORKERS, f"data.workers={self.workers} must be 0 to {MOST_WORKERS}")
-        check(self.keep_mb >= 0, f"data.keep_mb={self.keep_mb} must not be negative")
+        check(self.cache_mb >= 0, f"data.cache_mb={self.cache_mb} must not be negative")
 
 
 @dataclass(kw_only=True, slots=True)

@@ -11,6 +11,7 @@ import torch
 
 from asr.ctc import frames_needed
 from asr.data.batching import Request
+from asr.data.cache import AudioCache
 from asr.data.dataset import SpeechDataset, load_batches
 from asr.data.manifest import Utterance, read_manifest
 from asr.errors import ConfigError, DataError, TextError
@@ -22,6 +23,7 @@ from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import Tokenizer, build_tokenizer
 from asr.training.config import TrainSettings
 
+CACHE_NAME = "decoded-audio.cache"
 LISTED = 10  # errors listed in a message before it only counts them
 
 
@@ -57,13 +59,14 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
     train, dropped = _drop_unspellable(train, tokenizer, features, model, settings)
     rate = settings.features.sample_rate
     change = WaveformAugment(settings.augment, rate)
-    keep_mb = settings.data.keep_mb if settings.data.workers == 0 else 0.0  # workers start again with every epoch
+    cache = AudioCache(Path(settings.data.cache_dir or settings.data.dir) / CACHE_NAME, settings.data.cache_mb)
+    cache.start_over_if_stale([*train, *dev], rate)
     return Setup(
         features,
         model,
         tokenizer,
-        SpeechDataset(train, [tokenizer.encode(one.text) for one in train], rate, settings.seed, change, keep_mb),
-        SpeechDataset(dev, [[] for _ in dev], rate, settings.seed, keep_mb=keep_mb),
+        SpeechDataset(train, [tokenizer.encode(one.text) for one in train], rate, settings.seed, change, cache.load),
+        SpeechDataset(dev, [[] for _ in dev], rate, settings.seed, load=cache.load),
         dropped,
     )
 
@@ -84,7 +87,8 @@ def _copy_weights(model: AcousticModel, earlier: AcousticModel, settings: TrainS
 def learn_normalisation(setup: Setup, settings: TrainSettings) -> None:
     """Mean and standard deviation of the features over up to ``training.normalisation_hours`` of training audio."""
     statistics = NormalisationStatistics(setup.features)
-    plain = SpeechDataset(setup.train.utterances, setup.train.targets, setup.train.sample_rate, settings.seed)
+    train = setup.train
+    plain = SpeechDataset(train.utterances, train.targets, train.sample_rate, settings.seed, load=train.load)
     for batch in load_batches(plain, list(_sample(plain.utterances, settings)), settings.data.workers):
         statistics.add(batch.waveforms, batch.lengths)
     statistics.store()

@@ -141,7 +141,7 @@ def test_a_family_that_has_begun_goes_on_with_the_same_words_alone(
     other = [*begun[:place], "--data", str(make_corpus(tmp_path / "other", seed=1)), *begun[place + 2 :]]
     assert main(other) == 2
     assert f"tiny, seed 1: the manifests in {tmp_path / 'other'}" in capsys.readouterr().err
-    assert main([*begun, "--set=data.keep_mb=1"]) == 1  # bears on no result
+    assert main([*begun, "--set=data.cache_mb=1"]) == 1  # bears on no result
 
 
 def test_another_corpus_is_refused_where_a_training_has_begun_and_prepared_where_none_has(

@@ -84,20 +84,6 @@ def test_the_rest_of_a_plan_is_what_the_whole_would_have_given(utterances: list[
         assert_equal(one, other)
 
 
-def test_what_is_kept_in_memory_is_read_once_and_changed_again_each_time(utterances: list[Utterance]) -> None:
-    """18,000 bytes hold the first two that are read, of 2,300 and 2,100 samples in 4 bytes, and not the third."""
-    plans = [[[Request(index, epoch, 0.9) for index in (3, 1, 6)]] for epoch in (1, 2)]
-    afresh = [next(load_batches(make_dataset(utterances), plan, 0)) for plan in plans]
-    dataset = SpeechDataset(utterances, [[one + 1] for one in range(len(utterances))], RATE, 3, noisy, keep_mb=0.018)
-    assert_equal(next(load_batches(dataset, plans[0], 0)), afresh[0])
-    for index in (3, 1):
-        Path(utterances[index].audio).unlink()
-    assert_equal(next(load_batches(dataset, plans[1], 0)), afresh[1])
-    Path(utterances[6].audio).unlink()
-    with pytest.raises(AudioError, match=r"take 6\.wav"):
-        next(load_batches(dataset, plans[1], 0))
-
-
 def test_epochs_and_seeds_draw_again(utterances: list[Utterance]) -> None:
     first = read(utterances, 0)[0].waveforms
     assert not torch.equal(first, read(utterances, 0, epoch=2)[0].waveforms)

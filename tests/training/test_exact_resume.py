@@ -14,6 +14,7 @@ from asr.training.config import TrainSettings
 from asr.training.evaluate import evaluate_dev
 from asr.training.records import StepRecord
 from asr.training.run_dir import RunDir
+from asr.training.setup import CACHE_NAME
 from asr.training.start import train
 from tests.tiny_run import Quiet, equal_weights, settings, timeless_metrics, weights
 
@@ -95,6 +96,16 @@ def test_workers_change_no_bit(tones: Path, tmp_path: Path) -> None:
     for workers in (0, 2):
         train(settings(tones, data__workers=workers, **WITH_AUGMENTATION), tmp_path / str(workers), Quiet())
     assert_same_run(tmp_path / "0", tmp_path / "2")
+
+
+def test_decoded_audio_in_a_file_changes_no_bit_whether_it_is_absent_new_or_full(tones: Path, tmp_path: Path) -> None:
+    shared = {"data__cache_dir": str(tmp_path / "shared"), **WITH_AUGMENTATION}
+    train(settings(tones, data__cache_mb=0, **WITH_AUGMENTATION), tmp_path / "without", Quiet())
+    for name, workers, cache_mb in (("new", 2, 1), ("filled", 1, 1), ("other limit", 0, 0.02)):
+        chosen = settings(tones, data__workers=workers, data__cache_mb=cache_mb, **shared)
+        train_with_stops(chosen, tmp_path / name, {2, 5})
+        assert (tmp_path / "shared" / CACHE_NAME).stat().st_size > 10_000
+        assert_same_run(tmp_path / "without", tmp_path / name)
 
 
 def test_another_seed_gives_other_weights(tones: Path, tmp_path: Path) -> None:
