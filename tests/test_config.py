@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from asr.config import RunConfig, changed_keys, read_config, save_config, typed_config
 from asr.config.compose import run_composed
 from asr.config.defaults import GROUPS, render_group
 from asr.config.recipes import conf_dir, recipes_dir
+from asr.config.typed import RunConfig, changed_keys, read_config, save_config, typed_config
 from asr.errors import AsrError, ConfigError, UsageError
 from asr.schema import to_plain
 from asr.training.config import TrainSettings

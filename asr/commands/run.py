@@ -45,7 +45,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _run_composed(recipe: Path, composed: "DictConfig", command: list[str]) -> None:
-    from asr.config import plain_config, set_data_dir, typed_config
+    from asr.config.typed import plain_config, set_data_dir, typed_config
     from asr.pipeline.stages import run_recipe
 
     values = plain_config(set_data_dir(composed))

@@ -35,11 +35,12 @@ def run(arguments: list[str]) -> int:
     recipe = resolve_recipe(arguments[0])
     if recipe.is_dir():
         raise UsageError(f"{recipe} is neither a recipe (RECIPE.yaml) nor a run folder (it has no config.yaml)")
-    from asr.config import plain_config
     from asr.config.compose import run_composed
-    from asr.pipeline.training import train_composed
 
     def train(composed: "DictConfig") -> None:
+        from asr.config.typed import plain_config  # imports torch, which --cfg job does not need
+        from asr.pipeline.training import train_composed
+
         with ConsoleObserver() as observer:
             train_composed(plain_config(composed), ["train", *arguments], observer)
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from asr.config import ScoringConfig
 from asr.config.recipes import conf_dir
+from asr.config.typed import ScoringConfig
 from asr.decoding.config import DecodingConfig
 from asr.features import AugmentConfig, KaldiFbankConfig, LogMelConfig
 from asr.files import write_text

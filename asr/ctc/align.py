@@ -13,17 +13,21 @@ path is the best; else a second pass prunes at that path's cost, which is safe. 
 ``MAX_CELLS`` (text that does not fit its sound, flat posteriors, on a long recording) a better path may exist, and
 ``Alignment.exact`` is False.
 
-Source: Viterbi over the CTC states of Graves et al. 2006. The inner loop is asr/ctc/viterbi.py.
+Source: Viterbi over the CTC states of Graves et al. 2006. The inner loop is asr/ctc/viterbi.py, compiled, or
+asr/ctc/viterbi_numpy.py where importing a compiler would take longer than the search.
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from asr.ctc import viterbi_numpy
 from asr.errors import ModelError, TextError
 from asr.text.tokenizer import BLANK_ID
 from asr.torchaudio_door import load_aligner
@@ -31,6 +35,8 @@ from asr.torchaudio_door import load_aligner
 BEAM = 40.0  # nats; a trained model's runner-up alignment of its own text is rarely 10 behind
 MAX_CELLS = 1 << 24  # one byte each: an hour at 25 frames a second keeps 186 states, about 6 s of speech
 MIN_WIDTH = 64  # states that are kept however long the recording
+NUMPY_FRAMES = 2000  # a recording of more, 40 to 80 s, is searched by compiled code
+NUMPY_CELLS = 1 << 20  # frames times states of all recordings together that are searched in NumPy: 5 to 10 sentences
 MAX_GPU_CELLS = 1 << 28  # torchaudio stores a byte for every frame and state: 256 MB
 
 
@@ -110,8 +116,6 @@ def _search(
     emissions: NDArray[np.float32], best: NDArray[np.float32], ids: NDArray[np.int32], repeats: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int32], float, bool]:
     """States ``(frames,)``, the path's cost, and whether it is proven the least."""
-    from asr.ctc.viterbi import cheapest_path  # numba takes a second to import
-
     labels = np.zeros(2 * ids.size + 1, np.int32)
     labels[1::2] = ids
     can_skip = np.zeros(labels.size, bool)
@@ -119,13 +123,39 @@ def _search(
     rest = np.arange(ids.size, -1, -1) + np.concatenate([np.cumsum(repeats[::-1])[::-1], [0]])  # from each token on
     need = np.zeros(labels.size, np.int32)
     need[0::2], need[1::2] = rest, rest[:-1] - 1
-    width = max(MIN_WIDTH, MAX_CELLS // len(best))
-    states, cost, cut = cheapest_path(emissions, best, labels, can_skip, need, BEAM, np.inf, width)
+    search = _search_loop(len(best), labels.size)
+    states, cost, cut = search(emissions, best, labels, can_skip, need, BEAM, np.inf)
     if cut < cost or not np.isfinite(cost):
-        wider = cheapest_path(emissions, best, labels, can_skip, need, np.inf, cost, width)
+        wider = search(emissions, best, labels, can_skip, need, np.inf, cost)
         if wider[1] <= cost:
             states, cost, cut = wider
     return states, cost, bool(cut >= cost)
+
+
+class _NumpyBudget:
+    """How much is still searched in NumPy by this process; more than that is worth the import of numba."""
+
+    def __init__(self, cells: int) -> None:
+        self.cells = cells
+
+    def take(self, cells: int) -> bool:
+        """Whether a search over so many frames times states is within the budget, which then shrinks."""
+        if cells > self.cells:
+            return False
+        self.cells -= cells
+        return True
+
+
+_numpy_budget = _NumpyBudget(NUMPY_CELLS)
+
+
+def _search_loop(frames: int, states: int) -> Callable[..., tuple[NDArray[np.int32], float, float]]:
+    """The inner loop: NumPy's for the first short recordings, else the compiled one; both give the same."""
+    if "numba" not in sys.modules and frames <= NUMPY_FRAMES and _numpy_budget.take(frames * states):
+        return viterbi_numpy.cheapest_path
+    from asr.ctc.viterbi import cheapest_path  # numba takes a second to import
+
+    return partial(cheapest_path, width=max(MIN_WIDTH, MAX_CELLS // frames))
 
 
 def _states_by_torchaudio(

@@ -6,7 +6,6 @@ reads never depends on the batch it came in. Equal to ``log(max(librosa.feature.
 1e-4.
 """
 
-import warnings
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from asr.errors import ConfigError
 from asr.features.frontend import Features, FeaturesConfig, check_batch
+from asr.features.mel import mel_filterbank
 from asr.lengths import valid_mask
 from asr.schema import check
 
@@ -78,16 +78,10 @@ class LogMel(Features):
 
 
 def _filterbank(config: LogMelConfig) -> Tensor:
-    from librosa.filters import mel  # imports numba: seconds, so never at the top
-
-    with warnings.catch_warnings():  # librosa's warning about empty filters; our message names the keys
-        warnings.simplefilter("ignore", UserWarning)
-        bank = mel(
-            sr=config.sample_rate, n_fft=config.n_fft, n_mels=config.n_mels, fmin=config.f_min_hz, fmax=config.top_hz
-        )
+    bank = mel_filterbank(config.sample_rate, config.n_fft, config.n_mels, config.f_min_hz, config.top_hz)
     if empty := int((bank.max(axis=1) == 0).sum()):
         raise ConfigError(empty_filters(config, empty))
-    return torch.from_numpy(bank).float()
+    return torch.from_numpy(bank)
 
 
 def empty_filters(config: FeaturesConfig, empty: int) -> str:

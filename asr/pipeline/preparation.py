@@ -12,7 +12,7 @@ from asr.errors import ConfigError
 from asr.files import write_text
 
 if TYPE_CHECKING:
-    from asr.config import RunConfig
+    from asr.config.typed import RunConfig
 
 
 def prepare(recipe: Path, config: "RunConfig") -> str:

@@ -12,7 +12,7 @@ from asr.errors import ModelError
 from asr.files import write_text
 
 if TYPE_CHECKING:
-    from asr.config import RunConfig
+    from asr.config.typed import RunConfig
 
 
 def write_run_report(recipe: Path, config: "RunConfig", summaries: Sequence[Path]) -> Path:

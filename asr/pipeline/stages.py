@@ -22,7 +22,7 @@ from asr.pipeline.training import train_composed
 from asr.text.normalize import get_normalizer
 
 if TYPE_CHECKING:
-    from asr.config import RunConfig
+    from asr.config.typed import RunConfig
     from asr.training.records import Observer
 
 

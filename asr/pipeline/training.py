@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.config import changed_since_begun, read_config, save_config, typed_config
+from asr.config.typed import changed_since_begun, read_config, save_config, typed_config
 from asr.errors import UsageError
 from asr.provenance import Invocation
 
 if TYPE_CHECKING:
-    from asr.config import RunConfig
+    from asr.config.typed import RunConfig
     from asr.training.records import Observer
 
 

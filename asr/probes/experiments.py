@@ -221,9 +221,9 @@ def _draw_rows(draw: Draw, found: Mapping[str, Any], path: Path) -> None:
 
 def model_configs(chosen: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The chosen config groups of conf/model, by default all, with their values. Raises UsageError."""
-    from asr.config import plain_config
     from asr.config.compose import run_composed
     from asr.config.recipes import conf_dir
+    from asr.config.typed import plain_config
     from asr.schema import nearest
 
     known = sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml"))

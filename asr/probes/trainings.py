@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asr.config import RunConfig, changed_since_begun, typed_config
 from asr.config.compose import run_composed
+from asr.config.typed import RunConfig, changed_since_begun, typed_config
 from asr.errors import DataError, ModelError, TrainingError, UsageError
 from asr.files import check_output_folder, write_text
 from asr.pipeline import stages

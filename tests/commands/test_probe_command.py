@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from asr.cli import main
-from asr.config import plain_config
 from asr.config.compose import run_composed
 from asr.config.recipes import recipes_dir
+from asr.config.typed import plain_config
 from asr.errors import UsageError
 from asr.models import AcousticModel, build_model_config
 from asr.probes import processes

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from asr.cli import main
-from asr.config import typed_config
 from asr.config.compose import run_composed
+from asr.config.typed import typed_config
 from asr.errors import Interrupted, TrainingError
 from asr.models import AcousticModel, build_model_config
 from asr.probes import processes, trainings

@@ -1,6 +1,7 @@
 """`asr train` as a person meets it: signals, kills, locks, sweeps, and going on."""
 
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -162,3 +163,10 @@ def test_a_disk_that_fills_up_ends_with_a_line_and_no_traceback(corpus: Path, tm
     assert done.returncode == 1
     assert "asr: error: " in done.stderr and "Traceback" not in done.stderr
     assert "last.ckpt: cannot be saved" in done.stderr or "File too large" in done.stderr
+
+
+def test_cfg_job_prints_the_configuration_without_importing_torch() -> None:
+    code = "import sys; from asr.cli import main; assert main(sys.argv[1:]) == 0; assert 'torch' not in sys.modules"
+    words = ["train", "recipes/an4/bilstm.yaml", "data.dir=d", "run_dir=r", "--cfg", "job"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert done.returncode == 0 and "hidden_size" in done.stdout, done.stderr

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from asr import cli
 from asr.commands.transcribe import build_parser, transcribe_options
 from asr.recognition.hypothesis import Hypothesis
 from asr.transcription import FORMATS, render_transcript
+from tests.inspection.made import RATE, make_waveform, save_model
 from tests.transcribe_stub import Stub, asr, recordings, tree
 
 # --- on the terminal -------------------------------------------------------------------------------------------------
@@ -169,3 +171,21 @@ def test_a_weight_of_no_language_model_is_refused(tiny: Path, tmp_path: Path, ca
     assert asr(tiny, tmp_path / "a.wav", *weight) == 2
     assert cli.main(["evaluate", str(tiny), str(tmp_path / "test.jsonl"), "--out", str(tmp_path / "out"), *weight]) == 2
     assert capsys.readouterr().err.count("--lm-weight: the model directory holds no language model") == 2
+
+
+# --- start-up --------------------------------------------------------------------------------------------------------
+
+
+def test_a_first_short_recording_waits_for_no_compiler_and_no_library_that_it_does_not_need(tmp_path: Path) -> None:
+    """With words, times and the speech gate, as by default; each of these takes up to seconds to import."""
+    folder = save_model(tmp_path / "model", "bilstm")
+    soundfile.write(tmp_path / "a.wav", make_waveform(6.0), RATE)
+    code = (
+        "import sys; from asr.cli import main; assert main(sys.argv[1:]) == 0; "
+        "print(*{'librosa', 'scipy', 'numba', 'matplotlib', 'hydra', 'jiwer', 'torchaudio', 'torch._dynamo'}"
+        " & set(sys.modules), file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, "transcribe", str(folder), str(tmp_path / "a.wav"), "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr.strip() == "", done.stderr
+    assert json.loads(done.stdout)["words"]

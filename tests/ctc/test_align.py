@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import asr.ctc.align
+from asr.ctc import viterbi_numpy
 from asr.ctc.align import forced_align
 from asr.ctc.viterbi import cheapest_path
 from asr.errors import ModelError, TextError
@@ -255,6 +256,50 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 100_000  # kilobytes; the emissions alone are 10,800
+
+
+@pytest.mark.parametrize("beam", [0.0, 3.0, 40.0, np.inf])
+def test_numpys_search_equals_the_compiled_one_to_the_bit(beam: float) -> None:
+    """States, cost and what was cut off, with ties, impossible tokens, and bounds that no path meets."""
+    reached, generator = 0, np.random.default_rng(7)
+    for seed in range(150):
+        frames = int(generator.integers(2, 90))
+        log_probs = make_log_probs(frames, 8, seed, float(generator.choice([0.1, 1.0, 10.0])))
+        if seed % 3 == 0:
+            log_probs = np.round(log_probs)
+        if seed % 5 == 0:
+            log_probs[:, 1:][generator.random((frames, 7)) < 0.1] = -np.inf
+        ids = generator.integers(1, 8, int(generator.integers(0, frames // 2))).astype(np.int32)
+        repeats = ids[1:] == ids[:-1]
+        labels, can_skip = np.zeros(2 * ids.size + 1, np.int32), np.zeros(2 * ids.size + 1, bool)
+        labels[1::2], can_skip[3::2] = ids, ~repeats
+        rest = [ids.size - token + int(repeats[token:].sum()) for token in range(ids.size + 1)]
+        need = np.array([rest[state // 2] - state % 2 for state in range(labels.size)], np.int32)
+        for bound in (np.inf, float(generator.random() * 4 * frames)):
+            given = (log_probs, log_probs.max(axis=1), labels, can_skip, need, beam, bound)
+            states, cost, cut = cheapest_path(*given, 1 << 20)
+            found = viterbi_numpy.cheapest_path(*given)
+            assert found[1:] == (cost, cut)
+            if np.isfinite(cost):
+                np.testing.assert_array_equal(found[0], states)
+                reached += 1
+    assert reached > 100
+
+
+def test_numpy_searches_a_few_short_recordings_and_then_compiled_code_does_it() -> None:
+    script = """
+import sys, numpy as np
+from asr.ctc import align
+log_probs = np.log(np.full((300, 30), 1 / 30, np.float32))
+align.forced_align(log_probs, [1, 2, 3] * 20)
+assert "numba" not in sys.modules
+first = align.forced_align(log_probs, [1, 2, 3] * 20)
+for _ in range(align.NUMPY_CELLS // (300 * 121)):
+    last = align.forced_align(log_probs, [1, 2, 3] * 20)
+assert "numba" in sys.modules and (first.path == last.path).all() and first.score == last.score
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_importing_the_module_does_not_import_numba() -> None:

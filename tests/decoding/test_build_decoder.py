@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asr.config import typed_config
 from asr.config.compose import run_composed
+from asr.config.typed import typed_config
 from asr.decoding import BeamConfig, DecodingConfig, greedy_decode
 from asr.decoding.beam import BeamDecoder
 from asr.decoding.build import build_decoder

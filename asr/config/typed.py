@@ -1,0 +1,156 @@
+"""Hydra's composed configuration into typed settings, and back into the config.yaml of a run.
+
+In: a composed config. Out: ``RunConfig``. With ``asr.commands`` and ``asr.cli`` this is the only place that knows
+OmegaConf.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from asr.decoding.config import DecodingConfig
+from asr.errors import ConfigError, ModelError
+from asr.files import write_text
+from asr.models import build_model_config
+from asr.schema import build, check, check_choice, to_plain
+from asr.text.normalize import NORMALIZERS
+from asr.training.config import TrainSettings
+
+FREE_KEYS = (
+    frozenset(  # what a run may go on with otherwise: none changes a result, and the data's fingerprint is checked
+        (
+            "data.dir",
+            "data.workers",
+            "data.cache_dir",
+            "data.cache_mb",
+            "training.save_every_steps",
+            "training.dry_run",
+            "training.tensorboard",
+        )
+    )
+)
+STAGES = ("prepare", "train", "evaluate", "report")
+
+
+@dataclass(kw_only=True, slots=True)
+class ScoringConfig:
+    """How texts are compared: the ``normalizer`` for both, and how many of the ``worst`` utterances a report shows."""
+
+    normalizer: str = "basic"  # none, basic or english: both texts go through it before they are compared
+    worst: int = 10  # worst utterances shown in the report
+
+    def __post_init__(self) -> None:
+        check_choice("scoring.normalizer", self.normalizer, NORMALIZERS)
+        check(self.worst >= 0, f"scoring.worst={self.worst} must not be negative")
+
+
+@dataclass(kw_only=True, slots=True)
+class RunConfig:
+    """A recipe, whole: what to train and where, and what ``asr run`` does around it."""
+
+    run_dir: Path
+    train: TrainSettings
+    corpus: str | None = None
+    prepare: dict[str, Any] = field(default_factory=dict)
+    stages: list[str] = field(default_factory=lambda: list(STAGES))
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+
+    def __post_init__(self) -> None:
+        for stage in self.stages:
+            check_choice("stages", stage, STAGES)
+
+
+def typed_config(composed: DictConfig | Mapping[str, Any]) -> RunConfig:
+    """The typed form of a composed config. Raises ConfigError naming the key that is unknown, missing or wrong."""
+    values = plain_config(composed)
+    names = ("run_dir", "corpus", "prepare", "stages", "decoding", "scoring")
+    own: dict[str, Any] = {name: values.pop(name) for name in names if name in values}
+    if not own.get("run_dir"):
+        raise ConfigError("config: run_dir is not set; give a folder for this run (run_dir=runs/NAME)")
+    if isinstance(values.get("data"), Mapping):  # a folder may be called 2026
+        folders = {
+            key: str(values["data"][key]) for key in ("dir", "cache_dir") if type(values["data"].get(key)) is int
+        }
+        values["data"] = {**values["data"], **folders}
+    model = values.pop("model", None)
+    settings = build(TrainSettings, values)
+    if model is not None:
+        settings.model = build_model_config(model)
+    own["run_dir"] = Path(str(own["run_dir"]))
+    own["corpus"] = None if own.get("corpus") is None else str(own["corpus"])
+    return build(RunConfig, {**own, "train": settings})
+
+
+def changed_since_begun(run_dir: Path, settings: TrainSettings) -> list[str]:
+    """The keys in which ``settings`` differ from those of the training that has begun in ``run_dir``, if one has."""
+    stored = run_dir / "config.yaml"
+    if not ((run_dir / "checkpoints" / "last.ckpt").exists() and stored.exists()):
+        return []
+    return changed_keys(read_config(stored).train, settings)
+
+
+def changed_keys(one: TrainSettings, other: TrainSettings) -> list[str]:
+    """The dotted keys, sorted, in which two settings differ and that bear on the result."""
+    first, second = _flat(to_plain(one)), _flat(to_plain(other))
+    return sorted(key for key in {*first, *second} - FREE_KEYS if first.get(key) != second.get(key))
+
+
+def save_config(composed: DictConfig | Mapping[str, Any], path: Path) -> None:
+    """Write the composed config as YAML, interpolations resolved and data folders absolute: a run resumes from any
+    folder.
+    """
+    values = plain_config(composed)
+    for key in ("dir", "cache_dir"):
+        if values["data"].get(key):
+            values["data"][key] = os.path.abspath(str(values["data"][key]))
+    write_text(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+
+def read_config(path: Path) -> RunConfig:
+    """The config that ``save_config`` wrote. Raises ModelError when it cannot be read."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ModelError(f"{path}: the run's configuration cannot be read ({error})") from None
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: the run's configuration is not a mapping of keys")
+    if isinstance(values.get("data"), dict):
+        values["data"].pop("keep_mb", None)  # of runs begun before data.cache_mb
+    return typed_config(values)
+
+
+def set_data_dir(composed: DictConfig) -> DictConfig:
+    """``composed`` with ``data.dir`` set to ``run_dir``/data where it is not set: where `asr run` prepares."""
+    if not (composed.data.get("dir") or "") and (OmegaConf.select(composed, "run_dir") or ""):
+        with open_dict(composed):
+            composed.data.dir = str(Path(composed.run_dir) / "data")
+    return composed
+
+
+def plain_config(composed: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """The composed config as plain values, interpolations resolved. Raises ConfigError for a key without a value."""
+    if not isinstance(composed, DictConfig):
+        return dict(composed)
+    try:
+        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = str(error.full_key or error.key or "a key")
+        hint = "a folder for this run (run_dir=runs/NAME)" if key == "run_dir" else "it a value"
+        raise ConfigError(f"config: {key} is not set; give {hint}") from None
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"config: {str(error).splitlines()[0]}") from None
+    return {str(key): value for key, value in values.items()}  # type: ignore[union-attr]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
