@@ -1,4 +1,4 @@
-"""The mel scale and the mel filterbank of Slaney's Auditory Toolbox (1998), as librosa computes them, in NumPy alone.
+"""The mel filterbank of Slaney's Auditory Toolbox (1998), as librosa computes it, in NumPy alone.
 
 In: a sample rate, a transform's length and the range of frequencies. Out: float32 weights ``(n_mels, bins)``, equal to
 ``librosa.filters.mel`` to the bit. That import takes a second and more of processor time (scipy.signal), which is most
@@ -19,7 +19,7 @@ def mel_filterbank(sample_rate: int, n_fft: int, n_mels: int, f_min_hz: float, f
 
     A filter narrower than the spectrum's bins is all 0; the caller decides what that means.
     """
-    edges_hz = mel_frequencies(n_mels + 2, f_min_hz, f_max_hz)
+    edges_hz = _frequencies(n_mels + 2, f_min_hz, f_max_hz)
     widths_hz = np.diff(edges_hz)
     ramps_hz = np.subtract.outer(edges_hz, np.fft.rfftfreq(n=n_fft, d=1.0 / sample_rate))
     weights = np.zeros((n_mels, 1 + n_fft // 2), dtype=np.float32)
@@ -31,7 +31,7 @@ def mel_filterbank(sample_rate: int, n_fft: int, n_mels: int, f_min_hz: float, f
     return weights
 
 
-def mel_frequencies(count: int, f_min_hz: float, f_max_hz: float) -> NDArray[np.float64]:
+def _frequencies(count: int, f_min_hz: float, f_max_hz: float) -> NDArray[np.float64]:
     """``count`` frequencies in Hz, evenly spaced in mel from ``f_min_hz`` to ``f_max_hz``; equal to librosa's."""
     mels = np.linspace(_mel(f_min_hz), _mel(f_max_hz), count)
     frequencies_hz = _HZ_PER_MEL * mels

@@ -134,9 +134,9 @@ def posteriors_of(log_probs: NDArray[np.float32], tokens: Sequence[str], first_s
 
 def _ticks(config: Any) -> list[tuple[float, float]]:
     """The mel rows of round frequencies."""
-    from asr.features.mel import mel_frequencies
+    from librosa import mel_frequencies
 
     top = config.f_max_hz if config.f_max_hz is not None else config.sample_rate / 2
-    centres = mel_frequencies(config.n_mels + 2, config.f_min_hz, top)[1:-1]
+    centres = mel_frequencies(n_mels=config.n_mels + 2, fmin=config.f_min_hz, fmax=top)[1:-1]
     rows = np.arange(config.n_mels)
     return [(hz, float(np.interp(hz, centres, rows))) for hz in TICKS_HZ if centres[0] < hz < centres[-1]]

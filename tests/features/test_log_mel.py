@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from asr.errors import ConfigError
 from asr.features import LogMel, LogMelConfig, NormalisationStatistics
-from asr.features.mel import mel_filterbank, mel_frequencies
+from asr.features.mel import mel_filterbank
 from asr.schema import build
 
 Waveform = NDArray[np.float32]
@@ -66,14 +66,12 @@ def test_log_mel_equals_librosa(config: LogMelConfig) -> None:
 @pytest.mark.filterwarnings("ignore:Empty filters")
 @pytest.mark.parametrize("sample_rate", [8000, 16000, 22050, 44100])
 @pytest.mark.parametrize("n_mels", [1, 40, 80, 128])
-def test_the_filterbank_and_its_frequencies_equal_librosas_to_the_bit(sample_rate: int, n_mels: int) -> None:
+def test_the_filterbank_equals_librosas_to_the_bit(sample_rate: int, n_mels: int) -> None:
     for n_fft in (200, 512, 1102, 2048):
         for low_hz, high_hz in ((0.0, sample_rate / 2), (20.0, 3800.0), (60.0, 999.0), (1000.0, sample_rate / 2.5)):
             expected = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=low_hz, fmax=high_hz)
             found = mel_filterbank(sample_rate, n_fft, n_mels, low_hz, high_hz)
             assert found.dtype == expected.dtype == np.float32 and found.tobytes() == expected.tobytes()
-            frequencies = librosa.mel_frequencies(n_mels=n_mels, fmin=low_hz, fmax=high_hz)
-            np.testing.assert_array_equal(mel_frequencies(n_mels, low_hz, high_hz), frequencies)
 
 
 def test_frame_lengths_count_the_hops_that_fit_and_one() -> None:
