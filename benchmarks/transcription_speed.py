@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from asr.audio import load_audio  # noqa: E402
-from asr.devices import usable_cores  # noqa: E402
+from asr.devices import limited_cores, usable_cores  # noqa: E402
 from asr.errors import AsrError  # noqa: E402
 from asr.files import write_json  # noqa: E402
 from asr.recognition import Recognizer  # noqa: E402
@@ -30,18 +30,20 @@ from benchmarks.recordings import PARTS, recordings  # noqa: E402
 
 
 def one_by_one(recognizer: Recognizer, paths: list[str]) -> list[str]:
-    """Each file: load, transcribe."""
+    """Each file on one core: load, transcribe."""
     rate = recognizer.sample_rate
-    return [recognizer.transcribe(load_audio(path, sample_rate=rate), sample_rate=rate).text for path in paths]
+    with limited_cores(1):
+        return [recognizer.transcribe(load_audio(path, sample_rate=rate), sample_rate=rate).text for path in paths]
 
 
 def pooled(recognizer: Recognizer, paths: list[str], workers: int) -> list[str]:
     """All files together."""
     texts = []
-    for _, hypothesis in recognizer.transcribe_files(paths, workers=workers):
-        if isinstance(hypothesis, AsrError):
-            raise hypothesis
-        texts.append(hypothesis.text)
+    with limited_cores(workers):
+        for _, hypothesis in recognizer.transcribe_files(paths, workers=workers):
+            if isinstance(hypothesis, AsrError):
+                raise hypothesis
+            texts.append(hypothesis.text)
     return texts
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from asr.devices import PRECISIONS, autocast, check_precision, choose_device, set_threads, usable_cores
+from asr.devices import PRECISIONS, autocast, check_precision, choose_device, limited_cores, set_threads, usable_cores
 from asr.errors import ConfigError
 from asr.provenance import hardware
 
@@ -61,3 +61,12 @@ def test_threads_are_set_only_where_a_number_is_given() -> None:
     finally:
         torch.set_num_threads(before)
     assert usable_cores() >= 1
+
+
+@pytest.mark.skipif(usable_cores() < 2, reason="this machine has one core")
+def test_a_measurement_is_limited_to_some_cores() -> None:
+    before = usable_cores()
+    with pytest.raises(KeyError), limited_cores(1):
+        assert usable_cores() == 1
+        raise KeyError
+    assert usable_cores() == before

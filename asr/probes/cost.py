@@ -22,6 +22,7 @@ from typing import Any, Literal, TypedDict
 import torch
 from torch import Tensor, nn
 
+from asr.devices import limited_cores
 from asr.models import AcousticModel, RecurrentLayer, RecurrentStack, build_model_config
 from asr.probes.members import allow_backward, count_weights
 from asr.probes.record import COLOURS, Line, draw_lines, new_figure, save_figure
@@ -107,11 +108,13 @@ def measure_shape(
         tasks[name, TRAINING] = partial(compute, model, inputs[model.n_mels], lengths, TRAINING)
         if can_stream(model.encoder):
             tasks[name, STREAM] = partial(stream_noise, model, batch, length_s)
-    peaks = {key: peak_bytes(task, device) for key, task in tasks.items()}  # warms up, too
     times: dict[tuple[str, str], list[float]] = {key: [] for key in tasks}
-    for _ in range(options.rounds):
-        for key in order.sample(list(tasks), len(tasks)):
-            times[key].append(seconds_of(tasks[key], device))
+    # as many cores as torch threads: two directions would use a second one, whose memory the profiler does not see
+    with limited_cores(torch.get_num_threads()):
+        peaks = {key: peak_bytes(task, device) for key, task in tasks.items()}  # warms up, too
+        for _ in range(options.rounds):
+            for key in order.sample(list(tasks), len(tasks)):
+                times[key].append(seconds_of(tasks[key], device))
     return [
         {
             "model": name,
