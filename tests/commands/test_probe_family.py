@@ -15,9 +15,8 @@ from asr.cli import main
 from asr.config.compose import run_composed
 from asr.config.typed import typed_config
 from asr.errors import Interrupted, TrainingError
-from asr.models import AcousticModel, build_model_config
+from asr.models import AcousticModel
 from asr.probes import processes, trainings
-from tests.commands.test_probe_command import model_of
 from tests.tiny_run import ROOT, make_corpus, overrides, write_recipe
 
 COPY = """
@@ -170,10 +169,10 @@ def test_all_members_get_the_size_that_was_asked_for(tmp_path: Path, monkeypatch
     trainings.train_members(options, trainings.chosen_members(recipes, None), lambda line: None)
     assert len(asked) == 12
     for (member, _), command in asked.items():
-        (size,) = [int(word.partition("=")[2]) for word in command if word.startswith("model.hidden_size=")]
-        config = build_model_config(model_of(recipes / f"{member}.yaml") | {"hidden_size": size})
+        own = [word for word in command if "=" in word and not word.startswith(("run_dir", "data.dir", "stages"))]
+        config = run_composed(recipes / f"{member}.yaml", [f"run_dir={tmp_path}", *own], typed_config)[0]
         with torch.device("meta"):
-            model = AcousticModel(config, 40, 29)
+            model = AcousticModel(config.train.model, config.train.features.n_mels, 29)
         assert sum(weight.numel() for weight in model.parameters()) == pytest.approx(500_000, rel=0.05), member
 
 
