@@ -73,6 +73,26 @@ def shorten(text: str, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
+_PLACE = re.compile(r"^.*?: ")  # the file and line at the beginning of a message
+_VALUES = re.compile(r"'[^']*'|\d[\d.]*")
+
+
+def few_of_each_kind(messages: Sequence[str], shown: int = 3, kinds: int = 20) -> list[str]:
+    """The messages, but of those that differ in place, quoted values and numbers only the first ``shown`` and a count.
+
+    ``kinds``: of more kinds than this the rest is a count, too.
+    """
+    groups: dict[str, list[str]] = {}
+    for message in dict.fromkeys(messages):
+        groups.setdefault(_VALUES.sub("", _PLACE.sub("", message, count=1)), []).append(message)
+    lines: list[str] = []
+    for group in list(groups.values())[:kinds]:
+        lines += group[:shown]
+        lines += [f"… and {len(group) - shown:,} more like these"] if len(group) > shown else []
+    rest = sum(map(len, list(groups.values())[kinds:]))
+    return [*lines, f"… and {rest:,} more of other kinds"] if rest else lines
+
+
 def table(rows: Sequence[Sequence[object]], header: Sequence[str] | None = None, gap: str = "  ") -> str:
     """Rows as aligned columns, without a trailing newline; columns of numbers are right-aligned.
 

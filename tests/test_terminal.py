@@ -5,7 +5,7 @@ import io
 import pytest
 
 from asr import terminal
-from asr.terminal import Progress, colour_enabled, display_width, format_duration, styled, table
+from asr.terminal import Progress, colour_enabled, display_width, few_of_each_kind, format_duration, styled, table
 
 
 class Screen(io.StringIO):
@@ -148,3 +148,11 @@ def test_an_empty_table_is_empty_and_a_ragged_one_is_refused() -> None:
 
 def test_every_named_style_is_an_ansi_code() -> None:
     assert all(0 < code < 50 for code in terminal._CODES.values())
+
+
+def test_of_many_messages_of_one_kind_three_are_shown_and_a_count() -> None:
+    messages = [f"a/file_{n}.txt:{n}: the id '{n}' has {n}.5 cells" for n in range(70)]
+    messages += ["b.txt:3: is not UTF-8", "b.txt:3: is not UTF-8"]
+    assert few_of_each_kind(messages) == [*messages[:3], "… and 67 more like these", "b.txt:3: is not UTF-8"]
+    kinds = [f"x: {'a' * n}" for n in range(1, 26)]
+    assert few_of_each_kind(kinds) == [*kinds[:20], "… and 5 more of other kinds"]
