@@ -25,6 +25,7 @@ from pathlib import Path
 
 from asr.errors import ConfigError, DataError
 from asr.files import sha256_file
+from asr.terminal import few_of_each_kind
 from asr.text.basic import normalize_basic, normalize_none
 from asr.text.english import normalize_english
 
@@ -55,7 +56,7 @@ class Normalizer:
 NORMALIZERS: dict[str, Normalizer] = {
     "none": Normalizer("none", 1, normalize_none),
     "basic": Normalizer("basic", 1, normalize_basic),
-    "english": Normalizer("english", 1, normalize_english),
+    "english": Normalizer("english", 2, normalize_english),
 }
 
 
@@ -130,7 +131,7 @@ def _read_rules(path: Path, normalizer: Callable[[str], str]) -> list[_Rule]:
             problems.append(f"{path}:{number}: {error}")
     problems += [f"{path}:{number}: {message}" for number, message in _replaced_again(rules)]
     if problems:
-        raise DataError("\n  ".join(["the replacements cannot be read:", *problems]))
+        raise DataError("\n  ".join(["the replacements cannot be read:", *few_of_each_kind(problems)]))
     if not rules:
         raise DataError(f"{path}: contains no rules; write one per line, such as: colour => color")
     return rules

@@ -1,10 +1,10 @@
 """Whisper's EnglishTextNormalizer and num2words as oracles for the English normaliser, on real transcripts.
 
 The deliberate differences from Whisper's: a noun's 's stays (there: "peter's" is "peter is"); "first", "second" and
-"third" remain words, money is "5 dollars" (there: 1st, $5); digits stay separate (there: one two three is 123, and
-"six o'clock" is "60 clock"); "oh" stays; "cannot" is "can not", as "can't" is; "he's been" is "he has been" for more
-verbs; only spelling is made American, so "learnt", "towards" and "amongst" stay what was said; "cause" stays; text in
-parentheses stays; plurals of scales (thousands) stay words.
+"third" remain words, money is "5 dollars" (there: 1st, $5); numbers above 9 stay separate (there: fifteen twenty is
+1520, and "six o'clock" is "60 clock"); "oh" stays; "cannot" is "can not", as "can't" is; "he's been" is "he has been"
+for more verbs; only spelling is made American, so "learnt", "towards" and "amongst" stay what was said; "cause" stays;
+text in parentheses stays.
 """
 
 import re
@@ -26,7 +26,6 @@ _DELIBERATE = (
     (r"\bbecause\b", "cause"),
     (r"\b(oh|o)\b", "0"),
     (r"\b(\d+) 0'?clock\b|\b(\d+)0 clock\b", "0clock"),
-    (r"\b1000s\b", "thousands"),
 )
 
 

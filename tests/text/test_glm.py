@@ -79,3 +79,12 @@ def test_a_file_without_rules_and_an_absent_one_are_refused(rules: Rules, tmp_pa
 
 def test_a_rule_may_restate_itself(rules: Rules) -> None:
     assert with_replacements(get_normalizer("none"), rules("A B => A B\n"))("A B") == "A B"
+
+
+def test_errors_of_one_kind_are_three_and_a_count(rules: Rules) -> None:
+    path = rules("".join(f"three words {number}\n" for number in range(70)) + "x => { y }\n")
+    with pytest.raises(DataError) as caught:
+        with_replacements(get_normalizer("basic"), path)
+    message = str(caught.value)
+    assert message.count("is not a rule") == 3 and "… and 67 more like these" in message
+    assert "my.glm:71: gives alternatives" in message

@@ -1,15 +1,18 @@
-"""English, version 1: one form for what English writes in several.
+"""English, version 2: one form for what English writes in several.
 
 In: an English transcript. Out: the text that is compared, in lower case without punctuation:
 
-1. spoken symbols become words: ``$20`` is 20 dollars, ``50%`` is 50 percent, ``&`` is and; ``1,000`` is 1000, ``p.m.``
-   is pm. Decimal points become ``·``, which the basic normaliser keeps between digits;
-2. what ``basic`` does; then hyphens separate words (well-known is well known), accents are removed (café is cafe), and
-   so are notes in square or pointed brackets ([laughter], <noise>; text in parentheses is kept, since people read it);
+1. spoken symbols become words: ``$20`` is 20 dollars, ``50%`` is 50 percent, ``-5`` is minus 5, ``&`` is and; ``1,000``
+   is 1000, ``p.m.`` is pm, ``2:30`` is 230 (as two thirty is). Decimal points become ``·``, which the basic normaliser
+   keeps between digits;
+2. what ``basic`` does; then hyphens separate words (well-known is well known), as do changes between letters and digits
+   (10km is 10 km), accents are removed (café is cafe), and so are notes in square or pointed brackets ([laughter],
+   <noise>; text in parentheses is kept, since people read it);
 3. contractions are expanded (it's is it is, it's been is it has been). Ambiguous ones are decided by the next word
    (``he'd gone`` is he had gone, ``he'd go`` is he would go) or kept: ``john's`` may be a possessive;
 4. hesitations are removed (uh, um, hmm), titles are expanded (mr is mister);
-5. numbers become digits (asr/text/english/numbers.py): twenty five is 25, nineteen ninety 1990, twenty first 21st;
+5. numbers become digits (asr/text/english/numbers.py): twenty five is 25, nineteen ninety 1990, twenty first 21st, nine
+   one one 911; ``10 a m`` is 10 am;
 6. American spelling (asr/text/english/spelling.py): colour is color.
 
 It follows Whisper's English normaliser (Radford et al. 2022, appendix C) and is compared with it in
@@ -26,7 +29,13 @@ from asr.text.english.numbers import join_numbers
 _CURRENCIES = {"$": "dollars", "£": "pounds", "€": "euros", "¥": "yen", "₹": "rupees"}
 _SCALES = "hundred|thousand|million|billion|trillion"
 _AMOUNT = r"\d+(?:,\d{3})*(?:\.\d+)?"
-_MONEY = re.compile(rf"([{''.join(_CURRENCIES)}])\s?({_AMOUNT})(\s(?:{_SCALES}))?(?![\d])")
+_MONEY = re.compile(rf"([{''.join(_CURRENCIES)}])\s?({_AMOUNT})(s\b|\s(?:{_SCALES})s?\b)?(?![\d])")
+_SIGNED = re.compile(r"(?<![\w.,)$£€-])([-−])(?=[$£€¥₹]?\.?\d)|\+(?=\s?[$£€¥₹]?\d)")
+_CENT_SIGN = re.compile(r"¢\s?(\d+)")
+_FULL_HOUR = re.compile(r"(?<![\d:.])(\d{1,2}):00(?=\s?[ap]\.?\s?m\b)")
+_CLOCK = re.compile(r"(?<![\d:.])([1-9]):([0-5]\d)(?![\d:])")
+_LETTER_DIGIT = re.compile(r"(?<=[a-z])(?=\d)|(?<=\d)(?=[a-z])")
+_SUFFIX = re.compile(r"(?<=\d) (?=(?:st|nd|rd|th|s)\b)")
 _CENTS = re.compile(r"(\d+)\.(\d\d)")
 _THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,]*\d)")
 _DECIMAL = re.compile(r"(?<![\d.])(\d*)\.(\d+)(?![\d.]*\d)")
@@ -58,6 +67,7 @@ _WHOLE = {
     "dunno": "do not know",
     "ma'am": "madam",
     "i'ma": "i am going to",
+    "imma": "i am going to",
     "woulda": "would have",
     "coulda": "could have",
     "shoulda": "should have",
@@ -67,6 +77,8 @@ _WHOLE = {
     "messrs": "messieurs",
     "dr": "doctor",
     "prof": "professor",
+    "assoc": "associate",
+    "asst": "assistant",
     "capt": "captain",
     "sgt": "sergeant",
     "lt": "lieutenant",
@@ -110,7 +122,8 @@ def _split(text: str) -> list[str]:
     folded = compose_folded(without_invisible(text).translate(SAME)).translate(SAME)
     spelled = _spell_symbols(_BRACKETED.sub(" ", folded))
     plain = normalize_basic(_without_accents(spelled))
-    return re.sub(r"(?<=\d)·(?=\d)", ".", plain.replace("-", " ")).replace("·", " ").split()
+    plain = re.sub(r"(?<=\d)·(?=\d)", ".", plain.replace("-", " ")).replace("·", " ")
+    return _SUFFIX.sub("", _LETTER_DIGIT.sub(" ", plain)).split()
 
 
 def _without_accents(text: str) -> str:
@@ -129,6 +142,9 @@ def _without_accents(text: str) -> str:
 
 def _spell_symbols(text: str) -> str:
     """The text with spoken symbols as words."""
+    text = _SIGNED.sub(lambda found: " minus " if found[1] else " plus ", text)
+    text = _CENT_SIGN.sub(lambda found: f" {found[1]} {'cent' if int(found[1]) == 1 else 'cents'} ", text)
+    text = _CLOCK.sub(r"\1\2", _FULL_HOUR.sub(r"\1", text))
     text = _MONEY.sub(_money, text)
     text = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)
     text = _DECIMAL.sub(lambda found: f"{found[1] or '0'}·{found[2]}", text)

@@ -1,12 +1,13 @@
-"""Spoken numbers as digits: cardinals, ordinals, years, decades and decimals.
+"""Spoken numbers as digits: cardinals, ordinals, years, decades, decimals, and digits said one by one.
 
 In: words in lower case. Out: words, with numbers in digits. A single one, first, second or third is often not a number
 (no one, a second): these are words, also where they were written as 1, 1st, 2nd, 3rd.
 
 The grammar is that of spoken cardinals (``[tens] unit``, times hundred, times thousand or million, in falling order,
-with ``and`` after a hundred or more). Numbers spoken one after the other stay separate: one two three is "one 2 3",
-not 123, so that one wrong digit of a code is not a whole wrong code. "nineteen ninety" is a year: 17 to 19 followed by
-any two digits, 20 by 10 to 29; "fifteen twenty" is not.
+with ``and`` after a hundred or more), with decimals (three point one four), halves (three and a half million), plurals
+(two millions is 2000000s) and signs (negative five is minus 5). Digits one after the other are one number, whether
+spoken or written: nine one one, nine double one and 9 1 1 are 911, five twenty four is 524; larger numbers stay apart.
+"nineteen ninety" is a year: 17 to 19 followed by any two digits, 20 by 10 to 29; "fifteen twenty" is not.
 """
 
 import re
@@ -28,9 +29,16 @@ _ORDINALS = (
     | {word.removesuffix("y") + "ieth": word for word in _TENS}
     | {f"{word}th": word for word in ("hundred", *_SCALES)}
 )
+_PLURALS = {f"{word}s": value for word, value in {"hundred": 100, **_SCALES}.items()}
+_REPEATS = {"double": 2, "triple": 3}
+_SIGNS = {"minus": "minus", "negative": "minus", "plus": "plus", "positive": "plus"}
 _DECADES = {word.removesuffix("y") + "ies": word for word in _TENS}
 _WORDS = {"1": "one", "1s": "ones", "1st": "first", "2nd": "second", "3rd": "third"}
 _DIGITS = re.compile(r"\d+(\.\d+)?", re.ASCII)
+_OH = ("oh", "o")
+_HALF = ["and", "a", "half"]
+_NO_DIGIT_BEFORE = frozenset(["hundred", *_SCALES, *_PLURALS, "hundredth", *(f"{word}th" for word in _SCALES), "point"])
+_DIGIT = re.compile(r"\d", re.ASCII)
 _LARGEST = 10**15
 
 
@@ -40,7 +48,7 @@ class _Number:
 
     value: Fraction
     stop: int
-    ending: str = ""
+    ending: str = ""  # "=..." where the digits are given, with zeros at the front
 
 
 def join_numbers(words: Sequence[str]) -> list[str]:
@@ -50,17 +58,45 @@ def join_numbers(words: Sequence[str]) -> list[str]:
     while index < len(words):
         number = _read(words, index)
         if number is None:
-            out.append(_WORDS.get(words[index], words[index]))
+            signed = words[index] in _SIGNS and index + 1 < len(words) and _read(words, index + 1) is not None
+            out.append(_SIGNS[words[index]] if signed else _WORDS.get(words[index], words[index]))
             index += 1
             continue
         shown = words[index] if number.stop == index + 1 and _DIGITS.fullmatch(words[index]) else _shown(number)
         out.append(_WORDS.get(shown, shown))
         index = number.stop
-    return _join_cents(out)
+    return _join_times(_join_cents(_split_cents(out)))
 
 
 def _read(words: Sequence[str], start: int) -> _Number | None:
-    return _year(words, start) or _cardinal(words, start)
+    return _digits(words, start) or _year(words, start) or _cardinal(words, start)
+
+
+def _digits(words: Sequence[str], start: int) -> _Number | None:
+    """Two digits or more, said or written one by one (double oh seven); after the first, also numbers below 100."""
+    shown, index = "", start
+    while index < len(words):
+        digits, stop = _digit(words, index, shown)
+        if not digits and shown:
+            number = _below_hundred(words, index)
+            if number is not None and not number.ending and number.value >= 10:
+                digits, stop = str(number.value), number.stop
+        if not digits or (stop < len(words) and (words[stop] in _NO_DIGIT_BEFORE or words[stop : stop + 3] == _HALF)):
+            break
+        shown, index = shown + digits, stop
+    return _Number(Fraction(int(shown)), index, f"={shown}") if len(shown) > 1 else None
+
+
+def _digit(words: Sequence[str], index: int, before: str) -> tuple[str, int]:
+    """The digits of one word, or of two (double seven), and where they end; "" where there are none."""
+    word, follower = words[index], words[index + 1] if index + 1 < len(words) else ""
+    if word in _REPEATS and (follower in _UNITS or follower in _OH):
+        return str(_UNITS.get(follower, 0)) * _REPEATS[word], index + 2
+    if word in _UNITS or _DIGIT.fullmatch(word):
+        return str(_UNITS.get(word, word)), index + 1
+    if word in _OH and before and (len(before) > 1 or follower in _UNITS or _DIGIT.fullmatch(follower)):
+        return "0", index + 1
+    return "", index
 
 
 def _year(words: Sequence[str], start: int) -> _Number | None:
@@ -87,6 +123,8 @@ def _cardinal(words: Sequence[str], start: int) -> _Number | None:
     word = words[start]
     if word in _DECADES:
         return _Number(Fraction(_TENS[_DECADES[word]]), start + 1, "s")
+    if word in _PLURALS:
+        return _Number(Fraction(_PLURALS[word]), start + 1, "s")
     in_digits = _DIGITS.fullmatch(word) is not None
     total, limit, index = Fraction(0), _LARGEST, start
     while index < len(words):
@@ -107,13 +145,31 @@ def _cardinal(words: Sequence[str], start: int) -> _Number | None:
         if limit == 1:
             break
         if words[index : index + 1] == ["and"]:
-            small = _below_hundred(words, index + 1)
-            if small is None or (small.stop < len(words) and words[small.stop] in ("hundred", *_SCALES)):
+            small = _group(words, index + 1, allow_digits=False) if index + 1 < len(words) else None
+            if small is None or (small.stop < len(words) and words[small.stop] in _SCALES):
                 break
             index += 1
     if index == start:
         return None
-    return _decimals(words, _Number(total, index)) if limit == 1 else _Number(total, index)
+    number = _Number(total, index)
+    return _scaled(words, _half(words, _decimals(words, number) if limit == 1 else number))
+
+
+def _half(words: Sequence[str], number: _Number) -> _Number:
+    """three and a half"""
+    if list(words[number.stop : number.stop + 3]) != _HALF or number.ending or number.value.denominator != 1:
+        return number
+    return _Number(number.value + Fraction(1, 2), number.stop + 3)
+
+
+def _scaled(words: Sequence[str], number: _Number) -> _Number:
+    """two point five million, three and a half million, four billions: where the result is whole."""
+    scale = words[number.stop] if number.stop < len(words) else ""
+    value = number.value * (_SCALES | _PLURALS).get(scale, 1)
+    fits = value.denominator == 1 and (number.value.denominator != 1 or scale in _PLURALS) and scale
+    if scale not in (_SCALES | _PLURALS) or not fits:
+        return number
+    return _Number(value, number.stop + 1, "s" if scale in _PLURALS else "")
 
 
 def _group(words: Sequence[str], start: int, *, allow_digits: bool) -> _Number | None:
@@ -166,15 +222,26 @@ def _decimals(words: Sequence[str], number: _Number) -> _Number:
         return number
     stop = number.stop + 1
     digits = ""
-    while stop < len(words) and (words[stop] in _UNITS or (words[stop] == "oh" and digits)):
-        digits += str(_UNITS.get(words[stop], 0))
-        stop += 1
-    return (
-        _Number(number.value + Fraction(int(digits), 10 ** len(digits)), stop, f".{len(digits)}") if digits else number
-    )
+    while stop < len(words):
+        follower = words[stop + 1] if stop + 1 < len(words) else ""
+        pair = _below_hundred(words, stop)
+        if words[stop] in _OH and (digits or follower in _UNITS):
+            digits, stop = digits + "0", stop + 1
+        elif pair is not None and not pair.ending:
+            digits, stop = digits + str(pair.value), pair.stop
+        elif words[stop].isdecimal() and words[stop].isascii() and not digits:
+            digits, stop = words[stop], stop + 1
+            break
+        else:
+            break
+    if not digits:
+        return number
+    return _Number(number.value + Fraction(int(digits), 10 ** len(digits)), stop, f".{len(digits)}")
 
 
 def _shown(number: _Number) -> str:
+    if number.ending.startswith("="):
+        return number.ending[1:]
     if number.ending.startswith("."):
         return f"{float(number.value):.{number.ending[1:]}f}"
     if number.value.denominator != 1:
@@ -189,16 +256,50 @@ def _suffix(digits: str) -> str:
     return {"1": "st", "2": "nd", "3": "rd"}.get(digits[-1], "th")
 
 
+_MONEY = ("dollar", "dollars", "pound", "pounds", "euro", "euros")
+
+
+def _split_cents(words: Sequence[str]) -> list[str]:
+    """``2.25 dollars`` as ``$2.25`` becomes."""
+    out: list[str] = []
+    for index, word in enumerate(words):
+        whole, point, cents = word.partition(".")
+        follower = words[index + 1] if index + 1 < len(words) else ""
+        if follower in _MONEY and point and len(cents) == 2 and whole.isdigit() and cents.isdigit():
+            out.append(f"{whole}.{cents}")
+        elif word in _MONEY and out and "." in out[-1] and len(out[-1].partition(".")[2]) == 2:
+            whole, _, cents = out.pop().partition(".")
+            unit = word.removesuffix("s")
+            small = "pence" if unit == "pound" else "cent" if int(cents) == 1 else "cents"
+            amount = _WORDS.get(str(int(whole)), str(int(whole)))
+            out += [amount, unit if int(whole) == 1 else f"{unit}s"] if int(whole) or not int(cents) else []
+            out += [_WORDS.get(str(int(cents)), str(int(cents))), small] if int(cents) else []
+        else:
+            out.append(word)
+    return out
+
+
 def _join_cents(words: list[str]) -> list[str]:
     """``2 dollars and 50 cents`` without the and, as ``$2.50`` becomes."""
-    units = ("dollar", "dollars", "pound", "pounds", "euro", "euros")
     return [
         word
         for index, word in enumerate(words)
         if not (
             word == "and"
             and 0 < index < len(words) - 2
-            and words[index - 1] in units
+            and words[index - 1] in _MONEY
             and words[index + 2] in ("cent", "cents", "pence")
         )
     ]
+
+
+def _join_times(words: list[str]) -> list[str]:
+    """``10 a m`` as ``10 am``."""
+    out: list[str] = []
+    for index, word in enumerate(words):
+        before = words[index - 2] if index > 1 else ""
+        if word == "m" and words[index - 1] in ("a", "p") and (before.isdecimal() or before == "one"):
+            out[-1] += "m"
+        else:
+            out.append(word)
+    return out

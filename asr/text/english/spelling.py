@@ -63,15 +63,15 @@ _OGUE = re.compile(r"(dial|catal|anal|monol|prol|epil)ogue(s|d)?")
 _LIST = _pairs(
     """
     acknowledgement:acknowledgment ageing:aging appal:appall artefact:artifact artefacts:artifacts axe:ax
-    behove:behoove catalogued:cataloged cataloguing:cataloging centrepiece:centerpiece centrepieces:centerpieces
-    cheque:check chequered:checkered cheques:checks chilli:chili connexion:connection connexions:connections
-    cosier:cozier cosily:cozily cosy:cozy councillor:councilor councillors:councilors counsellor:counselor
-    counsellors:counselors defence:defense defenceless:defenseless defences:defenses distil:distill draught:draft
-    draughts:drafts enrol:enroll enrolment:enrollment enrols:enrolls fulfil:fulfill fulfilment:fulfillment
-    fulfils:fulfills gipsies:gypsies gipsy:gypsy instalment:installment instalments:installments instil:instill
-    jewellery:jewelry judgement:judgment judgements:judgments kerb:curb licence:license licences:licenses
-    likeable:likable manoeuvre:maneuver manoeuvred:maneuvered manoeuvres:maneuvers moustache:mustache
-    moustaches:mustaches offence:offense offences:offenses practise:practice practised:practiced
+    behove:behoove cancelation:cancellation catalogued:cataloged cataloguing:cataloging centrepiece:centerpiece
+    centrepieces:centerpieces cheque:check chequered:checkered cheques:checks chilli:chili connexion:connection
+    connexions:connections cosier:cozier cosily:cozily cosy:cozy councillor:councilor councillors:councilors
+    counsellor:counselor counsellors:counselors defence:defense defenceless:defenseless defences:defenses
+    distil:distill draught:draft draughts:drafts enrol:enroll enrolment:enrollment enrols:enrolls fulfil:fulfill
+    fulfilment:fulfillment fulfils:fulfills gipsies:gypsies gipsy:gypsy instalment:installment
+    instalments:installments instil:instill jewellery:jewelry judgement:judgment judgements:judgments kerb:curb
+    licence:license licences:licenses likeable:likable manoeuvre:maneuver manoeuvred:maneuvered manoeuvres:maneuvers
+    moustache:mustache moustaches:mustaches offence:offense offences:offenses practise:practice practised:practiced
     practising:practicing pretence:pretense pretences:pretenses pyjamas:pajamas skilful:skillful
     skilfully:skillfully sombrely:somberly storey:story storeys:stories theatregoer:theatergoer tyre:tire
     tyres:tires waggon:wagon waggoner:wagoner waggons:wagons whisky:whiskey wilful:willful wilfully:willfully
