@@ -114,7 +114,7 @@ def _interval(scores: Sequence[UtteranceScore], measure: Measure, draws: int) ->
 def _figures(system: ReportSystem, draws: int) -> list[Figure]:
     report = system.results.report
     figures = []
-    for measure in measures_in("report"):
+    for measure in measures_in("report", report):
         counts: ErrorCounts = getattr(report, measure.counts)
         interval = _interval(report.utterances, measure, draws)
         bar = _bar(measure, counts, len(report.utterances), interval)

@@ -78,7 +78,7 @@ def _summary(page: PageData) -> str:
             "p",
             text(
                 f"Error rates are (S+D+I)/N over the whole set: substitutions, deletions, insertions over reference "
-                f"length. {_names()}. "
+                f"length. {_names(page)}. "
                 f"Raw text is composed (NFC) with single spaces, nothing else. {page.interval}. {limits_of('They')}"
             ),
             class_="dim",
@@ -137,8 +137,8 @@ def _figures(page: PageData) -> str:
     return element("div", table_of(names, rows, "figures"), class_="wide")
 
 
-def _names() -> str:
-    names = {measure.label: measure.name for measure in measures_in("report")}
+def _names(page: PageData) -> str:
+    names = {figure.measure.label: figure.measure.name for figure in page.figures}
     return "; ".join(f"{label}: {name}" for label, name in names.items())
 
 

@@ -92,8 +92,8 @@ def evaluate(options: EvaluateOptions, on_progress: ProgressCallback | None = No
     is imported. Raises DataError, UsageError, ModelError or ConfigError.
     """
     from asr.data.manifest import read_manifest
-    from asr.scoring.describe import count_training_words, describe_utterances
     from asr.scoring.output import prepare_folder, report_files
+    from asr.scoring.results import count_training_words, describe_utterances
 
     utterances = read_manifest(options.manifest)
     prepare_folder(options.out, options.manifest)

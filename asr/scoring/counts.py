@@ -70,6 +70,7 @@ class ErrorCounts:
         return sum(counts, ErrorCounts())
 
 
+NO_COUNTS = ErrorCounts()
 Operation = Literal["hit", "substitution", "deletion", "insertion"]
 _OPERATIONS: dict[str, Operation] = {
     "equal": "hit",

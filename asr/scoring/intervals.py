@@ -229,7 +229,7 @@ def interval_notes(report: ScoreReport, *, legend: bool = True) -> list[str]:
 
 def summarize_intervals(report: ScoreReport) -> dict[str, Any]:
     """For summary.json: by measure and unit, in percent; null where there is no interval."""
-    found = {one.key: rate_intervals(report, one) for one in measures_in("json") if one.quotient is not None}
+    found = {one.key: rate_intervals(report, one) for one in measures_in("json", report) if one.quotient is not None}
     return {
         key: {"utterances": _summarized(intervals.utterances), "speakers": _summarized(intervals.speakers)}
         for key, intervals in found.items()

@@ -85,7 +85,7 @@ def _head(report: ScoreReport, header: ReportHeader) -> str:
 
 
 def _overall(report: ScoreReport) -> str:
-    measures = measures_in("report")
+    measures = measures_in("report", report)
     intervals = [rate_intervals(report, measure) for measure in measures]
     columns = [column for column in _INTERVALS if any(getattr(one, column) is not None for one in intervals)]
     names = ["measure", "text", "rate", *(_INTERVALS[column] for column in columns)]

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from asr.scoring.counts import ErrorCounts
 
-CountsName = Literal["words", "characters", "raw_words", "raw_characters"]  # of ScoreReport and UtteranceScore
+# fields of ScoreReport and UtteranceScore
+CountsName = Literal["words", "characters", "raw_words", "raw_characters", "mixed", "punctuation", "capitals"]
 # table: the terminal's; report: the tables of Markdown and HTML; line, csv, json: for programs; group: by speaker, ...
 Form = Literal["table", "report", "line", "csv", "json", "group"]
 _ALL: frozenset[Form] = frozenset({"table", "report", "line", "csv", "json", "group"})
@@ -26,6 +27,7 @@ class Measure:
 
     ``quotient``: numerator and denominator out of an utterance's counts; both are sums over utterances, so that they
     can be resampled for an interval. A measure that is no quotient of sums has ``formula`` alone, and no interval.
+    ``where_present``: tables leave it out of texts that have none of what it counts.
     """
 
     key: str
@@ -35,11 +37,12 @@ class Measure:
     forms: frozenset[Form]
     quotient: Callable[[ErrorCounts], tuple[int, int]] | None = None
     formula: Callable[[ErrorCounts], float] | None = None
+    where_present: bool = False
 
     @property
     def raw(self) -> bool:
         """Whether it is computed from the text as given (NFC, single spaces), not from the normalised text."""
-        return self.counts.startswith("raw_")
+        return self.counts in ("raw_words", "raw_characters", "punctuation", "capitals")
 
     def text(self, normalizer: str) -> str:
         """Which text it is computed from: the normaliser's label, or "raw"."""
@@ -80,11 +83,17 @@ def _information_lost(counts: ErrorCounts) -> float:
 
 
 def _row(key: str, name: str, counts: CountsName, forms: frozenset[Form], **how: Any) -> Measure:
-    return Measure(key=key, label=key.removeprefix("raw_").upper(), name=name, counts=counts, forms=forms, **how)
+    how = {"label": key.removeprefix("raw_").upper()} | how
+    return Measure(key=key, name=name, counts=counts, forms=forms, **how)
+
+
+def _where_present(key: str, label: str, name: str, counts: CountsName, quotient: Any = _error_rate) -> Measure:
+    return _row(key, name, counts, _REPORTS, label=label, quotient=quotient, where_present=True)
 
 
 # The first row is the headline: what verdicts, the gate and sorting go by. mer and wil are jiwer's
-# (Morris, Maier & Green, Interspeech 2004).
+# (Morris, Maier & Green, Interspeech 2004); punctuation_er is that of LibriSpeech-PC and NeMo, errors over all marks of
+# both sides; capitalization_er the share of the words right but for their case whose case is wrong.
 MEASURES: tuple[Measure, ...] = (
     _row("wer", "word error rate", "words", _ALL, quotient=_error_rate),
     _row("cer", "character error rate", "characters", _ALL, quotient=_error_rate),
@@ -92,13 +101,25 @@ MEASURES: tuple[Measure, ...] = (
     _row("raw_cer", "character error rate", "raw_characters", _REPORTS | {"table"}, quotient=_error_rate),
     _row("mer", "match error rate", "words", _REPORTS, quotient=_match_error_rate),
     _row("wil", "word information lost", "words", _REPORTS, formula=_information_lost),
+    _where_present(
+        "mixed_er", "mixed ER", "error rate of characters of scripts without spaces and other words", "mixed"
+    ),
+    _where_present(
+        "punctuation_er", "punctuation ER", "punctuation error rate", "punctuation", quotient=_match_error_rate
+    ),
+    _where_present("capitalization_er", "capitalisation ER", "capitalisation error rate", "capitals"),
 )
 WER, CER = MEASURES[:2]
 
 
-def measures_in(form: Form) -> tuple[Measure, ...]:
-    """The measures that a form shows, in order."""
-    return tuple(one for one in MEASURES if form in one.forms)
+def measures_in(form: Form, counted: Any = None) -> tuple[Measure, ...]:
+    """The measures that a form shows, in order; without those that ``counted`` (a ScoreReport) has nothing for."""
+    shown = (one for one in MEASURES if form in one.forms)
+    return tuple(
+        one
+        for one in shown
+        if counted is None or not one.where_present or getattr(counted, one.counts).reference_length
+    )
 
 
 def format_rate(counts: ErrorCounts) -> str:

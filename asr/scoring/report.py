@@ -6,22 +6,28 @@ single spaces only) are kept next to the normalised ones, because a normaliser c
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from asr.errors import ScoringError
 from asr.scoring.changes import AlignedTexts, NormalizationChange, count_changes, normalization_changes
-from asr.scoring.counts import ErrorCounts, count_characters, count_spans, word_alignments
+from asr.scoring.counts import NO_COUNTS, ErrorCounts, count_characters, count_spans, word_alignments
+from asr.scoring.written import count_mixed, count_written
 from asr.text.normalize import Normalizer, normalize_none
 
 Result = TypeVar("Result")
 # References and hypotheses in, the counts of each utterance out, as ``count_words_as_sclite`` does.
 CountWords = Callable[[Sequence[str], Sequence[str]], list[ErrorCounts]]
+# The counts of an utterance and of a report, by the names of their fields.
+COUNTS = ("words", "characters", "raw_words", "raw_characters", "mixed", "punctuation", "capitals")
 _SHOWN_IDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UtteranceScore:
-    """One utterance: its texts as given and as compared, and its errors (``words``, ``characters``: as compared)."""
+    """One utterance: its texts as given and as compared, and its errors (``words``, ``characters``: as compared).
+
+    ``mixed``, ``punctuation`` and ``capitals`` (asr/scoring/written.py) are empty where the texts have none.
+    """
 
     id: str
     reference: str
@@ -32,6 +38,9 @@ class UtteranceScore:
     characters: ErrorCounts
     raw_words: ErrorCounts
     raw_characters: ErrorCounts
+    mixed: ErrorCounts = NO_COUNTS
+    punctuation: ErrorCounts = NO_COUNTS
+    capitals: ErrorCounts = NO_COUNTS
     speaker: str | None = None
     duration_s: float | None = None
 
@@ -59,6 +68,9 @@ class ScoreReport:
     characters: ErrorCounts
     raw_words: ErrorCounts
     raw_characters: ErrorCounts
+    mixed: ErrorCounts
+    punctuation: ErrorCounts
+    capitals: ErrorCounts
     by_speaker: Mapping[str, GroupScore]
     changes: tuple[tuple[NormalizationChange, int], ...] | None = field(default=None, compare=False)
 
@@ -87,10 +99,12 @@ def score_texts(
     speakers: Mapping[str, str] | None = None,
     durations_s: Mapping[str, float] | None = None,
     count: CountWords | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> ScoreReport:
     """Score each hypothesis against the reference of the same id, in the references' order.
 
-    ``speakers`` and ``durations_s`` (seconds) may lack ids; ``count`` counts the words, where not jiwer.
+    ``speakers`` and ``durations_s`` (seconds) may lack ids; ``count`` counts the words, where not jiwer; ``left_out``:
+    by id, words that were neither said nor recognised and count as right (optional words, as in ``sclite -D``).
     Raises ScoringError where the two sides do not hold exactly the same ids, or hold none: a hypothesis that is missing
     would otherwise make the figure better (sclite gives 0%).
     """
@@ -103,7 +117,11 @@ def score_texts(
         [count_spans(spans) for spans in found] if count is None else _apply(pairs, count)
         for pairs, found in zip((raw, normalized), alignments, strict=True)
     )
-    raw_characters, characters = _apply(raw, count_characters), _apply(normalized, count_characters)
+    for place, (key, *_) in enumerate(given):
+        if more := (left_out or {}).get(key):
+            raw_words[place] += ErrorCounts(hits=len(more.split()))
+            words[place] += ErrorCounts(hits=len(normalizer(more).split()))
+    counts = (words, _apply(normalized, count_characters), raw_words, _apply(raw, count_characters))
     utterances = [
         UtteranceScore(
             id=key,
@@ -111,14 +129,13 @@ def score_texts(
             hypothesis=hypothesis,
             reference_normalized=normalized[place][0],
             hypothesis_normalized=normalized[place][1],
-            words=words[place],
-            characters=characters[place],
-            raw_words=raw_words[place],
-            raw_characters=raw_characters[place],
             speaker=(speakers or {}).get(key),
             duration_s=(durations_s or {}).get(key),
+            **dict(zip(COUNTS, found, strict=True)),
         )
-        for place, (key, reference, hypothesis) in enumerate(given)
+        for place, ((key, reference, hypothesis), *found) in enumerate(
+            zip(given, *counts, _apply(normalized, count_mixed), *_apply(raw, count_written), strict=True)
+        )
     ]
     as_written, as_compared = map(AlignedTexts, raw, alignments[0]), map(AlignedTexts, normalized, alignments[1])
     changes = count_changes(
@@ -133,14 +150,12 @@ def score_texts(
 def build_report(utterances: Iterable[UtteranceScore], normalizer_label: str) -> ScoreReport:
     """Sum scored utterances (just counted, or read back from results.jsonl) into a report."""
     scores = tuple(utterances)
+    counts: dict[str, Any] = {name: ErrorCounts.total(getattr(u, name) for u in scores) for name in COUNTS}
     return ScoreReport(
         normalizer=normalizer_label,
         utterances=scores,
-        words=ErrorCounts.total(u.words for u in scores),
-        characters=ErrorCounts.total(u.characters for u in scores),
-        raw_words=ErrorCounts.total(u.raw_words for u in scores),
-        raw_characters=ErrorCounts.total(u.raw_characters for u in scores),
         by_speaker=group_scores(scores, lambda u: u.speaker),
+        **counts,
     )
 
 
@@ -181,9 +196,7 @@ def texts_by_id(pairs: Iterable[tuple[str, str]], side: str) -> dict[str, str]:
     return texts
 
 
-def _apply(
-    pairs: Sequence[tuple[str, str]], function: Callable[[Sequence[str], Sequence[str]], list[Result]]
-) -> list[Result]:
+def _apply(pairs: Sequence[tuple[str, str]], function: Callable[[Sequence[str], Sequence[str]], Result]) -> Result:
     return function([reference for reference, _ in pairs], [hypothesis for _, hypothesis in pairs])
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from asr.scoring.describe import add_outcomes
+from asr.scoring.results import add_outcomes
 from asr.scoring.export import FILES, Timing, export, recording_name
 from asr.scoring.formats import TimedWord
 from asr.scoring.markdown import ReportHeader, counted

@@ -18,7 +18,7 @@ from asr.data.manifest import Utterance
 from asr.decoding import Alternative
 from asr.decoding.config import DecodingConfig
 from asr.recognition.hypothesis import Hypothesis, Word
-from asr.scoring.describe import describe_utterances
+from asr.scoring.results import describe_utterances
 from asr.text.normalize import get_normalizer
 
 ANSWERS = {"u1": "hello world", "u2": "one too", "u3": ""}

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from pathlib import Path
 
 import jiwer
 import pytest
@@ -13,12 +14,13 @@ from asr.pages.assemble import assemble
 from asr.pages.data import ReportSystem
 from asr.pages.exports import render_json_report
 from asr.pages.report import render_report
+from asr.scoring import written
 from asr.scoring.counts import ErrorCounts, count_words
 from asr.scoring.markdown import ReportHeader, render_markdown
 from asr.scoring.measures import MEASURES, measures_in
 from asr.scoring.output import RENDERERS, summary_rows
 from asr.scoring.report import ScoreReport, score_texts
-from asr.scoring.results import Results, summarize
+from asr.scoring.results import Results, read_results, summarize, write_results
 from asr.text.normalize import NORMALIZERS
 
 HEADER = ReportHeader(title="t", system="s", data="d", date="2026-11-29")
@@ -51,7 +53,7 @@ def test_measures_by_hand() -> None:
 def report() -> ScoreReport:
     references = {f"u{index}": "One two three, four" for index in range(12)}
     hypotheses = {
-        key: "one two free four five" if index % 3 else "One two three four" for index, key in enumerate(references)
+        key: "one two free four five" if index % 3 else "One two three, four" for index, key in enumerate(references)
     }
     return score_texts(references, hypotheses, normalizer=NORMALIZERS["basic"], speakers={"u0": "ann", "u1": "bob"})
 
@@ -66,10 +68,10 @@ def test_every_form_shows_the_measures_that_the_table_gives_it(report: ScoreRepo
     assert shown["mer"] == f"{BY_KEY['mer'].percent(report.words):.2f}"
     summary = json.loads(RENDERERS["json"](report, {}))
     assert {key for key in summary if key in BY_KEY} == {one.key for one in measures_in("json")}
-    assert set(summary["intervals"]) == {one.key for one in measures_in("json") if one.quotient is not None}
+    assert set(summary["intervals"]) == {one.key for one in measures_in("json", report) if one.quotient is not None}
     assert {key for key in summarize(report)["by_speaker"]["ann"] if key in BY_KEY} == {"wer", "cer"}
     text = render_markdown(report, HEADER)
-    for one in measures_in("report"):
+    for one in measures_in("report", report):
         counts = getattr(report, one.counts)
         assert f"| {one.label} | {one.text('basic v1')} | {one.shown(counts)} |" in text
         assert one.name in text
@@ -77,10 +79,62 @@ def test_every_form_shows_the_measures_that_the_table_gives_it(report: ScoreRepo
 
 def test_a_page_shows_them_too(report: ScoreReport) -> None:
     page = assemble([ReportSystem("s", Results(report))], title="t", draws=200)
-    assert [figure.measure.key for figure in page.figures] == [one.key for one in measures_in("report")]
+    assert [figure.measure.key for figure in page.figures] == [one.key for one in measures_in("report", report)]
     html = render_report(page)
     intervals = json.loads(render_json_report(page))["systems"][0]["intervals"]
-    for one in measures_in("report"):
+    for one in measures_in("report", report):
         assert f">{one.label}</th>" in html and one.name in html
         assert intervals[one.key]["rate"] == one.percent(getattr(report, one.counts))
         assert (intervals[one.key]["low"] is None) == (one.quotient is None)
+
+
+def scored(*pairs: tuple[str, str]) -> ScoreReport:
+    references = {f"u{place}": one for place, (one, _) in enumerate(pairs)}
+    hypotheses = {f"u{place}": other for place, (_, other) in enumerate(pairs)}
+    return score_texts(references, hypotheses, normalizer=NORMALIZERS["basic"])
+
+
+def test_the_punctuation_error_rate_is_that_of_nemo() -> None:
+    # the example of nemo/collections/common/metrics/punct_er.py: right, deleted, inserted and substituted once each
+    report = scored(("Hi, dear! Nice to see you. What's", "Hi dear! Nice to see you! What's?"))
+    assert report.punctuation == ErrorCounts(hits=1, substitutions=1, deletions=1, insertions=1)
+    assert BY_KEY["punctuation_er"].value(report.punctuation) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "counts"),
+    [
+        ("Yes, 3.5 at 10:30.", "yes 3.5 at 10:30", ErrorCounts(deletions=2)),  # points inside numbers are none
+        ('He said: "No..."', "he said: no…", ErrorCounts(hits=2)),  # quotes are none; three points are one mark
+        ("好的，谢谢。", "好的。谢谢。", ErrorCounts(hits=1, substitutions=1)),
+        ("no marks", "no, marks", ErrorCounts()),  # nothing to be right or wrong in the references
+    ],
+)
+def test_marks_by_hand(reference: str, hypothesis: str, counts: ErrorCounts) -> None:
+    assert scored((reference, hypothesis)).punctuation == counts
+
+
+def test_capitals_are_compared_in_words_that_are_right_but_for_them() -> None:
+    report = scored(("The cat of Ann", "the Cat or Ann"), ("It is.", "it is"))
+    assert report.capitals == ErrorCounts(hits=2, substitutions=3)  # right: Ann, is; wrong: the, Cat, it; or is no of
+    assert BY_KEY["capitalization_er"].percent(report.capitals) == 60.0
+    assert scored(("THE CAT", "the cat")).capitals == ErrorCounts()  # one case only: nothing can be said
+
+
+def test_the_mixed_error_rate_counts_characters_of_chinese_and_words_of_english() -> None:
+    report = scored(("我 要 check 一下 email", "please 我要 check 一 email"))
+    assert report.mixed == ErrorCounts(hits=5, deletions=1, insertions=1)  # 我 要 check 一 下 email
+    assert BY_KEY["mixed_er"].value(report.mixed) == pytest.approx(2 / 6)
+    assert [one.key for one in measures_in("report", report)][-1] == "mixed_er"
+    assert scored(("plain words", "plain words")).mixed == ErrorCounts()
+    assert scored(("한국어 단어", "한국어 단이")).mixed == ErrorCounts()  # Korean has spaces
+    assert [word for word in written.mixed_tokens("ภาษา ok")] == [*"ภาษา", "ok"]
+
+
+def test_what_counts_are_there_is_kept_with_the_results(tmp_path: Path) -> None:
+    report = scored(("Yes, 好的。", "yes 好。"), ("plain", "plain"))
+    path = tmp_path / "results.jsonl"
+    write_results(path, report)
+    assert read_results(path).report == report
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert "mixed_errors" in rows[0] and "punctuation_errors" not in rows[1]

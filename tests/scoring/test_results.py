@@ -142,3 +142,12 @@ def test_whole_numbers_that_no_float_holds_are_read_as_infinite_and_never_end_a_
     results = read_results(path)
     assert results.extras["a"]["snr_db"] == math.inf
     break_down(results)
+
+
+def test_faults_of_one_kind_are_three_and_a_count(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text('{"id": "x"}\n' * 90 + "{\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read_results(path)
+    assert str(caught.value).count("lacks reference") == 3 and "… and 87 more like these" in str(caught.value)
+    assert ":91: is not JSON" in str(caught.value)
