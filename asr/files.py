@@ -47,6 +47,19 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def guarded(cell: str) -> str:
+    """A text as a cell of a CSV file that a spreadsheet takes for text, not for a formula: with a ' before = + - @."""
+    return f"'{cell}" if cell.lstrip("'").startswith(_FORMULA) else cell
+
+
+def unguarded(cell: str) -> str:
+    """What ``guarded`` made a cell of."""
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA) else cell
+
+
 def read_json_object(path: Path) -> dict[str, Any]:
     """The JSON object in ``path``; an empty one where the file is absent, damaged or holds something else."""
     try:

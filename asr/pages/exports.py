@@ -10,6 +10,7 @@ import json
 import math
 from typing import Any
 
+from asr.files import guarded
 from asr.pages.data import Bar, Chart, Figure, PageData, ReportSystem
 from asr.scoring import ReportHeader, render_markdown, summarize
 from asr.scoring.output import render_line
@@ -32,10 +33,11 @@ def render_csv_report(page: PageData) -> str:
     writer.writerow(["id", "speaker", "duration_s", "reference", "reference_words", *own])
     columns = [{score.id: score for score in one.results.report.utterances} for one in page.systems]
     for score in page.systems[0].results.report.utterances:
-        row: list[Any] = [score.id, score.speaker, score.duration_s, score.reference, score.words.reference_length]
+        named = guarded(score.id), score.speaker and guarded(score.speaker)
+        row: list[Any] = [*named, score.duration_s, guarded(score.reference), score.words.reference_length]
         for other in (column[score.id] for column in columns):
             counts = other.words
-            row += [other.hypothesis, counts.substitutions, counts.deletions, counts.insertions, counts.errors]
+            row += [guarded(other.hypothesis), counts.substitutions, counts.deletions, counts.insertions, counts.errors]
             row.append(other.characters.errors)
         writer.writerow(row)
     return stream.getvalue()

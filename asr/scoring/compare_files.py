@@ -110,6 +110,7 @@ def _read(name: str, path: Path, normalizer: Normalizer | None) -> SystemResults
             normalizer=normalizer,
             speakers={one.id: one.speaker for one in report.utterances if one.speaker is not None},
             durations_s={one.id: one.duration_s for one in report.utterances if one.duration_s is not None},
+            left_out={key: str(more["left_out"]) for key, more in results.extras.items() if "left_out" in more},
         )
     return SystemResults(name, report, results.extras)
 

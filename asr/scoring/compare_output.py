@@ -174,8 +174,7 @@ def _why_not(comparison: Comparison) -> str:
 
 
 def _equals(name: str, value: float) -> str:
-    text = p_text(value)
-    return f"{name} < {text[1:]}" if text.startswith("<") else f"{name} = {text}"
+    return f"{name} < 0.001" if value < 0.001 else f"{name} = {p_text(value)}"
 
 
 _SHOWN_WORDS = 25

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asr.errors import ScoringError
-from asr.files import write_text
+from asr.files import guarded, write_text
 from asr.scoring.formats import IGNORED_SEGMENT, Segment, TimedWord, bare_name, ctm_line
 from asr.scoring.report import ScoreReport, UtteranceScore, first_ids
 
@@ -65,7 +65,8 @@ def _csv(utterances: Sequence[UtteranceScore], timing: Timing) -> dict[str, str]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["id", "reference", "hypothesis"])
-    writer.writerows([one.id, one.reference_normalized, one.hypothesis_normalized] for one in utterances)
+    texts = ((one.id, one.reference_normalized, one.hypothesis_normalized) for one in utterances)
+    writer.writerows(map(guarded, row) for row in texts)
     return {"texts.csv": out.getvalue()}
 
 

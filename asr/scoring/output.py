@@ -17,7 +17,7 @@ from typing import Any
 
 from asr import __version__
 from asr.errors import ScoringError, UsageError
-from asr.files import write_json, write_text
+from asr.files import guarded, write_json, write_text
 from asr.scoring.counts import ErrorCounts
 from asr.scoring.intervals import interval_notes, rate_intervals
 from asr.scoring.markdown import ReportHeader, counted, render_markdown
@@ -68,6 +68,7 @@ def write_report(
     extras: Mapping[str, Mapping[str, Any]] | None = None,
     figures: Mapping[str, Any] | None = None,
     training_counts: Mapping[str, int] | None = None,
+    sections: Sequence[str] = (),
 ) -> ReportFiles:
     """Write the four files; the page last, so that there is never a page without its data.
 
@@ -79,6 +80,7 @@ def write_report(
         extras: by utterance id, further keys for its line in results.jsonl (words, confidence).
         figures: further keys for summary.json (``real_time_factor``).
         training_counts: how often the training text holds each normalised word, for a table of rare words.
+        sections: further sections of the page, in Markdown.
     """
     from asr.scoring.breakdown import break_down, breakdown_json, breakdown_sections  # brings numpy along
 
@@ -89,7 +91,9 @@ def write_report(
     summary = about | {"asr_version": __version__} | summarize(report) | dict(figures or {})
     write_json(files.summary, summary)
     write_json(files.breakdown, breakdown_json(found))
-    write_text(files.page, render_markdown(report, header, worst=worst, breakdown=breakdown_sections(found)))
+    write_text(
+        files.page, render_markdown(report, header, worst=worst, breakdown=[*sections, *breakdown_sections(found)])
+    )
     return files
 
 
@@ -107,7 +111,15 @@ def summary_rows(report: ScoreReport) -> list[list[str]]:
 
 def summary_notes(report: ScoreReport) -> list[str]:
     """The notes next to the figures, a sentence or two each."""
-    return [*interval_notes(report), *_silence_notes(report)]
+    return [*interval_notes(report), *_silence_notes(report), *_mixed_notes(report)]
+
+
+def _mixed_notes(report: ScoreReport) -> list[str]:
+    """Words of scripts without spaces are whole sentences: what to read instead of their WER."""
+    if not report.mixed.reference_length:
+        return []
+    (measure,) = (one for one in measures_in("report") if one.counts == "mixed")
+    return [f"{measure.name}: {measure.shown(report.mixed)}; the WER takes what lies between spaces for a word"]
 
 
 def _silence_notes(report: ScoreReport) -> list[str]:
@@ -130,10 +142,17 @@ def render_line(report: ScoreReport, more: Mapping[str, Any], *, names: Mapping[
     """``wer=8.44 low=6.10 high=11.02 cer=3.10 s=12 d=3 i=4 n=225 utterances=20``; ``nan`` for what is none.
 
     Rates are in percent, ``low`` and ``high`` the 95 % interval of the WER over utterances, counts those of words.
-    ``names``: further words at the end, such as ``system=NAME``; white space inside a name becomes "-".
+    The formats that the files were read in follow (``reference_format=stm``). ``names``: further words at the end, such
+    as ``system=NAME``; white space inside a name becomes "-".
     """
     words = [f"{key}={_cell(value)}" for key, value in _figures(report, "line").items()]
-    return " ".join([*words, *(f"{key}={'-'.join(name.split())}" for key, name in (names or {}).items())])
+    named = {**_formats(more), **(names or {})}
+    return " ".join([*words, *(f"{key}={'-'.join(name.split())}" for key, name in named.items())])
+
+
+def _formats(more: Mapping[str, Any]) -> dict[str, str]:
+    """What the files were read as, by the name of a column; empty where nothing was read (`asr evaluate`)."""
+    return {f"{side}_format": str(name) for side, name in more.get("formats", {}).items()}
 
 
 def render_csv(report: ScoreReport, more: Mapping[str, Any]) -> str:
@@ -142,8 +161,9 @@ def render_csv(report: ScoreReport, more: Mapping[str, Any]) -> str:
     row |= {key: value for key, value in _figures(report, "csv").items() if key not in row}
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*row, "normalizer"])
-    writer.writerow([*map(_cell, row.values()), report.normalizer])
+    named = {"normalizer": guarded(report.normalizer), **_formats(more)}
+    writer.writerow([*row, *named])
+    writer.writerow([*map(_cell, row.values()), *named.values()])
     return out.getvalue().rstrip("\n")
 
 
@@ -175,15 +195,21 @@ RENDERERS: dict[str, Callable[[ScoreReport, Mapping[str, Any]], str]] = {
 
 def check_gate(report: ScoreReport, limit_percent: float | None) -> None:
     """Raise ScoringError where the WER is above the limit, or is none at all; a limit of None lets all pass."""
+    check_rate(report.words, limit_percent, "WER")
+
+
+def check_rate(words: ErrorCounts, limit_percent: float | None, name: str) -> None:
+    """The same for any counts of words and the name of their rate."""
     if limit_percent is None:
         return
-    rate = 100 * report.words.rate
+    rate = 100 * words.rate
     if math.isnan(rate):
-        raise ScoringError(f"no reference holds a word, so there is no WER to be at most {limit_percent:g}%")
+        raise ScoringError(f"no reference holds a word, so there is no {name} to be at most {limit_percent:g}%")
     if rate > limit_percent:
         above = rate - limit_percent
         raise ScoringError(
-            f"the WER of {_fine(rate)}% is {_fine(above)} points above the {limit_percent:g}% that --fail-above allows"
+            f"the {name} of {_fine(rate)}% is {_fine(above)} points above the {limit_percent:g}% that --fail-above "
+            "allows"
         )
 
 

@@ -1,21 +1,22 @@
 """References and hypotheses out of any two files of texts; all problems of both are reported at once.
 
 In: two paths (a file, or a folder with a file for each recording), and the format or "auto". Out: a ``TextFile`` each:
-texts by id and metadata. A path is first read as lines or documents (``TextSource``), then parsed in its format. What
-cannot be read (absent, UTF-16, zero bytes, bad UTF-8), broken JSON, missing and repeated ids are collected over both
-into one DataError.
+texts by id and metadata. A path is first read as lines or documents (``TextSource``), then parsed in its format; where
+it is not sure which one that is, the person is asked. What cannot be read (absent, UTF-16, zero bytes, bad UTF-8),
+broken JSON, missing and repeated ids are collected over both into one DataError.
 """
 
 import codecs
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from asr.errors import DataError, ScoringError, UsageError
 from asr.scoring.formats import (
+    BARE,
     DOCUMENT_SUFFIXES,
     Entry,
     Line,
@@ -26,25 +27,48 @@ from asr.scoring.formats import (
     detect,
     filled,
     first_words_are_ids,
+    foreign,
+    is_comment,
     is_document,
+    is_seglst,
     words_as_json,
 )
 from asr.scoring.formats import FORMATS as TABLE
+from asr.terminal import few_of_each_kind, shorten
 
 
 @dataclass(slots=True)
 class TextSource:
-    """The lines of a file, or the documents (path and text) of a file or folder; ``kind``: a format, or "bare"."""
+    """The lines of a file, or the documents (path and text) of a file or folder; ``kinds``: what it may be.
+
+    ``blank``: it was read and holds no text at all.
+    """
 
     path: Path
     lines: list[Line] = field(default_factory=list)
     documents: list[tuple[Path, str]] = field(default_factory=list)
-    kind: str = "bare"
+    kinds: tuple[str, ...] = BARE
+    blank: bool = False
 
     @property
-    def is_empty(self) -> bool:
+    def unreadable(self) -> bool:
         """Whether nothing could be read."""
-        return not self.lines and not self.documents
+        return not self.lines and not self.documents and not self.blank
+
+
+def read_keywords(path: Path, normalizer: Callable[[str], str]) -> list[str]:
+    """The words and phrases of a file, one a line, normalised, each once; raises DataError for a line without any."""
+    problems: list[str] = []
+    source = read_source(path, problems)
+    words = [(line.number, normalizer(line.text)) for line in filled(source.lines)]
+    problems += [
+        f"{path}:{number}: nothing is left of this keyword once normalised" for number, word in words if not word
+    ]
+    if problems or not words:
+        raise DataError(
+            "\n  ".join(["the keywords cannot be read:", *few_of_each_kind(problems or [f"{path}: holds none"])])
+        )
+    return list(dict.fromkeys(word for _, word in words))
 
 
 def read_source(path: Path, problems: list[str]) -> TextSource:
@@ -57,16 +81,22 @@ def read_source(path: Path, problems: list[str]) -> TextSource:
     # split at line feeds only: a transcript may hold U+2028
     pieces = content.removesuffix(b"\n").split(b"\n")
     lines = [_decode(path, number, piece, problems) for number, piece in enumerate(pieces, start=1)]
-    if not filled(lines):
-        problems.append(f"{path}: is empty; it must hold a text per line")
+    if all(is_comment(line) for line in filled(lines)):
+        return TextSource(path, kinds=detect(path, lines), blank=True)
+    if what := foreign(lines):
+        known = "jsonl, csv, kaldi, trn, stm, ctm, whisper's JSON"
+        problems.append(f"{path}: is {what}; give transcripts in a format that can be scored ({known})")
         return TextSource(path)
-    whole = "\n".join(line.text for line in lines)
-    if _is_transcript(lines, whole):
-        return TextSource(path, documents=[(path, whole)], kind="whisper")
-    if _is_json_over_lines(lines, whole):
+    value, whole = _json(lines)
+    if is_document(value):
+        return TextSource(path, documents=[(path, whole)], kinds=("whisper",))
+    if is_seglst(value):
+        return TextSource(path, lines=lines, kinds=("seglst",))
+    kinds = detect(path, lines)
+    if value is not None and (kinds != ("jsonl",) or filled(lines)[0].text.strip() in ("[", "{")):
         problems.append(f"{path}: is one JSON document over several lines; write one object per line (JSON Lines)")
         return TextSource(path)
-    return TextSource(path, lines=lines, kind=detect(lines))
+    return TextSource(path, lines=lines, kinds=kinds)
 
 
 def as_document(source: TextSource) -> TextSource:
@@ -84,7 +114,7 @@ def _read_folder(folder: Path, problems: list[str]) -> TextSource:
         counts = " and ".join(f"{len(paths)} {suffix}" for suffix, paths in found.items())
         problems.append(f"{folder}: is a folder with {counts} files; it must hold one of these kinds, and only one")
         return TextSource(folder)
-    source = TextSource(folder, kind=DOCUMENT_SUFFIXES[present[0]])
+    source = TextSource(folder, kinds=(DOCUMENT_SUFFIXES[present[0]],))
     for path in found[present[0]]:
         content = _content(path, problems)
         if content is not None:
@@ -120,27 +150,18 @@ def _decode(path: Path, number: int, piece: bytes, problems: list[str]) -> Line:
         return Line(number, piece.removesuffix(b"\r").decode("utf-8", errors="replace"))
 
 
-def _is_transcript(lines: Sequence[Line], whole: str) -> bool:
-    if not filled(lines)[0].text.lstrip().startswith("{"):
-        return False
+def _json(lines: Sequence[Line]) -> tuple[Any, str]:
+    """The JSON object or list that the whole file is, or None; and the whole file."""
+    whole = "\n".join(line.text for line in lines)
+    if whole.lstrip()[:1] not in ("{", "["):
+        return None, whole
     try:
-        return is_document(json.loads(whole))
+        return json.loads(whole), whole
     except (ValueError, RecursionError):
-        return False
-
-
-def _is_json_over_lines(lines: Sequence[Line], whole: str) -> bool:
-    texts = [line.text.strip() for line in filled(lines)]
-    if texts[0][0] not in "[{" or (detect(lines) == "jsonl" and texts[0] != "{"):
-        return False
-    try:
-        return isinstance(json.loads(whole), (list, dict))
-    except (ValueError, RecursionError):
-        return False
+        return None, whole
 
 
 FORMATS = ("auto", *TABLE)
-_SHOWN_PROBLEMS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,16 +188,22 @@ class TextFile:
 
 
 def read_pair(
-    references: Path, hypotheses: Path, *, format_name: str = "auto", hypothesis_format: str | None = None
+    references: Path,
+    hypotheses: Path,
+    *,
+    format_name: str = "auto",
+    hypothesis_format: str | None = None,
+    allow_empty: bool = False,
 ) -> tuple[TextFile, TextFile]:
     """Read two files of texts. A format is one of ``FORMATS``; "auto" looks at what they hold.
 
-    ``format_name`` holds for both files, or for the references only where ``hypothesis_format`` is given.
+    ``format_name`` holds for both files, or for the references only where ``hypothesis_format`` is given;
+    ``allow_empty``: a file of hypotheses without any is no problem: nothing was recognised.
 
     Raises:
-        DataError: a file is absent or has problems; the message lists all of both files, with file and line.
+        DataError: a file is absent or has problems; the message lists them of both files, with file and line.
         ScoringError: neither file has ids and their line counts differ.
-        UsageError: it is unclear whether the lines begin with ids, or the format is unknown.
+        UsageError: it is not sure which format a file is in, or the format is unknown.
     """
     wanted = format_name, format_name if hypothesis_format is None else hypothesis_format
     for name in wanted:
@@ -184,14 +211,18 @@ def read_pair(
             raise UsageError(f"unknown format {name!r}; choose one of: {', '.join(FORMATS)}")
     problems: list[str] = []
     sources = read_source(references, problems), read_source(hypotheses, problems)
-    if any(source.is_empty for source in sources):
+    for source, role in zip(sources, ("reference", "hypothesis"), strict=True):
+        if source.blank and not (allow_empty and role == "hypothesis"):
+            tip = " (--missing as-deletions: nothing was recognised)" if role == "hypothesis" else ""
+            problems.append(f"{source.path}: is empty; it must hold a text per line{tip}")
+    if problems and any(source.unreadable or source.blank for source in sources):
         _raise(problems)
     formats = _formats(sources, wanted)
     if "plain" in formats:
         _require_equal_counts(sources)
     entries = (
         _parse(sources[0], formats[0], "reference", problems),
-        _parse(sources[1], formats[1], "hypothesis", problems),
+        [] if sources[1].blank else _parse(sources[1], formats[1], "hypothesis", problems),
     )
     if problems and "auto" in wanted:
         problems.append(f"(read as {formats[0]} and {formats[1]}; if that is wrong, give --format)")
@@ -203,8 +234,12 @@ def read_pair(
 
 
 def _formats(sources: tuple[TextSource, TextSource], wanted: tuple[str, str]) -> tuple[str, str]:
-    kinds = [source.kind if name == "auto" else name for source, name in zip(sources, wanted, strict=True)]
-    if kinds == ["bare", "bare"]:
+    first, second = (source.kinds if name == "auto" else (name,) for source, name in zip(sources, wanted, strict=True))
+    _require_sure(sources[0], first, "--format")
+    _require_sure(sources[1], second, "--hypothesis-format")
+    if sources[1].blank and second == BARE:
+        sources, second = (sources[0], sources[0]), first  # what the references are
+    if first == second == BARE:
         have_ids = first_words_are_ids(sources[0].lines, sources[1].lines)
         if have_ids is None:
             raise UsageError(
@@ -212,9 +247,17 @@ def _formats(sources: tuple[TextSource, TextSource], wanted: tuple[str, str]) ->
                 f"{_why_unclear(sources)}, --format plain if it was spoken"
             )
         return ("kaldi", "kaldi") if have_ids else ("plain", "plain")
-    other = "plain" if "plain" in kinds else "kaldi"  # the other file has ids, so this one must have them too
-    first_kind, second_kind = (other if kind == "bare" else kind for kind in kinds)
-    return first_kind, second_kind
+    other = "plain" if ("plain",) in (first, second) else "kaldi"  # the other file has ids, so this one must have them
+    return other if first == BARE else first[0], other if second == BARE else second[0]
+
+
+def _require_sure(source: TextSource, kinds: tuple[str, ...], option: str) -> None:
+    if len(kinds) > 1 and kinds != BARE:
+        raise UsageError(
+            f"{source.path} may be {', '.join(kinds[:-1])} or {kinds[-1]}: its first line is "
+            f"{shorten(filled(source.lines)[0].text.strip(), 40)!r}. Say which one with {option}, or give the file "
+            f"an ending that says so (.{kinds[0]})"
+        )
 
 
 def _why_unclear(sources: tuple[TextSource, TextSource]) -> str:
@@ -239,7 +282,10 @@ def _parse(source: TextSource, format_name: str, role: Role, problems: list[str]
         return []
     parsed: Parsed = parse_lines(source.lines, role)
     found = parsed.problems + _duplicates(parsed.entries)
-    problems += [f"{source.path}:{number}: {message}" for number, message in sorted(found)]
+    problems += [
+        f"{source.path}:{number}: {message}" if number else f"{source.path}: {message}"
+        for number, message in sorted(found)
+    ]
     return parsed.entries
 
 
@@ -307,7 +353,4 @@ def _metadata(entry: Entry, path: Path, role: Role) -> dict[str, Any]:
 
 def _raise(problems: list[str]) -> None:
     if problems:
-        different = list(dict.fromkeys(problems))  # both sides may be one file
-        shown = different[:_SHOWN_PROBLEMS]
-        more = [f"… and {len(different) - len(shown)} more"] if len(different) > len(shown) else []
-        raise DataError("\n  ".join(["the texts cannot be read:", *shown, *more]))
+        raise DataError("\n  ".join(["the texts cannot be read:", *few_of_each_kind(problems)]))  # both may be one file

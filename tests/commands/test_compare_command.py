@@ -138,3 +138,17 @@ def test_only_fields_that_are_there_are_offered(
     assert main(["compare", *results, "--by", "duration_s", "--manifest", str(manifest)]) == 2
     assert "Fields: id, room\n" in capsys.readouterr().err
     assert main(["compare", *results, "--by", "room", "--manifest", str(manifest)]) == 0
+
+
+def test_words_that_were_left_out_stay_in_n_when_all_is_scored_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ref.trn").write_text("a (uh) b (s1-1)\nc d (s2-1)\n", encoding="utf-8")
+    for name, heard in (("one", "a b (s1-1)\nc d (s2-1)\n"), ("two", "a x (s1-1)\nc d (s2-1)\n")):
+        (tmp_path / f"{name}.trn").write_text(heard, encoding="utf-8")
+        texts = [str(tmp_path / "ref.trn"), str(tmp_path / f"{name}.trn")]
+        assert main(["score", *texts, "--out", str(tmp_path / name)]) == 0
+    for options in ([], ["--normalizer", "none"]):
+        capsys.readouterr()
+        assert main(["compare", str(tmp_path / "one"), str(tmp_path / "two"), *options]) == 0
+        assert "WER 0.00 against 20.00 %" in capsys.readouterr().out

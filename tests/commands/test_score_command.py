@@ -100,7 +100,8 @@ def test_forms_for_scripts_have_stdout_to_themselves(
     skip = ["--missing", "as-deletions", "--out", str(tmp_path / "out")]
     assert main(["score", *texts, *skip, "--print", "line"]) == 0
     shown = capsys.readouterr()
-    assert shown.out == "wer=40.00 low=0.00 high=66.67 cer=29.17 s=1 d=1 i=0 n=5 utterances=3\n"
+    formats = "reference_format=kaldi hypothesis_format=kaldi\n"
+    assert shown.out == "wer=40.00 low=0.00 high=66.67 cer=29.17 s=1 d=1 i=0 n=5 utterances=3 " + formats
     assert "no hypothesis for 1 of 3 references" in shown.err and "report.md" in shown.err
     assert main(["score", *texts, *skip, "--print", "csv"]) == 0
     header, row = capsys.readouterr().out.splitlines()
@@ -160,3 +161,56 @@ def test_an_export_says_whether_ids_or_texts_stand_in_its_way(
     texts.write_text('{"id": "u1", "text": "a (b)"}\n', encoding="utf-8")
     assert main([*command, "--normalizer", "none"]) == 1
     assert "('u1') for their texts" in capsys.readouterr().err
+
+
+def test_an_empty_ctm_is_all_deletions_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stm, ctm = tmp_path / "ref.stm", tmp_path / "hyp.ctm"
+    stm.write_text("r1 1 s1 0 5 hello world\nr2 1 s1 0 5 yes\n", encoding="utf-8")
+    for content in ("", "\n", ";; nothing was recognised\n"):
+        ctm.write_text(content, encoding="utf-8")
+        assert main(["score", str(stm), str(ctm), "--missing", "as-deletions", "--print", "json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["wer"], found["words"]["deletions"]) == (100.0, 3)
+        assert found["formats"] == {"reference": "stm", "hypothesis": "ctm"}
+        assert main(["score", str(stm), str(ctm)]) == 1
+        assert "hyp.ctm: is empty" in (error := capsys.readouterr().err) and "--missing as-deletions" in error
+    empty = tmp_path / "hyps"
+    empty.write_text("", encoding="utf-8")
+    assert main(["score", str(stm), str(empty), "--missing", "as-deletions"]) == 0
+    stm.with_suffix("").write_text("the cat\nit sat\n", encoding="utf-8")  # ids, or words?
+    assert main(["score", str(stm.with_suffix("")), str(empty), "--missing", "as-deletions"]) == 2
+    assert main(["score", str(empty), str(empty), "--missing", "as-deletions"]) == 1
+
+
+def test_the_formats_are_said_in_every_form(texts: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    for form, expected in {
+        "table": "(kaldi, matched by id)",
+        "line": "reference_format=kaldi hypothesis_format=kaldi",
+        "csv": "normalizer,reference_format,hypothesis_format",
+        "json": '"reference": "kaldi"',
+    }.items():
+        assert main(["score", *texts, "--print", form]) == 0
+        assert expected in capsys.readouterr().out
+
+
+def test_keywords_have_recall_and_precision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    references, hypotheses, keywords = tmp_path / "r.jsonl", tmp_path / "h.jsonl", tmp_path / "keywords.txt"
+    said = ["new york and paris", "paris in spring", "new york", "a new way"]
+    heard = ["new york and paris", "harris in spring", "new big york", "a new york way"]
+    for path, lines in ((references, said), (hypotheses, heard)):
+        rows = [json.dumps({"id": f"u{place}", "text": text}) for place, text in enumerate(lines)]
+        path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    keywords.write_text("\ufeffParis\nNew York\nRome\nnew york\n", encoding="utf-8")
+    command = ["score", str(references), str(hypotheses), "--keywords", str(keywords)]
+    assert main([*command, "--print", "json", "--out", str(tmp_path / "out")]) == 0
+    found = json.loads(capsys.readouterr().out)["keywords"]
+    by_word = {row["keyword"]: (row["said"], row["recognised"], row["right"]) for row in found["words"]}
+    assert by_word == {"paris": (2, 1, 1), "new york": (2, 2, 1), "rome": (0, 0, 0)}
+    assert (found["recall"], found["precision"]) == pytest.approx((50.0, 200 / 3), abs=1e-3)
+    assert found["words"][-1]["recall"] is None
+    assert "| new york | 2 | 2 | 1 | 50.0% | 50.0% |" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert main(command) == 0
+    assert "all       " in capsys.readouterr().out
+    keywords.write_text("ok\n...\n", encoding="utf-8")
+    assert main(command) == 1
+    assert "keywords.txt:2: nothing is left of this keyword" in capsys.readouterr().err

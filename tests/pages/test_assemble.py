@@ -120,3 +120,10 @@ def test_an_axis_ends_at_a_round_number_above_every_bar(rates: list[float], top:
 def test_a_bar_is_as_long_as_its_rate() -> None:
     drawn = bar_svg(Bar(rate=0.05, low=0.02, high=0.3), 0.2, 0)
     assert 'width="25.0%"' in drawn and 'x1="10.0%" x2="100.0%"' in drawn  # a whisker beyond the axis ends at it
+
+
+def test_no_cell_of_the_csv_is_a_formula() -> None:
+    page = page_of(results_of({"=a1": ("+1", "@x"), "b": ("-1", "=2")}))
+    rows = list(csv.reader(io.StringIO(exports.render_csv_report(page))))
+    assert [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))] == []
+    assert {row[0] for row in rows[1:]} == {"'=a1", "b"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from asr.errors import DataError, ScoringError
+from asr.errors import DataError, ScoringError, UsageError
 from asr.scoring.export import WRITERS, Timing, export
 from asr.scoring.formats import FORMATS, TimedWord
 from asr.scoring.read import read_pair
@@ -103,7 +103,7 @@ def test_faults_of_a_folder_come_at_once_with_the_file(tmp_path: Path) -> None:
 def test_faults_of_stm_ctm_and_tables_come_with_their_lines(tmp_path: Path) -> None:
     stm, ctm, table = tmp_path / "a.stm", tmp_path / "a.ctm", tmp_path / "a.csv"
     stm.write_text("r 1 s 0.0 1.0 x\nr 1 s 2.0 1.0 x\nr 1 s a 1.0 x\nr 1 s 1.0 2.0 { a / b\nr 1\n", encoding="utf-8")
-    ctm.write_text("r 1 0.0 0.1 x\nr 1 0.5 y\nr 1 0.5 -1.0 y\nr 1 0.5 0.1 <ALT_BEGIN>\n", encoding="utf-8")
+    ctm.write_text("r 1 0.0 0.1 x\nr 1 0.5 y\nr 1 0.5 -1.0 y\nr 1 * * <ALT>\nr 1 * * <ALT_BEGIN>\n", encoding="utf-8")
     table.write_text('id,text\na,x,y\n,x\nb,"x\n', encoding="utf-8")
     with pytest.raises(DataError) as caught:
         read_pair(stm, ctm, format_name="stm", hypothesis_format="ctm")
@@ -115,7 +115,8 @@ def test_faults_of_stm_ctm_and_tables_come_with_their_lines(tmp_path: Path) -> N
         "a.stm:5: has 2 of the 5 columns",
         "a.ctm:2: has 4 of the 5 columns",
         "a.ctm:3: the duration must be a number of seconds, not '-1.0'",
-        "a.ctm:4: holds alternatives",
+        "a.ctm:4: has <ALT> in a wrong place",
+        "a.ctm:5: begins alternatives with <ALT_BEGIN>, and no <ALT_END> follows",
     ):
         assert expected in message
     with pytest.raises(DataError) as caught:
@@ -144,6 +145,15 @@ def test_what_is_exported_is_read_back(tmp_path: Path, name: str) -> None:
     assert (said.texts, back.texts) == (TEXTS, heard)
 
 
+@pytest.mark.parametrize("text", ["=1+2", "+1", "-1", "@x", "'=1", "'tis", "it's"])
+def test_a_cell_of_an_exported_table_is_never_a_formula_and_is_read_back(tmp_path: Path, text: str) -> None:
+    report = score_texts({f"{text}1": text}, {f"{text}1": text}, normalizer=get_normalizer("none"))
+    (path,) = export(tmp_path, "csv", report, Timing())
+    cells = path.read_text(encoding="utf-8").splitlines()[1].split(",")
+    assert [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))] == []
+    assert read_pair(path, path)[0].texts == {f"{text}1": text}
+
+
 def test_words_with_times_are_exported_as_stm_and_ctm_and_read_back(tmp_path: Path) -> None:
     report = score_texts({"u_1": "one two three"}, {"u_1": "one two three"}, normalizer=get_normalizer("none"))
     stm, ctm = export(tmp_path, "ctm", report, Timing(words={("u_1", "1"): WORDS}))
@@ -169,3 +179,115 @@ def test_what_a_format_would_read_as_something_else_is_not_exported(tmp_path: Pa
 
 def test_every_format_has_one_way_to_be_read() -> None:
     assert all((one.parse_lines is None) != (one.parse_document is None) for one in FORMATS.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "candidates"),
+    [
+        ("x", "r1 1 s1 0 5 hello world\n", "stm, kaldi or plain"),
+        ("x.txt", "r1 1 s1 0 5 hello world\nr1 1 s2 5 7 yes it is\n", "stm, kaldi or plain"),
+        ("x", "r1 1 0 1 hello\nr1 1 1 1 world\n", "ctm, kaldi or plain"),
+        ("x", "u1,the cat\nu2,it sat\n", "csv, kaldi or plain"),
+        ("x", "u1;the cat\nu2;it sat\n", "csv, kaldi or plain"),
+        ("x", "u1\tann\tthe cat\nu2\tbob\tit sat\n", "tsv, kaldi or plain"),
+    ],
+)
+def test_what_may_be_one_format_or_another_is_asked(tmp_path: Path, name: str, content: str, candidates: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(
+        UsageError, match=rf"{name} may be {candidates}: its first line is .*Say which one with --format"
+    ):
+        read_pair(tmp_path / name, tmp_path / name)
+
+
+def test_the_ending_of_a_file_says_its_format(tmp_path: Path) -> None:
+    stm, ctm, table = tmp_path / "r.STM", tmp_path / "h.ctm", tmp_path / "t.csv"
+    stm.write_text("r1 1 s1 0 5 hello world\n", encoding="utf-8")
+    ctm.write_text("r1 1 0 1 hello\nr1 1 1 1 world\n", encoding="utf-8")
+    said, heard = read_pair(stm, ctm)
+    assert (said.format, heard.format, list(heard.words)) == ("stm", "ctm", ["r1"])
+    for header in ("audio,words", "file,words", "path,content"):
+        table.write_text(f"{header}\na.wav,x\n", encoding="utf-8")
+        with pytest.raises(DataError, match=r"t\.csv:1: the header has no column for the reference"):
+            read_pair(table, table)
+    for header in ("audio,text", "file,transcript", "path,sentence", "utt_id,text"):
+        table.write_text(f"{header}\na.wav,x y\n", encoding="utf-8")
+        assert read_pair(table, table)[1].texts == {"a.wav": "x y"}
+
+
+FOREIGN = {
+    "RTTM": "SPEAKER r1 1 0.0 1.0 <NA> <NA> s1 <NA> <NA>\nSPEAKER r1 1 1.0 1.0 <NA> <NA> s2 <NA> <NA>\n",
+    "subtitles": "1\n00:00:01,000 --> 00:00:02,000\nhello\n",
+    "a TextGrid": 'File type = "ooTextFile"\nObject class = "TextGrid"\n',
+    "XML": '<?xml version="1.0"?>\n<a/>\n',
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_what_is_no_transcript_is_refused_by_name(tmp_path: Path, what: str) -> None:
+    (tmp_path / "x").write_text(FOREIGN[what], encoding="utf-8")
+    with pytest.raises(DataError, match=f"x: is {what}"):
+        read_pair(tmp_path / "x", tmp_path / "x")
+
+
+def test_ids_and_texts_have_the_same_names_in_every_format(tmp_path: Path) -> None:
+    lines, table = tmp_path / "a.jsonl", tmp_path / "a.csv"
+    for key in ("id", "utt", "utt_id", "utterance_id", "path", "file", "audio_filepath", "wav_filename"):
+        for side in ("ref", "sentence", "transcript"):
+            lines.write_text(
+                json.dumps({key: "u1", side: "said", "hyp": "heard", "spk": "ann"}) + "\n", encoding="utf-8"
+            )
+            table.write_text(f"{key},{side},hyp,spk\nu1,said,heard,ann\n", encoding="utf-8")
+            for path in (lines, table):
+                said, heard = read_pair(path, path)
+                assert (said.texts, heard.texts, said.speakers) == ({"u1": "said"}, {"u1": "heard"}, {"u1": "ann"})
+    lines.write_text('{"id": "u1", "text": "said", "hyp": "heard"}\n', encoding="utf-8")
+    assert read_pair(lines, lines)[1].texts == {"u1": "heard"}  # never the reference against itself
+
+
+def test_segments_are_ignored_with_and_without_underscores(tmp_path: Path) -> None:
+    stm = tmp_path / "a.stm"
+    names = ("IGNORE_TIME_SEGMENT_IN_SCORING", "IGNORETIMESEGMENTINSCORING", "ignoretimesegmentinscoring")
+    stm.write_text(
+        "".join(f"r 1 s {place}.0 {place + 1}.0 {name}\n" for place, name in enumerate(names)), encoding="utf-8"
+    )
+    assert [one.ignored for one in read_pair(stm, stm)[0].segments.values()] == [True, True, True]
+
+
+def test_the_speakers_of_a_trn_are_in_its_ids(tmp_path: Path) -> None:
+    trn = tmp_path / "a.trn"
+    trn.write_text("x (ann-u_1)\ny (bob_u2)\n", encoding="utf-8")
+    assert read_pair(trn, trn)[0].speakers == {"ann-u_1": "ann", "bob_u2": "bob"}
+    trn.write_text("x (utt-1)\ny (utt-2)\n", encoding="utf-8")
+    assert read_pair(trn, trn)[0].speakers == {}  # the same for all: no speaker
+
+
+def test_faults_of_one_kind_are_three_and_a_count(tmp_path: Path) -> None:
+    trn, table = tmp_path / "a.trn", tmp_path / "a.csv"
+    trn.write_text("".join(f"word {number}\n" for number in range(100)) + "{ x (u1)\n", encoding="utf-8")
+    table.write_text("id,text\n" + "".join(f"u{number},x,y\n" for number in range(70)), encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read_pair(trn, table, hypothesis_format="csv")
+    message = str(caught.value)
+    assert message.count("does not end with an id") == 3 and "… and 97 more like these" in message
+    assert message.count("has 3 cells, and the header has 2") == 3 and "… and 67 more like these" in message
+    assert "a.trn:101: has a '{' that is never closed" in message
+
+
+def test_seglst_holds_recordings_and_speakers(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    rows = [
+        {"session_id": "r", "speaker": "A", "words": "x y", "start_time": 0, "end_time": 1.5},
+        {"session_id": "r", "speaker": 2, "words": ""},
+    ]
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    found = read_pair(path, path)[0]
+    assert (found.format, list(found.texts.values()), list(found.speakers.values())) == (
+        "seglst",
+        ["x y", ""],
+        ["A", "2"],
+    )
+    assert [(one.recording, one.end_s) for one in found.segments.values()] == [("r", 1.5), ("r", 0.0)]
+    path.write_text(json.dumps([*rows, {"session_id": "r", "words": 5}]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"segment 3: 'words' must be text, not 5"):
+        read_pair(path, path)

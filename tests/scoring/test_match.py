@@ -8,10 +8,10 @@ from rapidfuzz.distance import Levenshtein
 
 from asr.errors import ScoringError
 from asr.scoring.formats import Segment, TimedWord
-from asr.scoring.match import Missing, assign_words, match
+from asr.scoring.match import Missing, Reduce, assign_words, match
 from asr.scoring.read import TextFile
 from asr.scoring.report import score_texts
-from asr.scoring.sclite import choose_alternatives
+from asr.scoring.sclite import choose_readings
 from asr.text.normalize import get_normalizer
 
 
@@ -79,7 +79,7 @@ def test_transcripts_of_recordings_are_dealt_out_to_a_manifests_segments() -> No
 
 
 def choose(reference: str, hypothesis: str) -> str:
-    return choose_alternatives({"a": reference}, {"a": hypothesis}, get_normalizer("basic"))[0]["a"]
+    return choose_readings({"a": reference}, {"a": hypothesis}, get_normalizer("basic")).references["a"]
 
 
 @pytest.mark.parametrize(
@@ -109,3 +109,86 @@ def test_the_choice_is_the_best_of_all_combinations() -> None:
         costs = [Levenshtein.distance(said, heard.split(), weights=(3, 3, 4)) for said in every]
         found = choose(marked, heard).split()
         assert Levenshtein.distance(found, heard.split(), weights=(3, 3, 4)) == min(costs)
+
+
+def test_of_alternatives_on_both_sides_the_best_pair_counts() -> None:
+    said, heard = "{ a / b c } x { d / @ }", "{ b / a c } { x / c x } d"
+    readings = [
+        [" ".join(one).replace("@", "").split() for one in itertools.product(*options)]
+        for options in ((["a", "b c"], ["x"], ["d", "@"]), (["b", "a c"], ["x", "c x"], ["d"]))
+    ]
+    costs = {
+        (" ".join(one), " ".join(other)): Levenshtein.distance(one, other, weights=(3, 3, 4))
+        for one, other in itertools.product(*readings)
+    }
+    found = choose_readings({"a": said}, {"a": heard}, get_normalizer("none"))
+    pair = found.references["a"], found.hypotheses["a"]
+    assert costs[pair] == min(costs.values()) == 0
+    assert found.marked == 1
+
+
+STM = {"u1": Segment("r1", "1", 0.0, 2.0), "u2": Segment("r1", "1", 4.0, 6.0), "u3": Segment("r2", "1", 0.0, 9.0)}
+
+
+def recordings(**words: list[tuple[str, float]]) -> TextFile:
+    timed = {key: tuple(TimedWord(text, at, at + 0.5) for text, at in found) for key, found in words.items()}
+    return TextFile(
+        path=Path("x"),
+        format="ctm",
+        texts={key: " ".join(word.text for word in found) for key, found in timed.items()},
+        words=timed,
+    )
+
+
+def references(segments: dict[str, Segment], speakers: dict[str, str] | None = None) -> TextFile:
+    texts = dict.fromkeys(segments, "a b")
+    return TextFile(path=Path("r"), format="stm", texts=texts, segments=segments, speakers=speakers or {})
+
+
+def test_a_recording_without_word_times_belongs_to_its_one_segment() -> None:
+    matched = match(references(STM), TextFile(path=Path("h"), format="kaldi", texts={"r2": "a b c"}), missing="skip")
+    assert (matched.hypotheses, matched.how) == ({"u3": "a b c"}, "matched by recording")
+    with pytest.raises(ScoringError, match=r"1 recordings have no word times.*'r1'"):
+        match(references(STM), TextFile(path=Path("h"), format="kaldi", texts={"r1": "a b", "r2": "a b c"}))
+
+
+def test_ids_and_recordings_match_in_any_case_on_request() -> None:
+    matched = match(texts(U_1="a", u_2="b"), texts(u_1="a", U_2="b"), ignore_case=True)
+    assert matched.hypotheses == {"U_1": "a", "u_2": "b"}
+    heard = recordings(R1=[("a", 0.5)], r2=[("b", 1.0)])
+    assert match(references(STM), heard, ignore_case=True).hypotheses == {"u1": "a", "u2": "", "u3": "b"}
+    with pytest.raises(ScoringError, match="1 ids differ from another in case only"):
+        match(texts(a="x", A="y"), texts(a="x"), ignore_case=True)
+
+
+def test_speakers_who_talk_at_once_are_warned_of() -> None:
+    segments = {"u1": Segment("r", "1", 0.0, 3.0), "u2": Segment("r", "1", 2.0, 4.0), "u3": Segment("r", "1", 4.0, 5.0)}
+    heard = recordings(r=[("a", 0.5)])
+    matched = match(references(segments, {"u1": "ann", "u2": "bob", "u3": "ann"}), heard)
+    assert [note for note in matched.notes() if note.startswith("1 of the segments begin while another speaker talks")]
+    assert not match(references(segments, dict.fromkeys(segments, "ann")), heard).notes()
+
+
+@pytest.mark.parametrize(
+    ("reduce", "expected"),
+    [
+        ("nothing", {"u1": "a", "u2": "b c d"}),
+        ("references", {"u2": "a b c d"}),
+        ("hypotheses", {"u1": "a", "u2": "b c"}),
+        ("both", {"u2": "b c"}),
+    ],
+)
+def test_either_side_is_cut_to_the_time_of_the_other(reduce: Reduce, expected: dict[str, str]) -> None:
+    segments = {"u1": Segment("r1", "1", 0.0, 2.0), "u2": Segment("r1", "1", 4.0, 6.0)}
+    heard = recordings(r1=[("a", 2.5), ("b", 3.6), ("c", 5.0), ("d", 6.5)])
+    if reduce in ("nothing", "hypotheses"):  # with a word in the first segment, too
+        heard = recordings(r1=[("a", 1.0), ("b", 3.6), ("c", 5.0), ("d", 6.5)])
+    assert match(references(segments), heard, reduce=reduce).hypotheses == expected
+
+
+def test_segments_with_borders_of_their_own_belong_to_conversations() -> None:
+    other = TextFile(path=Path("h"), format="stm", texts={"x": "a"}, segments={"x": Segment("r1", "1", 0.0, 3.0)})
+    with pytest.raises(
+        ScoringError, match=r"are both segments of recordings, .*--conversation compares them by speaker"
+    ):
+        match(references(STM), other)

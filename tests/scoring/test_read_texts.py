@@ -110,7 +110,8 @@ def test_all_faults_of_both_files_come_at_once(pair: Write) -> None:
     for expected in (
         "refs.txt:7: is not UTF-8 (byte 0xe9 at position 12)",
         "refs.txt:2: is not JSON",
-        "refs.txt:3: has no reference: none of the keys 'reference' or 'text' (it has 'id')",
+        "refs.txt:3: has no reference: none of the keys reference, ref, text, transcript, transcription, sentence (it "
+        "has 'id')",
         "refs.txt:4: has no id",
         "refs.txt:5: the id 'ok' was already used in line 1",
         "refs.txt:6: 'text' must be text, not 5",
@@ -158,7 +159,7 @@ def test_ids_are_compared_in_composed_form(pair: Write) -> None:
 
 
 def test_an_unknown_format_is_answered_with_the_choices(pair: Write) -> None:
-    choices = "auto, kaldi, jsonl, trn, stm, ctm, csv, tsv, plain, whisper, txt"
+    choices = "auto, kaldi, jsonl, trn, stm, ctm, seglst, csv, tsv, plain, whisper, txt"
     with pytest.raises(UsageError, match=f"'ctms'; choose one of: {choices}"):
         read_pair(*pair("a", "b"), format_name="ctms")
 

@@ -4,6 +4,7 @@ import random
 import re
 import shutil
 import subprocess
+import tracemalloc
 import unicodedata
 from pathlib import Path
 
@@ -134,22 +135,99 @@ rec2 A 1 0.5 what
 """
 
 
-def test_stm_and_ctm_give_the_errors_of_sclite_with_optional_words_deletable(
+def test_stm_and_ctm_give_the_figures_of_sclite_with_optional_words_deletable(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stm, ctm = tmp_path / "ref.stm", tmp_path / "hyp.ctm"
     stm.write_text(STM, encoding="utf-8")
     ctm.write_text(CTM, encoding="utf-8")
     theirs = ErrorCounts.total(run_sclite("-r", str(stm), "stm", "-h", str(ctm), "ctm", "-s", "-D").values())
+    assert figures(capsys, stm, ctm) == theirs
+
+
+def figures(capsys: pytest.CaptureFixture[str], *command: Path | str) -> ErrorCounts:
+    """What `asr score` counts by sclite's costs; without the hits, which the line does not have."""
     options = ["--normalizer", "none", "--alignment", "sclite", "--print", "line"]
-    assert main(["score", str(stm), str(ctm), *options]) == 0
+    assert main(["score", *map(str, command), *options]) == 0
     line = dict(pair.split("=") for pair in capsys.readouterr().out.split())
-    assert (int(line["s"]), int(line["d"]), int(line["i"])) == (
-        theirs.substitutions,
-        theirs.deletions,
-        theirs.insertions,
+    s, d, i, n = (int(line[key]) for key in "sdin")
+    return ErrorCounts(n - s - d, s, d, i)
+
+
+def test_a_word_that_was_left_out_stays_in_n(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ref, hyp = tmp_path / "ref.trn", tmp_path / "hyp.trn"
+    ref.write_text("a (uh) b c d (s-1)\n(uh) a (s-2)\na b (s-3)\n", encoding="utf-8")
+    hyp.write_text("a b c e (s-1)\na x (s-2)\na (uh) b (s-3)\n", encoding="utf-8")
+    theirs = run_sclite("-i", "spu_id", "-r", str(ref), "trn", "-h", str(hyp), "trn", "-s", "-D")
+    assert theirs["s-1"] == ErrorCounts(hits=4, substitutions=1)  # 1 in 5
+    assert figures(capsys, ref, hyp) == ErrorCounts.total(theirs.values())
+    assert figures(capsys, ref, hyp, "--optional-words", "ordinary") == ErrorCounts(
+        hits=6, substitutions=1, deletions=2, insertions=2
     )
-    assert int(line["n"]) == theirs.reference_length - 1  # sclite counts the hesitation that was left out as a word
+
+
+ALTERNATIVES = """r1 1 0.0 0.4 so
+r1 1 * * <ALT_BEGIN>
+r1 1 0.5 0.2 don't
+r1 1 * * <ALT>
+r1 1 0.5 0.1 do
+r1 1 0.6 0.1 not
+r1 1 * * <ALT_END>
+r1 1 1.0 0.4 go
+r1 1 * * <ALT_BEGIN>
+r1 1 2.8 0.6 home
+r1 1 * * <ALT>
+r1 1 * * <ALT_END>
+"""
+
+
+@pytest.mark.parametrize("reference", ["r1 1 s 0.0 2.0 so do not go\nr1 1 s 2.0 4.0 now\n", ALTERNATIVES])
+def test_alternatives_of_a_ctm_are_taken_as_sclite_takes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], reference: str
+) -> None:
+    kind = "ctm" if reference == ALTERNATIVES else "stm"
+    ref, hyp = tmp_path / f"ref.{kind}", tmp_path / "hyp.ctm"
+    ref.write_text(reference.replace("so", "see", 1), encoding="utf-8")
+    hyp.write_text(ALTERNATIVES, encoding="utf-8")
+    theirs = run_sclite("-r", str(ref), kind, "-h", str(hyp), "ctm", "-s")
+    assert figures(capsys, ref, hyp) == ErrorCounts.total(theirs.values())
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [("references", ["ref"]), ("hypotheses", ["hyp"]), ("both", ["ref", "hyp"])]
+)
+def test_either_side_is_reduced_as_sclite_reduces_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ours: str, theirs: list[str]
+) -> None:
+    stm, ctm = tmp_path / "ref.stm", tmp_path / "hyp.ctm"
+    lines = "r1 1 s 0.0 2.0 a b\nr1 1 s 3.0 5.0 c d\nr1 1 s 6.0 8.0 e f\nr1 1 s 9.0 10.0 g\n"
+    stm.write_text(lines, encoding="utf-8")
+    words = [(2.2, "x"), (3.1, "c"), (4.0, "d"), (6.1, "e"), (6.8, "q")]
+    if ours != "references":
+        words = [*words, (10.3, "y"), (12.0, "z")]
+    ctm.write_text("".join(f"r1 1 {start} 0.5 {word}\n" for start, word in words), encoding="utf-8")
+    found = run_sclite("-r", str(stm), "stm", "-h", str(ctm), "ctm", "-s", "-m", *theirs)
+    assert figures(capsys, stm, ctm, "--reduce", ours) == ErrorCounts.total(found.values())
+
+
+def test_ten_thousand_words_each_take_little_memory() -> None:
+    rng = random.Random(4)
+    texts = [" ".join(rng.choice("abcdefgh") for _ in range(2_400)) for _ in range(2)]
+    pairs = [list(one) for one in zip(texts, strict=True)]
+    tracemalloc.start()
+    (found,) = count_words_as_sclite(*pairs)
+    kept = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert kept < 5e6, "with the square of the length it was 9 bytes a pair of words, here 52 MB"
+    rows = list(range(0, 3 * 2_401, 3))  # the costs again, by the textbook
+    for place, said in enumerate(texts[0].split(), start=1):
+        before, rows[0] = rows[0], 3 * place
+        for column, heard in enumerate(texts[1].split(), start=1):
+            before, rows[column] = (
+                rows[column],
+                min(before + 4 * (said != heard), rows[column] + 3, rows[column - 1] + 3),
+            )
+    assert 4 * found.substitutions + 3 * (found.deletions + found.insertions) == rows[-1]
 
 
 @pytest.mark.parametrize("export_format", ["trn", "ctm"])
@@ -173,5 +251,5 @@ def test_what_is_exported_makes_the_same_figures_in_sclite(
         "s": theirs.substitutions,
         "d": theirs.deletions,
         "i": theirs.insertions,
-        "n": theirs.reference_length,
+        "n": theirs.reference_length + 1,  # the hesitation that was left out is not exported
     }

@@ -10,10 +10,11 @@ or confused: counts of one word may differ from another tool's, their sum not.
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from asr.files import finite
 from asr.scoring.breakdown.groups import number
 from asr.scoring.counts import AlignedSpan
 
@@ -125,6 +126,73 @@ def break_down_tokens(alignments: Iterable[Sequence[AlignedSpan]]) -> TokenBreak
         tuple(sorted(tokens, key=lambda one: (-one.missed, -one.inserted, -one.said, one.token))),
         tuple(sorted(confusions, key=lambda one: (-one.count, one.reference, one.hypothesis))),
     )
+
+
+def keyword_errors(alignments: Iterable[Sequence[AlignedSpan]], keywords: Sequence[str]) -> tuple[TokenErrors, ...]:
+    """Recall and precision of words and phrases; those missed most often first.
+
+    One is right where all its words are right, with nothing inserted between them.
+    """
+    wanted: dict[str, list[tuple[str, ...]]] = {}
+    for keyword in keywords:
+        words = tuple(keyword.split())
+        wanted.setdefault(words[0], []).append(words)
+    said, heard, right = Counter[str](), Counter[str](), Counter[str]()
+    for spans in alignments:
+        references, hypotheses = ([word for span in spans for word in span[side]] for side in (1, 2))
+        partner: dict[int, int] = {}  # of the words that are right
+        i = j = 0
+        for operation, one, other in spans:
+            partner |= {i + step: j + step for step in range(len(one))} if operation == "hit" else {}
+            i, j = i + len(one), j + len(other)
+        for place, phrase in _occurrences(references, wanted):
+            said[" ".join(phrase)] += 1
+            first = partner.get(place, -1)
+            right[" ".join(phrase)] += first >= 0 and all(
+                partner.get(place + step) == first + step for step in range(len(phrase))
+            )
+        heard.update(" ".join(phrase) for _, phrase in _occurrences(hypotheses, wanted))
+    found = [
+        TokenErrors(word, right[word], 0, said[word] - right[word], 0, heard[word] - right[word]) for word in keywords
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.missed, -one.inserted, -one.said, one.token)))
+
+
+def _occurrences(
+    words: Sequence[str], wanted: Mapping[str, Sequence[tuple[str, ...]]]
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    for place, word in enumerate(words):
+        for phrase in wanted.get(word, ()):
+            if tuple(words[place : place + len(phrase)]) == phrase:
+                yield place, phrase
+
+
+KEYWORD_HEADER = ("keyword", "said", "recognised", "right", "recall", "precision")
+
+
+def keyword_rows(found: Sequence[TokenErrors]) -> list[list[str]]:
+    """All keywords together, then each, under ``KEYWORD_HEADER``."""
+    return [
+        [one.token, *(f"{count:,}" for count in (one.said, one.recognised, one.hits))]
+        + ["–" if math.isnan(share) else f"{100 * share:.1f}%" for share in (one.recall, one.precision)]
+        for one in (_together(found), *found)
+    ]
+
+
+def keyword_figures(found: Sequence[TokenErrors]) -> dict[str, Any]:
+    """For summary.json: recall and precision in percent over all keywords and of each; null where there is none."""
+    whole, *each = (
+        {"said": one.said, "recognised": one.recognised, "right": one.hits}
+        | {name: finite(100 * getattr(one, name), 4) for name in ("recall", "precision")}
+        for one in (_together(found), *found)
+    )
+    words = [{"keyword": one.token} | row for one, row in zip(found, each, strict=True)]
+    return {"keywords": whole | {"words": words}}
+
+
+def _together(found: Sequence[TokenErrors]) -> TokenErrors:
+    names = ("hits", "substituted", "deleted", "mistaken", "inserted")
+    return TokenErrors("all", *(sum(getattr(one, name) for one in found) for name in names))
 
 
 def by_training_count(words: TokenBreakdown, training_counts: Mapping[str, int]) -> tuple[TrainingBin, ...]:

@@ -1,10 +1,10 @@
-"""The formats of texts with ids: one table with a parser each, and what format a file is in.
+"""The formats of texts with ids: one table with a parser each, and what formats a file may be in.
 
-In: numbered lines, or a whole file. Out: entries (id, text, and metadata) and problems, each with its line; or the name
-of a format, "bare" for text whose first word may or may not be an id, which only both files together can show. A wrong
-guess would be a wrong figure, so guesses are few, named in every report, and a format with columns is recognised only
-where nine lines in ten have them. A new format is a parser, maybe a writer (asr/scoring/export.py), and a row in
-``FORMATS``.
+In: a path and numbered lines. Out: entries (id, text, and metadata) and problems, each with its line; or the names of
+the formats that the file may be in. A wrong guess would be a wrong figure, so a file's ending counts, a format with
+columns is recognised only where nine lines in ten have them, and what may be one format or another is left to the
+person who knows: ``asr.scoring.read`` asks. ``BARE`` is text whose first word may or may not be an id, which both files
+together can show. A new format is a parser, maybe a writer (asr/scoring/export.py), and a row in ``FORMATS``.
 """
 
 import re
@@ -31,10 +31,12 @@ from asr.scoring.formats.texts import (
     document_entry,
     is_document,
     is_header,
+    is_seglst,
     parse_csv,
     parse_jsonl,
     parse_kaldi,
     parse_plain,
+    parse_seglst,
     parse_trn,
     parse_tsv,
     parse_txt,
@@ -51,22 +53,55 @@ from asr.scoring.formats.timed import (
     segment_id,
 )
 
+BARE = ("kaldi", "plain")
+_ENDINGS = {
+    **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
+    **{f".{name}": name for name in ("trn", "stm", "ctm", "csv", "tsv")},
+}
+# Files that hold other things than transcripts with ids, and how to know them: a line in the file, and how many of all.
+_FOREIGN = (
+    ("RTTM, which says who speaks when", re.compile(r"(SPEAKER|SEGMENT|LEXEME|NON-\w+|SPKR-INFO) .*<NA>.*"), 0.5),
+    ("subtitles", re.compile(r"WEBVTT.*|\d\d:\d\d(:\d\d)?[.,]\d{3} --> .*"), 0.1),
+    ("a TextGrid", re.compile(r'File type = "ooTextFile.*'), 0.0),
+    ("XML", re.compile(r"<(\?xml|!DOCTYPE).*", re.I), 0.0),
+)
 _HAS_DIGIT = re.compile(r"\d")
 
 
-def detect(lines: Sequence[Line]) -> str:
-    """The name of the format, or "bare"."""
+def detect(path: Path, lines: Sequence[Line]) -> tuple[str, ...]:
+    """The names of the formats that the file may be in, by its ending or by what it holds; ``BARE`` where by none."""
     texts = [line.text.strip() for line in filled(lines) if not is_comment(line)]
+    if ending := _ENDINGS.get(path.suffix.lower()):
+        return (ending,)
     if _share(texts, lambda text: text.startswith("{")) > 0.5:
-        return "jsonl"
+        return ("jsonl",)
     if _share(texts, lambda text: TRN_LINE.fullmatch(text) is not None) > 0.5:
-        return "trn"
+        return ("trn",)
     if texts and (table := _table(filled(lines)[0])):
-        return table
-    for name, fits in (("stm", looks_like_stm), ("ctm", looks_like_ctm)):
-        if _share(texts, fits) >= 0.9 and _share(texts, has_decimal_times) >= 0.5:
-            return name
-    return "bare"
+        return (table,)
+    timed = [name for name, fits in (("stm", looks_like_stm), ("ctm", looks_like_ctm)) if _share(texts, fits) >= 0.9]
+    if len(timed) == 1 and _share(texts, has_decimal_times) >= 0.5:
+        return tuple(timed)
+    return (*timed, *_headless(texts), *BARE)
+
+
+def foreign(lines: Sequence[Line]) -> str | None:
+    """What the file is where it is no transcript that can be scored."""
+    texts = [" ".join(line.text.split()) for line in filled(lines)]
+    for what, pattern, least in _FOREIGN:
+        if sum(pattern.fullmatch(text) is not None for text in texts) > least * len(texts):
+            return what
+    return None
+
+
+def _headless(texts: Sequence[str]) -> list[str]:
+    """Tables without a header that we know: commas or semicolons inside first words, or the same tabs in all lines."""
+    if not texts:
+        return []
+    firsts = [text.split()[0][:-1] for text in texts]
+    found = ["csv"] if any(sum(mark in first for first in firsts) >= 0.9 * len(firsts) for mark in ",;") else []
+    columns = {text.count("\t") for text in texts}
+    return [*found, *(["tsv"] if len(columns) == 1 and max(columns) > 1 else [])]
 
 
 def first_words_are_ids(references: Sequence[Line], hypotheses: Sequence[Line]) -> bool | None:
@@ -121,7 +156,8 @@ FORMATS: dict[str, Format] = {
     "jsonl": Format(parse_jsonl),
     "trn": Format(parse_trn, marked=True),
     "stm": Format(parse_stm, marked=True),
-    "ctm": Format(parse_ctm),
+    "ctm": Format(parse_ctm, marked=True),
+    "seglst": Format(parse_seglst),
     "csv": Format(parse_csv),
     "tsv": Format(parse_tsv),
     "plain": Format(parse_plain),
@@ -130,6 +166,7 @@ FORMATS: dict[str, Format] = {
 }
 
 __all__ = [
+    "BARE",
     "DOCUMENT_SUFFIXES",
     "FORMATS",
     "IGNORED_SEGMENT",
@@ -147,7 +184,10 @@ __all__ = [
     "document_entry",
     "filled",
     "first_words_are_ids",
+    "foreign",
+    "is_comment",
     "is_document",
+    "is_seglst",
     "segment_id",
     "words_as_json",
 ]

@@ -2,10 +2,10 @@
 recording.
 
 In: numbered lines, or a file's text and its path. Out: entries and problems. JSON Lines are those that we, NeMo and
-most scripts write; the columns of CSV and TSV have the same names as their keys, and other columns become ``fields``. A
-file per recording is whisper's JSON, OpenAI's ``verbose_json``, our own transcript, or plain ``.txt``: one entry, whose
-id is the file's name without its extension (whisper names its output after the recording). sclite's marks stay in a trn
-text here; ``asr.scoring.sclite`` chooses among alternatives.
+most scripts write; the columns of CSV and TSV have the same names as their keys, and other columns become ``fields``;
+``seglst`` is MeetEval's list of segments. A file per recording is whisper's JSON, OpenAI's ``verbose_json``, our own
+transcript, or plain ``.txt``: one entry, whose id is the file's name without its extension (whisper names its output
+after the recording). sclite's marks stay in a trn text here; ``asr.scoring.sclite`` chooses among alternatives.
 """
 
 import csv
@@ -23,9 +23,11 @@ from asr.data.records import (
     FIELD_NAMES,
     START_KEYS,
     describe_value,
+    field_value,
     json_object,
     kaldi_fields,
 )
+from asr.files import unguarded
 from asr.scoring.formats.entries import (
     Entry,
     Line,
@@ -44,7 +46,7 @@ from asr.scoring.formats.entries import (
     metadata_of_row,
     seconds_of,
 )
-from asr.scoring.sclite import check_marks
+from asr.scoring.sclite import parse_marks
 
 TRN_LINE = re.compile(r"(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)\s*")
 
@@ -71,11 +73,22 @@ def parse_trn(lines: Sequence[Line], role: Role) -> Parsed:
             )
             continue
         try:
-            check_marks(match["text"], role)
+            parse_marks(match["text"])
         except ValueError as error:
             parsed.problems.append((line.number, str(error)))
         parsed.entries.append(Entry(line.number, clean_id(match["id"]), match["text"].strip()))
+    speakers = [_speaker_of_id(entry.id) for entry in parsed.entries]
+    if None not in speakers and len(set(speakers)) > 1:
+        entries = zip(parsed.entries, speakers, strict=True)
+        parsed.entries = [replace(entry, speaker=speaker) for entry, speaker in entries]
     return parsed
+
+
+def _speaker_of_id(key: str) -> str | None:
+    """What stands before the first "-", else before the first "_": as sclite takes it with ``-i spu_id``."""
+    mark = "-" if "-" in key else "_"
+    speaker, found, _ = key.partition(mark)
+    return speaker if found and speaker else None
 
 
 def parse_plain(lines: Sequence[Line], role: Role) -> Parsed:
@@ -83,12 +96,13 @@ def parse_plain(lines: Sequence[Line], role: Role) -> Parsed:
     return Parsed([Entry(line.number, f"line-{line.number}", line.text.strip()) for line in lines])
 
 
-# Which key of a JSON line holds the text, best first: a line of results.jsonl (or of NeMo) holds both sides.
+# Which key of a JSON line or column of a table holds what, best first; a line of results.jsonl (or of NeMo) holds both
+# sides. All lower case.
+ID_KEYS = (*FIELD_NAMES["id"], *FIELD_NAMES["audio"], "wav_filename")
 TEXT_KEYS: dict[Role, tuple[str, ...]] = {
-    "reference": ("reference", "text"),
-    "hypothesis": ("hypothesis", "pred_text", "text"),
+    "reference": ("reference", "ref", *FIELD_NAMES["text"]),
+    "hypothesis": ("hypothesis", "hyp", "pred_text", "prediction", *FIELD_NAMES["text"]),
 }
-ID_KEYS = ("id", "audio_filepath")
 
 
 def parse_jsonl(lines: Sequence[Line], role: Role) -> Parsed:
@@ -123,7 +137,7 @@ def _entry(line: Line, role: Role) -> Entry:
     check_encodable(str(key))
     text, duration_s = json_text(value[name], name), _seconds(value, DURATION_KEYS)
     segment = _segment(value, duration_s)
-    speaker = speaker_of(value.get("speaker"))
+    speaker = speaker_of(field_value(value, "speaker"))
     metadata = metadata_of_object(value, role)
     return Entry(line.number, clean_id(str(key)), text, speaker, duration_s, segment, metadata=metadata)
 
@@ -142,10 +156,8 @@ def _present(value: dict[str, Any], names: Sequence[str], what: str) -> str:
     for name in names:
         if name in value:
             return name
-    wanted = " or ".join(map(repr, names))
-    raise ValueError(
-        f"has no {what}: none of the keys {wanted} (it has {', '.join(map(repr, list(value)[:8])) or 'none'})"
-    )
+    has = ", ".join(map(repr, list(value)[:_SHOWN_KEYS])) or "none"
+    raise ValueError(f"has no {what}: none of the keys {', '.join(names)} (it has {has})")
 
 
 def _seconds(value: dict[str, Any], names: Sequence[str]) -> float | None:
@@ -160,13 +172,6 @@ def _segment(value: dict[str, Any], duration_s: float | None) -> Segment | None:
     if not isinstance(audio, str) or duration_s is None or start_s is None:
         return None
     return Segment(audio, None, start_s, start_s + duration_s)
-
-
-_ID_COLUMNS = (*FIELD_NAMES["id"], *FIELD_NAMES["audio"], "wav_filename")
-_TEXT_COLUMNS: dict[Role, tuple[str, ...]] = {
-    "reference": (*TEXT_KEYS["reference"], "ref", *FIELD_NAMES["text"]),
-    "hypothesis": (*TEXT_KEYS["hypothesis"], "hyp", "prediction", *FIELD_NAMES["text"]),
-}
 
 
 def parse_csv(lines: Sequence[Line], role: Role) -> Parsed:
@@ -185,7 +190,7 @@ def is_header(line: Line, delimiter: str) -> bool:
         names = set(_cells(line, delimiter))
     except ValueError:
         return False
-    return not names.isdisjoint(_ID_COLUMNS) and any(not names.isdisjoint(role) for role in _TEXT_COLUMNS.values())
+    return not names.isdisjoint(ID_KEYS) and any(not names.isdisjoint(role) for role in TEXT_KEYS.values())
 
 
 def _has_semicolons(header: Line) -> bool:
@@ -197,9 +202,9 @@ def _has_semicolons(header: Line) -> bool:
 def _parse(lines: Sequence[Line], role: Role, delimiter: str) -> Parsed:
     header, *rows = filled(lines)
     names = _cells(header, delimiter)
-    id_column, text_column = _column(names, _ID_COLUMNS), _column(names, _TEXT_COLUMNS[role])
+    id_column, text_column = _column(names, ID_KEYS), _column(names, TEXT_KEYS[role])
     if id_column is None or text_column is None:
-        lacking, wanted = ("id", _ID_COLUMNS) if id_column is None else (role, _TEXT_COLUMNS[role])
+        lacking, wanted = ("id", ID_KEYS) if id_column is None else (role, TEXT_KEYS[role])
         choices = ", ".join(wanted)
         return Parsed(problems=[(header.number, f"the header has no column for the {lacking}: none of {choices}")])
     parsed = Parsed()
@@ -209,13 +214,13 @@ def _parse(lines: Sequence[Line], role: Role, delimiter: str) -> Parsed:
             if len(cells) != len(names):
                 raise ValueError(f"has {len(cells)} cells, and the header has {len(names)}")
             row = dict(zip(names, cells, strict=True))
-            key = clean_id(cells[id_column])
+            key = clean_id(unguarded(cells[id_column]))
             if not key:
                 raise ValueError("has an empty id")
             duration = next((row[name] for name in DURATION_KEYS if row.get(name)), None)
             duration_s = None if duration is None else seconds_of(duration, "the duration")
-            text = cells[text_column].strip()
-            speaker = row.get("speaker") or None
+            text = unguarded(cells[text_column].strip())
+            speaker = field_value(row, "speaker")
             parsed.entries.append(
                 Entry(line.number, key, text, speaker, duration_s, metadata=metadata_of_row(row, role))
             )
@@ -238,6 +243,49 @@ def _cells(line: Line, delimiter: str, *, strip: bool = True) -> list[str]:
 
 def _column(names: Sequence[str], wanted: Sequence[str]) -> int | None:
     return next((names.index(name) for name in wanted if name in names), None)
+
+
+def parse_seglst(lines: Sequence[Line], role: Role) -> Parsed:
+    """MeetEval's JSON list of ``{"session_id", "speaker", "words", "start_time", "end_time"}``; times may be absent.
+
+    A problem has the segment's number in place of a line's.
+    """
+    parsed = Parsed()
+    try:
+        segments = json.loads("\n".join(line.text for line in lines))
+    except (ValueError, RecursionError):
+        return Parsed(problems=[(0, "is not JSON")])
+    if not isinstance(segments, list):
+        return Parsed(problems=[(0, "is not a list of segments")])
+    for number, one in enumerate(segments, start=1):
+        try:
+            parsed.entries.append(_seglst_entry(number, one))
+        except ValueError as error:
+            parsed.problems.append((number, f"segment {number}: {error}"))
+    return parsed
+
+
+def is_seglst(value: Any) -> bool:
+    """Whether a JSON value is a list of segments as MeetEval writes them."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(one, dict) and {"session_id", "words"} <= one.keys() for one in value)
+    )
+
+
+def _seglst_entry(number: int, value: Any) -> Entry:
+    if not isinstance(value, dict):
+        raise ValueError(f"is not an object but {describe_value(value)}")
+    recording, text = (json_text(value.get(name), name) for name in ("session_id", "words"))
+    speaker = speaker_of(value.get("speaker"))
+    given = [value.get(name) for name in ("start_time", "end_time")]
+    times = (0.0, 0.0) if None in given else (json_seconds(given[0], "start_time"), json_seconds(given[1], "end_time"))
+    if times[1] < times[0]:
+        raise ValueError(f"ends at {times[1]:g} s, before it begins at {times[0]:g} s")
+    segment = Segment(clean_id(recording), None, *times)
+    key = f"{segment.recording}-{speaker}-{number:06d}"
+    return Entry(number, key, text, speaker, (times[1] - times[0]) or None, segment)
 
 
 DOCUMENT_SUFFIXES = {".json": "whisper", ".txt": "txt"}
@@ -264,7 +312,9 @@ def parse_whisper(text: str, path: Path) -> Entry:
 
 def is_document(value: Any) -> bool:
     """Whether a JSON value is the transcript of one recording, and no line of a JSON Lines file."""
-    return isinstance(value, dict) and ("text" in value or "segments" in value) and not set(ID_KEYS) & value.keys()
+    if not isinstance(value, dict) or not {"text", "segments"} & value.keys():
+        return False
+    return "segments" in value or not any(isinstance(value.get(key), (str, int)) for key in ID_KEYS)
 
 
 def document_entry(value: Any, path: Path) -> Entry:

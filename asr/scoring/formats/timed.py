@@ -6,6 +6,7 @@ hundredths of a second), a recording of a ctm has its words in order of time.
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from asr.scoring.formats.entries import (
     Entry,
@@ -20,12 +21,13 @@ from asr.scoring.formats.entries import (
     is_comment,
     seconds_of,
 )
-from asr.scoring.sclite import check_marks
+from asr.scoring.sclite import parse_marks
 
-IGNORED_SEGMENT = "IGNORE_TIME_SEGMENT_IN_SCORING"
+IGNORED_SEGMENT = "IGNORE_TIME_SEGMENT_IN_SCORING"  # sclite takes it without underscores, too
 GAP_SPEAKER = "inter_segment_gap"
 _LABELS = re.compile(r"<[^<>]*>")
 _NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+", re.ASCII)
+_CHANNELS = frozenset("012ABLRablr")  # as nearly all files name them
 
 
 def parse_stm(lines: Sequence[Line], role: Role) -> Parsed:
@@ -44,19 +46,33 @@ def parse_stm(lines: Sequence[Line], role: Role) -> Parsed:
 def parse_ctm(lines: Sequence[Line], role: Role) -> Parsed:
     """``recording channel start duration word [confidence ...]``; one entry for each recording and channel.
 
-    Where a recording has one channel only, its id is the recording's name; else ``recording-channel``.
+    Where a recording has one channel only, its id is the recording's name; else ``recording-channel``. What lies
+    between <ALT_BEGIN>, <ALT> and <ALT_END> is one word with sclite's marks: ``{ a b / c }``.
     """
     parsed = Parsed()
     words: dict[tuple[str, str], list[tuple[int, TimedWord]]] = {}
+    block: _Alternatives | None = None
     for line in filled(lines):
         if is_comment(line):
             continue
         try:
-            place, word = _ctm_word(line)
+            mark = _alternatives_mark(line)
+            if mark is not None:
+                block, word = _next_block(block, mark, line), None
+                if mark == "<ALT_END>" and block is not None:
+                    place, word, block = block.place, block.word(), None
+            else:
+                place, word = _ctm_word(line)
+                if block is not None:
+                    block.options[-1].append(word)
+                    continue
         except ValueError as error:
             parsed.problems.append((line.number, str(error)))
             continue
-        words.setdefault(place, []).append((line.number, word))
+        if word is not None:
+            words.setdefault(place, []).append((line.number, word))
+    if block is not None:
+        parsed.problems.append((block.line, "begins alternatives with <ALT_BEGIN>, and no <ALT_END> follows"))
     for (recording, channel), found in words.items():
         alone = sum(name == recording for name, _ in words) == 1
         ordered = tuple(sorted((word for _, word in found), key=lambda word: word.start_s))
@@ -72,6 +88,41 @@ def parse_ctm(lines: Sequence[Line], role: Role) -> Parsed:
     return parsed
 
 
+@dataclass(slots=True)
+class _Alternatives:
+    """An <ALT_BEGIN> block that is being read."""
+
+    line: int
+    place: tuple[str, str]
+    options: list[list[TimedWord]] = field(default_factory=lambda: [[]])
+
+    def word(self) -> TimedWord | None:
+        """All of it as one word with marks, its middle the latest of its words' (as sclite takes it); None if empty."""
+        words = [word for option in self.options for word in option]
+        if not words:
+            return None
+        text = " / ".join(" ".join(word.text for word in option) or "@" for option in self.options)
+        middle_s = max(word.middle_s for word in words)
+        start_s = min(word.start_s for word in words)
+        return TimedWord(f"{{ {text} }}", start_s, 2 * middle_s - start_s)
+
+
+def _alternatives_mark(line: Line) -> str | None:
+    words = line.text.split()
+    return words[4].upper() if len(words) >= 5 and words[4].upper().startswith("<ALT") else None
+
+
+def _next_block(block: _Alternatives | None, mark: str, line: Line) -> _Alternatives:
+    """The block after a line with a mark; raises ValueError for a mark out of place."""
+    if (mark == "<ALT_BEGIN>") == (block is not None) or mark not in ("<ALT_BEGIN>", "<ALT>", "<ALT_END>"):
+        raise ValueError(f"has {mark} in a wrong place: <ALT_BEGIN>, words, <ALT>, words, <ALT_END> is the order")
+    recording, channel = line.text.split()[:2]
+    block = block or _Alternatives(line.number, (clean_id(recording), channel))
+    if mark == "<ALT>":
+        block.options.append([])
+    return block
+
+
 def ctm_line(
     recording: str, channel: str, start_s: float, duration_s: float, word: str, confidence: float | None = None
 ) -> str:
@@ -83,18 +134,25 @@ def ctm_line(
 def looks_like_stm(text: str) -> bool:
     """Whether a line could be one of an stm: the fourth and fifth word are times, in order."""
     words = text.split(None, 5)
-    return len(words) >= 5 and _are_times(words[3:5]) and float(words[3]) <= float(words[4])
+    return len(words) >= 5 and _are_times(words[3:5]) and float(words[3]) <= float(words[4]) and _may_be_timed(text)
 
 
 def looks_like_ctm(text: str) -> bool:
     """Whether a line could be one of a ctm: the third and fourth word are times, a word and not much more follows."""
     words = text.split()
-    return 5 <= len(words) <= 8 and _are_times(words[2:4])
+    timed = 5 <= len(words) <= 8 and _are_times(words[2:4]) and _may_be_timed(text)
+    return timed or (len(words) == 5 and words[4].upper().startswith("<ALT"))
 
 
 def has_decimal_times(text: str) -> bool:
     """Whether one of the columns of times has a decimal point: else it may be a text of spoken digits."""
     return any("." in word and _NUMBER.fullmatch(word) for word in text.split()[2:5])
+
+
+def _may_be_timed(text: str) -> bool:
+    """Nothing but digits and an odd channel: that is a text of spoken digits."""
+    _, *words = text.split()
+    return words[0] in _CHANNELS or has_decimal_times(text) or not _are_times(words)
 
 
 def segment_id(segment: Segment, speaker: str) -> str:
@@ -116,8 +174,8 @@ def _stm_entry(line: Line, role: Role) -> Entry:
     text = words[5].strip() if len(words) == 6 else ""
     labels = _LABELS.match(text)
     text = text[labels.end() :].strip() if labels else text
-    check_marks(text, role)
-    ignored = text.upper() == IGNORED_SEGMENT
+    parse_marks(text)
+    ignored = text.upper().replace("_", "") == IGNORED_SEGMENT.replace("_", "")
     segment = Segment(recording, channel, start_s, end_s, ignored)
     known = None if speaker == GAP_SPEAKER else speaker
     return Entry(line.number, segment_id(segment, speaker), "" if ignored else text, known, end_s - start_s, segment)
@@ -127,12 +185,9 @@ def _ctm_word(line: Line) -> tuple[tuple[str, str], TimedWord]:
     words = line.text.split()
     if len(words) < 5:
         raise ValueError(f"has {len(words)} of the 5 columns: recording, channel, start, duration, word")
-    if "<ALT" in words[4].upper():
-        raise ValueError(
-            f"holds alternatives ({words[4]}); a hypothesis must be one text: write one word for the block"
-        )
     start_s, duration_s = seconds_of(words[2], "the start"), seconds_of(words[3], "the duration")
     confidence = confidence_of(words[5]) if len(words) > 5 else None
+    parse_marks(words[4])
     return (clean_id(words[0]), words[1]), TimedWord(words[4], start_s, start_s + duration_s, confidence)
 
 
