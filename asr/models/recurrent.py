@@ -11,7 +11,7 @@ cuts long recordings, the state builds up over the 8 s of context before each wi
 Sources: Elman 1990 (recurrence); Graves & Schmidhuber 2005 (both directions).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
@@ -142,23 +142,31 @@ class RecurrentStack(nn.Module, Generic[C]):
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """``(batch, frames, input_size)``, ``(batch,)`` int64 -> ``(batch, frames, output_size)``."""
-        hidden = self._run(self.input_dropout(inputs), lengths, range(self.full_rate_layers))
-        if self.full_rate_layers < len(self.layers):
-            pairs, halves = halve_frames(hidden, lengths)
-            upper = self._run(pairs, halves, range(self.full_rate_layers, len(self.layers)))
-            hidden = hidden + double_frames(upper, hidden.size(1))
-        padding = ~valid_mask(lengths, hidden.size(1)).unsqueeze(2)
-        return self.output_dropout(self.final_norm(hidden)).masked_fill(padding, 0.0)  # type: ignore[no-any-return]
+        return self.outputs(inputs, lengths, [len(self.layers)])[0]
 
-    def _run(self, hidden: Tensor, lengths: Tensor, which: range) -> Tensor:
-        """The layers ``which``, all at the frame rate of ``hidden``."""
+    def outputs(self, inputs: Tensor, lengths: Tensor, after: Sequence[int]) -> list[Tensor]:
+        """What ``forward`` would give if the stack ended ``after`` so many layers, for each of these rising numbers."""
+        hidden, lower, found = self.input_dropout(inputs), None, []
         reversal = reversal_index(lengths, hidden.size(1))
-        for index in which:
-            outputs = self.layers[index](self.norms[index](hidden), reversal)
+        for count, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True), start=1):
+            if count == self.full_rate_layers + 1:
+                lower = hidden
+                hidden, halves = halve_frames(hidden, lengths)
+                reversal = reversal_index(halves, hidden.size(1))
+            outputs = layer(norm(hidden), reversal)
             if self.residual and outputs.shape == hidden.shape:
                 outputs = outputs + hidden
-            hidden = self.dropout(outputs) if index + 1 < len(self.layers) else outputs
-        return hidden
+            if count in after:
+                found.append(self._finished(outputs, lower, lengths))
+            hidden = self.dropout(outputs) if count < len(self.layers) else outputs
+        return found
+
+    def _finished(self, hidden: Tensor, lower: Tensor | None, lengths: Tensor) -> Tensor:
+        """A layer's output as the stack's; ``lower``, the last full-rate layer's, where ``hidden`` is at half rate."""
+        if lower is not None:
+            hidden = lower + double_frames(hidden, lower.size(1))
+        padding = ~valid_mask(lengths, hidden.size(1)).unsqueeze(2)
+        return self.output_dropout(self.final_norm(hidden)).masked_fill(padding, 0.0)  # type: ignore[no-any-return]
 
     def _make_layer(self, input_size: int, config: C) -> RecurrentLayer:
         return RecurrentLayer(

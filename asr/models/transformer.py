@@ -21,6 +21,7 @@ Recognition".
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -166,13 +167,19 @@ class AttentionEncoder(nn.Module, Generic[C]):
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """``(batch, frames, input_size)``, ``(batch,)`` int64 -> ``(batch, frames, hidden_size)``."""
+        return self.outputs(inputs, lengths, [len(self.layers)])[0]
+
+    def outputs(self, inputs: Tensor, lengths: Tensor, after: Sequence[int]) -> list[Tensor]:
+        """What ``forward`` would give if the stack ended ``after`` so many layers, for each of these rising numbers."""
         valid = valid_mask(lengths, inputs.size(1))
         padding = ~valid.unsqueeze(2)
         hidden = self.input(self.input_dropout(inputs.masked_fill(padding, 0.0)))
-        bias = self.bias(valid)
-        for layer in self.layers:
+        bias, found = self.bias(valid), []
+        for count, layer in enumerate(self.layers, start=1):
             hidden = layer(hidden, bias, valid)
-        return self.output_dropout(self.final_norm(hidden)).masked_fill(padding, 0.0)  # type: ignore[no-any-return]
+            if count in after:
+                found.append(self.output_dropout(self.final_norm(hidden)).masked_fill(padding, 0.0))
+        return found
 
 
 class Transformer(AttentionEncoder[TransformerConfig]):

@@ -62,6 +62,16 @@ def test_garbage_in_the_padding_reaches_neither_frame_nor_gradient(form: str, ga
 
 @pytest.mark.parametrize("form", FAMILY)
 @torch.inference_mode()
+def test_the_output_in_the_middle_is_that_of_a_stack_which_ends_there(form: str) -> None:
+    deep, shallow = make_model(form, num_layers=3).encoder, make_model(form).encoder
+    shallow.load_state_dict({name: deep.state_dict()[name] for name in shallow.state_dict()})
+    inputs, lengths = torch.randn(3, 9, 16), torch.tensor([9, 4, 1])
+    middle, last = deep.outputs(inputs, lengths, [2, 3])  # type: ignore[operator]
+    assert torch.equal(middle, shallow(inputs, lengths)) and torch.equal(last, deep(inputs, lengths))
+
+
+@pytest.mark.parametrize("form", FAMILY)
+@torch.inference_mode()
 def test_an_encoder_gives_its_size_and_zeros_beyond_each_length(form: str) -> None:
     """Also for an encoder that is handed garbage beyond a length, or an utterance of no frame at all."""
     encoder = make_model(form).encoder
