@@ -1,4 +1,4 @@
-"""The CTC loss with every precondition checked per utterance; best paths and the labels that they spell.
+"""The CTC loss with every precondition checked per utterance, losses beside it; best paths and what they spell.
 
 In: log-probabilities with lengths and target ids. Out: one loss per utterance, in nats. torch's own loss reads out of
 bounds for labels outside the vocabulary (pytorch#193794), accepts a blank inside a target, and with ``zero_infinity``
@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from asr.devices import upload
 from asr.errors import TrainingError
+from asr.lengths import valid_mask
 from asr.text.tokenizer import BLANK_ID
 
 
@@ -80,6 +81,20 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Sequence[Sequence[int]
         reduction="none",
     )
     return losses
+
+
+def consistency_loss(log_probs: Tensor, lengths: Tensor) -> Tensor:
+    """How far two views of each utterance disagree: ``(2 * batch, frames, vocab)``, ``(batch,)`` -> ``(batch,)`` nats.
+
+    Row ``i`` and row ``batch + i`` are views of utterance ``i``. Summed over its frames: half of D(b || a) + D(a || b),
+    the Kullback-Leibler divergences in which the first distribution is a target that gets no gradient (Yao et al. 2024,
+    arXiv 2410.05101: its L_CR).
+    """
+    batch = len(log_probs) // 2
+    targets = log_probs.detach().roll(batch, dims=0)
+    divergence = functional.kl_div(log_probs, targets, reduction="none", log_target=True).sum(dim=2)
+    valid = valid_mask(upload(lengths, log_probs.device), log_probs.size(1)).repeat(2, 1)
+    return 0.5 * divergence.masked_fill(~valid, 0.0).sum(dim=1).view(2, batch).sum(dim=0)
 
 
 def collapse(path: Sequence[int]) -> list[int]:

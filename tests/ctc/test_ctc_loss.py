@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from asr.ctc import best_path, check_targets, collapse, ctc_loss, frames_needed, penalise_blank
+from asr.ctc import best_path, check_targets, collapse, consistency_loss, ctc_loss, frames_needed, penalise_blank
 from asr.errors import TrainingError
 
 FRAMES, VOCAB = 5, 4
@@ -170,3 +170,28 @@ def test_a_lowered_blank_is_what_lower_logits_give() -> None:
     lowered = penalise_blank(logits.log_softmax(2), 3.0)
     torch.testing.assert_close(lowered, (logits - torch.tensor([3.0, 0.0, 0.0])).log_softmax(2))
     torch.testing.assert_close(penalise_blank(lowered, -3.0), logits.log_softmax(2))
+
+
+def test_two_views_disagree_by_half_of_both_divergences_and_targets_get_no_gradient() -> None:
+    """By hand: D(b || a) = 1/4 ln 1/2 + 3/4 ln 3/2, D(a || b) = 1/2 ln 2 + 1/2 ln 2/3, half of the sum is ln(3) / 8.
+
+    Where the target is a constant, the gradient in a view's logits is half the difference of the distributions.
+    """
+    views = torch.tensor([[[0.5, 0.5]], [[0.25, 0.75]]], dtype=torch.float64)
+    logits = views.log().requires_grad_()
+    loss = consistency_loss(logits.log_softmax(2), torch.tensor([1]))
+    assert loss.tolist() == pytest.approx([math.log(3) / 8])
+    loss.sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.flatten().tolist() == pytest.approx([0.125, -0.125, -0.125, 0.125])
+
+
+def test_only_frames_of_an_utterance_and_its_own_two_views_count() -> None:
+    log_probs, lengths = random_log_probs(6, FRAMES, VOCAB, seed=1), torch.tensor([5, 3, 1])
+    losses = consistency_loss(log_probs, lengths)
+    for index, length in enumerate(lengths.tolist()):
+        one, other = (log_probs[index + start, :length] for start in (0, 3))
+        expected = ((one.exp() - other.exp()) * (one - other)).sum() / 2  # both divergences, summed term by term
+        assert losses[index].item() == pytest.approx(expected.item())
+    same = log_probs[:3].repeat(2, 1, 1)
+    assert consistency_loss(same, lengths).tolist() == [0.0, 0.0, 0.0]
