@@ -35,6 +35,7 @@ from asr.models import ENCODERS, AcousticModel, SubsamplingConfig, build_model_c
 from asr.provenance import hardware  # noqa: E402
 from asr.training.config import OptimizerConfig  # noqa: E402
 from asr.training.distributed import Processes  # noqa: E402
+from asr.training.objective import TrainedModel  # noqa: E402
 from asr.training.step import Stepper, build_optimizer  # noqa: E402
 from asr.training.trainer import FIRST_LOSS_SCALE  # noqa: E402
 from benchmarks.lstm_step import N_MELS, VOCAB_SIZE, make_models  # noqa: E402
@@ -147,7 +148,7 @@ def make_stepper(model: AcousticModel, device: torch.device, precision: str) -> 
     scaler = torch.amp.GradScaler(device.type, init_scale=FIRST_LOSS_SCALE, enabled=precision == "fp16")
     return Stepper(
         features=build_features(LogMelConfig(n_mels=N_MELS)).to(device),
-        model=model.train(),
+        model=TrainedModel(model.train()),
         optimizer=build_optimizer(model, OptimizerConfig()),
         scaler=scaler,
         processes=Processes(0, 1, device),
@@ -175,7 +176,7 @@ def model_step(stepper: Stepper, batch: Batch) -> Callable[[], float]:
     def step() -> float:
         model.zero_grad(set_to_none=True)
         with autocast(device, stepper.precision):
-            log_probs, _ = model(log_mel, frames)
+            (log_probs,), _ = model(log_mel, frames)
         loss = ctc_loss(log_probs, lengths, batch.targets).mean()
         stepper.scaler.scale(loss).backward()
         return loss.detach().item()

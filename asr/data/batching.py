@@ -6,7 +6,7 @@ same plan and takes its share of each batch.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asr.schema import check
 from asr.seeds import numpy_generator
@@ -35,6 +35,10 @@ class BatchingConfig:
         check(self.max_utterances >= 1, f"data.batching.max_utterances={self.max_utterances} must be at least 1")
         check(self.multiple >= 1, f"data.batching.multiple={self.multiple} must be at least 1")
         check(0 <= self.shuffle_width <= 1, f"data.batching.shuffle_width={self.shuffle_width} must be in [0, 1]")
+
+    def of_views(self, views: int) -> "BatchingConfig":
+        """The same bounds where each utterance is computed ``views`` times."""
+        return replace(self, batch_s=self.batch_s / views, max_utterances=max(1, self.max_utterances // views))
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,8 @@ def _facts(
     audio_s = number(records[-1], "audio_s")
     if audio_s is not None:
         facts["Audio"] = f"{audio_s / 3600:.2f} h"
-    for key, label in (("seed", "Seed"), ("normalizer_label", "Normaliser"), ("init_from", "Initial weights")):
+    labels = {"seed": "Seed", "normalizer_label": "Normaliser", "init_from": "Initial weights"}
+    for key, label in (labels | {"ema_decay": "Moving average of the weights, decay"}).items():
         if model.get(key) is not None:
             facts[label] = str(model[key])
     versions = last.get("versions")

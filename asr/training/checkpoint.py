@@ -10,9 +10,10 @@ import hashlib
 import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 import torch
+from torch import nn
 
 from asr.errors import ModelError, TrainingError
 from asr.features import Features
@@ -21,6 +22,7 @@ from asr.models import AcousticModel
 from asr.pretrained import save_pretrained
 from asr.text.tokenizer import Tokenizer
 from asr.training.distributed import Processes
+from asr.training.objective import TrainedModel
 from asr.training.run_dir import RunDir
 
 MAGIC = b"asr-checkpoint 1 "
@@ -139,6 +141,8 @@ class RunState(TypedDict):
     tokenizer: str
     versions: dict[str, str]
     facts: dict[str, Any]
+    intermediate_head: NotRequired[dict[str, torch.Tensor]]
+    ema: NotRequired[dict[str, torch.Tensor]]
 
 
 NEEDED = ("progress", "data", "tokenizer", "facts", "feature_mean", "feature_std")
@@ -161,6 +165,29 @@ def average_weights(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Te
     return mean
 
 
+class MovingAverage:
+    """The exponential moving average of a model's ``weights``: a = d a + (1 - d) w after each step.
+
+    d is ``decay``, but at most (1 + n) / (10 + n) after n steps, as in TensorFlow's ExponentialMovingAverage, so that
+    the first weights are soon forgotten.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self._model = model
+        self.weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+    def update(self, steps: int) -> None:
+        """Count the weights after one more step than ``steps``."""
+        decay = min(self.decay, (1 + steps) / (10 + steps))
+        torch._foreach_lerp_([*self.weights.values()], [*self._model.state_dict().values()], 1 - decay)
+
+    def restore(self, weights: dict[str, torch.Tensor]) -> None:
+        """Continue from ``weights``. Raises KeyError or RuntimeError where they are of another model."""
+        for name, value in self.weights.items():
+            value.copy_(weights[name])
+
+
 @dataclass(slots=True)
 class CheckpointManager:
     """Saves and restores the parts of one training."""
@@ -168,16 +195,26 @@ class CheckpointManager:
     run_dir: RunDir
     processes: Processes
     features: Features
-    model: AcousticModel
+    trained: TrainedModel
     tokenizer: Tokenizer
     optimizer: torch.optim.Optimizer
     scaler: "torch.amp.GradScaler"
     identity: RunIdentity
+    average: MovingAverage | None = None
+
+    @property
+    def model(self) -> AcousticModel:
+        """What a model directory holds."""
+        return self.trained.acoustic
 
     def restore(self, state: RunState) -> TrainProgress:
         """Set model, optimizer and features to ``state``. Raises ModelError when it is of another model."""
         try:
             self.model.load_state_dict(state["model"])
+            if self.trained.own_head is not None:
+                self.trained.own_head.load_state_dict(state["intermediate_head"])
+            if self.average is not None:
+                self.average.restore(state["ema"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
             progress = TrainProgress(**state["progress"])
@@ -200,6 +237,10 @@ class CheckpointManager:
                 "feature_std": self.features.std,
                 **asdict(self.identity),
             }
+            if self.trained.own_head is not None:
+                state["intermediate_head"] = self.trained.own_head.state_dict()
+            if self.average is not None:
+                state["ema"] = self.average.weights
             save_checkpoint(self.run_dir.checkpoint, state)
         self.processes.wait()
 
@@ -216,11 +257,11 @@ class CheckpointManager:
         """The kept weights of epochs up to ``until``, oldest first."""
         return [load_checkpoint(path)["model"] for path in self._epoch_files() if int(path.stem) <= until]
 
-    def keep_best(self, progress: TrainProgress, averaged: int = 1) -> None:
+    def keep_best(self, progress: TrainProgress, averaged: int = 1, ema_decay: float = 0.0) -> None:
         """Save the present weights as the best, and export them."""
         if self.processes.is_main:
             save_checkpoint(self.run_dir.best, {"model": self.model.state_dict()})
-            self.export(progress, averaged)
+            self.export(progress, averaged, ema_decay)
 
     def export_again(self, progress: TrainProgress) -> None:
         """Write the model directory of a finished run again where it is missing, from the best weights."""
@@ -228,8 +269,8 @@ class CheckpointManager:
             self.model.load_state_dict(load_checkpoint(self.run_dir.best)["model"])
             self.export(progress)
 
-    def export(self, progress: TrainProgress, averaged: int = 1) -> None:
-        """Write the model directory with the present weights."""
+    def export(self, progress: TrainProgress, averaged: int = 1, ema_decay: float = 0.0) -> None:
+        """Write the model directory with the present weights: the mean of ``averaged`` epochs, or a moving average."""
         facts = {
             "epoch": progress.epoch,
             "step": progress.step,
@@ -238,6 +279,7 @@ class CheckpointManager:
             "dev_cer": progress.best_cer,
             "training_seconds": round(progress.seconds, 1),
             "audio_hours": round(progress.audio_s / 3600, 3),
+            **({"ema_decay": ema_decay} if ema_decay else {}),
             **self.identity.facts,
         }
         save_pretrained(self.run_dir.model, self.features, self.model, self.tokenizer, facts)

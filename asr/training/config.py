@@ -8,11 +8,12 @@ from asr.features import AnyFeaturesConfig, AugmentConfig, LogMelConfig
 from asr.models import BiLstmConfig, ModelConfig
 from asr.schema import check, check_choice
 from asr.text.tokenizer import TokenizerConfig
+from asr.training.objective import LossConfig
 
 OPTIMIZERS = ("adamw", "adam", "sgd", "adadelta")
 SCHEDULES = ("cosine", "linear", "constant", "inverse_sqrt", "plateau")
 MOST_WORKERS = 256  # processes; a mistyped number must not fill the machine with them
-SELECTIONS = ("dev", "average")
+SELECTIONS = ("dev", "average", "ema")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -93,15 +94,20 @@ class TrainingConfig:
     never).
 
     ``save_every_steps``: a checkpoint between epochs too (None: at epoch ends only). ``keep_last``: weights of so many
-    last epochs are kept and averaged at the end (0: no averaging). ``select``: which weights become the model: "dev",
-    the best on dev of all epochs and the average; "average", the average whatever its dev WER (where dev is small or
-    part of the training data, the best epoch is chance). ``threads``: torch threads per process; with one,
-    the two directions of a layer run on two cores (None: torch's choice). ``max_steps``: stop after so many steps, for
-    trials. ``evaluate_from_epoch``: no dev pass before this epoch. ``flat_start_epochs``: over so many first epochs the
-    loss is that of a model whose blank is less likely, by ``flat_start_nats`` in its logit at first, decreasing
-    linearly to 0 (0: none; see asr/ctc).
-    ``init_from``: a model directory whose weights and tokens to start from (fine-tuning); dropout, normalisation and
-    everything else are this run's own.
+    last epochs are kept and averaged at the end (0: no averaging). ``ema_decay``: of an exponential moving average of
+    the weights, which is tried at the end, too (0: none; see ``MovingAverage``). ``select``: which weights become the
+    model: "dev", the best on dev of all epochs and the averages; "average" or "ema", that average whatever its dev WER
+    (where dev is small or part of the training data, the best epoch is chance). ``threads``: torch threads per process;
+    with one, the two directions of a layer run on two cores (None: torch's choice). ``max_steps``: stop after so many
+    steps, for trials. ``evaluate_from_epoch``: no dev pass before this epoch. ``flat_start_epochs``: over so many first
+    epochs the loss is that of a model whose blank is less likely, by ``flat_start_nats`` in its logit at first,
+    decreasing linearly to 0 (0: none; see asr/ctc). ``loss``: what is minimised besides CTC; see ``LossConfig``.
+
+    ``init_from``: a model directory whose weights, sizes and tokens to start from (fine-tuning); dropout, normalisation
+    and everything else are this run's own. Where its tokens cannot spell the training text, the head is made anew
+    (asr/training/transfer.py). Only with it: ``freeze_epochs``, over which subsampling and encoder stay as they were
+    and the heads alone learn, without a backward pass through the rest; ``encoder_rate_factor``, the learning rate of
+    subsampling and encoder as a share of the heads'.
     """
 
     epochs: int = 30
@@ -109,7 +115,8 @@ class TrainingConfig:
     patience: int | None = None  # epochs without a better dev WER before stopping; null: never
     save_every_steps: int | None = 500  # also save a checkpoint every so many steps; null: only after each epoch
     keep_last: int = 5  # number of last epochs whose weights are averaged at the end; 0: none
-    select: str = "dev"  # the model: dev (best epoch or average, by dev WER) | average (always)
+    ema_decay: float = 0.0  # exponential moving average of the weights over 1 / (1 - decay) steps, e.g. 0.999; 0: none
+    select: str = "dev"  # the model: dev (best epoch or average, by dev WER) | average | ema (always)
     precision: str = "fp32"  # fp32 | bf16 | fp16; bf16 and fp16 need a GPU
     tf32: bool = False  # on a GPU: faster fp32 products with 10-bit factors; bf16 and fp16 imply it
     device: str = "auto"  # auto | cpu | cuda | cuda:1
@@ -121,7 +128,10 @@ class TrainingConfig:
     flat_start_nats: float = 8.0  # how much the blank's logit is lowered at first, decreasing to 0
     dry_run: bool = True  # run the largest batch once before step 1, to find out-of-memory errors early
     tensorboard: bool = True
-    init_from: str | None = None  # model directory to start from (weights and tokens); null: from scratch
+    init_from: str | None = None  # model directory to start from (weights, sizes, tokens); null: from scratch
+    freeze_epochs: float = 0.0  # with init_from: only the head learns in these first epochs
+    encoder_rate_factor: float = 1.0  # with init_from: learning rate of the encoder, as a share of the head's
+    loss: LossConfig = field(default_factory=LossConfig)
 
     def __post_init__(self) -> None:
         check(self.epochs >= 1, f"training.epochs={self.epochs} must be at least 1")
@@ -134,9 +144,17 @@ class TrainingConfig:
         for key in ("patience", "save_every_steps", "threads", "max_steps"):
             value = getattr(self, key)
             check(value is None or value >= 1, f"training.{key}={value} must be at least 1, or null")
-        for key in ("flat_start_epochs", "flat_start_nats"):
+        check(0 <= self.ema_decay < 1, f"training.ema_decay={self.ema_decay} must be in [0, 1)")
+        check(self.select != "ema" or self.ema_decay > 0, "training.select=ema needs training.ema_decay, e.g. 0.999")
+        rate = self.encoder_rate_factor
+        check(rate > 0, f"training.encoder_rate_factor={rate} must be above 0; to freeze: training.freeze_epochs")
+        for key in ("flat_start_epochs", "flat_start_nats", "freeze_epochs"):
             check(getattr(self, key) >= 0, f"training.{key}={getattr(self, key)} must not be negative")
         check(self.normalisation_hours > 0, "training.normalisation_hours must be above 0")
+
+    def is_frozen(self, epochs_done: float) -> bool:
+        """Whether the encoder keeps its weights after ``epochs_done``, which may be a fraction."""
+        return self.init_from is not None and epochs_done < self.freeze_epochs
 
     def blank_penalty(self, epochs_done: float) -> float:
         """Nats by which the blank's logit is lowered after ``epochs_done``, which may be a fraction."""

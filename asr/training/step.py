@@ -10,14 +10,14 @@ state of sampler, generator or scheduler.
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from asr.ctc import ctc_loss, penalise_blank
+from asr.ctc import consistency_loss, ctc_loss, penalise_blank
 from asr.data.batching import Request, padding_share, plan_epoch, share
 from asr.data.dataset import Batch, SpeechDataset, load_batches
 from asr.devices import autocast, upload
@@ -27,6 +27,7 @@ from asr.models import AcousticModel
 from asr.seeds import derive_seed
 from asr.training.config import OptimizerConfig, ScheduleConfig, TrainSettings
 from asr.training.distributed import Processes
+from asr.training.objective import LossConfig, TrainedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class StepResult:
 
 @dataclass(slots=True)
 class Stepper:
-    """What a step needs. With several processes ``model`` is the acoustic model wrapped for distribution."""
+    """What a step needs. ``model`` is a ``TrainedModel``, with several processes wrapped for distribution."""
 
     features: Features
     model: nn.Module
@@ -56,6 +57,7 @@ class Stepper:
     precision: str
     seed: int
     ids: Sequence[str]  # of the training utterances, for messages
+    loss: LossConfig = field(default_factory=LossConfig)
 
     def step(
         self, batches: Sequence[Batch | None], number: int, utterances: int, blank_penalty: float = 0.0
@@ -96,7 +98,8 @@ class Stepper:
         if bad := [index for index, loss in zip(indices, losses, strict=True) if not math.isfinite(loss)]:
             names = ", ".join(self.ids[index] for index in bad[:10])
             return f"the loss of {len(bad)} of {len(losses)} utterances is not a finite number: {names}"
-        names_with_gradient = [name for name, one in self._acoustic_model.named_parameters() if one.grad is not None]
+        named = self._trained_model.named_parameters()
+        names_with_gradient = [name.removeprefix("acoustic.") for name, one in named if one.grad is not None]
         weights = [name for name, norm in zip(names_with_gradient, norms, strict=True) if not math.isfinite(norm)]
         if not weights:
             return "the loss or the gradient is not a finite number, in another process or in the sum"
@@ -121,20 +124,38 @@ class Stepper:
 
     def _losses(self, batch: Batch, generator: torch.Generator, blank_penalty: float) -> Tensor:
         # Lengths are on the device for masks, and on the CPU for what is drawn or checked there: none is read back.
-        device = self.processes.device
+        device, views = self.processes.device, self.loss.views
         log_mel, frames = self.features(upload(batch.waveforms, device), upload(batch.lengths, device))
         frames_here = self.features.frame_lengths(batch.lengths)
-        log_mel = spec_augment(log_mel, frames_here, self.spec_augment, generator)
+        masked = [spec_augment(log_mel, frames_here, self._masking, generator) for _ in range(views)]
         with autocast(device, self.precision):
-            log_probs, _ = self.model(log_mel, frames)
+            heads, _ = self.model(torch.cat(masked) if views > 1 else masked[0], frames.repeat(views))
         if blank_penalty:
-            log_probs = penalise_blank(log_probs, blank_penalty)
-        return ctc_loss(log_probs, self._acoustic_model.output_lengths(frames_here), batch.targets)
+            heads = [penalise_blank(one, blank_penalty) for one in heads]
+        lengths, targets = self._acoustic_model.output_lengths(frames_here), list(batch.targets) * views
+        losses, *intermediate = (ctc_loss(one, lengths.repeat(views), targets) for one in heads)
+        if intermediate:
+            losses = torch.lerp(losses, intermediate[0], self.loss.intermediate_weight)
+        if views > 1:
+            agreement = consistency_loss(heads[0], lengths)
+            losses = losses.view(views, -1).mean(dim=0) + self.loss.consistency_weight * agreement
+        return losses
+
+    @property
+    def _masking(self) -> SpecAugmentConfig:
+        if self.loss.views == 1:
+            return self.spec_augment
+        masks = round(self.spec_augment.time_masks * self.loss.consistency_mask_factor)
+        return replace(self.spec_augment, time_masks=masks)
+
+    @property
+    def _trained_model(self) -> TrainedModel:
+        is_wrapped = isinstance(self.model, nn.parallel.DistributedDataParallel)
+        return cast(TrainedModel, self.model.module if is_wrapped else self.model)
 
     @property
     def _acoustic_model(self) -> AcousticModel:
-        is_wrapped = isinstance(self.model, nn.parallel.DistributedDataParallel)
-        return cast(AcousticModel, self.model.module if is_wrapped else self.model)
+        return self._trained_model.acoustic
 
     def _no_sync(self) -> contextlib.AbstractContextManager[object]:
         if isinstance(self.model, nn.parallel.DistributedDataParallel):
@@ -157,13 +178,14 @@ class EpochSteps:
     def __init__(self, data: SpeechDataset, settings: TrainSettings, processes: Processes) -> None:
         self.data, self.settings, self.processes = data, settings, processes
         self.durations_s = [one.duration_s for one in data.utterances]
+        self.views = settings.training.loss.views
         self.waited_s = 0.0
 
     def plan(self, epoch: int) -> list[list[Request]]:
         """The epoch's batches, each of all processes together."""
         return plan_epoch(
             self.durations_s,
-            self.settings.data.batching,
+            self.settings.data.batching.of_views(self.views),
             seed=self.settings.seed,
             epoch=epoch,
             speeds=self.settings.augment.speeds,
@@ -193,8 +215,8 @@ class EpochSteps:
             yield requests, batches
 
     def audio_s(self, requests: list[list[Request]]) -> float:
-        """Seconds of audio in a step's requests, at the speeds at which they are played."""
-        return sum(self.durations_s[one.index] / one.speed for batch in requests for one in batch)
+        """Seconds of audio that a step computes for ``requests``: at their speeds, each view counted."""
+        return self.views * sum(self.durations_s[one.index] / one.speed for batch in requests for one in batch)
 
     def padding(self, requests: list[list[Request]]) -> float:
         """The share of padding in the frames that all processes compute for ``requests``, from 0 to 1."""
@@ -263,16 +285,24 @@ def _length_s(data: SpeechDataset, request: Request) -> float:
     return data.utterances[request.index].duration_s / request.speed
 
 
-def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+def build_optimizer(
+    model: nn.Module, config: OptimizerConfig, slow: Iterable[nn.Parameter] = (), slow_factor: float = 1.0
+) -> torch.optim.Optimizer:
     """The configured optimizer over ``model``; weight decay acts on tensors of two or more axes only.
 
+    ``slow``: weights whose learning rate is ``slow_factor`` times that of the others (``set_learning_rate``).
     Adam is torch's fused one: one pass over all weights, where the other makes a dozen passes over each tensor.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [one for one in parameters if one.dim() >= 2], "weight_decay": config.weight_decay},
-        {"params": [one for one in parameters if one.dim() < 2], "weight_decay": 0.0},
-    ]
+    slow_ids = {id(one) for one in slow} if slow_factor != 1.0 else set()
+    groups: list[dict[str, Any]] = []
+    for factor in (1.0, slow_factor) if slow_ids else (1.0,):
+        learning = [one for one in model.parameters() if one.requires_grad and (id(one) in slow_ids) == (factor != 1.0)]
+        groups += [
+            {"params": [one for one in learning if one.dim() >= 2], "weight_decay": config.weight_decay},
+            {"params": [one for one in learning if one.dim() < 2], "weight_decay": 0.0},
+        ]
+        if slow_ids:
+            groups[-2]["factor"] = groups[-1]["factor"] = factor
     rate, betas = config.learning_rate, (config.betas[0], config.betas[1])
     if config.name == "adamw":
         return torch.optim.AdamW(groups, lr=rate, betas=betas, eps=config.eps, fused=True)
@@ -281,6 +311,12 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Op
     if config.name == "adadelta":
         return torch.optim.Adadelta(groups, lr=rate, eps=config.eps)
     return torch.optim.SGD(groups, lr=rate, momentum=config.momentum)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set ``rate``, or that times its factor for a group of weights that has one."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("factor", 1.0)
 
 
 def learning_rate_factor(epochs_done: float, epochs: int, config: ScheduleConfig, plateau_cuts: int = 0) -> float:

@@ -22,10 +22,18 @@ from torch import nn
 from asr.data.batching import Request, plan_epoch
 from asr.data.dataset import Batch, load_batches
 from asr.errors import Interrupted, TrainingError
-from asr.training.checkpoint import CheckpointManager, RunIdentity, RunState, TrainProgress, average_weights
+from asr.training.checkpoint import (
+    CheckpointManager,
+    MovingAverage,
+    RunIdentity,
+    RunState,
+    TrainProgress,
+    average_weights,
+)
 from asr.training.config import TrainSettings
 from asr.training.distributed import Processes
 from asr.training.evaluate import DevResult, append_dev_utterances, evaluate_dev, plateau_warning
+from asr.training.objective import TrainedModel
 from asr.training.records import EpochRecord, Observer, StepRecord
 from asr.training.run_dir import RunDir
 from asr.training.setup import Setup
@@ -36,6 +44,7 @@ from asr.training.step import (
     build_optimizer,
     check_largest_batch_fits,
     learning_rate_factor,
+    set_learning_rate,
 )
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -93,19 +102,32 @@ class Trainer:
     ) -> None:
         self.settings, self.setup, self.run_dir = settings, setup, run_dir
         self.processes, self.observer = processes, observer
+        training = settings.training
         self.model = setup.model.to(processes.device)
+        self.trained = TrainedModel(self.model, training.loss)
         self.features = setup.features.to(processes.device)
-        self.optimizer = build_optimizer(self.model, settings.optimizer)
+        slow = self.trained.encoder_parameters() if training.init_from else ()
+        self.optimizer = build_optimizer(self.trained, settings.optimizer, slow, training.encoder_rate_factor)
+        self.average = MovingAverage(self.model, training.ema_decay) if training.ema_decay else None
         scaler = torch.amp.GradScaler(
-            processes.device.type, init_scale=FIRST_LOSS_SCALE, enabled=settings.training.precision == "fp16"
+            processes.device.type, init_scale=FIRST_LOSS_SCALE, enabled=training.precision == "fp16"
         )
         self.checkpoints = CheckpointManager(
-            run_dir, processes, self.features, self.model, setup.tokenizer, self.optimizer, scaler, identity
+            run_dir,
+            processes,
+            self.features,
+            self.trained,
+            setup.tokenizer,
+            self.optimizer,
+            scaler,
+            identity,
+            self.average,
         )
         self.progress = TrainProgress()
         self.steps = EpochSteps(setup.train, settings, processes)
         self.stop = StopRequest()
         self.skips_in_a_row = 0
+        self._best_so_far = "the best single epoch"
 
     def resume(self, state: RunState) -> None:
         """Continue from ``state``."""
@@ -127,7 +149,7 @@ class Trainer:
         return self.progress
 
     def _make_stepper(self) -> Stepper:
-        model: nn.Module = self.model
+        model: nn.Module = self.trained
         if self.processes.count > 1:
             model = nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True)  # one copy less
         return Stepper(
@@ -141,6 +163,7 @@ class Trainer:
             precision=self.settings.training.precision,
             seed=self.settings.seed,
             ids=[one.id for one in self.setup.train.utterances],
+            loss=self.settings.training.loss,
         )
 
     def _is_done(self) -> bool:
@@ -155,9 +178,12 @@ class Trainer:
         started, seconds_before = time.monotonic(), self.progress.seconds
         for requests, batches in self.steps.from_batch(plan, self.progress.batch, self._is_done):
             epochs_done = self.progress.epoch + self.progress.batch / len(plan)
+            self._freeze(self.settings.training.is_frozen(epochs_done))
             self._set_learning_rate(epochs_done)
             penalty = self.settings.training.blank_penalty(epochs_done)
             result = self.stepper.step(batches, self.progress.step, sum(map(len, requests)), penalty)
+            if self.average is not None and result.updated:
+                self.average.update(self.progress.step)
             self.progress.seconds = seconds_before + time.monotonic() - started
             self._count_step(requests, result)
             self._report_step(result, len(plan), self.steps.padding(requests))
@@ -170,8 +196,13 @@ class Trainer:
         factor = learning_rate_factor(
             epochs_done, self.settings.training.epochs, self.settings.schedule, self.progress.plateau_cuts
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.optimizer.learning_rate * factor
+        set_learning_rate(self.optimizer, self.settings.optimizer.learning_rate * factor)
+
+    def _freeze(self, frozen: bool) -> None:
+        """Freeze the encoder, or free it; its weights then get their gradients exchanged between processes."""
+        if frozen != self.trained.frozen:
+            self.trained.freeze(frozen)
+            self.stepper = self._make_stepper()
 
     @property
     def _learning_rate(self) -> float:
@@ -303,26 +334,31 @@ class Trainer:
             return
         if self.progress.best_wer is None:  # no epoch had a dev pass
             self._compare(self._evaluate())
-        states = self.checkpoints.epoch_weights(self.progress.epoch) if self.settings.training.keep_last > 1 else []
+        select, last = self.settings.training.select, self.settings.training.keep_last
+        states = self.checkpoints.epoch_weights(self.progress.epoch) if last > 1 and select != "ema" else []
         if len(states) > 1:
-            self._try_average(states)
+            self._try(average_weights(states), f"average of the last {len(states)} epochs", averaged=len(states))
+        if self.average is not None and select != "average":
+            self._try(self.average.weights, "moving average of the weights", ema_decay=self.average.decay)
         self.progress.finished = True
         self.checkpoints.save(self.progress)
 
-    def _try_average(self, states: list[dict[str, torch.Tensor]]) -> None:
+    def _try(self, weights: dict[str, torch.Tensor], what: str, averaged: int = 1, ema_decay: float = 0.0) -> None:
+        """Keep ``weights`` as the model if dev or the recipe says so; the present ones stay those of the run."""
         last = {name: value.clone() for name, value in self.model.state_dict().items()}
-        self.model.load_state_dict(average_weights(states))
-        dev, progress = self._evaluate(), self.progress
+        self.model.load_state_dict(weights)
+        dev, progress, select = self._evaluate(), self.progress, self.settings.training.select
         # on a tie the average is preferred: it is more stable
         best = (progress.best_wer, progress.best_cer)
         better = progress.is_better(dev.wer, dev.cer) or (dev.wer, dev.cer) == best
-        chosen = self.settings.training.select == "average"
+        chosen = select != "dev"
         if self.processes.is_main:
-            outcome = "kept" if better else "not kept: the best single epoch is better"
+            outcome = "kept" if better else f"not kept: {self._best_so_far} is better"
             if chosen and not better:
-                outcome = f"kept (training.select=average); the best single epoch has {progress.best_wer:.2%}"
-            self.observer.message(f"average of the last {len(states)} epochs: dev WER {dev.wer:.2%}; {outcome}")
+                outcome = f"kept (training.select={select}); the best single epoch has {progress.best_wer:.2%}"
+            self.observer.message(f"{what}: dev WER {dev.wer:.2%}; {outcome}")
         if better or chosen:
             progress.best_wer, progress.best_cer = dev.wer, dev.cer
-            self.checkpoints.keep_best(progress, averaged=len(states))
+            self._best_so_far = f"the {what}"
+            self.checkpoints.keep_best(progress, averaged, ema_decay)
         self.model.load_state_dict(last)

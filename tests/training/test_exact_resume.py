@@ -55,6 +55,9 @@ def assert_same_run(one: Path, other: Path) -> None:
         for key in ("seconds", "data_seconds"):
             state["progress"].pop(key)
     assert states[0]["progress"] == states[1]["progress"]
+    for key in ("ema", "intermediate_head"):
+        kept = [state.get(key, {}) for state in states]
+        assert equal_weights(kept[0], kept[1])
     moments = [state["optimizer"]["state"] for state in states]
     assert all(equal_weights(moments[0][key], moments[1][key]) for key in moments[0])
     models = [(run / "model" / "model.safetensors").read_bytes() for run in (one, other)]
@@ -81,6 +84,11 @@ def test_stopped_in_mid_epoch_and_at_its_end_it_resumes_to_the_same_bits(
         {"schedule__name": "plateau", "training__patience": 2, "training__epochs": 8},
         {"training__max_steps": 7},
         {"optimizer__name": "sgd", "features__normalization": "utterance", "training__save_every_steps": 1},
+        {
+            "training__ema_decay": 0.9,
+            "training__select": "ema",
+            "training__loss": {"intermediate_weight": 0.3, "intermediate_head": "own", "consistency_weight": 0.2},
+        },
         {"optimizer__name": "adadelta", "optimizer__learning_rate": 1.0, "data__batching__short_first": False},
     ],
     ids=lambda changes: next(iter(changes)),

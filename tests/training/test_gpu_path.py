@@ -14,6 +14,7 @@ from asr.data.dataset import Batch
 from asr.features import LogMelConfig, SpecAugmentConfig, build_features
 from asr.training.config import OptimizerConfig
 from asr.training.distributed import Processes, start_processes
+from asr.training.objective import TrainedModel
 from asr.training.step import Stepper, build_optimizer, uploaded_ahead
 from tests.models.family import FAMILY, N_MELS, make_model
 
@@ -29,7 +30,7 @@ def make_stepper(form: str, device: str) -> Stepper:
     model = make_model(form).train().to(device)
     return Stepper(
         features=build_features(LogMelConfig(n_mels=N_MELS)).to(device),
-        model=model,
+        model=TrainedModel(model),
         optimizer=build_optimizer(model, OptimizerConfig(name="sgd")),
         scaler=torch.amp.GradScaler("cpu", enabled=False),
         processes=Processes(0, 1, torch.device(device)),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from asr.cli import main
@@ -114,6 +115,34 @@ def test_two_processes_equal_one_with_the_same_global_batch_after_20_steps(uneve
     for before, after in zip(*starts, strict=True):
         for key in before.keys() & {"loss", "grad_norm", "train_loss", "dev_loss", "dev_wer"}:
             assert after[key] == pytest.approx(before[key], rel=1e-4)
+
+
+def test_two_processes_equal_one_with_two_views_an_intermediate_loss_and_an_encoder_that_is_freed(
+    uneven: Path, tmp_path: Path
+) -> None:
+    train(settings(uneven, training__max_steps=1, **STILL), tmp_path / "source", Quiet())
+    changes = {
+        "training__init_from": str(tmp_path / "source" / "model"),
+        "training__freeze_epochs": 0.4,
+        "training__max_steps": 9,
+        "training__evaluate_from_epoch": 9,
+        "training__ema_decay": 0.9,
+        "training__loss__consistency_weight": 0.2,
+        "training__loss__intermediate_weight": 0.3,
+        "training__loss__intermediate_head": "own",
+        **STILL,
+    }
+    batches = {"data__batching__batch_s": 3.2, "data__batching__max_utterances": 8}
+    halves = {"data__batching__batch_s": 1.6, "data__batching__max_utterances": 4}
+    train(settings(uneven, **changes, **batches), tmp_path / "one", Quiet())
+    words = overrides(uneven, tmp_path / "two", **changes, **halves)
+    launch_two(["train", str(write_recipe(tmp_path)), *words], tmp_path)
+    states = [load_checkpoint(tmp_path / run / "checkpoints" / "last.ckpt") for run in ("one", "two")]
+    for key in ("model", "ema", "intermediate_head"):
+        for name, value in states[0][key].items():
+            torch.testing.assert_close(states[1][key][name], value, rtol=0, atol=1e-5)
+    source = weights(tmp_path / "source")
+    assert not any(torch.equal(source[name], value) for name, value in states[1]["model"].items())
 
 
 @pytest.mark.slow

@@ -1,0 +1,100 @@
+"""What training computes beyond the model's own log-probabilities: an intermediate CTC loss, and which weights learn.
+
+In: the acoustic model and ``LossConfig``. Out: ``TrainedModel``, the module that is trained (and distributed over
+processes). Recognition knows nothing of it: a model directory holds the acoustic model alone.
+
+Sources: intermediate CTC, Lee & Watanabe 2021 (arXiv 2102.03216); consistency-regularised CTC, Yao et al. 2024 (arXiv
+2410.05101).
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from asr.errors import ConfigError
+from asr.models import AcousticModel
+from asr.schema import check, check_choice
+
+VIEWS = 2  # of an utterance, where consistency_weight is above 0
+HEADS = ("shared", "own")
+
+
+@dataclass(kw_only=True, slots=True)
+class LossConfig:
+    """``intermediate_weight`` w: the loss is (1 - w) CTC of the model + w CTC of the encoder as it would be if it ended
+    after ``intermediate_layer`` layers (None: half of them, as in the paper), through the model's head ("shared", as in
+    the paper) or one of its ``own`` that begins as a copy of it and is not stored with the model.
+
+    ``consistency_weight`` α: each utterance is masked twice (SpecAugment; dropout differs, too), and the loss is the
+    mean of both CTC losses + α times what ``asr.ctc.consistency_loss`` gives (paper: 0.2). That costs twice the time
+    and memory, so ``data.batching`` and the seconds of audio in a run's records count each utterance twice.
+    ``consistency_mask_factor`` multiplies the number of time masks then (paper: 2.5 times as much is masked).
+    """
+
+    intermediate_weight: float = 0.0  # of a CTC loss in the middle of the encoder; 0: none; paper: 0.3
+    intermediate_layer: int | None = None  # after so many layers; null: half of them
+    intermediate_head: str = "shared"  # shared (the model's) | own
+    consistency_weight: float = 0.0  # of the divergence between two views of each utterance; 0: none; paper: 0.2
+    consistency_mask_factor: float = 2.5  # multiplies the number of time masks then
+
+    def __post_init__(self) -> None:
+        weight = self.intermediate_weight
+        check(0 <= weight < 1, f"training.loss.intermediate_weight={weight} must be in [0, 1)")
+        check_choice("training.loss.intermediate_head", self.intermediate_head, HEADS)
+        for key in ("consistency_weight", "consistency_mask_factor"):
+            check(getattr(self, key) >= 0, f"training.loss.{key}={getattr(self, key)} must not be negative")
+
+    @property
+    def views(self) -> int:
+        """How often each utterance is computed in a step."""
+        return VIEWS if self.consistency_weight else 1
+
+
+class TrainedModel(nn.Module):
+    """``acoustic`` with the intermediate loss's own head, if it has one.
+
+    Raises ConfigError where the encoder has no such layer.
+    """
+
+    def __init__(self, acoustic: AcousticModel, config: LossConfig | None = None) -> None:
+        super().__init__()
+        config = config or LossConfig()
+        self.acoustic = acoustic
+        self.layers: list[int] = []  # after which there is a loss, where there is an intermediate one
+        self.own_head: nn.Linear | None = None
+        if config.intermediate_weight:
+            depth = acoustic.config.num_layers
+            layer = config.intermediate_layer or depth // 2
+            if not 1 <= layer < depth:
+                raise ConfigError(
+                    f"training.loss.intermediate_layer={config.intermediate_layer} must be 1 to {depth - 1}:"
+                    f" the encoder has {depth} layer{'s' if depth > 1 else ''}"
+                )
+            self.layers = [layer, depth]
+            self.own_head = copy.deepcopy(acoustic.head) if config.intermediate_head == "own" else None
+        self.frozen = False
+
+    def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
+        """``(batch, frames, mels)``, ``(batch,)`` -> log_probs ``(batch, frames', vocab)`` of the model, then those of
+        the intermediate layer if there is a loss on it; and ``(batch,)``.
+        """
+        if not self.layers:
+            log_probs, lengths = self.acoustic(log_mel, lengths)
+            return [log_probs], lengths
+        hidden, lengths = self.acoustic.subsampling(log_mel, lengths)
+        middle, last = self.acoustic.encoder.outputs(hidden, lengths, self.layers)  # type: ignore[operator]
+        logits = [self.acoustic.head(last), (self.own_head or self.acoustic.head)(middle)]
+        return [one.float().log_softmax(dim=2) for one in logits], lengths
+
+    def encoder_parameters(self) -> Iterator[nn.Parameter]:
+        """The weights of subsampling and encoder: what a new head leaves as it was."""
+        yield from self.acoustic.subsampling.parameters()
+        yield from self.acoustic.encoder.parameters()
+
+    def freeze(self, frozen: bool) -> None:
+        """Whether subsampling and encoder keep their weights; only the heads learn then."""
+        self.frozen = frozen
+        for parameter in self.encoder_parameters():
+            parameter.requires_grad_(not frozen)
