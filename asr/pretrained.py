@@ -88,6 +88,15 @@ def from_pretrained(directory: Path, device: torch.device | str = "cpu") -> Pret
     return Pretrained(features.to(device).eval(), model.to(device).eval(), tokenizer, config.get("facts", {}))
 
 
+def stored_model(directory: Path) -> dict[str, Any]:
+    """The architecture that a model directory states, unchecked, as plain values; empty where it states none.
+
+    Raises ModelError where the directory is none or of a newer format.
+    """
+    values = _read_config(Path(directory)).get("model")
+    return values if isinstance(values, dict) else {}
+
+
 def write_extra(directory: Path, name: str, values: Mapping[str, Any]) -> None:
     """Write a JSON file (calibration, decoding, ...) with the hash of the weights: it is valid for them only."""
     write_json(directory / name, {**values, "weights_sha256": _read_config(directory)["sha256"][WEIGHTS]})

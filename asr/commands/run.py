@@ -45,10 +45,10 @@ def run(arguments: list[str]) -> int:
 
 
 def _run_composed(recipe: Path, composed: "DictConfig", command: list[str]) -> None:
-    from asr.config.typed import plain_config, set_data_dir, typed_config
+    from asr.config.typed import plain_config, set_data_dir, typed_config, with_source_sizes
     from asr.pipeline.stages import run_recipe
 
-    values = plain_config(set_data_dir(composed))
+    values = with_source_sizes(plain_config(set_data_dir(composed)), command[2:])
     run_recipe(recipe, values, typed_config(values), command, _Console())
 
 

@@ -38,11 +38,12 @@ def run(arguments: list[str]) -> int:
     from asr.config.compose import run_composed
 
     def train(composed: "DictConfig") -> None:
-        from asr.config.typed import plain_config  # imports torch, which --cfg job does not need
+        from asr.config.typed import plain_config, with_source_sizes  # imports torch, which --cfg job does not need
         from asr.pipeline.training import train_composed
 
         with ConsoleObserver() as observer:
-            train_composed(plain_config(composed), ["train", *arguments], observer)
+            values = with_source_sizes(plain_config(composed), arguments[1:])
+            train_composed(values, ["train", *arguments], observer)
 
     run_composed(recipe, arguments[1:], train)
     return 0

@@ -5,8 +5,8 @@ OmegaConf.
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from asr.decoding.config import DecodingConfig
 from asr.errors import ConfigError, ModelError
 from asr.files import write_text
 from asr.models import build_model_config
+from asr.pretrained import stored_model
 from asr.schema import build, check, check_choice, to_plain
 from asr.text.normalize import NORMALIZERS
 from asr.training.config import TrainSettings
@@ -88,12 +89,48 @@ def typed_config(composed: DictConfig | Mapping[str, Any]) -> RunConfig:
     return build(RunConfig, {**own, "train": settings})
 
 
+def with_source_sizes(values: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    """``values`` with the encoder's sizes of ``training.init_from``, but for what the command line itself gives.
+
+    ``words``: the arguments after the recipe. Dropout is no size: it stays as composed. A run that has begun keeps the
+    sizes that it began with. Another kind of encoder is left as it is; training refuses it. Raises ModelError where
+    there is no model to start from.
+    """
+    training, model = values.get("training"), values.get("model")
+    source = training.get("init_from") if isinstance(training, Mapping) else None
+    if not source or not isinstance(model, Mapping):
+        return values
+    run_dir = Path(str(values.get("run_dir") or ""))
+    if _has_begun(run_dir):
+        stored = asdict(read_config(run_dir / "config.yaml").train.model)
+    else:
+        stored = stored_model(Path(str(source)))
+    if stored.get("name") != model.get("name"):
+        return values
+    given = {word.lstrip("+").partition("=")[0] for word in words} - {"model"}
+    return {**values, "model": _sized(model, stored, given, "model")}
+
+
+def _sized(own: Mapping[str, Any], source: Mapping[str, Any], given: Collection[str], where: str) -> dict[str, Any]:
+    sized: dict[str, Any] = {}
+    for key in {**own, **source}:
+        dotted, value = f"{where}.{key}", own.get(key)
+        if dotted in given or key.endswith("dropout") or key not in source:
+            sized[key] = value
+        elif isinstance(value, Mapping) and isinstance(source[key], Mapping):
+            sized[key] = _sized(value, source[key], given, dotted)
+        else:
+            sized[key] = source[key]
+    return sized
+
+
+def _has_begun(run_dir: Path) -> bool:
+    return (run_dir / "checkpoints" / "last.ckpt").exists() and (run_dir / "config.yaml").exists()
+
+
 def changed_since_begun(run_dir: Path, settings: TrainSettings) -> list[str]:
     """The keys in which ``settings`` differ from those of the training that has begun in ``run_dir``, if one has."""
-    stored = run_dir / "config.yaml"
-    if not ((run_dir / "checkpoints" / "last.ckpt").exists() and stored.exists()):
-        return []
-    return changed_keys(read_config(stored).train, settings)
+    return changed_keys(read_config(run_dir / "config.yaml").train, settings) if _has_begun(run_dir) else []
 
 
 def changed_keys(one: TrainSettings, other: TrainSettings) -> list[str]:

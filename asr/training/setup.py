@@ -22,6 +22,7 @@ from asr.seeds import derive_seed, numpy_generator
 from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import Tokenizer, build_tokenizer
 from asr.training.config import TrainSettings
+from asr.training.transfer import choose_tokenizer, take_over
 
 CACHE_NAME = "decoded-audio.cache"
 LISTED = 10  # errors listed in a message before it only counts them
@@ -29,7 +30,10 @@ LISTED = 10  # errors listed in a message before it only counts them
 
 @dataclass(slots=True)
 class Setup:
-    """What the loop needs: models on the CPU, and the data of both splits."""
+    """What the loop needs: models on the CPU, and the data of both splits.
+
+    ``dropped``: utterances left out, and why; ``note``: what was taken over from another model.
+    """
 
     features: Features
     model: AcousticModel
@@ -37,6 +41,7 @@ class Setup:
     train: SpeechDataset
     dev: SpeechDataset
     dropped: list[str]
+    note: str | None = None
 
 
 def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -> Setup:
@@ -48,14 +53,18 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
     dev = _read_split(settings, "dev")
     starts_from = settings.training.init_from if tokenizer is None else None  # a resumed run has weights of its own
     earlier = from_pretrained(Path(starts_from)) if starts_from else None
-    tokenizer = (
-        tokenizer or (earlier and earlier.tokenizer) or build_tokenizer(settings.tokenizer, [one.text for one in train])
-    )
+    texts, note = [one.text for one in train], None
+    if tokenizer is None:
+        tokenizer = (
+            choose_tokenizer(earlier.tokenizer, settings.tokenizer, texts)
+            if earlier
+            else build_tokenizer(settings.tokenizer, texts)
+        )
     features = build_features(settings.features)
     torch.manual_seed(derive_seed(settings.seed, "weights"))
     model = AcousticModel(settings.model, settings.features.n_mels, tokenizer.vocab_size)
     if earlier is not None:
-        _copy_weights(model, earlier.model, settings)
+        note = take_over(model, tokenizer, earlier, settings)
     train, dropped = _drop_unspellable(train, tokenizer, features, model, settings)
     rate = settings.features.sample_rate
     change = WaveformAugment(settings.augment, rate)
@@ -68,20 +77,8 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
         SpeechDataset(train, [tokenizer.encode(one.text) for one in train], rate, settings.seed, change, cache.load),
         SpeechDataset(dev, [[] for _ in dev], rate, settings.seed, load=cache.load),
         dropped,
+        note,
     )
-
-
-def _copy_weights(model: AcousticModel, earlier: AcousticModel, settings: TrainSettings) -> None:
-    """Start from ``earlier``. Raises ConfigError naming the first weight that is of another shape, or absent."""
-    found = {name: tuple(value.shape) for name, value in earlier.state_dict().items()}
-    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    for name in sorted(found.keys() | wanted.keys()):
-        if found.get(name) != wanted.get(name):
-            raise ConfigError(
-                f"training.init_from={settings.training.init_from}: its {name} is {found.get(name, 'absent')}, this"
-                f" model's is {wanted.get(name, 'absent')}; give the same 'model' and 'features.n_mels' as it has"
-            )
-    model.load_state_dict(earlier.state_dict())
 
 
 def learn_normalisation(setup: Setup, settings: TrainSettings) -> None:

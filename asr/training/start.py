@@ -153,6 +153,8 @@ def _describe(setup: Setup, settings: TrainSettings, observer: Observer) -> None
         f"train {audio[0]} in {len(train)} utterances, dev {audio[1]} in {len(dev)};"
         f" {setup.tokenizer.vocab_size} tokens; {size / 1e6:.2f} million parameters"
     )
+    if setup.note:
+        observer.message(setup.note)
     if warning := _average_warning(settings.training):
         observer.message(warning)
     if setup.dropped:
