@@ -119,13 +119,14 @@ class RunIdentity:
     """What a run belongs to; stored in each of its checkpoints besides the state.
 
     ``data``: the hashes of its manifests; ``tokenizer`` as JSON; ``versions`` of libraries; ``facts`` for the model
-    directory (seed, normaliser, command, commit, hardware).
+    directory (seed, normaliser, command, commit, hardware); ``intermediate``: the fingerprint of that loss's targets.
     """
 
     data: str
     tokenizer: str
     versions: dict[str, str]
     facts: dict[str, Any]
+    intermediate: str = ""
 
 
 class RunState(TypedDict):
@@ -141,6 +142,7 @@ class RunState(TypedDict):
     tokenizer: str
     versions: dict[str, str]
     facts: dict[str, Any]
+    intermediate: NotRequired[str]
     intermediate_head: NotRequired[dict[str, torch.Tensor]]
     ema: NotRequired[dict[str, torch.Tensor]]
 

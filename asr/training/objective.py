@@ -25,7 +25,10 @@ HEADS = ("shared", "own")
 class LossConfig:
     """``intermediate_weight`` w: the loss is (1 - w) CTC of the model + w CTC of the encoder as it would be if it ended
     after ``intermediate_layer`` layers (None: half of them, as in the paper), through the model's head ("shared", as in
-    the paper) or one of its ``own`` that begins as a copy of it and is not stored with the model.
+    the paper) or one of its ``own`` that begins as a copy of it and is not stored with the model. Its targets are the
+    model's tokens, or (with a new head of its own, which may be on the last layer, too) ``intermediate_pieces``
+    sub-words or the phones of ``intermediate_lexicon``; utterances with a word that the lexicon lacks have no
+    intermediate loss.
 
     ``consistency_weight`` α: each utterance is masked twice (SpecAugment; dropout differs, too), and the loss is the
     mean of both CTC losses + α times what ``asr.ctc.consistency_loss`` gives (paper: 0.2). That costs twice the time
@@ -36,6 +39,10 @@ class LossConfig:
     intermediate_weight: float = 0.0  # of a CTC loss in the middle of the encoder; 0: none; paper: 0.3
     intermediate_layer: int | None = None  # after so many layers; null: half of them
     intermediate_head: str = "shared"  # shared (the model's) | own
+    intermediate_pieces: int | None = None  # its targets: so many sub-words, blank included (sentencepiece)
+    intermediate_lexicon: str | None = (
+        None  # or the phones of its words in this file (cmudict); null: the model's tokens
+    )
     consistency_weight: float = 0.0  # of the divergence between two views of each utterance; 0: none; paper: 0.2
     consistency_mask_factor: float = 2.5  # multiplies the number of time masks then
 
@@ -43,6 +50,10 @@ class LossConfig:
         weight = self.intermediate_weight
         check(0 <= weight < 1, f"training.loss.intermediate_weight={weight} must be in [0, 1)")
         check_choice("training.loss.intermediate_head", self.intermediate_head, HEADS)
+        pieces = self.intermediate_pieces
+        check(pieces is None or pieces >= 2, f"training.loss.intermediate_pieces={pieces} must be at least 2, or null")
+        one = pieces is None or self.intermediate_lexicon is None
+        check(one, "training.loss.intermediate_pieces and intermediate_lexicon are a choice: set one of them to null")
         for key in ("consistency_weight", "consistency_mask_factor"):
             check(getattr(self, key) >= 0, f"training.loss.{key}={getattr(self, key)} must not be negative")
 
@@ -53,12 +64,14 @@ class LossConfig:
 
 
 class TrainedModel(nn.Module):
-    """``acoustic`` with the intermediate loss's own head, if it has one.
+    """``acoustic`` with the intermediate loss's own head, if it has one; ``vocab_size``: of its own tokens, if any.
 
     Raises ConfigError where the encoder has no such layer.
     """
 
-    def __init__(self, acoustic: AcousticModel, config: LossConfig | None = None) -> None:
+    def __init__(
+        self, acoustic: AcousticModel, config: LossConfig | None = None, vocab_size: int | None = None
+    ) -> None:
         super().__init__()
         config = config or LossConfig()
         self.acoustic = acoustic
@@ -66,26 +79,30 @@ class TrainedModel(nn.Module):
         self.own_head: nn.Linear | None = None
         if config.intermediate_weight:
             depth = acoustic.config.num_layers
-            layer = config.intermediate_layer or depth // 2
-            if not 1 <= layer < depth:
+            last = depth - (vocab_size is None)
+            layer = config.intermediate_layer or max(1, depth // 2)
+            if not 1 <= layer <= last:
                 raise ConfigError(
-                    f"training.loss.intermediate_layer={config.intermediate_layer} must be 1 to {depth - 1}:"
+                    f"training.loss.intermediate_layer={config.intermediate_layer} must be 1 to {last}:"
                     f" the encoder has {depth} layer{'s' if depth > 1 else ''}"
                 )
             self.layers = [layer, depth]
-            self.own_head = copy.deepcopy(acoustic.head) if config.intermediate_head == "own" else None
+            if vocab_size is not None:
+                self.own_head = nn.Linear(acoustic.head.in_features, vocab_size).to(acoustic.head.weight.device)
+            elif config.intermediate_head == "own":
+                self.own_head = copy.deepcopy(acoustic.head)
         self.frozen = False
 
     def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
         """``(batch, frames, mels)``, ``(batch,)`` -> log_probs ``(batch, frames', vocab)`` of the model, then those of
-        the intermediate layer if there is a loss on it; and ``(batch,)``.
+        the intermediate layer ``(batch, frames', its vocab)`` if there is a loss on it; and ``(batch,)``.
         """
         if not self.layers:
             log_probs, lengths = self.acoustic(log_mel, lengths)
             return [log_probs], lengths
         hidden, lengths = self.acoustic.subsampling(log_mel, lengths)
-        middle, last = self.acoustic.encoder.outputs(hidden, lengths, self.layers)  # type: ignore[operator]
-        logits = [self.acoustic.head(last), (self.own_head or self.acoustic.head)(middle)]
+        outputs = self.acoustic.encoder.outputs(hidden, lengths, self.layers)  # type: ignore[operator]
+        logits = [self.acoustic.head(outputs[-1]), (self.own_head or self.acoustic.head)(outputs[0])]
         return [one.float().log_softmax(dim=2) for one in logits], lengths
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:

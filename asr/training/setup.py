@@ -22,6 +22,7 @@ from asr.seeds import derive_seed, numpy_generator
 from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import Tokenizer, build_tokenizer
 from asr.training.config import TrainSettings
+from asr.training.intermediate import IntermediateTargets, intermediate_targets
 from asr.training.transfer import choose_tokenizer, take_over
 
 CACHE_NAME = "decoded-audio.cache"
@@ -32,7 +33,8 @@ LISTED = 10  # errors listed in a message before it only counts them
 class Setup:
     """What the loop needs: models on the CPU, and the data of both splits.
 
-    ``dropped``: utterances left out, and why; ``note``: what was taken over from another model.
+    ``dropped``: utterances left out, and why; ``note``: what was taken over from another model; ``intermediate``: the
+    targets of the intermediate loss, where they are not the model's.
     """
 
     features: Features
@@ -42,6 +44,7 @@ class Setup:
     dev: SpeechDataset
     dropped: list[str]
     note: str | None = None
+    intermediate: IntermediateTargets | None = None
 
 
 def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -> Setup:
@@ -78,6 +81,7 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
         SpeechDataset(dev, [[] for _ in dev], rate, settings.seed, load=cache.load),
         dropped,
         note,
+        intermediate_targets(settings.training.loss, [one.text for one in train]),
     )
 
 

@@ -113,7 +113,13 @@ def _make_trainer(
         tokenizer=json.dumps(setup.tokenizer.to_dict()),
         versions=library_versions(),
         facts=_facts(settings, start, state["facts"] if state else None),
+        intermediate=setup.intermediate.fingerprint if setup.intermediate else "",
     )
+    if state is not None and state.get("intermediate", "") != identity.intermediate:
+        raise TrainingError(
+            f"{run_dir.path}: the targets of the intermediate loss are others than when this run began; put its lexicon"
+            " (or its version of sentencepiece) back, or train in a new run_dir"
+        )
     trainer = Trainer(settings, setup, run_dir, processes, observer, identity)
     if state is not None:
         trainer.resume(state)
@@ -153,8 +159,9 @@ def _describe(setup: Setup, settings: TrainSettings, observer: Observer) -> None
         f"train {audio[0]} in {len(train)} utterances, dev {audio[1]} in {len(dev)};"
         f" {setup.tokenizer.vocab_size} tokens; {size / 1e6:.2f} million parameters"
     )
-    if setup.note:
-        observer.message(setup.note)
+    for note in (setup.note, setup.intermediate.note if setup.intermediate else None):
+        if note:
+            observer.message(note)
     if warning := _average_warning(settings.training):
         observer.message(warning)
     if setup.dropped:

@@ -17,7 +17,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from asr.ctc import consistency_loss, ctc_loss, penalise_blank
+from asr.ctc import consistency_loss, ctc_loss, frames_needed, penalise_blank
 from asr.data.batching import Request, padding_share, plan_epoch, share
 from asr.data.dataset import Batch, SpeechDataset, load_batches
 from asr.devices import autocast, upload
@@ -58,6 +58,7 @@ class Stepper:
     seed: int
     ids: Sequence[str]  # of the training utterances, for messages
     loss: LossConfig = field(default_factory=LossConfig)
+    intermediate_targets: Sequence[list[int]] | None = None  # of the training utterances; None: the model's
 
     def step(
         self, batches: Sequence[Batch | None], number: int, utterances: int, blank_penalty: float = 0.0
@@ -133,13 +134,33 @@ class Stepper:
         if blank_penalty:
             heads = [penalise_blank(one, blank_penalty) for one in heads]
         lengths, targets = self._acoustic_model.output_lengths(frames_here), list(batch.targets) * views
-        losses, *intermediate = (ctc_loss(one, lengths.repeat(views), targets) for one in heads)
-        if intermediate:
-            losses = torch.lerp(losses, intermediate[0], self.loss.intermediate_weight)
+        losses = ctc_loss(heads[0], lengths.repeat(views), targets)
+        if len(heads) > 1:
+            if self.intermediate_targets is not None:
+                targets = [self.intermediate_targets[index] if index >= 0 else [] for index in batch.indices] * views
+            losses = self._with_intermediate(losses, heads[1], lengths.repeat(views), targets)
         if views > 1:
             agreement = consistency_loss(heads[0], lengths)
             losses = losses.view(views, -1).mean(dim=0) + self.loss.consistency_weight * agreement
         return losses
+
+    def _with_intermediate(
+        self, losses: Tensor, log_probs: Tensor, lengths: Tensor, targets: list[list[int]]
+    ) -> Tensor:
+        """``losses`` with the share of the intermediate one, for the utterances that have targets which fit."""
+        weight = self.loss.intermediate_weight
+        if self.intermediate_targets is None:
+            return torch.lerp(losses, ctc_loss(log_probs, lengths, targets), weight)
+        fits = [
+            bool(one) and frames_needed(one) <= frames for one, frames in zip(targets, lengths.tolist(), strict=True)
+        ]
+        losses = losses + 0.0 * log_probs.sum()  # each weight has a gradient, which processes wait for
+        if not any(fits):
+            return losses
+        rows = torch.tensor(fits).nonzero().squeeze(1)
+        here = upload(rows, losses.device)
+        found = ctc_loss(log_probs[here], lengths[rows], [targets[row] for row in rows.tolist()])
+        return losses.index_copy(0, here, torch.lerp(losses[here], found, weight))
 
     @property
     def _masking(self) -> SpecAugmentConfig:

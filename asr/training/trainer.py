@@ -22,6 +22,7 @@ from torch import nn
 from asr.data.batching import Request, plan_epoch
 from asr.data.dataset import Batch, load_batches
 from asr.errors import Interrupted, TrainingError
+from asr.seeds import derive_seed
 from asr.training.checkpoint import (
     CheckpointManager,
     MovingAverage,
@@ -104,7 +105,9 @@ class Trainer:
         self.processes, self.observer = processes, observer
         training = settings.training
         self.model = setup.model.to(processes.device)
-        self.trained = TrainedModel(self.model, training.loss)
+        targets = setup.intermediate
+        torch.manual_seed(derive_seed(settings.seed, "intermediate head"))
+        self.trained = TrainedModel(self.model, training.loss, len(targets.tokens) if targets else None)
         self.features = setup.features.to(processes.device)
         slow = self.trained.encoder_parameters() if training.init_from else ()
         self.optimizer = build_optimizer(self.trained, settings.optimizer, slow, training.encoder_rate_factor)
@@ -164,6 +167,7 @@ class Trainer:
             seed=self.settings.seed,
             ids=[one.id for one in self.setup.train.utterances],
             loss=self.settings.training.loss,
+            intermediate_targets=self.setup.intermediate.targets if self.setup.intermediate else None,
         )
 
     def _is_done(self) -> bool:

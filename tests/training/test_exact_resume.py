@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,12 @@ def test_stopped_in_mid_epoch_and_at_its_end_it_resumes_to_the_same_bits(
             "training__select": "ema",
             "training__loss": {"intermediate_weight": 0.3, "intermediate_head": "own", "consistency_weight": 0.2},
         },
+        pytest.param(
+            {"training__loss": {"intermediate_weight": 0.3, "intermediate_pieces": 8, "intermediate_layer": 2}},
+            marks=pytest.mark.skipif(
+                find_spec("sentencepiece") is None, reason="the sentencepiece extra is not installed"
+            ),
+        ),
         {"optimizer__name": "adadelta", "optimizer__learning_rate": 1.0, "data__batching__short_first": False},
     ],
     ids=lambda changes: next(iter(changes)),

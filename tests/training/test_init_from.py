@@ -26,12 +26,12 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def respelled(folder: Path, data: Path, letters: dict[str, str]) -> Path:
-    """The corpus of ``data`` with other letters in its texts."""
+def respelled(folder: Path, data: Path, here: str, there: str) -> Path:
+    """The corpus of ``data`` with the letters ``there`` for ``here`` in its texts."""
     folder.mkdir()
     for split in ("train", "dev"):
         utterances = read_manifest(data / f"{split}.jsonl")
-        new = [replace(one, text=one.text.translate(str.maketrans(letters))) for one in utterances]
+        new = [replace(one, text=one.text.translate(str.maketrans(here, there))) for one in utterances]
         write_manifest(folder / f"{split}.jsonl", new)
     return folder
 
@@ -51,7 +51,7 @@ def test_the_weights_and_tokens_are_those_of_the_directory(earlier: Path) -> Non
 
 def test_new_letters_make_the_head_anew_with_the_rows_that_both_have(earlier: Path, tmp_path: Path) -> None:
     source = earlier / "run" / "model"
-    data = respelled(tmp_path / "data", earlier / "data", {"c": "ö"})
+    data = respelled(tmp_path / "data", earlier / "data", "c", "ö")
     setup, old = prepare_setup(settings(data, training__init_from=str(source))), from_pretrained(source)
     assert setup.tokenizer.tokens == ("<blank>", "a", "b", "c", "ö")  # c stays: the texts lack it, the model knows it
     assert equal_weights(encoder_of(setup.model.state_dict()), encoder_of(old.model.state_dict()))
@@ -65,7 +65,7 @@ def test_new_letters_make_the_head_anew_with_the_rows_that_both_have(earlier: Pa
 
 def test_another_alphabet_has_its_own_letters_alone(earlier: Path, tmp_path: Path) -> None:
     source = earlier / "run" / "model"
-    data = respelled(tmp_path / "data", earlier / "data", {"a": "а", "b": "б", "c": "в"})
+    data = respelled(tmp_path / "data", earlier / "data", "abc", "абв")
     quiet = Quiet()
     train(settings(data, training__init_from=str(source), training__epochs=1), tmp_path / "run", quiet)
     assert from_pretrained(tmp_path / "run" / "model").tokenizer.tokens == ("<blank>", "а", "б", "в")

@@ -9,13 +9,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from asr.data.dataset import Batch
-from asr.errors import ConfigError
+from asr.data.manifest import read_manifest
+from asr.errors import ConfigError, DataError, TrainingError
 from asr.features import LogMelConfig, SpecAugmentConfig, build_features, spec_augment
 from asr.models import AcousticModel
 from asr.seeds import derive_seed
 from asr.training.checkpoint import MovingAverage, load_checkpoint
 from asr.training.config import OptimizerConfig
 from asr.training.distributed import Processes
+from asr.training.intermediate import intermediate_targets
 from asr.training.objective import LossConfig, TrainedModel
 from asr.training.records import StepRecord
 from asr.training.setup import prepare_setup
@@ -62,9 +64,15 @@ def ctc(model: AcousticModel, log_mel: Tensor, frames: Tensor) -> Tensor:
     return losses.mean()
 
 
+def alone(log_probs: Tensor, target: list[int]) -> float:
+    """The loss of one utterance, by torch."""
+    sizes = torch.tensor([len(log_probs)]), torch.tensor([len(target)])
+    return functional.ctc_loss(log_probs.unsqueeze(1), torch.tensor([target]), *sizes, reduction="sum").item()
+
+
 def first_layer_of(model: AcousticModel, form: str) -> AcousticModel:
     """The model as it would be if its encoder ended after a layer, with the same weights."""
-    options = {"full_rate_layers": None} if "half rate" in form else {}
+    options: dict[str, Any] = {"full_rate_layers": None} if "half rate" in form else {}
     shallow = make_model(form, num_layers=1, **options)
     shallow.load_state_dict({name: model.state_dict()[name] for name in shallow.state_dict()})
     return shallow
@@ -170,3 +178,67 @@ def test_the_moving_average_of_every_steps_weights_becomes_the_model(tones: Path
     assert not equal_weights(best, weights(tmp_path))
     with pytest.raises(ConfigError, match=r"training\.select=ema needs training\.ema_decay"):
         settings(tones, training__select="ema")
+
+
+LEXICON = """;;; a comment
+AB  AE1 B
+AB(2)  AH0 B
+A  AH0  # the letter
+B  B IY1
+CA  K AE1
+"""
+
+
+@pytest.mark.parametrize("layer", [1, 2])
+def test_phones_are_the_targets_of_the_utterances_that_have_them(tmp_path: Path, layer: int) -> None:
+    """By hand: AE is 1, AH 2, B 3, K 5; "ca" has two, "ab a" three, and no word of the third is in the file."""
+    (tmp_path / "lexicon").write_text(LEXICON)
+    config = LossConfig(
+        intermediate_weight=0.3, intermediate_layer=layer, intermediate_lexicon=str(tmp_path / "lexicon")
+    )
+    targets = intermediate_targets(config, ["ca b", "ab a", "zoo"])
+    assert targets is not None and targets.tokens == ("<blank>", "AE", "AH", "B", "IY", "K")
+    assert targets.targets == [[5, 1, 3, 4], [1, 3, 2], []]
+    assert targets.note.endswith("in 2 of 3 utterances; it lacks zoo")
+    model = make_model("gru")
+    stepper = make_stepper(model, LossConfig())
+    stepper.loss, stepper.intermediate_targets = config, targets.targets
+    stepper.model = trained = TrainedModel(model, config, len(targets.tokens))
+    log_mel, frames = log_mel_of(stepper)
+    with torch.no_grad():
+        (_, phones), lengths = trained(log_mel, frames)
+        log_probs, _ = model(log_mel, frames)
+        spelled = [alone(phones[row, : lengths[row]], targets.targets[row]) for row in (0, 1)]
+        plain = [alone(log_probs[row, : lengths[row]], TARGETS[row]) for row in (0, 1, 2)]
+    expected = sum(0.7 * plain[row] + 0.3 * spelled[row] for row in (0, 1)) + plain[2]
+    assert run_step(stepper) == pytest.approx(expected / 3, rel=1e-5)
+
+
+def test_a_lexicon_that_is_none_or_spells_nothing_is_refused(tmp_path: Path) -> None:
+    def read(text: str) -> None:
+        (tmp_path / "lexicon").write_text(text)
+        intermediate_targets(LossConfig(intermediate_weight=0.3, intermediate_lexicon=str(tmp_path / "lexicon")), ["a"])
+
+    with pytest.raises(ConfigError, match="no line is a word with its phones"):
+        read("a\nb\n")
+    with pytest.raises(DataError, match="it spells no training utterance; it lacks a"):
+        read("b  B IY1\n")
+    with pytest.raises(ConfigError, match="set one of them to null"):
+        LossConfig(intermediate_pieces=10, intermediate_lexicon="file")
+
+
+def test_a_changed_lexicon_is_no_way_to_resume(tones: Path, tmp_path: Path) -> None:
+    lexicon = tmp_path / "lexicon"
+    texts = {one.text for one in read_manifest(tones / "train.jsonl")}
+    loss = {"intermediate_weight": 0.3, "intermediate_lexicon": str(lexicon)}
+    chosen = settings(tones, training__loss=loss, training__max_steps=3)
+    lexicon.write_text("".join(f"{text} {' '.join(text)}\n" for text in texts))
+    quiet = Quiet()
+    train(chosen, tmp_path / "run", quiet)
+    assert "intermediate loss: over 3 phones" in quiet.messages[1]
+    state = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert state["intermediate_head"]["weight"].shape == (4, 16)
+    lexicon.write_text(lexicon.read_text().replace(" a", " b"))
+    (tmp_path / "run" / "model" / "config.json").unlink()
+    with pytest.raises(TrainingError, match="the targets of the intermediate loss are others than when this run began"):
+        train(chosen, tmp_path / "run", Quiet())
