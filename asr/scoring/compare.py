@@ -23,6 +23,7 @@ from asr.scoring.report import ScoreReport, UtteranceScore, build_report, first_
 from asr.scoring.significance import (
     ALPHA,
     Difference,
+    SegmentErrors,
     SignificanceTest,
     detectable_difference,
     holm,
@@ -133,17 +134,19 @@ def _pair(
     seed: int,
 ) -> Pair:
     ones, twos = first.report.utterances, second.report.utterances
-    errors = [u.words.errors for u in ones], [u.words.errors for u in twos]
-    lengths = [u.words.reference_length for u in ones]
+    # twice the errors over both lengths: readings of a reference with alternatives may differ in length
+    errors = [2 * u.words.errors for u in ones], [2 * u.words.errors for u in twos]
+    lengths = [u.words.reference_length + v.words.reference_length for u, v in zip(ones, twos, strict=True)]
     speakers = [u.speaker for u in ones]
-    segments = [
-        segment
-        for pairs in zip(first_alignments, second_alignments, strict=True)
-        for segment in segment_errors(*map(word_outcomes, pairs))
-    ]
+    segments: list[SegmentErrors] = []
+    for one, two, *pairs in zip(ones, twos, first_alignments, second_alignments, strict=True):
+        if one.reference_normalized == two.reference_normalized:
+            segments += segment_errors(*map(word_outcomes, pairs))
+        elif one.words.errors or two.words.errors:  # readings of a reference with alternatives
+            segments.append(SegmentErrors(one.words.errors, two.words.errors))
     tests = [mapsswe(segments), mcnemar(*([not count for count in side] for side in errors))]
-    spoken = [index for index, length in enumerate(lengths) if length]
-    rates = [[side[index].words.rate for index in spoken] for side in (ones, twos)]
+    spoken = [pair for pair in zip(ones, twos, strict=True) if all(one.words.reference_length for one in pair)]
+    rates = [[pair[side].words.rate for pair in spoken] for side in (0, 1)]
     tests.append(wilcoxon(rates[0], rates[1], "utterances"))
     known = None not in speakers
     if known and len(set(speakers)) > 1:
@@ -198,6 +201,12 @@ def _require_comparable(systems: Sequence[SystemResults]) -> None:
         _require_same_references(systems[0], other)
 
 
+def _are_readings_of_one(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two references are what the systems came nearest to among the alternatives of one marked reference."""
+    marked = first.get("marked_reference")
+    return marked is not None and marked == second.get("marked_reference")
+
+
 def _require_same_references(first: SystemResults, other: SystemResults) -> None:
     ones, twos = ({u.id: u for u in system.report.utterances} for system in (first, other))
     for here, there, name, where in ((ones, twos, other.name, first.name), (twos, ones, first.name, other.name)):
@@ -207,6 +216,7 @@ def _require_same_references(first: SystemResults, other: SystemResults) -> None
                 f"lacks {len(absent):,} that {where} has ({first_ids(absent)}). Evaluate both on the same test set"
             )
     changed = [key for key, one in ones.items() if one.reference_normalized != twos[key].reference_normalized]
+    changed = [key for key in changed if not _are_readings_of_one(first.extras.get(key, {}), other.extras.get(key, {}))]
     if changed:
         one, two = ones[changed[0]], twos[changed[0]]
         raise ScoringError(

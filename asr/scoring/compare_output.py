@@ -102,7 +102,17 @@ def settling_sentence(comparison: Comparison, pair: Pair) -> str | None:
 
 
 def scope_sentence(comparison: Comparison) -> str | None:
-    """What the verdicts hold for, where that is less than further speakers."""
+    """What the verdicts hold for, where that is less than further speakers; and where references differ."""
+    references = [[one.reference_normalized for one in system.report.utterances] for system in comparison.systems]
+    different = sum(len(set(one)) > 1 for one in zip(*references, strict=True))
+    readings = (
+        f"In {counted(different, 'utterance')} the systems came nearest to different alternatives of the reference; "
+        "words are not compared there."
+    )
+    return " ".join([*filter(None, [_unit_sentence(comparison)]), *([readings] if different else [])]) or None
+
+
+def _unit_sentence(comparison: Comparison) -> str | None:
     deciding = next((pair.deciding for pair in comparison.pairs if pair.deciding is not None), None)
     if deciding is None or deciding.unit == "speakers":
         return None
@@ -110,13 +120,12 @@ def scope_sentence(comparison: Comparison) -> str | None:
     if None in speakers:
         return (
             "The verdicts are based on resampled utterances, because not every speaker is known. With several "
-            "speakers, "
-            "the errors of one speaker are correlated, and the p-values are too small."
+            "speakers, the errors of one speaker are correlated, and the p-values are too small."
         )
+    these = "this speaker" if len(speakers) == 1 else f"these {len(speakers)} speakers"
     return (
         f"The verdicts are based on resampled utterances, because there are fewer than {MIN_SPEAKERS} speakers: they "
-        "hold "
-        f"for further utterances of {'this speaker' if len(speakers) == 1 else f'these {len(speakers)} speakers'} only."
+        f"hold for further utterances of {these} only."
     )
 
 

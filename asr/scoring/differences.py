@@ -94,7 +94,9 @@ def word_differences(comparison: Comparison, first: str, second: str) -> list[Wo
     for utterance in zip(comparison.alignments[first], comparison.alignments[second], strict=True):
         for counter, pairs in zip(inserted, utterance, strict=True):
             counter.update(pair.hypothesis for pair in pairs if pair.operation == "insertion" and pair.hypothesis)
-        words = ([pair for pair in pairs if pair.reference is not None] for pairs in utterance)
+        words = [[pair for pair in pairs if pair.reference is not None] for pairs in utterance]
+        if len({tuple(pair.reference for pair in pairs) for pairs in words}) > 1:
+            continue  # two readings of a reference with alternatives
         for one, two in zip(*words, strict=True):
             word, right = str(one.reference), (one.operation == "hit", two.operation == "hit")
             said[word] += 1

@@ -201,7 +201,7 @@ def _by_recording(
             segments
             for (name, other), segments in places.items()
             if same(recording) in (same(name), same(bare_name(name)))
-            and (channel == other or channel is None or other is None)
+            and (channel is None or other is None or channel.casefold() == other.casefold())  # A in ctm, a in stm
         ]
         scored = [own for segments in found for own, segment in segments.items() if not segment.ignored]
         words = hypotheses.words.get(key, ())

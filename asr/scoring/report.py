@@ -10,8 +10,15 @@ from typing import Any, TypeVar
 
 from asr.errors import ScoringError
 from asr.scoring.changes import AlignedTexts, NormalizationChange, count_changes, normalization_changes
-from asr.scoring.counts import NO_COUNTS, ErrorCounts, count_characters, count_spans, word_alignments
-from asr.scoring.written import count_mixed, count_written
+from asr.scoring.counts import (
+    NO_COUNTS,
+    ErrorCounts,
+    count_characters,
+    count_mixed,
+    count_spans,
+    count_written,
+    word_alignments,
+)
 from asr.text.normalize import Normalizer, normalize_none
 
 Result = TypeVar("Result")
@@ -26,7 +33,7 @@ _SHOWN_IDS = 5
 class UtteranceScore:
     """One utterance: its texts as given and as compared, and its errors (``words``, ``characters``: as compared).
 
-    ``mixed``, ``punctuation`` and ``capitals`` (asr/scoring/written.py) are empty where the texts have none.
+    ``mixed``, ``punctuation`` and ``capitals`` are empty where the texts have none.
     """
 
     id: str

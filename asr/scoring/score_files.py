@@ -116,7 +116,7 @@ def score_files(options: ScoreOptions) -> FileScore:
         page=None,
     )
     if options.out is not None:
-        extras = _extras(references, matched, report, options.normalizer, chosen.left_out)
+        extras = _extras(references, matched, report, options.normalizer, chosen)
         result = replace(result, page=_write(options.out, result, options, extras))
     if options.export is not None:
         timing = Timing(segments=references.segments, words=_timed_words(hypotheses, options.normalizer))
@@ -151,7 +151,7 @@ def _prepare_folders(options: ScoreOptions) -> None:
 
 
 def _extras(
-    references: TextFile, matched: Matched, report: ScoreReport, normalizer: Normalizer, left_out: Mapping[str, str]
+    references: TextFile, matched: Matched, report: ScoreReport, normalizer: Normalizer, chosen: Readings
 ) -> dict[str, dict[str, Any]]:
     """The metadata of both files by utterance: fields to group by, sound, words and n-best with outcomes."""
     extras: dict[str, dict[str, Any]] = {}
@@ -162,7 +162,8 @@ def _extras(
         missing = key in matched.missing and matched.missing_treatment == "as-deletions"
         extras[key] = {**add_outcomes(second, utterance.reference, normalizer), **first}
         extras[key] |= ({"fields": fields} if fields else {}) | ({"missing": True} if missing else {})
-        extras[key] |= {"left_out": left_out[key]} if key in left_out else {}
+        extras[key] |= {"left_out": chosen.left_out[key]} if key in chosen.left_out else {}
+        extras[key] |= {"marked_reference": text} if (text := matched.references[key]) != utterance.reference else {}
     return extras
 
 

@@ -152,3 +152,18 @@ def test_words_that_were_left_out_stay_in_n_when_all_is_scored_anew(
         capsys.readouterr()
         assert main(["compare", str(tmp_path / "one"), str(tmp_path / "two"), *options]) == 0
         assert "WER 0.00 against 20.00 %" in capsys.readouterr().out
+
+
+def test_systems_that_came_nearest_to_other_alternatives_are_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ref.trn").write_text("a (uh) b { c / d e } f (s1-1)\nx y (s2-1)\n", encoding="utf-8")
+    for name, heard in (("one", "a b c f (s1-1)\nx y (s2-1)\n"), ("two", "a uh b d e (s1-1)\nx z (s2-1)\n")):
+        (tmp_path / f"{name}.trn").write_text(heard, encoding="utf-8")
+        texts = [str(tmp_path / "ref.trn"), str(tmp_path / f"{name}.trn")]
+        assert main(["score", *texts, "--out", str(tmp_path / name)]) == 0
+    capsys.readouterr()
+    assert main(["compare", str(tmp_path / "one"), str(tmp_path / "two"), "--out", str(tmp_path / "cmp")]) == 0
+    shown = capsys.readouterr().out
+    assert "WER 0.00 against 25.00 %, difference 26.67 [" in shown  # f and y: 2 of 8 words, and of 7.5 on average
+    assert "1 utterance" in shown and "alternatives" in shown

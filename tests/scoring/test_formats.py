@@ -291,3 +291,9 @@ def test_seglst_holds_recordings_and_speakers(tmp_path: Path) -> None:
     path.write_text(json.dumps([*rows, {"session_id": "r", "words": 5}]), encoding="utf-8")
     with pytest.raises(DataError, match=r"segment 3: 'words' must be text, not 5"):
         read_pair(path, path)
+
+
+def test_a_duration_rounded_below_nothing_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.ctm").write_text("r 1 0.50 -0.01 x\n", encoding="utf-8")  # as in NIST's tima_hyp.ctm
+    (word,) = read_pair(tmp_path / "a.ctm", tmp_path / "a.ctm")[1].words["r"]
+    assert (word.start_s, word.end_s) == (0.5, 0.5)

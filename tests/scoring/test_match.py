@@ -161,6 +161,19 @@ def test_ids_and_recordings_match_in_any_case_on_request() -> None:
         match(texts(a="x", A="y"), texts(a="x"), ignore_case=True)
 
 
+def test_channels_match_in_any_case() -> None:
+    stm = references({"u1": Segment("r", "a", 0.0, 2.0), "u2": Segment("r", "b", 0.0, 2.0)})
+    words = {key: tuple([TimedWord(text, 0.0, 1.0)]) for key, text in (("r-A", "x"), ("r-B", "y"))}
+    heard = TextFile(
+        path=Path("h"),
+        format="ctm",
+        texts={"r-A": "x", "r-B": "y"},
+        segments={"r-A": Segment("r", "A", 0.0, 1.0), "r-B": Segment("r", "B", 0.0, 1.0)},
+        words=words,
+    )
+    assert match(stm, heard).hypotheses == {"u1": "x", "u2": "y"}
+
+
 def test_speakers_who_talk_at_once_are_warned_of() -> None:
     segments = {"u1": Segment("r", "1", 0.0, 3.0), "u2": Segment("r", "1", 2.0, 4.0), "u3": Segment("r", "1", 4.0, 5.0)}
     heard = recordings(r=[("a", 0.5)])

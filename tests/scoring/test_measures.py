@@ -14,8 +14,7 @@ from asr.pages.assemble import assemble
 from asr.pages.data import ReportSystem
 from asr.pages.exports import render_json_report
 from asr.pages.report import render_report
-from asr.scoring import written
-from asr.scoring.counts import ErrorCounts, count_words
+from asr.scoring.counts import ErrorCounts, count_words, mixed_tokens
 from asr.scoring.markdown import ReportHeader, render_markdown
 from asr.scoring.measures import MEASURES, measures_in
 from asr.scoring.output import RENDERERS, summary_rows
@@ -128,7 +127,7 @@ def test_the_mixed_error_rate_counts_characters_of_chinese_and_words_of_english(
     assert [one.key for one in measures_in("report", report)][-1] == "mixed_er"
     assert scored(("plain words", "plain words")).mixed == ErrorCounts()
     assert scored(("한국어 단어", "한국어 단이")).mixed == ErrorCounts()  # Korean has spaces
-    assert [word for word in written.mixed_tokens("ภาษา ok")] == [*"ภาษา", "ok"]
+    assert [word for word in mixed_tokens("ภาษา ok")] == [*"ภาษา", "ok"]
 
 
 def test_what_counts_are_there_is_kept_with_the_results(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ IGNORED_SEGMENT = "IGNORE_TIME_SEGMENT_IN_SCORING"  # sclite takes it without un
 GAP_SPEAKER = "inter_segment_gap"
 _LABELS = re.compile(r"<[^<>]*>")
 _NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+", re.ASCII)
+_ROUNDED_DOWN = re.compile(r"-0?\.0[0-5]\d*", re.ASCII)  # no duration, as some aligners round it
 _CHANNELS = frozenset("012ABLRablr")  # as nearly all files name them
 
 
@@ -185,7 +186,8 @@ def _ctm_word(line: Line) -> tuple[tuple[str, str], TimedWord]:
     words = line.text.split()
     if len(words) < 5:
         raise ValueError(f"has {len(words)} of the 5 columns: recording, channel, start, duration, word")
-    start_s, duration_s = seconds_of(words[2], "the start"), seconds_of(words[3], "the duration")
+    start_s = seconds_of(words[2], "the start")
+    duration_s = 0.0 if _ROUNDED_DOWN.fullmatch(words[3]) else seconds_of(words[3], "the duration")
     confidence = confidence_of(words[5]) if len(words) > 5 else None
     parse_marks(words[4])
     return (clean_id(words[0]), words[1]), TimedWord(words[4], start_s, start_s + duration_s, confidence)
