@@ -31,6 +31,7 @@ VERBS: dict[str, str] = {
     "inspect": "inspect a model on a recording: gates, memory, what each unit correlates with",
     "report": "show errors on a page with audio and filters; several systems side by side",
     "check": "find problems in a manifest",
+    "learning-curve": "train on parts of a corpus: WER against minutes, and what more speech would bring",
     "probe": "run experiments on the LSTM: gradients, memory, time, gates",
 }
 
@@ -85,7 +86,7 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
         close = difflib.get_close_matches(verb, VERBS, n=1)
         hint = f"; did you mean `asr {close[0]}`?" if close else "."
         raise UsageError(f"unknown {kind} {verb!r}{hint} The verbs are: {', '.join(VERBS)}; see `asr --help`")
-    module = importlib.import_module(f"asr.commands.{verb}")
+    module = importlib.import_module(f"asr.commands.{verb.replace('-', '_')}")
     try:
         code = module.run(arguments)
     except SystemExit as end:  # argparse and Hydra end this way

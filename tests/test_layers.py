@@ -230,7 +230,7 @@ def test_a_command_knows_no_other_command() -> None:
 def _verbs() -> set[str]:
     from asr.cli import VERBS
 
-    return {f"asr.commands.{verb}" for verb in VERBS}
+    return {f"asr.commands.{verb.replace('-', '_')}" for verb in VERBS}
 
 
 @pytest.mark.parametrize("here", sorted(WITHOUT_TORCH))

@@ -1,12 +1,13 @@
 """The train, dev and test parts of a corpus: cut so that no speaker is in two of them, checked, and written.
 
-In: utterances. Out: ``Splits``, their manifests, and a summary text. An error rate measured on speakers that the model
-was trained on says little about new ones (six of six FSDD speakers are in both parts of its published split). The order
-in which speakers are assigned depends on the seed and their names alone, through SHA-256, so that an added speaker
-hardly moves the others.
+In: utterances. Out: ``Splits``, their manifests, and a summary text; or nested parts of a training set. An error rate
+measured on speakers that the model was trained on says little about new ones (six of six FSDD speakers are in both
+parts of its published split). The order in which speakers are assigned depends on the seed and their names alone,
+through SHA-256, so that an added speaker hardly moves the others.
 """
 
 import hashlib
+import itertools
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -72,6 +73,46 @@ def split_off_speakers(
     taken = _deal(sizes, {"taken": share}, seed)
     rest = [u for u in everything if (u.speaker or u.audio) not in taken]
     return rest, [u for u in everything if (u.speaker or u.audio) in taken]
+
+
+def nested_parts(utterances: Sequence[Utterance], minutes: Sequence[float], *, seed: int = 0) -> list[list[Utterance]]:
+    """Parts of ``utterances`` of about so many minutes of speech, each contained in every longer one.
+
+    A part is a small image of the whole: it has about the same share of every speaker's speech. To that end the
+    utterances of a speaker (where none is known, of a recording) are put in hashed order, each at the share of the
+    speaker's speech at which it begins, or a fraction of its length later; a part takes utterances in the order of
+    those shares while that brings it nearer to its length, at least one. The order depends on the seed, the speakers'
+    names and the utterances' ids alone.
+
+    Args:
+        utterances: the training set; its order is kept in every part.
+        minutes: the wanted lengths, in any order; one beyond the whole gives the whole.
+        seed: another seed chooses other utterances.
+    """
+    place = _places(utterances, seed)
+    order = sorted(range(len(utterances)), key=lambda index: (place[index], utterances[index].id))
+    filled_s = list(itertools.accumulate(utterances[index].duration_s for index in order))
+    parts = []
+    for wanted in minutes:
+        count = 1 + min(range(len(order)), key=lambda last: abs(filled_s[last] - 60 * wanted))
+        parts.append([utterances[index] for index in sorted(order[:count])])
+    return parts
+
+
+def _places(utterances: Sequence[Utterance], seed: int) -> list[float]:
+    """At which share of its speaker's speech, in hashed order, each utterance is; from 0 to 1."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, key in enumerate(_keys(utterances, by_speaker=True)):
+        groups[key].append(index)
+    places = [0.0] * len(utterances)
+    for key, members in groups.items():
+        total = sum(utterances[index].duration_s for index in members)
+        before = 0.0
+        offset = int.from_bytes(_hash(seed, key)[:8]) / 2**64  # speakers of one utterance are spread, too
+        for index in sorted(members, key=lambda one: _hash(seed, utterances[one].id)):
+            places[index] = (before + offset * utterances[index].duration_s) / total
+            before += utterances[index].duration_s
+    return places
 
 
 def write_splits(out: Path, splits: Splits) -> str:
@@ -158,7 +199,7 @@ def _deal(sizes: Mapping[str, float], shares: Mapping[str, float], seed: int) ->
             "recording(s): record more, or set that part's share to 0."
         )
     total = sum(sizes.values())
-    left = sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
+    left = sorted(sizes, key=lambda group: _hash(seed, group))
     part_of: dict[str, str] = {}
     for position, (part, share) in enumerate(wanted.items()):
         reserve = len(wanted) - position  # groups that the later parts and train still need
@@ -166,6 +207,10 @@ def _deal(sizes: Mapping[str, float], shares: Mapping[str, float], seed: int) ->
         part_of.update(dict.fromkeys(taken, part))
         left = [group for group in left if group not in part_of]
     return part_of
+
+
+def _hash(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{name}".encode()).digest()
 
 
 def _nearest(groups: Sequence[str], sizes: Mapping[str, float], *, target: float, most: int) -> list[str]:

@@ -142,7 +142,7 @@ def recipe_stages(
 def prepare_inputs(recipe: Path, config: "RunConfig") -> str:
     """The recipe's Python files, the options, and the corpus's files by name, size and time of change."""
     code = [(path.name, sha256_file(path)) for path in sorted(recipe.parent.glob("*.py"))]
-    return _digest([code, config.prepare, config.corpus, _listing(Path(config.corpus)) if config.corpus else None])
+    return digest([code, config.prepare, config.corpus, _listing(Path(config.corpus)) if config.corpus else None])
 
 
 def prepare_outputs(config: "RunConfig") -> list[Path]:
@@ -153,13 +153,13 @@ def prepare_outputs(config: "RunConfig") -> list[Path]:
 
 def train_inputs(config: "RunConfig") -> str:
     """Every setting of the training, and both manifests."""
-    return _digest([asdict(config.train), _hashes([_data(config) / f"{split}.jsonl" for split in ("train", "dev")])])
+    return digest([asdict(config.train), _hashes([_data(config) / f"{split}.jsonl" for split in ("train", "dev")])])
 
 
 def evaluate_inputs(config: "RunConfig") -> str:
     """The model, the test manifests, the scoring and decoding settings, and the files that decoding reads."""
     decoding_files = [Path(name) for name in (config.decoding.language_model, config.decoding.lexicon) if name]
-    return _digest(
+    return digest(
         [
             asdict(config.scoring),
             asdict(config.decoding),
@@ -177,7 +177,7 @@ def evaluate_outputs(config: "RunConfig") -> list[Path]:
 def report_inputs(config: "RunConfig") -> str:
     """The model's facts, the training's metrics and the summaries."""
     run_dir = config.run_dir
-    return _digest(_hashes([run_dir / "model" / "config.json", run_dir / "metrics.jsonl", *_summaries(config)]))
+    return digest(_hashes([run_dir / "model" / "config.json", run_dir / "metrics.jsonl", *_summaries(config)]))
 
 
 def _evaluate_tests(config: "RunConfig", observer: RunObserver) -> None:
@@ -233,5 +233,6 @@ def _listing(folder: Path) -> list[tuple[str, int, int]]:
     return found
 
 
-def _digest(value: Any) -> str:
+def digest(value: Any) -> str:
+    """The SHA-256 of a plain value: of what a stage is made from."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -33,6 +33,7 @@ from asr.probes.processes import Key, Say, train_all
 from asr.probes.record import Record
 from asr.schema import nearest
 from asr.terminal import Progress
+from asr.training.config import TrainSettings
 from asr.training.run_dir import RunDir
 from asr.training.start import checkpoint_to_resume
 
@@ -95,15 +96,17 @@ def train_members(options: TrainingsOptions, members: Sequence[str], say: Say) -
     _check_overrides(options)
     check_output_folder(options.out)
     if options.data is not None:
-        _check_prepared(options.data, options.recipes)
+        check_prepared(options.data, options.recipes)
     composed = {member: member_config(options, member) for member in members}
     configs = {member: config for member, (config, _) in composed.items()}
     runs = {(one, seed): options.out / "runs" / f"{one}-{seed}" for seed in options.seeds for one in members}
-    data = options.data or _prepare(options, members[0], configs[members[0]], say)
-    _check_prepared(data, options.recipes)
-    _check_begun(configs, runs, data)
+    recipes = {member: options.recipes / f"{member}.yaml" for member in members}
+    first = dataclasses.replace(configs[members[0]], corpus=None if options.corpus is None else str(options.corpus))
+    data = options.data or prepare_data(recipes[members[0]], first, options.out, say)
+    check_prepared(data, options.recipes)
+    check_begun({(one, seed): settings_on(configs[one].train, data, seed) for one, seed in runs}, runs)
     commands = {
-        (member, seed): _run_arguments(options.recipes / f"{member}.yaml", folder, data, seed, composed[member][1])
+        (member, seed): run_arguments(recipes[member], folder, data, seed, composed[member][1])
         for (member, seed), folder in runs.items()
     }
     say(f"{len(runs)} trainings, {options.jobs} at a time, in {options.out / 'runs'}")
@@ -126,13 +129,14 @@ def _check_overrides(options: TrainingsOptions) -> None:
             raise UsageError(f"--set {change}: --parameters sets the hidden size; give one of the two")
 
 
-def _check_prepared(data: Path, recipes: Path) -> None:
+def check_prepared(data: Path, recipes: Path) -> None:
+    """Raise DataError where one of the three manifests is not in ``data``."""
     for file in ("train.jsonl", "dev.jsonl", "test.jsonl"):
         if not (data / file).is_file():
             raise DataError(f"{data}: no {file} in it; prepare it with: asr prepare {recipes} CORPUS {data}")
 
 
-def _run_arguments(recipe: Path, run_dir: Path, data: Path, seed: int, changes: Sequence[str]) -> list[str]:
+def run_arguments(recipe: Path, run_dir: Path, data: Path, seed: int, changes: Sequence[str]) -> list[str]:
     """The arguments of ``asr`` for one training.
 
     A command line, because each training is a process of its own: it is then stopped, resumed and logged like any other
@@ -160,28 +164,31 @@ def member_config(options: TrainingsOptions, member: str) -> tuple[RunConfig, li
 
 
 def _composed(options: TrainingsOptions, member: str, overrides: Sequence[str]) -> RunConfig:
-    overrides = [f"run_dir={options.out}", *SAME_FOR_ALL, *overrides]
-    config: RunConfig = run_composed(options.recipes / f"{member}.yaml", overrides, typed_config)[0]
+    return composed_config(options.recipes / f"{member}.yaml", options.out, overrides)
+
+
+def composed_config(recipe: Path, run_dir: Path, overrides: Sequence[str]) -> RunConfig:
+    """The configuration of a training by ``recipe`` with these overrides. Raises UsageError or ConfigError."""
+    words = [f"run_dir={run_dir}", *SAME_FOR_ALL, *overrides]
+    config: RunConfig = run_composed(recipe, words, typed_config)[0]
     return config
 
 
-def _prepare(options: TrainingsOptions, member: str, config: RunConfig, say: Say) -> Path:
-    """The corpus's manifests in OUT/data, made with the recipes' options; made again if either has changed.
+def prepare_data(recipe: Path, config: RunConfig, out: Path, say: Say) -> Path:
+    """The manifests of ``config.corpus`` in OUT/data, made with the recipe's options; made again if either has changed.
 
     Raises UsageError if a training has begun there and would be on other data; the manifests are then unchanged.
     """
-    data = options.out / "data"
-    settings = dataclasses.replace(config.train, data=dataclasses.replace(config.train.data, dir=str(data)))
-    config = dataclasses.replace(config, corpus=str(options.corpus), train=settings)
-    recipe = options.recipes / f"{member}.yaml"
-    begun = any((options.out / "runs").glob("*/checkpoints/last.ckpt"))
+    data = out / "data"
+    config = dataclasses.replace(config, train=settings_on(config.train, data, config.train.seed))
+    begun = any((out / "runs").glob("*/checkpoints/last.ckpt"))
     stage = stages.Stage(
         "prepare",
         lambda: stages.prepare_inputs(recipe, config),
         lambda: stages.prepare_outputs(config),
-        lambda: say(_prepare_again(options.out, recipe, config) if begun else prepare(recipe, config)),
+        lambda: say(_prepare_again(out, recipe, config) if begun else prepare(recipe, config)),
     )
-    records = stages.StageRecords(options.out / "stages.json")
+    records = stages.StageRecords(out / "stages.json")
     records.run(stage, lambda name, up_to_date: say(f"{name}: up to date, skipped" if up_to_date else name))
     return data
 
@@ -192,22 +199,27 @@ def _prepare_again(out: Path, recipe: Path, config: RunConfig) -> str:
         if changed():
             raise UsageError(
                 f"the trainings in {out / 'runs'} began on other data than {config.corpus} now gives. The manifests in"
-                f" {out / 'data'} are unchanged. Give another --out; or resume with the old data: --data {out / 'data'}"
+                f" {out / 'data'} are unchanged. Give another --out; or that folder in place of the corpus, to go on"
+                " with the old data"
             )
     return summary
 
 
-def _check_begun(configs: Mapping[str, RunConfig], runs: Mapping[Key, Path], data: Path) -> None:
+def settings_on(settings: TrainSettings, data: Path, seed: int) -> TrainSettings:
+    """``settings`` with another data folder and seed."""
+    return dataclasses.replace(settings, seed=seed, data=dataclasses.replace(settings.data, dir=str(data)))
+
+
+def check_begun(trainings: Mapping[Key, TrainSettings], runs: Mapping[Key, Path]) -> None:
     """Raise UsageError if any training that has begun would refuse to resume: before the others are trained."""
     refused = {}
-    for (member, seed), folder in runs.items():
-        train = configs[member].train
-        settings = dataclasses.replace(train, seed=seed, data=dataclasses.replace(train.data, dir=str(data)))
+    for (member, seed), settings in trainings.items():
+        folder = runs[member, seed]
         try:
             keys = changed_since_begun(folder, settings)
             checkpoint_to_resume(RunDir(folder), settings)
         except TrainingError:
-            keys = [*keys, f"the manifests in {data}"]
+            keys = [*keys, f"the manifests in {settings.data.dir}"]
         except ModelError:  # damaged: its own training reports that, and the others are not affected
             continue
         if keys:
