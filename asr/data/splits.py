@@ -94,7 +94,8 @@ def nested_parts(utterances: Sequence[Utterance], minutes: Sequence[float], *, s
     filled_s = list(itertools.accumulate(utterances[index].duration_s for index in order))
     parts = []
     for wanted in minutes:
-        count = 1 + min(range(len(order)), key=lambda last: abs(filled_s[last] - 60 * wanted))
+        wanted_s = min(60 * wanted, filled_s[-1])
+        count = 1 + min(range(len(order)), key=lambda last: abs(filled_s[last] - wanted_s))
         parts.append([utterances[index] for index in sorted(order[:count])])
     return parts
 

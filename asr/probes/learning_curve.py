@@ -91,7 +91,7 @@ class Part:
         return None if None in known else len(known)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Training:
     """One training: what it starts from (``series``), its part, its settings, and the arguments of ``asr``."""
 

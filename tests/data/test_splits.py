@@ -1,13 +1,14 @@
 """Laws of cutting a corpus: no speaker in two parts, the same cut every time, nothing lost."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.data.manifest import Utterance
-from asr.data.splits import split_by_speaker, split_off_speakers
+from asr.data.splits import nested_parts, split_by_speaker, split_off_speakers
 from asr.errors import ConfigError, DataError
 
 
@@ -85,3 +86,39 @@ def test_split_off_takes_whole_speakers_about_the_share() -> None:
     assert len(taken) == 30
     assert len(rest) == 270
     assert not {u.speaker for u in rest} & {u.speaker for u in taken}
+
+
+@settings(max_examples=60, deadline=None)
+@given(counts=st.lists(st.integers(1, 12), min_size=1, max_size=12), seed=st.integers(0, 5), known=st.booleans())
+def test_parts_are_nested_keep_the_order_and_end_with_the_whole(counts: list[int], seed: int, known: bool) -> None:
+    all_of_it = [make(f"s{who}", n, duration_s=3.0 + n) for who, count in enumerate(counts) for n in range(count)]
+    utterances = all_of_it if known else [replace(one, speaker=None) for one in all_of_it]
+    parts = nested_parts(utterances, [0.1, 0.5, 1.0, float("inf")], seed=seed)
+    for short, long in pairwise(parts):
+        assert 0 < len(short) <= len(long) and {u.id for u in short} <= {u.id for u in long}
+    assert parts[-1] == utterances
+    assert all(part == [u for u in utterances if u in part] for part in parts)
+
+
+def test_a_part_is_as_long_as_whole_utterances_allow() -> None:
+    utterances = [make(f"s{who}", n, duration_s=4.0) for who in range(5) for n in range(60)]  # 20 minutes
+    for wanted, part in zip((0.1, 1, 5), nested_parts(utterances, [0.1, 1, 5]), strict=True):
+        assert len(part) * 4.0 == pytest.approx(60 * wanted, abs=2.0)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_part_has_the_same_share_of_every_speakers_speech(known: bool) -> None:
+    loud = [make("loud", n, duration_s=2.0) for n in range(300)]  # 10 minutes
+    rare = [make("rare", n, duration_s=2.0) for n in range(30)]  # 1 minute
+    utterances = [*loud, *rare]
+    if not known:  # one recording each
+        utterances = [replace(one, speaker=None, audio=f"/a/{one.speaker}.wav") for one in utterances]
+    (part,) = nested_parts(utterances, [5.5], seed=3)
+    assert [sum(name in one.id for one in part) for name in ("loud", "rare")] == [150, 15]
+
+
+def test_speakers_of_one_utterance_are_in_small_parts_too_and_a_seed_chooses_them() -> None:
+    utterances = [make(f"s{who}", 0, duration_s=3.0) for who in range(200)]  # 10 minutes
+    first, again, other = (nested_parts(utterances, [1.0], seed=seed)[0] for seed in (1, 1, 2))
+    assert len(first) == 20 and first == again
+    assert len({u.id for u in first} & {u.id for u in other}) < 10
