@@ -77,9 +77,13 @@ def draw_curves(found: Mapping[str, Any], path: Path) -> None:
     for curve in found["curves"]:
         _draw_curve(axes, curve, colours[curve["curve"]])
     axes.set_xscale("log")
-    ticks = sorted({round(point["minutes"], 1) for curve in found["curves"] for point in curve["points"]})
-    ticks += [round(one["minutes"], 1) for one in found["curves"][0]["predictions"] if "wer" in one]
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    marked = {point["minutes"] for curve in found["curves"] for point in curve["points"]}
+    marked |= {one["minutes"] for curve in found["curves"] for one in curve["predictions"] if "wer" in one}
+    ticks: list[float] = []
+    for minutes in sorted(marked):
+        if not ticks or minutes > 1.3 * ticks[-1]:  # else the labels overlap
+            ticks.append(minutes)
+    axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_ylim(0, min(105.0, axes.get_ylim()[1]))
     axes.grid(alpha=0.3)
@@ -105,10 +109,8 @@ def _draw_curve(axes: Any, curve: Mapping[str, Any], colour: str) -> None:
             axes.plot([x, x], [point["low"], point["high"]], color=colour, linewidth=1.4)
     axes.plot([], [], "o-", color=colour, label=curve["curve"])
     most = max(point["minutes"] for point in curve["points"])
-    for rows, dashes in (
-        ([row for row in curve["drawn"] if row[0] <= most], "-"),
-        ([row for row in curve["drawn"] if row[0] >= most], "--"),
-    ):
+    inside = sum(row[0] <= most for row in curve["drawn"])
+    for rows, dashes in ((curve["drawn"][:inside], "-"), (curve["drawn"][max(0, inside - 1) :], "--")):
         if rows:
             minutes, wer, low, high = zip(*rows, strict=True)
             axes.plot(minutes, wer, dashes, color=colour, linewidth=1.4)

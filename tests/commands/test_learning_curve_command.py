@@ -13,11 +13,14 @@ from asr.config.compose import run_composed
 from asr.config.typed import RunConfig, typed_config
 from asr.data.manifest import read_manifest
 from asr.errors import TrainingError
+from asr.files import write_json
 from asr.probes import learning_curve
 from asr.probes.curve_picture import draw_curves, render
 from asr.probes.curve_results import summarize
 from asr.probes.learning_curve import Part, Training, chosen_sizes
 from asr.probes.processes import Key, Say
+from asr.scoring.markdown import ReportHeader
+from asr.scoring.output import write_report
 from asr.scoring.report import ScoreReport, score_texts
 from asr.text.normalize import get_normalizer
 from tests.tiny_run import make_corpus, overrides, settings, write_recipe
@@ -213,6 +216,34 @@ def test_the_longest_part_is_predicted_from_the_others_and_compared(tmp_path: Pa
     assert re.search(r"with 60 more minutes \(100\.0 min in all\): 4\.0. % \[.*\], extrapolated", text)
     draw_curves(found, tmp_path / "curve.png")
     assert (tmp_path / "curve.png").stat().st_size > 10_000
+
+
+def test_results_of_trainings_become_json_table_and_picture(
+    words: list[str], tmp_path: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def finish(commands: Mapping[Key, list[str]], runs: Mapping[Key, Path], *_: object) -> None:
+        for (name, seed), folder in runs.items():
+            rate = {"0.02 min": 0.6, "0.03 min": 0.5, "0.04 min": 0.4, "all": 0.3}[name.rpartition(", ")[2]]
+            header = ReportHeader(title="", system="", data="", date="")
+            write_report(folder / "evaluation" / "test", scored(rate + 0.01 * seed), header)
+            write_json(folder / "model" / "config.json", {"facts": {"commit": "abc", "training_seconds": 2.5}})
+
+    monkeypatch.setattr(learning_curve, "train_all", finish)
+    place = words.index("--minutes")
+    assert main([*words[: place + 2], "0.03", "0.04", *words[place + 2 :], "--more", "0.05"]) == 0
+    out, files = capsys.readouterr().out, tmp_path / "out"
+    found = json.loads((files / "learning-curve.json").read_text())
+    assert len(found["trainings"]) == 8
+    row = found["trainings"][0]
+    assert (row["part"], row["seed"], row["errors"], row["words"], row["wer"]) == ("0.02", 1, 1220, 2000, 61.0)
+    assert (row["commit"], row["training_seconds"]) == ("abc", 2.5)
+    point = found["curves"][0]["points"][-1]
+    assert (point["part"], point["wer"], point["wers"]) == ("all", 31.5, [31, 32])
+    assert "| from scratch | all | 0.1 | – |" in out and "31.50" in out and "fit: WER = " in out
+    assert (
+        out == (files / "learning-curve.md").read_text().partition("\n\n![")[0] + "\n" + out[out.index("results: ") :]
+    )
+    assert (files / "learning-curve.png").stat().st_size > 10_000
 
 
 def test_without_a_fit_there_is_a_table_a_picture_and_the_reason(tmp_path: Path) -> None:
