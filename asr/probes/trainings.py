@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.config.compose import run_composed
-from asr.config.typed import RunConfig, changed_since_begun, typed_config
+from asr.config.typed import RunConfig, changed_since_begun, plain_config, typed_config, with_source_sizes
 from asr.errors import DataError, ModelError, TrainingError, UsageError
 from asr.files import check_output_folder, write_text
 from asr.pipeline import stages
@@ -168,9 +168,16 @@ def _composed(options: TrainingsOptions, member: str, overrides: Sequence[str]) 
 
 
 def composed_config(recipe: Path, run_dir: Path, overrides: Sequence[str]) -> RunConfig:
-    """The configuration of a training by ``recipe`` with these overrides. Raises UsageError or ConfigError."""
+    """The configuration of a training by ``recipe`` with these overrides, as ``asr run`` has it.
+
+    Raises UsageError, ConfigError, or ModelError where there is no model to start from.
+    """
     words = [f"run_dir={run_dir}", *SAME_FOR_ALL, *overrides]
-    config: RunConfig = run_composed(recipe, words, typed_config)[0]
+
+    def typed(composed: Any) -> RunConfig:
+        return typed_config(with_source_sizes(plain_config(composed), words))
+
+    config: RunConfig = run_composed(recipe, words, typed)[0]
     return config
 
 
