@@ -158,7 +158,7 @@ def _recognised(recognise: Recognise, utterance: Utterance) -> dict[str, Any]:
     started_s = time.process_time()
     text = recognise(waveform)
     spent_s = time.process_time() - started_s
-    return {"id": utterance.id, "text": text, "audio_s": round(len(waveform) / RATE, 3), "cpu_s": round(spent_s, 3)}
+    return {"id": utterance.id, "text": text, "audio_s": round(len(waveform) / RATE, 3), "cpu_s": round(spent_s, 6)}
 
 
 def decoded(path: Path) -> dict[str, dict[str, Any]]:
