@@ -37,7 +37,7 @@ LAYERS: list[set[str]] = [
     {"probes"},
     {"server"},
     {"commands"},
-    {"cli"},
+    {"cli", "api"},
     {"", "__main__"},  # asr/__init__.py and python -m asr
 ]
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}

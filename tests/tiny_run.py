@@ -87,9 +87,9 @@ def settings(data: Path, **changes: Any) -> TrainSettings:
 
 def overrides(data: Path, run_dir: Path, **changes: Any) -> list[str]:
     """The same as overrides of `asr train`: key=value."""
-    flat = _flat(SETTINGS) | {"data.dir": str(data), "run_dir": str(run_dir)}
-    flat |= {key.replace("__", "."): value for key, value in changes.items()}
-    return [f"{key}={'null' if value is None else value}" for key, value in flat.items()]
+    values = flat(SETTINGS) | {"data.dir": str(data), "run_dir": str(run_dir)}
+    values |= {key.replace("__", "."): value for key, value in changes.items()}
+    return [f"{key}={'null' if value is None else value}" for key, value in values.items()]
 
 
 def write_recipe(folder: Path, name: str = "tiny", text: str = "defaults: [base, _self_]\n") -> Path:
@@ -152,8 +152,9 @@ def _text(generator: np.random.Generator) -> str:
     return "".join(generator.choice(list(TONES_HZ), size=int(generator.integers(1, 4))))
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key."""
+    found: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found

@@ -1,8 +1,10 @@
 """The result of recognition: text, words with times and confidence, n-best list."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from asr.decoding.greedy import Alternative
+
+_SHOWN = 200  # characters of a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,9 @@ class Word:
     start_s: float
     end_s: float
     confidence: float
+
+    def __repr__(self) -> str:
+        return f"Word({self.text!r}, {self.start_s:.2f} to {self.end_s:.2f} s, confidence={self.confidence:.2f})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,4 +40,13 @@ class Hypothesis:
     words: tuple[Word, ...] = ()
     confidence: float | None = None
     n_best: tuple[Alternative, ...] = ()
-    evidence: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
+    evidence: tuple[tuple[float, ...], ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        """Short: a text may have thousands of words."""
+        text = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}…"
+        sure = "" if self.confidence is None else f", confidence={self.confidence:.2f}"
+        return f"Hypothesis({text!r}, {len(self.words)} timed words{sure}, duration_s={self.duration_s:.2f})"

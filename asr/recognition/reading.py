@@ -15,9 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asr.audio import load_audio, probe, resample, stream_audio
+from asr.audio import load_audio, probe, stream_audio
 from asr.data.manifest import Utterance
-from asr.errors import AudioError, ConfigError
 from asr.features import Features, recording_mean, stream_features
 from asr.recognition.bounds import LevelTracker
 from asr.recognition.speech_gate import SignalTracker
@@ -70,30 +69,6 @@ def utterance_source(utterance: Utterance, sample_rate: int) -> AudioSource:
         yield from _in_blocks(waveform, sample_rate)
 
     return AudioSource(blocks, lambda: utterance.duration_s, name=f"{utterance.id} ({utterance.audio})")
-
-
-def checked_waveform(audio: Any, from_rate: int | None, to_rate: int) -> Waveform:
-    """What a caller gave, as float32 ``(samples,)`` at ``to_rate``.
-
-    Raises ConfigError unless its rate is given and possible, AudioError unless it is floating point, finite, mono and
-    not empty.
-    """
-    if from_rate is None:
-        raise ConfigError(
-            "transcribe: a waveform needs its sample_rate in Hz, e.g. transcribe(waveform, sample_rate=16000)"
-        )
-    if not 4000 <= from_rate <= 384_000:
-        raise ConfigError(f"transcribe: sample_rate={from_rate!r} must be 4000 to 384000 Hz")
-    values = np.asarray(audio)
-    if values.dtype.kind != "f":
-        advice = "; divide 16-bit samples by 32768" if values.dtype.kind in "iu" else ""
-        raise AudioError(f"transcribe: a waveform must be floating point, -1 to 1, not {values.dtype}{advice}")
-    if values.ndim != 1 or not values.size or not np.isfinite(values).all():
-        raise AudioError(
-            f"transcribe: a waveform must be finite, mono and not empty, (samples,); this one is {values.shape}"
-        )
-    waveform = values.astype(np.float32, copy=False)
-    return waveform if from_rate == to_rate else resample(waveform, int(from_rate), to_rate)
 
 
 def _in_blocks(waveform: Waveform, sample_rate: int) -> Iterator[Waveform]:

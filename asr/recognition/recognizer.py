@@ -25,12 +25,12 @@ from asr.features import Features
 from asr.models import AcousticModel
 from asr.pretrained import Pretrained, from_pretrained
 from asr.recognition.calibration import Calibration, read_calibration
+from asr.recognition.given import AudioInput, given_source
 from asr.recognition.hypothesis import Hypothesis
 from asr.recognition.pool import Pool, PoolProgress
 from asr.recognition.reading import (
     AudioSource,
     Reader,
-    checked_waveform,
     file_source,
     utterance_source,
     waveform_source,
@@ -111,19 +111,25 @@ class Recognizer:
         """The sample rate of the model, in Hz."""
         return self.features.config.sample_rate
 
-    def transcribe(self, audio: str | Path | Waveform, sample_rate: int | None = None) -> Hypothesis:
-        """The text of one file, or of one mono waveform ``(samples,)`` whose ``sample_rate`` in Hz must then be given.
+    def transcribe(self, audio: AudioInput, sample_rate: float | None = None) -> Hypothesis:
+        """The text of one recording of any length, in bounded memory; a long one keeps all cores busy.
 
-        Of any length, in bounded memory; a long one keeps all cores busy. Raises AudioError when the recording cannot
-        be read, ConfigError when a waveform comes without its rate.
+        ``audio``: a path; the bytes of an audio file, or an open binary file; samples (an array, a tensor, a list),
+        whose ``sample_rate`` in Hz must then be given; or a mapping with ``array`` and ``sampling_rate``. Channels are
+        averaged; ``asr.recognition.given`` says which types and shapes of samples there are. Raises AudioError when
+        the recording cannot be read or is none, ConfigError when the rate is missing or impossible.
         """
-        if isinstance(audio, (str, Path)):
-            source = file_source(audio, self.sample_rate)
-        else:
-            source = waveform_source(checked_waveform(audio, sample_rate, self.sample_rate), self.sample_rate)
-        workers = 1 if source.duration_s() <= MAX_WINDOW_S else None
-        (hypothesis,) = _raised(self._pooled([source], self.decode, workers=workers))
+        with given_source(audio, sample_rate, self.sample_rate) as source:
+            workers = 1 if source.duration_s() <= MAX_WINDOW_S else None
+            (hypothesis,) = _raised(self._pooled([source], self.decode, workers=workers))
         return hypothesis
+
+    def __repr__(self) -> str:
+        config, size = self.model.config, sum(weights.numel() for weights in self.model.parameters())
+        return (
+            f"Recognizer({config.name} of {size / 1e6:.1f} million parameters, {self.tokenizer.vocab_size} tokens,"
+            f" {self.sample_rate} Hz, {self.decoding.name} decoding, on {self.device})"
+        )
 
     def transcribe_files(
         self,

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from asr.errors import ScoringError
 from asr.scoring.counts import AlignedPair, ErrorCounts, align_words
 from asr.scoring.intervals import DRAWS
+from asr.scoring.measures import format_rate
 from asr.scoring.report import ScoreReport, UtteranceScore, build_report, first_ids
 from asr.scoring.significance import (
     ALPHA,
@@ -97,6 +98,11 @@ class Comparison:
     def utterances(self) -> tuple[UtteranceScore, ...]:
         """The first system's: ids, references and speakers are those of all."""
         return self.systems[0].report.utterances
+
+    def __repr__(self) -> str:
+        rates = ", ".join(f"{name} {format_rate(counts)}" for name, counts in self.rates.items())
+        verdicts = "; ".join(f"{one.first} and {one.second}: {one.verdict}" for one in self.pairs)
+        return f"Comparison(WER {rates}; {verdicts})"
 
     @property
     def rates(self) -> dict[str, ErrorCounts]:

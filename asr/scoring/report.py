@@ -19,6 +19,7 @@ from asr.scoring.counts import (
     count_written,
     word_alignments,
 )
+from asr.scoring.measures import format_rate
 from asr.text.normalize import Normalizer, normalize_none
 
 Result = TypeVar("Result")
@@ -80,6 +81,23 @@ class ScoreReport:
     capitals: ErrorCounts
     by_speaker: Mapping[str, GroupScore]
     changes: tuple[tuple[NormalizationChange, int], ...] | None = field(default=None, compare=False)
+
+    @property
+    def wer(self) -> float:
+        """The word error rate as a fraction; NaN where no reference holds a word."""
+        return self.words.rate
+
+    @property
+    def cer(self) -> float:
+        """The character error rate as a fraction."""
+        return self.characters.rate
+
+    def __repr__(self) -> str:
+        rates = f"WER {format_rate(self.words)}, CER {format_rate(self.characters)}"
+        return (
+            f"ScoreReport({rates}, {self.words.errors:,} errors in {self.words.reference_length:,} words,"
+            f" {len(self.utterances):,} utterances, normalizer {self.normalizer})"
+        )
 
     @property
     def audio_s(self) -> float | None:

@@ -1,6 +1,8 @@
 """From recordings to texts: alone or together, from file or waveform, the result is the same and in order."""
 
 import dataclasses
+import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from asr.errors import AudioError, ConfigError, ModelError
 from asr.features import LogMel, LogMelConfig
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
 from asr.pretrained import save_pretrained
-from asr.recognition import Recognizer
+from asr.recognition import Hypothesis, Recognizer, Word
 from asr.recognition.pool import plan_batches
 from asr.text.tokenizer import CharacterTokenizer
 
@@ -135,7 +137,7 @@ def test_a_waveform_needs_its_rate(recognizer: Recognizer) -> None:
         recognizer.transcribe(make_waveform(0.1, 0))
 
 
-@pytest.mark.parametrize("rate", [0, -8000, 1, 10**6, float("nan")])
+@pytest.mark.parametrize("rate", [0, -8000, 1, 10**6, float("nan"), "16000", 8000.5, True, [8000], None])
 def test_an_impossible_rate_is_refused(recognizer: Recognizer, rate: Any) -> None:
     with pytest.raises(ConfigError, match="sample_rate"):
         recognizer.transcribe(make_waveform(0.1, 0), sample_rate=rate)
@@ -146,17 +148,109 @@ def test_an_impossible_rate_is_refused(recognizer: Recognizer, rate: Any) -> Non
     [
         (np.array([0.1, np.nan], np.float32), "finite"),
         (np.array([0.1, np.inf], np.float32), "finite"),
-        (np.zeros(0, np.float32), "not empty"),
-        (np.zeros((2, 100), np.float32), r"\(2, 100\)"),
-        (np.full(100, 3000, np.int16), "int16; divide 16-bit samples by 32768"),
-        (np.array(["a"]), "floating point"),
-        (None, "floating point"),
+        (np.zeros(0, np.float32), "an array of 0 holds no samples"),
+        ([], "an array of 0 holds no samples"),
+        (np.zeros((100, 0), np.float32), "an array of 100 x 0 holds no samples"),
+        (np.float32(0.1), "no recording"),
+        (np.zeros((2, 2, 100), np.float32), "an array of 2 x 2 x 100 holds no samples of one recording"),
+        (np.zeros((2, 8), np.float32), "2 x 8 it is unclear which axis is the channels"),
+        (np.zeros((100, 100), np.int16), "100 x 100 it is unclear which axis is the channels"),
+        (np.zeros(100, np.int64), "int64 have no certain full scale; convert them to int16 or float32"),
+        ([1, 2, 3], "no certain full scale"),
+        (np.zeros(100, bool), "type bool is no recording; give a path, the bytes"),
+        (np.array(["a"]), "no recording"),
+        ([[0.1], [0.1, 0.2]], "a value of type list is no recording"),
+        ({"array": [0.1]}, """a mapping must hold "array" and "sampling_rate"; this one holds 'array'"""),
+        (object(), "a value of type object is no recording"),
+        (None, "None is no recording; give a path"),
+        (16000, "16000 is no recording"),
     ],
 )
 def test_a_waveform_that_is_none_is_refused_in_one_line(recognizer: Recognizer, waveform: Any, part: str) -> None:
     with pytest.raises(AudioError, match=part) as caught:
         recognizer.transcribe(waveform, sample_rate=RATE)
     assert "\n" not in str(caught.value)
+
+
+def test_samples_of_every_kind_are_the_same_recording(recognizer: Recognizer) -> None:
+    samples = np.round(make_waveform(0.5, 3) * 2**7).astype(np.int8)  # exact in every type below
+    waveform = samples.astype(np.float32) / 2**7
+    expected = recognizer.transcribe(waveform, sample_rate=RATE)
+    read_only = waveform.copy()
+    read_only.flags.writeable = False
+    other = np.zeros_like(waveform)
+    kinds: list[Any] = [
+        samples,
+        samples.astype(np.int16) * 2**8,
+        samples.astype(np.int32) * 2**24,
+        (samples.astype(np.int16) + 128).astype(np.uint8),
+        waveform.astype(np.float64),
+        waveform.astype(np.float16),
+        waveform.tolist(),
+        torch.from_numpy(waveform).requires_grad_(),
+        read_only,
+        waveform[::-1].copy()[::-1],  # not contiguous
+        waveform[None],  # (1, samples)
+        np.stack([waveform * 0.5, waveform * 1.5]),  # (channels, samples): their mean
+        np.stack([waveform * 2, other], axis=1),  # (samples, channels)
+        {"array": waveform, "sampling_rate": RATE, "path": None},
+    ]
+    for kind in kinds:
+        rate = None if isinstance(kind, dict) else RATE
+        assert recognizer.transcribe(kind, sample_rate=rate) == expected
+    rates: list[Any] = [float(RATE), np.int64(RATE), np.float32(RATE)]
+    for number in rates:
+        assert recognizer.transcribe(waveform, sample_rate=number) == expected
+
+
+def test_what_was_given_is_not_changed(recognizer: Recognizer) -> None:
+    waveform = make_waveform(0.5, 3)
+    before = waveform.copy()
+    recognizer.transcribe(waveform, sample_rate=RATE)
+    assert (waveform == before).all()
+
+
+def test_a_file_is_taken_as_bytes_or_open(recognizer: Recognizer, utterances: list[Utterance]) -> None:
+    path = Path(utterances[0].audio)
+    expected, content = recognizer.transcribe(path), path.read_bytes()
+    with path.open("rb") as file:
+        for given in (content, bytearray(content), memoryview(content), io.BytesIO(content), file):
+            assert recognizer.transcribe(given) == expected
+        with pytest.raises(
+            AudioError, match=r"holds no bytes; an open file is read from where it stands \(seek\(0\)\)"
+        ):
+            recognizer.transcribe(file)
+    with path.open(encoding="latin-1") as text, pytest.raises(AudioError, match="open it in binary mode"):
+        recognizer.transcribe(text)  # type: ignore[arg-type]
+    with pytest.raises(AudioError, match=r"file cannot be read: .*closed file"):
+        recognizer.transcribe(file)
+
+
+def test_bytes_that_are_no_audio_are_refused_without_the_name_of_a_temporary_file(recognizer: Recognizer) -> None:
+    for given, name in ((b"hello", "the bytes"), (io.BytesIO(b"hello"), "the BytesIO")):
+        with pytest.raises(AudioError, match=f"^{name}: ") as caught:
+            recognizer.transcribe(given)
+        assert "/" not in str(caught.value).split(".")[0] and "\n" not in str(caught.value)
+
+
+def test_a_rate_that_contradicts_is_refused(recognizer: Recognizer, utterances: list[Utterance]) -> None:
+    with pytest.raises(ConfigError, match="sample_rate=16000 is for samples; a file says its own, so leave it out"):
+        recognizer.transcribe(utterances[0].audio, sample_rate=16000)
+    with pytest.raises(ConfigError, match="sample_rate=16000, but the mapping's sampling_rate is 8000"):
+        recognizer.transcribe({"array": make_waveform(0.1, 0), "sampling_rate": 8000}, sample_rate=16000)
+
+
+def test_what_is_printed_is_short_and_says_what_it_is(recognizer: Recognizer) -> None:
+    assert re.fullmatch(
+        rf"Recognizer\(bilstm of 0\.0 million parameters, \d+ tokens, {RATE} Hz, greedy decoding, on cpu\)",
+        repr(recognizer),
+    )
+    word = Word("hello", 0.1234, 0.5, 0.987)
+    assert repr(word) == "Word('hello', 0.12 to 0.50 s, confidence=0.99)"
+    hypothesis = Hypothesis(text="hello", score=-1.0, duration_s=0.6, words=(word,), confidence=0.987)
+    assert repr(hypothesis) == "Hypothesis('hello', 1 timed words, confidence=0.99, duration_s=0.60)"
+    assert str(hypothesis) == "hello"
+    assert len(repr(Hypothesis(text="a " * 5000, score=0.0, duration_s=1.0))) < 300
 
 
 def test_files_that_are_none_are_refused_by_name(recognizer: Recognizer, tmp_path: Path) -> None:

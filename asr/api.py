@@ -1,0 +1,315 @@
+"""What ``import asr`` offers: transcribe, train, evaluate, score and compare as functions, a call for each verb.
+
+In: paths, recordings, texts. Out: typed results; files only where a folder is asked for. Each function imports what it
+needs when it is called, and raises the errors of asr/errors.py, as the command line does.
+"""
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from asr.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from asr.recognition import Hypothesis, Recognizer
+    from asr.recognition.given import AudioInput
+    from asr.scoring import ScoreReport
+    from asr.scoring.compare import Comparison
+    from asr.scoring.counts import ErrorCounts
+    from asr.scoring.match import Extra, Missing
+    from asr.scoring.score_files import Alignment
+    from asr.text.normalize import Normalizer
+
+AnyPath: TypeAlias = str | os.PathLike[str]
+Texts: TypeAlias = Mapping[str, str] | Sequence[str]
+_loaded: dict[tuple[Any, ...], "Recognizer"] = {}  # the last model that ``transcribe`` loaded
+
+
+def load_model(
+    directory: AnyPath = "english",
+    device: str = "auto",
+    *,
+    speech_gate: bool = True,
+    words: bool = True,
+    calibrated: bool = True,
+    decoding: Mapping[str, Any] | None = None,
+) -> "Recognizer":
+    """Load a model directory; "english" is the model that comes with the package.
+
+    Args:
+        directory: such as ``runs/mine/model``.
+        device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1".
+        speech_gate: keep silence and noise from becoming words.
+        words: find word times and confidence too.
+        calibrated: make confidence a probability where the directory has a calibration.
+        decoding: what replaces the directory's own settings, e.g. ``{"name": "beam", "language_model": "lm.bin"}``.
+
+    Raises:
+        ModelError: the directory is absent, damaged, or does not fit. ConfigError: a setting is unknown.
+    """
+    from asr.recognition import Recognizer
+
+    return Recognizer.from_pretrained(
+        os.fspath(directory), device, speech_gate=speech_gate, words=words, calibrated=calibrated, decoding=decoding
+    )
+
+
+def transcribe(
+    audio: "AudioInput", model: "AnyPath | Recognizer" = "english", *, sample_rate: float | None = None
+) -> "Hypothesis":
+    """The text of one recording: ``asr.transcribe("recording.wav").text``.
+
+    Args:
+        audio: a path, the bytes of an audio file or an open one, samples, or a mapping with ``array`` and
+            ``sampling_rate`` (:meth:`asr.Recognizer.transcribe`).
+        model: a model directory, which is kept for the next call, or what ``load_model`` returned.
+        sample_rate: of samples, in Hz.
+
+    Raises:
+        AudioError: the recording cannot be read. ConfigError: the rate is missing or impossible. ModelError.
+    """
+    return _recognizer(model).transcribe(audio, sample_rate)
+
+
+def _recognizer(model: "AnyPath | Recognizer") -> "Recognizer":
+    if not isinstance(model, str | os.PathLike):
+        return model
+    directory = Path(model)
+    changed = [file.stat().st_mtime_ns for file in sorted(directory.glob("*.json"))]
+    key = (os.path.abspath(directory), *changed)
+    if key not in _loaded:
+        found = load_model(model)
+        _loaded.clear()
+        _loaded[key] = found
+    return _loaded[key]
+
+
+def train(
+    recipe: AnyPath,
+    run_dir: AnyPath,
+    *,
+    corpus: AnyPath | None = None,
+    data: AnyPath | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Path:
+    """Train by a recipe, or resume the training in ``run_dir``; progress goes to stderr. Returns the model directory.
+
+    Args:
+        recipe: such as ``recipes/folder/bilstm.yaml``.
+        run_dir: for the model, checkpoints and records.
+        corpus: recordings to prepare into ``run_dir/data`` first; or
+        data: a folder with the manifests ``train.jsonl`` and ``dev.jsonl``.
+        settings: keys of the configuration, e.g. ``{"training.epochs": 20, "prepare.dev": 0.2}``.
+
+    Raises:
+        UsageError, ConfigError: the arguments or settings are wrong. DataError. TrainingError: no finite loss, ...
+    """
+    if data is not None and corpus is not None:
+        raise UsageError("train: both a corpus (to prepare) and data (prepared) are given; give one of the two")
+    from asr.commands.run import run
+    from asr.config.compose import FOLDERS
+
+    given = {"run_dir": run_dir, "data.dir": data, "corpus": corpus, **(settings or {})}
+    words = [_override(key, value) for key, value in given.items() if key not in FOLDERS or value is not None]
+    words.append(f"stages=[{'prepare,train' if data is None else 'train'}]")
+    run([os.fspath(recipe), *words])
+    return Path(run_dir) / "model"
+
+
+def _override(key: str, value: Any) -> str:
+    """``key=value`` as Hydra reads it: text in quotes, None as null, lists and mappings inside brackets."""
+    if not isinstance(key, str) or "=" in key:
+        raise ConfigError(f"train: settings: {key!r} is no key, such as 'training.epochs'")
+    from asr.config.compose import FOLDERS
+
+    return f"{key}={os.fspath(value) if key in FOLDERS else _literal(value)}"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_literal(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_literal, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    text = os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+    return text if text.replace("_", "").isalnum() else "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def evaluate(
+    model: AnyPath,
+    manifest: AnyPath,
+    *,
+    out: AnyPath | None = None,
+    normalizer: "str | Normalizer" = "basic",
+    decoding: Mapping[str, Any] | None = None,
+    device: str = "auto",
+) -> "ScoreReport":
+    """Transcribe a test set and count the errors.
+
+    Args:
+        model: a model directory.
+        manifest: the test set, such as ``runs/mine/data/test.jsonl``.
+        out: folder for results.jsonl, summary.json and report.md; None writes nothing.
+        normalizer: what counts as the same text: "none", "basic", "english", or one of your own.
+        decoding: as for ``load_model``.
+        device: as for ``load_model``.
+    """
+    import tempfile
+
+    from asr.pipeline.evaluation import EvaluateOptions
+    from asr.pipeline.evaluation import evaluate as run
+
+    with contextlib.nullcontext(out) if out is not None else tempfile.TemporaryDirectory(prefix="asr-") as folder:
+        options = EvaluateOptions(
+            model=Path(model),
+            manifest=Path(manifest),
+            out=Path(folder),
+            normalizer=_normalizer(normalizer),
+            decoding=decoding or {},
+            device=device,
+        )
+        return run(options).report
+
+
+def score(
+    references: AnyPath | Texts,
+    hypotheses: AnyPath | Texts,
+    *,
+    normalizer: "str | Normalizer" = "basic",
+    speakers: Mapping[str, str] | None = None,
+    format: str = "auto",
+    missing: "Missing" = "error",
+    extra: "Extra" = "error",
+    alignment: "Alignment" = "fewest-errors",
+    out: AnyPath | None = None,
+) -> "ScoreReport":
+    """Score any system's output: two files, or two collections of texts.
+
+    Args:
+        references: a path (trn, stm, ctm, Kaldi text, JSONL, CSV, ... as `asr score` reads); or texts by id, or in a
+            list, where item n belongs to item n of ``hypotheses``.
+        hypotheses: the same of what was recognised.
+        normalizer: as for ``evaluate``.
+        speakers: who spoke each id, for texts; files say so themselves.
+        format, missing, extra, alignment, out: for files, as the options of `asr score`.
+
+    Raises:
+        ScoringError: the ids do not fit, or there is nothing to score. DataError: a file cannot be read.
+    """
+    paths = [isinstance(side, str | os.PathLike) for side in (references, hypotheses)]
+    if paths[0] != paths[1]:
+        raise UsageError("score: one side is a path and the other texts; give two paths, or two lists or mappings")
+    if isinstance(references, str | os.PathLike) and isinstance(hypotheses, str | os.PathLike):
+        from asr.scoring.score_files import ScoreOptions, score_files
+
+        return score_files(
+            ScoreOptions(
+                references=Path(references),
+                hypotheses=Path(hypotheses),
+                normalizer=_normalizer(normalizer),
+                format_name=format,
+                missing=missing,
+                extra=extra,
+                alignment=alignment,
+                out=None if out is None else Path(out),
+            )
+        ).report
+    from asr.scoring.report import score_texts
+
+    return score_texts(*_pair(references, hypotheses), normalizer=_normalizer(normalizer), speakers=speakers)
+
+
+def wer(reference: str | Texts, hypothesis: str | Texts, *, normalizer: "str | Normalizer" = "basic") -> float:
+    """The word error rate (S + D + I) / N of a text, or of a corpus of texts, as a fraction: 0.25 is 25 %.
+
+    NaN where the references hold no word. ``asr.score`` gives counts and intervals. Raises ScoringError where the
+    two sides do not belong together.
+    """
+    return _errors(reference, hypothesis, normalizer, characters=False).rate
+
+
+def cer(reference: str | Texts, hypothesis: str | Texts, *, normalizer: "str | Normalizer" = "basic") -> float:
+    """The character error rate, single spaces between words included; otherwise as ``wer``."""
+    return _errors(reference, hypothesis, normalizer, characters=True).rate
+
+
+def compare(
+    systems: "Mapping[str, AnyPath | ScoreReport]",
+    *,
+    normalizer: "str | Normalizer | None" = None,
+    out: AnyPath | None = None,
+) -> "Comparison":
+    """Which of two or more systems is better on the same references, and how surely.
+
+    Args:
+        systems: by name, folders or results.jsonl files of `asr evaluate` and `asr score`, or the reports that
+            ``evaluate`` and ``score`` returned; all of one kind.
+        normalizer: score all again with it; None compares them as they were scored.
+        out: folder for compare.md and compare.json, for files.
+
+    Raises:
+        ScoringError: fewer than two systems, or they were not scored on the same references.
+    """
+    from asr.scoring.compare import SystemResults
+    from asr.scoring.compare import compare as compare_results
+    from asr.scoring.compare_files import CompareOptions, compare_files
+    from asr.scoring.output import RESULTS
+
+    paths = {name: Path(one) for name, one in systems.items() if isinstance(one, str | os.PathLike)}
+    if not paths:
+        reports = {name: one for name, one in systems.items() if not isinstance(one, str | os.PathLike)}
+        if normalizer is not None or out is not None:
+            raise UsageError("compare: normalizer and out are for results files; score the texts again instead")
+        return compare_results([SystemResults(name, report) for name, report in reports.items()])
+    if len(paths) < len(systems):
+        raise UsageError("compare: some systems are paths and some reports; give all of one kind")
+    options = CompareOptions(
+        systems={name: path / RESULTS if path.is_dir() else path for name, path in paths.items()},
+        normalizer=None if normalizer is None else _normalizer(normalizer),
+        out=None if out is None else Path(out),
+    )
+    return compare_files(options).comparison
+
+
+def _errors(
+    reference: str | Texts, hypothesis: str | Texts, normalizer: "str | Normalizer", *, characters: bool
+) -> "ErrorCounts":
+    from asr.scoring.counts import ErrorCounts, count_character_errors, count_word_errors
+
+    if isinstance(reference, str) and isinstance(hypothesis, str):
+        reference, hypothesis = [reference], [hypothesis]
+    count = count_character_errors if characters else count_word_errors
+    first, second = _pair(reference, hypothesis)
+    if first.keys() != second.keys():
+        from asr.errors import ScoringError
+
+        raise ScoringError(f"{len(first)} references and {len(second)} hypotheses do not hold the same ids")
+    same = _normalizer(normalizer)
+    return ErrorCounts.total(count(same(text), same(second[key])) for key, text in first.items())
+
+
+def _pair(references: Any, hypotheses: Any) -> tuple[dict[str, str], dict[str, str]]:
+    """Both sides by id. Raises UsageError for what is neither a mapping nor a list of texts."""
+    kinds = [isinstance(side, Mapping) for side in (references, hypotheses)]
+    if kinds[0] != kinds[1]:
+        raise UsageError("one side is a mapping (texts by id) and the other is not; give two mappings or two lists")
+    sides: list[dict[str, str]] = []
+    for name, side in (("references", references), ("hypotheses", hypotheses)):
+        if isinstance(side, str | bytes) or not isinstance(side, Mapping | Sequence):
+            raise UsageError(f"{name} must be texts in a list, or by id in a mapping, not {type(side).__name__}")
+        texts = {str(key): text for key, text in (side.items() if isinstance(side, Mapping) else enumerate(side, 1))}
+        if wrong := [text for text in texts.values() if not isinstance(text, str)]:
+            raise UsageError(f"{name} must hold texts; one is {wrong[0]!r}")
+        sides.append(texts)
+    return sides[0], sides[1]
+
+
+def _normalizer(given: "str | Normalizer") -> "Normalizer":
+    from asr.text.normalize import get_normalizer
+
+    return get_normalizer(given) if isinstance(given, str) else given
