@@ -192,15 +192,15 @@ _SHOWN_ROWS = 12
 _HEIGHT, _BAR_HEIGHT = 16, 10
 
 
-def render_chart(chart: Chart, letters: Sequence[str], overall: Sequence[float]) -> str:
-    """The chart as a figure; ``overall``: each system's rate on the whole set, drawn as a line."""
+def render_chart(chart: Chart, names: Sequence[str], overall: Sequence[float]) -> str:
+    """The chart as a figure; ``names``: the systems; ``overall``: each one's rate on the whole set, drawn as a line."""
     top = axis_top([bar for row in chart.rows for bar in row.bars if bar])
     unit = f" ({chart.unit})" if chart.unit else ""
     shown, hidden = chart.rows[:_SHOWN_ROWS], chart.rows[_SHOWN_ROWS:]
-    parts = [element("figcaption", text(f"WER by {chart.name}{unit}")), _table(chart, shown, letters, overall, top)]
+    parts = [element("figcaption", text(f"WER by {chart.name}{unit}")), _table(chart, shown, names, overall, top)]
     if hidden:
         summary = element("summary", text(f"{len(hidden):,} more, with lower WER" if not chart.unit else "more"))
-        parts.append(element("details", summary, _table(chart, hidden, letters, overall, top)))
+        parts.append(element("details", summary, _table(chart, hidden, names, overall, top)))
     return element("figure", *parts, class_="chart")
 
 
@@ -255,18 +255,18 @@ def bar_svg(bar: Bar, top: float, system: int, overall: float | None = None) -> 
     return element("svg", *marks, class_="plot", height=_HEIGHT, width="100%", aria_hidden="true", focusable="false")
 
 
-def _table(chart: Chart, rows: Sequence[BarRow], letters: Sequence[str], overall: Sequence[float], top: float) -> str:
-    lines = [line for row in rows for line in _lines(row, letters, overall, top)]
-    names = ["", *(["system"] if len(letters) > 1 else []), "", "WER", "95 % interval", "words"]
+def _table(chart: Chart, rows: Sequence[BarRow], names: Sequence[str], overall: Sequence[float], top: float) -> str:
+    lines = [line for row in rows for line in _lines(row, names, overall, top)]
+    columns = ["", *(["system"] if len(names) > 1 else []), "", "WER", "95 % interval", "words"]
     ticks = element("div", *(element("span", text(percent_tick(top * part))) for part in (0, 0.5, 1)), class_="ticks")
-    before = element("td", colspan=2 if len(letters) > 1 else 1)
+    before = element("td", colspan=2 if len(names) > 1 else 1)
     axis = element("tr", before, element("td", ticks), element("td", colspan=3), class_="axis", aria_hidden="true")
-    return table_of(names, [*lines, axis], "bars")
+    return table_of(columns, [*lines, axis], "bars")
 
 
-def _lines(row: BarRow, letters: Sequence[str], overall: Sequence[float], top: float) -> list[str]:
+def _lines(row: BarRow, names: Sequence[str], overall: Sequence[float], top: float) -> list[str]:
     lines = []
-    several = len(letters) > 1
+    several = len(names) > 1
     for place, bar in enumerate(row.bars):
         cells = []
         if place == 0:
@@ -274,7 +274,7 @@ def _lines(row: BarRow, letters: Sequence[str], overall: Sequence[float], top: f
             rows = len(row.bars) if several else None
             cells.append(element("th", label, scope="row", rowspan=rows, title=row.label))
         if several:
-            cells.append(element("td", text(letters[place]), class_="letter"))
+            cells.append(element("td", element("bdi", text(names[place])), class_="system", title=names[place]))
         if bar is None:
             cells.append(element("td", text("no utterance"), colspan=4, class_="none"))
         else:

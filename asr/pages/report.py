@@ -118,8 +118,8 @@ def _card(page: PageData, system: ReportSystem, head: Figure, place: int, top: f
 
 def _figures(page: PageData) -> str:
     several = len(page.systems) > 1
-    names = [*(["system"] if several else []), "measure", "text", "rate", "95 % interval", *COUNT_COLUMNS]
-    letters = {system.name: system.letter for system in page.systems}
+    shown = ["rate", "95 % interval", *COUNT_COLUMNS]
+    names = [*(["system"] if several else []), "measure", "text", *shown]
     measures = [measure.key for measure in measures_in("report")]
     rows = []
     for figure in sorted(page.figures, key=lambda one: measures.index(one.measure.key)):  # a measure of all systems
@@ -128,10 +128,17 @@ def _figures(page: PageData) -> str:
         rows.append(
             element(
                 "tr",
-                *([element("td", text(letters[figure.system]))] if several else []),
+                *(
+                    [element("td", element("bdi", text(figure.system)), class_="system", title=figure.system)]
+                    if several
+                    else []
+                ),
                 element("th", text(figure.measure.label), scope="row"),
                 element("td", text(figure.text)),
-                *(element("td", cell, class_="number") for cell in cells),
+                *(
+                    element("td", cell, class_="number", data_name=name)
+                    for name, cell in zip(shown, cells, strict=True)
+                ),
             )
         )
     return element("div", table_of(names, rows, "figures"), class_="wide")
@@ -146,20 +153,35 @@ def _charts(page: PageData) -> str:
     if not page.charts:
         return ""
     overall = [system.results.report.words.rate for system in page.systems]
-    letters = [system.letter for system in page.systems]
+    names = [system.name for system in page.systems]
     note = (
         "Bars are WER, whiskers 95 % intervals; the dashed line is the rate of the whole set. Pale: fewer than "
         f"{FEW_UTTERANCES} utterances or {FEW_WORDS} reference words, too few for the rate to mean much."
     )
-    charts = [render_chart(chart, letters, overall) for chart in page.charts]
+    charts = [render_chart(chart, names, overall) for chart in page.charts]
+    heights = [len(chart.rows) * len(names) + _FRAME_ROWS for chart in page.charts]
     explained = element("p", text(note), class_="dim")
-    return section("charts", "Errors by group", explained, element("div", *charts, class_="charts"))
+    return section("charts", "Errors by group", explained, _columns(charts, heights))
+
+
+_FRAME_ROWS = 5  # a chart's title, header, axis and margins are as high as so many of its rows
+
+
+def _columns(figures: Sequence[str], heights: Sequence[int]) -> str:
+    """Two columns of about equal height; each keeps the order of ``figures``."""
+    columns: list[list[int]] = [[], []]
+    for place in sorted(range(len(figures)), key=lambda one: -heights[one]):
+        min(columns, key=lambda column: sum(heights[one] for one in column)).append(place)
+    columns.sort(key=lambda column: min(column, default=len(figures)))  # the first figure comes first
+    drawn = ["".join(figures[one] for one in sorted(column)) for column in columns]
+    return element("div", *(element("div", column) for column in drawn if column), class_="charts")
 
 
 def _tables(page: PageData) -> str:
     if not page.tables:
         return ""
-    return section("words", "Errors by word", element("div", *map(figure_of, page.tables), class_="charts"))
+    heights = [len(table.rows) + _FRAME_ROWS for table in page.tables]
+    return section("words", "Errors by word", _columns(list(map(figure_of, page.tables)), heights))
 
 
 def _utterances(page: PageData) -> str:

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,10 +168,10 @@ def test_two_systems_are_compared_utterance_by_utterance(browser: Browser, tmp_p
     browser.open(write_page(tmp_path / "p.html", page_of(results_of(PAIRS), results_of(other))))
     options = texts(browser, "#winner option")
     assert options[1:5] == [
-        "A has fewer errors (1)",
-        "only A is correct (1)",
-        "B has fewer errors (1)",
-        "only B is correct (1)",
+        "one has fewer errors (1)",
+        "only one is correct (1)",
+        "two has fewer errors (1)",
+        "only two is correct (1)",
     ]
     choose(browser, "winner", "best1")
     assert texts(browser, "#rows .id") == ["a1"]
@@ -311,11 +312,44 @@ def test_light_and_dark_follow_the_system_and_the_button(browser: Browser, tmp_p
     browser.size(1400, 900)
 
 
-@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("width", [400, 500, 1280, 1400])
 def test_the_page_fits_its_window(browser: Browser, tmp_path: Path, width: int) -> None:
     browser.size(width, 900)
     results = results_of(PAIRS, {"a1": {"words": WORDS}})
     browser.open(write_page(tmp_path / "p.html", page_of(results, results, clips={"a1": clip_of(tone())})))
     browser.press("j")
     assert browser.run("document.documentElement.scrollWidth") <= width
+    right = "Math.max(...[...document.querySelectorAll('.figures td')].map((one) => one.getBoundingClientRect().right))"
+    assert browser.run(right) <= width  # S, D and I too
     browser.size(1400, 900)
+
+
+def test_charts_name_the_systems_and_fill_two_columns(browser: Browser, tmp_path: Path) -> None:
+    browser.size(1280, 900)
+    pairs = {f"{speaker}{n}": ("one two three", "one too") for speaker in "abcdefghij" for n in range(3)}
+    browser.open(write_page(tmp_path / "p.html", page_of(results_of(pairs), results_of(pairs))))
+    assert set(texts(browser, ".bars td.system")) == {"one", "two"}
+    heights = (
+        "[...document.querySelectorAll('#main .charts')].map((one) => [...one.children].map((c) => c.offsetHeight))"
+    )
+    figures = "[...document.querySelectorAll('#main .charts figure')].map((one) => one.offsetHeight)"
+    for columns in browser.run(heights):  # no hole that the smallest figure would fill
+        assert len(columns) < 2 or max(columns) - min(columns) <= min(browser.run(figures)) + 40
+    browser.size(1400, 900)
+
+
+def test_the_sign_of_the_space_is_drawn_above_its_area(browser: Browser, tmp_path: Path) -> None:
+    clip = clip_of()
+    assert clip.posteriors
+    page = page_of(results_of(PAIRS), clips={"a1": replace(clip, posteriors=replace(clip.posteriors, tokens=[" "]))})
+    browser.open(write_page(tmp_path / "p.html", page))
+    browser.run(
+        """window.drawn = {}; const pen = CanvasRenderingContext2D.prototype, own = pen.fillText;
+        pen.fillText = function (text, x, y) {
+          window.drawn[text] = [y, y + this.measureText(text).actualBoundingBoxDescent];
+          own.call(this, text, x, y);
+        };"""
+    )
+    browser.press("j")
+    drawn = browser.run("window.drawn")
+    assert drawn["␣"][1] < drawn["1"][0]  # "1" stands at the upper edge of the areas

@@ -204,6 +204,7 @@ function drawCtc(pen, ctc, top, x, width) {
   pen.strokeStyle = css("--dim"); pen.globalAlpha = 0.45; pen.setLineDash([2, 3]); pen.beginPath();
   for (let frame = 0; frame < frames; frame += 1) pen.lineTo(at(frame), y(ctc.data.blank[frame]));
   pen.stroke(); pen.setLineDash([]); pen.globalAlpha = 1;
+  const labels = []; // above all areas
   series.forEach((levels, token) => {
     const colour = colours[token % colours.length];
     let frame = 0;
@@ -217,9 +218,12 @@ function drawCtc(pen, ctc, top, x, width) {
       pen.lineTo(at(frame), y(0));
       pen.fillStyle = colour; pen.globalAlpha = 0.3; pen.fill(); pen.globalAlpha = 1;
       pen.strokeStyle = colour; pen.lineWidth = 1.25; pen.stroke();
-      if (levels[peak] >= 64) { pen.fillStyle = colour; pen.textAlign = "center"; pen.fillText(tokenName(ctc.tokens[token]), at(peak), y(levels[peak]) - 7); }
+      if (levels[peak] >= 64) labels.push([tokenName(ctc.tokens[token]), at(peak), y(levels[peak]) - 5, colour]);
     }
   });
+  pen.save(); pen.textAlign = "center"; pen.textBaseline = "alphabetic"; // the sign of the space hangs below its line
+  for (const [name, left, line, colour] of labels) { pen.fillStyle = colour; pen.fillText(name, left, line); }
+  pen.restore();
 }
 
 function drawAxis(pen, top, x, seconds) {

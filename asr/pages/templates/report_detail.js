@@ -52,7 +52,7 @@ function columnsOf(row, place, sound) {
     return slots;
   });
   const count = Math.max(...cells.map((one) => one.length));
-  const heads = [el("span", { class: "head" }, "reference"), ...row.sys.map((_, n) => el("span", { class: "head" }, DATA.systems.length > 1 ? DATA.systems[n].letter : "recognised"))];
+  const heads = [el("span", { class: "head" }, "reference"), ...row.sys.map((_, n) => el("span", { class: "head" }, DATA.systems.length > 1 ? DATA.systems[n].name : "recognised"))];
   const columns = [el("div", { class: "column" }, ...heads)];
   const blank = (text) => el("span", { class: "blank", "aria-hidden": "true" }, text);
   for (let slot = 0; slot < count; slot += 1) {
@@ -77,7 +77,7 @@ function factsOf(row) {
   const add = (name, ...nodes) => parts.push(el("div", {}, el("h4", {}, name), ...nodes));
   if (row.norm !== undefined) add("Reference as given", el("p", { dir: "auto" }, row.ref));
   row.sys.forEach((one, n) => {
-    const who = DATA.systems.length > 1 ? ` of ${DATA.systems[n].letter}` : "";
+    const who = DATA.systems.length > 1 ? ` of ${DATA.systems[n].name}` : "";
     const compared = alignedWords(one).filter((word) => word.hyp !== null).map((word) => word.hyp).join(" ");
     if (one.hyp !== compared) add(`Hypothesis${who} as given`, el("p", { dir: "auto" }, one.hyp || "(nothing)"));
     if (one.best) add(`${one.best.length} best${who}`, el("ol", {}, ...one.best.map(([text, score]) => el("li", { dir: "auto" }, text || "(nothing)", score === null ? null : el("span", {}, score.toFixed(2))))));

@@ -20,8 +20,8 @@ const INDEX = DATA.rows.map((row, place) => ({
 const COLUMNS = [
   ...DATA.systems.flatMap((system, n) => {
     const letter = SEVERAL ? ` ${system.letter}` : "";
-    const found = [{ name: `WER${letter}`, key: `wer${n}`, value: (e) => e.rates[n], show: (e) => (e.rates[n] === Infinity ? "∞" : `${(100 * e.rates[n]).toFixed(0)} %`), about: "word error rate" }];
-    if (SEVERAL) return [...found, { name: `err${letter}`, key: `errors${n}`, value: (e) => e.errors[n], show: (e) => e.errors[n], about: "word errors" }];
+    const found = [{ name: `WER${letter}`, key: `wer${n}`, value: (e) => e.rates[n], show: (e) => (e.rates[n] === Infinity ? "∞" : `${(100 * e.rates[n]).toFixed(0)} %`), about: `word error rate${SEVERAL ? ` of ${system.name}` : ""}` }];
+    if (SEVERAL) return [...found, { name: `err${letter}`, key: `errors${n}`, value: (e) => e.errors[n], show: (e) => e.errors[n], about: `word errors of ${system.name}` }];
     return [...found, { name: "errors", key: "errors0", value: (e) => e.errors[n], show: (e) => e.errors[n], about: "word errors" },
       ...["S", "D", "I"].map((kind, k) => ({ name: kind, key: kind, value: (e) => e.row.sys[n].k[k], show: (e) => e.row.sys[n].k[k] || "·", about: KIND_NAMES[kind] }))];
   }),
@@ -51,7 +51,7 @@ if (SEVERAL) {
   WINNERS.none = (e) => e.errors.every((one) => one > 0);
   WINNERS.differ = (e) => e.row.sys.some((one) => JSON.stringify(one.al) !== JSON.stringify(e.row.sys[0].al));
   const options = [
-    ...DATA.systems.flatMap((system, n) => [[`best${n}`, `${system.letter} has fewer errors`], [`alone${n}`, `only ${system.letter} is correct`]]),
+    ...DATA.systems.flatMap((system, n) => [[`best${n}`, `${system.name} has fewer errors`], [`alone${n}`, `only ${system.name} is correct`]]),
     ["none", "none is correct"], ["differ", "texts differ"],
   ];
   byId("winner").append(...options.map(([value, name]) => el("option", { value }, `${name} (${INDEX.filter(WINNERS[value]).length})`)));
@@ -89,7 +89,7 @@ function inlineOf(entry, outcome) {
 function rowOf(entry) {
   const { row, place } = entry;
   const about = [row.spk && `speaker ${row.spk}`, row.src || row.clip ? (row.src || SOUND ? "♪" : "image") : ""].filter(Boolean).join(" · ");
-  const lines = row.sys.map((one, n) => el("span", { class: "line", "data-system": n }, SEVERAL ? el("span", { class: "letter" }, DATA.systems[n].letter) : null, inlineOf(entry, one)));
+  const lines = row.sys.map((one, n) => el("span", { class: "line", "data-system": n }, SEVERAL ? el("span", { class: "letter", title: DATA.systems[n].name }, DATA.systems[n].letter) : null, inlineOf(entry, one)));
   const name = el("button", { type: "button", class: "id", "aria-expanded": "false" }, row.id);
   const cells = COLUMNS.filter((one) => !one.text).map((one) => el("td", { class: "number", "data-name": one.name }, String(one.show(entry))));
   return el("tr", { class: "row", "data-place": place }, ...cells, el("td", { class: "texts" }, name, about ? el("span", { class: "meta" }, about) : null, ...lines));
@@ -139,7 +139,7 @@ function drawCount() {
   const found = state.found;
   const rates = DATA.systems.map((system, n) => {
     const errors = found.reduce((sum, e) => sum + e.errors[n], 0), words = found.reduce((sum, e) => sum + e.row.sys[n].k[3], 0);
-    return `${SEVERAL ? `${system.letter}: ` : ""}${words ? `${((100 * errors) / words).toFixed(2)} % WER` : "no words"}`;
+    return `${SEVERAL ? `${system.name}: ` : ""}${words ? `${((100 * errors) / words).toFixed(2)} % WER` : "no words"}`;
   });
   byId("count").textContent = `${found.length.toLocaleString("en")} of ${INDEX.length.toLocaleString("en")} utterances · ${rates.join(" · ")}`;
 }
