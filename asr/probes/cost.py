@@ -207,19 +207,22 @@ def peak_bytes(task: Callable[[], Any], device: torch.device) -> int:
 
 
 def draw_cost(rows: Rows, path: Path) -> None:
-    """Seconds above, memory below; a column for each mode and batch size."""
+    """Seconds on the left, memory on the right; a row for each mode and batch size. As wide as a page of text."""
     shapes = [(mode, batch) for mode in (TRAINING, FORWARD) for batch in sorted({row["batch"] for row in rows})]
-    figure, axes = new_figure(2, len(shapes), (4.2 * len(shapes), 8.0))
-    for column, (mode, batch) in enumerate(shapes):
-        places: tuple[tuple[int, CostKey], ...] = ((column, "seconds"), (len(shapes) + column, "peak_mb"))
-        for place, key in places:
-            draw_lines(axes[place], _lines(rows, mode, batch, key), marker="o")
-            axes[place].set(xscale="log", yscale="log", xlabel="length (s)")
-        axes[column].set_title(f"{'training' if mode == TRAINING else 'transcription'}, batch {batch}")
-    axes[0].set_ylabel("seconds per computation")
-    axes[len(shapes)].set_ylabel("peak memory (MB)")
-    axes[0].legend(fontsize=7)
+    figure, axes = new_figure(len(shapes), 2, (8.0, 2.8 * len(shapes) + 0.8))
+    for row, (mode, batch) in enumerate(shapes):
+        places: tuple[tuple[int, CostKey, str], ...] = ((0, "seconds", "seconds"), (1, "peak_mb", "peak memory (MB)"))
+        for column, key, label in places:
+            draw_lines(axes[2 * row + column], _lines(rows, mode, batch, key), marker="o")
+            title = f"{'training' if mode == TRAINING else 'transcription'}, batch {batch}"
+            axes[2 * row + column].set(xscale="log", yscale="log", xlabel="length (s)", ylabel=label, title=title)
+    _legend_below(figure, axes[0])
     save_figure(figure, path)
+
+
+def _legend_below(figure: Any, axes: Any) -> None:
+    """One legend for all axes, which hold the same lines."""
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
 
 
 def draw_stream(rows: Rows, path: Path) -> None:
@@ -230,7 +233,7 @@ def draw_stream(rows: Rows, path: Path) -> None:
     colours = {
         f"{name}{tail}": COLOURS[number % len(COLOURS)] for number, name in enumerate(names) for _, tail, _ in kinds
     }
-    figure, axes = new_figure(1, 2, (12.5, 5.0))
+    figure, axes = new_figure(1, 2, (8.0, 4.4))
     keys: tuple[CostKey, CostKey] = ("seconds", "peak_mb")
     for place, key in zip(axes, keys, strict=True):
         for mode, tail, dashes in kinds:
@@ -240,7 +243,7 @@ def draw_stream(rows: Rows, path: Path) -> None:
         place.set(xscale="log", yscale="log", xlabel="length (s)")
     axes[0].set(ylabel="seconds", title="time, one utterance")
     axes[1].set(ylabel="peak memory (MB)", title="memory, one utterance")
-    axes[1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    _legend_below(figure, axes[0])
     save_figure(figure, path)
 
 

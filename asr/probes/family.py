@@ -288,9 +288,9 @@ def _bracket(low: float | None, high: float | None) -> str:
 
 
 def draw_family(found: Mapping[str, Any], path: Path) -> None:
-    """A bar of WER for each member, best first, with the interval over utterances; a dot per seed."""
+    """A bar of WER for each member, best first; a dot per seed."""
     rows = sorted(found["rows"], key=lambda one: one["wer"])
     figure, (axes,) = new_figure(size=(8.0, 1.6 + 0.42 * len(rows)))
     draw_bars(axes, [row["member"] for row in rows], rows)
-    axes.set(xlabel="WER %", title="Mean of seeds (dots), 95 % interval over utterances")
+    axes.set(xlabel="WER %", title="WER, mean of the seeds; dots: each seed, lines: from the least to the most")
     save_figure(figure, path)

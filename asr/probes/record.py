@@ -165,25 +165,30 @@ def draw_lines(axes: Any, lines: Sequence[Line], colours: Mapping[str, str] | No
 
 
 def interval_caption(row: Mapping[str, Any]) -> str:
-    """For the title of a plot of ``error_row``s: what the intervals are over, and what the dots are."""
-    dots = "; dots: each model" if len(row["wers"]) > 1 else ""
-    return f"{row['utterances']} utterances, 95 % intervals over them{dots}"
+    """For the title of a plot of ``error_row``s: what `draw_bars` shows beside the bars."""
+    several = len(row["wers"]) > 1
+    shown = "dots: each model, lines: from the least to the most" if several else "95 % intervals over them"
+    return f"{row['utterances']} utterances; {shown}"
 
 
 def draw_bars(axes: Any, labels: Sequence[str], rows: Sequence[Mapping[str, Any]], key: str = "wer") -> None:
-    """A bar of ``row[key]`` for each row, with ``row["low"]`` to ``row["high"]`` as its interval where there is one.
+    """A pale bar of ``row[key]`` for each row, and its interval, ``row["low"]`` to ``row["high"]``, where there is one.
 
-    Where ``row["wers"]`` holds several trainings, each is a dot: an interval over utterances hides how they differ.
+    Where ``row["wers"]`` holds several trainings, each is a dot on a line from the least to the most, in place of the
+    interval over utterances, which would hide that trainings fall into groups.
     """
     places = range(len(rows))
-    axes.barh(places, [row[key] for row in rows], color=COLOURS[3], height=0.6)
+    axes.barh(places, [row[key] for row in rows], color=COLOURS[3], height=0.6, alpha=0.55)
     for place, row in zip(places, rows, strict=True):
-        if row["low"] is not None:
-            axes.plot([row["low"], row["high"]], [place, place], color="#333333", linewidth=1.6, marker="|")
         each = list(row.get("wers", ()))
-        if len(each) > 1:
-            axes.plot(each, [place] * len(each), "o", color=COLOURS[0], markersize=4, zorder=3)
-        axes.annotate(f"  {row[key]:.2f}", (max(row[key], row["high"] or 0.0, *each), place), va="center", fontsize=9)
+        several = len(each) > 1
+        ends = [min(each), max(each)] if several else [row["low"], row["high"]]
+        if ends[0] is not None:
+            axes.plot(ends, [place, place], color="#333333", linewidth=1.0, marker="" if several else "|")
+        if several:
+            axes.plot(each, [place] * len(each), "o", color=COLOURS[0], markersize=5, zorder=3)
+        mean = "  mean" if several else " "
+        axes.annotate(f"{mean} {row[key]:.2f}", (max(row[key], ends[1] or 0.0), place), va="center", fontsize=9)
     axes.set_yticks(list(places), labels)
     axes.invert_yaxis()
     axes.margins(x=0.15)
