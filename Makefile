@@ -112,6 +112,13 @@ format: $(READY) ## format the code
 conf: $(READY) ## write the default files of conf/ from the dataclasses
 	@$(PY) -m asr.config.defaults
 
+.PHONY: docs
+docs: $(READY) ## build the documentation as a site into build/site, which opens from disk
+	@$(PY) -c 'import mkdocs, material, mkdocstrings_handlers.python' 2>/dev/null || \
+	    $(PIP_INSTALL) -e '.[docs]' >>$(LOG) 2>&1 $(OR_FAIL)
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
 .PHONY: wheel
 wheel: $(READY) ## build the wheel into dist/
 	@$(PY) -m hatchling build -t wheel -d dist

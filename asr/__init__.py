@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
     from asr.errors import UsageError as UsageError
     from asr.recognition import Hypothesis, Recognizer, Word
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AsrError",
