@@ -71,7 +71,7 @@ def from_pretrained(directory: Path, device: torch.device | str = "cpu") -> Pret
     weights = directory / WEIGHTS
     _check_weights(weights, config)
     try:
-        features = build_features(build_features_config(config["features"]))
+        features = build_features(build_features_config({"level_db": None, **config["features"]}))  # None: before 0.2
         tokenizer = tokenizer_from_dict(config["tokenizer"])
         model = AcousticModel(build_model_config(config["model"]), features.config.n_mels, tokenizer.vocab_size)
     except (KeyError, *NOT_UNDERSTOOD) as error:

@@ -13,6 +13,7 @@ import soxr
 # Sound that the filter must see on both sides of a cut, so that a part equals the slice of the whole; HQ reaches under
 # 0.02 s at 4 kHz, where it reaches furthest (largest difference then 4e-6, at 0.05 s 1e-7).
 CONTEXT_S = 0.1
+LARGE_OFFSET = 0.01  # of full scale; recordings have 0.0001
 
 
 def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
@@ -33,8 +34,10 @@ def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
         raise ValueError(f"expected (samples,) and positive rates; got {waveform.shape}, {from_rate} and {to_rate} Hz")
     if from_rate == to_rate:
         return waveform
-    result: np.ndarray = soxr.resample(np.ascontiguousarray(waveform, np.float32), from_rate, to_rate, quality="HQ")
-    return result
+    offset = _offset(waveform)
+    centred = waveform - offset if offset else waveform
+    result: np.ndarray = soxr.resample(np.ascontiguousarray(centred, np.float32), from_rate, to_rate, quality="HQ")
+    return result + offset if offset else result
 
 
 def resample_blocks(blocks: Iterable[np.ndarray], from_rate: int, to_rate: int) -> Iterator[np.ndarray]:
@@ -43,9 +46,19 @@ def resample_blocks(blocks: Iterable[np.ndarray], from_rate: int, to_rate: int) 
         yield from blocks
         return
     stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
+    offset: np.float32 | None = None
     for block in blocks:
-        yield stream.resample_chunk(block)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+        if offset is None:
+            offset = _offset(block)
+        yield stream.resample_chunk(block - offset if offset else block) + (offset or np.float32(0))
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True) + (offset or np.float32(0))
+
+
+def _offset(waveform: np.ndarray) -> np.float32:
+    """A constant offset that is not small, else 0. The filter sees silence before the start and behind the end: a step
+    there would ring, so the offset is taken away before it and put back after it."""
+    mean = float(waveform.mean(dtype=np.float64)) if len(waveform) else 0.0
+    return np.float32(mean if abs(mean) > LARGE_OFFSET else 0.0)
 
 
 def common_period(from_rate: int, to_rate: int) -> tuple[int, int]:

@@ -160,6 +160,8 @@ def read_config(path: Path) -> RunConfig:
         raise ModelError(f"{path}: the run's configuration is not a mapping of keys")
     if isinstance(values.get("data"), dict):
         values["data"].pop("keep_mb", None)  # of runs begun before data.cache_mb
+    if isinstance(values.get("features"), dict):
+        values["features"].setdefault("level_db", None)  # of runs begun before features.level_db
     return typed_config(values)
 
 

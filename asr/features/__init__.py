@@ -12,6 +12,7 @@ from asr.features.frontend import (
     stream_features,
 )
 from asr.features.kaldi import KaldiFbank, KaldiFbankConfig
+from asr.features.level import Level, LevelMeter
 from asr.features.log_mel import LogMel, LogMelConfig
 from asr.features.spec_augment import SpecAugmentConfig, spec_augment
 from asr.schema import build_named
@@ -40,6 +41,8 @@ __all__ = [
     "FeaturesConfig",
     "KaldiFbank",
     "KaldiFbankConfig",
+    "Level",
+    "LevelMeter",
     "LogMel",
     "LogMelConfig",
     "NormalisationStatistics",

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from asr.features.level import set_level
 from asr.lengths import valid_mask
 from asr.schema import check, check_choice
 
@@ -32,8 +33,9 @@ class FeaturesConfig:
 
     ``normalization``: "global" (mean and standard deviation per mel bin, learned from training data), "utterance" (each
     recording's own mean is subtracted first, which removes the channel; then the global scale), or "none".
-    ``edge_padding_s`` of silence is put before and after each recording: closely trimmed ones leave CTC too few frames
-    to spell in.
+    ``level_db``: first each recording's constant offset is removed and its speech set to this level, in dB of full
+    scale (``asr.features.level``), so that neither changes a word; None: as recorded. ``edge_padding_s`` of silence is
+    put before and after each recording: closely trimmed ones leave CTC too few frames to spell in.
     """
 
     sample_rate: int = 16000  # everything is resampled to it
@@ -43,6 +45,7 @@ class FeaturesConfig:
     f_min_hz: float = 20.0
     f_max_hz: float | None = None  # null: half the sample rate
     normalization: str = "global"  # global | utterance | none
+    level_db: float | None = -35.0  # each recording's level, after its DC offset is removed; null: as recorded
     edge_padding_s: float = 0.0  # silence put before and after each recording, where trimming leaves CTC too few frames
 
     def __post_init__(self) -> None:
@@ -61,6 +64,10 @@ class FeaturesConfig:
             " 0 <= f_min < f_max <= sample_rate / 2",
         )
         check(0 <= self.edge_padding_s <= 10, f"features.edge_padding_s={self.edge_padding_s} must be 0 to 10")
+        check(
+            self.level_db is None or -80 <= self.level_db <= 0,
+            f"features.level_db={self.level_db} must be -80 to 0 dB of full scale, or null",
+        )
         check_choice("features.normalization", self.normalization, NORMALIZATIONS)
 
     @property
@@ -113,7 +120,7 @@ class Features(nn.Module):
 
     def unnormalised(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """``(batch, samples)`` float32, ``(batch,)`` int64 -> frames before normalisation ``(batch, frames, n_mels)``,
-        ``(batch,)``; frames beyond a length hold the log of the floor.
+        ``(batch,)``; frames beyond a length hold the log of the floor. The samples count as they are: see ``levelled``.
         """
         raise NotImplementedError
 
@@ -121,7 +128,14 @@ class Features(nn.Module):
         """``(batch, samples)`` float32, ``(batch,)`` int64 -> normalised frames ``(batch, frames, n_mels)``,
         ``(batch,)``.
         """
-        return self.normalise(*self.unnormalised(waveforms, lengths))
+        return self.normalise(*self.unnormalised(self.levelled(waveforms, lengths), lengths))
+
+    def levelled(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
+        """``(batch, samples)`` whole recordings at the level that the model was trained on."""
+        check_batch(waveforms, lengths)
+        if self.config.level_db is None:
+            return waveforms
+        return set_level(waveforms, lengths, self.config.sample_rate, self.config.level_db)
 
     def frame_lengths(self, lengths: Tensor) -> Tensor:
         """Frames for samples, ``(batch,)`` int64 each; 0 samples give 0 frames."""
@@ -163,7 +177,7 @@ class NormalisationStatistics:
 
     def add(self, waveforms: Tensor, lengths: Tensor) -> None:
         """Count a padded batch: ``(batch, samples)``, ``(batch,)``."""
-        values, frames = self.features.unnormalised(waveforms, lengths)
+        values, frames = self.features.unnormalised(self.features.levelled(waveforms, lengths), lengths)
         mask = valid_mask(frames, values.size(1))
         if self.features.config.normalization == "utterance":
             values = values - utterance_mean(values, frames, mask.unsqueeze(2))
@@ -187,7 +201,7 @@ def utterance_mean(log_mel: Tensor, frames: Tensor, mask: Tensor) -> Tensor:
 
 
 def stream_features(features: Features, blocks: Iterable[Waveform]) -> Iterator[Tensor]:
-    """Blocks ``(samples,)`` at the features' rate -> unnormalised ``(frames, n_mels)`` pieces, none empty."""
+    """Blocks ``(samples,)`` at the features' rate and level -> unnormalised ``(frames, n_mels)`` pieces, none empty."""
     stream = FeatureStream(features)
     waiting, alone = None, True
     for block in blocks:

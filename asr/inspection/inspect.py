@@ -161,7 +161,8 @@ def _columns(inspection: Inspection) -> NDArray[Any]:
 
 def _log_mel(waveform: NDArray[np.float32], features: Features) -> dict[str, NDArray[Any]]:
     with torch.inference_mode():
-        log_mel, _ = features.unnormalised(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
+        batch, lengths = torch.from_numpy(waveform)[None], torch.tensor([len(waveform)])
+        log_mel, _ = features.unnormalised(features.levelled(batch, lengths), lengths)
     config = features.config
     times_s = np.arange(log_mel.size(1)) * config.hop_length / config.sample_rate + config.first_frame_s
     return {"log_mel": log_mel[0].numpy(), "log_mel_times_s": times_s}

@@ -97,7 +97,8 @@ def picture_of(waveform: Waveform, features: "Features") -> Picture:
     config = features.config
     with torch.inference_mode():
         batch = torch.from_numpy(waveform)[None].to(features.mean.device)
-        log_mel, _ = features.unnormalised(batch, torch.tensor([len(waveform)], device=batch.device))
+        lengths = torch.tensor([len(waveform)], device=batch.device)
+        log_mel, _ = features.unnormalised(features.levelled(batch, lengths), lengths)
     edge = config.edge_samples // config.hop_length
     frames = log_mel[0].cpu().numpy()
     frames = frames[edge : len(frames) - edge] if edge else frames  # (frames, mels)

@@ -7,7 +7,8 @@ taken one after another and which knows the recording's length once they have al
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, takewhile
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from numpy.typing import NDArray
 
 from asr.audio import load_audio, probe, stream_audio
 from asr.data.manifest import Utterance
-from asr.features import Features, recording_mean, stream_features
+from asr.features import Features, Level, LevelMeter, recording_mean, stream_features
 from asr.recognition.bounds import LevelTracker
 from asr.recognition.speech_gate import SignalTracker
 from asr.recognition.windows import MAX_WINDOW_S, Window, WindowSizes, cut_windows
 
 Waveform = NDArray[np.float32]
+GATE_LEVEL_DB = -25.0  # near that of the recordings that the speech gate was fitted on
 BLOCK_S = MAX_WINDOW_S  # what fits into one window comes in one block, and so is computed as a whole
 
 
@@ -76,6 +78,10 @@ def _in_blocks(waveform: Waveform, sample_rate: int) -> Iterator[Waveform]:
     return (waveform[start : start + size] for start in range(0, len(waveform), size))
 
 
+def _one(block: Waveform) -> Iterator[Waveform]:
+    yield block
+
+
 class Reader:
     """One recording on its way through the features.
 
@@ -105,22 +111,24 @@ class Reader:
         """The recording's windows. Raises AudioError when the reading reaches damage."""
         if self.expect:
             self.expected_s = self.source.duration_s()
-        blocks = self.source.blocks()
-        first = next(blocks, None)
-        mean = None
-        if first is not None and self._fills_a_block(first) and self.features.config.normalization == "utterance":
-            # the mean of the whole comes first: decoding is so fast that a second pass costs less than keeping it all
-            mean = recording_mean(self.features, self._unless_stopped(chain([first], blocks)))
-            first, blocks = None, self.source.blocks()
-        blocks = blocks if first is None else chain([first], blocks)
-        yield from cut_windows(self._log_mel(self._tracked(blocks), mean), self.sizes)
+        first = next(self.source.blocks(), np.zeros(0, np.float32))
+        blocks: Callable[[], Iterator[Waveform]] = partial(_one, first)
+        whole = len(first) < round(BLOCK_S * self.features.config.sample_rate)
+        if not whole:
+            # what is measured on the whole comes first: decoding is so fast that it costs less than keeping it all
+            blocks = self.source.blocks
+        meter = LevelMeter(self.features.config.sample_rate)
+        for block in self._unless_stopped(blocks()):
+            meter.push(block)
+        level, mean = meter.level(self.features.config.level_db), None
+        if not whole and self.features.config.normalization == "utterance":
+            mean = recording_mean(self.features, map(level.apply, self._unless_stopped(blocks())))
+        levelled = map(level.apply, self._tracked(blocks(), meter.level(GATE_LEVEL_DB)))
+        yield from cut_windows(self._log_mel(levelled, mean), self.sizes)
 
     def stop(self) -> None:
         """Make reading end soon, from another thread."""
         self._stopped = True
-
-    def _fills_a_block(self, block: Waveform) -> bool:
-        return len(block) >= round(BLOCK_S * self.features.config.sample_rate)
 
     def _log_mel(self, blocks: Iterator[Waveform], mean: torch.Tensor | None) -> Iterator[torch.Tensor]:
         for log_mel in stream_features(self.features, blocks):
@@ -134,11 +142,11 @@ class Reader:
         own_mean = None if mean is None else mean.to(log_mel.device)
         return self.features.normalise(log_mel[None], frames, own_mean)[0][0]
 
-    def _tracked(self, blocks: Iterable[Waveform]) -> Iterator[Waveform]:
+    def _tracked(self, blocks: Iterator[Waveform], gate_level: Level) -> Iterator[Waveform]:
         for block in self._unless_stopped(blocks):
             self.samples += len(block)
             if self.signal is not None:
-                self.signal.push(block)
+                self.signal.push(gate_level.apply(block))
             yield block
 
     def _unless_stopped(self, blocks: Iterable[Waveform]) -> Iterator[Waveform]:

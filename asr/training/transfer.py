@@ -19,7 +19,7 @@ from asr.pretrained import Pretrained
 from asr.text.tokenizer import BLANK, CharacterTokenizer, Tokenizer, TokenizerConfig, WordTokenizer, build_tokenizer
 from asr.training.config import TrainSettings
 
-OWN_FEATURES = ("normalization", "edge_padding_s")  # which a run may have otherwise than the model it starts from
+OWN_FEATURES = ("normalization", "level_db", "edge_padding_s")  # which a run may have otherwise than its source
 LISTED = 20  # tokens in the message
 
 

@@ -2,7 +2,9 @@
 
 import dataclasses
 import io
+import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,12 @@ import soundfile
 import torch
 
 import asr
-from asr.audio import resample
+from asr.audio import load_audio, resample
 from asr.data.manifest import Utterance
 from asr.errors import AudioError, ConfigError, ModelError
 from asr.features import LogMel, LogMelConfig
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
-from asr.pretrained import save_pretrained
+from asr.pretrained import from_pretrained, save_pretrained
 from asr.recognition import Hypothesis, Recognizer, Word
 from asr.recognition.pool import plan_batches
 from asr.text.tokenizer import CharacterTokenizer
@@ -268,3 +270,34 @@ def test_batches_hold_every_index_once_longest_first_and_keep_the_bound() -> Non
     assert sorted(index for batch in batches for index in batch) == list(range(7))
     assert batches == [[4], [2], [0, 3, 1], [5, 6]]
     assert [len(batch) for batch in plan_batches([0.1] * 130, 1000.0)] == [64, 64, 2]
+
+
+@pytest.mark.parametrize("normalization", ["global", "utterance"])
+def test_neither_level_nor_offset_changes_a_word(directory: Path, normalization: str) -> None:
+    """In one window, and in a recording of several windows, which is read more than once."""
+    found = from_pretrained(directory)
+    found.features.config = dataclasses.replace(found.features.config, normalization=normalization, level_db=-35.0)
+    model = Recognizer(found, torch.device("cpu"), speech_gate=True)
+    for seconds in (1.3, 70.0):
+        waveform = make_waveform(seconds, 5)
+        text = model.transcribe(waveform, sample_rate=RATE).text
+        for changed in (0.1 * waveform, 0.005 * waveform, 32768 * waveform, waveform + 0.3, 0.1 * waveform - 0.5):
+            assert model.transcribe(changed.astype(np.float32), sample_rate=RATE).text == text
+
+
+def test_a_model_directory_states_its_level_and_old_ones_are_as_they_were(directory: Path, tmp_path: Path) -> None:
+    config = json.loads((directory / "config.json").read_text())
+    assert config["features"]["level_db"] == LogMelConfig().level_db == -35.0
+    shutil.copytree(directory, tmp_path / "old")
+    del config["features"]["level_db"]
+    (tmp_path / "old" / "config.json").write_text(json.dumps(config))
+    assert from_pretrained(tmp_path / "old").features.config.level_db is None
+
+
+def test_the_gate_lets_quiet_speech_through(corpora: Path, directory: Path) -> None:
+    (path,) = sorted(corpora.glob("LibriSpeech/dev-clean/*/*/*.mp3"))[:1]
+    model = Recognizer.from_pretrained(directory, device="cpu", speech_gate=True)
+    waveform = load_audio(path, sample_rate=RATE)[: 12 * RATE]
+    text = model.transcribe(waveform, sample_rate=RATE).text
+    quiet = model.transcribe(waveform / np.abs(waveform).max() * np.float32(10 ** (-46 / 20)), sample_rate=RATE)
+    assert len(text) > 10 and quiet.text == text

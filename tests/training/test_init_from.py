@@ -89,7 +89,7 @@ def test_other_sizes_and_other_features_are_refused(earlier: Path, changes: dict
     source = {"training__init_from": str(earlier / "run" / "model")}
     with pytest.raises(ConfigError, match=f"training.init_from=.*{said}"):
         prepare_setup(settings(earlier / "data", **source, **changes))
-    own = {"features__normalization": "utterance", "features__edge_padding_s": 0.1}  # a run's own affair
+    own = {"features__normalization": "utterance", "features__edge_padding_s": 0.1, "features__level_db": None}
     prepare_setup(settings(earlier / "data", **source, **own))
 
 
