@@ -11,12 +11,15 @@ import difflib
 import errno
 import importlib
 import os
+import re
 import sys
-from typing import TextIO
+import warnings
+from collections.abc import Iterator
+from typing import Any, TextIO
 
 from asr import __version__
-from asr.errors import AsrError, UsageError
-from asr.terminal import styled
+from asr.errors import AsrError, RecordingNote, UsageError
+from asr.terminal import SafeStream, styled
 
 VERBS: dict[str, str] = {
     "run": "run a whole recipe: prepare, train, evaluate, report; up-to-date stages are skipped",
@@ -34,6 +37,8 @@ VERBS: dict[str, str] = {
     "learning-curve": "train on parts of a corpus: WER against minutes, and what more speech would bring",
     "probe": "run experiments on the LSTM: gradients, memory, time, gates",
 }
+
+_MOST_NOTES = 3
 
 _EXAMPLES = """\
 examples:
@@ -55,13 +60,13 @@ _ADVICE = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code; never raises."""
-    _harden_streams()
-    try:
-        code = _dispatch(sys.argv[1:] if arguments is None else arguments)
-        _flush()
-    except BaseException as error:
-        return _report(error)
-    return code
+    with _safe_streams(), _recording_notes():
+        try:
+            code = _dispatch(sys.argv[1:] if arguments is None else arguments)
+            _flush()
+        except BaseException as error:
+            return _report(error)
+        return code
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -112,7 +117,8 @@ def _report(error: BaseException) -> int:
         message = "".join(traceback.format_exception(error)) + message
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if message:
-            print(f"{styled('asr: error:', 'red', stream=sys.stderr)} {message}", file=sys.stderr, flush=True)
+            lines = re.sub(r"\n(?! )", "\n  ", message)  # what a message quotes cannot look like a line of ours
+            print(f"{styled('asr: error:', 'red', stream=sys.stderr)} {lines}", file=sys.stderr, flush=True)
     return code
 
 
@@ -155,11 +161,47 @@ def _exit_code(end: SystemExit) -> int:
     return 1
 
 
-def _harden_streams() -> None:
-    """Escape what the terminal cannot show, so that no file name or transcript breaks printing."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+@contextlib.contextmanager
+def _safe_streams() -> Iterator[None]:
+    """Standard output and error as ``SafeStream``s; streams that are not the process's own (of tests) stay as they are.
+
+    They are copies of the descriptors: libraries write to the originals, and can be silenced there.
+    """
+    before = sys.stdout, sys.stderr
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        with contextlib.suppress(AttributeError, ValueError, OSError):  # closed, or none
+            if getattr(sys, name).fileno() == number:
+                setattr(sys, name, SafeStream(getattr(sys, name)))
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            if stream not in before:
+                _flush_or_silence(stream)
+        sys.stdout, sys.stderr = before
+
+
+@contextlib.contextmanager
+def _recording_notes() -> Iterator[None]:
+    """Show the first notes about recordings that were read in spite of a fault, and count the rest."""
+    before, shown = warnings.showwarning, 0
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        nonlocal shown
+        if not issubclass(category, RecordingNote):
+            before(message, category, *where, **more)
+            return
+        shown += 1
+        if shown <= _MOST_NOTES:
+            print(f"asr: note: {message}", file=sys.stderr, flush=True)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+        if shown > _MOST_NOTES:
+            print(f"asr: note: {shown - _MOST_NOTES:,} more recordings were read in spite of a fault", file=sys.stderr)
 
 
 def _flush() -> None:

@@ -64,3 +64,7 @@ class Interrupted(AsrError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+class RecordingNote(UserWarning):
+    """A recording was read in spite of a fault; the message names it. Given with ``warnings.warn``."""

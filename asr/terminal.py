@@ -4,6 +4,7 @@ In: numbers and text. Out: text on a stream (stderr by default, so that stdout h
 A terminal gets one live line; a log file gets a plain line every 30 seconds; colour needs a terminal and no NO_COLOR.
 """
 
+import io
 import os
 import re
 import shutil
@@ -19,7 +20,38 @@ _LIVE_INTERVAL_S = 0.1
 _LOG_INTERVAL_S = 30.0
 _NUMBER = re.compile(r"[+\-−±]?\.?\d[\d.,]*( ?(%|[A-Za-z]{1,3}))?( ?[±(\[].*)?")  # 1,519 · 5.13 % · 4.9 ± 0.2 · 12 s
 
+# control characters, line ends, and what changes the direction of writing
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_OURS = re.compile("\r\x1b\\[K|\x1b\\[[0-9;]*m|[\n\t]")  # a line written over, a style
+
 Align = Literal["<", ">"]
+
+
+def printable(text: object) -> str:
+    """``text`` with control characters and line ends escaped (``\\x1b``, ``\\n``).
+
+    File names, ids and tokens come from other people: unescaped they could move the cursor, or look like our lines.
+    """
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+
+
+class SafeStream(io.TextIOWrapper):
+    """A copy of standard output or error that escapes what ``printable`` does, but for line ends and our own styles.
+
+    Characters that the terminal cannot show are escaped too, so that no file name or transcript breaks printing.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        copy = open(os.dup(stream.fileno()), "wb")  # noqa: SIM115 - closed with the wrapper
+        super().__init__(copy, stream.encoding, "backslashreplace", line_buffering=stream.isatty())
+
+    def write(self, text: str) -> int:
+        """As ``io.TextIOWrapper.write``."""
+        pieces, position = [], 0
+        for ours in _OURS.finditer(text):
+            pieces += [printable(text[position : ours.start()]), ours[0]]
+            position = ours.end()
+        return super().write("".join([*pieces, printable(text[position:])]))
 
 
 def is_live(stream: TextIO) -> bool:
@@ -104,7 +136,7 @@ def table(rows: Sequence[Sequence[object]], header: Sequence[str] | None = None,
     Raises:
         ValueError: rows differ in length.
     """
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[printable(cell) for cell in row] for row in rows]
     lines = [list(header), *cells] if header is not None else cells
     if not lines:
         return ""
@@ -186,7 +218,7 @@ class Progress:
         left_s = self._left_s(elapsed_s)
         if left_s is not None:
             parts.append(f"{format_duration(left_s)} left")
-        return ", ".join([*parts, self._note] if self._note else parts)
+        return printable(", ".join([*parts, self._note] if self._note else parts))
 
     def __enter__(self) -> Self:
         return self

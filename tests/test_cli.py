@@ -195,7 +195,7 @@ def test_a_full_disk_behind_stdout_is_told_in_one_line() -> None:
 
 
 def test_text_that_the_terminal_cannot_show_is_escaped_not_fatal() -> None:
-    code = "import sys; from asr import cli; cli._harden_streams(); print('caf\\xe9 \\udcff')"
+    code = "from asr import cli\nwith cli._safe_streams(): print('caf\\xe9 \\udcff')"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, timeout=60
     )

@@ -1,6 +1,6 @@
 """Recordings in, mono float32 waveforms out: probe, load, stream, resample, encode."""
 
-from asr.audio.load import AudioInfo, decoder_versions, load_audio, probe, stream_audio
+from asr.audio.load import AudioInfo, decoder_versions, load_audio, mixed, probe, stream_audio
 from asr.audio.resample import resample
 
 # Extensions, for searching folders and for messages; how a file is read depends on its content alone.
@@ -11,6 +11,7 @@ AUDIO_EXTENSIONS: frozenset[str] = frozenset(
 # Read by PyAV (the [media] extra).
 MEDIA_EXTENSIONS: frozenset[str] = frozenset(
     {".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".3gp", ".webm", ".mka", ".mkv", ".aac", ".wma", ".wmv", ".asf", ".amr"}
+    | {".ac3", ".eac3", ".mp2", ".m2ts", ".mts"}  # not .ts, which TypeScript has too
 )
 # Played by browsers from a linked file.
 BROWSER_EXTENSIONS: frozenset[str] = frozenset(
@@ -24,6 +25,7 @@ __all__ = [
     "AudioInfo",
     "decoder_versions",
     "load_audio",
+    "mixed",
     "probe",
     "resample",
     "stream_audio",

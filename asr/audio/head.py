@@ -6,10 +6,12 @@ because a decoder hangs on a FIFO, reports "unknown error" for a folder, and an 
 
 import os
 import stat
+import warnings
 
 import numpy as np
 
-from asr.errors import AudioError
+from asr.errors import AudioError, RecordingNote
+from asr.terminal import printable
 
 AudioPath = str | os.PathLike[str]
 
@@ -18,16 +20,26 @@ HEAD_BYTES = 4096
 _AGAIN = "Copy or download it again, or take it out of the list."
 
 
+def shown(path: AudioPath) -> str:
+    """A file's name as messages show it, on one line whatever it holds."""
+    return printable(os.fspath(path))
+
+
 def damaged(path: AudioPath, why: str) -> AudioError:
     """The error for a recording that is incomplete or damaged; `why` continues 'PATH: '."""
-    return AudioError(f"{os.fspath(path)}: {why}. {_AGAIN}")
+    return AudioError(f"{shown(path)}: {why}. {_AGAIN}")
+
+
+def note(path: AudioPath, what: str) -> None:
+    """Warn of a fault in spite of which the recording is read; `what` continues 'PATH: '."""
+    warnings.warn(RecordingNote(f"{shown(path)}: {what}."), stacklevel=2)
 
 
 def check_finite(path: AudioPath, block: np.ndarray) -> np.ndarray:
     """The block of samples; raises AudioError where it holds NaN or infinity."""
     if not np.isfinite(block).all():
         raise AudioError(
-            f"{os.fspath(path)}: holds samples that are not numbers (NaN or infinity). "
+            f"{shown(path)}: holds samples that are not numbers (NaN or infinity). "
             "Export it again as 16-bit PCM, or leave it out."
         )
     return block
@@ -77,7 +89,7 @@ def read_head(path: AudioPath) -> bytes:
         AudioError: the file is absent, a folder, not regular (a FIFO, a device), unreadable, empty, or plainly
             something other than a recording.
     """
-    name = os.fspath(path)
+    name = shown(path)
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
@@ -94,7 +106,7 @@ def read_head(path: AudioPath) -> bytes:
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise AudioError(f"{name!r}: cannot be opened ({reason}). Check the path and the disk.") from None
+        raise AudioError(f"{name}: cannot be opened ({reason}). Check the path and the disk.") from None
     _refuse_other_kinds(name, head)
     return head
 

@@ -18,10 +18,11 @@ import numpy as np
 import soundfile
 import soxr
 
-from asr.audio.head import AudioPath, media_kind, read_head
-from asr.audio.media import MediaRecording
-from asr.audio.recording import MAX_RATE_HZ, MIN_RATE_HZ, Recording, check_rate
+from asr.audio.head import AudioPath, media_kind, note, read_head, shown
+from asr.audio.media import OTHER, MediaRecording
+from asr.audio.recording import MAX_RATE_HZ, MIN_RATE_HZ, Recording, UnknownFormatError, check_rate
 from asr.audio.resample import CONTEXT_S, common_period, resample_blocks
+from asr.audio.truncation import joined_kind
 from asr.errors import AudioError
 
 AnyRecording = Recording | MediaRecording
@@ -30,6 +31,9 @@ AnyRecording = Recording | MediaRecording
 MAX_LOAD_S = 8 * 3600.0
 # Manifests round durations; a span may end this far after the end of the file and is cut there.
 END_TOLERANCE_S = 0.02
+# Channels cancel where the power of their mean is below this share of theirs, over their number; independent ones: 1.
+CANCELLED = 0.02
+PARTS, PART_S = 20, 0.5  # of a recording, in which that is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def load_audio(
         sample_rate: of the result, in Hz.
         start_s: where the part begins.
         duration_s: how long it lasts; None means to the end.
-        channel: which one, from 0; None means the mean of all.
+        channel: which one, from 0; None means the mean of all, or one of them where they cancel each other.
         max_duration_s: longest part to load, a protection against small files that decode to days of sound.
 
     Returns:
@@ -78,13 +82,13 @@ def load_audio(
         span = _plan(recording, sample_rate, start_s, duration_s)
         if span.samples / sample_rate > max_duration_s:
             raise AudioError(
-                f"{os.fspath(path)}: {span.samples / sample_rate / 3600:.2f} h were requested; at most "
+                f"{shown(path)}: {span.samples / sample_rate / 3600:.2f} h were requested; at most "
                 f"{max_duration_s / 3600:.2f} h are loaded at once. Give a start and a duration, or cut the file."
             )
         pieces = [piece for piece in _waveform(recording, span, sample_rate, channel) if len(piece)]
     if not pieces:
         raise AudioError(
-            f"{os.fspath(path)}: the part is shorter than one sample at {sample_rate:,} Hz. Request a longer one."
+            f"{shown(path)}: the part is shorter than one sample at {sample_rate:,} Hz. Request a longer one."
         )
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
@@ -98,7 +102,7 @@ def stream_audio(
         path: any file that soundfile reads, or PyAV where it is installed, at 4 to 384 kHz.
         sample_rate: of the blocks, in Hz.
         block_s: length of every block but the last.
-        channel: which one, from 0; None means the mean of all.
+        channel: which one, from 0; None means the mean of all, or one of them where they cancel each other.
 
     Yields:
         float32 `(round(block_s * sample_rate),)`, the last one shorter. Joined they equal `load_audio` exactly.
@@ -108,7 +112,7 @@ def stream_audio(
     """
     block_samples = round(block_s * sample_rate)
     if block_samples < 1:
-        raise AudioError(f"{os.fspath(path)}: blocks of {block_s} s are shorter than one sample. Request longer ones.")
+        raise AudioError(f"{shown(path)}: blocks of {block_s} s are shorter than one sample. Request longer ones.")
     with open_recording(path) as recording:
         span = _plan(recording, sample_rate, 0.0, None)
         waiting: list[np.ndarray] = []
@@ -170,9 +174,22 @@ def open_recording(path: AudioPath) -> AnyRecording:
         AudioError: it cannot be read, or PyAV is needed; the message says what, why and what to do.
     """
     head = read_head(path)
-    if media_kind(head) is None:
+    kind = media_kind(head) or joined_kind(path, head)
+    if kind is not None:
+        return _media_recording(path, kind)
+    try:
         return Recording(path)
-    recording = MediaRecording(path, head)
+    except UnknownFormatError as error:
+        unknown = error
+    try:
+        return _media_recording(path, OTHER)
+    except AudioError as second:
+        more = " Or install PyAV, which reads more: pip install 'asr-bilstm[media]'." if "PyAV" in str(second) else ""
+        raise AudioError(f"{unknown}{more}") from None
+
+
+def _media_recording(path: AudioPath, kind: str) -> MediaRecording:
+    recording = MediaRecording(path, kind)
     try:
         check_rate(path, recording.sample_rate)
     except BaseException:
@@ -210,7 +227,7 @@ def _plan(recording: AnyRecording, to_rate: int, start_s: float, duration_s: flo
 
 
 def _check_span(recording: AnyRecording, start_s: float, duration_s: float | None) -> None:
-    name, file_s = os.fspath(recording.path), recording.frames / recording.sample_rate
+    name, file_s = shown(recording.path), recording.frames / recording.sample_rate
     if not (math.isfinite(start_s) and start_s >= 0):
         raise AudioError(f"{name}: start_s is {start_s}; it must be 0 or more seconds.")
     if duration_s is not None and not (math.isfinite(duration_s) and duration_s > 0):
@@ -227,16 +244,65 @@ def _waveform(recording: AnyRecording, span: _Span, to_rate: int, channel: int |
     """The span's samples in pieces: decoded, mixed, resampled, and trimmed to the plan."""
     if channel is not None and not 0 <= channel < recording.channels:
         raise AudioError(
-            f"{os.fspath(recording.path)}: has no channel {channel}; it has {recording.channels} (the first is "
+            f"{shown(recording.path)}: has no channel {channel}; it has {recording.channels} (the first is "
             "channel 0). "
             "Correct the channel, or give none to average them all."
         )
+    if channel is None and recording.channels > 1:
+        channel = _loudest_where_inverted(recording)
     mono = (_mix(block, channel) for block in recording.blocks(span.first_frame, span.stop_frame))
     position = 0
     for piece in resample_blocks(mono, recording.sample_rate, to_rate):
         start, stop = span.skip - position, span.skip + span.samples - position
         position += len(piece)
         yield piece[max(0, start) : max(0, stop)]
+
+
+def _loudest_where_inverted(recording: AnyRecording) -> int | None:
+    """The channel to take where the channels cancel each other, else None."""
+    status = os.stat(recording.path)
+    found = _cancelling(os.fspath(recording.path), status.st_size, status.st_mtime_ns)
+    if found is not None:
+        note(recording.path, f"its channels are inverted copies of each other; channel {found} is read, not their mean")
+    return found
+
+
+@functools.lru_cache(maxsize=1024)
+def _cancelling(path: str, size: int, mtime_ns: int) -> int | None:
+    """As above, measured on parts evenly spread over the recording, so that any part of it is mixed alike."""
+    with open_recording(path) as recording:
+        part, frames = round(PART_S * recording.sample_rate), recording.frames
+        spread = isinstance(recording, Recording) and frames > 2 * PARTS * part
+    starts = [round(place * (frames - part)) for place in np.linspace(0, 1, PARTS)] if spread else [0]
+    mean_power, powers = 0.0, np.zeros(1)
+    for start in starts:
+        with open_recording(path) as recording:
+            for block in recording.blocks(start, start + part if spread else frames):
+                mean_power += _powers(block.mean(axis=1, keepdims=True))[0]
+                powers = powers + _powers(block)
+    return _loudest(powers) if _cancel(mean_power, powers) else None
+
+
+def mixed(samples: np.ndarray) -> np.ndarray:
+    """`(samples, channels)` in memory as `(samples,)`: their mean, or the loudest where they cancel each other."""
+    mean = samples.mean(axis=1, dtype=np.float32)
+    powers = _powers(samples)
+    result: np.ndarray = samples[:, _loudest(powers)] if _cancel(_powers(mean[:, None])[0], powers) else mean
+    return result
+
+
+def _powers(block: np.ndarray) -> np.ndarray:
+    """Of each channel, summed."""
+    powers: np.ndarray = np.square(block, dtype=np.float64).sum(axis=0)
+    return powers
+
+
+def _cancel(mean_power: float, powers: np.ndarray) -> bool:
+    return bool(mean_power < CANCELLED / len(powers) * powers.mean())
+
+
+def _loudest(powers: np.ndarray) -> int:
+    return int(powers.argmax())
 
 
 def _mix(block: np.ndarray, channel: int | None) -> np.ndarray:

@@ -1,25 +1,33 @@
 """Audio from m4a, mp4, mov, webm, mkv, aac, wma and similar files, by PyAV (FFmpeg), which the [media] extra installs.
 
+It is also the second reader of what libsndfile cannot read (MP3 in WAV, Opus in CAF, FLAC in Ogg, AC3, MPEG streams) or
+would read only the first part of (several Ogg or FLAC files in one).
+
 In: a path of such a file. Out: a recording with the interface of `Recording`. It is always decoded from its beginning:
 after a seek AAC and WMA give other samples, and Matroska's times are whole milliseconds, so that a part would not equal
 the slice of the whole. The length is counted by decoding, because headers give it only to a frame or not at all; the
-count is kept per file version.
+count is kept per file version. Where a track of an MP4 or Matroska file begins late or has gaps, silence is put there,
+so that times are those of a player.
 """
 
 import functools
+import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType, TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
-from asr.audio.head import AudioPath, check_finite, damaged, media_kind
-from asr.errors import AudioError
+from asr.audio.head import AudioPath, check_finite, damaged, shown
+from asr.errors import AsrError, AudioError
 
 # FFmpeg may try the reader of the file's own kind only: playlists could name other files and servers.
 _READERS = {"mp4": "mov", "matroska": "matroska", "asf": "asf", "aac": "aac", "amr": "amr", "flv": "flv", "avi": "avi"}
+_READERS |= {"ogg": "ogg", "flac": "flac", "tagged": "flac"}
+OTHER = "other"  # whatever FFmpeg finds it to be among these
+_OTHERS = "wav,w64,aiff,caf,au,flac,ogg,mp3,ac3,eac3,dts,mpegts,mpeg,ape,wv,tta,tak,aac"
 _KIND_NAMES = {
     "mp4": "an MP4 or QuickTime file (m4a, mp4, mov)",
     "matroska": "a Matroska file (webm, mkv)",
@@ -28,11 +36,19 @@ _KIND_NAMES = {
     "aac": "a raw AAC recording",
     "flv": "a Flash video",
     "avi": "an AVI video",
+    "ogg": "several Ogg files one after the other, of which only the first would be read",
+    "flac": "several FLAC files one after the other, of which only the first would be read",
+    "tagged": "a FLAC file behind an ID3 tag",
+    OTHER: "of a kind that libsndfile cannot read",
 }
 # These declare their length; the length of raw AAC and AMR is a guess from the bit rate.
 _WITH_LENGTH = {"mp4", "matroska", "asf"}
 # Declared lengths are rounded, and count the padding of the last frame (AAC 0.05 s, WMA 0.2 s).
 _SLACK_S = 0.5
+# These place their sound in time. Silence is put into gaps from the first length up to the second; a longer one is a
+# wrong time stamp (live streams begin at hours).
+_PLACED = {"mp4", "matroska"}
+_GAP_S = (0.05, 3600.0)
 _BLOCK_FRAMES = 1 << 16
 _SCALES = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0, "flt": 1.0, "dbl": 1.0}
 
@@ -51,14 +67,13 @@ class _MediaFacts:
 class MediaRecording:
     """An open, checked recording inside a media file; with the attributes and methods of `Recording`."""
 
-    def __init__(self, path: AudioPath, head: bytes) -> None:
-        """Open `path`, whose first bytes are `head`, and count its samples.
+    def __init__(self, path: AudioPath, kind: str) -> None:
+        """Open `path`, of a kind that `media_kind` or `joined_kind` names or `OTHER`, and count its samples.
 
         Raises:
             AudioError: PyAV is not installed, there is no sound in the file, or it is damaged or cut.
         """
         self.path = path
-        kind = _kind(path, head)
         status = os.stat(path)
         facts = _survey(os.fspath(path), kind, status.st_size, status.st_mtime_ns)
         self.frames, self.sample_rate, self.channels = facts.frames, facts.sample_rate, facts.channels
@@ -93,6 +108,18 @@ class MediaRecording:
         """Nothing to do: the whole file was decoded when it was opened."""
 
 
+class _File(io.FileIO):
+    """A file that answers a seek to before its start, as damaged files ask for, with an error number: PyAV would print
+    the traceback of an exception."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As `io.FileIO.seek`, or a negative number."""
+        try:
+            return super().seek(offset, whence)
+        except OSError as error:
+            return -(error.errno or 1)
+
+
 class _Container:
     """An open file with its best audio track; `reached_s` is how far any of its tracks, video too, has been read."""
 
@@ -100,21 +127,27 @@ class _Container:
         self.path, self.kind = path, kind
         self.av = _pyav(path, kind)
         self.reached_s = 0.0
-        self._stream: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed in close()
+        self._stream = _File(path, "rb")
         self._container: Any = None
         try:
-            self._container = self.av.open(self._stream, mode="r", format=_READERS[kind], metadata_errors="replace")
+            self._container = self.av.open(
+                self._stream,
+                mode="r",
+                format=_READERS.get(kind),
+                options={"format_whitelist": _OTHERS} if kind == OTHER else {},
+                metadata_errors="replace",
+            )
             self.track = self._container.streams.best("audio")
             if self.track is None:
                 raise AudioError(
-                    f"{os.fspath(path)}: has no audio track (a video without sound?). Take it out of the list."
+                    f"{shown(path)}: has no audio track (a video without sound?). Take it out of the list."
                 )
-        except self.av.error.FFmpegError as error:
-            self.close()
-            raise damaged(path, f"is not audio that can be read (FFmpeg: {_reason(error)})") from None
-        except BaseException:
+        except (AsrError, MemoryError):
             self.close()
             raise
+        except Exception as error:  # FFmpeg's errors, and PyAV's own on what they did not foresee
+            self.close()
+            raise damaged(path, f"is not audio that can be read (FFmpeg: {_reason(error)})") from None
 
     def close(self) -> None:
         if self._container is not None:
@@ -125,15 +158,30 @@ class _Container:
     def declared_s(self) -> float | None:
         """The duration that the container declares; None where it declares none, or only an estimate."""
         duration = self._container.duration
-        return None if duration is None or self.kind not in _WITH_LENGTH else float(duration) / 1e6
+        known = self.kind in _WITH_LENGTH or self._container.format.name == "flac"
+        return float(duration) / 1e6 if known and duration is not None else None
 
     @property
     def names(self) -> tuple[str, str]:
         """The container's and the codec's names, such as `MP4` and `AAC`."""
-        return self.kind.upper(), str(self.track.codec_context.name).upper()
+        name = str(self._container.format.name) if self.kind == OTHER else self.kind
+        return name.upper(), str(self.track.codec_context.name).upper()
 
     def pieces(self) -> Iterator[tuple[int, np.ndarray]]:
-        """`(rate, float32 (frames, channels))` for each decoded frame, from the first to the last."""
+        """`(rate, float32 (frames, channels))` for each decoded frame and gap, from the first to the last."""
+        position_s = 0.0
+        for time_s, rate, samples in self._decoded():
+            gap_s = (time_s or 0.0) - position_s
+            if self.kind in _PLACED and _GAP_S[0] < gap_s < _GAP_S[1]:
+                missing = round(gap_s * rate)
+                position_s += missing / rate
+                for start in range(0, missing, _BLOCK_FRAMES):
+                    yield rate, np.zeros((min(_BLOCK_FRAMES, missing - start), samples.shape[1]), np.float32)
+            position_s += len(samples) / rate
+            yield rate, samples
+
+    def _decoded(self) -> Iterator[tuple[float | None, int, np.ndarray]]:
+        """`(seconds, rate, float32 (frames, channels))` of each decoded frame."""
         try:
             for packet in self._container.demux():
                 if packet.pts is not None and packet.time_base is not None:
@@ -142,8 +190,10 @@ class _Container:
                     )
                 if packet.stream.index == self.track.index:
                     for frame in packet.decode():
-                        yield int(frame.sample_rate), _samples(frame)
-        except self.av.error.FFmpegError as error:
+                        yield frame.time, int(frame.sample_rate), _samples(frame)
+        except (AsrError, MemoryError):
+            raise
+        except Exception as error:
             raise damaged(self.path, f"is damaged or cut: decoding ended with an error ({_reason(error)})") from None
 
 
@@ -156,7 +206,7 @@ def _survey(path: str, kind: str, size: int, mtime_ns: int) -> _MediaFacts:
             found = (rate, piece.shape[1])
             if shape is not None and found != shape:
                 raise AudioError(
-                    f"{path}: changes from {shape[0]:,} Hz, {shape[1]} channels to {found[0]:,} Hz, {found[1]} "
+                    f"{shown(path)}: changes from {shape[0]:,} Hz, {shape[1]} channels to {found[0]:,} Hz, {found[1]} "
                     f"channels after {frames / shape[0]:.1f} s. Convert it first: ffmpeg -i INPUT -ar 16000 OUTPUT.wav"
                 )
             shape = found
@@ -200,20 +250,13 @@ def _samples(frame: Any) -> np.ndarray:
     return samples
 
 
-def _kind(path: AudioPath, head: bytes) -> str:
-    kind = media_kind(head)
-    if kind is None:
-        raise AudioError(f"{os.fspath(path)}: is not a media file.")
-    return kind
-
-
 def _pyav(path: AudioPath, kind: str) -> ModuleType:
     """PyAV, imported when first needed: it takes 0.1 s, and few recordings need it."""
     try:
         import av
     except ImportError:
         raise AudioError(
-            f"{os.fspath(path)}: is {_KIND_NAMES[kind]}; reading it needs PyAV. Install it with: "
+            f"{shown(path)}: is {_KIND_NAMES[kind]}; reading it needs PyAV. Install it with: "
             "pip install 'asr-bilstm[media]', or convert the file: ffmpeg -i INPUT OUTPUT.wav"
         ) from None
     module: ModuleType = av

@@ -9,7 +9,9 @@ a seek into an MP3 is only exact after some frames have been decoded (0.05 off a
 """
 
 import contextlib
+import io
 import os
+import re
 import threading
 from collections.abc import Iterator
 from types import TracebackType
@@ -17,8 +19,8 @@ from types import TracebackType
 import numpy as np
 import soundfile
 
-from asr.audio.head import AudioPath, check_finite, damaged, read_head
-from asr.audio.truncation import Mp3Length, check_whole, is_mp3, mp3_length
+from asr.audio.head import AudioPath, check_finite, damaged, note, read_head, shown
+from asr.audio.truncation import Mp3Length, WavRest, is_mp3, missing_bytes, mp3_length, wav_rest
 from asr.errors import AudioError
 
 MIN_RATE_HZ = 4_000
@@ -31,6 +33,12 @@ _BLOCK_VALUES = 1 << 20
 _UNKNOWN_FRAMES = 1 << 62
 # A truncated last frame and the tags behind it: frames by which a walked MP3 may come out shorter than counted.
 _MP3_SLACK_FRAMES = 2
+# A recorder that was stopped declares a little more than it wrote (the Mboshi corpus: up to 0.05 s); more is a cut.
+_SHORTFALL_S = 0.25
+
+
+class UnknownFormatError(AudioError):
+    """libsndfile does not read the file; another reader may."""
 
 
 class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
@@ -38,6 +46,23 @@ class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
 
     def seekable(self) -> bool:
         return False
+
+
+class _Behind(io.FileIO):
+    """A file from `start` on, as if it began there."""
+
+    def __init__(self, path: AudioPath, start: int) -> None:
+        super().__init__(path, "rb")
+        self._start = start
+        self.seek(0)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As `io.FileIO.seek`."""
+        return super().seek(offset + self._start if whence == os.SEEK_SET else offset, whence) - self._start
+
+    def tell(self) -> int:
+        """As `io.FileIO.tell`."""
+        return super().tell() - self._start
 
 
 class Recording:
@@ -59,17 +84,21 @@ class Recording:
         """
         self.path = path
         head = read_head(path)
-        check_whole(path, head)
         length = mp3_length(path) if is_mp3(head) else None
+        rest = wav_rest(path, head)
         self._quiet = length is not None
-        self._file = self._open(head)
+        self._stream: _Behind | None = None
+        self._file = self._open(head, rest)
         try:
             self.sample_rate = int(self._file.samplerate)
             self.channels = int(self._file.channels)
-            self.format = str(self._file.format)
+            self.format = "WAV" if rest else str(self._file.format)
             self.subtype = str(self._file.subtype)
             self._slack = 0
+            if self.format == "WAV" and self.subtype.startswith("MPEG"):  # decoded with gaps
+                raise self._unknown(head, f"{self.subtype} in a WAV file")
             self.frames = self._count_frames(length)
+            self._check_whole(head, rest)
             self._check_header()
         except BaseException:
             self.close()
@@ -86,6 +115,8 @@ class Recording:
     def close(self) -> None:
         """Close the file; safe to repeat."""
         self._file.close()
+        if self._stream is not None:
+            self._stream.close()
 
     def blocks(self, start: int, stop: int) -> Iterator[np.ndarray]:
         """Decode the frames from `start` up to `stop`.
@@ -118,14 +149,41 @@ class Recording:
         if len(self._read(1)) == 0:
             raise self._short(None, self.frames)
 
-    def _open(self, head: bytes) -> _ForwardFile:
+    def _open(self, head: bytes, rest: WavRest | None) -> _ForwardFile:
         try:
             with _quiet_stderr(self._quiet):
-                return _ForwardFile(os.fsencode(self.path))
+                if rest is None:
+                    return _ForwardFile(os.fsencode(self.path))
+                self._stream = _Behind(self.path, rest.start)
+                shape = {"samplerate": rest.sample_rate, "channels": rest.channels, "subtype": rest.subtype}
+                return _ForwardFile(self._stream, format="RAW", endian="LITTLE", **shape)
         except (soundfile.SoundFileError, TypeError, ValueError, RuntimeError) as error:
-            raise damaged(
-                self.path, f"is not audio that can be read (libsndfile: {_reason(error)}; it begins with {head[:8]!r})"
-            ) from None
+            missing, words = missing_bytes(self.path, head)
+            if missing:
+                raise damaged(self.path, f"is cut short: {words}") from None
+            raise self._unknown(head, _reason(error)) from None
+
+    def _unknown(self, head: bytes, reason: str) -> UnknownFormatError:
+        why = f"is not audio that can be read (libsndfile: {reason}; it begins with {head[:8]!r})"
+        return UnknownFormatError(str(damaged(self.path, why)))
+
+    def _check_whole(self, head: bytes, rest: WavRest | None) -> None:
+        """Note where a header declares less than there is, or a little more; raise AudioError where much is missing."""
+        if rest is not None:
+            sound_s = self.frames / self.sample_rate
+            note(
+                self.path,
+                f"its header declares {rest.declared:,} bytes of sound, {rest.there:,} are there (a recorder that was "
+                f"interrupted, or more than 4 GiB); all {sound_s:.2f} s are read",
+            )
+            return
+        missing, words = missing_bytes(self.path, head)
+        if not missing:
+            return
+        missing_s = missing / os.path.getsize(self.path) * self.frames / self.sample_rate
+        if self.format == "OGG" or not self.frames or missing_s > _SHORTFALL_S:
+            raise damaged(self.path, f"is cut short: {words}")
+        note(self.path, f"ends {missing_s:.3f} s early ({words}); it is read as it is")
 
     def _count_frames(self, length: Mp3Length | None) -> int:
         frames = int(self._file.frames)
@@ -137,7 +195,7 @@ class Recording:
             raise damaged(self.path, f"is cut short: the last {missing:,} bytes that its header declares are not there")
         if length.joined:
             raise AudioError(
-                f"{os.fspath(self.path)}: holds sound after the end that its header declares (two MP3 files joined?), "
+                f"{shown(self.path)}: holds sound after the end that its header declares (two MP3 files joined?), "
                 f"and only the first {frames / self.sample_rate:.1f} s would be read. "
                 "Decode all of it first: ffmpeg -i INPUT OUTPUT.wav"
             )
@@ -146,7 +204,7 @@ class Recording:
         self._slack = _MP3_SLACK_FRAMES * length.frame_samples
         if frames < length.walked_samples - self._slack:
             raise AudioError(
-                f"{os.fspath(self.path)}: is an MP3 of varying bit rate without a length header, of which only "
+                f"{shown(self.path)}: is an MP3 of varying bit rate without a length header, of which only "
                 f"{frames / self.sample_rate:.1f} of {length.walked_samples / self.sample_rate:.1f} s would be read. "
                 "Write the header, without loss: ffmpeg -i INPUT -c copy OUTPUT.mp3"
             )
@@ -174,7 +232,8 @@ class Recording:
 
     def _read(self, frames: int) -> np.ndarray:
         try:
-            block: np.ndarray = self._file.read(frames, dtype="float32", always_2d=True)
+            with _quiet_stderr(self._quiet):
+                block: np.ndarray = self._file.read(frames, dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, RuntimeError) as error:
             raise damaged(self.path, f"is damaged or cut: decoding ended with an error ({_reason(error)})") from None
         return check_finite(self.path, block)
@@ -195,7 +254,7 @@ def check_rate(path: AudioPath, sample_rate: int) -> None:
     """Raise AudioError where a header declares a sample rate outside `MIN_RATE_HZ` to `MAX_RATE_HZ`."""
     if not MIN_RATE_HZ <= sample_rate <= MAX_RATE_HZ:
         raise AudioError(
-            f"{os.fspath(path)}: has a sample rate of {sample_rate:,} Hz by its header, outside {MIN_RATE_HZ:,} to "
+            f"{shown(path)}: has a sample rate of {sample_rate:,} Hz by its header, outside {MIN_RATE_HZ:,} to "
             f"{MAX_RATE_HZ:,} Hz. The header is probably damaged; export the recording again."
         )
 
@@ -218,12 +277,57 @@ def _count_by_decoding(path: AudioPath) -> int:
     return count
 
 
-# libmpg123 writes warnings to file descriptor 2 when it seeks into an intact MP3. Standard error is redirected during
-# the seek only; a fork waits for its end, so that no child inherits the redirection.
-_STDERR_LOCK = threading.Lock()
-os.register_at_fork(
-    before=_STDERR_LOCK.acquire, after_in_parent=_STDERR_LOCK.release, after_in_child=_STDERR_LOCK.release
-)
+_OF_MPG123 = re.compile(rb"(Note|Warning|Error): |.*libmpg123/|\s*$")
+
+
+class _Stderr:
+    """Keeps what libmpg123 writes to file descriptor 2, about damage and about seeks, off the terminal.
+
+    The descriptor is redirected to memory while any thread reads an MP3; what others wrote there meanwhile follows. A
+    fork waits for its end, so that no child inherits the redirection. The command line writes to a copy of the
+    descriptor (``asr.cli``), which is not redirected.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Condition()
+        self._users, self._kept, self._memory = 0, -1, -1
+
+    def redirect(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                try:
+                    self._kept = os.dup(2)
+                except OSError:  # there is no stderr
+                    self._kept = -1
+                else:
+                    self._memory = os.memfd_create("stderr")
+                    os.dup2(self._memory, 2)
+            self._users += 1
+
+    def restore(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0 and self._kept >= 0:
+                os.dup2(self._kept, 2)
+                os.lseek(self._memory, 0, os.SEEK_SET)
+                with open(self._memory, "rb") as memory:  # closes it
+                    lines = [line for line in memory if not _OF_MPG123.match(line)]
+                if lines:
+                    os.write(self._kept, b"".join(lines))
+                os.close(self._kept)
+                self._lock.notify_all()
+
+    def before_fork(self) -> None:
+        self._lock.acquire()
+        while self._users:
+            self._lock.wait()
+
+    def after_fork(self) -> None:
+        self._lock.release()
+
+
+_STDERR = _Stderr()
+os.register_at_fork(before=_STDERR.before_fork, after_in_parent=_STDERR.after_fork, after_in_child=_STDERR.after_fork)
 
 
 @contextlib.contextmanager
@@ -231,17 +335,8 @@ def _quiet_stderr(active: bool) -> Iterator[None]:
     if not active:
         yield
         return
-    with _STDERR_LOCK:
-        try:
-            kept = os.dup(2)
-        except OSError:  # there is no stderr
-            yield
-            return
-        try:
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, 2)
-            os.close(nothing)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+    _STDERR.redirect()
+    try:
+        yield
+    finally:
+        _STDERR.restore()

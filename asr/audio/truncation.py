@@ -1,8 +1,9 @@
 """Whether a recording is complete: the length that its container or its frames declare, compared with the file's size.
 
-In: a path and its first bytes. Out: nothing, or an `AudioError` that gives both numbers. libsndfile shortens cut WAV,
-AIFF, AU, NIST, W64, CAF and Ogg files without an error, so the declared length is read here from the container itself.
-FLAC and MP3 declare a number of samples, which is compared with the decoded count where they are decoded.
+In: a path and its first bytes. Out: how many bytes are missing; whether a second file follows in the same one; where
+the sound of a WAV is whose header declares too little. libsndfile shortens cut WAV, AIFF, AU, NIST, W64, CAF and Ogg
+files without an error, so the declared length is read here from the container itself. FLAC and MP3 declare a number of
+samples, which is compared with the decoded count where they are decoded.
 
 The length of an MP3 is read from its frame headers: whether an Xing/Info header gives it, the number of bytes that this
 declares, and otherwise the number of samples found by walking from frame to frame. Without such a header libmpg123
@@ -12,11 +13,12 @@ read as 128 s. Layout: ISO/IEC 11172-3 section 2.4.1.3, and LAME's description o
 
 import functools
 import os
+import re
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from asr.audio.head import HEAD_BYTES, AudioPath, damaged
+from asr.audio.head import HEAD_BYTES, AudioPath
 
 # Lengths from here on mean "unknown": the writer could not go back to fill it in (ffmpeg and sox into a pipe).
 _UNKNOWN_FROM = 0x7FFFF000
@@ -34,21 +36,120 @@ _CHUNKED = {
 }
 
 
-def check_whole(path: AudioPath, head: bytes) -> None:
-    """Raise `AudioError` if the file holds fewer bytes of sound than its container declares.
+def missing_bytes(path: AudioPath, head: bytes) -> tuple[int, str]:
+    """How many bytes of sound the file lacks by its container, 0 where none, and the words for it.
 
     Args:
         path: a regular file.
         head: its first bytes, as `read_head` gives them.
-
-    Raises:
-        AudioError: the file was cut.
     """
     size = os.path.getsize(path)
     with open(path, "rb") as stream:
         end = _declared_end(stream, head, size)
-    if end is not None and end - size > _SLACK_BYTES:
-        raise damaged(path, f"is cut short: its header declares {end:,} bytes, {size:,} are there")
+    if end is None or end - size <= _SLACK_BYTES:
+        return 0, ""
+    return end - size, f"its header declares {end:,} bytes, {size:,} are there"
+
+
+# The first bytes of another FLAC file; and of a logical Ogg stream (RFC 3533), whose first packet names the codec.
+_FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+_OGG_START = re.compile(rb"OggS\x00[\x02\x06].{20}\x01.(?:\x01vorbis|OpusHead|\x7fFLAC|Speex   )", re.DOTALL)
+_OGG_LATER = re.compile(rb"OggS\x00[\x00\x01\x04\x05]")
+_START_BYTES = 64  # more than any of them matches
+
+
+def joined_kind(path: AudioPath, head: bytes) -> str | None:
+    """ "flac" or "ogg" for several such files one after the other, of which libsndfile reads only the first; "tagged"
+    for a FLAC behind an ID3 tag, in which it loses its place.
+    """
+    if head[:3] == b"ID3":
+        with open(path, "rb") as stream:
+            stream.seek(_after_id3(head))
+            return "tagged" if stream.read(4) == b"fLaC" else None
+    kind = {b"fLaC": "flac", b"OggS": "ogg"}.get(head[:4])
+    if kind is None:
+        return None
+    status = os.stat(path)
+    return kind if _has_second(os.fspath(path), kind, status.st_size, status.st_mtime_ns) else None
+
+
+@functools.lru_cache(maxsize=256)
+def _has_second(path: str, kind: str, size: int, mtime_ns: int) -> bool:
+    start, position, tail = (_FLAC_START if kind == "flac" else _OGG_START), 0, b""
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            text = tail + block
+            first = 1 if position == 0 else 0
+            if kind == "ogg" and position == 0:  # tracks beside each other begin before any of them goes on
+                later = _OGG_LATER.search(text)
+                first = later.start() if later else len(text)
+            if start.search(text, first):
+                return True
+            position, tail = 1, text[-_START_BYTES:]
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class WavRest:
+    """The sound of a WAV whose data chunk declares less than there is: it lasts to the end of the file.
+
+    `start`: file offset of the first sample; `subtype` as libsndfile names it; `declared` and `there` in bytes.
+    """
+
+    start: int
+    sample_rate: int
+    channels: int
+    subtype: str
+    declared: int
+    there: int
+
+
+# (format tag, bits per sample) in the fmt chunk
+_WAV_SUBTYPES = {(1, 8): "PCM_U8", (1, 16): "PCM_16", (1, 24): "PCM_24", (1, 32): "PCM_32", (3, 32): "FLOAT"}
+_WAV_SUBTYPES |= {(3, 64): "DOUBLE", (6, 8): "ALAW", (7, 8): "ULAW"}
+
+
+def wav_rest(path: AudioPath, head: bytes) -> WavRest | None:
+    """Where sound follows in a WAV behind the end that its data chunk declares; None where all is well.
+
+    A 32-bit size wraps beyond 4 GiB, and a recorder that crashed leaves 0. Other chunks behind the data are no sound.
+    """
+    if head[:4] != b"RIFF":
+        return None
+    size, offset, shape = os.path.getsize(path), 12, b""
+    with open(path, "rb") as stream:
+        while offset + 8 <= size:
+            stream.seek(offset)
+            name, length = struct.unpack("<4sI", stream.read(8))
+            if name == b"data":
+                break
+            if name == b"fmt ":
+                shape = stream.read(min(length, 40))
+            offset += 8 + length + length % 2
+        else:
+            return None
+        start, there = offset + 8, size - offset - 8
+        if len(shape) < 16 or there - length <= _SLACK_BYTES or _chunks_follow(stream, start + length, size):
+            return None
+    tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", shape)
+    if tag == 0xFFFE and len(shape) >= 26:  # extensible: the tag begins the sub-format
+        tag = struct.unpack_from("<H", shape, 24)[0]
+    subtype = _WAV_SUBTYPES.get((tag, bits))
+    return WavRest(start, rate, channels, subtype, length, there) if subtype and channels and rate else None
+
+
+def _chunks_follow(stream: BinaryIO, offset: int, size: int) -> bool:
+    """Whether whole chunks, with names in ASCII, fill the file from `offset` (or the byte after it, a pad byte) on."""
+    for place in (offset, offset + 1):
+        while place + 8 <= size:
+            stream.seek(place)
+            name, length = struct.unpack("<4sI", stream.read(8))
+            if not (name.isascii() and name.decode("ascii").isprintable()) or place + 8 + length > size + 1:
+                break
+            place += 8 + length + length % 2
+        else:
+            return True
+    return False
 
 
 def _declared_end(stream: BinaryIO, head: bytes, size: int) -> int | None:

@@ -21,7 +21,7 @@ from asr.data.quality.check import manifest_paths, summarize
 from asr.data.quality.clean import Cleaned, check_replaceable, clean, removed_list, write_cleaned
 from asr.data.quality.findings import choose_kinds
 from asr.errors import AsrError, UsageError
-from asr.terminal import Progress, shorten, styled, table
+from asr.terminal import Progress, printable, shorten, styled, table
 
 if TYPE_CHECKING:
     from asr.recognition import Recognizer
@@ -245,7 +245,9 @@ class CheckReporter(CheckObserver):
         )
         for kind, ids in cleaned.removed.items():
             head = ids[: self._most] if self._most else ids
-            self._print(f"  {kind} ({len(ids):,}): {', '.join(head)}{', ...' if len(head) < len(ids) else ''}")
+            self._print(
+                f"  {kind} ({len(ids):,}): {printable(', '.join(head))}{', ...' if len(head) < len(ids) else ''}"
+            )
 
     def finish(self, errors: int) -> int:
         """Print the JSON, if --json was given; returns the exit code."""
@@ -261,7 +263,8 @@ class CheckReporter(CheckObserver):
         for (severity, kind), group in groups.items():
             self._print(f"  {styled(severity, _COLOURS[severity])}: {kind} ({len(group):,})")
             for finding in group[: self._most] if self._most > 0 else group:
-                self._print(f"    {finding.where}: {finding.message}" if finding.where else f"    {finding.message}")
+                where = f"{finding.where}: " if finding.where else ""
+                self._print(f"    {printable(where + finding.message)}")
             if 0 < self._most < len(group):
                 self._print(f"    ... and {len(group) - self._most:,} more (--show 0 shows all)")
         if all(finding.severity == "note" for finding in findings):

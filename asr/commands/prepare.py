@@ -21,7 +21,8 @@ def build_parser() -> argparse.ArgumentParser:
         "words",
         nargs="*",  # none: the message below
         metavar="CORPUS OUT key=value",
-        help="the corpus folder (recipes/digits needs none), the folder for the manifests, options of the recipe",
+        help="the corpus folder (recipes/digits needs none), the folder for the manifests, options of the recipe;"
+        " faulty=drop leaves out recordings that cannot be read",
     )
     parser.add_argument(
         "--download", action="store_true", help="first download the corpus into CORPUS, if it is not there"

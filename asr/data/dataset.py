@@ -5,6 +5,7 @@ plan's order whatever the number of workers. Each utterance's random draws follo
 """
 
 import atexit
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from asr.data.batching import Request
 from asr.data.manifest import Utterance
 from asr.data.recordings import load_utterance
-from asr.errors import AsrError, DataError
+from asr.errors import AsrError, DataError, RecordingNote
 from asr.seeds import numpy_generator
 
 WaveformChange = Callable[[NDArray[np.float32], float, np.random.Generator], NDArray[np.float32]]
@@ -145,6 +146,7 @@ def _start_worker(worker: int) -> None:
     import signal
 
     torch.set_num_threads(1)
+    warnings.simplefilter("ignore", RecordingNote)  # `asr prepare` has shown them
     # sent to the whole process group; the main process saves, then ends its workers
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

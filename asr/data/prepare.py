@@ -18,8 +18,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from asr.data.recordings import dropping_faulty
 from asr.errors import AsrError, ConfigError, DataError
 
+FAULTY = ("error", "drop")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -36,7 +38,9 @@ def run_prepare(
         recipe_dir: the folder that holds ``prepare.py``.
         corpus: the corpus folder; None only for a recipe that needs none.
         out: the folder for the manifests; made if absent.
-        options: the recipe's own keyword options; text is converted to the type in the signature.
+        options: the recipe's own keyword options; text is converted to the type in the signature. And ``faulty``, which
+            every recipe has: "error" refuses a corpus with recordings that cannot be read, "drop" leaves them out and
+            names them.
         download: fetch the corpus into ``corpus`` first, by the recipe's ``download``.
 
     Raises:
@@ -45,7 +49,11 @@ def run_prepare(
         DataError: the corpus does not exist, or the recipe finds errors in it.
     """
     recipe = load_recipe(recipe_dir)
-    checked = check_options(str(recipe_dir), recipe.prepare, options)
+    faulty = options.get("faulty", "error")
+    if faulty not in FAULTY:
+        raise ConfigError(f"{recipe_dir}: faulty={faulty} is not valid; choose one of {', '.join(FAULTY)}.")
+    own = {name: value for name, value in options.items() if name != "faulty"}
+    checked = check_options(str(recipe_dir), recipe.prepare, own)
     needs_corpus = not accepts_none(typing.get_type_hints(recipe.prepare).get("corpus"))
     if corpus is None and (needs_corpus or download):
         raise CorpusMissing(f"{recipe_dir} needs a corpus folder: asr prepare {recipe_dir} CORPUS_FOLDER {out}")
@@ -55,7 +63,12 @@ def run_prepare(
         fetch = f" Or download it: asr prepare {recipe_dir} {corpus} {out} --download"
         hint = fetch if hasattr(recipe, "download") else ""
         raise DataError(f"The corpus folder {corpus} does not exist. Give the folder that holds the corpus.{hint}")
-    return str(recipe.prepare(corpus, out, **checked))
+    if faulty == "error":
+        return str(recipe.prepare(corpus, out, **checked))
+    with dropping_faulty() as left_out:
+        summary = str(recipe.prepare(corpus, out, **checked))
+    listed = [f"{len(left_out):,} recording(s) that cannot be read were left out:", *left_out] if left_out else []
+    return f"{summary}\n" + "\n  ".join(listed) if listed else summary
 
 
 def load_recipe(recipe_dir: Path) -> types.ModuleType:
@@ -100,7 +113,7 @@ def check_options(where: str, function: Callable[..., Any], options: Mapping[str
     }
     unknown = [name for name in options if name not in known]
     if unknown:
-        listing = ", ".join(f"{name}={parameter.default}" for name, parameter in known.items()) or "none"
+        listing = ", ".join([*(f"{name}={parameter.default}" for name, parameter in known.items()), "faulty=error"])
         raise ConfigError(f"{where} has no option {', '.join(unknown)}. Its options: {listing}.")
     hints = typing.get_type_hints(function)
     return {name: _convert(f"{where}: {name}={value}", value, hints[name]) for name, value in options.items()}

@@ -2,11 +2,13 @@
 
 In: utterances, some with a ``duration_s`` of 0 because the corpus does not give it. Out: waveforms, or the utterances
 with the durations that the files' headers give. Opening a file waits for the disk, so it is done on a few threads
-(libsndfile releases the GIL).
+(libsndfile releases the GIL). Inside ``dropping_faulty`` the utterances of recordings that cannot be read are left out.
 """
 
+import contextlib
+import contextvars
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,6 +19,22 @@ from asr.audio.load import END_TOLERANCE_S
 from asr.data.manifest import Utterance
 from asr.data.records import raise_problems
 from asr.errors import AudioError
+
+MOST_DROPPED = 0.05  # of the recordings; more of them faulty is a copy that failed, or a wrong folder
+_left_out: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("left_out", default=None)
+
+
+@contextlib.contextmanager
+def dropping_faulty() -> Iterator[list[str]]:
+    """Inside, ``with_durations`` leaves out the utterances of recordings that cannot be read, up to ``MOST_DROPPED`` of
+    the recordings, and adds to the list why.
+    """
+    left_out: list[str] = []
+    token = _left_out.set(left_out)
+    try:
+        yield left_out
+    finally:
+        _left_out.reset(token)
 
 
 def load_utterance(utterance: Utterance, sample_rate: int) -> NDArray[np.float32]:
@@ -51,18 +69,36 @@ def with_durations(
     files = sorted({utterance.audio for utterance in everything})
     with ThreadPoolExecutor(threads) as pool:
         durations = dict(zip(files, pool.map(_duration_or_problem, files), strict=True))
+    unreadable = {file: length for file, length in durations.items() if isinstance(length, str)}
+    dropped, hint = _faults(unreadable, len(files))
     found = [*problems, *_repeated_ids(everything)]
-    found += [length for length in durations.values() if isinstance(length, str)]
+    found += [why for file, why in unreadable.items() if file not in dropped]
     filled = []
     for utterance in everything:
+        if utterance.audio in dropped:
+            continue
         length_s = durations[utterance.audio]
         if isinstance(length_s, float):
             found += _span_problems(utterance, length_s)
             if utterance.duration_s == 0:
                 utterance = dataclasses.replace(utterance, duration_s=round(length_s - utterance.start_s, 6))
         filled.append(utterance)
-    raise_problems(where, found)
+    raise_problems(where, found, hint)
     return filled
+
+
+def _faults(unreadable: Mapping[str, str], files: int) -> tuple[set[str], str]:
+    """Which of the recordings that cannot be read are left out, and what is said of the others."""
+    left_out = _left_out.get()
+    if not unreadable:
+        return set(), ""
+    if left_out is not None and len(unreadable) <= MOST_DROPPED * files:
+        left_out += unreadable.values()
+        return set(unreadable), ""
+    share = f"{len(unreadable):,} of {files:,} recordings cannot be read"
+    if left_out is None:
+        return set(), f"{share}; faulty=drop leaves them out, up to {MOST_DROPPED:.0%} of all."
+    return set(), f"{share}, more than the {MOST_DROPPED:.0%} that faulty=drop leaves out."
 
 
 def _repeated_ids(utterances: Sequence[Utterance]) -> Iterator[str]:

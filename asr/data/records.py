@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asr.errors import DataError
-from asr.terminal import shorten
+from asr.terminal import printable, shorten
 
 # Our name of a field, and the names that other tools give to it; the first one found counts. All lower case.
 FIELD_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -47,7 +47,8 @@ def json_object(line: bytes | str) -> dict[str, Any]:
         ValueError: the line is not UTF-8, not JSON, or not an object; its text completes "FILE:LINE: ".
     """
     try:
-        value = json.loads(line.decode("utf-8") if isinstance(line, bytes) else line, parse_int=_whole_number)
+        text = line.decode("utf-8") if isinstance(line, bytes) else line
+        value = json.loads(text.removeprefix("\ufeff"), parse_int=_whole_number)  # a byte-order mark begins some files
     except UnicodeDecodeError as error:
         found = error.object[error.start]
         raise ValueError(f"is not UTF-8 (byte {found:#04x} at column {error.start + 1})") from None
@@ -78,14 +79,17 @@ def describe_value(value: object) -> str:
     return shorten(shown, 40)
 
 
-def raise_problems(where: str, problems: Sequence[str]) -> None:
-    """Raise one DataError that lists all problems of a file or folder (the first 50, and a count); none: do nothing."""
+def raise_problems(where: str, problems: Sequence[str], hint: str = "") -> None:
+    """Raise one DataError that lists all problems of a file or folder (the first 50, and a count), and the ``hint``; none:
+    do nothing.
+    """
     if not problems:
         return
     count = "1 error" if len(problems) == 1 else f"{len(problems):,} errors"
-    lines = [f"{where}: {count} to fix before it can be used:", *problems[:_MOST_LINES]]
+    lines = [f"{where}: {count} to fix before it can be used:", *map(printable, problems[:_MOST_LINES])]
     if len(problems) > _MOST_LINES:
         lines.append(f"... and {len(problems) - _MOST_LINES:,} more")
+    lines += [hint] if hint else []
     raise DataError("\n  ".join(lines))
 
 

@@ -1,8 +1,11 @@
 """Laws of running a recipe: options are checked by name and type, recipes are loaded separately and summarised."""
 
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from asr.commands.prepare import run
 from asr.data.manifest import Utterance, read_manifest
@@ -153,3 +156,27 @@ def test_a_path_option_is_read_as_a_path() -> None:
     def prepare(*, words: Path | None = None) -> None: ...
 
     assert check_options("here", prepare, {"words": "a/b"}) == {"words": Path("a/b")}
+
+
+def test_faulty_recordings_are_refused_or_left_out_by_name_up_to_a_share(tmp_path: Path) -> None:
+    """As recipes/folder: one of 20 recordings is cut short; two of 20 are more than the share."""
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    sound = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000).astype(np.float32)
+    for number in range(20):
+        soundfile.write(corpus / f"{number:02}.wav", sound, 16_000)
+        (corpus / f"{number:02}.txt").write_text("yes")
+    (corpus / "07.wav").write_bytes((corpus / "07.wav").read_bytes()[:8_000])
+    recipe = Path("recipes/folder")
+    with pytest.raises(DataError, match=r"1 of 20 recordings cannot be read; faulty=drop leaves them out") as caught:
+        run_prepare(recipe, corpus, tmp_path / "out", {})
+    assert "07.wav: is cut short" in str(caught.value)
+    summary = run_prepare(recipe, corpus, tmp_path / "out", {"faulty": "drop"})
+    assert re.search(r"1 recording\(s\) that cannot be read were left out:\n  .*07\.wav: is cut short", summary)
+    manifests = "".join(path.read_text() for path in (tmp_path / "out").glob("*.jsonl"))
+    assert manifests.count("\n") == 19 and "07.wav" not in manifests
+    (corpus / "08.wav").write_bytes(b"")
+    with pytest.raises(DataError, match=r"2 of 20 recordings cannot be read, more than the 5% that faulty=drop"):
+        run_prepare(recipe, corpus, tmp_path / "out", {"faulty": "drop"})
+    with pytest.raises(ConfigError, match="faulty=ignore is not valid; choose one of error, drop"):
+        run_prepare(recipe, corpus, tmp_path / "out", {"faulty": "ignore"})

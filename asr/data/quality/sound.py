@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.audio.load import open_recording
+from asr.audio.load import mixed, open_recording
 from asr.data.manifest import Utterance
 from asr.data.quality.findings import Finding, list_counts, manifest_finding, utterance_finding
 from asr.errors import AudioError
@@ -130,7 +130,7 @@ def analyse(utterance: Utterance) -> SoundStatistics:
 
 
 def _measured(samples: NDArray[np.float32], rate: int, channels: int, form: str, subtype: str) -> SoundStatistics:
-    mono: NDArray[np.float32] = np.ascontiguousarray(samples.mean(axis=1, dtype=np.float32))
+    mono: NDArray[np.float32] = np.ascontiguousarray(mixed(samples))
     tops = [flat_tops(column) for column in samples.T]
     offset = float(mono.mean(dtype=np.float64))
     centred = mono - np.float32(offset)
