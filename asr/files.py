@@ -11,6 +11,8 @@ import hashlib
 import json
 import math
 import os
+import platform
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,9 +23,13 @@ from asr.errors import UsageError
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in ``path``'s folder; on success fsync it and rename it to ``path``, else remove it."""
+    """Yield a temporary path in ``path``'s folder; on success fsync it and rename it to ``path``, else remove it.
+
+    A process that is killed leaves the temporary file, named by host and process, to ``remove_leftovers``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    prefix = f".{path.name[:40]}.{_host()}-{os.getpid()}-"
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=".tmp")
     os.close(handle)
     temporary = Path(name)
     try:
@@ -34,6 +40,28 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of ``atomic_path`` in ``folder`` whose process on this host is gone. Raises OSError."""
+    for name in os.listdir(folder):
+        found = re.search(rf"\.{_host()}-(\d+)-\w{{8}}\.tmp$", name) if name.startswith(".") else None
+        if found and not _is_running(int(found[1])):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _host() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def write_text(path: Path, text: str) -> None:
@@ -117,7 +145,7 @@ def check_output_folder(folder: Path) -> None:
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
     if not there.is_dir():
-        raise UsageError(f"{there} is a file, and a folder is needed there; choose another name")
+        raise UsageError(f"{there} is a file, and a folder is needed there; choose another folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise UsageError(f"{there} cannot be written to; check its owner and permissions, or choose another folder")
 

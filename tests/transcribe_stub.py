@@ -35,6 +35,8 @@ class Stub:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return AudioError(f"{path}: no such file")
+        except OSError as error:
+            return AudioError(f"{path}: cannot be opened ({error.strerror})")
         if text == "BAD":
             return AudioError(f"{path}: is damaged")
         words = tuple(Word(word, index * 0.5, index * 0.5 + 0.4, 0.9) for index, word in enumerate(text.split()))

@@ -130,6 +130,8 @@ def run(arguments: list[str]) -> int:
             raise Interrupted(_interrupted(job), (stopped_by or [signal.SIGINT])[0]) from None
     if options.to_files:
         print(job.summary(), file=sys.stderr, flush=True)
+    if (note := job.note()) is not None:
+        print(f"asr: note: {note}", file=sys.stderr, flush=True)
     return 1 if job.failed else 0
 
 

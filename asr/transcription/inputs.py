@@ -66,7 +66,7 @@ def _of_argument(argument: str, spool: Path, recursive: bool, problems: list[Inp
         yield Input(_spooled(spool), STDIN, Path("stdin"))
         return
     path = Path(argument)
-    if not path.is_dir():
+    if not os.path.isdir(argument):  # False also for names that are too long
         yield Input(path, argument, Path(path.name or argument))
         return
     files = sorted(_audio_files(path, recursive, problems), key=lambda file: file.parts)
@@ -86,7 +86,12 @@ def _audio_files(folder: Path, recursive: bool, problems: list[InputProblem]) ->
 
     seen: set[tuple[int, int]] = set()
     for place, folders, names in os.walk(folder, followlinks=True, onerror=cannot_look):
-        status = os.stat(place)
+        try:
+            status = os.stat(place)
+        except OSError as error:
+            cannot_look(error)
+            folders.clear()
+            continue
         if (status.st_dev, status.st_ino) in seen:  # a link to a folder above, or to one seen before
             folders.clear()
             continue

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from asr.errors import AsrError, InternalError, UsageError
-from asr.files import sha256_file
+from asr.files import check_output_folder, read_json_object, sha256_file
+from asr.terminal import printable
 from asr.transcription import Provenance, render_transcript
 from asr.transcription.formats import render_json
 from asr.transcription.inputs import STDIN, Input, InputProblem
@@ -50,16 +51,18 @@ class TranscriptionObserver(Protocol):
 
 
 class TranscriptionJob:
-    """One job. ``transcribed``, ``up_to_date`` and ``failed`` count its recordings, of ``total``."""
+    """One job. ``transcribed``, ``up_to_date`` and ``failed`` count its recordings, of ``total``, and ``empty`` those
+    transcribed without a word.
+    """
 
     def __init__(self, options: TranscribeOptions, observer: TranscriptionObserver) -> None:
-        """Prepare the output folder. Raises UsageError where it cannot be written to."""
+        """Raises UsageError where the output folder cannot be written to."""
         self.options, self.observer = options, observer
-        self.transcribed = self.up_to_date = self.failed = self.total = 0
-        self.failures = None if options.output_dir is None else options.output_dir / FAILURES
+        self.transcribed = self.up_to_date = self.failed = self.total = self.empty = 0
+        self.failures: Path | None = None  # once the output folder is there
         self._several = True
         if options.output_dir is not None:
-            _prepare_folder(options.output_dir)
+            check_output_folder(options.output_dir)
         self._provenance = _provenance(options)
 
     def run(self, inputs: Sequence[Input], problems: Sequence[InputProblem], *, several: bool) -> None:
@@ -72,6 +75,9 @@ class TranscriptionJob:
             raise UsageError(
                 f"{options.formats[0]} is a format of one recording; give --output-dir DIR or --beside for several"
             )
+        if options.output_dir is not None and (inputs or options.output_dir.exists()):
+            _prepare_folder(options.output_dir)
+            self.failures = options.output_dir / FAILURES
         for problem in problems:
             self._fail(problem.label, problem.message)
         self.total = len(inputs) + len(problems)
@@ -90,6 +96,17 @@ class TranscriptionJob:
         if self.failed:
             parts.append(f"{self.failed} failed" + (f" (see {self.failures})" if self.failures else ""))
         return ", ".join(parts)
+
+    def note(self) -> str | None:
+        """Why no word may have been recognised in any recording; None where one was, or none was transcribed."""
+        if not self.transcribed or self.empty < self.transcribed:
+            return None
+        what = "the recording" if self.transcribed == 1 else f"any of the {self.transcribed:,} recordings"
+        gate = "there is no speech by the speech gate (--no-speech-gate decodes all sound), "
+        return (
+            f"no word was recognised in {what}: {gate if self.options.speech_gate else ''}the model is trained too"
+            " little (see dev_wer in its config.json), or on another language or kind of sound"
+        )
 
     def _outdated(self, outputs: OutputFiles, planned: Sequence[PlannedTranscript]) -> list[PlannedTranscript]:
         todo = []
@@ -120,6 +137,7 @@ class TranscriptionJob:
                         raise result
                     use(number, result)
                     self.transcribed += 1
+                    self.empty += not result.text.strip()
                 except AsrError as error:
                     self._fail(label, str(error).replace(str(paths[number]), label) if label == STDIN else str(error))
         self.observer.finished()
@@ -145,7 +163,7 @@ class TranscriptionJob:
         else:
             text = _rendered(hypothesis, name, provenance)
         if name == "txt" and self._several:
-            text = f"{_one_line(one.label)}\t{text}"
+            text = f"{printable(one.label)}\t{text}"
         self.observer.transcript(text)
 
     def _provenance_of(self, one: Input) -> Provenance:
@@ -155,7 +173,7 @@ class TranscriptionJob:
     def _fail(self, label: str, message: str) -> None:
         """Report what failed, and add it to failures.jsonl. Raises OSError."""
         self.failed += 1
-        self.observer.failed(label, message)
+        self.observer.failed(printable(label), printable(message))
         if self.failures is None:
             return
         record = {"path": label, "message": message, "time": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -231,13 +249,6 @@ def _settings(options: TranscribeOptions) -> dict[str, Any]:
 
 def _provenance(options: TranscribeOptions) -> Provenance:
     """The model and the settings; whether the model is complete is checked when it is loaded."""
-    try:
-        config = json.loads((options.model / "config.json").read_text(encoding="utf-8"))
-        digest = config["sha256"]["model.safetensors"]
-    except (OSError, ValueError, KeyError, TypeError):
-        digest = None
+    hashes = read_json_object(options.model / "config.json").get("sha256")
+    digest = hashes.get("model.safetensors") if isinstance(hashes, dict) else None
     return Provenance(model=str(options.model), model_sha256=digest, settings=options.settings())
-
-
-def _one_line(label: str) -> str:
-    return label.translate({9: "\\t", 10: "\\n", 13: "\\r"})

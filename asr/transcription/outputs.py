@@ -8,6 +8,7 @@ its files are written and holds their SHA-256: after a crash at any moment every
 somebody else's, such as a corrected transcript, is never overwritten.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,10 +19,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from asr.files import sha256_file, write_text
+from asr.files import remove_leftovers, sha256_file, write_text
 from asr.transcription import EXTENSIONS
 from asr.transcription.inputs import STDIN, Input, is_audio_name
 
+NAME_BYTES = 255  # of a file name on Linux and macOS
 INDEX_NAME = ".asr-transcripts.jsonl"
 State = Literal["absent", "current", "outdated", "foreign"]
 
@@ -39,18 +41,27 @@ class TranscriptIndex:
     """What is known of the transcripts in one output folder. Names are relative to it, with "/"."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the index of ``folder``; lines that a crash cut short are skipped."""
+        """Read the index of ``folder``; lines that a crash cut short are skipped.
+
+        ``problem`` says why it cannot be read: its transcripts are refused then.
+        """
         self.folder = folder
+        self.problem: str | None = None
         self.path = folder / INDEX_NAME
         self._entries: dict[str, Entry] = {}
         self._ours: dict[str, set[str]] = {}
         self._owners: dict[str, str] = {}
         self._complete = True
-        if self.path.is_file():
+        try:
             content = self.path.read_bytes()
-            self._complete = content.endswith(b"\n") or not content
-            for line in content.splitlines():
-                self._add(_entry(line))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.problem = f"{self.path}: cannot be read ({error.strerror or error}); check the folder's permissions"
+            return
+        self._complete = content.endswith(b"\n") or not content
+        for line in content.splitlines():
+            self._add(_entry(line))
 
     def owner(self, name: str) -> str | None:
         """The recording whose transcript the file ``name`` was last."""
@@ -59,9 +70,12 @@ class TranscriptIndex:
     def state(self, identity: str, name: str) -> State:
         """Whether the file ``name`` is this recording's last transcript, an older one of ours, or not ours."""
         path = self.folder / name
-        if not path.is_file():
+        if not os.path.isfile(path):
             return "foreign" if os.path.lexists(path) else "absent"
-        digest = sha256_file(path)
+        try:
+            digest = sha256_file(path)
+        except OSError:
+            return "foreign"
         entry = self._entries.get(identity)
         if entry is not None and entry.files.get(name) == digest:
             return "current"
@@ -131,9 +145,12 @@ class OutputFiles:
         self._stems: dict[Path, Counter[str]] = {}  # of the recordings in a folder
 
     def plan(self, inputs: Sequence[Input]) -> list[PlannedTranscript]:
-        """A plan for each input, in order. Raises OSError where a folder's index cannot be read."""
+        """A plan for each input, in order."""
         places = [self._place(one) for one in inputs]
         counts = Counter(_plain_name(folder / stem) for folder, stem in places)
+        for place in {place for folder, stem in places for place in (folder, folder / stem.parent)}:
+            with contextlib.suppress(OSError):
+                remove_leftovers(place)  # of a job that was killed
         taken: dict[str, str] = {}
         planned_all = []
         for one, (folder, stem) in zip(inputs, places, strict=True):
@@ -149,7 +166,9 @@ class OutputFiles:
         return planned.index.is_up_to_date(planned.input.identity, planned.key, list(planned.names.values()))
 
     def refusal(self, planned: PlannedTranscript) -> str | None:
-        """Why the transcript may not be written: a file of its name is not ours. None where it may."""
+        """Why the transcript may not be written (a file of its name is not ours, the folder is unreadable), or None."""
+        if planned.index.problem is not None:
+            return planned.index.problem
         for name in [] if self.overwrite else planned.names.values():
             if planned.index.state(planned.input.identity, name) == "foreign":
                 why = "was not written by this command, or has changed since"
@@ -191,7 +210,8 @@ class OutputFiles:
         numbered = (full.with_name(f"{full.name}-{number}") for number in range(2, 1_000_000))
         endings = [EXTENSIONS[format_name] for format_name in self.formats]
         had = any(index.owner(f"{stem.as_posix()}{ending}") == one.identity for ending in endings)
-        for candidate in chain([stem] if alone or had else [], [full], numbered):
+        for long in chain([stem] if alone or had else [], [full], numbered):
+            candidate = long.with_name(_short_name(long.name, endings)) if long.name else long
             name = candidate.as_posix()
             owners = {index.owner(f"{name}{ending}") for ending in endings}
             owners = {owner for owner in owners if owner is not None and (owner == STDIN or os.path.exists(owner))}
@@ -210,6 +230,18 @@ def _key(one: Input, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, **settings}
     except (OSError, ValueError):
         return {"size": None, **settings}
+
+
+def _short_name(name: str, endings: Sequence[str]) -> str:
+    """``name``; where it is too long for a file system with one of ``endings``, its end is a hash of it."""
+    room = NAME_BYTES - max(map(len, endings))
+    if len(os.fsencode(name)) <= room:
+        return name
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:12]
+    kept = name
+    while len(os.fsencode(kept)) > room - len(digest) - 1:
+        kept = kept[:-1]
+    return f"{kept}-{digest}"
 
 
 def _plain_name(path: str | Path) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from asr import cli
 from asr.commands.transcribe import build_parser, transcribe_options
 from asr.errors import UsageError
+from asr.files import atomic_path
 from asr.transcription.options import TranscribeOptions
 from tests.transcribe_stub import Stub, asr, recordings, tree
 
@@ -173,3 +175,97 @@ def test_decoder_options_arrive_as_the_decoders_keys(tmp_path: Path) -> None:
         "n_best": 5,
     }
     assert parse_options(["m", "a.wav"]).decoder.given() == {}
+
+
+def test_a_name_that_is_too_long_fails_alone_or_is_shortened(
+    stub: Stub, model: Path, tmp_path: Path, capsys: Any
+) -> None:
+    """255 bytes is the longest name of a file; "ü" has two."""
+    folder = recordings(tmp_path / "in", a_wav="one")
+    for name in ("ü" * 125 + ".wav", "ü" * 124 + "vv.wav"):
+        (folder / name).write_text("long")
+    beyond = tmp_path / ("x" * 300 + ".wav")
+    assert asr(model, folder, beyond, "--output-dir", tmp_path / "out", "--format", "txt,textgrid") == 1
+    said = capsys.readouterr().err
+    assert "3 transcribed, 1 failed" in said and said.count("asr: error:") == 1
+    made = tree(tmp_path / "out")
+    assert len(made) == 7 and "a.txt" in made and len({name.rpartition(".")[0] for name in made}) == 4
+    assert max(len(os.fsencode(name)) for name in made) <= 255
+    assert asr(model, folder, "--output-dir", tmp_path / "out", "--format", "txt,textgrid", "--skip-existing") == 0
+    assert "3 already up to date" in capsys.readouterr().err
+
+
+def test_a_folder_whose_index_cannot_be_read_fails_alone(
+    stub: Stub, model: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    folder, locked = recordings(tmp_path / "in", a_wav="one"), recordings(tmp_path / "locked", b_wav="two")
+    real = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:  # root, as which tests may run, is denied nothing
+        if path.parent == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert asr(model, folder, locked, "--beside") == 1
+    assert "cannot be read (Permission denied)" in capsys.readouterr().err
+    assert tree(folder) == ["a.txt", "a.wav"] and tree(locked) == ["b.wav"]
+
+
+def test_nothing_to_transcribe_leaves_nothing_behind(stub: Stub, model: Path, tmp_path: Path, capsys: Any) -> None:
+    recordings(tmp_path / "in" / "sub", a_wav="a")
+    assert asr(model, tmp_path / "in", "--output-dir", tmp_path / "out") == 1
+    assert "-r searches its subfolders" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_what_a_killed_job_left_half_written_is_removed(stub: Stub, model: Path, tmp_path: Path) -> None:
+    folder, out = recordings(tmp_path / "in" / "deep", a_wav="one").parent, tmp_path / "out"
+    code = (
+        "import os, signal, sys; from pathlib import Path; from asr.files import atomic_path\n"
+        "with atomic_path(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    for place in (out, out / "deep"):
+        subprocess.run([sys.executable, "-c", code, str(place / "a.txt")], check=False)
+    with atomic_path(out / "other.txt") as being_written:
+        assert len(tree(out)) == 3
+        assert asr(model, "-r", folder, "--output-dir", out) == 0
+        assert tree(out) == sorted([being_written.name, "deep/a.txt"])
+
+
+def test_no_word_in_any_recording_is_said(stub: Stub, model: Path, tmp_path: Path, capsys: Any) -> None:
+    folder = recordings(tmp_path / "in", a_wav="", b_wav=" ")
+    assert asr(model, folder) == 0
+    assert (
+        "no word was recognised in any of the 2 recordings: there is no speech by the speech gate"
+        in (said := capsys.readouterr().err)
+        and "trained too little" in said
+    )
+    assert asr(model, folder / "a.wav", "--no-speech-gate") == 0
+    assert "in the recording: the model is trained" in capsys.readouterr().err
+    (folder / "b.wav").write_text("two")
+    assert asr(model, folder) == 0 and "no word" not in capsys.readouterr().err
+
+
+def test_names_cannot_move_the_cursor_or_forge_a_line(stub: Stub, model: Path, tmp_path: Path, capsys: Any) -> None:
+    folder = recordings(tmp_path / "in")
+    name = "a\x1b[2J\nasr: all is well\r.wav"
+    (folder / name).write_text("BAD")
+    (folder / f"b{name}").write_text("two")
+    assert asr(model, folder, "--output-dir", tmp_path / "out") == 1
+    assert asr(model, folder) == 1
+    found = capsys.readouterr()
+    for text in (found.out, found.err):
+        assert "a\\x1b[2J\\nasr: all is well\\r.wav" in text
+        assert "\x1b" not in text and "\r" not in text and "\nasr: all" not in text
+
+
+def test_the_terminal_gets_no_escape_sequence_that_is_not_ours(tmp_path: Path) -> None:
+    """Whatever verb prints it: a model directory's name, a token, a field of a manifest."""
+    (tmp_path / "bad.jsonl").write_text(json.dumps({"id": "\x1b]0;owned\x07\nasr: done", "audio": "\x1b[2J"}) + "\n")
+    for words in (["check", "bad.jsonl"], ["score", "bad.jsonl", "no\x1b[2J\nasr: done"], ["\x1b[2J"]):
+        found = subprocess.run(
+            [sys.executable, "-m", "asr", *words], capture_output=True, text=True, cwd=tmp_path, check=False,
+            env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+        )  # fmt: skip
+        assert found.returncode in (1, 2)
+        assert "\x1b" not in found.stdout + found.stderr and "\nasr: done" not in found.stdout + found.stderr
