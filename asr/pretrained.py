@@ -6,6 +6,7 @@ pickled, imported by name, or interpolated.
 """
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -73,18 +74,25 @@ def from_pretrained(directory: Path, device: torch.device | str = "cpu") -> Pret
     try:
         features = build_features(build_features_config({"level_db": None, **config["features"]}))  # None: before 0.2
         tokenizer = tokenizer_from_dict(config["tokenizer"])
-        model = AcousticModel(build_model_config(config["model"]), features.config.n_mels, tokenizer.vocab_size)
+        described = build_model_config(config["model"]), features.config.n_mels, tokenizer.vocab_size
+        with torch.device("meta"):  # shapes alone: a wrong size must not take the machine's memory
+            shapes = {name: tuple(value.shape) for name, value in AcousticModel(*described).state_dict().items()}
     except (KeyError, *NOT_UNDERSTOOD) as error:
         why = f"no key {error}" if isinstance(error, KeyError) else _one_line(error)
         raise ModelError(
             f"{directory / CONFIG}: cannot be understood ({why}); was it written by another version?"
         ) from None
+    _check_shapes(weights, shapes)
+    model = AcousticModel(*described)
     try:
         tensors = safetensors.torch.load_file(weights)
         model.load_state_dict(_with_prefix(tensors, "model."))
         features.load_state_dict(_with_prefix(tensors, "features."))
     except (safetensors.SafetensorError, RuntimeError, ValueError, OSError) as error:
         raise ModelError(f"{weights}: does not fit {CONFIG}: {_one_line(error)}") from None
+    for name, value in tensors.items():
+        if not bool(torch.isfinite(value).all()):
+            raise ModelError(f"{weights}: {name} holds NaN or infinity; its training diverged, use an earlier model")
     return Pretrained(features.to(device).eval(), model.to(device).eval(), tokenizer, config.get("facts", {}))
 
 
@@ -166,6 +174,26 @@ def _check_weights(weights: Path, config: Mapping[str, Any]) -> None:
         raise ModelError(f"{weights}: cannot be read ({error.strerror})") from None
     if found != expected:
         raise ModelError(f"{weights}: damaged, its SHA-256 is not the one in {CONFIG}; copy the model directory again")
+
+
+def _check_shapes(weights: Path, wanted: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise ModelError unless the header of ``weights`` has the shapes that the model's config describes."""
+    try:
+        with safetensors.safe_open(weights, "pt") as stored:
+            found = {
+                name.removeprefix("model."): tuple(stored.get_slice(name).get_shape())
+                for name in stored.keys()  # noqa: SIM118 - not a mapping
+                if name.startswith("model.")
+            }
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ModelError(f"{weights}: does not fit {CONFIG}: {_one_line(error)}") from None
+    wrong = [name for name in sorted(found.keys() | wanted.keys()) if found.get(name) != wanted.get(name)]
+    if wrong:
+        name = max(wrong, key=lambda one: math.prod(wanted.get(one, ())))
+        raise ModelError(
+            f"{weights}: does not fit {CONFIG}: {name} is {found.get(name, 'absent')},"
+            f" and {wanted.get(name, 'absent')} by {CONFIG}"
+        )
 
 
 def _one_line(error: Exception) -> str:

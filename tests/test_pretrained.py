@@ -3,6 +3,8 @@
 import json
 import os
 import pickle
+import re
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 import torch
 
 import asr.pretrained
+from asr import cli
 from asr.errors import ModelError
 from asr.features import LogMel, LogMelConfig
 from asr.files import sha256_file
@@ -161,7 +164,7 @@ def test_a_config_that_is_no_json_object_is_refused(directory: Path, text: str) 
             "model.hidden_size must be a whole number",
         ),
         (lambda values: values.update(model=[]), "'model' must be a group of keys"),
-        (lambda values: values["model"].update(hidden_size=10**9), "cannot be understood"),
+        (lambda values: values["model"].update(hidden_size=10**9), "does not fit config.json: encoder"),
         (lambda values: values["model"].update(num_layers=10**9), "model.num_layers=1000000000 must be 1 to 64"),
         (lambda values: values["model"].update(hidden_size=10**30), "cannot be understood"),
         (lambda values: values["features"].update(window_s=10**400), "features.window_s must be a finite number"),
@@ -209,3 +212,25 @@ def test_a_pickle_in_place_of_the_weights_is_never_opened(directory: Path, tmp_p
     rewrite_config(directory, lambda values: values["sha256"].update({WEIGHTS: sha256_file(weights)}))
     assert "does not fit" in refusal(directory)
     assert not exploded.exists()
+
+
+def test_a_size_that_is_not_the_weights_is_refused_before_it_takes_memory(directory: Path) -> None:
+    """20,000 cells in each direction are 6.4 GB."""
+    rewrite_config(directory, lambda values: values["model"].update(hidden_size=20_000))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert "does not fit config.json" in refusal(directory)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
+
+
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path: Path) -> None:
+    features, model, tokenizer = save(tmp_path / "model")
+    with torch.no_grad():
+        model.head.bias[1] = float("nan")
+    save_pretrained(tmp_path / "model", features, model, tokenizer, {})
+    assert re.search(r"model\.safetensors: model\.head\.bias holds NaN", refusal(tmp_path / "model"))
+
+
+def test_a_config_of_brackets_is_one_line(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (directory / CONFIG).write_text("[" * 100_000)
+    assert cli.main(["transcribe", str(directory), "a.wav"]) == 1
+    assert "config.json: cannot be read" in capsys.readouterr().err
