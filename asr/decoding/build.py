@@ -41,7 +41,7 @@ def build_decoder(settings: DecodingConfig, tokenizer: Tokenizer) -> Decoder:
 def read_lexicon(path: Path) -> list[str]:
     """The first word of each line (a pronunciation may follow); empty lines are left out. Raises ConfigError."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError(f"decoding.lexicon: {path} cannot be read ({reason})") from None

@@ -5,6 +5,7 @@ Prose comes a paragraph a line and is split at sentence ends, because a decoder 
 they begin and end.
 """
 
+import codecs
 import gzip
 import json
 import os
@@ -139,6 +140,7 @@ def _ends_sentence(match: re.Match[str]) -> bool:
 def _texts(path: Path) -> Iterator[str]:
     is_manifest = path.name.removesuffix(".gz").endswith(".jsonl")
     for number, line in enumerate(_lines(path), start=1):
+        line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
         if not line.strip():
             continue
         try:

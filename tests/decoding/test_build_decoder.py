@@ -12,8 +12,9 @@ from asr.config.compose import run_composed
 from asr.config.typed import typed_config
 from asr.decoding import BeamConfig, DecodingConfig, greedy_decode
 from asr.decoding.beam import BeamDecoder
-from asr.decoding.build import build_decoder
+from asr.decoding.build import build_decoder, read_lexicon
 from asr.errors import ConfigError, ModelError
+from asr.lm.text import TextOptions, read_sentences
 from asr.text.tokenizer import CharacterTokenizer, WordTokenizer
 from tests.decoding import oracles
 from tests.tiny_run import write_recipe
@@ -137,3 +138,12 @@ def test_a_closed_lexicon_gives_whole_words_even_when_cut_in_mid_word() -> None:
     decoded = decoder.decode(log_probs)
     assert decoded.text == "ab"
     assert LETTERS.decode(decoded.tokens).strip() == "ab"
+
+
+def test_a_byte_order_mark_costs_no_word(tmp_path: Path) -> None:
+    (tmp_path / "lexicon.txt").write_text("eins\nzwei\n", encoding="utf-8-sig")
+    assert read_lexicon(tmp_path / "lexicon.txt") == ["eins", "zwei"]
+    (tmp_path / "text.txt").write_text("eins zwei\n", encoding="utf-8-sig")
+    (tmp_path / "text.jsonl").write_text('{"text": "eins zwei"}\n', encoding="utf-8-sig")
+    for name in ("text.txt", "text.jsonl"):
+        assert list(read_sentences(tmp_path / name, TextOptions(normalizer="none"))) == [["eins", "zwei"]]
