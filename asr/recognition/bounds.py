@@ -9,6 +9,7 @@ The constants were fitted on dev voices of recipes/digits and FSDD recordings 5 
 at 15 dB SNR and better; benchmarks/word_times.py measures the result on test voices and recordings 0 to 4.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,11 @@ class SpeechLevel:
     values: NDArray[np.float32]
     frame_s: float
     start_s: float = 0.0
+
+    def part(self, start_s: float, stop_s: float) -> "SpeechLevel":
+        """That from ``start_s`` to ``stop_s``, the former being its second 0."""
+        first, stop = (max(0, math.ceil((one - self.start_s) / self.frame_s)) for one in (start_s, stop_s))
+        return SpeechLevel(self.values[first:stop], self.frame_s, self.start_s + first * self.frame_s - start_s)
 
 
 class LevelTracker:

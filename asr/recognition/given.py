@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.audio import resample
+from asr.audio import mixed, resample
 from asr.audio.recording import MAX_RATE_HZ, MIN_RATE_HZ
 from asr.errors import AudioError, ConfigError
 from asr.recognition.reading import AudioSource, Waveform, file_source, waveform_source
@@ -164,7 +164,9 @@ def _checked_rate(rate: Any) -> int:
 
 
 def _mono(values: NDArray[Any]) -> NDArray[Any]:
-    """``(samples,)`` as it is, channels averaged. Raises AudioError where it is unclear which axis they are."""
+    """``(samples,)`` as it is, channels mixed as those of files. Raises AudioError where it is unclear which axis they
+    are.
+    """
     shape = " x ".join(map(str, values.shape))
     if values.ndim not in (1, 2) or not values.size:
         what = f"an array of {shape}" if values.ndim else "a single number"
@@ -179,5 +181,4 @@ def _mono(values: NDArray[Any]) -> NDArray[Any]:
             f"transcribe: in an array of {shape} it is unclear which axis is the channels (the one of at most"
             f" {MOST_CHANNELS}); give one channel, (samples,)"
         )
-    mixed: NDArray[Any] = values.mean(axis=few[0], dtype=np.float64 if values.dtype == np.float64 else np.float32)
-    return mixed
+    return mixed(values if few[0] == 1 else values.T)

@@ -1,6 +1,7 @@
 """The result of recognition: text, words with times and confidence, n-best list."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from asr.decoding.greedy import Alternative
 
@@ -50,3 +51,27 @@ class Hypothesis:
         text = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}…"
         sure = "" if self.confidence is None else f", confidence={self.confidence:.2f}"
         return f"Hypothesis({text!r}, {len(self.words)} timed words{sure}, duration_s={self.duration_s:.2f})"
+
+
+def joined(parts: Sequence[tuple[float, Hypothesis]]) -> Hypothesis:
+    """Consecutive parts of one recording, each with the second at which it begins, as its hypothesis."""
+    if len(parts) == 1:
+        return parts[0][1]
+    hypotheses = [hypothesis for _, hypothesis in parts]
+    words = tuple(
+        replace(word, start_s=round(word.start_s + start_s, 6), end_s=round(word.end_s + start_s, 6))
+        for start_s, hypothesis in parts
+        for word in hypothesis.words
+    )
+    sure = [(one.confidence, len(one.words)) for one in hypotheses if one.confidence is not None]
+    confidence = min((one for one, _ in sure), default=None)  # without a word: of the least sure silence
+    if words:
+        confidence = sum(one * count for one, count in sure) / len(words)
+    return Hypothesis(
+        text=" ".join(one.text for one in hypotheses if one.text),
+        score=sum(one.score for one in hypotheses),
+        duration_s=parts[-1][0] + hypotheses[-1].duration_s,
+        words=words,
+        confidence=confidence,
+        evidence=tuple(row for one in hypotheses for row in one.evidence),
+    )

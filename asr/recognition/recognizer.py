@@ -2,7 +2,7 @@
 
 In: a model directory, then paths, waveforms or utterances, of any length. Out: ``Hypothesis``es in the order of the
 input. The steps for a recording: read in blocks -> windows -> the model, in batches -> joined -> speech gate ->
-decoded once as a whole. Neither batches nor the number of workers change a result (law 1).
+decoded, hours of it in parts. Neither batches nor the number of workers change a result (law 1).
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from asr.models import AcousticModel
 from asr.pretrained import Pretrained, from_pretrained
 from asr.recognition.calibration import Calibration, read_calibration
 from asr.recognition.given import AudioInput, given_source
-from asr.recognition.hypothesis import Hypothesis
+from asr.recognition.hypothesis import Hypothesis, joined
 from asr.recognition.pool import Pool, PoolProgress
 from asr.recognition.reading import (
     AudioSource,
@@ -37,7 +37,16 @@ from asr.recognition.reading import (
 )
 from asr.recognition.speech_gate import apply_gate
 from asr.recognition.stored_decoding import choose_decoding
-from asr.recognition.windows import MAX_WINDOW_S, Array, Emissions, WindowSizes, compute_windows, frame_seconds, stitch
+from asr.recognition.windows import (
+    MAX_WINDOW_S,
+    Array,
+    Emissions,
+    WindowSizes,
+    compute_windows,
+    cut_emissions,
+    frame_seconds,
+    stitch,
+)
 from asr.recognition.words import word_times
 from asr.text.tokenizer import Tokenizer
 
@@ -191,7 +200,14 @@ class Recognizer:
         )
 
     def decode(self, emissions: Emissions) -> Hypothesis:
-        """The text of one recording's emissions, its words with times and confidence if they are wanted."""
+        """The text of one recording's emissions, its words with times and confidence if they are wanted.
+
+        A long recording is decoded in parts, unless an n-best list of the whole is asked for.
+        """
+        parts = cut_emissions(emissions) if self.decoding.n_best == 1 else [(0.0, emissions)]
+        return joined([(start_s, self._decode_part(part)) for start_s, part in parts])
+
+    def _decode_part(self, emissions: Emissions) -> Hypothesis:
         log_probs = torch.from_numpy(emissions.log_probs)[None]  # (1, frames, vocab)
         decoded = self.decoder(log_probs, torch.tensor([log_probs.size(1)]), self.tokenizer)[0]
         timed = None

@@ -301,3 +301,9 @@ def test_the_gate_lets_quiet_speech_through(corpora: Path, directory: Path) -> N
     text = model.transcribe(waveform, sample_rate=RATE).text
     quiet = model.transcribe(waveform / np.abs(waveform).max() * np.float32(10 ** (-46 / 20)), sample_rate=RATE)
     assert len(text) > 10 and quiet.text == text
+
+
+def test_inverted_channels_in_memory_do_not_cancel(recognizer: Recognizer) -> None:
+    waveform = make_waveform(0.8, 3)
+    text = recognizer.transcribe(waveform, sample_rate=RATE).text
+    assert text and recognizer.transcribe(np.stack([waveform, -waveform]), sample_rate=RATE).text == text

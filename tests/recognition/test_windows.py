@@ -8,8 +8,12 @@ from torch import Tensor
 from asr.features import LogMel, LogMelConfig
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
 from asr.models.encoder import TIME_STRIDES
+from asr.recognition import windows as windows_module
+from asr.recognition.bounds import SpeechLevel
 from asr.recognition.reading import Reader, waveform_source
-from asr.recognition.windows import WindowSizes, compute_windows, cut_windows, stitch
+from asr.recognition.windows import Emissions, WindowSizes, compute_windows, cut_emissions, cut_windows, stitch
+from asr.text.tokenizer import CharacterTokenizer
+from tests.recognition.test_pool import make_recognizer
 
 SHIFT_S = 0.01
 MELS = 8
@@ -115,3 +119,34 @@ def test_a_recording_of_one_window_is_the_plain_path_to_the_bit() -> None:
     reader = Reader(waveform_source(waveform, 4000), features, WindowSizes.of(SHIFT_S, 4), gate=False)
     (window,) = reader.windows()
     assert np.array_equal(compute_windows(model, [window])[0], plain)
+
+
+def spoken(frame_s: float = 0.04, minutes: float = 3.0) -> Emissions:
+    """Words of the letters 1 to 3 with the space 4 behind each, one every 0.8 s for 8 s, then 2 s of nothing."""
+    frames = round(minutes * 60 / frame_s)
+    tokens, generator = np.zeros(frames, int), np.random.default_rng(1)
+    for start in range(10, frames - 260, 250):
+        for word in range(10):
+            place = start + 20 * word
+            tokens[place : place + 9 : 3], tokens[place + 12] = generator.integers(1, 4, 3), 4
+    log_probs = np.full((frames, 5), np.log(0.01), np.float32)
+    log_probs[np.arange(frames), tokens] = np.log(0.96)
+    level = np.repeat(np.where(tokens > 0, 5.0, 0.1), 4).astype(np.float32)
+    return Emissions(log_probs, frame_s, 0.1, frames * frame_s - 0.2, SpeechLevel(level, 0.01, -0.1))
+
+
+def test_a_recording_decoded_in_parts_has_the_words_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    recognizer, emissions = make_recognizer(), spoken()
+    recognizer.tokenizer = CharacterTokenizer("abc ")
+    whole = recognizer.decode(emissions)
+    assert len(cut_emissions(emissions)) == 1 and len(whole.words) > 150
+    monkeypatch.setattr(windows_module, "PART_S", 25.0)
+    parts = cut_emissions(emissions)
+    assert len(parts) == 6 and sum(len(part.log_probs) for _, part in parts) == len(emissions.log_probs)
+    assert parts[-1][0] + parts[-1][1].duration_s == pytest.approx(emissions.duration_s)
+    joined = recognizer.decode(emissions)
+    assert joined.text == whole.text and joined.score == pytest.approx(whole.score)
+    assert joined.duration_s == pytest.approx(whole.duration_s) and joined.confidence == pytest.approx(whole.confidence)
+    for one, other in zip(joined.words, whole.words, strict=True):
+        assert one.text == other.text and one.confidence == pytest.approx(other.confidence)
+        assert (one.start_s, one.end_s) == pytest.approx((other.start_s, other.end_s), abs=0.05)
