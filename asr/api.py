@@ -196,7 +196,11 @@ def score(
         hypotheses: the same of what was recognised.
         normalizer: as for ``evaluate``.
         speakers: who spoke each id, for texts; files say so themselves.
-        format, missing, extra, alignment, out: for files, as the options of `asr score`.
+        format: for files, as the option of `asr score`; so are the others.
+        missing: what becomes of references without a hypothesis.
+        extra: what becomes of hypotheses without a reference.
+        alignment: fewest-errors or sclite.
+        out: a folder for the report.
 
     Raises:
         ScoringError: the ids do not fit, or there is nothing to score. DataError: a file cannot be read.
