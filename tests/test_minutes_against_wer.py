@@ -12,6 +12,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from asr.data.manifest import Utterance, write_manifest
+from asr.scoring import score_texts, write_results
+from asr.text.normalize import get_normalizer
 from benchmarks import minutes_against_wer, other_recognisers
 from benchmarks.minutes_against_wer import RESULTS, draw, score, show, spelled_alike
 from benchmarks.other_recognisers import System
@@ -111,6 +113,38 @@ def test_a_test_set_that_is_not_decoded_whole_has_no_row(
     assert (row["system"], row["utterances"], row["words"]) == ("fake", 2, 16)
     assert row["wer"] == 56.25  # rubout, and of nine letters all but e: (1 + 8) / 16
     assert row["versions"].keys() == {"jiwer"} and row["settings"] == "none" and row["times_real_time"] > 0
+
+
+def test_a_curve_is_scored_again_as_the_others_are(manifest: Path, tmp_path: Path) -> None:
+    trainings = []
+    for seed, texts in ((1, TEXTS), (2, {**TEXTS, "c": "go"})):
+        run = tmp_path / f"run{seed}"
+        for name, own in (("evaluation", texts), ("evaluation-lm", {**TEXTS, "b": "Patterson"})):
+            (run / name / "test").mkdir(parents=True)
+            report = score_texts(TEXTS, own, normalizer=get_normalizer("basic"))
+            write_results(run / name / "test" / "results.jsonl", report)
+        row = {
+            "curve": "scratch",
+            "part": "5",
+            "minutes": 5.0 + seed / 10,
+            "seed": seed,
+            "run": str(run),
+            "command": "asr",
+        }
+        trainings += [row, {**row, "curve": "scratch + language model", "decoding": {"name": "greedy"}}]
+    curve, results = tmp_path / "learning-curve.json", tmp_path / "results.json"
+    curve.write_text(json.dumps({"trainings": trainings}))
+    words = ["--results", str(results), "score", f"t={manifest}", "--curve", f"t={curve}"]
+    assert minutes_against_wer.main(words) == 0
+    plain, with_lm = json.loads(results.read_text())["curves"]
+    assert (plain["minutes"], plain["seeds"]) == (5.15, [1, 2])
+    assert (plain["wers"], plain["wer"]) == ([0.0, 5.56], 2.78)  # home is 1 of 18
+    assert plain["interval_over"] == "3 speakers" and plain["command"] == "asr"
+    assert (with_lm["wers"], with_lm["wer_as_written"]) == ([0.0, 0.0], 52.94)  # 39 is one word there: 9 of 17
+    minutes_against_wer.main(words)
+    assert len(json.loads(results.read_text())["curves"]) == 2  # in place of the earlier ones
+    with pytest.raises(SystemExit):
+        minutes_against_wer.main([*words[:4], "--curve", f"other={curve}"])
 
 
 def _row(**values: object) -> dict[str, object]:
