@@ -257,7 +257,7 @@ def _draw_test(axes: Any, name: str, found: Mapping[str, Any]) -> None:
 def table(found: Mapping[str, Any]) -> str:
     """The systems' results as Markdown."""
     lines = [
-        "| test | utterances | system | WER % | 95 % over | as written | times real time |",
+        "| test | utterances | system | WER % | 95 % over | normaliser alone | times real time |",
         "|---|---:|---|---:|---|---:|---:|",
     ]
     for row in sorted(found["systems"], key=lambda row: list(found["tests"]).index(row["test"])):
