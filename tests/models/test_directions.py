@@ -1,6 +1,9 @@
-"""Two directions in two threads give what they give one after the other, to the bit, with and without gradients."""
+"""Two directions in two threads, or on two streams, give what they give one after the other, to the bit."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -73,3 +76,94 @@ def test_frozen_weights_get_no_gradient_and_the_others_get_theirs() -> None:
     log_probs = model(*make_batch(4, 30))[0]
     log_probs[..., 1].sum().backward()
     assert {name for name, weight in lowest.items() if weight.grad is None} == frozen
+
+
+class Streams:
+    """Stands for torch's streams: who waited for whom, on which stream each direction ran, what was recorded."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.said: list[str] = []
+        self.now = "present"
+        self.recorded: list[int] = []
+        device = torch.device("cuda", 0)
+        monkeypatch.setattr(directions, "_choose", lambda inputs: partial(directions._on_two_streams, device))
+        monkeypatch.setattr(directions, "_side_stream", lambda device: Stream("side", self))
+        monkeypatch.setattr("torch.cuda.current_stream", lambda device: Stream(self.now, self))
+        monkeypatch.setattr("torch.cuda.stream", self.inside)
+        monkeypatch.setattr(Tensor, "record_stream", lambda one, stream: self.recorded.append(one.data_ptr()))
+
+    @contextlib.contextmanager
+    def inside(self, stream: "Stream") -> Iterator[None]:
+        before, self.now = self.now, stream.name
+        try:
+            yield
+        finally:
+            self.now = before
+
+
+class Stream:
+    def __init__(self, name: str, streams: Streams) -> None:
+        self.name, self.streams = name, streams
+
+    def wait_stream(self, other: "Stream") -> None:
+        self.streams.said.append(f"{self.name} waits for {other.name}")
+
+
+@pytest.mark.parametrize("form", BOTH_WAYS)
+def test_two_streams_compute_what_one_does(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directions, "usable_cores", lambda: 1)
+    serial_out, serial_gradients = step(form)
+    streams = Streams(monkeypatch)
+    out, gradients = step(form)
+    assert streams.said == ["side waits for present", "present waits for side"] * 4  # 2 layers, forward and backward
+    assert torch.equal(out, serial_out)
+    assert all(torch.equal(one, other) for one, other in zip(gradients, serial_gradients, strict=True))
+
+
+def test_the_side_stream_is_waited_for_on_both_sides_and_what_it_returns_is_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    streams = Streams(monkeypatch)
+
+    def seen(name: str) -> Callable[[Tensor], Tensor]:
+        def run(values: Tensor) -> Tensor:
+            streams.said.append(f"{name} on {streams.now}")
+            return Seen.apply(values, lambda: streams.said.append(f"gradient of {name} on {streams.now}"))  # type: ignore[no-any-return,no-untyped-call]
+
+        return run
+
+    given = torch.randn(2, 3, requires_grad=True)
+    first, second = directions.run_both((seen("first"), seen("second")), [[], []], given)
+    before, after = "side waits for present", "present waits for side"
+    assert streams.said == [before, "second on side", "first on present", after]
+    assert second.data_ptr() in streams.recorded and first.data_ptr() not in streams.recorded
+    streams.said.clear()
+    (first.sum() + second.sum()).backward()
+    assert streams.said == [before, "gradient of second on side", "gradient of first on present", after]
+
+
+def test_the_side_stream_is_waited_for_after_an_error_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = Streams(monkeypatch)
+
+    def fail(inputs: Tensor) -> Tensor:
+        raise RuntimeError("CUDA out of memory")
+
+    for both in ((fail, torch.tanh), (torch.tanh, fail)):
+        streams.said.clear()
+        with pytest.raises(RuntimeError, match="out of memory"):
+            directions.run_both(both, [[], []], torch.randn(2, 3))
+        assert streams.said == ["side waits for present", "present waits for side"]
+
+
+class Seen(torch.autograd.Function):
+    """The identity, which calls ``seen`` when its gradient is computed."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, seen: Callable[[], None]) -> Tensor:
+        ctx.seen = seen
+        return values * 2
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        ctx.seen()
+        return gradient * 2, None
