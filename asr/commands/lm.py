@@ -315,7 +315,11 @@ def add_text_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say how a line of text becomes sentences."""
     group = parser.add_argument_group("how the texts are read")
     group.add_argument(
-        "--normalizer", choices=NORMALIZERS, default="basic", help="normalisation of the texts (default: basic)"
+        "--normalizer",
+        default="letters",
+        metavar="NAME",
+        help=f"normalisation of the texts: {', '.join(NORMALIZERS)} or letters-LANGUAGE, as the acoustic model's"
+        " data.normalizer (default: letters)",
     )
     group.add_argument(
         "--split-sentences",

@@ -43,7 +43,7 @@ class TextOptions:
         unit: "word", or "character" to count characters, with "<space>" for " ".
     """
 
-    normalizer: str = "basic"
+    normalizer: str = "letters"
     split_sentences: bool = True
     split_hyphens: bool = False
     replacements: Mapping[str, str] = field(default_factory=dict)

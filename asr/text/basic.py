@@ -39,6 +39,16 @@ def _is_variation_selector(character: str) -> bool:
 
 
 _ERASURE = _Erasure()
+_LETTERS = _Erasure({0x200C: "\u200c", 0x200D: "\u200d", 0x0640: ""})  # a tatweel only stretches an Arabic word
+_DOTLESS = {ord("I"): "ı", ord("İ"): "i"}
+_PRESENTATION = re.compile("[\ufb00-\ufdff\ufe70-\ufefe\uff00-\uffef]+")
+_JOINERS = "\u200c\u200d"
+UNSPACED = frozenset(("zh", "yue", "ja", "th", "lo", "km", "my"))  # languages written without spaces between words
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+_BETWEEN_UNSPACED = re.compile(f"(?<={_UNSPACED.pattern}) (?={_UNSPACED.pattern})")
 
 
 def normalize_none(text: str) -> str:
@@ -57,6 +67,60 @@ def normalize_basic(text: str) -> str:
     pieces = _RUNS.sub(" ", folded.translate(_ERASURE)).split()
     words = filter(None, map(_trim, pieces))
     return unicodedata.normalize("NFC", " ".join(words))
+
+
+def normalize_letters(text: str, language: str = "") -> str:
+    """What a recogniser is to write: lower case, no punctuation or symbols, every letter and mark as it is spelled.
+
+    NFC, and presentation forms (ﬁ, Ａ, Arabic ones) as their letters; lower case by Unicode's rules (ß stays ß, a
+    final Σ is ς), in Turkish and Azerbaijani (``language`` "tr", "az") with I as ı and İ as i. Apostrophes and hyphens
+    as in ``normalize_basic``. Joiners stay between letters of scripts that spell with them (Persian, Malayalam). In
+    Chinese, Japanese, Thai and other languages of UNSPACED there are no spaces between characters of their scripts.
+    """
+    for _ in range(4):  # what one step removes can leave something for another; two rounds are enough
+        before, text = text, _letters(text, language)
+        if text == before:
+            break
+    return text
+
+
+def _letters(text: str, language: str) -> str:
+    shown = _PRESENTATION.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
+    composed = unicodedata.normalize("NFC", _without_unspelled_joiners(shown.translate(SAME)))
+    lowered = composed.translate(_DOTLESS if language in ("tr", "az") else {}).lower()
+    words = filter(None, map(_trim, _RUNS.sub(" ", lowered.translate(_LETTERS)).split()))
+    spaced = unicodedata.normalize("NFC", " ".join(words))
+    return _BETWEEN_UNSPACED.sub("", spaced) if language in UNSPACED else spaced
+
+
+def _without_unspelled_joiners(text: str) -> str:
+    """Without joiners but those between two letters or marks of a script that may spell with them."""
+
+    def spells(character: str) -> bool:
+        category = unicodedata.category(character) if character >= "\u0590" else ""
+        return category in ("Lu", "Ll", "Lt", "Lo", "Mn", "Mc") and not _is_variation_selector(character)
+
+    if not any(joiner in text for joiner in _JOINERS):
+        return text
+    padded = f" {text} "
+    inner = zip(padded, text, padded[2:], strict=False)
+    return "".join(c for before, c, behind in inner if c not in _JOINERS or (spells(before) and spells(behind)))
+
+
+def split_unspaced(text: str) -> str:
+    """``text`` with every character of a script without spaces (Han, kana, Thai, ...) as a word, its marks included."""
+    if not _UNSPACED.search(text):
+        return text
+    pieces: list[str] = []
+    inside = False
+    for character in text:
+        was_inside, inside = inside, bool(_UNSPACED.match(character))
+        if unicodedata.category(character)[0] == "M" or character in "\u0e33\u0eb3":  # vowels that join, too
+            inside = was_inside
+        elif inside or was_inside:
+            pieces.append(" ")
+        pieces.append(character)
+    return " ".join("".join(pieces).split())
 
 
 def without_invisible(text: str) -> str:

@@ -21,12 +21,13 @@ words is applied, then the first in the file. Alternatives ``{ B / C }`` are ref
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from asr.errors import ConfigError, DataError
 from asr.files import sha256_file
 from asr.terminal import few_of_each_kind
-from asr.text.basic import normalize_basic, normalize_none
+from asr.text.basic import normalize_basic, normalize_letters, normalize_none
 from asr.text.english import normalize_english
 
 __all__ = ["NORMALIZERS", "Normalizer", "get_normalizer", "normalize_basic", "normalize_none"]
@@ -57,14 +58,21 @@ NORMALIZERS: dict[str, Normalizer] = {
     "none": Normalizer("none", 1, normalize_none),
     "basic": Normalizer("basic", 1, normalize_basic),
     "english": Normalizer("english", 2, normalize_english),
+    "letters": Normalizer("letters", 1, normalize_letters),
 }
+_LANGUAGE = re.compile("letters-[a-z]{2,3}")
 
 
 def get_normalizer(name: str) -> Normalizer:
-    """The normaliser of that name; raises ConfigError naming the choices."""
+    """The normaliser of that name, which for "letters" may have a language ("letters-tr").
+
+    Raises ConfigError naming the choices.
+    """
+    if _LANGUAGE.fullmatch(name):
+        return Normalizer(name, 1, partial(normalize_letters, language=name.removeprefix("letters-")))
     if name not in NORMALIZERS:
         choices = ", ".join(NORMALIZERS)
-        raise ConfigError(f"normalizer {name!r} is unknown; choose one of: {choices}")
+        raise ConfigError(f"normalizer {name!r} is unknown; choose one of: {choices}, letters-LANGUAGE (letters-tr)")
     return NORMALIZERS[name]
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.errors import ConfigError
+from asr.text.basic import split_unspaced
 from asr.text.normalize import NORMALIZERS, get_normalizer
 
 # Any text, and text made of what rules trip over: joiners, loose accents, apostrophes, one-to-many folds.
@@ -63,6 +64,55 @@ def test_basic_by_hand(text: str, expected: str) -> None:
 )
 def test_none_composes_and_collapses_only(text: str, expected: str) -> None:
     assert get_normalizer("none")(text) == expected
+
+
+# by hand from the languages' own rules; "" is any language
+LETTERS_CASES = [
+    ("de", "Die Straße, GROẞ!", "die straße groß"),
+    ("", "Die Straße", "die straße"),
+    ("el", "Ο ΘΕΟΣ, σοφός.", "ο θεος σοφός"),
+    ("tr", "IŞIK İstanbul", "ışık istanbul"),
+    ("az", "BAKI", "bakı"),
+    ("de", "BAKI", "baki"),
+    ("fr", "L’été… c`est «ça»", "l'été c'est ça"),
+    ("uk", "П\u02bcять", "п'ять"),
+    ("ca", "Col·lecció", "col·lecció"),
+    ("", "x² ½ ª", "x² ½ ª"),  # spelling, not form
+    ("", "\ufb01n \uff21\uff22\uff01", "fin ab"),  # presentation forms
+    ("fa", "می\u200cخواهم \u200cکه", "می\u200cخواهم که"),
+    ("ml", "അവന്\u200d\u0d31 a\u200db", "അവന്\u200d\u0d31 ab"),
+    ("ar", "كـــتاب", "كتاب"),
+    ("hi", "क्या?", "क्या"),
+    ("zh", "你 好，世界 ok 吗", "你好世界 ok 吗"),
+    ("", "你 好，世界", "你 好 世界"),
+    ("ja", "ｶﾞ ツ、です。", "ガツです"),
+    ("th", "สวัสดี ครับ", "สวัสดีครับ"),
+    ("en", "Don't -- stop: well-known 'tis", "don't stop well-known tis"),
+    ("", " ... ", ""),
+]
+
+
+@pytest.mark.parametrize(("language", "text", "expected"), LETTERS_CASES)
+def test_letters_by_hand(language: str, text: str, expected: str) -> None:
+    normalize = get_normalizer(f"letters-{language}" if language else "letters")
+    assert normalize(text) == expected and normalize(expected) == expected
+
+
+def test_letters_of_an_unknown_kind_of_language_are_refused_and_the_label_has_it() -> None:
+    assert get_normalizer("letters-de").label == "letters-de v1"
+    for name in ("letters-", "letters-german", "basic-de", "letters-DE"):
+        with pytest.raises(
+            ConfigError, match="is unknown; choose one of: none, basic, english, letters, letters-LANGUAGE"
+        ):
+            get_normalizer(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("你好 ok", "你 好 ok"), ("ok你a", "ok 你 a"), ("กำลังดี", "กำ ลั ง ดี"), ("straße a", "straße a"), ("ガ", "ガ")],
+)
+def test_scripts_without_spaces_are_split_by_character_with_its_marks(text: str, expected: str) -> None:
+    assert split_unspaced(text) == expected and split_unspaced(expected) == expected
 
 
 @pytest.mark.parametrize("name", NORMALIZERS)
