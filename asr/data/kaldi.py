@@ -90,7 +90,7 @@ def _read_recordings(folder: Path, problems: list[str]) -> dict[str, Path]:
 
 
 def _read_segments(file: Path, recordings: dict[str, Path], problems: list[str]) -> dict[str, tuple[str, float, float]]:
-    """Utterance → (recording, start_s, duration_s); duration 0 means the whole recording."""
+    """Utterance → (recording, start_s, duration_s); duration 0 means to the end of the recording."""
     if not file.is_file():
         return {name: (name, 0.0, 0.0) for name in recordings}
     segments: dict[str, tuple[str, float, float]] = {}
@@ -101,10 +101,11 @@ def _read_segments(file: Path, recordings: dict[str, Path], problems: list[str])
         except ValueError:
             problems.append(f"{file}: {name}: {value!r} is not RECORDING START END")
             continue
-        if not 0 <= start_s < end_s < float("inf"):
+        to_the_end = end_s == -1  # as in Kaldi
+        if not 0 <= start_s < (float("inf") if to_the_end else end_s) or end_s == float("inf"):
             problems.append(f"{file}: {name}: start {start} and end {end} are not a valid span of seconds")
         elif recording not in recordings:
             problems.append(f"{file}: {name}: recording {recording} is not in wav.scp")
         else:
-            segments[name] = (recording, start_s, round(end_s - start_s, 6))
+            segments[name] = (recording, start_s, 0.0 if to_the_end else round(end_s - start_s, 6))
     return segments

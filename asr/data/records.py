@@ -13,8 +13,11 @@ from asr.errors import DataError
 from asr.terminal import printable, shorten
 
 # Our name of a field, and the names that other tools give to it; the first one found counts. All lower case.
-FIELD_NAMES: Mapping[str, tuple[str, ...]] = {
-    "audio": ("audio", "audio_filepath", "path", "file", "filename", "file_name", "audio_path", "audio_file", "wav"),
+FIELD_NAMES: Mapping[str, tuple[str, ...]] = {  # fmt: skip
+    "audio": (
+        "audio", "audio_filepath", "path", "file", "filename", "file_name", "audio_path", "audio_file", "wav",
+        "wav_filename", "audio_filename", "wav_path", "wav_file",
+    ),
     "text": ("text", "transcript", "transcription", "sentence"),
     "id": ("id", "utterance", "utterance_id", "utt_id", "utt"),
     "speaker": ("speaker", "speaker_id", "client_id", "spk", "spk_id"),

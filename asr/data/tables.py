@@ -1,4 +1,4 @@
-"""Tables of utterances: CSV or TSV with a header, and NeMo's JSON Lines.
+"""Tables of utterances: CSV or TSV with a header, LJSpeech's without one, and NeMo's JSON Lines or array.
 
 In: the file. Out: utterances with durations. Columns are found by the names in ``FIELD_NAMES``; others are kept as
 ``extra``.
@@ -7,15 +7,17 @@ In: the file. Out: utterances with durations. Columns are found by the names in 
 import contextlib
 import csv
 import io
+import json
 import math
 import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from asr.audio import AUDIO_EXTENSIONS
 from asr.data.manifest import Scalar, Utterance
 from asr.data.recordings import with_durations
-from asr.data.records import FIELD_NAMES, field_value, json_object
+from asr.data.records import FIELD_NAMES, describe_value, field_value, json_object
 from asr.errors import DataError
 
 Row = Mapping[str, Any]
@@ -35,7 +37,8 @@ def read_table(file: Path) -> list[Utterance]:
 
 
 def read_nemo(file: Path) -> list[Utterance]:
-    """A NeMo-style JSONL: ``audio_filepath``, ``text``, and perhaps ``duration``, ``offset``, ``speaker``.
+    """A NeMo-style JSONL, or the same objects in one array: ``audio_filepath``, ``text`` (or the file
+    ``text_filepath``), and perhaps ``duration``, ``offset``, ``speaker``.
 
     Raises:
         DataError: listing every line with an error.
@@ -46,6 +49,9 @@ def read_nemo(file: Path) -> list[Utterance]:
 def _table_rows(file: Path) -> Iterator[tuple[int, Row | str]]:
     """(line number, column → value, or what is wrong with the line) of each row that is not blank."""
     rows, header = _open_table(file)
+    if _is_ljspeech(file, header):
+        yield from _ljspeech_rows(file)
+        return
     names = {(name or "").strip().lower() for name in rows.fieldnames or []}
     for field in ("audio", "text"):
         if not names & set(FIELD_NAMES[field]):
@@ -84,6 +90,24 @@ def _open_table(file: Path) -> tuple["csv.DictReader[str]", str]:
     return csv.DictReader(lines, delimiter=max(",;|", key=header.count), strict=True), header
 
 
+def _is_ljspeech(file: Path, line: str) -> bool:
+    """Whether the first line is a row of LJSpeech, ``ID|text|normalised text``, with its recording in place."""
+    return "|" in line and _ljspeech_audio(file, line.split("|")[0].strip()) is not None
+
+
+def _ljspeech_audio(file: Path, name: str) -> str | None:
+    """The recording that LJSpeech's first column names, without its extension in the original."""
+    return next((one for one in (name, *(name + kind for kind in AUDIO_EXTENSIONS)) if _find_audio(file, one)), None)
+
+
+def _ljspeech_rows(file: Path) -> Iterator[tuple[int, Row | str]]:
+    for number, line in enumerate(file.read_text(encoding="utf-8-sig").split("\n"), start=1):
+        name, *texts = (cell.strip() for cell in line.split("|"))
+        if name:
+            audio = _ljspeech_audio(file, name) or f"{name}.wav"
+            yield number, {"id": name, "audio": audio, "text": next(filter(None, reversed(texts)), "")}
+
+
 def _swallowed_rows(file: Path, row: Row, delimiter: str) -> int:
     """How many lines a field continues for, where one of them names a recording: a row was taken into a quoted text."""
     for value in filter(None, row.values()):
@@ -94,12 +118,27 @@ def _swallowed_rows(file: Path, row: Row, delimiter: str) -> int:
 
 
 def _json_rows(file: Path) -> Iterator[tuple[int, Row | str]]:
-    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+    content = file.read_bytes()
+    if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
+        yield from _array_rows(content)
+        return
+    for number, line in enumerate(content.splitlines(), start=1):
         if line.strip():
             try:
                 yield number, json_object(line)
             except ValueError as error:
                 yield number, str(error)
+
+
+def _array_rows(content: bytes) -> Iterator[tuple[int, Row | str]]:
+    """The objects of one JSON array, numbered from 1."""
+    try:
+        values = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        yield 1, f"is not a JSON array that can be read ({error})"
+        return
+    for number, value in enumerate(values, start=1):
+        yield number, value if isinstance(value, dict) else f"is not a JSON object, but {describe_value(value)}"
 
 
 def _read_rows(file: Path, rows: Iterator[tuple[int, Row | str]]) -> list[Utterance]:
@@ -120,6 +159,12 @@ def _utterance_of_row(file: Path, row: Row) -> Utterance | str:
     """The row's utterance, or what is wrong with it."""
     fields = {field: field_value(row, field) for field in FIELD_NAMES}
     text, audio = " ".join(str(fields["text"] or "").split()), str(fields["audio"] or "")
+    if not text and row.get("text_filepath"):
+        place = file.resolve().parent / str(row["text_filepath"])
+        try:
+            text = " ".join(place.read_text(encoding="utf-8-sig").split())
+        except (OSError, ValueError) as error:
+            return f"{row['text_filepath']}: cannot be read ({error})"
     if not audio or not text:
         return "no audio" if not audio else f"{audio}: the transcript is empty"
     path = _find_audio(file, audio)
@@ -155,7 +200,7 @@ def _find_audio(table: Path, name: str) -> Path | None:
 
 
 def _extra(row: Row) -> dict[str, Scalar]:
-    known = {name for names in FIELD_NAMES.values() for name in names}
+    known = {name for names in FIELD_NAMES.values() for name in names} | {"text_filepath"}
     return {
         name: value
         for name, value in row.items()

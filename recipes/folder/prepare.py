@@ -11,10 +11,15 @@ from typing import Literal
 from asr.data.manifest import Utterance
 from asr.data.readers import read_folder
 from asr.data.splits import Splits, split_by_speaker, split_off_speakers, write_splits
+from asr.data.tables import AUDIO_FOLDERS
 from asr.errors import DataError
 
-DEV_NAMES = ("dev", "valid", "validation", "val")
-TABLES = (".csv", ".tsv", ".jsonl")
+PARTS = {
+    "train": ("train", "training"),
+    "dev": ("dev", "devel", "development", "valid", "validation", "val"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+TABLES = (".csv", ".tsv", ".jsonl", ".json")
 
 
 def prepare(
@@ -26,6 +31,7 @@ def prepare(
     seed: int = 0,
     speaker: Literal["folder", "none"] = "folder",
     lowercase: bool = False,
+    split: Literal["keep", "none"] = "keep",
 ) -> str:
     """Write train, dev and test manifests and return the summary.
 
@@ -37,33 +43,56 @@ def prepare(
         seed: another seed assigns the speakers differently.
         speaker: with ``.txt`` next to recordings: ``folder`` takes the first subfolder's name as the speaker.
         lowercase: write the texts in lower case.
+        split: ``none`` divides all recordings anew, also where the corpus has parts named train and test.
     """
-    parts = {name: _find_part(corpus, names) for name, names in (("train", ("train",)), ("test", ("test",)))}
-    if all(parts.values()):
-        splits = _own_split(corpus, parts, dev=dev, seed=seed, speaker=speaker)
-    else:
+    parts = {name: _find_parts(corpus, names) for name, names in PARTS.items()} if split == "keep" else {}
+    if not any(parts.values()):
         splits = split_by_speaker(_read(corpus, speaker), dev=dev, test=test, seed=seed)
+    elif not parts["train"]:
+        found = ", ".join(path.name for paths in parts.values() for path in paths)
+        raise DataError(
+            f"{corpus} has parts ({found}), but none named train. Give the training part that name; or divide all"
+            " recordings anew, these included, with split=none."
+        )
+    else:
+        splits = _own_split(corpus, parts, shares={"dev": dev, "test": test}, seed=seed, speaker=speaker)
     return write_splits(out, _lowercase(splits) if lowercase else splits)
 
 
-def _own_split(corpus: Path, parts: dict[str, Path | None], *, dev: float, seed: int, speaker: str) -> Splits:
-    """The corpus's own train and test; dev is its own or taken from train by speaker."""
-    train, test = (_read(part, speaker) for part in parts.values() if part is not None)
-    own_dev = _find_part(corpus, DEV_NAMES)
-    if own_dev is not None:
-        return Splits(train=train, dev=_read(own_dev, speaker), test=test, notes=["The corpus's own split is kept."])
-    train, held_out = split_off_speakers(train, dev, seed=seed) if dev > 0 else (train, [])
-    return Splits(
-        train=train, dev=held_out, test=test, notes=["The corpus's own test is kept; dev is taken from train."]
-    )
+def _own_split(
+    corpus: Path, parts: dict[str, list[Path]], *, shares: dict[str, float], seed: int, speaker: str
+) -> Splits:
+    """The corpus's own parts; dev and test that it lacks are taken from train by speaker."""
+    read = {name: [one for path in paths for one in _read(path, speaker)] for name, paths in parts.items()}
+    own = " and ".join(name for name in ("test", "dev") if read[name])
+    notes = [f"The corpus's own {own} is kept." if own else "The corpus's own train is kept."]
+    for name in ("test", "dev"):
+        if not read[name] and shares[name] > 0:
+            read["train"], read[name] = split_off_speakers(read["train"], shares[name], seed=seed)
+            notes.append(f"{name.capitalize()} is taken from train.")
+    used = {path for paths in parts.values() for path in paths}
+    left = [one for one in sorted(corpus.iterdir()) if one not in used and _may_be_part(one)]
+    others = [one.name for one in left if one.name not in AUDIO_FOLDERS]
+    if others:
+        notes.append(f"Not read: {', '.join(others)}.")
+    return Splits(train=read["train"], dev=read["dev"], test=read["test"], notes=notes)
 
 
-def _find_part(corpus: Path, names: tuple[str, ...]) -> Path | None:
-    """The folder or table of a part, if the corpus has one."""
+def _find_parts(corpus: Path, names: tuple[str, ...]) -> list[Path]:
+    """The folders or tables of a part, if the corpus has one, in any case: train, TEST.csv, test-clean."""
     if not corpus.is_dir():
-        return None
-    places = [corpus / f"{name}{suffix}" for name in names for suffix in ("", *TABLES)]
-    return next((place for place in places if place.exists()), None)
+        return []
+    found = [one for one in sorted(corpus.iterdir()) if _may_be_part(one)]
+    exact = [one for one in found if _part_name(one) in names]
+    return exact or [one for one in found if _part_name(one).split("-")[0] in names]
+
+
+def _part_name(path: Path) -> str:
+    return (path.name if path.is_dir() else path.stem).lower().replace("_", "-")
+
+
+def _may_be_part(path: Path) -> bool:
+    return not path.name.startswith(".") and (path.is_dir() or path.suffix.lower() in TABLES)
 
 
 def _read(path: Path, speaker: str) -> list[Utterance]:
