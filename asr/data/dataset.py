@@ -5,6 +5,8 @@ plan's order whatever the number of workers. Each utterance's random draws follo
 """
 
 import atexit
+import os
+import resource
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,9 @@ from asr.data.recordings import load_utterance
 from asr.errors import AsrError, DataError, RecordingNote
 from asr.seeds import numpy_generator
 
+TOO_FEW_FILES = (
+    "data: too many open files for the worker processes; raise the limit with `ulimit -n 4096`, or set data.workers=0"
+)
 WaveformChange = Callable[[NDArray[np.float32], float, np.random.Generator], NDArray[np.float32]]
 
 
@@ -94,6 +99,7 @@ def load_batches(
 
     ``pin``: in page-locked memory, for a GPU. Raises the AsrError of a bad file.
     """
+    _allow_files(workers)
     loader: DataLoader[Batch | AsrError] = DataLoader(
         dataset,
         batch_size=None,
@@ -116,17 +122,40 @@ def load_batches(
         atexit.unregister(stop)
 
 
+def _allow_files(workers: int) -> None:
+    """Raise this process's limit of open files to what ``workers`` need. Raises DataError where it may not.
+
+    A worker has four pipes and locks, and each of its four batches on the way two tensors in shared memory. Found out
+    late, the lack of one hangs a worker or ends in an error of torch's.
+    """
+    needed = len(os.listdir("/proc/self/fd")) + 16 + 12 * workers if os.path.isdir("/proc/self/fd") else 0
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if not workers or soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise DataError(TOO_FEW_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
 def _next_or_error(batches: Iterator[Batch | AsrError]) -> Batch | AsrError | None:
     """The next batch, or why there is none; None at the end."""
     try:
         return next(batches, None)
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error) and "Pin memory thread" not in str(error):
+    except (OSError, RuntimeError) as error:
+        if _is_for_want_of_files(error):
+            return DataError(TOO_FEW_FILES)
+        if isinstance(error, OSError) or not any(part in str(error) for part in ("DataLoader worker", "Pin memory")):
             raise
     return DataError(
         "data: a worker process was killed, perhaps because memory (or /dev/shm) ran out;"
         " lower data.batching.batch_s or set data.workers=0, then resume with the same command"
     )
+
+
+def _is_for_want_of_files(error: BaseException) -> bool:
+    """Whether this process or a worker had no file descriptor left, in any of the forms in which torch says so."""
+    text = str(error)
+    return "Too many open files" in text or "received 0 items of ancdata" in text
 
 
 def _stop_workers(batches: Any) -> None:
