@@ -62,8 +62,11 @@ class Interrupted(AsrError):
     """A signal ended the work after saving; ``exit_code`` is 128 + the signal's number (130 Ctrl-C, 143 SIGTERM)."""
 
     def __init__(self, message: str, signal_number: int) -> None:
-        super().__init__(message)
+        super().__init__(message, signal_number)  # both, so that it comes back whole from another process
         self.exit_code = 128 + signal_number
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class RecordingNote(UserWarning):

@@ -47,7 +47,7 @@ class ConsoleObserver:
         dev = "" if record.dev_wer is None else f"  dev WER {record.dev_wer:7.2%}  CER {record.dev_cer:7.2%}"
         mark = "  best" if record.best else ""
         head = f"epoch {record.epoch:3d}/{record.epochs}  loss {record.train_loss:8.3f}"
-        self._write_line(f"{head}{dev}  {format_duration(record.seconds)}{mark}")
+        self._write_line(f"{head}{dev}  {format_duration(record.seconds)}{_left_after(record)}{mark}")
 
     def _write_line(self, text: str) -> None:
         if self._line is not None:
@@ -64,6 +64,12 @@ class ConsoleObserver:
 def _left(record: "StepRecord") -> str:
     seconds = record.seconds / record.epochs_done * (record.epochs - record.epochs_done)
     return f"run {format_duration(seconds)} left"
+
+
+def _left_after(record: "EpochRecord") -> str:
+    """Also where an epoch is too short for its progress line to be read, and in a log file."""
+    epochs = record.epochs - record.epoch
+    return f", {format_duration(record.seconds / record.epoch * epochs)} left" if epochs else ""
 
 
 @contextlib.contextmanager

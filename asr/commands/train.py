@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 USAGE = """usage: asr train RECIPE.yaml data.dir=FOLDER run_dir=FOLDER [key=value ...] [-m] [--cfg job]
-       asr train RUN_DIR
+       asr train RUN_DIR [training.epochs=N]
 
-Train a model by a recipe, or resume the run in RUN_DIR exactly where it stopped.
+Train a model by a recipe, or resume the run in RUN_DIR exactly where it stopped; with more epochs, train on.
 
   key=value    changes a config key, e.g. model.hidden_size=256 training.epochs=60 seed=2
   -m           a sweep: one run per combination, e.g. -m seed=1,2,3
   --cfg job    print the composed configuration and exit
 
-Several processes: torchrun --nproc-per-node=2 -m asr train RECIPE.yaml ..."""
+Several processes: training.processes=N; on several machines torchrun ... -m asr train RECIPE.yaml ..."""
 
 
 def run(arguments: list[str]) -> int:
@@ -37,13 +37,13 @@ def run(arguments: list[str]) -> int:
         raise UsageError(f"{recipe} is neither a recipe (RECIPE.yaml) nor a run folder (it has no config.yaml)")
     from asr.config.compose import run_composed
 
-    def train(composed: "DictConfig") -> None:
+    def train(composed: "DictConfig") -> float | None:
         from asr.config.typed import plain_config, with_source_sizes  # imports torch, which --cfg job does not need
         from asr.pipeline.training import train_composed
 
         with ConsoleObserver() as observer:
             values = with_source_sizes(plain_config(composed), arguments[1:])
-            train_composed(values, ["train", *arguments], observer)
+            return train_composed(values, ["train", *arguments], observer)
 
     run_composed(recipe, arguments[1:], train)
     return 0
@@ -52,8 +52,6 @@ def run(arguments: list[str]) -> int:
 def _resume(run_dir: Path, rest: list[str]) -> int:
     from asr.pipeline.training import resume
 
-    if rest:
-        raise UsageError(f"a run resumes with the configuration it began with; leave out: {' '.join(rest)}")
     with ConsoleObserver() as observer:
-        resume(run_dir, ["train", str(run_dir)], observer)
+        resume(run_dir, rest, ["train", str(run_dir), *rest], observer)
     return 0

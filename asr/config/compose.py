@@ -4,6 +4,7 @@ In: a recipe file and the arguments after it. Out: the task called once per job 
 logging, output folders and tracebacks are switched off; its messages become ConfigErrors.
 """
 
+import math
 import os
 import re
 import sys
@@ -42,27 +43,38 @@ def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], An
     """Call ``task(config)`` for the job, or for each job of a sweep, and return what it returned.
 
     In a sweep each job's ``run_dir`` is a folder of its own below the given one, named by its overrides.
-    Raises ConfigError for what Hydra refuses, and whatever the task raises.
+    What the task returns is the job's result for a sweeper that optimises (hydra/sweeper=optuna). A launcher may run
+    jobs in other processes (hydra/launcher=submitit_local); the list is then empty.
+    Raises ConfigError for what Hydra refuses, and whatever the task raises, in another process, too.
     """
     flags, overrides = _sorted(words)
     overrides = [_plain_path(word) for word in overrides]
     swept = _swept_keys(overrides)
     results: list[Any] = []
     failures: list[BaseException] = []
+    process = os.getpid()
 
-    def job(config: DictConfig) -> None:
+    def job(config: DictConfig) -> Any:
         if failures:
-            return
+            return math.nan
         try:
             results.append(task(_own_folder(config, swept)))
-        except (Exception, KeyboardInterrupt) as error:  # Hydra would print a traceback
-            failures.append(error)
+        except (Exception, KeyboardInterrupt) as error:
+            if os.getpid() != process:
+                raise  # a launcher runs this job in another process, and brings its error here
+            failures.append(error)  # Hydra would print a traceback
+            return math.nan  # not None, which sweepers that look at results refuse first
+        return results[-1]
 
     if recipe.suffix != ".yaml":
         raise UsageError(f"{recipe}: a recipe is a file that ends in .yaml")
     application = hydra.main(version_base="1.3", config_path=str(recipe.parent.resolve()), config_name=recipe.stem)(job)
     ours = [f"hydra.searchpath=[{_quoted(f'file://{conf_dir()}')}]", *QUIET]
-    _call(application, recipe, [*flags, *ours, *overrides])
+    try:
+        _call(application, recipe, [*flags, *ours, *overrides])
+    except Exception:
+        if not failures:
+            raise
     if failures:
         raise failures[0]
     return results

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from asr.decoding.config import DecodingConfig
-from asr.errors import ConfigError, ModelError
+from asr.errors import ConfigError, ModelError, UsageError
 from asr.files import write_text
 from asr.models import build_model_config
 from asr.pretrained import stored_model
@@ -36,6 +36,8 @@ FREE_KEYS = (
         )
     )
 )
+# What a run may be continued with otherwise: its end. It is then trained on from where it is.
+END_KEYS = frozenset(("training.epochs", "training.patience", "training.max_steps", "training.least_steps"))
 STAGES = ("prepare", "train", "evaluate", "report")
 
 
@@ -129,8 +131,11 @@ def _has_begun(run_dir: Path) -> bool:
 
 
 def changed_since_begun(run_dir: Path, settings: TrainSettings) -> list[str]:
-    """The keys in which ``settings`` differ from those of the training that has begun in ``run_dir``, if one has."""
-    return changed_keys(read_config(run_dir / "config.yaml").train, settings) if _has_begun(run_dir) else []
+    """The keys in which ``settings`` differ from those of the training that has begun in ``run_dir``, if one has; those
+    that only say when it ends are left out.
+    """
+    changed = changed_keys(read_config(run_dir / "config.yaml").train, settings) if _has_begun(run_dir) else []
+    return [key for key in changed if key not in END_KEYS]
 
 
 def changed_keys(one: TrainSettings, other: TrainSettings) -> list[str]:
@@ -152,6 +157,10 @@ def save_config(composed: DictConfig | Mapping[str, Any], path: Path) -> None:
 
 def read_config(path: Path) -> RunConfig:
     """The config that ``save_config`` wrote. Raises ModelError when it cannot be read."""
+    return typed_config(_stored_values(path))
+
+
+def _stored_values(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -162,7 +171,28 @@ def read_config(path: Path) -> RunConfig:
         values["data"].pop("keep_mb", None)  # of runs begun before data.cache_mb
     if isinstance(values.get("features"), dict):
         values["features"].setdefault("level_db", None)  # of runs begun before features.level_db
-    return typed_config(values)
+    return values
+
+
+def with_overrides(path: Path, words: Sequence[str]) -> dict[str, Any]:
+    """The values of a run's config.yaml with ``words`` (key=value) of its end and of what changes no result.
+
+    Raises UsageError for any other key.
+    """
+    allowed = END_KEYS | FREE_KEYS
+    if wrong := [word for word in words if word.partition("=")[0] not in allowed or "=" not in word]:
+        raise UsageError(
+            f"a run resumes with the configuration it began with; leave out {' '.join(wrong)}."
+            f" Only these may change: {', '.join(sorted(allowed))}"
+        )
+    values = _stored_values(path)
+    try:
+        changes = OmegaConf.to_container(OmegaConf.from_dotlist(list(words)))
+    except (OmegaConfBaseException, yaml.YAMLError) as error:
+        raise UsageError(f"cannot be read as key=value: {str(error).splitlines()[0]}") from None
+    for group, keys in changes.items():  # type: ignore[union-attr]
+        values[str(group)] = {**values.get(str(group), {}), **keys}
+    return values
 
 
 def set_data_dir(composed: DictConfig) -> DictConfig:

@@ -73,9 +73,12 @@ class RunData:
 
     @property
     def best(self) -> Mapping[str, Any] | None:
-        """The record of the single epoch with the lowest dev WER, of equals the lowest CER."""
+        """The record of the epoch that was the last to be the best so far, by training.select_by."""
         known = [one for one in self.epochs if number(one, "dev_wer") is not None]
-        return min(known, key=lambda one: (one["dev_wer"], number(one, "dev_cer") or 0.0), default=None)
+        chosen = [one for one in known if one.get("best") is True]
+        if chosen:
+            return chosen[-1]
+        return min(known, key=lambda one: (min(one["dev_wer"], 1.0), number(one, "dev_cer") or 0.0), default=None)
 
 
 def number(record: Mapping[str, Any], key: str) -> float | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.config.typed import changed_since_begun, read_config, save_config, typed_config
+from asr.config.typed import changed_since_begun, save_config, typed_config, with_overrides
 from asr.errors import UsageError
 from asr.provenance import Invocation
 
@@ -17,19 +17,31 @@ if TYPE_CHECKING:
     from asr.training.records import Observer
 
 
-def train_composed(composed: Mapping[str, Any], command: Sequence[str], observer: "Observer") -> None:
-    """Check the composed config, write it into the run folder, and train. ``command``: the arguments after ``asr``."""
+def train_composed(composed: Mapping[str, Any], command: Sequence[str], observer: "Observer") -> float | None:
+    """Check the composed config, write it into the run folder, and train. ``command``: the arguments after ``asr``.
+
+    Returns the best dev figure by training.select_by (WER as a fraction), which a sweep can minimise.
+    """
     from asr.training.start import train
 
     config = typed_config(composed)
-    train(config.train, config.run_dir, observer, Invocation.of(command), lambda: _store_config(composed, config))
+    on_locked = lambda: _store_config(composed, config)  # noqa: E731
+    progress = train(config.train, config.run_dir, observer, Invocation.of(command), on_locked)
+    return progress.best(config.train.training.select_by)
 
 
-def resume(run_dir: Path, command: Sequence[str], observer: "Observer") -> None:
-    """Resume the run in ``run_dir`` with the configuration it began with."""
+def resume(run_dir: Path, changes: Sequence[str], command: Sequence[str], observer: "Observer") -> None:
+    """Resume the run in ``run_dir`` with the configuration it began with, and ``changes`` (key=value) of its end.
+
+    Raises UsageError for a change that would make it another run.
+    """
     from asr.training.start import train
 
-    train(read_config(run_dir / "config.yaml").train, run_dir, observer, Invocation.of(command))
+    stored = run_dir / "config.yaml"
+    composed = with_overrides(stored, changes)
+    config = typed_config({**composed, "run_dir": str(run_dir)})
+    on_locked = (lambda: save_config(composed, stored)) if changes else None
+    train(config.train, run_dir, observer, Invocation.of(command), on_locked)
 
 
 def _store_config(composed: Mapping[str, Any], config: "RunConfig") -> None:

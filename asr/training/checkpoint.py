@@ -8,9 +8,10 @@ with ``weights_only=True``, never as a pickle of code.
 
 import hashlib
 import io
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, NotRequired, Protocol, TypedDict, cast
 
 import torch
 from torch import nn
@@ -86,6 +87,7 @@ class TrainProgress:
     skipped: int = 0
     best_wer: float | None = None
     best_cer: float | None = None
+    best_loss: float | None = None  # None, too, in checkpoints of before it was kept
     best_epoch: int = 0
     stale_epochs: int = 0
     plateau_cuts: int = 0
@@ -96,22 +98,57 @@ class TrainProgress:
         self.epoch += 1
         self.batch, self.epoch_loss, self.epoch_utterances = 0, 0.0, 0
 
-    def is_better(self, wer: float, cer: float) -> bool:
-        """Lower WER, or equal WER and lower CER, than the best so far."""
-        if self.best_wer is None or self.best_cer is None:
-            return True
-        return (wer, cer) < (self.best_wer, self.best_cer)
+    def best(self, select_by: str) -> float | None:
+        """The best dev figure of that kind: "wer" and "cer" as fractions, "loss" in nats an utterance."""
+        return {"wer": self.best_wer, "cer": self.best_cer, "loss": self.best_loss}[select_by]
 
-    def count_dev(self, wer: float, cer: float, plateau_patience: int) -> bool:
+    def compare(self, dev: "DevFigures", select_by: str) -> int:
+        """1 where ``dev`` is better than the best so far, 0 where it is as good, -1 where it is worse."""
+        if self.best_wer is None or self.best_cer is None:
+            return 1
+        best_loss = math.inf if self.best_loss is None else self.best_loss
+        best = selection_key(self.best_wer, self.best_cer, best_loss, select_by)
+        found = selection_key(dev.wer, dev.cer, dev.loss, select_by)
+        return (found < best) - (found > best)
+
+    def take_best(self, dev: "DevFigures") -> None:
+        """Let ``dev`` be the best."""
+        self.best_wer, self.best_cer, self.best_loss = dev.wer, dev.cer, dev.loss
+
+    def count_dev(self, dev: "DevFigures", select_by: str, plateau_patience: int) -> bool:
         """Count an epoch's dev figures; True where they are the best yet."""
-        if self.is_better(wer, cer):
-            self.best_wer, self.best_cer, self.best_epoch = wer, cer, self.epoch
-            self.stale_epochs = 0
+        if self.compare(dev, select_by) > 0:
+            self.take_best(dev)
+            self.best_epoch, self.stale_epochs = self.epoch, 0
             return True
         self.stale_epochs += 1
         if self.stale_epochs % plateau_patience == 0:
             self.plateau_cuts += 1
         return False
+
+
+class DevFigures(Protocol):
+    """The figures of a dev pass: fractions, and nats an utterance."""
+
+    @property
+    def wer(self) -> float:
+        """Word error rate."""
+
+    @property
+    def cer(self) -> float:
+        """Character error rate."""
+
+    @property
+    def loss(self) -> float:
+        """The mean CTC loss."""
+
+
+def selection_key(wer: float, cer: float, loss: float, select_by: str) -> tuple[float, ...]:
+    """Lower is better. WER and CER count at most 100%: what lies above is insertions, which come and go by chance while
+    a model has learned little; then CER decides, or the loss.
+    """
+    wer, cer = min(wer, 1.0), min(cer, 1.0)
+    return {"wer": (wer, cer), "cer": (cer, loss), "loss": (loss,)}[select_by]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +316,7 @@ class CheckpointManager:
             "averaged_epochs": averaged,
             "dev_wer": progress.best_wer,
             "dev_cer": progress.best_cer,
+            "dev_loss": progress.best_loss,
             "training_seconds": round(progress.seconds, 1),
             "audio_hours": round(progress.audio_s / 3600, 3),
             **({"ema_decay": ema_decay} if ema_decay else {}),

@@ -1,16 +1,33 @@
 """One process or several, on one machine or many, by the environment that torchrun sets.
 
-In: a device name. Out: ``Processes``, whose sums and barriers do nothing where there is one process alone.
+In: a device name. Out: ``Processes``, whose sums and barriers do nothing where there is one process alone. For
+``training.processes`` above 1 ``helper_processes`` starts the others, with the environment that torchrun would give
+them; whatever ends this process ends them too, as they watch their standard input.
 """
 
+import contextlib
 import os
+import pickle
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 
 from asr.devices import choose_device
+from asr.errors import AsrError, ConfigError, Interrupted, TrainingError
+
+HELPER = "from asr.training.start import help_training; help_training()"
+READY = b"ready\n"
+END_S = 20.0  # what a helper may take to end by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +83,111 @@ def stop_processes(processes: Processes) -> None:
     """Leave the group."""
     if processes.count > 1 and dist.is_initialized():
         dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def helper_processes(count: int, *arguments: Any) -> Iterator[None]:
+    """Inside, this is the first of ``count`` processes; the others run asr.training.start.train with ``arguments``.
+
+    Under torchrun nothing is started. Raises ConfigError where torchrun started another number of them, TrainingError
+    with a helper's own message where that was the first to fail.
+    """
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started > 1 and count not in (1, started):
+        raise ConfigError(f"training.processes={count}, but torchrun started {started} processes; set only one of them")
+    if started > 1 or count == 1:
+        yield
+        return
+    group = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+    group |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    helpers: list[subprocess.Popen[bytes]] = []
+    with tempfile.TemporaryFile() as said, _environment(group | {"RANK": "0", "LOCAL_RANK": "0"}):
+        try:
+            for rank in range(1, count):
+                helpers.append(_start_helper(rank, arguments, said))
+            if any(helper.stdout is None or helper.stdout.readline() != READY for helper in helpers):
+                raise RuntimeError("a helper process ended")
+            yield
+        except (AsrError, KeyboardInterrupt) as error:
+            _end(helpers, END_S if isinstance(error, Interrupted) else 0.0)  # a signal stops all processes together
+            raise
+        except Exception:
+            _end(helpers, 1.0)
+            if not (message := _last_line(said)):
+                raise
+            raise TrainingError(f"one of training.processes={count} ended: {message}") from None
+        finally:
+            _end(helpers, END_S)
+
+
+def arguments_of_helper() -> tuple[Any, ...]:
+    """In a helper: what ``helper_processes`` was given. The helper ends once its starter does."""
+    arguments: tuple[Any, ...] = pickle.load(sys.stdin.buffer)
+
+    def watch() -> None:
+        while os.read(0, 1):  # not sys.stdin, whose lock a forked data worker would wait for when it closes it
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    return arguments
+
+
+def _start_helper(rank: int, arguments: tuple[Any, ...], said: IO[bytes]) -> "subprocess.Popen[bytes]":
+    package = str(Path(__file__).resolve().parents[2])
+    place = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    place["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    helper = subprocess.Popen(
+        [sys.executable, "-c", HELPER],
+        env=os.environ | place,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=said,
+        start_new_session=True,  # Ctrl-C is for the first process, which tells the others
+    )
+    assert helper.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        helper.stdin.write(pickle.dumps(arguments))
+        helper.stdin.flush()
+    return helper
+
+
+def _end(helpers: list["subprocess.Popen[bytes]"], seconds: float) -> None:
+    """Let ``helpers`` end by themselves within ``seconds`` each, then end them: they write no files."""
+    for helper in helpers:
+        try:
+            helper.wait(seconds)
+        except subprocess.TimeoutExpired:
+            helper.kill()
+            helper.wait()
+        for stream in (helper.stdin, helper.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+
+
+def _last_line(said: IO[bytes]) -> str:
+    said.seek(0)
+    lines = said.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

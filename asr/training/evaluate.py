@@ -5,8 +5,11 @@ utterances and the number of words in their references, in the manifest's order;
 errors of every utterance and the hypotheses of the worst. A dev set of 2,700 utterances takes about 10 KB an epoch.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import astuple, dataclass
+from typing import TypeVar
 
 import torch
 
@@ -15,11 +18,12 @@ from asr.ctc import ctc_loss as compute_ctc_loss
 from asr.data.dataset import Batch
 from asr.data.manifest import Utterance
 from asr.decoding import greedy_texts
-from asr.devices import upload
+from asr.devices import upload, usable_cores
 from asr.errors import TextError
 from asr.features import Features
 from asr.models import AcousticModel
 from asr.scoring.counts import ErrorCounts, count_character_errors, count_word_errors
+from asr.text.basic import split_unspaced
 from asr.text.tokenizer import BLANK_ID, Tokenizer
 from asr.training.distributed import Processes
 from asr.training.run_dir import RunDir, append_record
@@ -27,6 +31,7 @@ from asr.training.run_dir import RunDir, append_record
 WORST = 20  # utterances whose texts are kept
 LONGEST_TEXT = 300  # characters of such a text
 PLATEAU_EPOCHS = 3  # epochs of nothing but blanks, or of one text for all, before a warning
+T = TypeVar("T")
 LEAST_ALIKE = 5  # wrong texts that are the same, before that is no chance
 
 
@@ -157,23 +162,43 @@ def evaluate_dev(
     was_training = model.training
     model.eval()
     counts, errors = DevCounts(), UtteranceErrors(len(texts))
-    for batch in batches:
+
+    @torch.no_grad()  # a mode of the thread
+    def compute(batch: Batch) -> tuple[Batch, list[list[int]], tuple[float, int]]:
         log_mel, frames = features(upload(batch.waveforms, processes.device), upload(batch.lengths, processes.device))
         log_probs, _ = model(log_mel, frames)
         lengths = model.output_lengths(features.frame_lengths(batch.lengths))  # on the CPU: read without waiting
-        paths = best_path(log_probs, lengths)
+        references = [texts[index] for index in batch.indices]
+        return batch, best_path(log_probs, lengths), _loss(log_probs, lengths, references, tokenizer)
+
+    for batch, paths, (loss, spelled) in _on_all_cores(compute, batches, processes.device):
         references = [texts[index] for index in batch.indices]
         for index, reference, hypothesis in zip(batch.indices, references, greedy_texts(paths, tokenizer), strict=True):
-            words = count_word_errors(reference, hypothesis)
+            words = count_word_errors(split_unspaced(reference), split_unspaced(hypothesis))
             counts.count_text(words, count_character_errors(reference, hypothesis), hypothesis)
             errors.add(index, words, hypothesis)
         counts.blank_frames += sum(path.count(BLANK_ID) for path in paths)
         counts.frames += sum(map(len, paths))
-        loss, spelled = _loss(log_probs, lengths, references, tokenizer)
         counts.loss += loss
         counts.spelled += spelled
     model.train(was_training)
     return counts.summed(processes).result(errors.gather(processes))
+
+
+def _on_all_cores(compute: Callable[[Batch], T], batches: Iterable[Batch], device: torch.device) -> Iterator[T]:
+    """``compute`` of each of ``batches``, in their order: on the CPU in as many threads as there are cores."""
+    cores = usable_cores() if device.type == "cpu" and torch.get_num_threads() == 1 else 1
+    if cores == 1:
+        yield from map(compute, batches)
+        return
+    waiting: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(cores, "dev", initializer=torch.set_num_threads, initargs=(1,)) as threads:
+        for batch in batches:
+            waiting.append(threads.submit(compute, batch))
+            if len(waiting) > cores:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _loss(
@@ -217,3 +242,14 @@ def plateau_warning(epoch: int, dev: DevResult) -> str | None:
             " for model=rnn also model.input_gain=0.1"
         )
     return None
+
+
+def average_warning(averaged: int, epochs: int) -> str | None:
+    """A warning where the last ``averaged`` of ``epochs`` epochs include some of the first third."""
+    averaged = min(averaged, epochs)
+    if epochs - averaged + 1 > epochs / 3:
+        return None
+    return (
+        f"The average of the last {averaged} of {epochs} epochs includes the first ones, which have learned little and"
+        " may make it worse. Lower training.keep_last, train for more epochs, or set training.select=dev"
+    )

@@ -108,7 +108,6 @@ def _epochs(record: dict[str, Any]) -> float:
 
 
 def _mark_best(axes: Any, dev: list[dict[str, Any]]) -> None:
-    if dev:
-        best = min(dev, key=lambda one: (one["dev_wer"], one["dev_cer"]))
+    if best := next((one for one in reversed(dev) if one.get("best")), None):
         axes.plot([best["epoch"]], [best["dev_wer"] * 100], "o", color="#d62728")
         axes.annotate(f" {best['dev_wer']:.2%}", (best["epoch"], best["dev_wer"] * 100), va="bottom")

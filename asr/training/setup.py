@@ -3,6 +3,7 @@
 In: settings. Out: a ``Setup`` for the training loop. Errors in the data are found here, and the message lists them.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,11 +22,16 @@ from asr.pretrained import from_pretrained
 from asr.seeds import derive_seed, numpy_generator
 from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import Tokenizer, build_tokenizer
-from asr.training.config import TrainSettings
+from asr.training.config import TrainingConfig, TrainSettings
 from asr.training.intermediate import IntermediateTargets, intermediate_targets
 from asr.training.transfer import choose_tokenizer, take_over
 
 CACHE_NAME = "decoded-audio.cache"
+STEPS_FROM_SCRATCH = 2000
+FROM_SCRATCH = (
+    "From scratch CTC outputs blanks only for the first 300 steps or more, and takes about"
+    f" {STEPS_FROM_SCRATCH} until it writes words"  # recipes/digits 1,900, an4 5,300, librispeech 9,700 in all
+)
 LISTED = 10  # errors listed in a message before it only counts them
 
 
@@ -85,6 +91,32 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
     )
 
 
+def epochs_for(steps: int, steps_per_epoch: float, at_least: int = 0) -> int:
+    """The number of epochs that makes so many steps."""
+    return max(at_least, math.ceil(steps / max(steps_per_epoch, 1e-9)))
+
+
+def with_enough_epochs(training: TrainingConfig, steps_per_epoch: int) -> tuple[TrainingConfig, str | None]:
+    """``training`` with as many epochs as ``least_steps`` needs; a message where that changes them, or where the run
+    has too few steps to learn anything.
+    """
+    epochs = epochs_for(training.least_steps or 0, steps_per_epoch, training.epochs)
+    if epochs > training.epochs:
+        changed = (
+            f"{epochs} epochs instead of training.epochs={training.epochs}, for training.least_steps="
+            f"{training.least_steps}: an epoch of this data is {steps_per_epoch} steps"
+        )
+        return replace(training, epochs=epochs), changed
+    steps = min(epochs * steps_per_epoch, training.max_steps or epochs * steps_per_epoch)
+    if training.init_from or steps >= STEPS_FROM_SCRATCH / 2:
+        return training, None
+    needed = epochs_for(STEPS_FROM_SCRATCH, steps_per_epoch)
+    return training, (
+        f"this run has only {steps} steps ({steps_per_epoch} an epoch). {FROM_SCRATCH}: training.epochs={needed}, or a"
+        " lower data.batching.batch_s; or start from a trained model (training.init_from)"
+    )
+
+
 def learn_normalisation(setup: Setup, settings: TrainSettings) -> None:
     """Mean and standard deviation of the features over up to ``training.normalisation_hours`` of training audio."""
     statistics = NormalisationStatistics(setup.features)
@@ -107,7 +139,7 @@ def _sample(utterances: Sequence[Utterance], settings: TrainSettings) -> Iterato
 def _read_split(settings: TrainSettings, split: str) -> list[Utterance]:
     if not settings.data.dir:
         raise ConfigError("config: data.dir is not set; give the folder that 'asr prepare' wrote (data.dir=FOLDER)")
-    normalize = get_normalizer(settings.data.normalizer)
+    normalize = get_normalizer(settings.data.full_normalizer)
     manifest = Path(settings.data.dir) / f"{split}.jsonl"
     if split == "dev" and manifest.with_name("train.jsonl").is_file() and not manifest.exists():
         raise DataError(

@@ -6,24 +6,37 @@ the feature statistics and the hashes of the manifests, so that a run resumes wi
 
 import contextlib
 import json
+import os
+import shlex
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from asr.devices import allow_tf32, check_precision, set_threads
-from asr.errors import TrainingError
+from asr.devices import allow_tf32, check_precision, choose_device, set_threads
+from asr.errors import AsrError, TrainingError
 from asr.files import file_hashes
 from asr.provenance import Invocation, hardware, library_versions, local_time
 from asr.terminal import format_duration
 from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import tokenizer_from_dict
 from asr.training.checkpoint import RunIdentity, RunState, TrainProgress, load_run_state
-from asr.training.config import TrainingConfig, TrainSettings
-from asr.training.distributed import Processes, start_processes, stop_processes
+from asr.training.config import TrainSettings
+from asr.training.distributed import (
+    READY,
+    Processes,
+    arguments_of_helper,
+    helper_processes,
+    start_processes,
+    stop_processes,
+)
+from asr.training.evaluate import average_warning
 from asr.training.logs import RunLogs
 from asr.training.records import Observer, Observers, StartRecord
 from asr.training.run_dir import RunDir
-from asr.training.setup import Setup, learn_normalisation, prepare_setup
+from asr.training.setup import Setup, learn_normalisation, prepare_setup, with_enough_epochs
+from asr.training.step import EpochSteps
 from asr.training.trainer import Trainer
 
 
@@ -42,13 +55,14 @@ def train(
     Interrupted after a signal, with everything saved.
     """
     set_threads(settings.training.threads)
-    processes = start_processes(settings.training.device)
-    check_precision(processes.device, settings.training.precision)
-    if processes.device.type == "cuda":
-        allow_tf32(settings.training.tf32 or settings.training.precision != "fp32")
     run_dir, observers = RunDir(run_path), Observers()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(helper_processes(settings.training.processes, settings, run_path))
+        processes = start_processes(settings.training.device)
         stack.callback(stop_processes, processes)
+        check_precision(processes.device, settings.training.precision)
+        if processes.device.type == "cuda":
+            allow_tf32(settings.training.tf32 or settings.training.precision != "fp32")
         if processes.is_main:
             stack.enter_context(run_dir)
         processes.wait()
@@ -60,10 +74,25 @@ def train(
             stack.callback(logs.close)
             observers.members += [observer, logs]
         if state is not None and state["progress"]["finished"]:
-            observers.message(f"{run_path}: already finished")
-            if (run_dir.model / "config.json").exists():
-                return TrainProgress(**state["progress"])
+            before = TrainProgress(**state["progress"])
+            if not settings.training.is_over(before.epoch, before.step, before.stale_epochs):
+                state["progress"]["finished"] = False  # extended
+            elif (run_dir.model / "config.json").exists():
+                observers.message(_finished(run_path, before))
+                return before
         return _make_trainer(settings, run_dir, processes, observers, invocation, state).train()
+
+
+def help_training() -> None:
+    """What a process that ``helper_processes`` started does: its share of the training, without a word."""
+    settings, run_path = arguments_of_helper()
+    try:
+        choose_device(settings.training.device, int(os.environ["LOCAL_RANK"]))  # before the others wait for this one
+        sys.stdout.buffer.write(READY)
+        sys.stdout.flush()
+        train(settings, run_path, Observers())
+    except AsrError as error:
+        sys.exit(str(error))
 
 
 def checkpoint_to_resume(run_dir: RunDir, settings: TrainSettings) -> RunState | None:
@@ -94,6 +123,11 @@ def manifest_hashes(settings: TrainSettings) -> str:
     )
 
 
+def _finished(run_path: Path, progress: TrainProgress) -> str:
+    more = f"asr train {shlex.quote(str(run_path))} training.epochs={2 * progress.epoch}"
+    return f"{run_path}: already finished, {progress.epoch} epochs; to train on, raise the number: {more}"
+
+
 def _make_trainer(
     settings: TrainSettings,
     run_dir: RunDir,
@@ -103,7 +137,13 @@ def _make_trainer(
     state: RunState | None,
 ) -> Trainer:
     setup = prepare_setup(settings, tokenizer_from_dict(json.loads(state["tokenizer"])) if state else None)
+    batches = len(EpochSteps(setup.train, settings, processes).plan(1))  # of later epochs it differs by a few
+    steps = -(-batches // settings.training.accumulate)
+    training, warning = with_enough_epochs(settings.training, steps)
+    settings = replace(settings, training=training)
     _describe(setup, settings, observer)
+    if warning and state is None:
+        observer.message(warning)
     if state is None:
         learn_normalisation(setup, settings)
     start = {"command": invocation.command, "commit": invocation.commit} if invocation else {}
@@ -135,8 +175,8 @@ def _facts(settings: TrainSettings, start: dict[str, str], before: dict[str, Any
     """The model's facts. Of a resumed run: the first command, and every commit and hardware in turn."""
     facts: dict[str, Any] = {
         "seed": settings.seed,
-        "normalizer": settings.data.normalizer,
-        "normalizer_label": get_normalizer(settings.data.normalizer).label,
+        "normalizer": settings.data.full_normalizer,
+        "normalizer_label": get_normalizer(settings.data.full_normalizer).label,
     }
     if settings.training.init_from:
         facts["init_from"] = settings.training.init_from
@@ -162,21 +202,10 @@ def _describe(setup: Setup, settings: TrainSettings, observer: Observer) -> None
     for note in (setup.note, setup.intermediate.note if setup.intermediate else None):
         if note:
             observer.message(note)
-    if warning := _average_warning(settings.training):
-        observer.message(warning)
+    training = settings.training
+    if training.select == "average" and (warning := average_warning(training.keep_last, training.epochs)):
+        observer.message(f"training.select=average: {warning}")
     if setup.dropped:
         observer.message(
             f"left out, too short for their text: {len(setup.dropped)} utterances: {'; '.join(setup.dropped[:5])}"
         )
-
-
-def _average_warning(training: TrainingConfig) -> str | None:
-    """A warning before a run whose model will be the mean of all its epochs, whatever their dev WER."""
-    if training.select != "average" or training.keep_last < training.epochs:
-        return None
-    return (
-        f"training.select=average: the model will be the mean of the last training.keep_last={training.keep_last} of"
-        f" training.epochs={training.epochs} epochs. That includes the first ones, which have learned little and may "
-        "make it"
-        " worse. Lower training.keep_last, or set training.select=dev"
-    )

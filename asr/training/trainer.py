@@ -33,11 +33,11 @@ from asr.training.checkpoint import (
 )
 from asr.training.config import TrainSettings
 from asr.training.distributed import Processes
-from asr.training.evaluate import DevResult, append_dev_utterances, evaluate_dev, plateau_warning
+from asr.training.evaluate import DevResult, append_dev_utterances, average_warning, evaluate_dev, plateau_warning
 from asr.training.objective import TrainedModel
 from asr.training.records import EpochRecord, Observer, StepRecord
 from asr.training.run_dir import RunDir
-from asr.training.setup import Setup
+from asr.training.setup import FROM_SCRATCH, STEPS_FROM_SCRATCH, Setup, epochs_for
 from asr.training.step import (
     EpochSteps,
     Stepper,
@@ -51,6 +51,7 @@ from asr.training.step import (
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SKIPS_ALLOWED = 10  # steps in a row without a finite gradient
 LOG_EVERY_STEPS = 10
+NOTHING_LEARNED = 0.95  # dev WER
 # fp16 only. Gradients at the start overflow until torch's own 2^16 has been halved 7 or 8 times, a skipped step each
 # time, and SKIPS_ALLOWED skipped steps end a run.
 FIRST_LOSS_SCALE = 2.0**9
@@ -171,10 +172,9 @@ class Trainer:
         )
 
     def _is_done(self) -> bool:
-        config, progress = self.settings.training, self.progress
-        stopped_early = config.patience is not None and progress.stale_epochs >= config.patience
-        out_of_steps = config.max_steps is not None and progress.step >= config.max_steps
-        return progress.finished or progress.epoch >= config.epochs or stopped_early or out_of_steps
+        progress = self.progress
+        over = self.settings.training.is_over(progress.epoch, progress.step, progress.stale_epochs)
+        return progress.finished or over
 
     def _train_epoch(self) -> None:
         self.model.train()
@@ -326,7 +326,8 @@ class Trainer:
 
     def _compare(self, dev: DevResult) -> bool:
         """Whether ``dev`` is the best so far; then these weights are kept and exported."""
-        better = self.progress.count_dev(dev.wer, dev.cer, self.settings.schedule.plateau_patience)
+        training, schedule = self.settings.training, self.settings.schedule
+        better = self.progress.count_dev(dev, training.select_by, schedule.plateau_patience)
         if better:
             self.checkpoints.keep_best(self.progress)
         return better
@@ -346,23 +347,38 @@ class Trainer:
             self._try(self.average.weights, "moving average of the weights", ema_decay=self.average.decay)
         self.progress.finished = True
         self.checkpoints.save(self.progress)
+        if self.processes.is_main and (advice := self._advice()):
+            self.observer.message(advice)
+
+    def _advice(self) -> str | None:
+        """What to do where the model writes next to nothing."""
+        progress, run = self.progress, shlex.quote(str(self.run_dir.path))
+        if progress.best_wer is None or progress.best_wer < NOTHING_LEARNED or self.settings.training.init_from:
+            return None
+        more = epochs_for(STEPS_FROM_SCRATCH, progress.step / max(progress.epoch, 1), 2 * progress.epoch)
+        return (
+            f"the model has learned next to nothing (dev WER {progress.best_wer:.0%} after {progress.step} steps)."
+            f" {FROM_SCRATCH}. Train on: asr train {run} training.epochs={more}; or train in a new run_dir with a lower"
+            " data.batching.batch_s (more steps an epoch), more data, or training.init_from=MODEL"
+        )
 
     def _try(self, weights: dict[str, torch.Tensor], what: str, averaged: int = 1, ema_decay: float = 0.0) -> None:
         """Keep ``weights`` as the model if dev or the recipe says so; the present ones stay those of the run."""
         last = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(weights)
-        dev, progress, select = self._evaluate(), self.progress, self.settings.training.select
-        # on a tie the average is preferred: it is more stable
-        best = (progress.best_wer, progress.best_cer)
-        better = progress.is_better(dev.wer, dev.cer) or (dev.wer, dev.cer) == best
-        chosen = select != "dev"
+        dev, progress, training = self._evaluate(), self.progress, self.settings.training
+        better = progress.compare(dev, training.select_by) >= 0  # on a tie the average is preferred: it is more stable
+        chosen = training.select != "dev"
         if self.processes.is_main:
             outcome = "kept" if better else f"not kept: {self._best_so_far} is better"
             if chosen and not better:
-                outcome = f"kept (training.select={select}); the best single epoch has {progress.best_wer:.2%}"
+                outcome = f"kept (training.select={training.select}); the best single epoch has {progress.best_wer:.2%}"
+                warning = average_warning(averaged, progress.epoch) if averaged > 1 else None
+                if warning and progress.epoch < training.epochs:  # else it was said before step 1
+                    outcome += f". {warning}"
             self.observer.message(f"{what}: dev WER {dev.wer:.2%}; {outcome}")
         if better or chosen:
-            progress.best_wer, progress.best_cer = dev.wer, dev.cer
+            progress.take_best(dev)
             self._best_so_far = f"the {what}"
             self.checkpoints.keep_best(progress, averaged, ema_decay)
         self.model.load_state_dict(last)

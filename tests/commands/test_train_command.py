@@ -11,7 +11,7 @@ import pytest
 from asr.cli import main
 from asr.training.checkpoint import load_checkpoint
 from benchmarks import kill_resume
-from tests.tiny_run import ROOT, make_corpus, overrides, start_asr, weights, write_recipe
+from tests.tiny_run import ROOT, make_corpus, overrides, start_asr, timeless_metrics, weights, write_recipe
 
 LONG = {"training__epochs": 5000, "training__save_every_steps": 5}
 
@@ -74,7 +74,9 @@ def test_a_run_goes_on_from_another_folder_and_is_then_already_finished(
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     assert main(["train", "../run"]) == 0
-    assert capsys.readouterr().err == "../run: already finished\n"
+    assert capsys.readouterr().err == (
+        "../run: already finished, 3 epochs; to train on, raise the number: asr train ../run training.epochs=6\n"
+    )
     assert before.keys() == weights(tmp_path / "run").keys()
     assert list(elsewhere.iterdir()) == []
 
@@ -87,10 +89,37 @@ def test_another_configuration_in_the_same_folder_is_refused_by_its_keys(
     stored = (run / "config.yaml").read_text()
     assert main(["train", recipe, *overrides(corpus, run, training__epochs=2, seed=9)]) == 2
     said = capsys.readouterr().err
-    assert "holds a run with another configuration (seed, training.epochs)" in said and f"asr train {run}" in said
+    assert "holds a run with another configuration (seed)" in said and f"asr train {run}" in said
     assert (run / "config.yaml").read_text() == stored
     assert main(["train", str(run), "seed=4"]) == 2
     assert "resumes with the configuration it began with; leave out: seed=4" in capsys.readouterr().err
+
+
+def test_a_finished_run_goes_on_with_more_epochs_by_either_command(
+    corpus: Path, tmp_path: Path, recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+
+    def epochs() -> list[int]:
+        return [one["epoch"] for one in timeless_metrics(run) if one["kind"] == "epoch"]
+
+    assert main(["train", recipe, *overrides(corpus, run, training__epochs=1)]) == 0
+    assert main(["train", recipe, *overrides(corpus, run, training__epochs=2)]) == 0
+    assert "resuming from epoch 2" in capsys.readouterr().err and epochs() == [1, 2]
+    assert main(["train", str(run), "training.epochs=4", "training.patience=null"]) == 0
+    assert epochs() == [1, 2, 3, 4]
+    stored = (run / "config.yaml").read_text()
+    assert main(["train", str(run)]) == 0 and epochs() == [1, 2, 3, 4]  # it is what the run now has
+    assert "already finished, 4 epochs" in capsys.readouterr().err and (run / "config.yaml").read_text() == stored
+    for word, code, said in (
+        ("model.hidden_size=9", 2, "leave out model.hidden_size=9"),
+        ("training.epochs", 2, "leave out training.epochs"),
+        ("training.epochs=0", 2, "training.epochs=0 must be at least 1"),
+        ("training.epochs=[", 2, "training.epochs"),
+    ):
+        assert main(["train", str(run), word]) == code
+        assert said in capsys.readouterr().err
+    assert (run / "config.yaml").read_text() == stored
 
 
 def test_a_start_that_is_refused_for_its_data_leaves_the_run_as_it_was(
@@ -103,6 +132,22 @@ def test_a_start_that_is_refused_for_its_data_leaves_the_run_as_it_was(
     assert "has changed since this run began" in capsys.readouterr().err
     assert (run / "config.yaml").read_text() == stored
     assert main(["train", str(run)]) == 0
+
+
+@pytest.mark.parametrize("limit", [24, 40])
+def test_too_few_file_descriptors_for_workers_end_with_what_to_do(
+    corpus: Path, tmp_path: Path, recipe: str, limit: int
+) -> None:
+    import resource
+
+    def few() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+    given = overrides(corpus, tmp_path / "run", data__workers=4)
+    command = [sys.executable, "-m", "asr", "train", recipe, *given]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, preexec_fn=few, timeout=120, check=False)
+    assert ended.returncode == 1 and ended.stderr.count("asr: error:") == 1 and "Traceback" not in ended.stderr
+    assert "too many open files" in ended.stderr and "raise the limit with `ulimit -n 4096`" in ended.stderr
 
 
 def test_a_sweep_trains_each_job_in_a_folder_of_its_own(

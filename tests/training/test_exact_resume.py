@@ -229,3 +229,31 @@ def test_killed_before_the_first_checkpoint_it_begins_again_with_clean_metrics(t
         stream.write('{"kind": "step", "st')  # the line that the kill cut short
     train(settings(tones), tmp_path / "killed", Quiet())
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_a_finished_run_that_is_extended_equals_one_of_as_many_epochs_from_the_beginning(
+    tones: Path, tmp_path: Path
+) -> None:
+    def chosen(epochs: int) -> TrainSettings:  # a rate that does not follow the number of epochs
+        return settings(tones, training__epochs=epochs, training__keep_last=0, schedule__name="constant")
+
+    train(chosen(4), tmp_path / "whole", Quiet())
+    train(chosen(2), tmp_path / "extended", Quiet())
+    assert load_checkpoint(tmp_path / "extended" / "checkpoints" / "last.ckpt")["progress"]["finished"]
+    watcher = Quiet()
+    assert train(chosen(4), tmp_path / "extended", watcher).epoch == 4
+    assert [one.epoch for one in watcher.epochs] == [3, 4]
+    assert equal_weights(weights(tmp_path / "whole"), weights(tmp_path / "extended"))
+    models = [(tmp_path / run / "model" / "model.safetensors").read_bytes() for run in ("whole", "extended")]
+    assert models[0] == models[1]
+
+
+def test_a_run_that_patience_ended_goes_on_with_more_patience(tones: Path, tmp_path: Path) -> None:
+    def chosen(patience: int | None) -> TrainSettings:
+        changes = {"training__keep_last": 0, "optimizer__learning_rate": 1e-9}  # dev never gets better
+        return settings(tones, training__epochs=5, training__patience=patience, **changes)
+
+    assert train(chosen(1), tmp_path, Quiet()).epoch == 2
+    assert train(chosen(1), tmp_path, Quiet()).epoch == 2
+    assert train(chosen(2), tmp_path, Quiet()).epoch == 3
+    assert train(chosen(None), tmp_path, Quiet()).epoch == 5

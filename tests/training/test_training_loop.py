@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +70,19 @@ def test_averaging_is_the_mean_of_weights() -> None:
     assert mean["w"].tolist() == [1.5, 4.0] and mean["b"].item() == 1.5 and mean["w"].dtype == torch.float32
 
 
-def scripted(monkeypatch: pytest.MonkeyPatch, wers: list[float], empty_share: float = 0.0) -> list[float]:
+def scripted(
+    monkeypatch: pytest.MonkeyPatch,
+    wers: list[float],
+    empty_share: float = 0.0,
+    cers: Sequence[float] | None = None,
+    losses: Sequence[float] | None = None,
+) -> list[float]:
     """Make dev passes report ``wers``, one after another."""
-    left = list(wers)
+    left, passes = list(wers), zip(cers or [0.5] * len(wers), losses or [1.0] * len(wers), strict=True)
 
     def evaluate(*_: Any) -> DevResult:
-        return DevResult(wer=left.pop(0), cer=0.5, loss=1.0, blank_share=1.0, empty_share=empty_share)
+        cer, loss = next(passes)
+        return DevResult(wer=left.pop(0), cer=cer, loss=loss, blank_share=1.0, empty_share=empty_share)
 
     monkeypatch.setattr("asr.training.trainer.evaluate_dev", evaluate)
     return left
@@ -96,6 +104,48 @@ def test_the_best_epoch_is_kept_and_the_last_two_are_averaged(
     assert equal_weights(dict(model.model.state_dict()), kept)
     assert (model.facts["epoch"], model.facts["dev_wer"], model.facts["averaged_epochs"]) == (2, 0.2, 1)
     assert sorted(path.name for path in (tmp_path / "checkpoints" / "epochs").iterdir()) == ["0002.ckpt", "0003.ckpt"]
+
+
+# A real corpus, where epoch 1 stayed the best until epoch 8 although CER fell from 77 to 55 %: its insertions were few.
+EARLY_WERS, EARLY_CERS, EARLY_LOSSES = [1.06, 1.12, 1.09, 0.98], [0.77, 0.66, 0.55, 0.60], [3.0, 2.0, 2.5, 2.6]
+
+
+@pytest.mark.parametrize(
+    ("select_by", "best"),
+    [("wer", [True, True, True, True]), ("cer", [True, True, True, False]), ("loss", [True, True, False, False])],
+)
+def test_the_best_epoch_is_chosen_by_wer_of_at_most_1_then_cer_or_by_the_figure_asked_for(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, select_by: str, best: list[bool]
+) -> None:
+    scripted(monkeypatch, EARLY_WERS, cers=EARLY_CERS, losses=EARLY_LOSSES)
+    watcher = Quiet()
+    chosen = settings(tones, training__epochs=4, training__keep_last=0, training__select_by=select_by)
+    train(chosen, tmp_path, watcher)
+    assert [one.best for one in watcher.epochs] == best
+    assert from_pretrained(tmp_path / "model").facts["epoch"] == 4 - best[::-1].index(True)
+
+
+def test_insertions_above_100_percent_neither_stop_early_nor_cut_the_rate(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, EARLY_WERS[:3], cers=EARLY_CERS[:3])
+    watcher = Quiet()
+    changes = {"schedule__name": "plateau", "schedule__warmup_epochs": 0, "training__keep_last": 0}
+    train(settings(tones, training__patience=1, **changes), tmp_path, watcher)
+    assert [one.learning_rate for one in watcher.epochs] == [0.01, 0.01, 0.01]
+
+
+def test_an_average_of_first_epochs_that_an_early_end_has_left_warns_then(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, [0.5, 0.6, 0.7, 0.8])
+    watcher = Quiet()
+    chosen = settings(
+        tones, training__epochs=12, training__patience=2, training__select="average", training__keep_last=4
+    )
+    train(chosen, tmp_path, watcher)
+    assert not any("the first ones" in message for message in watcher.messages[:-1])
+    assert "The average of the last 3 of 3 epochs includes the first ones" in watcher.messages[-1]
 
 
 def test_a_better_average_becomes_the_model(tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from asr.cli import main
 from asr.data.batching import plan_epoch, share
 from asr.data.manifest import read_manifest, write_manifest
+from asr.errors import AsrError, ConfigError, TrainingError
 from asr.training.checkpoint import load_checkpoint
+from asr.training.distributed import helper_processes
 from asr.training.start import train
 from tests.tiny_run import (
     ROOT,
@@ -26,6 +29,7 @@ from tests.tiny_run import (
     make_utterance,
     overrides,
     settings,
+    start_asr,
     timeless_metrics,
     weights,
     write_recipe,
@@ -75,6 +79,10 @@ def torchrun(arguments: list[str], cwd: Path) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
+def started_by_us(arguments: list[str], cwd: Path) -> "subprocess.Popen[str]":
+    return start_asr([*arguments, "training.processes=2"], cwd)
+
+
 def test_shares_of_a_batch_are_the_batch_and_a_lone_utterance_leaves_a_process_without() -> None:
     batch = plan_epoch([1.0, 1.0, 1.0], settings(Path()).data.batching, seed=1, epoch=0, processes=2)[0]
     shares = [share(batch, rank, 2) for rank in (0, 1)]
@@ -83,7 +91,9 @@ def test_shares_of_a_batch_are_the_batch_and_a_lone_utterance_leaves_a_process_w
     assert share(batch[:1], 1, 2) == []
 
 
-def test_two_processes_equal_one_with_the_same_global_batch_after_20_steps(uneven: Path, tmp_path: Path) -> None:
+def test_two_processes_started_by_torchrun_or_by_us_equal_one_with_the_same_global_batch_after_20_steps(
+    uneven: Path, tmp_path: Path
+) -> None:
     one = settings(uneven, training__max_steps=20, training__epochs=30, data__batching__batch_s=1.6, **STILL)
     durations = [utterance.duration_s for utterance in read_manifest(uneven / "train.jsonl")]
     speeds = one.augment.speeds
@@ -105,6 +115,12 @@ def test_two_processes_equal_one_with_the_same_global_batch_after_20_steps(uneve
     train(one, tmp_path / "one", Quiet())  # first: what it imports the forked processes need not
     said = launch_two(["train", str(write_recipe(tmp_path)), *overrides(uneven, tmp_path / "two", **changes)], tmp_path)
     assert [text.count("tokens;") for text in said] == [1, 0]  # only the main process speaks
+
+    ours = settings(uneven, training__processes=2, **changes)
+    train(ours, tmp_path / "ours", Quiet())
+    assert equal_weights(weights(tmp_path / "two"), weights(tmp_path / "ours"))
+    assert timeless_metrics(tmp_path / "two") == timeless_metrics(tmp_path / "ours")
+    assert "WORLD_SIZE" not in os.environ
 
     first, second = weights(tmp_path / "one"), weights(tmp_path / "two")
     furthest = max(float((first[name] - second[name]).abs().max()) for name in first)
@@ -145,17 +161,51 @@ def test_two_processes_equal_one_with_two_views_an_intermediate_loss_and_an_enco
     assert not any(torch.equal(source[name], value) for name, value in states[1]["model"].items())
 
 
+def test_a_process_that_ends_ends_the_training_with_its_own_message(
+    uneven: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings(uneven, training__processes=2)
+    monkeypatch.setattr("asr.training.distributed.HELPER", "import sys; sys.exit('no memory left')")
+    with pytest.raises(TrainingError, match=r"one of training\.processes=2 ended: no memory left"):
+        train(chosen, tmp_path / "run", Quiet())
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_error_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
+    with pytest.raises(AsrError, match="first"), helper_processes(3, settings(tmp_path), tmp_path / "run"):
+        helpers = children_of(os.getpid())
+        assert len(helpers) == 2
+        raise AsrError("first")
+    assert not set(helpers) & set(children_of(os.getpid()))
+
+
+def test_torchrun_with_another_number_of_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=r"training\.processes=3, but torchrun started 2"), helper_processes(3):
+        pytest.fail("started")
+    with helper_processes(2):
+        assert children_of(os.getpid()) == []
+
+
+def children_of(process: int) -> list[int]:
+    said = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(word) for word in said.split()]
+
+
 @pytest.mark.slow
-def test_two_processes_stopped_by_sigterm_save_and_resume_to_the_same_bits(uneven: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("start", [torchrun, started_by_us])
+def test_two_processes_stopped_by_sigterm_save_and_resume_to_the_same_bits(
+    uneven: Path, tmp_path: Path, start: "Callable[[list[str], Path], subprocess.Popen[str]]"
+) -> None:
     changes = {"training__epochs": 30, "data__batching__batch_s": 0.8, "data__workers": 1}
     recipe = write_recipe(tmp_path)
     runs = {
         name: ["train", str(recipe), *overrides(uneven, tmp_path / name, **changes)] for name in ("whole", "stopped")
     }
-    whole = torchrun(runs["whole"], tmp_path)
+    whole = start(runs["whole"], tmp_path)
     assert whole.wait(200) == 0
 
-    stopped = torchrun(runs["stopped"], tmp_path)
+    stopped = start(runs["stopped"], tmp_path)
     checkpoint = tmp_path / "stopped" / "checkpoints" / "last.ckpt"
     while not checkpoint.exists() and stopped.poll() is None:
         time.sleep(0.01)
@@ -165,7 +215,7 @@ def test_two_processes_stopped_by_sigterm_save_and_resume_to_the_same_bits(uneve
     assert "saved. To resume" in said
     assert not load_checkpoint(checkpoint)["progress"]["finished"]
 
-    again = torchrun(runs["stopped"], tmp_path)
+    again = start(runs["stopped"], tmp_path)
     assert again.wait(200) == 0
     assert equal_weights(weights(tmp_path / "whole"), weights(tmp_path / "stopped"))
     assert timeless_metrics(tmp_path / "whole") == timeless_metrics(tmp_path / "stopped")

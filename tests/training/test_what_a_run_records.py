@@ -1,6 +1,7 @@
 """What a run records for its page: errors of each dev utterance, padding, and seconds waited for data."""
 
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import jiwer
 import pytest
 import torch
 
+from asr.ctc import best_path
 from asr.data.batching import Request
 from asr.data.dataset import load_batches
 from asr.data.manifest import read_manifest
@@ -19,7 +21,7 @@ from asr.training.evaluate import LONGEST_TEXT, WORST, UtteranceErrors
 from asr.training.run_dir import RunDir
 from asr.training.start import train
 from asr.training.step import EpochSteps
-from tests.tiny_run import Quiet, settings
+from tests.tiny_run import Quiet, settings, timeless_metrics
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 
@@ -100,3 +102,28 @@ def test_a_skipped_dev_pass_writes_no_line(tones: Path, tmp_path: Path) -> None:
     train(settings(tones, training__evaluate_from_epoch=3), tmp_path, Quiet())
     assert [one.get("epoch") for one in read_json_lines(tmp_path / "dev_utterances.jsonl")] == [None, 3]
     assert "dev_seconds" not in read_json_lines(tmp_path / "metrics.jsonl")[0]
+
+
+def test_the_dev_pass_uses_all_cores_and_its_figures_keep_every_bit(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, threads = settings(tones, training__epochs=1, data__batching__max_utterances=1), set()
+    honest = best_path
+
+    def seen(log_probs: torch.Tensor, lengths: torch.Tensor) -> list[list[int]]:
+        threads.add(threading.get_ident())
+        time.sleep(0.05)  # so that the other threads get their batch
+        return honest(log_probs, lengths)
+
+    monkeypatch.setattr("asr.training.evaluate.best_path", seen)
+    before = torch.get_num_threads()
+    for cores in (1, 3):
+        monkeypatch.setattr("asr.training.evaluate.usable_cores", lambda cores=cores: cores)
+        threads.clear()
+        train(chosen, tmp_path / str(cores), Quiet())
+        assert len(threads) == cores  # one batch of each of 3 utterances
+    torch.set_num_threads(before)
+    lines = [timeless_metrics(tmp_path / str(cores)) for cores in (1, 3)]
+    assert lines[0] == lines[1] and lines[0][-1]["dev_loss"] > 0
+    texts = [(tmp_path / str(cores) / "dev_utterances.jsonl").read_text() for cores in (1, 3)]
+    assert texts[0] == texts[1]
