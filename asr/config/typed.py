@@ -182,16 +182,17 @@ def with_overrides(path: Path, words: Sequence[str]) -> dict[str, Any]:
     allowed = END_KEYS | FREE_KEYS
     if wrong := [word for word in words if word.partition("=")[0] not in allowed or "=" not in word]:
         raise UsageError(
-            f"a run resumes with the configuration it began with; leave out {' '.join(wrong)}."
-            f" Only these may change: {', '.join(sorted(allowed))}"
+            f"a run resumes with the configuration it began with; leave out: {' '.join(wrong)}"
+            f" (only these may change: {', '.join(sorted(allowed))})"
         )
     values = _stored_values(path)
-    try:
-        changes = OmegaConf.to_container(OmegaConf.from_dotlist(list(words)))
-    except (OmegaConfBaseException, yaml.YAMLError) as error:
-        raise UsageError(f"cannot be read as key=value: {str(error).splitlines()[0]}") from None
-    for group, keys in changes.items():  # type: ignore[union-attr]
-        values[str(group)] = {**values.get(str(group), {}), **keys}
+    for word in words:
+        group, _, key = word.partition("=")[0].partition(".")
+        try:
+            value = yaml.safe_load(word.partition("=")[2])
+        except yaml.YAMLError:
+            raise UsageError(f"{word}: cannot be read as key=value") from None
+        values[group] = {**values.get(group, {}), key: value}
     return values
 
 

@@ -112,10 +112,11 @@ def test_a_finished_run_goes_on_with_more_epochs_by_either_command(
     assert main(["train", str(run)]) == 0 and epochs() == [1, 2, 3, 4]  # it is what the run now has
     assert "already finished, 4 epochs" in capsys.readouterr().err and (run / "config.yaml").read_text() == stored
     for word, code, said in (
-        ("model.hidden_size=9", 2, "leave out model.hidden_size=9"),
-        ("training.epochs", 2, "leave out training.epochs"),
+        ("model.hidden_size=9", 2, "leave out: model.hidden_size=9"),
+        ("training.epochs", 2, "leave out: training.epochs"),
         ("training.epochs=0", 2, "training.epochs=0 must be at least 1"),
-        ("training.epochs=[", 2, "training.epochs"),
+        ("training.epochs=[", 2, "training.epochs=[: cannot be read as key=value"),
+        ("training.epochs=many", 2, "training.epochs"),
     ):
         assert main(["train", str(run), word]) == code
         assert said in capsys.readouterr().err
