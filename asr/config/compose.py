@@ -4,6 +4,7 @@ In: a recipe file and the arguments after it. Out: the task called once per job 
 logging, output folders and tracebacks are switched off; its messages become ConfigErrors.
 """
 
+import contextlib
 import math
 import os
 import re
@@ -42,6 +43,7 @@ QUIET = (
 def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], Any]) -> list[Any]:
     """Call ``task(config)`` for the job, or for each job of a sweep, and return what it returned.
 
+    With ``--cfg job`` the configuration is printed, then checked, and ``task`` is not called.
     In a sweep each job's ``run_dir`` is a folder of its own below the given one, named by its overrides.
     What the task returns is the job's result for a sweeper that optimises (hydra/sweeper=optuna). A launcher may run
     jobs in other processes (hydra/launcher=submitit_local); the list is then empty.
@@ -68,16 +70,49 @@ def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], An
 
     if recipe.suffix != ".yaml":
         raise UsageError(f"{recipe}: a recipe is a file that ends in .yaml")
-    application = hydra.main(version_base="1.3", config_path=str(recipe.parent.resolve()), config_name=recipe.stem)(job)
-    ours = [f"hydra.searchpath=[{_quoted(f'file://{conf_dir()}')}]", *QUIET]
+    paths, overrides = _search_path(recipe, overrides)
+    ours = [f"hydra.searchpath=[{','.join(map(_quoted, paths))}]", *QUIET]
     try:
-        _call(application, recipe, [*flags, *ours, *overrides])
+        _call(job, recipe, [*flags, *ours, *overrides])
+        if "job" in flags and not {"-m", "--multirun"} & set(flags):  # Hydra has printed the configuration
+            task = _check
+            _call(job, recipe, [*ours, *overrides])
     except Exception:
         if not failures:
             raise
     if failures:
         raise failures[0]
     return results
+
+
+def _check(config: DictConfig) -> None:
+    """Raise ConfigError for what the dataclasses refuse; a run_dir that is not given is no error here."""
+    sys.stdout.flush()
+    from asr.config.typed import typed_config  # imports torch, once what was asked for is printed
+
+    if OmegaConf.is_missing(config, "run_dir"):
+        with open_dict(config):
+            config.run_dir = "."
+    typed_config(config)
+
+
+def _search_path(recipe: Path, overrides: list[str]) -> tuple[list[str], list[str]]:
+    """Where Hydra looks for groups after the recipe's own folder: those that the recipe (hydra.searchpath) or the words
+    name, then conf/; and the words without theirs.
+    """
+    paths: list[str] = []
+    with contextlib.suppress(OSError, ValueError, yaml.YAMLError):  # what is wrong with the recipe Hydra says
+        own = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+        paths += ((own or {}).get("hydra") or {}).get("searchpath") or []
+    others = []
+    for word in overrides:
+        key, _, value = word.partition("=")
+        if key.lstrip("+") == "hydra.searchpath":
+            found = yaml.safe_load(value)
+            paths += found if isinstance(found, list) else [found]
+        else:
+            others.append(word)
+    return [*map(str, paths), f"file://{conf_dir()}"], others
 
 
 def _sorted(words: list[str]) -> tuple[list[str], list[str]]:
@@ -132,7 +167,8 @@ def _quoted(value: str) -> str:
     return "'" + re.sub(r"(\\*)'", r"\1\1\\'", value) + "'"
 
 
-def _call(application: Callable[[], None], recipe: Path, words: list[str]) -> None:
+def _call(job: Callable[[DictConfig], Any], recipe: Path, words: list[str]) -> None:
+    application = hydra.main(version_base="1.3", config_path=str(recipe.parent.resolve()), config_name=recipe.stem)(job)
     saved_arguments, saved_environment = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv, os.environ["HYDRA_FULL_ERROR"] = [f"asr train {recipe}", *words], "1"
     try:

@@ -211,8 +211,43 @@ def test_a_disk_that_fills_up_ends_with_a_line_and_no_traceback(corpus: Path, tm
     assert "last.ckpt: cannot be saved" in done.stderr or "File too large" in done.stderr
 
 
-def test_cfg_job_prints_the_configuration_without_importing_torch() -> None:
-    code = "import sys; from asr.cli import main; assert main(sys.argv[1:]) == 0; assert 'torch' not in sys.modules"
+def test_cfg_job_prints_the_configuration_without_waiting_for_torch() -> None:
+    code = "import sys; sys.modules['torch'] = None; from asr.cli import main; sys.exit(main(sys.argv[1:]))"
     words = ["train", "recipes/an4/bilstm.yaml", "data.dir=d", "run_dir=r", "--cfg", "job"]
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
-    assert done.returncode == 0 and "hidden_size" in done.stdout, done.stderr
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=ROOT)
+    assert "hidden_size" in done.stdout and "torch" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("words", [["run_dir=r"], []])
+def test_cfg_job_checks_what_it_has_printed(
+    tmp_path: Path, recipe: str, words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", recipe, *words, "--cfg", "job"]) == 0
+    assert main(["train", recipe, *words, "model.hidden_size=0", "--cfg", "job"]) == 2
+    printed = capsys.readouterr()
+    assert "hidden_size: 0" in printed.out and "model.hidden_size=0 must be at least 1" in printed.err
+    assert not (tmp_path / "r").exists()
+
+
+def test_own_config_groups_lie_beside_the_recipe_or_in_the_search_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The commands of README.md, "Your own groups"."""
+    for folder, name, size in (("mine", "small", 7), ("shared", "tiny", 5), ("lab", "odd", 3)):
+        (tmp_path / folder / "model").mkdir(parents=True)
+        text = f"defaults: [bilstm, _self_]\nhidden_size: {size}\n"
+        (tmp_path / folder / "model" / f"{name}.yaml").write_text(text)
+    text = f"defaults: [base, _self_]\nhydra:\n  searchpath: ['file://{tmp_path / 'shared'}']\n"
+    recipe = str(write_recipe(tmp_path / "mine", text=text))
+    given = f"hydra.searchpath=[file://{tmp_path / 'lab'}]"
+    for words, size in (
+        (["model=small"], 7),
+        (["model=tiny"], 5),
+        (["model=odd", given], 3),
+        (["model=tiny", given], 5),
+    ):
+        assert main(["train", recipe, "run_dir=r", *words, "--cfg", "job"]) == 0
+        assert f"hidden_size: {size}\n" in capsys.readouterr().out
+    assert main(["train", recipe, "run_dir=r", "model=odd", "--cfg", "job"]) == 2
+    assert "there is no 'odd' in the group 'model'" in capsys.readouterr().err

@@ -174,7 +174,8 @@ def test_the_moving_average_of_every_steps_weights_becomes_the_model(tones: Path
     best = load_checkpoint(tmp_path / "checkpoints" / "best.ckpt")["model"]
     for name, value in best.items():
         torch.testing.assert_close(value, average[name])
-    assert quiet.messages[-1].startswith("moving average of the weights: dev WER") and "kept" in quiet.messages[-1]
+    (said,) = [message for message in quiet.messages if message.startswith("moving average of the weights: dev WER")]
+    assert "kept" in said
     assert not equal_weights(best, weights(tmp_path))
     with pytest.raises(ConfigError, match=r"training\.select=ema needs training\.ema_decay"):
         settings(tones, training__select="ema")
