@@ -5,12 +5,13 @@ architecture out of a closed list, training facts, library versions, and the SHA
 pickled, imported by name, or interpolated.
 """
 
+import contextlib
 import json
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,16 @@ import safetensors.torch
 import torch
 
 from asr.errors import ConfigError, ModelError
-from asr.features import Features, build_features, build_features_config
+from asr.features import AnyFeaturesConfig, Features, build_features, build_features_config
 from asr.files import atomic_path, sha256_file, umask, write_json
-from asr.models import AcousticModel, build_model_config
+from asr.models import AcousticModel, ModelConfig, build_model_config
 from asr.provenance import library_versions
+from asr.shipped import MODEL_CONFIG as CONFIG
+from asr.shipped import check_not_shipped, model_directory
 from asr.text.tokenizer import Tokenizer, tokenizer_from_dict
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
 NOT_UNDERSTOOD = (ModelError, ConfigError, TypeError, ValueError, RuntimeError, MemoryError, OverflowError)
 MESSAGE_LENGTH = 300
 
@@ -44,44 +46,68 @@ class Pretrained:
 
 
 def save_pretrained(
-    directory: Path, features: Features, model: AcousticModel, tokenizer: Tokenizer, facts: Mapping[str, Any]
+    directory: Path,
+    features: Features,
+    model: AcousticModel,
+    tokenizer: Tokenizer,
+    facts: Mapping[str, Any],
+    dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Write a model directory; an earlier one of the same name is replaced as a whole."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
-    try:
-        tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-        tensors |= {f"features.{name}": value for name, value in features.state_dict().items()}
-        plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    """Write a model directory; an earlier one of the same name is replaced as a whole.
+
+    ``dtype``: of the model's weights in the file, which are float32 again when read; the features are never rounded.
+    """
+    tensors = {f"model.{name}": value.to(dtype) for name, value in model.state_dict().items()}
+    tensors |= {f"features.{name}": value for name, value in features.state_dict().items()}
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with _whole_directory(directory) as fresh:
         with atomic_path(fresh / WEIGHTS) as temporary:  # synced to disk, and readable by other users
             safetensors.torch.save_file(plain, temporary)
         write_json(fresh / CONFIG, _describe(fresh / WEIGHTS, features, model, tokenizer, facts))
+
+
+@contextlib.contextmanager
+def copy_of_model(source: Path, directory: Path) -> Iterator[Path]:
+    """A copy of a model's weights and config.json in a folder to add files to; ``directory`` once all is well.
+
+    Calibration and decoding are not copied: they are what is to be replaced.
+    """
+    with _whole_directory(directory) as fresh:
+        for name in (CONFIG, WEIGHTS):
+            shutil.copyfile(source / name, fresh / name)
+        yield fresh
+
+
+@contextlib.contextmanager
+def _whole_directory(directory: Path) -> Iterator[Path]:
+    """A new folder beside ``directory``, which it replaces as a whole unless something is raised."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
+    try:
+        yield fresh
         os.chmod(fresh, 0o777 & ~umask())
         _replace_directory(fresh, directory)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def from_pretrained(directory: Path, device: torch.device | str = "cpu") -> Pretrained:
-    """Read a model directory onto ``device``, in evaluation mode.
+def from_pretrained(directory: str | Path, device: torch.device | str = "cpu") -> Pretrained:
+    """Read a model directory, or the shipped model by its name, onto ``device``, in evaluation mode.
 
     Raises ModelError when it is absent, damaged, of a newer format, or names what this version does not know.
     """
-    directory = Path(directory)
+    directory = model_directory(directory)
     config = _read_config(directory)
     weights = directory / WEIGHTS
     _check_weights(weights, config)
+    features_config, model_config, tokenizer = _understand(directory, config)
     try:
-        features = build_features(build_features_config({"level_db": None, **config["features"]}))  # None: before 0.2
-        tokenizer = tokenizer_from_dict(config["tokenizer"])
-        described = build_model_config(config["model"]), features.config.n_mels, tokenizer.vocab_size
+        features = build_features(features_config)
+        described = model_config, features.config.n_mels, tokenizer.vocab_size
         with torch.device("meta"):  # shapes alone: a wrong size must not take the machine's memory
             shapes = {name: tuple(value.shape) for name, value in AcousticModel(*described).state_dict().items()}
-    except (KeyError, *NOT_UNDERSTOOD) as error:
-        why = f"no key {error}" if isinstance(error, KeyError) else _one_line(error)
-        raise ModelError(
-            f"{directory / CONFIG}: cannot be understood ({why}); was it written by another version?"
-        ) from None
+    except NOT_UNDERSTOOD as error:
+        raise _not_understood(directory, error) from None
     _check_shapes(weights, shapes)
     model = AcousticModel(*described)
     try:
@@ -96,17 +122,30 @@ def from_pretrained(directory: Path, device: torch.device | str = "cpu") -> Pret
     return Pretrained(features.to(device).eval(), model.to(device).eval(), tokenizer, config.get("facts", {}))
 
 
-def stored_model(directory: Path) -> dict[str, Any]:
+def stored_model(directory: str | Path) -> dict[str, Any]:
     """The architecture that a model directory states, unchecked, as plain values; empty where it states none.
 
     Raises ModelError where the directory is none or of a newer format.
     """
-    values = _read_config(Path(directory)).get("model")
+    values = _read_config(model_directory(directory)).get("model")
     return values if isinstance(values, dict) else {}
 
 
+def describe_pretrained(directory: str | Path) -> tuple[AnyFeaturesConfig, ModelConfig, Tokenizer]:
+    """The features, architecture and tokens of a model directory or shipped model, without its weights.
+
+    Raises ModelError as ``from_pretrained``.
+    """
+    directory = model_directory(directory)
+    return _understand(directory, _read_config(directory))
+
+
 def write_extra(directory: Path, name: str, values: Mapping[str, Any]) -> None:
-    """Write a JSON file (calibration, decoding, ...) with the hash of the weights: it is valid for them only."""
+    """Write a JSON file (calibration, decoding, ...) with the hash of the weights: it is valid for them only.
+
+    Raises ModelError for the shipped model, which is never changed.
+    """
+    check_not_shipped(directory)
     write_json(directory / name, {**values, "weights_sha256": _read_config(directory)["sha256"][WEIGHTS]})
 
 
@@ -161,6 +200,20 @@ def _read_config(directory: Path) -> dict[str, Any]:
             f"{path}: format {found!r} is unknown to this version, which reads format {FORMAT}; update, or export again"
         )
     return config
+
+
+def _understand(directory: Path, config: Mapping[str, Any]) -> tuple[AnyFeaturesConfig, ModelConfig, Tokenizer]:
+    try:
+        tokenizer = tokenizer_from_dict(config["tokenizer"])
+        features = build_features_config({"level_db": None, **config["features"]})  # None: before 0.2
+        return features, build_model_config(config["model"]), tokenizer
+    except (KeyError, *NOT_UNDERSTOOD) as error:
+        raise _not_understood(directory, error) from None
+
+
+def _not_understood(directory: Path, error: Exception) -> ModelError:
+    why = f"no key {error}" if isinstance(error, KeyError) else _one_line(error)
+    return ModelError(f"{directory / CONFIG}: cannot be understood ({why}); was it written by another version?")
 
 
 def _check_weights(weights: Path, config: Mapping[str, Any]) -> None:

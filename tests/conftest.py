@@ -31,3 +31,14 @@ def corpora() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real corpora at {folder} (set ASR_CORPORA to their folder)")
     return folder
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The installed package: the folder with configuration and recipes, and no model yet in ``_pretrained``."""
+    folder = tmp_path / "site-packages" / "asr"
+    (folder / "_pretrained").mkdir(parents=True)
+    for name in ("conf", "recipes"):
+        (folder / f"_{name}").symlink_to(ROOT / name)
+    monkeypatch.setattr("asr.shipped._PACKAGE", folder)
+    return folder

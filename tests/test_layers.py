@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "asr"
 LAYERS: list[set[str]] = [
     {"errors"},
     {"files", "terminal", "schema", "seeds", "lengths", "torchaudio_door", "provenance", "devices"},
+    {"shipped"},
     {"audio"},
     {"text"},
     {"data"},
@@ -67,7 +68,7 @@ MAY_PRINT = {"commands", "cli", "terminal"}
 MODULES = {
     ".".join(("asr", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
-    if not {"_conf", "_recipes"} & set(path.relative_to(PACKAGE).parts)
+    if not {"_conf", "_recipes", "_pretrained"} & set(path.relative_to(PACKAGE).parts)
 }
 
 

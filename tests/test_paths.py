@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from asr import shipped
 from asr.config import recipes as paths
 from asr.config.recipes import conf_dir, recipes_dir, resolve_recipe
 from asr.errors import AsrError, UsageError
@@ -21,7 +22,7 @@ def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         file = package / "_recipes" / name
         file.parent.mkdir(parents=True)
         file.touch()
-    monkeypatch.setattr(paths, "_PACKAGE", package)
+    monkeypatch.setattr(shipped, "_PACKAGE", package)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     return package
@@ -63,7 +64,7 @@ def test_a_near_miss_is_named(packaged: Path) -> None:
 
 
 def test_an_installation_without_its_folders_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paths, "_PACKAGE", tmp_path / "asr")
+    monkeypatch.setattr(shipped, "_PACKAGE", tmp_path / "asr")
     with pytest.raises(AsrError, match="pip install --force-reinstall"):
         conf_dir()
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr.shipped import check_not_shipped, model_directory
 from asr.terminal import Progress, table
 from asr.text.normalize import NORMALIZERS, get_normalizer
 
@@ -35,7 +36,9 @@ def build_parser() -> argparse.ArgumentParser:
         description="Fit word confidence to a dev set, so that of the words with confidence 0.9 nine in ten are right. "
         "Calibrate again after a change of the decoder or its language model.",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory, such as runs/fsdd/model")
+    parser.add_argument(
+        "model", type=model_directory, metavar="MODEL", help="a model directory, such as runs/fsdd/model"
+    )
     parser.add_argument(
         "manifest", type=Path, metavar="DEV_MANIFEST", help="a manifest that was not used in training, with transcripts"
     )
@@ -55,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
 def run(arguments: list[str]) -> int:
     """Calibrate; returns 0, or raises an AsrError."""
     options = CalibrateOptions(**vars(build_parser().parse_args(arguments)))
+    check_not_shipped(options.model)
     from asr.data.manifest import read_manifest
 
     utterances = read_manifest(options.manifest)  # what it refuses is said before torch is imported

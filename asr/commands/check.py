@@ -21,6 +21,7 @@ from asr.data.quality.check import manifest_paths, summarize
 from asr.data.quality.clean import Cleaned, check_replaceable, clean, removed_list, write_cleaned
 from asr.data.quality.findings import choose_kinds
 from asr.errors import AsrError, UsageError
+from asr.shipped import model_directory
 from asr.terminal import Progress, printable, shorten, styled, table
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     suspects = parser.add_argument_group("likely wrong transcripts")
     suspects.add_argument(
-        "--model", type=Path, metavar="MODEL",
-        help="a model directory; ranks all transcripts by how badly they fit what the model recognises",
+        "--model", type=model_directory, metavar="MODEL",
+        help="a model directory, or english; ranks all transcripts by how badly they fit what the model recognises",
     )  # fmt: skip
     suspects.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     suspects.add_argument(

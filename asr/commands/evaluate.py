@@ -8,7 +8,16 @@ import argparse
 from pathlib import Path
 
 from asr.commands.console import print_evaluation, transcribing_progress
-from asr.commands.options import add_decoding, add_scoring, decoder_options, scoring_options, seconds, whole_number
+from asr.commands.options import (
+    MODEL_HELP,
+    add_decoding,
+    add_scoring,
+    decoder_options,
+    scoring_options,
+    seconds,
+    whole_number,
+)
+from asr.shipped import model_directory
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -16,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="asr evaluate", description="Transcribe the utterances of a manifest and report WER, CER and speed."
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory, such as runs/fsdd/model")
+    parser.add_argument("model", type=model_directory, metavar="MODEL", help=MODEL_HELP)
     parser.add_argument(
         "manifest", type=Path, metavar="MANIFEST", help="the manifest to transcribe, such as data/fsdd/test.jsonl"
     )

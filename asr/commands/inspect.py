@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.commands.options import count, number, seconds
+from asr.commands.options import MODEL_HELP, count, number, seconds
 from asr.errors import UsageError
 from asr.files import check_output_folder
+from asr.shipped import model_directory
 from asr.terminal import styled, table
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Show the gates and states of a model while it transcribes a recording.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory")
+    parser.add_argument("model", type=model_directory, metavar="MODEL", help=MODEL_HELP)
     parser.add_argument("audio", type=Path, metavar="AUDIO", help="a recording")
     parser.add_argument(
         "--html",

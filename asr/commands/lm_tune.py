@@ -1,9 +1,9 @@
 """`asr lm tune MODEL DEV --lm FILE`: find lm_weight and word_score on a dev set and store them with the model.
 
 In: a model directory, a manifest it was not trained on, a language model. Out: decoding.json and lm.bin in the model
-directory, which every later transcription uses; dev errors of greedy decoding, of the beam search alone, and with the
-language model. A language model that does no better than greedy decoding is refused (exit code 1), and nothing is
-changed: it would make every transcript worse (NeMo#3221, pyctcdecode#85).
+directory (or in a copy of it, with --out), which every later transcription uses; dev errors of greedy decoding, of the
+beam search alone, and with the language model. A language model that does no better than greedy decoding is refused
+(exit code 1), and nothing is changed: it would make every transcript worse (NeMo#3221, pyctcdecode#85).
 """
 
 import argparse
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.commands.options import count
+from asr.commands.options import MODEL_HELP, count
 from asr.errors import ModelError, UsageError
+from asr.shipped import check_not_shipped, model_directory
 from asr.terminal import Progress, table
 from asr.text.normalize import NORMALIZERS, get_normalizer
 
@@ -29,6 +30,7 @@ class TuneOptions:
     model: Path
     manifest: Path
     lm: Path
+    out: Path | None
     beam_width: int
     normalizer: str
     dry_run: bool
@@ -42,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Find the weights of a language model on a dev set and store both in the model directory. "
         "A language model that does no better than greedy decoding is refused.",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory, such as runs/an4/model")
+    parser.add_argument("model", type=model_directory, metavar="MODEL", help=MODEL_HELP)
     parser.add_argument(
         "manifest", type=Path, metavar="DEV", help="a manifest that was not used in training, with transcripts"
     )
@@ -52,6 +54,12 @@ def build_parser() -> argparse.ArgumentParser:
         required=True,
         metavar="FILE",
         help="a language model: the output of `asr lm build`, or any ARPA file",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="store both in a copy of the model, a new folder, and leave MODEL as it is",
     )
     parser.add_argument(
         "--beam-width", type=count, default=32, metavar="N", help="hypotheses kept after each frame (default: 32)"
@@ -72,10 +80,15 @@ def run(arguments: list[str]) -> int:
     options = TuneOptions(**vars(build_parser().parse_args(arguments)))
     if not options.lm.is_file():
         raise UsageError(f"--lm {options.lm}: no such file")
+    if options.out is not None and options.out.exists():
+        raise UsageError(f"--out {options.out}: exists; give a new folder for the copy of the model")
+    if options.out is None and not options.dry_run:
+        check_not_shipped(options.model)
     from asr.data.manifest import read_manifest
 
     utterances = read_manifest(options.manifest)  # what it refuses is said before torch is imported
     from asr.lm import read_lm
+    from asr.pretrained import copy_of_model
     from asr.recognition import Recognizer
     from asr.recognition.stored_decoding import store_decoding
     from asr.recognition.tuning import MOST_POINTS, DevSet, tune
@@ -100,8 +113,14 @@ def run(arguments: list[str]) -> int:
             " Was it built from other texts, or with another spelling, than the model's transcripts?"
         )
     if not options.dry_run:
-        store_decoding(options.model, result.settings, language_model, result.facts(options.manifest, options.lm))
-        print(f"stored: {options.model}/decoding.json and lm.bin; every transcription with this model now uses them")
+        facts = result.facts(options.manifest, options.lm)
+        if options.out is None:
+            store_decoding(options.model, result.settings, language_model, facts)
+        else:
+            with copy_of_model(options.model, options.out) as fresh:
+                store_decoding(fresh, result.settings, language_model, facts)
+        where = options.out or options.model
+        print(f"stored: {where}/decoding.json and lm.bin; every transcription with this model now uses them")
         print("note: confidence is uncalibrated with this decoder until `asr calibrate` has been run")
     return 0
 

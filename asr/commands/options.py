@@ -53,6 +53,9 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
+MODEL_HELP = "a model directory, such as runs/fsdd/model, or english, which comes with the package"
+
+
 def add_decoding(group: "argparse._ArgumentGroup", *, where: str) -> None:
     """Add the decoding options to a parser's group; ``where``: the output that holds the n-best hypotheses."""
     group.add_argument(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from asr.commands.options import count, number, seconds, whole_number
 from asr.errors import UsageError
 from asr.schema import nearest
+from asr.shipped import model_directory
 from asr.terminal import styled, table
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _gradients_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--input-scale", type=number, default=1.0, help="standard deviation of the inputs (default: 1)")
     parser.add_argument(
-        "--model", action="append", default=[], type=Path, metavar="MODEL", dest="models",
+        "--model", action="append", default=[], type=model_directory, metavar="MODEL", dest="models",
         help="measure this trained model on --manifest instead; may be repeated",
     )  # fmt: skip
     parser.add_argument("--manifest", type=Path, help="with --model: the manifest of the recordings")
@@ -195,7 +196,7 @@ def _recall(given: argparse.Namespace) -> "ExperimentResult":
 
 def _models_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "models", type=Path, nargs="+", metavar="MODEL",
+        "models", type=model_directory, nargs="+", metavar="MODEL",
         help="a model directory, such as runs/fsdd/model; several: trainings that differ only in their seed",
     )  # fmt: skip
     parser.add_argument("manifest", type=Path, metavar="MANIFEST", help="a manifest with reference texts")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from asr.commands.options import add_gate, whole_number
 from asr.errors import DataError, ScoringError, UsageError
 from asr.pages.run_data import READ_FILES, RunData, load_run
+from asr.shipped import model_directory
 
 if TYPE_CHECKING:
     from asr.pages import PageData
@@ -100,7 +101,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--clips", type=whole_number, default=40, metavar="N",
         help="utterances with audio and spectrogram: the N worst, and N/4 others at random (default: 40)",
     )  # fmt: skip
-    sound.add_argument("--model", type=Path, metavar="MODEL", help="also show the CTC posteriors of this model")
+    sound.add_argument(
+        "--model", type=model_directory, metavar="MODEL", help="also show the CTC posteriors of this model"
+    )
     sound.add_argument("--device", default="auto", help="where the model runs: auto, cpu, cuda (default: auto)")
     return parser
 

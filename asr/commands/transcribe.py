@@ -1,8 +1,9 @@
-"""``asr transcribe MODEL PATHS...``: audio files, folders or standard input to transcripts, printed or in files.
+"""``asr transcribe [MODEL] PATHS...``: audio files, folders or standard input to transcripts, printed or in files.
 
-In: a model directory and recordings. Out: each transcript as soon as it is ready, in the order of the recordings. One
-that cannot be read is named on stderr (and in OUTPUT_DIR/failures.jsonl), the others are still transcribed, and the
-exit code is 1. Safe to interrupt: rerun with --skip-existing to resume.
+In: a model directory, or none for the one that comes with the package, and recordings. Out: each transcript as soon as
+it is ready, in the order of the recordings. One that cannot be read is named on stderr (and in
+OUTPUT_DIR/failures.jsonl), the others are still transcribed, and the exit code is 1. Safe to interrupt: rerun with
+--skip-existing to resume.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -21,7 +23,7 @@ from asr.commands.options import add_decoding, count, decoder_options, seconds
 from asr.errors import Interrupted, UsageError
 from asr.terminal import Progress, is_live
 from asr.transcription import FORMATS, TIMED_FORMATS
-from asr.transcription.inputs import find_inputs
+from asr.transcription.inputs import find_inputs, split_model
 from asr.transcription.job import TranscriptionJob
 from asr.transcription.options import TranscribeOptions
 
@@ -31,9 +33,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="asr transcribe",
         description="Transcribe audio files.",
-        epilog="A file name that begins with '-' is given as ./-name. Exit code: 0, or 1 if a recording failed.",
+        epilog="The first argument is the model if it is a model directory or `english`, else a recording. A file name "
+        "that begins with '-' is given as ./-name. Exit code: 0, or 1 if a recording failed.",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model directory, such as runs/fsdd/model")
+    parser.add_argument(
+        "model", nargs="?", metavar="MODEL",
+        help="a model directory, such as runs/fsdd/model (default: english, which comes with the package)",
+    )  # fmt: skip
     parser.add_argument("paths", nargs="+", metavar="PATH", help="audio files, folders, or - for standard input")
     _add_outputs(parser.add_argument_group("input and output"))
     add_decoding(parser.add_argument_group("decoding"), where="json")
@@ -182,9 +188,13 @@ class _Console:
 
 
 def transcribe_options(found: argparse.Namespace) -> TranscribeOptions:
-    """The parsed arguments as options. Raises UsageError for options that do not go together."""
+    """The parsed arguments as options, with ``found.paths`` the recordings alone.
+
+    Raises UsageError for options that do not go together, ModelError where no model is given and none is shipped.
+    """
+    words = [*([] if found.model is None else [found.model]), *found.paths]
     options = TranscribeOptions(
-        model=found.model,
+        model=Path(words[0]),
         formats=found.format,
         output_dir=found.output_dir,
         beside=found.beside,
@@ -198,8 +208,9 @@ def transcribe_options(found: argparse.Namespace) -> TranscribeOptions:
         device=found.device,
         decoder=decoder_options(found),
     )
-    _check(options, found.paths)
-    return options
+    _check(options, words)
+    model, found.paths = split_model(words, recursive=found.recursive)
+    return replace(options, model=model)
 
 
 @contextlib.contextmanager

@@ -1,25 +1,23 @@
-"""The folders of the config groups (``conf/``) and of the recipes (``recipes/``): in the wheel or in a checkout.
+"""The folders of the config groups (``conf/``) and of the recipes (``recipes/``).
 
-In: nothing, or a recipe as given by the user. Out: folders and files that exist. The wheel carries both as
-``asr/_conf`` and ``asr/_recipes``, so that every command works from any folder.
+In: nothing, or a recipe as given by the user. Out: folders and files that exist (see asr/shipped.py).
 """
 
 import difflib
 from pathlib import Path
 
-from asr.errors import AsrError, UsageError
-
-_PACKAGE = Path(__file__).resolve().parents[1]
+from asr.errors import UsageError
+from asr.shipped import bundled_folder
 
 
 def conf_dir() -> Path:
     """The folder of Hydra groups that work with any corpus."""
-    return _bundled("conf")
+    return bundled_folder("conf")
 
 
 def recipes_dir() -> Path:
     """The folder that holds one folder a corpus."""
-    return _bundled("recipes")
+    return bundled_folder("recipes")
 
 
 def available_recipes() -> list[str]:
@@ -59,13 +57,3 @@ def _no_recipe(path_text: str, name: str) -> str:
     listing = "".join(f"\n  recipes/{recipe}" for recipe in recipes) or " none"
     advice = "Give the path of a YAML file, or one of the included recipes"
     return f"no recipe at {path_text!r}{hint}\n{advice}:{listing}"
-
-
-def _bundled(name: str) -> Path:
-    for folder in (_PACKAGE / f"_{name}", _PACKAGE.parent / name):
-        if folder.is_dir():
-            return folder
-    raise AsrError(
-        f"the folder {name}/ is neither in the installed package ({_PACKAGE / f'_{name}'}) nor in a checkout "
-        f"({_PACKAGE.parent / name}); install again with: pip install --force-reinstall --no-deps asr-bilstm"
-    )

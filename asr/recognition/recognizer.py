@@ -48,6 +48,7 @@ from asr.recognition.windows import (
     stitch,
 )
 from asr.recognition.words import word_times
+from asr.shipped import model_directory
 from asr.text.tokenizer import Tokenizer
 
 T = TypeVar("T")
@@ -99,17 +100,17 @@ class Recognizer:
         calibrated: bool = True,
         decoding: Mapping[str, Any] | None = None,
     ) -> "Recognizer":
-        """Read a model directory onto ``device`` ("auto": a GPU where there is one).
+        """Read a model directory (or the shipped model: "english") onto ``device`` ("auto": a GPU where there is one).
 
         ``speech_gate``: keep silence and noise from becoming words (asr/recognition/speech_gate.py). ``words=False``
         leaves out word times and confidence, ``calibrated=False`` leaves calibration.json unread. ``decoding``: keys of
         ``DecodingConfig`` that replace those of the directory's decoding.json (greedy where there is none), such as
         {"name": "beam", "language_model": "lm.bin", "hotwords": {"ann": 5.0}}. Raises ModelError or ConfigError.
         """
-        chosen = choose_device(device)
-        pretrained = from_pretrained(Path(directory), chosen)
-        calibration = read_calibration(Path(directory)) if words and calibrated else None
-        settings = choose_decoding(Path(directory), decoding or {})
+        chosen, directory = choose_device(device), model_directory(directory)
+        pretrained = from_pretrained(directory, chosen)
+        calibration = read_calibration(directory) if words and calibrated else None
+        settings = choose_decoding(directory, decoding or {})
         decoder = build_decoder(settings, pretrained.tokenizer)
         recognizer = cls(pretrained, chosen, decoder, speech_gate=speech_gate, words=words, calibration=calibration)
         recognizer.decoding = settings

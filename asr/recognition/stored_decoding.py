@@ -18,6 +18,7 @@ from asr.lm.model import NgramModel
 from asr.pretrained import read_extra, write_extra
 from asr.recognition.calibration import FILE as CALIBRATION
 from asr.schema import build
+from asr.shipped import check_not_shipped
 
 FILE = "decoding.json"
 LANGUAGE_MODEL = "lm.bin"
@@ -35,6 +36,7 @@ def store_decoding(
     """
     if settings.lexicon is not None:
         raise ConfigError("decoding.lexicon: a model directory stores no lexicon; give it when you transcribe")
+    check_not_shipped(directory)
     with atomic_path(directory / LANGUAGE_MODEL) as temporary, temporary.open("wb") as stream:
         write_binary(stream, language_model)
     values = {key: value for key, value in asdict(settings).items() if key not in ("language_model", "lexicon")}

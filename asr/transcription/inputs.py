@@ -1,6 +1,6 @@
-"""The recordings of a transcription job: files, folders and standard input, as one list without repetitions.
+"""The model and the recordings of a transcription job: files, folders and standard input, without repetitions.
 
-In: paths. Out: `Input`s in a fixed order, and what could not be read.
+In: the words of a command line. Out: the model directory; `Input`s in a fixed order, and what could not be read.
 """
 
 import os
@@ -12,9 +12,11 @@ from pathlib import Path
 
 from asr.audio import AUDIO_EXTENSIONS, MEDIA_EXTENSIONS
 from asr.errors import UsageError
+from asr.shipped import STARTER, is_model, model_directory, starter_directory
 
 _EXTENSIONS = AUDIO_EXTENSIONS | MEDIA_EXTENSIONS
 STDIN = "-"
+_NO_RECORDINGS = (".safetensors", ".ckpt", ".json", ".yaml")  # files of a model or a training, taken for its folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,51 @@ class InputProblem:
 
     label: str
     message: str
+
+
+def split_model(words: Sequence[str], *, recursive: bool) -> tuple[Path, list[str]]:
+    """The model and the recordings that ``words`` name, in this order or without a model.
+
+    The first word is the model if it is a model directory or the name ``english``. Otherwise every word is a recording
+    and the model is the one that comes with the package.
+
+    Raises:
+        UsageError: the first word is neither; a later one is a model; or there are no recordings.
+        ModelError: no model is given and none is shipped.
+    """
+    first, rest = words[0], list(words[1:])
+    named = first == STARTER or is_model(first)
+    for word in rest:
+        if is_model(word) or (word == STARTER and not os.path.exists(word)):
+            both = f"{first} and {word} are models; give one" if named else f"{word} is a model; it goes first"
+            raise UsageError(f"{both}: asr transcribe {word} FILE...")
+    if not named:
+        _check_recording(first, recursive)
+        return starter_directory(), list(words)
+    model = model_directory(first)
+    if not rest:
+        own = f"; the recordings in the folder (or file) of that name are ./{first}" if os.path.exists(first) else ""
+        known = own if first == STARTER else ""
+        raise UsageError(f"{first} is a model, and no recordings are given: asr transcribe {first} FILE...{known}")
+    return model, rest
+
+
+def _check_recording(word: str, recursive: bool) -> None:
+    """Raise UsageError where the first word was probably meant as a model: it would be ignored otherwise."""
+    if os.path.isdir(word):
+        if is_model(os.path.join(word, "model")):
+            raise UsageError(
+                f"{word}: a training run, whose model is {os.path.join(word, 'model')}; for recordings in this folder"
+                f" name a model before it: asr transcribe {STARTER} {word}"
+            )
+        if not any(True for _ in _audio_files(Path(word), recursive, [])):
+            advice = "" if recursive else " (-r searches its subfolders too)"
+            raise UsageError(f"{word}: neither a model directory (no config.json) nor a folder with recordings{advice}")
+    elif os.path.isfile(word):
+        if word.endswith(_NO_RECORDINGS):
+            raise UsageError(f"{word}: not a recording; if it belongs to a model, give the model's folder")
+    elif word != STDIN and not os.path.exists(word) and not is_audio_name(os.path.basename(word)):
+        raise UsageError(f"{word}: no such model directory or recording; check the path")
 
 
 def find_inputs(arguments: Sequence[str], spool: Path, *, recursive: bool) -> tuple[list[Input], list[InputProblem]]:
@@ -121,7 +168,7 @@ def _spooled(folder: Path) -> Path:
     """All of standard input as a file: decoders need its length and seek in it."""
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None or sys.stdin.isatty():
-        raise UsageError("'-' reads audio from a pipe, and stdin is no pipe: asr transcribe MODEL - < FILE")
+        raise UsageError("'-' reads audio from a pipe, and stdin is no pipe: asr transcribe [MODEL] - < FILE")
     path = folder / "stdin"
     with path.open("wb") as file:
         shutil.copyfileobj(stream, file, 1 << 20)

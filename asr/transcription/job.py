@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from asr.errors import AsrError, InternalError, UsageError
-from asr.files import check_output_folder, read_json_object, sha256_file
+from asr.files import check_output_folder, sha256_file
+from asr.shipped import weights_sha256
 from asr.terminal import printable
 from asr.transcription import Provenance, render_transcript
 from asr.transcription.formats import render_json
@@ -249,6 +250,5 @@ def _settings(options: TranscribeOptions) -> dict[str, Any]:
 
 def _provenance(options: TranscribeOptions) -> Provenance:
     """The model and the settings; whether the model is complete is checked when it is loaded."""
-    hashes = read_json_object(options.model / "config.json").get("sha256")
-    digest = hashes.get("model.safetensors") if isinstance(hashes, dict) else None
+    digest = weights_sha256(options.model)
     return Provenance(model=str(options.model), model_sha256=digest, settings=options.settings())
