@@ -21,7 +21,7 @@ from asr.models import build_model_config
 from asr.pretrained import stored_model
 from asr.schema import build, check, check_choice, to_plain
 from asr.text.normalize import NORMALIZERS
-from asr.training.config import TrainSettings
+from asr.training.config import AUTO, TrainSettings
 
 FREE_KEYS = (
     frozenset(  # what a run may go on with otherwise: none changes a result, and the data's fingerprint is checked
@@ -100,13 +100,13 @@ def with_source_sizes(values: dict[str, Any], words: Sequence[str]) -> dict[str,
     """
     training, model = values.get("training"), values.get("model")
     source = training.get("init_from") if isinstance(training, Mapping) else None
-    if not source or not isinstance(model, Mapping):
-        return values
+    if not source or source == AUTO or not isinstance(model, Mapping):
+        return values  # auto: once the training text is there (asr/pipeline/start_from.py)
     run_dir = Path(str(values.get("run_dir") or ""))
     if _has_begun(run_dir):
         stored = asdict(read_config(run_dir / "config.yaml").train.model)
     else:
-        stored = stored_model(Path(str(source)))
+        stored = stored_model(str(source))
     if stored.get("name") != model.get("name"):
         return values
     given = {word.lstrip("+").partition("=")[0] for word in words} - {"model"}
@@ -134,8 +134,14 @@ def changed_since_begun(run_dir: Path, settings: TrainSettings) -> list[str]:
     """The keys in which ``settings`` differ from those of the training that has begun in ``run_dir``, if one has; those
     that only say when it ends are left out.
     """
-    changed = changed_keys(read_config(run_dir / "config.yaml").train, settings) if _has_begun(run_dir) else []
+    begun = begun_with(run_dir)
+    changed = [] if begun is None else changed_keys(begun, settings)
     return [key for key in changed if key not in END_KEYS]
+
+
+def begun_with(run_dir: Path) -> TrainSettings | None:
+    """The settings of the training that has begun in ``run_dir``, or None. Raises ModelError as ``read_config``."""
+    return read_config(run_dir / "config.yaml").train if _has_begun(run_dir) else None
 
 
 def changed_keys(one: TrainSettings, other: TrainSettings) -> list[str]:

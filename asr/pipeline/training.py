@@ -3,14 +3,17 @@
 In: the configuration, or a run folder, and an observer. Out: a trained model in the run folder, with its config.yaml.
 """
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.config.typed import changed_since_begun, save_config, typed_config, with_overrides
+from asr.config.typed import begun_with, changed_since_begun, save_config, typed_config, with_overrides
 from asr.errors import UsageError
 from asr.provenance import Invocation
+from asr.schema import to_plain
 
 if TYPE_CHECKING:
     from asr.config.typed import RunConfig
@@ -24,10 +27,33 @@ def train_composed(composed: Mapping[str, Any], command: Sequence[str], observer
     """
     from asr.training.start import train
 
-    config = typed_config(composed)
+    composed, config = _with_start(composed, command, observer)
     on_locked = lambda: _store_config(composed, config)  # noqa: E731
     progress = train(config.train, config.run_dir, observer, Invocation.of(command), on_locked)
     return progress.best(config.train.training.select_by)
+
+
+def _with_start(
+    composed: Mapping[str, Any], command: Sequence[str], observer: "Observer"
+) -> tuple[Mapping[str, Any], "RunConfig"]:
+    """The config with what the training starts from chosen and written into it; says what was chosen."""
+    from asr.pipeline.start_from import choose_start
+
+    config = typed_config(composed)
+    given = {word.lstrip("+").partition("=")[0] for word in command if "=" in word}
+    settings, said = choose_start(config.train, given, begun_with(config.run_dir))
+    if said and int(os.environ.get("RANK", "0")) == 0:
+        observer.message(said)
+    if settings is config.train:
+        return composed, config
+    init_from = {"init_from": settings.training.init_from}
+    changed = {
+        **composed,
+        "training": {**composed.get("training", {}), **init_from},
+        "model": to_plain(settings.model),
+        "features": to_plain(settings.features),
+    }
+    return changed, replace(config, train=settings)
 
 
 def resume(run_dir: Path, changes: Sequence[str], command: Sequence[str], observer: "Observer") -> None:

@@ -33,7 +33,7 @@ from asr.probes.processes import Key, Say, train_all
 from asr.probes.record import Record
 from asr.schema import nearest
 from asr.terminal import Progress
-from asr.training.config import TrainSettings
+from asr.training.config import AUTO, TrainSettings
 from asr.training.run_dir import RunDir
 from asr.training.start import checkpoint_to_resume
 
@@ -152,6 +152,8 @@ def member_config(options: TrainingsOptions, member: str) -> tuple[RunConfig, li
     With ``parameters`` its hidden size is the one that comes nearest. Raises UsageError or ConfigError.
     """
     overrides = list(options.changes)
+    if _composed(options, member, overrides).train.training.init_from == AUTO:
+        overrides.append("training.init_from=null")  # members are compared from nothing
     if options.parameters is None:
         return _composed(options, member, overrides), overrides
     config = _composed(options, member, [*overrides, f"model.hidden_size={ANY_SIZE}"])

@@ -74,6 +74,8 @@ class StartRecord:
     from_step: int
     command: str | None = None
     commit: str | None = None
+    init_from: str | None = None  # training.init_from, and the weights that it named
+    init_from_sha256: str | None = None
     hardware: str
     versions: dict[str, str]
 

@@ -58,10 +58,10 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
 
     Raises DataError, TextError, ConfigError.
     """
-    train = _read_split(settings, "train")
-    dev = _read_split(settings, "dev")
+    train = read_split(settings, "train")
+    dev = read_split(settings, "dev")
     starts_from = settings.training.init_from if tokenizer is None else None  # a resumed run has weights of its own
-    earlier = from_pretrained(Path(starts_from)) if starts_from else None
+    earlier = from_pretrained(starts_from) if starts_from else None
     texts, note = [one.text for one in train], None
     if tokenizer is None:
         tokenizer = (
@@ -136,7 +136,8 @@ def _sample(utterances: Sequence[Utterance], settings: TrainSettings) -> Iterato
         yield [Request(int(index), 0, 1.0)]
 
 
-def _read_split(settings: TrainSettings, split: str) -> list[Utterance]:
+def read_split(settings: TrainSettings, split: str) -> list[Utterance]:
+    """The utterances of ``split`` in ``data.dir`` with their texts normalised. Raises ConfigError or DataError."""
     if not settings.data.dir:
         raise ConfigError("config: data.dir is not set; give the folder that 'asr prepare' wrote (data.dir=FOLDER)")
     normalize = get_normalizer(settings.data.full_normalizer)

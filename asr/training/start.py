@@ -18,6 +18,7 @@ from asr.devices import allow_tf32, check_precision, choose_device, set_threads
 from asr.errors import AsrError, TrainingError
 from asr.files import file_hashes
 from asr.provenance import Invocation, hardware, library_versions, local_time
+from asr.shipped import weights_sha256
 from asr.terminal import format_duration
 from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import tokenizer_from_dict
@@ -146,7 +147,10 @@ def _make_trainer(
         observer.message(warning)
     if state is None:
         learn_normalisation(setup, settings)
-    start = {"command": invocation.command, "commit": invocation.commit} if invocation else {}
+    start: dict[str, Any] = {"command": invocation.command, "commit": invocation.commit} if invocation else {}
+    if state is None and settings.training.init_from:
+        start["init_from"] = settings.training.init_from
+        start["init_from_sha256"] = weights_sha256(settings.training.init_from)
     start["hardware"] = f"{hardware(processes.device)}, {processes.count} process{'es' if processes.count > 1 else ''}"
     identity = RunIdentity(
         data=manifest_hashes(settings),
@@ -178,8 +182,6 @@ def _facts(settings: TrainSettings, start: dict[str, str], before: dict[str, Any
         "normalizer": settings.data.full_normalizer,
         "normalizer_label": get_normalizer(settings.data.full_normalizer).label,
     }
-    if settings.training.init_from:
-        facts["init_from"] = settings.training.init_from
     if before is None:
         return facts | start
     facts |= before
