@@ -13,6 +13,7 @@ PYTHON ?=
 TORCH_INDEX ?=
 DEMO_RECIPE := recipes/digits/bilstm.yaml
 DEMO_RUN := demo/run
+SENTENCE := recipes/english/sentence.ogg
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -41,11 +42,15 @@ help: ## list the targets (this list)
 setup: $(READY) ## build the environment in .venv (1 to 3 minutes, once)
 
 .PHONY: demo
-demo: $(READY) ## make a small spoken-digits corpus, train on it, transcribe, show the error report
+demo: $(READY) ## make a small spoken-digits corpus, train on it, transcribe, show the error report; one sentence by the starter
 	@$(PY) -m asr run $(DEMO_RECIPE) run_dir=$(DEMO_RUN)
 	@printf '\nTranscripts of three recordings that were not used in training:\n'
 	@$(PY) -c "$$DEMO_FILES" | xargs -d '\n' $(PY) -m asr transcribe $(DEMO_RUN)/model
 	@printf '\n'; sed -n 1,8p $(DEMO_RUN)/report.md; printf 'The full report: %s\n' $(DEMO_RUN)/report.md
+	@printf '\n'; if [ -f pretrained/english/config.json ]; then \
+	    printf 'A sentence, by the model that comes with the package (asr transcribe %s):\n' $(SENTENCE); \
+	    $(PY) -m asr transcribe $(SENTENCE); \
+	    else echo 'This checkout comes without the model `english`: no sentence is transcribed with it.'; fi
 
 .PHONY: test
 test: $(READY) ## run the quick tests

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.files import finite, json_value
+from asr.provenance import hardware
+from asr.shipped import weights_sha256
 from asr.terminal import format_duration
 from asr.text.normalize import Normalizer
 from asr.transcription.options import check_lm_weight
@@ -53,12 +55,14 @@ class EvaluateOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationResult:
-    """A scored test set, how long recognition took on which device, and the settings it was decoded with."""
+    """A scored test set; how long recognition took, where, with which weights (SHA-256) and settings of decoding."""
 
     manifest: Path
     report: "ScoreReport"
     recognition_s: float
     device: str
+    hardware: str
+    model_sha256: str | None
     decoding: Mapping[str, Any]
     files: "ReportFiles"
 
@@ -75,6 +79,8 @@ class EvaluationResult:
             "real_time_factor": finite(self.real_time_factor),
             "recognition_s": round(self.recognition_s, 3),
             "device": self.device,
+            "hardware": self.hardware,
+            "model_sha256": self.model_sha256,
             "decoding": self.decoding,
         }
 
@@ -108,6 +114,8 @@ def evaluate(options: EvaluateOptions, on_progress: ProgressCallback | None = No
         report=_score(utterances, hypotheses, options.normalizer),
         recognition_s=recognition_s,
         device=str(recognizer.device),
+        hardware=hardware(recognizer.device),
+        model_sha256=weights_sha256(options.model),
         decoding=recognizer.decoding.described(),
         files=report_files(options.out),
     )

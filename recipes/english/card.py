@@ -1,0 +1,272 @@
+"""The card of the shipped model: its figures, from files that `asr evaluate` and the training wrote, as Markdown.
+
+In: a model directory, the folder of its manifests, and a folder of evaluations of these weights. Out: ``collect``'s
+figures as plain values (card.json), and ``render``'s text of them (README.md). No figure is typed by hand.
+"""
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from asr.data.manifest import read_manifest
+from asr.errors import UsageError
+from asr.files import finite, read_json_object
+from asr.lm import read_lm
+from asr.lm.trie import ngram_counts
+from asr.pretrained import from_pretrained, read_extra
+from asr.recognition.calibration import FILE as CALIBRATION
+from asr.recognition.stored_decoding import FILE as DECODING
+from asr.recognition.stored_decoding import LANGUAGE_MODEL
+from asr.scoring.breakdown.groups import Grouping, all_groupings
+from asr.scoring.intervals import rate_intervals
+from asr.scoring.measures import WER
+from asr.scoring.report import build_report
+from asr.scoring.results import Results, read_results
+from asr.shipped import weights_sha256
+
+GROUPS = ("age", "gender")  # speaker groups, where the manifest has them
+
+
+def collect(staged: Path, data: Path, evaluation: Path, sizes: dict[str, int], fp16: dict[str, Any]) -> dict[str, Any]:
+    """Everything that the card says in figures.
+
+    Further results of the same weights in ``evaluation``, such as greedy ones, are shown too; others are refused.
+    """
+    pretrained = from_pretrained(staged)
+    own, tests = weights_sha256(staged), []
+    for folder in sorted(path.parent for path in evaluation.glob("*/summary.json")):
+        if read_json_object(folder / "summary.json").get("model_sha256") != own:
+            raise UsageError(f"{folder}: was not evaluated with {staged}; delete it, or evaluate it again")
+        tests.append(_test(folder))
+    return {
+        "sha256": own,
+        "facts": dict(pretrained.facts),
+        "model": asdict(pretrained.model.config),
+        "parameters": sum(one.numel() for one in pretrained.model.parameters()),
+        "sizes": sizes,
+        "fp16": fp16,
+        "train": _sources(data / "train.jsonl"),
+        "language_model": _language_model(staged),
+        "calibrated": (staged / CALIBRATION).is_file(),
+        "tests": tests,
+    }
+
+
+def _sources(manifest: Path) -> list[dict[str, Any]]:
+    hours: Counter[str] = Counter()
+    count: Counter[str] = Counter()
+    for one in read_manifest(manifest):
+        source = str(one.extra.get("source", "unknown"))
+        hours[source] += one.duration_s / 3600  # type: ignore[assignment]
+        count[source] += 1
+    return [{"source": name, "utterances": count[name], "hours": round(hours[name], 2)} for name in count]
+
+
+def _language_model(staged: Path) -> dict[str, Any] | None:
+    if not (staged / LANGUAGE_MODEL).is_file():
+        return None
+    model, stored = read_lm(staged / LANGUAGE_MODEL), read_extra(staged, DECODING) or {}
+    return {"ngrams": list(ngram_counts(model)), "settings": stored.get("settings"), "facts": stored.get("facts")}
+
+
+def _test(folder: Path) -> dict[str, Any]:
+    """One evaluation: what summary.json and breakdown.json say, and the WER of each speaker group with its interval."""
+    summary, breakdown = read_json_object(folder / "summary.json"), read_json_object(folder / "breakdown.json")
+    results = read_results(folder / "results.jsonl")
+    keys = (
+        "data",
+        "date",
+        "normalizer",
+        "utterances",
+        "audio_hours",
+        "wer",
+        "cer",
+        "real_time_factor",
+        "hardware",
+        "decoding",
+    )
+    confidence = breakdown.get("confidence") or {}
+    return {
+        "name": folder.name,
+        **{key: summary.get(key) for key in keys},
+        "data": Path(str(summary.get("data"))).name,
+        "speakers": len(summary.get("by_speaker") or {}),
+        "interval": summary["intervals"]["wer"],
+        "confidence": {key: confidence.get(key) for key in ("calibration_error", "chance_error", "ranking_quality")},
+        "groups": [group for one in all_groupings(results) if one.name in GROUPS for group in _groups(results, one)],
+    }
+
+
+def _groups(results: Results, grouping: Grouping) -> list[dict[str, Any]]:
+    found = []
+    for row in grouping.rows:
+        report = build_report([results.report.utterances[place] for place in row.members], results.report.normalizer)
+        intervals = rate_intervals(report, WER)
+        interval = intervals.speakers or intervals.utterances
+        speakers = {one.speaker for one in report.utterances if one.speaker is not None}
+        found.append(
+            {
+                "group": f"{grouping.name} {row.label}",
+                "utterances": row.utterances,
+                "speakers": len(speakers),
+                "wer": finite(100 * row.words.rate, 2),
+                "interval": interval and [round(100 * interval.low, 2), round(100 * interval.high, 2)],
+                "small": row.small,
+            }
+        )
+    return found
+
+
+SOURCES = {  # source in the manifests: what it is, licence
+    "librispeech": ("LibriSpeech train-clean-5 (mini LibriSpeech): audio books", "CC BY 4.0"),
+    "librispeech-100": ("LibriSpeech train-clean-100, a part", "CC BY 4.0"),
+    "common-voice-v1": ("Common Voice 1, a part: home microphones, many accents", "CC0"),
+    "common-voice": ("Common Voice 4 and later, a part", "CC0"),
+    "vctk": ("VCTK, speaker p239", "ODC-By 1.0"),
+    "ljspeech": ("LJSpeech 1.1, a part", "public domain"),
+    "speechocean762": ("speechocean762: English of Mandarin speakers, half of them children", "free for any use"),
+    "an4": ("CMU AN4: spelled words, numbers, addresses", "CMU's own, free for any use"),
+}
+LIMITS = """\
+- English only, read speech close to a microphone for the most part. Conversation, distant microphones, music, several
+  speakers at once and telephone channels were not in the training data.
+- Texts are lower case without punctuation; numbers come out as words.
+- It is a model to start from: a few minutes of your own recordings on top of it (`recipes/folder`) change most on a
+  task of your own. The figures above say what it does alone.
+- Its language model is of books up to the early 20th century and of the training texts: names and words of today are
+  rare in it. `asr lm tune english DEV --lm FILE --out DIR` makes a copy with a language model of your own."""
+
+
+def render(card: dict[str, Any]) -> str:
+    """The model card in Markdown: every figure is one of ``card``'s."""
+    return "\n\n".join(
+        [
+            "# english",
+            "The speech recogniser that comes with this package; `asr transcribe FILE` uses it. Made by"
+            " recipes/english/ship.py from results of `asr evaluate`; do not edit.",
+            *_origin(card),
+            "## Data",
+            *_data(card["train"], card["language_model"] is not None),
+            "## Errors",
+            _errors(card["tests"]),
+            *_group_tables(card["tests"]),
+            "## Confidence",
+            _confidence(card),
+            f"## Limits\n\n{LIMITS}\n",
+        ]
+    )
+
+
+def _origin(card: dict[str, Any]) -> list[str]:
+    """What the model is and how it was made."""
+    facts, fp16, sizes = card["facts"], card["fp16"], card["sizes"]
+    files = ", ".join(f"{name} {value / 1e6:.2f} MB" for name, value in sizes.items())
+    return [
+        f"{card['parameters'] / 1e6:.2f} million parameters ({card['model']['name']}); {sum(sizes.values()) / 1e6:.1f}"
+        f" MB ({files}). Weights are float16 in the file and float32 in use. That changes log-probabilities by"
+        f" {fp16['mean_nats']:.4f} nats in the mean and {fp16['largest_nats']:.3f} at most, and {fp16['changed_texts']}"
+        f" of {fp16['utterances']} greedy texts.",
+        f"Trained for {facts.get('training_seconds', 0) / 3600:.1f} h on {facts.get('hardware', 'unknown')}:"
+        f" {facts.get('epoch', 'unknown')} epochs, {facts.get('audio_hours_heard', 0):.0f} h of audio heard.",
+        f"    {facts.get('command', 'unknown')}",
+        f"At commit {facts.get('commit', 'unknown')}; weights {card['sha256'][:12]}.",
+    ]
+
+
+def _data(train: list[dict[str, Any]], language_model: bool) -> list[str]:
+    rows = [
+        (*SOURCES.get(one["source"], (one["source"], "unknown")), f"{one['utterances']:,}", f"{one['hours']:.2f}")
+        for one in train
+    ]
+    return [
+        f"{sum(one['hours'] for one in train):.1f} h of recorded speech.",
+        _table(("source", "licence", "utterances", "hours"), rows),
+        "No speaker and no sentence of a test set is in it (recipes/english/prepare.py)."
+        + (" The language model is of public domain books and the training texts." if language_model else ""),
+    ]
+
+
+def _errors(tests: list[dict[str, Any]]) -> str:
+    if not tests:
+        return "Not evaluated."
+    rows = [
+        (
+            one["name"], _decoder(one["decoding"]), f"{one['utterances']:,}", one["speakers"] or "unknown",
+            _figure(one["wer"], 2), _bounds(one["interval"]["utterances"]), _bounds(one["interval"]["speakers"]),
+            _figure(one["cer"], 2), _figure(one["real_time_factor"], 3),
+        )
+        for one in tests
+    ]  # fmt: skip
+    header = (
+        "test",
+        "decoding",
+        "utterances",
+        "speakers",
+        "WER %",
+        "95 % interval",
+        "over speakers",
+        "CER %",
+        "s a s of audio",
+    )
+    hardware = ", ".join(sorted({str(one["hardware"]) for one in tests}))
+    return (
+        f"{_table(header, rows)}\n\nNormaliser {tests[0]['normalizer']}; measured on {hardware}. Intervals cover the"
+        " choice of recordings (over speakers: of new speakers), not another microphone or way of speaking."
+    )
+
+
+def _group_tables(tests: list[dict[str, Any]]) -> list[str]:
+    tables = []
+    for test in tests:
+        rows = [
+            (
+                one["group"] + (" (few)" if one["small"] else ""),
+                one["utterances"],
+                one["speakers"],
+                _figure(one["wer"], 2),
+                _span(one["interval"]),
+            )
+            for one in test["groups"]
+        ]
+        if rows:
+            header = ("group", "utterances", "speakers", "WER %", "95 % interval")
+            tables.append(
+                f"### {test['name']}, {_decoder(test['decoding'])}, by speaker group\n\n{_table(header, rows)}"
+            )
+    return tables
+
+
+def _confidence(card: dict[str, Any]) -> str:
+    tests = [one for one in card["tests"] if one["confidence"]["calibration_error"] is not None]
+    if not tests:
+        return "Calibrated on dev; not evaluated." if card["calibrated"] else "Not calibrated."
+    rows = []
+    for one in tests:
+        known = one["confidence"]
+        errors = [_figure(known[key], 3) for key in ("calibration_error", "chance_error", "ranking_quality")]
+        rows.append((one["name"], _decoder(one["decoding"]), *errors))
+    header = ("test", "decoding", "calibration error", "of that by chance", "right above wrong (AUC)")
+    how = "Calibrated on dev" if card["calibrated"] else "Not calibrated"
+    return f"{how}. Expected calibration error of the words' confidence:\n\n{_table(header, rows)}"
+
+
+def _decoder(decoding: dict[str, Any]) -> str:
+    return "language model" if "language_model" in decoding else str(decoding["name"])
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "none" if value is None else f"{value:.{digits}f}"
+
+
+def _bounds(interval: dict[str, Any] | None) -> str:
+    return _span([interval["low"], interval["high"]] if interval else None)
+
+
+def _span(pair: list[float] | None) -> str:
+    return "none" if pair is None else f"[{pair[0]:.1f}, {pair[1]:.1f}]"
+
+
+def _table(header: tuple[str, ...], rows: list[Any]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

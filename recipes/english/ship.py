@@ -1,0 +1,161 @@
+"""Put a trained model into the package as ``english``: weights in fp16, language model, calibration, model card.
+
+    python -m recipes.english.ship runs/english/model data/english --lm english.bin
+
+In: a model directory, the folder that prepare.py wrote, and a language model that is small enough (README.md says how
+it was pruned). Out: ``pretrained/english``, at most 20 MB, whose README.md is the model card; its figures are in
+card.json, read from files that `asr lm tune` and `asr evaluate` wrote for these very weights. Work in between is kept
+in ``--work`` and done once: rerun to resume. Without --lm the model keeps the decoding that it has.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from asr import cli
+from asr.data.manifest import read_manifest
+from asr.errors import AsrError, UsageError
+from asr.files import read_json_object, sha256_file, write_json, write_text
+from asr.lm import read_lm
+from asr.pretrained import copy_of_model, from_pretrained, read_extra, save_pretrained
+from asr.recognition import Recognizer
+from asr.recognition.calibration import FILE as CALIBRATION
+from asr.recognition.calibration import read_calibration, store_calibration
+from asr.recognition.stored_decoding import FILE as DECODING
+from asr.recognition.stored_decoding import LANGUAGE_MODEL, read_decoding, store_decoding
+from asr.shipped import weights_sha256
+from recipes.english.card import collect, render
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "pretrained" / "english"
+MOST_BYTES = 20_000_000
+COMPARED = 20  # dev utterances on which fp16 is compared with fp32
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Ship a model; returns the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        ship(given.model, given.data, given.lm, given.work, given.out, given.tests)
+    except AsrError as error:
+        sys.stderr.write(f"ship: error: {error}\n")
+        return error.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ship.py", description="Put a trained model into the package as `english`.")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="the model directory of a training")
+    parser.add_argument("data", type=Path, metavar="DATA", help="the manifests that it was trained with")
+    parser.add_argument("--lm", type=Path, metavar="FILE", help="a language model to tune on dev and ship")
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/ship-english"), help="what is in between (default: %(default)s)"
+    )
+    parser.add_argument("--out", type=Path, default=SHIPPED, help="default: pretrained/english")
+    parser.add_argument(
+        "--tests", nargs="*", metavar="NAME", help="test sets: NAME.jsonl in DATA (default: test and every test-*)"
+    )
+    return parser
+
+
+def ship(model: Path, data: Path, lm: Path | None, work: Path, out: Path, tests: list[str] | None = None) -> None:
+    """All steps but those whose results are in ``work`` already. Raises an AsrError, with ``out`` unchanged."""
+    names = tests if tests is not None else sorted(path.stem for path in data.glob("test*.jsonl"))
+    staged = work / "model"
+    _convert(model, data, lm, staged)
+    sizes = _sizes(staged)
+    for name in names:
+        _evaluate(staged, data / f"{name}.jsonl", work / "evaluation" / name)
+    card = collect(staged, data, work / "evaluation", sizes, read_json_object(work / "fp16.json"))
+    with copy_of_model(staged, out) as fresh:
+        for name in (DECODING, LANGUAGE_MODEL, CALIBRATION):
+            if (staged / name).is_file():
+                shutil.copyfile(staged / name, fresh / name)
+        write_json(fresh / "card.json", card)
+        write_text(fresh / "README.md", render(card))
+    sys.stdout.write(f"{out}: {sum(sizes.values()) / 1e6:.2f} MB\n")
+
+
+def _convert(model: Path, data: Path, lm: Path | None, staged: Path) -> None:
+    """The model in fp16 with its language model and calibration, unless ``staged`` was made from the same files."""
+    made_from = {"weights": weights_sha256(model), "lm": sha256_file(lm) if lm else None}
+    record = staged.parent / "made_from.json"
+    if read_json_object(record) == made_from:
+        return
+    whole = from_pretrained(model)
+    facts = {**whole.facts, "float32_sha256": made_from["weights"]}
+    save_pretrained(staged, whole.features, whole.model, whole.tokenizer, facts, dtype=torch.float16)
+    _sizes(staged, {str(lm): read_lm(lm).nbytes} if lm else {})  # before the time that tuning takes
+    dev = data / "dev.jsonl"
+    write_json(staged.parent / "fp16.json", fp16_difference(model, staged, dev))
+    stored, calibration = read_decoding(model), read_calibration(model)
+    if lm is not None:
+        _asr("lm", "tune", staged, dev, "--lm", lm)
+    elif stored is not None and stored.language_model is not None:
+        facts = (read_extra(model, DECODING) or {}).get("facts", {})
+        store_decoding(staged, stored, read_lm(stored.language_model), facts)
+    if lm is None and calibration is not None:
+        store_calibration(staged, calibration)
+    else:
+        _asr("calibrate", staged, dev, "--out", staged.parent / "calibration.png")
+    write_json(record, made_from)
+
+
+def _sizes(staged: Path, more: Mapping[str, int] = MappingProxyType({})) -> dict[str, int]:
+    """The files of the model and their bytes. Raises UsageError where they are too many, with ``more`` added."""
+    kinds = (".safetensors", ".bin", ".json")
+    sizes = {path.name: path.stat().st_size for path in sorted(staged.iterdir()) if path.suffix in kinds} | dict(more)
+    if sum(sizes.values()) > MOST_BYTES:
+        listed = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in sizes.items())
+        raise UsageError(
+            f"{sum(sizes.values()) / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f} ({listed}); prune the language model"
+            " more (asr lm build --prune-entropy)"
+        )
+    return sizes
+
+
+def _asr(*words: object) -> None:
+    if code := cli.main([str(word) for word in words]):
+        raise AsrError(f"`asr {' '.join(map(str, words))}` failed with exit code {code}")
+
+
+def fp16_difference(model: Path, half: Path, dev: Path) -> dict[str, Any]:
+    """What rounding the weights changes on the first dev utterances: log-probabilities in nats, and greedy texts."""
+    utterances = read_manifest(dev)[:COMPARED]
+    recognizers = [Recognizer.from_pretrained(one, device="cpu", decoding={"name": "greedy"}) for one in (model, half)]
+    total, frames, largest, changed = 0.0, 0, 0.0, 0
+    for exact, rounded in zip(*(one.emissions(utterances, workers=1) for one in recognizers), strict=True):
+        if isinstance(exact, AsrError) or isinstance(rounded, AsrError):
+            continue
+        probable = exact.log_probs > -10  # what is less probable than 5e-5 is never recognised
+        difference = abs(exact.log_probs - rounded.log_probs)[probable]
+        total, frames = total + float(difference.sum()), frames + int(probable.sum())
+        largest = max(largest, float(difference.max(initial=0.0)))
+        changed += recognizers[0].decode(exact).text != recognizers[1].decode(rounded).text
+    return {
+        "utterances": len(utterances), "changed_texts": changed,
+        "mean_nats": total / max(frames, 1), "largest_nats": largest,
+    }  # fmt: skip
+
+
+def _evaluate(staged: Path, manifest: Path, out: Path) -> None:
+    """`asr evaluate`, unless ``out`` holds its result for the same weights, decoding and manifest."""
+    summary = read_json_object(out / "summary.json")
+    made_for = {
+        "manifest": sha256_file(manifest),
+        "files": {one.name: sha256_file(one) for one in staged.glob("*.json")},
+    }
+    if summary.get("model_sha256") == weights_sha256(staged) and read_json_object(out / "made_for.json") == made_for:
+        return
+    _asr("evaluate", staged, manifest, "--out", out)
+    write_json(out / "made_for.json", made_for)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
