@@ -121,12 +121,12 @@ class TrainingConfig:
     many first epochs the loss is that of a model whose blank is less likely, by ``flat_start_nats`` in its logit at
     first, decreasing linearly to 0 (0: none; see asr/ctc). ``loss``: what is minimised besides CTC; see ``LossConfig``.
 
-    ``init_from``: a model directory, or "english", whose weights, sizes and tokens to start from (fine-tuning); dropout,
-    normalisation and everything else are this run's own. Where its tokens cannot spell the training text, the head is
-    made anew (asr/training/transfer.py). `asr train` and `asr run` take "auto", too: the model that comes with the
-    package wherever it can spell the training text (asr/pipeline/start_from.py). Only with it: ``freeze_epochs``, over
-    which subsampling and encoder stay as they were and the heads alone learn, without a backward pass through the rest;
-    ``encoder_rate_factor``, the learning rate of subsampling and encoder as a share of the heads'.
+    ``init_from``: a model directory, or "english", whose weights, sizes and tokens to start from (fine-tuning);
+    dropout, normalisation and everything else are this run's own. Where its tokens cannot spell the training text, the
+    head is made anew (asr/training/transfer.py). `asr train` and `asr run` take "auto", too: the model that comes with
+    the package wherever it can spell the training text (asr/pipeline/start_from.py). Only with it: ``freeze_epochs``,
+    over which subsampling and encoder stay as they were and the heads alone learn, without a backward pass through the
+    rest; ``encoder_rate_factor``, the learning rate of subsampling and encoder as a share of the heads'.
     """
 
     epochs: int = 30
