@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asr.errors import ConfigError, UsageError
+from asr.shipped import model_directory
 
 if TYPE_CHECKING:
     from asr.recognition import Hypothesis, Recognizer
@@ -76,11 +77,11 @@ def transcribe(
 def _recognizer(model: "AnyPath | Recognizer") -> "Recognizer":
     if not isinstance(model, str | os.PathLike):
         return model
-    directory = Path(model)
+    directory = model_directory(os.fspath(model))
     changed = [file.stat().st_mtime_ns for file in sorted(directory.glob("*.json"))]
     key = (os.path.abspath(directory), *changed)
     if key not in _loaded:
-        found = load_model(model)
+        found = load_model(directory)
         _loaded.clear()
         _loaded[key] = found
     return _loaded[key]
@@ -152,7 +153,7 @@ def evaluate(
     """Transcribe a test set and count the errors.
 
     Args:
-        model: a model directory.
+        model: a model directory, or "english".
         manifest: the test set, such as ``runs/mine/data/test.jsonl``.
         out: folder for results.jsonl, summary.json and report.md; None writes nothing.
         normalizer: what counts as the same text: "none", "basic", "english", or one of your own.
@@ -166,7 +167,7 @@ def evaluate(
 
     with contextlib.nullcontext(out) if out is not None else tempfile.TemporaryDirectory(prefix="asr-") as folder:
         options = EvaluateOptions(
-            model=Path(model),
+            model=model_directory(os.fspath(model)),
             manifest=Path(manifest),
             out=Path(folder),
             normalizer=_normalizer(normalizer),

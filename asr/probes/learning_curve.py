@@ -39,8 +39,9 @@ from asr.probes.trainings import (
     settings_on,
 )
 from asr.schema import to_plain
+from asr.shipped import STARTER, find_starter
 from asr.terminal import format_duration
-from asr.training.config import TrainSettings
+from asr.training.config import AUTO, TrainSettings
 
 ALL = "all"
 HALVINGS = 4  # parts below the whole, where no minutes are given
@@ -226,6 +227,8 @@ def _start(options: CurveOptions, model: str | None) -> _Start:
     changes = [] if model is None else [f"training.init_from={'null' if model == FROM_NOTHING else model}"]
     config = composed_config(options.recipe, options.out, [*options.changes, *changes])
     source = config.train.training.init_from
+    if source == AUTO:  # one start for all parts, whichever letters each has
+        return _start(options, STARTER if find_starter() else FROM_NOTHING)
     if source is None:
         return _Start(name="from scratch", slug="scratch", changes=changes, config=config)
     from_pretrained(Path(source))
