@@ -154,6 +154,7 @@ def test_these_are_not(first: str, second: str) -> None:
         ("a thousand million", "1000000000"),
         ("Peter's realised", "peter's realized"),
         ("uh", ""),
+        ("3.1я dollars", "3.1я dollars"),  # no cents
     ],
 )
 def test_forms_by_hand(text: str, expected: str) -> None:

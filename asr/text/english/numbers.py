@@ -257,17 +257,14 @@ def _suffix(digits: str) -> str:
 
 
 _MONEY = ("dollar", "dollars", "pound", "pounds", "euro", "euros")
+_CENTS = re.compile(r"\d+\.\d\d", re.ASCII)
 
 
 def _split_cents(words: Sequence[str]) -> list[str]:
     """``2.25 dollars`` as ``$2.25`` becomes."""
     out: list[str] = []
-    for index, word in enumerate(words):
-        whole, point, cents = word.partition(".")
-        follower = words[index + 1] if index + 1 < len(words) else ""
-        if follower in _MONEY and point and len(cents) == 2 and whole.isdigit() and cents.isdigit():
-            out.append(f"{whole}.{cents}")
-        elif word in _MONEY and out and "." in out[-1] and len(out[-1].partition(".")[2]) == 2:
+    for word in words:
+        if word in _MONEY and out and _CENTS.fullmatch(out[-1]):
             whole, _, cents = out.pop().partition(".")
             unit = word.removesuffix("s")
             small = "pence" if unit == "pound" else "cent" if int(cents) == 1 else "cents"
