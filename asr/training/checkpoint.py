@@ -217,7 +217,7 @@ class MovingAverage:
         self.weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
 
     def update(self, steps: int) -> None:
-        """Count the weights after one more step than ``steps``."""
+        """Add the model's present weights; ``steps``: how many steps were taken before the one that gave them."""
         decay = min(self.decay, (1 + steps) / (10 + steps))
         torch._foreach_lerp_([*self.weights.values()], [*self._model.state_dict().values()], 1 - decay)
 

@@ -49,6 +49,8 @@ class LossConfig:
     def __post_init__(self) -> None:
         weight = self.intermediate_weight
         check(0 <= weight < 1, f"training.loss.intermediate_weight={weight} must be in [0, 1)")
+        layer = self.intermediate_layer
+        check(layer is None or layer >= 1, f"training.loss.intermediate_layer={layer} must be at least 1, or null")
         check_choice("training.loss.intermediate_head", self.intermediate_head, HEADS)
         pieces = self.intermediate_pieces
         check(pieces is None or pieces >= 2, f"training.loss.intermediate_pieces={pieces} must be at least 2, or null")
@@ -82,10 +84,13 @@ class TrainedModel(nn.Module):
             last = depth - (vocab_size is None)
             layer = config.intermediate_layer or max(1, depth // 2)
             if not 1 <= layer <= last:
-                raise ConfigError(
-                    f"training.loss.intermediate_layer={config.intermediate_layer} must be 1 to {last}:"
-                    f" the encoder has {depth} layer{'s' if depth > 1 else ''}"
-                )
+                layers = f"the encoder has {depth} layer{'s' if depth > 1 else ''}"
+                if not last:
+                    raise ConfigError(
+                        f"training.loss.intermediate_weight={config.intermediate_weight} needs a layer below the last,"
+                        f" and {layers}; raise model.num_layers, or set the weight to 0"
+                    )
+                raise ConfigError(f"training.loss.intermediate_layer={layer} must be 1 to {last}: {layers}")
             self.layers = [layer, depth]
             if vocab_size is not None:
                 self.own_head = nn.Linear(acoustic.head.in_features, vocab_size).to(acoustic.head.weight.device)

@@ -128,6 +128,12 @@ def test_two_views_give_the_mean_of_their_losses_and_the_divergence_between_them
 def test_a_layer_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"training\.loss\.intermediate_layer=2 must be 1 to 1: the encoder has 2"):
         TrainedModel(make_model("gru"), LossConfig(intermediate_weight=0.3, intermediate_layer=2))
+    with pytest.raises(
+        ConfigError, match=r"intermediate_weight=0\.3 needs a layer below the last, and the encoder has 1 "
+    ):
+        TrainedModel(make_model("gru", num_layers=1), LossConfig(intermediate_weight=0.3))
+    with pytest.raises(ConfigError, match=r"intermediate_layer=0 must be at least 1, or null"):
+        LossConfig(intermediate_weight=0.3, intermediate_layer=0)
     with pytest.raises(ConfigError, match=r"intermediate_weight=1\.0 must be in \[0, 1\)"):
         LossConfig(intermediate_weight=1.0)
 
