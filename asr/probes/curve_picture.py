@@ -3,6 +3,7 @@
 In: what asr/probes/curve_results.py found, as it is in learning-curve.json. Out: Markdown; a PNG or SVG file.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,8 @@ def draw_curves(found: Mapping[str, Any], path: Path) -> None:
     The fit is dashed beyond the longest part; parts near 100 %, which are not fitted, are hollow.
     """
     figure, (axes,) = new_figure(size=(8.0, 5.2))
-    colours: dict[str, str] = dict(zip((one["curve"] for one in found["curves"]), _colours(), strict=False))
-    for curve in found["curves"]:
-        _draw_curve(axes, curve, colours[curve["curve"]])
+    for curve, colour in zip(found["curves"], itertools.cycle(_colours()), strict=False):
+        _draw_curve(axes, curve, colour)
     axes.set_xscale("log")
     marked = {point["minutes"] for curve in found["curves"] for point in curve["points"]}
     marked |= {one["minutes"] for curve in found["curves"] for one in curve["predictions"] if "wer" in one}

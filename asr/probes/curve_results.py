@@ -123,7 +123,10 @@ def _report_with_lm(curve: Curve, training: Training, lm: str) -> ScoreReport:
 
     read = [model / "config.json", dev, training.part.folder / "test.jsonl", file]
     stage = Stage(
-        "evaluate-lm", lambda: digest(list(file_hashes(read).items())), lambda: [weights, out / "results.jsonl"], work
+        "evaluate-lm",
+        lambda: digest([normalizer.label, BEAM_WIDTH, list(file_hashes(read).items())]),
+        lambda: [weights, out / "results.jsonl"],
+        work,
     )
     StageRecords(training.folder / "stages.json").run(stage, lambda name, up_to_date: None)
     return _report(training, WITH_LM)

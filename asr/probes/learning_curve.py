@@ -7,7 +7,7 @@ training, so that differences between seeds show both.
 
 Budget: a recipe's epochs are meant for all of the training set. The steps of a shorter part shrink with it down to
 ``min_steps`` (half of the steps on everything, unless given) and no further: a part whose epochs hold fewer steps gets
-more epochs. What the recipe counts in epochs (warm-up, patience, ...) is stretched alike, and dev is evaluated as often
+more epochs. What the recipe counts in epochs (warm-up, flat start, ...) is stretched alike, and dev is evaluated as often
 as in the recipe, after the last epochs.
 
 Safe to interrupt; the same command resumes, and one with more parts or seeds adds theirs.
@@ -134,13 +134,16 @@ def train_curve(options: CurveOptions, say: Say) -> Curve:
     starts = [_start(options, model) for model in options.starts or (None,)]
     if len({one.name for one in starts}) < len(starts):
         raise UsageError(
-            f"--init: the curves would be called {', '.join(one.name for one in starts)}; each needs a name"
+            f"--init: the curves would be called {', '.join(one.name for one in starts)}; each needs a name of its own,"
+            " which is that of the run's folder: rename or link one"
         )
     config = starts[0].config
     given = config.train.data.dir
     data = Path(given) if given else prepare_data(options.recipe, config, options.out, say)
     check_prepared(data, options.recipe.parent)
     everything, dev, test = (read_manifest(data / f"{name}.jsonl") for name in ("train", "dev", "test"))
+    if not any(one.text.strip() for one in test):
+        raise DataError(f"{data / 'test.jsonl'}: no utterance has a text, so there is no WER; add reference texts")
     sizes, notes = chosen_sizes(options.minutes, minutes_of(everything))
     trainings = [
         _training(options, start, _part(options.out, size, seed, utterances), everything, data)
@@ -269,7 +272,8 @@ def _training(
 
 def _steps_per_epoch(utterances: Sequence[Utterance], settings: TrainSettings) -> int:
     durations_s = [one.duration_s for one in utterances]
-    batches = plan_epoch(durations_s, settings.data.batching, seed=settings.seed, epoch=1)
+    batching = settings.data.batching.of_views(settings.training.loss.views)
+    batches = plan_epoch(durations_s, batching, seed=settings.seed, epoch=1, speeds=settings.augment.speeds)
     return math.ceil(len(batches) / settings.training.accumulate)
 
 

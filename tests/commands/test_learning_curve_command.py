@@ -1,5 +1,6 @@
 """``asr learning-curve``: nested parts, one budget rule, the same test for all, results that can be repeated."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -7,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from asr.cli import main
 from asr.config.compose import run_composed
 from asr.config.typed import RunConfig, typed_config
-from asr.data.manifest import read_manifest
+from asr.data.dataset import SpeechDataset
+from asr.data.manifest import read_manifest, write_manifest
 from asr.errors import TrainingError
 from asr.files import write_json
 from asr.probes import learning_curve
@@ -23,6 +26,8 @@ from asr.scoring.markdown import ReportHeader
 from asr.scoring.output import write_report
 from asr.scoring.report import ScoreReport, score_texts
 from asr.text.normalize import get_normalizer
+from asr.training.distributed import Processes
+from asr.training.step import EpochSteps
 from tests.tiny_run import make_corpus, overrides, settings, write_recipe
 
 Capsys = pytest.CaptureFixture[str]
@@ -94,6 +99,29 @@ def test_a_small_part_gets_at_least_the_asked_steps(words: list[str], started: d
     assert small.schedule.warmup_epochs == pytest.approx(30 / 2 * 0.5)  # the tiny settings have 0.5 of 2 epochs
     assert small.training.evaluate_from_epoch == 29  # dev is evaluated twice, as in the recipe
     assert whole.training.epochs < 30
+
+
+def test_steps_are_those_of_the_training_where_each_utterance_counts_twice(
+    words: list[str], started: dict[Key, list[str]], capsys: Capsys
+) -> None:
+    assert main([*words[:2], "training.loss.consistency_weight=0.2", *words[2:]]) == 1
+    total = 0
+    for command in started.values():
+        config = config_of(command).train
+        utterances = read_manifest(f"{config.data.dir}/train.jsonl")
+        data = SpeechDataset(utterances, [[]] * len(utterances), 8000, config.seed)
+        steps = EpochSteps(data, config, Processes(0, 1, torch.device("cpu")))
+        total += config.training.epochs * len(steps.plan(1))
+    assert f"4 trainings of {total} steps" in capsys.readouterr().err
+
+
+def test_a_test_set_without_texts_is_refused_before_any_training(
+    words: list[str], started: dict[Key, list[str]], tmp_path: Path, capsys: Capsys
+) -> None:
+    test = tmp_path / "corpus" / "test.jsonl"
+    write_manifest(test, [dataclasses.replace(one, text="") for one in read_manifest(test)])
+    assert main(words) == 1 and not started
+    assert "test.jsonl: no utterance has a text, so there is no WER" in capsys.readouterr().err
 
 
 def test_stretched_settings_keep_the_shares_of_what_is_counted_in_epochs(tmp_path: Path) -> None:
@@ -169,6 +197,11 @@ def test_from_trainings_to_results_with_a_language_model_and_again(
     assert main([*words, "--lm", "own"]) == 0
     assert "train: up to date, skipped" in capsys.readouterr().err
     assert models == {path: path.stat().st_mtime_ns for path in models}
+
+    capsys.readouterr()
+    assert main([*words[:2], "scoring.normalizer=none", *words[2:], "--lm", "own"]) == 0
+    for path in models:
+        assert json.loads(path.read_text().splitlines()[0])["normalizer"] == "none v1"
 
     more = make_corpus(tmp_path / "more", train=20, seed=1)
     assert main([*words[:2], f"data.dir={more}", *words[3:]]) == 2
@@ -251,5 +284,5 @@ def test_without_a_fit_there_is_a_table_a_picture_and_the_reason(tmp_path: Path)
     text = render({**found, "notes": []})
     assert "no fit: a curve needs 3 parts with a WER below 90%; of 3 parts 3 are above" in text
     assert "| from scratch | 20 min |" in text and "extrapolated" not in text
-    draw_curves(found, tmp_path / "curve.svg")
+    draw_curves({**found, "curves": 12 * found["curves"]}, tmp_path / "curve.svg")  # more than there are colours
     assert (tmp_path / "curve.svg").read_text().startswith("<?xml")
