@@ -76,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--keywords",
         type=Path,
         metavar="FILE",
-        help="words and phrases, one a line: their recall and precision, in all and of each",
+        help="words and phrases, one a line: adds their recall and precision, together and of each",
     )
     parser.add_argument(
         "--conversation",
@@ -154,9 +154,10 @@ def _print_keywords(found: "Sequence[TokenErrors]") -> None:
 
 
 def _score_conversations(found: argparse.Namespace, options: "ScoreOptions", scoring: ScoringOptions) -> None:
-    for name in ("keywords", "export", "ignore_id_case"):
-        if getattr(found, name):
-            raise UsageError(f"--conversation does not take --{name.replace('_', '-')}")
+    ordinary = build_parser().parse_args([str(found.references), str(found.hypotheses)])
+    for name in ("keywords", "export", "ignore_id_case", "alignment", "reduce", "optional_words", "worst"):
+        if getattr(found, name) != getattr(ordinary, name):
+            raise UsageError(f"--conversation does not take --{name.replace('_', '-')}; leave it out")
     from asr.scoring.conversation import COLLAR_S, TABLE_HEADER, render_line, score_conversations
     from asr.scoring.markdown import counted
     from asr.scoring.output import check_rate

@@ -102,6 +102,10 @@ def score_conversations(options: ScoreOptions, collar_s: float = COLLAR_S) -> Co
     timed = all(_are_timed(side.get(key, [])) for side in (said, heard) for key in keys)
     if not timed:
         notes.append("no tcpWER: not all segments have times")
+    if marked := sum(has_marks(text) for file in files if file.marked for text in file.texts.values()):
+        notes.append(
+            f"{counted(marked, 'segment')} with sclite's marks: first alternatives and all optional words count"
+        )
     counts: dict[str, dict[str, ErrorCounts]] = {name: {} for name in NAMES if timed or name == "cpwer"}
     for key in keys:
         pair = said[key], heard.get(key, [])
@@ -168,11 +172,11 @@ def _together(
     """The recordings to score, and notes on those that have no partner."""
     missing, extra = [key for key in said if key not in heard], [key for key in heard if key not in said]
     for keys, treatment, what in (
-        (missing, options.missing, "without a hypothesis (--missing)"),
-        (extra, options.extra, "without a reference (--extra)"),
+        (missing, options.missing, "without a hypothesis: {}; add it, or give --missing as-deletions or skip"),
+        (extra, options.extra, "without a reference: {}; remove it, or give --extra skip"),
     ):
         if keys and treatment == "error":
-            raise ScoringError(f"{counted(len(keys), 'recording')} {what}: {first_ids(keys)}")
+            raise ScoringError(f"{counted(len(keys), 'recording')} {what.format(first_ids(keys))}")
     notes = [f"no hypothesis for {len(missing)} of {counted(len(said), 'recording')}"] if missing else []
     notes += [f"no reference for {counted(len(extra), 'recording')}: not scored"] if extra else []
     keys = [key for key in said if options.missing != "skip" or key in heard]

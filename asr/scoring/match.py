@@ -280,8 +280,8 @@ def _in_case_of(references: TextFile, hypotheses: TextFile) -> dict[str, str]:
     for file, different in ((references, len(by_fold)), (hypotheses, len({key.casefold() for key in ids}))):
         if different < len(file.texts):
             raise ScoringError(
-                f"{file.path}: {len(file.texts) - different} ids differ from another in case only; they cannot be "
-                "matched with --ignore-id-case"
+                f"{file.path}: {len(file.texts) - different} of {len(file.texts)} ids differ from another in case only,"
+                " so --ignore-id-case cannot match them; leave it out, or rename them"
             )
     return ids
 

@@ -218,7 +218,7 @@ def read_pair(
     if problems and any(source.unreadable or source.blank for source in sources):
         _raise(problems)
     formats = _formats(sources, wanted)
-    if "plain" in formats:
+    if "plain" in formats and not sources[1].blank:
         _require_equal_counts(sources)
     entries = (
         _parse(sources[0], formats[0], "reference", problems),
@@ -242,9 +242,10 @@ def _formats(sources: tuple[TextSource, TextSource], wanted: tuple[str, str]) ->
     if first == second == BARE:
         have_ids = first_words_are_ids(sources[0].lines, sources[1].lines)
         if have_ids is None:
+            paths = " and ".join(dict.fromkeys(str(source.path) for source in sources))
             raise UsageError(
-                f"cannot tell whether the lines of {sources[0].path} and {sources[1].path} begin with an id: "
-                f"{_why_unclear(sources)}, --format plain if it was spoken"
+                f"cannot tell whether the lines of {paths} begin with an id: {_why_unclear(sources)}, --format plain if"
+                " it was spoken"
             )
         return ("kaldi", "kaldi") if have_ids else ("plain", "plain")
     other = "plain" if ("plain",) in (first, second) else "kaldi"  # the other file has ids, so this one must have them
@@ -263,6 +264,8 @@ def _require_sure(source: TextSource, kinds: tuple[str, ...], option: str) -> No
 def _why_unclear(sources: tuple[TextSource, TextSource]) -> str:
     """Why it is unclear, and the first half of what to do; both sides need ids, or neither."""
     first, second = (filled(source.lines)[0].text.split()[0] for source in sources)
+    if sources[0] is sources[1]:
+        return f"the hypotheses are empty. Say --format kaldi if {first!r} is an id"
     if {line.text.split()[0] for line in filled(sources[0].lines)} == {
         line.text.split()[0] for line in filled(sources[1].lines)
     }:

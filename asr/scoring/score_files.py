@@ -130,8 +130,8 @@ def _notes(chosen: Readings, named: TextFile, report: ScoreReport, options: Scor
     if chosen.marked:
         notes.append(f"{counted(chosen.marked, 'utterance')} with alternatives: by sclite's costs the nearest counts")
     if chosen.left_out and options.export is not None:
-        words = counted(sum(len(one.split()) for one in chosen.left_out.values()), "word")
-        notes.append(f"{words} that may be left out, and are, count as right here and are not in the exported files")
+        words = counted(sum(len(one.split()) for one in chosen.left_out.values()), "optional word")
+        notes.append(f"{words} left out in the hypotheses: right here, and not in the exported files")
     if named.format == "trn" and report.by_speaker:
         notes.append(f"{counted(len(report.by_speaker), 'speaker')}, taken from the ids: what is before '-' or '_'")
     return notes

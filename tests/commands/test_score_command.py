@@ -179,6 +179,12 @@ def test_an_empty_ctm_is_all_deletions_on_request(tmp_path: Path, capsys: pytest
     assert main(["score", str(stm), str(empty), "--missing", "as-deletions"]) == 0
     stm.with_suffix("").write_text("the cat\nit sat\n", encoding="utf-8")  # ids, or words?
     assert main(["score", str(stm.with_suffix("")), str(empty), "--missing", "as-deletions"]) == 2
+    (plain := tmp_path / "plain").write_text("a b\nc\n")
+    assert main(["score", str(plain), str(empty), "--missing", "as-deletions"]) == 2
+    assert f"the lines of {plain} begin with an id: the hypotheses are empty" in capsys.readouterr().err
+    as_plain = ["--missing", "as-deletions", "--format", "plain", "--print", "line"]
+    assert main(["score", str(plain), str(empty), *as_plain]) == 0
+    assert "wer=100.00" in (out := capsys.readouterr().out) and "d=3 i=0 n=3" in out
     assert main(["score", str(empty), str(empty), "--missing", "as-deletions"]) == 1
 
 

@@ -64,7 +64,7 @@ def test_the_table_the_line_the_files_and_the_gate(tmp_path: Path, capsys: pytes
 
 def test_recordings_without_a_partner(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert score(tmp_path, HEARD[:2]) == 1
-    assert "1 recording without a hypothesis (--missing): 'r2'" in capsys.readouterr().err
+    assert "1 recording without a hypothesis: 'r2'; add it, or give --missing" in capsys.readouterr().err
     assert score(tmp_path, HEARD[:2], "--missing", "as-deletions", "--print", "json") == 0
     assert json.loads(capsys.readouterr().out)["cpwer"] == pytest.approx(200 / 7, abs=1e-3)
     assert score(tmp_path, HEARD[:2], "--missing", "skip", "--print", "json") == 0
@@ -81,3 +81,21 @@ def test_without_times_there_is_no_tcpwer_and_without_speakers_neither(
     (tmp_path / "ref.txt").write_text("u_1 a\n", encoding="utf-8")
     assert main(["score", str(tmp_path / "ref.txt"), str(tmp_path / "hyp.json"), "--conversation"]) == 1
     assert "1 text without recording or speaker ('u_1')" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--alignment sclite", "--reduce both", "--optional-words ordinary", "--worst 3"])
+def test_options_of_other_scorings_are_refused(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert score(tmp_path, HEARD, *option.split()) == 2
+    assert f"--conversation does not take {option.split()[0]}; leave it out" in capsys.readouterr().err
+
+
+def test_marks_are_read_by_their_first_alternatives_and_a_note_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By hand: the reference is "a b uh" then, of which the hypothesis lacks uh."""
+    for name, text in (("ref", "a { b / c } (uh)"), ("hyp", "a b")):
+        (tmp_path / f"{name}.stm").write_text(f"r1 1 ann 0.0 2.0 {text}\n", encoding="utf-8")
+    assert main(["score", str(tmp_path / "ref.stm"), str(tmp_path / "hyp.stm"), "--conversation"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[2].split() == ["cpWER", "33.33%", "0", "1", "0", "1", "3"]
+    assert "note: 1 segment with sclite's marks: first alternatives and all optional words count" in shown
