@@ -7,8 +7,8 @@ training, so that differences between seeds show both.
 
 Budget: a recipe's epochs are meant for all of the training set. The steps of a shorter part shrink with it down to
 ``min_steps`` (half of the steps on everything, unless given) and no further: a part whose epochs hold fewer steps gets
-more epochs. What the recipe counts in epochs (warm-up, flat start, ...) is stretched alike, and dev is evaluated as often
-as in the recipe, after the last epochs.
+more epochs. What the recipe counts in epochs (warm-up, flat start, ...) is stretched alike, and dev is evaluated as
+often as in the recipe, after the last epochs.
 
 Safe to interrupt; the same command resumes, and one with more parts or seeds adds theirs.
 """
