@@ -98,7 +98,7 @@ def _report_with_lm(curve: Curve, training: Training, lm: str) -> ScoreReport:
     file = training.part.folder / "lm.bin" if lm == OWN_LM else Path(lm)
     texts = training.part.folder / "train.jsonl"
     if lm == OWN_LM and not file.exists():
-        options = TextOptions(normalizer=training.settings.data.normalizer, split_sentences=False)
+        options = TextOptions(normalizer=training.settings.data.full_normalizer, split_sentences=False)
         write_lm(file, build_lm(read_sentences(texts, options), BuildOptions(order=LM_ORDER)).trie)
     weights, out = training.folder / "lm.json", training.folder / WITH_LM / "test"
     normalizer = get_normalizer(curve.config.scoring.normalizer)

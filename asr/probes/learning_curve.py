@@ -42,6 +42,7 @@ from asr.schema import to_plain
 from asr.shipped import STARTER, find_starter
 from asr.terminal import format_duration
 from asr.training.config import AUTO, TrainSettings
+from asr.training.setup import epochs_for
 
 ALL = "all"
 HALVINGS = 4  # parts below the whole, where no minutes are given
@@ -251,8 +252,11 @@ def _training(
 ) -> Training:
     plain = settings_on(start.config.train, part.folder, part.seed)
     per_epoch, per_whole = (_steps_per_epoch(one, plain) for one in (part.utterances, everything))
-    least = options.min_steps or math.ceil(MIN_STEPS_SHARE * plain.training.epochs * per_whole)
-    settings = stretched(plain, max(plain.training.epochs, math.ceil(least / per_epoch)))
+    least = plain.training.least_steps or 0  # holds for every training
+    epochs = epochs_for(least, per_whole, plain.training.epochs)  # on everything, as asr run has it
+    least = max(least, options.min_steps or math.ceil(MIN_STEPS_SHARE * epochs * per_whole))
+    whole = dataclasses.replace(plain, training=dataclasses.replace(plain.training, epochs=epochs))
+    settings = stretched(whole, epochs_for(least, per_epoch, epochs))
     folder = options.out / "runs" / f"{start.slug}-{part.size}-{part.seed}"
     changes = [*options.changes, *start.changes, f"data.cache_dir={plain.data.cache_dir or data}"]
     changes = [one for one in changes if one.lstrip("+").partition("=")[0] not in ("corpus", "data.dir")]
@@ -273,7 +277,14 @@ def _training(
 def _steps_per_epoch(utterances: Sequence[Utterance], settings: TrainSettings) -> int:
     durations_s = [one.duration_s for one in utterances]
     batching = settings.data.batching.of_views(settings.training.loss.views)
-    batches = plan_epoch(durations_s, batching, seed=settings.seed, epoch=1, speeds=settings.augment.speeds)
+    batches = plan_epoch(
+        durations_s,
+        batching,
+        seed=settings.seed,
+        epoch=1,
+        speeds=settings.augment.speeds,
+        processes=settings.training.processes,
+    )
     return math.ceil(len(batches) / settings.training.accumulate)
 
 

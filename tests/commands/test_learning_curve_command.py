@@ -27,6 +27,7 @@ from asr.scoring.output import write_report
 from asr.scoring.report import ScoreReport, score_texts
 from asr.text.normalize import get_normalizer
 from asr.training.distributed import Processes
+from asr.training.setup import with_enough_epochs
 from asr.training.step import EpochSteps
 from tests.tiny_run import make_corpus, overrides, settings, write_recipe
 
@@ -101,17 +102,21 @@ def test_a_small_part_gets_at_least_the_asked_steps(words: list[str], started: d
     assert whole.training.epochs < 30
 
 
-def test_steps_are_those_of_the_training_where_each_utterance_counts_twice(
-    words: list[str], started: dict[Key, list[str]], capsys: Capsys
+@pytest.mark.parametrize(
+    "change", ["training.loss.consistency_weight=0.2", "training.least_steps=40", "training.processes=2"]
+)
+def test_steps_are_those_that_the_training_counts(
+    change: str, words: list[str], started: dict[Key, list[str]], capsys: Capsys
 ) -> None:
-    assert main([*words[:2], "training.loss.consistency_weight=0.2", *words[2:]]) == 1
+    assert main([*words[:2], change, *words[2:]]) == 1
     total = 0
     for command in started.values():
         config = config_of(command).train
         utterances = read_manifest(f"{config.data.dir}/train.jsonl")
         data = SpeechDataset(utterances, [[]] * len(utterances), 8000, config.seed)
-        steps = EpochSteps(data, config, Processes(0, 1, torch.device("cpu")))
-        total += config.training.epochs * len(steps.plan(1))
+        processes = Processes(0, config.training.processes, torch.device("cpu"))
+        steps = len(EpochSteps(data, config, processes).plan(1))
+        total += with_enough_epochs(config.training, steps)[0].epochs * steps
     assert f"4 trainings of {total} steps" in capsys.readouterr().err
 
 
