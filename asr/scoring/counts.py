@@ -28,6 +28,7 @@ import jiwer
 from rapidfuzz.distance import Levenshtein
 
 from asr.terminal import display_width, pad
+from asr.text.basic import UNSPACED_CHARACTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +184,6 @@ _MARKS = ".,?!:;…。、，？！：；؟،؛۔।॥։՞¿¡·፣፤"
 _TOKENS = re.compile(rf"[^\s{_MARKS}](?:[^\s{_MARKS}]|(?<=\S)[.,:?!;·](?=\w))*|[{_MARKS}]")
 _EDGES = "\"'’‘‚“”„«»‹›()[]{}<>-–—_*/\\|~"  # of words: neither word nor mark
 _MARK = "\0"  # all marks, in the alignment
-# Scripts written without spaces: Han, kana, bopomofo, Thai, Lao, Myanmar, Khmer. Hangul has spaces.
-_UNSPACED = re.compile(
-    "[\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3041-\u30ff\u3105-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf"
-    "\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff]"
-)
 
 
 def count_mixed(references: Sequence[str], hypotheses: Sequence[str]) -> list[ErrorCounts]:
@@ -195,7 +191,7 @@ def count_mixed(references: Sequence[str], hypotheses: Sequence[str]) -> list[Er
 
     It is the mixed error rate of code-switched speech, as for SEAME (Mandarin and English).
     """
-    if not any(map(_UNSPACED.search, references)):
+    if not any(map(UNSPACED_CHARACTER.search, references)):
         return [NO_COUNTS] * len(references)
     return [
         count_errors(mixed_tokens(one), mixed_tokens(other)) for one, other in zip(references, hypotheses, strict=True)
@@ -204,7 +200,7 @@ def count_mixed(references: Sequence[str], hypotheses: Sequence[str]) -> list[Er
 
 def mixed_tokens(text: str) -> list[str]:
     """Words, but each character of a script without spaces alone."""
-    return _UNSPACED.sub(r" \g<0> ", text).split()
+    return UNSPACED_CHARACTER.sub(r" \g<0> ", text).split()
 
 
 def count_written(references: Sequence[str], hypotheses: Sequence[str]) -> tuple[list[ErrorCounts], list[ErrorCounts]]:

@@ -44,11 +44,12 @@ _DOTLESS = {ord("I"): "ı", ord("İ"): "i"}
 _PRESENTATION = re.compile("[\ufb00-\ufdff\ufe70-\ufefe\uff00-\uffef]+")
 _JOINERS = "\u200c\u200d"
 UNSPACED = frozenset(("zh", "yue", "ja", "th", "lo", "km", "my"))  # languages written without spaces between words
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+# Characters of scripts written without spaces: Han, kana, bopomofo, Thai, Lao, Myanmar, Khmer. Hangul has spaces.
+UNSPACED_CHARACTER = re.compile(
+    "[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3041-\u30ff\u3105-\u312f"
+    "\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
 )
-_BETWEEN_UNSPACED = re.compile(f"(?<={_UNSPACED.pattern}) (?={_UNSPACED.pattern})")
+_BETWEEN_UNSPACED = re.compile(f"(?<={UNSPACED_CHARACTER.pattern}) (?={UNSPACED_CHARACTER.pattern})")
 
 
 def normalize_none(text: str) -> str:
@@ -109,12 +110,12 @@ def _without_unspelled_joiners(text: str) -> str:
 
 def split_unspaced(text: str) -> str:
     """``text`` with every character of a script without spaces (Han, kana, Thai, ...) as a word, its marks included."""
-    if not _UNSPACED.search(text):
+    if not UNSPACED_CHARACTER.search(text):
         return text
     pieces: list[str] = []
     inside = False
     for character in text:
-        was_inside, inside = inside, bool(_UNSPACED.match(character))
+        was_inside, inside = inside, bool(UNSPACED_CHARACTER.match(character))
         if unicodedata.category(character)[0] == "M" or character in "\u0e33\u0eb3":  # vowels that join, too
             inside = was_inside
         elif inside or was_inside:
