@@ -1,6 +1,7 @@
 """Fine-tuning: a run may start from the weights and tokens of a model directory."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,8 @@ def test_a_folder_without_a_model_is_refused(earlier: Path) -> None:
 def test_the_command_takes_the_sizes_from_there_but_for_those_that_it_is_given(
     earlier: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe, source = write_recipe(tmp_path), earlier / "run" / "model"
+    recipe, source = write_recipe(tmp_path), tmp_path / "source"
+    shutil.copytree(earlier / "run" / "model", source)
     words = overrides(earlier / "data", tmp_path / "run", training__init_from=str(source), training__epochs=1)
     without_sizes = [word for word in words if not word.startswith("model.") or "dropout" in word]
     assert main(["train", str(recipe), *without_sizes]) == 0
@@ -114,6 +116,9 @@ def test_the_command_takes_the_sizes_from_there_but_for_those_that_it_is_given(
     assert "give no sizes in 'model'" in capsys.readouterr().err
     assert main(["train", str(recipe), *again, "model=gru"]) == 2
     assert "its encoder is a bilstm, this run's a gru; give model=bilstm" in capsys.readouterr().err
+    shutil.rmtree(source)  # a run that has begun does not need it
+    assert main(["train", str(recipe), *without_sizes]) == 0
+    assert "already finished" in capsys.readouterr().err
 
 
 def test_the_encoder_is_frozen_then_freed_and_a_resumed_run_is_the_same_to_the_bit(
