@@ -256,6 +256,12 @@ def test_the_longest_part_is_predicted_from_the_others_and_compared(tmp_path: Pa
     assert (tmp_path / "curve.png").stat().st_size > 10_000
 
 
+def test_a_longest_part_that_the_others_predict_wrongly_is_noted(tmp_path: Path) -> None:
+    check = summarize(reports({5: 0.8, 10: 0.4, 20: 0.2, 40: 0.15}, tmp_path), [60])["curves"][0]["check"]
+    assert (check["measured"], check["predicted"][0]) == pytest.approx((15, 10), rel=1e-3)  # 4 / m without it
+    assert not check["within"]
+
+
 def test_results_of_trainings_become_json_table_and_picture(
     words: list[str], tmp_path: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
