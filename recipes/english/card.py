@@ -162,13 +162,15 @@ def _origin(card: dict[str, Any]) -> list[str]:
     """What the model is and how it was made."""
     facts, fp16, sizes = card["facts"], card["fp16"], card["sizes"]
     files = ", ".join(f"{name} {value / 1e6:.2f} MB" for name, value in sizes.items())
+    earlier = " It began with the weights of earlier trainings: recipes/english/EXPERIMENTS.md has them all."
+    started = earlier if facts.get("init_from") else ""
     return [
         f"{card['parameters'] / 1e6:.2f} million parameters ({card['model']['name']}); {sum(sizes.values()) / 1e6:.1f}"
         f" MB ({files}). Weights are float16 in the file and float32 in use. That changes log-probabilities by"
         f" {fp16['mean_nats']:.4f} nats in the mean and {fp16['largest_nats']:.3f} at most, and {fp16['changed_texts']}"
         f" of {fp16['utterances']} greedy texts.",
         f"Trained for {facts.get('training_seconds', 0) / 3600:.1f} h on {facts.get('hardware', 'unknown')}:"
-        f" {facts.get('epoch', 'unknown')} epochs, {facts.get('audio_hours_heard', 0):.0f} h of audio heard.",
+        f" {facts.get('epoch', 'unknown')} epochs, {facts.get('audio_hours', 0):.0f} h of audio.{started}",
         f"    {facts.get('command', 'unknown')}",
         f"At commit {facts.get('commit', 'unknown')}; weights {card['sha256'][:12]}.",
     ]
