@@ -152,11 +152,13 @@ def member_config(options: TrainingsOptions, member: str) -> tuple[RunConfig, li
     With ``parameters`` its hidden size is the one that comes nearest. Raises UsageError or ConfigError.
     """
     overrides = list(options.changes)
-    if _composed(options, member, overrides).train.training.init_from == AUTO:
+    any_size = [] if options.parameters is None else [f"model.hidden_size={ANY_SIZE}"]
+    config = _composed(options, member, [*overrides, *any_size])
+    if config.train.training.init_from == AUTO:
         overrides.append("training.init_from=null")  # members are compared from nothing
+        config = _composed(options, member, [*overrides, *any_size])
     if options.parameters is None:
-        return _composed(options, member, overrides), overrides
-    config = _composed(options, member, [*overrides, f"model.hidden_size={ANY_SIZE}"])
+        return config, overrides
     train = config.train
     vocab_size = train.tokenizer.vocab_size if train.tokenizer.name == "sentencepiece" else VOCAB_SIZE
     size = fit_model(member, train.model, train.features.n_mels, vocab_size, options.parameters)
