@@ -167,14 +167,14 @@ def test_decoder_options_arrive_as_the_decoders_keys(tmp_path: Path) -> None:
         "--n-best",
         "5",
     ]
-    assert parse_options(["m", "a.wav", *words]).decoder.given() == {
+    assert parse_options(["english", "a.wav", *words]).decoder.given() == {
         "name": "beam",
         "language_model": str(tmp_path / "lm.arpa"),
         "lm_weight": 0.7,
         "hotwords": {"new york": 2.5, "ann": 5.0},
         "n_best": 5,
     }
-    assert parse_options(["m", "a.wav"]).decoder.given() == {}
+    assert parse_options(["english", "a.wav"]).decoder.given() == {}
 
 
 def test_a_name_that_is_too_long_fails_alone_or_is_shortened(
