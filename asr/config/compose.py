@@ -103,7 +103,8 @@ def _search_path(recipe: Path, overrides: list[str]) -> tuple[list[str], list[st
     paths: list[str] = []
     with contextlib.suppress(OSError, ValueError, yaml.YAMLError):  # what is wrong with the recipe Hydra says
         own = yaml.safe_load(recipe.read_text(encoding="utf-8"))
-        paths += ((own or {}).get("hydra") or {}).get("searchpath") or []
+        group = own.get("hydra") if isinstance(own, dict) else None
+        paths += (group.get("searchpath") if isinstance(group, dict) else None) or []
     others = []
     for word in overrides:
         key, _, value = word.partition("=")

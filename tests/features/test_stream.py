@@ -39,12 +39,13 @@ def test_a_rate_that_the_frame_shift_does_not_divide_keeps_its_grid() -> None:
 
 def test_the_mean_of_a_stream_is_that_of_the_whole() -> None:
     features = make_features(normalization="utterance")
-    waveform = np.random.default_rng(2).standard_normal(50_000).astype(np.float32) * 0.3
+    recorded = torch.from_numpy(np.random.default_rng(2).standard_normal(50_000).astype(np.float32) * 0.3)[None]
+    waveform = features.levelled(recorded, torch.tensor([50_000]))[0].numpy()  # as recognition does before it streams
     whole, _ = features.unnormalised(torch.from_numpy(waveform)[None], torch.tensor([50_000]))
     mean = recording_mean(features, blocks_of(waveform, 3000))
     assert mean is not None
     torch.testing.assert_close(mean[0, 0], whole[0].mean(dim=0), atol=1e-4, rtol=0)
-    normalised, _ = features(torch.from_numpy(waveform)[None], torch.tensor([50_000]))
+    normalised, _ = features(recorded, torch.tensor([50_000]))
     again, _ = features.normalise(whole, torch.tensor([whole.size(1)]), mean)
     torch.testing.assert_close(again, normalised, atol=1e-4, rtol=0)
 

@@ -157,7 +157,7 @@ def test_ids_and_recordings_match_in_any_case_on_request() -> None:
     assert matched.hypotheses == {"U_1": "a", "u_2": "b"}
     heard = recordings(R1=[("a", 0.5)], r2=[("b", 1.0)])
     assert match(references(STM), heard, ignore_case=True).hypotheses == {"u1": "a", "u2": "", "u3": "b"}
-    with pytest.raises(ScoringError, match="1 ids differ from another in case only"):
+    with pytest.raises(ScoringError, match="1 of 2 ids differ from another in case only"):
         match(texts(a="x", A="y"), texts(a="x"), ignore_case=True)
 
 
