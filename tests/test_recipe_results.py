@@ -65,3 +65,17 @@ def test_a_table_follows_its_rows(results: ModuleType, tmp_path: Path) -> None:
     results.add(tmp_path, [{**row, "wer": 56.78}])
     (tmp_path / "README.md").write_text(first)
     assert "56.78" in results.show(tmp_path) and "12.34" not in results.show(tmp_path)
+
+
+def test_rates_are_rounded_once(tmp_path: Path, results: ModuleType) -> None:
+    (tmp_path / "model").mkdir()
+    numbers = dict.fromkeys(("training_seconds", "seed", "dev_wer", "epoch"), 1)
+    facts = {**numbers, "command": "c", "commit": "d", "hardware": "h"}
+    (tmp_path / "model" / "config.json").write_text(json.dumps({"facts": facts}))
+    folder = tmp_path / "evaluation" / "test"
+    folder.mkdir(parents=True)
+    counts = {"errors": 7, "reference_length": 791}  # 0.884956 %, in the summary 0.885, which rounds to 0.89
+    summary = {"wer": 0.885, "cer": 0.885, "words": counts, "characters": counts, "utterances": 200}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    (row,) = results.rows_of_run(tmp_path, "m")
+    assert (row["wer"], row["cer"]) == (0.88, 0.88)

@@ -56,8 +56,8 @@ def _page(recipe: Path, config: "RunConfig", model: dict[str, Any], summaries: S
 
 def _result_row(path: Path) -> str:
     summary = json.loads(path.read_text(encoding="utf-8"))
-    words, figures = summary["words"], [summary["wer"], summary["cer"]]
-    shown = ["–" if figure is None else f"{figure:.2f}" for figure in figures]
+    words = summary["words"]
+    shown = [_percent(words), _percent(summary["characters"])]
     counts = [words["substitutions"], words["deletions"], words["insertions"]]
     name = path.parent.name
     factor = summary.get("real_time_factor")
@@ -69,6 +69,12 @@ def _result_row(path: Path) -> str:
         "–" if factor is None else f"{factor:.4f}",
     ]
     return f"| {' | '.join(map(str, cells))} |"
+
+
+def _percent(counts: dict[str, int]) -> str:
+    """Of the counts, not of the summary's rate: rounded twice, 0.88496 % would be 0.89."""
+    length = counts["reference_length"]
+    return f"{100 * counts['errors'] / length:.2f}" if length else "–"
 
 
 def _cell(value: Any) -> str:
