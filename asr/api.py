@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 Texts: TypeAlias = Mapping[str, str] | Sequence[str]
+_NOT_TEXT = ("true", "false", "null", "nan", "inf")  # what Hydra would read as something else
 _loaded: dict[tuple[Any, ...], "Recognizer"] = {}  # the last model that ``transcribe`` loaded
 
 
@@ -138,7 +139,9 @@ def _literal(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     text = os.fspath(value) if isinstance(value, os.PathLike) else str(value)
-    return text if text.replace("_", "").isalnum() else "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    if text.replace("_", "").isalpha() and text.lower() not in _NOT_TEXT:
+        return text  # as a choice of a config group must be
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def evaluate(

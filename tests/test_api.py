@@ -176,6 +176,12 @@ def test_training_is_resumed_by_the_same_call(trained: tuple[Path, Path], capfd:
     assert "train: up to date, skipped" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("text", ["123", "1e3", "null", "True"])
+def test_text_among_the_settings_stays_text(text: str, tmp_path: Path) -> None:
+    with pytest.raises(AsrError, match=f"device '{text}' is unknown"):
+        asr.train("fsdd/bilstm.yaml", tmp_path / "r", data=tmp_path, settings={"training.device": text})
+
+
 def test_settings_reach_the_run_as_they_are(tmp_path: Path) -> None:
     data = make_corpus(tmp_path / "data")
     settings = {
