@@ -55,7 +55,8 @@ class TextOptions:
 
 
 def find_texts(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """The files that are meant: folders are searched for .txt, .txt.gz, .jsonl and the like, in alphabetical order.
+    """The files that are meant: folders are searched for .txt, .txt.gz, .jsonl and the like, in alphabetical order;
+    hidden files, such as the index of `asr transcribe`, are not among them.
 
     Raises:
         DataError: a path does not exist, or a folder holds no text.
@@ -63,7 +64,7 @@ def find_texts(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.name.endswith(_SUFFIXES) and p.is_file())
+            inside = sorted(p for p in path.rglob("*") if _is_text(p.relative_to(path)) and p.is_file())
             if not inside:
                 raise DataError(f"{path}: no texts in this folder ({', '.join(_SUFFIXES)})")
             found += inside
@@ -72,6 +73,10 @@ def find_texts(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
         else:
             raise DataError(f"{path}: no such text file or folder")
     return found
+
+
+def _is_text(inside: Path) -> bool:
+    return inside.name.endswith(_SUFFIXES) and not any(part.startswith(".") for part in inside.parts)
 
 
 def read_sentences(path: Path, options: TextOptions) -> Iterator[list[str]]:

@@ -36,6 +36,7 @@ def test_files_zipped_files_and_manifests_give_the_same_sentences(tmp_path: Path
         "".join(json.dumps({"id": "1", "text": line}) + "\n" for line in text.split("\n")), encoding="utf-8"
     )
     (tmp_path / "notes.md").write_text("not a text", encoding="utf-8")
+    (tmp_path / ".asr-transcripts.jsonl").write_text('{"audio": "a.wav"}\n', encoding="utf-8")  # asr transcribe's own
 
     files = find_texts([tmp_path])
 
