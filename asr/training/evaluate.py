@@ -250,6 +250,6 @@ def average_warning(averaged: int, epochs: int) -> str | None:
     if epochs - averaged + 1 > epochs / 3:
         return None
     return (
-        f"The average of the last {averaged} of {epochs} epochs includes the first ones, which have learned little and"
+        f"the average of the last {averaged} of {epochs} epochs includes the first ones, which have learned little and"
         " may make it worse. Lower training.keep_last, train for more epochs, or set training.select=dev"
     )

@@ -375,7 +375,7 @@ class Trainer:
                 outcome = f"kept (training.select={training.select}); the best single epoch has {progress.best_wer:.2%}"
                 warning = average_warning(averaged, progress.epoch) if averaged > 1 else None
                 if warning and progress.epoch < training.epochs:  # else it was said before step 1
-                    outcome += f". {warning}"
+                    outcome += f"; {warning}"
             self.observer.message(f"{what}: dev WER {dev.wer:.2%}; {outcome}")
         if better or chosen:
             progress.take_best(dev)

@@ -145,7 +145,7 @@ def test_an_average_of_first_epochs_that_an_early_end_has_left_warns_then(
     )
     train(chosen, tmp_path, watcher)
     assert not any("the first ones" in message for message in watcher.messages[:-1])
-    assert "The average of the last 3 of 3 epochs includes the first ones" in watcher.messages[-1]
+    assert "the average of the last 3 of 3 epochs includes the first ones" in watcher.messages[-1]
 
 
 def test_a_better_average_becomes_the_model(tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
