@@ -95,10 +95,13 @@ def _letters(text: str, language: str) -> str:
 
 
 def _without_unspelled_joiners(text: str) -> str:
-    """Without joiners but those between two letters or marks of a script that may spell with them."""
+    """Without joiners but those between two letters or marks of a script that may spell with them.
+
+    A composed letter counts as its first part: Greek and Latin ones are also beyond U+0590.
+    """
 
     def spells(character: str) -> bool:
-        category = unicodedata.category(character) if character >= "\u0590" else ""
+        category = unicodedata.category(character) if unicodedata.normalize("NFD", character)[0] >= "\u0590" else ""
         return category in ("Lu", "Ll", "Lt", "Lo", "Mn", "Mc") and not _is_variation_selector(character)
 
     if not any(joiner in text for joiner in _JOINERS):

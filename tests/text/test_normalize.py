@@ -80,6 +80,7 @@ LETTERS_CASES = [
     ("", "x² ½ ª", "x² ½ ª"),  # spelling, not form
     ("", "\ufb01n \uff21\uff22\uff01", "fin ab"),  # presentation forms
     ("fa", "می\u200cخواهم \u200cکه", "می\u200cخواهم که"),
+    ("", "ߊ\u200cἀ", "ߊἀ"),
     ("ml", "അവന്\u200d\u0d31 a\u200db", "അവന്\u200d\u0d31 ab"),
     ("ar", "كـــتاب", "كتاب"),
     ("hi", "क्या?", "क्या"),
