@@ -12,10 +12,11 @@ reading pauses while two pools of windows wait or are being computed.
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -26,6 +27,7 @@ from asr.errors import AsrError, AudioError, InternalError
 from asr.recognition.reading import Reader
 from asr.recognition.windows import Window
 
+T = TypeVar("T")
 MAX_BATCH = 64  # windows in a batch, however short
 
 
@@ -45,17 +47,22 @@ def plan_batches(lengths: Sequence[float], longest_batch: float) -> Iterator[lis
         yield batch
 
 
+def outcome(step: Callable[[], T]) -> Future[T]:
+    """The result of ``step``, run at once, or the exception that it raises; an interrupt goes through to the caller."""
+    future: Future[T] = Future()
+    try:
+        future.set_result(step())
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
 class InlineExecutor(Executor):
     """Runs each step at once, in the caller's thread."""
 
     def submit(self, step: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
-        """Run ``step``; an interrupt goes through to the caller, an exception into the future."""
-        future: Future[Any] = Future()
-        try:
-            future.set_result(step(*arguments, **named))
-        except Exception as error:
-            future.set_exception(error)
-        return future
+        """The ``outcome`` of ``step`` with these arguments."""
+        return outcome(partial(step, *arguments, **named))
 
 
 def start_workers(workers: int) -> Executor:
@@ -69,7 +76,6 @@ def start_workers(workers: int) -> Executor:
     return ThreadPoolExecutor(workers, "asr-worker", initializer=torch.set_num_threads, initargs=(1,))
 
 
-T = TypeVar("T")
 Array = NDArray[np.float32]
 STEP_FRAMES = 6000  # a reading step ends once it has as many log-mel frames
 MAX_AHEAD = 1024  # recordings begun beyond the first unfinished one
@@ -124,7 +130,10 @@ class Pool(Generic[T]):
         self._waiting: list[_Waiting] = []
         self._waiting_frames = self._held_frames = 0  # held: waiting, planned, being computed, or about to be read
         self._batches: deque[list[_Waiting]] = deque()
-        self._running: dict[Future[Any], Callable[[Future[Any]], None]] = {}
+        # What the workers have done. The caller waits here and not for futures: a Ctrl-C while it takes a future's
+        # lock (``concurrent.futures.wait`` takes all) would leave the lock taken, and the workers would never end.
+        self._done: SimpleQueue[tuple[Callable[[Future[Any]], None], Future[Any]]] = SimpleQueue()
+        self._running = 0
         self._reads = self._computes = self._count = 0
 
     def results(self) -> Generator[T | AsrError, None, None]:
@@ -135,8 +144,7 @@ class Pool(Generic[T]):
             while self._read_ahead() or self._running or self._waiting or self._batches:
                 self._plan_batches()
                 self._send_batches()
-                for future in wait(self._running, return_when=FIRST_COMPLETED).done:
-                    self._running.pop(future)(future)
+                self._take_done()
                 while self._begun and self._begun[0].result is not None:
                     yield self._begun.popleft().result
         finally:
@@ -232,7 +240,17 @@ class Pool(Generic[T]):
         self._on_step(recording.reader, -1)
 
     def _run(self, step: Callable[[], Any], then: Callable[[Future[Any]], None]) -> None:
-        self._running[self._executor.submit(step)] = then
+        self._running += 1
+        self._executor.submit(lambda: self._done.put((then, outcome(step))))
+
+    def _take_done(self) -> None:
+        """Wait until a step is done; book it and all others that are."""
+        while self._running:
+            then, future = self._done.get()
+            self._running -= 1
+            then(future)
+            if self._done.empty():
+                break
 
 
 def _as_recording_error(error: Exception, reader: Reader) -> AsrError:
