@@ -41,11 +41,11 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
 
 
 def check_precision(device: torch.device, precision: str) -> None:
-    """Raise ConfigError where ``device`` does not compute in ``precision``: the CPU computes in fp32 only."""
-    if device.type == "cpu" and precision != "fp32":
+    """Raise ConfigError where ``device`` does not compute in ``precision``: the CPU has fp32 and bf16."""
+    if device.type == "cpu" and precision == "fp16":
         raise ConfigError(
-            f"config: training.precision={precision} is for GPUs and this run is on the CPU;"
-            " use training.precision=fp32"
+            "config: training.precision=fp16 is for GPUs and this run is on the CPU; use training.precision=fp32, or"
+            " bf16 on a CPU with AMX"
         )
 
 

@@ -36,12 +36,12 @@ def test_a_gpu_beyond_the_last_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
             choose_device(name, local_rank)
 
 
-def test_the_cpu_computes_in_fp32_only() -> None:
-    check_precision(CPU, "fp32")
-    for precision in ("bf16", "fp16"):
-        with pytest.raises(ConfigError, match=f"training.precision={precision} is for GPUs"):
-            check_precision(CPU, precision)
-        check_precision(torch.device("cuda:0"), precision)
+def test_fp16_is_for_gpus() -> None:
+    for precision in ("fp32", "bf16"):
+        check_precision(CPU, precision)
+    with pytest.raises(ConfigError, match=r"training.precision=fp16 is for GPUs .* use training.precision=fp32, or bf16"):
+        check_precision(CPU, "fp16")
+    check_precision(torch.device("cuda:0"), "fp16")
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])

@@ -6,8 +6,8 @@ other, equal to the bit. A direction is a sequence of small matrix products, in 
 a GPU) mostly wait; two directions are two independent sequences.
 
 On the CPU torch releases the interpreter's lock inside each operation, so two threads use two cores. The directions run
-one after the other with one core, several torch threads or autocast, and while another layer is using the second thread
-(recognition runs one worker a core).
+one after the other with one core or several torch threads, and while another layer is using the second thread
+(recognition runs one worker a core). Autocast belongs to a thread, so the second one is given the caller's.
 
 On a GPU one side stream for each device computes the second direction. It first waits for the present stream, which in
 the end waits for it, in the forward and in the backward pass. The caching allocator orders the uses of a block only on
@@ -88,7 +88,7 @@ def _choose(inputs: Tensor) -> Together | None:
     """How two directions run at the same time on the device of ``inputs``; None: one after the other."""
     if inputs.device.type == "cuda" and use_two_streams:
         return partial(_on_two_streams, inputs.device)
-    one_thread = inputs.device.type == "cpu" and torch.get_num_threads() == 1 and not torch.is_autocast_enabled("cpu")
+    one_thread = inputs.device.type == "cpu" and torch.get_num_threads() == 1
     return _in_parallel if one_thread and usable_cores() > 1 else None
 
 
@@ -122,7 +122,8 @@ def _in_parallel(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     if not _second_thread.acquire(blocking=False):
         return [call() for call in calls]
     try:
-        other = _pool(os.getpid()).submit(calls[1])
+        kind, enabled = torch.get_autocast_dtype("cpu"), torch.is_autocast_enabled("cpu")
+        other = _pool(os.getpid()).submit(_under_autocast, kind, enabled, calls[1])
         try:
             first = calls[0]()
         finally:
@@ -132,6 +133,11 @@ def _in_parallel(calls: Sequence[Callable[[], Any]]) -> list[Any]:
         return [first, other.result()]
     finally:
         _second_thread.release()
+
+
+def _under_autocast(kind: torch.dtype, enabled: bool, call: Callable[[], Any]) -> Any:
+    with torch.autocast("cpu", dtype=kind, enabled=enabled):
+        return call()
 
 
 use_two_streams = True  # benchmarks/gpu.py compares with one

@@ -39,6 +39,17 @@ def test_two_threads_change_no_bit(form: str, monkeypatch: pytest.MonkeyPatch) -
     assert all(torch.equal(one, other) for one, other in zip(gradients, serial_gradients, strict=True))
 
 
+def test_the_second_thread_has_the_autocast_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, _ = step("bilstm")
+    found = []
+    for cores in (2, 1):
+        monkeypatch.setattr(directions, "usable_cores", lambda cores=cores: cores)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found.append(step("bilstm"))
+    assert torch.equal(found[0][0], found[1][0]) and not torch.equal(found[0][0], plain)
+    assert all(torch.equal(one, other) for one, other in zip(found[0][1], found[1][1], strict=True))
+
+
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_without_gradients_none_is_kept_and_no_bit_changes(mode: type, monkeypatch: pytest.MonkeyPatch) -> None:
     model, batch = make_model("bilstm"), make_batch(6, 40)
