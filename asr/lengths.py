@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 
 def valid_mask(lengths: Tensor, frames: int) -> Tensor:
@@ -32,24 +31,6 @@ def reverse_frames(values: Tensor, reversal: Tensor) -> Tensor:
     """
     reversed_: Tensor = _Reversal.apply(values, reversal)  # type: ignore[no-untyped-call]
     return reversed_
-
-
-def halve_frames(values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Every two frames as their mean, and the new lengths; the last of an odd number is kept as it is.
-
-    ``(batch, frames, size)``, ``(batch,)`` -> ``(batch, ceil(frames / 2), size)``, ``(batch,)``. Padding is ignored.
-    """
-    valid = valid_mask(lengths, values.size(1)).unsqueeze(2)
-    values = values.masked_fill(~valid, 0.0)
-    if values.size(1) % 2:
-        values, valid = (functional.pad(one, (0, 0, 0, 1)) for one in (values, valid))
-    sums, counts = (one.unflatten(1, (-1, 2)).sum(2) for one in (values, valid))
-    return sums / counts.clamp_min(1), (lengths + 1).div(2, rounding_mode="floor")
-
-
-def double_frames(values: Tensor, frames: int) -> Tensor:
-    """Every frame twice: ``(batch, ceil(frames / 2), size)`` -> ``(batch, frames, size)``."""
-    return values.unsqueeze(2).expand(-1, -1, 2, -1).flatten(1, 2)[:, :frames]
 
 
 class _Reversal(torch.autograd.Function):

@@ -18,10 +18,9 @@ from typing import ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from asr.lengths import double_frames, halve_frames, reversal_index, reverse_frames, valid_mask
+from asr.lengths import reversal_index, reverse_frames, valid_mask
 from asr.models.directions import run_both
 from asr.models.encoder import EncoderConfig
-from asr.schema import check
 
 
 @dataclass(kw_only=True, slots=True)
@@ -30,20 +29,10 @@ class StackConfig(EncoderConfig):
 
     ``dropout`` acts on each layer's output but the last. ``residual`` adds a layer's input to its output where sizes
     agree, ``layer_norm`` normalises each layer's input and the last one's output.
-
-    ``full_rate_layers``: the number of lower layers that run at the full frame rate. The layers above run over the
-    means of two frames, and their output is added to both frames of the last full-rate layer's output.
     """
 
     residual: bool = False
     layer_norm: bool = False
-    full_rate_layers: int | None = None  # layers above these run at half the frame rate; null: none do
-
-    def __post_init__(self) -> None:
-        EncoderConfig.__post_init__(self)
-        if self.full_rate_layers is not None:
-            fits = 1 <= self.full_rate_layers <= self.num_layers
-            check(fits, f"model.full_rate_layers={self.full_rate_layers} must be 1 to num_layers={self.num_layers}")
 
     @property
     def directions(self) -> int:
@@ -119,7 +108,6 @@ class RecurrentStack(nn.Module, Generic[C]):
     def __init__(self, input_size: int, config: C) -> None:
         super().__init__()
         self.residual = config.residual
-        self.full_rate_layers = config.full_rate_layers or config.num_layers
         self.layers, self.norms = nn.ModuleList(), nn.ModuleList()
         size = input_size
         for _ in range(config.num_layers):
@@ -146,27 +134,17 @@ class RecurrentStack(nn.Module, Generic[C]):
 
     def outputs(self, inputs: Tensor, lengths: Tensor, after: Sequence[int]) -> list[Tensor]:
         """What ``forward`` would give if the stack ended ``after`` so many layers, for each of these rising numbers."""
-        hidden, lower, found = self.input_dropout(inputs), None, []
+        hidden, found = self.input_dropout(inputs), []
         reversal = reversal_index(lengths, hidden.size(1))
         for count, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True), start=1):
-            if count == self.full_rate_layers + 1:
-                lower = hidden
-                hidden, halves = halve_frames(hidden, lengths)
-                reversal = reversal_index(halves, hidden.size(1))
             outputs = layer(norm(hidden), reversal)
             if self.residual and outputs.shape == hidden.shape:
                 outputs = outputs + hidden
             if count in after:
-                found.append(self._finished(outputs, lower, lengths))
+                padding = ~valid_mask(lengths, outputs.size(1)).unsqueeze(2)
+                found.append(self.output_dropout(self.final_norm(outputs)).masked_fill(padding, 0.0))
             hidden = self.dropout(outputs) if count < len(self.layers) else outputs
         return found
-
-    def _finished(self, hidden: Tensor, lower: Tensor | None, lengths: Tensor) -> Tensor:
-        """A layer's output as the stack's; ``lower``, the last full-rate layer's, where ``hidden`` is at half rate."""
-        if lower is not None:
-            hidden = lower + double_frames(hidden, lower.size(1))
-        padding = ~valid_mask(lengths, hidden.size(1)).unsqueeze(2)
-        return self.output_dropout(self.final_norm(hidden)).masked_fill(padding, 0.0)  # type: ignore[no-any-return]
 
     def _make_layer(self, input_size: int, config: C) -> RecurrentLayer:
         return RecurrentLayer(

@@ -27,7 +27,7 @@ from tests.models.family import N_MELS, make_model
 from tests.tiny_run import Quiet, equal_weights, settings, weights
 
 SAMPLES, TARGETS = [16000, 9000, 4000], [[1, 2], [3], [4]]
-FORMS = ["gru", "bilstm, upper layer at half rate", "conformer"]
+FORMS = ["gru", "bilstm, layers normalised", "conformer"]
 NO_MASKS = SpecAugmentConfig(time_masks=0, frequency_masks=0)
 
 
@@ -72,8 +72,7 @@ def alone(log_probs: Tensor, target: list[int]) -> float:
 
 def first_layer_of(model: AcousticModel, form: str) -> AcousticModel:
     """The model as it would be if its encoder ended after a layer, with the same weights."""
-    options: dict[str, Any] = {"full_rate_layers": None} if "half rate" in form else {}
-    shallow = make_model(form, num_layers=1, **options)
+    shallow = make_model(form, num_layers=1)
     shallow.load_state_dict({name: model.state_dict()[name] for name in shallow.state_dict()})
     return shallow
 
