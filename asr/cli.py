@@ -27,6 +27,7 @@ VERBS: dict[str, str] = {
     "train": "train a model, or resume a run exactly where it stopped",
     "transcribe": "transcribe audio files",
     "evaluate": "transcribe a manifest and report the errors",
+    "export": "write a model as an ONNX file, in float32 or int8",
     "lm": "build, inspect and mix n-gram language models",
     "calibrate": "calibrate word confidence on a dev manifest",
     "score": "report WER and CER between two files of transcripts",

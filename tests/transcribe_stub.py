@@ -18,6 +18,7 @@ class Stub:
         self.asked: list[Path] = []
         self.options: dict[str, Any] = {}
         self.decoding = DecodingConfig(name="beam", beam_width=7)  # as decoding.json in the model directory may ask
+        self.backend = "torch"
         self.before: Any = lambda path: None
 
     def transcribe_files(

@@ -11,6 +11,7 @@ from asr.commands.console import print_evaluation, transcribing_progress
 from asr.commands.options import (
     MODEL_HELP,
     add_decoding,
+    add_device,
     add_scoring,
     decoder_options,
     scoring_options,
@@ -48,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="the training manifest, or any text: rare and unseen words are reported separately; may be repeated",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    add_device(parser)
     add_scoring(parser)
     add_decoding(parser.add_argument_group("decoding"), where="results.jsonl")
     return parser
@@ -72,6 +73,7 @@ def run(arguments: list[str]) -> int:
         worst=found.worst,
         training_texts=tuple(found.train_text),
         device=found.device,
+        backend=found.backend,
     )
     with transcribing_progress() as on_progress:
         result = evaluate(options, on_progress)

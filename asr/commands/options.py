@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from asr.errors import UsageError
+from asr.onnx import BACKENDS
 from asr.text.normalize import NORMALIZERS, Normalizer, get_normalizer
 from asr.transcription.options import DEFAULT_BOOST, NONE, DecoderOptions
 
@@ -54,6 +55,18 @@ def whole_number(text: str) -> int:
 
 
 MODEL_HELP = "a model directory, such as runs/fsdd/model, or english, which comes with the package"
+
+
+def add_device(group: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
+    """Add --device and --backend."""
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    group.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
+        help="what runs the acoustic model; auto: onnx where `asr export` wrote MODEL/model.onnx, onnxruntime is "
+        "installed and the device is the CPU, else torch (default: auto)",
+    )
 
 
 def add_decoding(group: "argparse._ArgumentGroup", *, where: str) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Self
 
-from asr.commands.options import add_decoding, count, decoder_options, seconds
+from asr.commands.options import add_decoding, add_device, count, decoder_options, seconds
 from asr.errors import Interrupted, UsageError
 from asr.terminal import Progress, is_live
 from asr.transcription import FORMATS, TIMED_FORMATS
@@ -81,7 +81,7 @@ def _add_machine(group: "argparse._ArgumentGroup") -> None:
         "--batch-s", type=seconds, default=60.0, metavar="S", help="most seconds of audio in a batch (default: 60)"
     )
     group.add_argument("--workers", type=count, metavar="N", help="threads (default: one per core)")
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    add_device(group)
 
 
 def _check(options: TranscribeOptions, paths: Sequence[str]) -> None:
@@ -206,6 +206,7 @@ def transcribe_options(found: argparse.Namespace) -> TranscribeOptions:
         batch_s=found.batch_s,
         workers=found.workers,
         device=found.device,
+        backend=found.backend,
         decoder=decoder_options(found),
     )
     _check(options, words)

@@ -51,6 +51,7 @@ class EvaluateOptions:
     worst: int = 10
     training_texts: tuple[Path, ...] = ()
     device: str = "auto"
+    backend: str = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,7 @@ class EvaluationResult:
     report: "ScoreReport"
     recognition_s: float
     device: str
+    backend: str
     hardware: str
     model_sha256: str | None
     decoding: Mapping[str, Any]
@@ -79,6 +81,7 @@ class EvaluationResult:
             "real_time_factor": finite(self.real_time_factor),
             "recognition_s": round(self.recognition_s, 3),
             "device": self.device,
+            "backend": self.backend,
             "hardware": self.hardware,
             "model_sha256": self.model_sha256,
             "decoding": self.decoding,
@@ -88,7 +91,8 @@ class EvaluationResult:
     def speed(self) -> str:
         """``0.0212 on cpu (2 s for 1 min 34 s of audio)``."""
         spent, audio = format_duration(self.recognition_s), format_duration(self.report.audio_s or 0)
-        return f"{self.real_time_factor:.4f} on {self.device} ({spent} for {audio} of audio)"
+        with_onnx = "" if self.backend == "torch" else f" with {self.backend}"
+        return f"{self.real_time_factor:.4f} on {self.device}{with_onnx} ({spent} for {audio} of audio)"
 
 
 def evaluate(options: EvaluateOptions, on_progress: ProgressCallback | None = None) -> EvaluationResult:
@@ -106,7 +110,9 @@ def evaluate(options: EvaluateOptions, on_progress: ProgressCallback | None = No
     training_counts = count_training_words(options.training_texts, options.normalizer)
     from asr.recognition import Recognizer
 
-    recognizer = Recognizer.from_pretrained(options.model, device=options.device, decoding=dict(options.decoding))
+    recognizer = Recognizer.from_pretrained(
+        options.model, device=options.device, decoding=dict(options.decoding), backend=options.backend
+    )
     check_lm_weight(options.lm_weight, recognizer.decoding.language_model)
     hypotheses, recognition_s = _recognise(recognizer, utterances, options.batch_s, on_progress)
     result = EvaluationResult(
@@ -114,6 +120,7 @@ def evaluate(options: EvaluateOptions, on_progress: ProgressCallback | None = No
         report=_score(utterances, hypotheses, options.normalizer),
         recognition_s=recognition_s,
         device=str(recognizer.device),
+        backend=recognizer.backend,
         hardware=hardware(recognizer.device),
         model_sha256=weights_sha256(options.model),
         decoding=recognizer.decoding.described(),

@@ -23,6 +23,7 @@ from asr.devices import choose_device, usable_cores
 from asr.errors import AsrError
 from asr.features import Features
 from asr.models import AcousticModel
+from asr.onnx.backend import OnnxModel, open_backend
 from asr.pretrained import Pretrained, from_pretrained
 from asr.recognition.calibration import Calibration, read_calibration
 from asr.recognition.given import AudioInput, given_source
@@ -84,6 +85,8 @@ class Recognizer:
         self.device = device
         self.decoder = decoder
         self.decoding = DecodingConfig()  # what the decoder was made from, where it was made from settings
+        self.backend = "torch"
+        self.onnx_model: OnnxModel | None = None  # computes log-probabilities in the place of ``model``
         self.speech_gate, self.words, self.calibration = speech_gate, words, calibration
         factor = self.model.subsampling.factor
         self.frame_s = frame_seconds(self.features.config, factor)
@@ -99,21 +102,25 @@ class Recognizer:
         words: bool = True,
         calibrated: bool = True,
         decoding: Mapping[str, Any] | None = None,
+        backend: str = "auto",
     ) -> "Recognizer":
         """Read a model directory (or the shipped model: "english") onto ``device`` ("auto": a GPU where there is one).
 
         ``speech_gate``: keep silence and noise from becoming words (asr/recognition/speech_gate.py). ``words=False``
         leaves out word times and confidence, ``calibrated=False`` leaves calibration.json unread. ``decoding``: keys of
         ``DecodingConfig`` that replace those of the directory's decoding.json (greedy where there is none), such as
-        {"name": "beam", "language_model": "lm.bin", "hotwords": {"ann": 5.0}}. Raises ModelError or ConfigError.
+        {"name": "beam", "language_model": "lm.bin", "hotwords": {"ann": 5.0}}. ``backend``: "torch"; "onnx" or
+        "onnx-int8", on the CPU; or "auto" (asr/onnx/backend.py). Raises ModelError or ConfigError.
         """
-        chosen, directory = choose_device(device), model_directory(directory)
+        chosen = choose_device("cpu" if device == "auto" and backend.startswith("onnx") else device)
+        directory = model_directory(directory)
         pretrained = from_pretrained(directory, chosen)
         calibration = read_calibration(directory) if words and calibrated else None
         settings = choose_decoding(directory, decoding or {})
         decoder = build_decoder(settings, pretrained.tokenizer)
         recognizer = cls(pretrained, chosen, decoder, speech_gate=speech_gate, words=words, calibration=calibration)
         recognizer.decoding = settings
+        recognizer.backend, recognizer.onnx_model = open_backend(backend, directory, pretrained, chosen)
         return recognizer
 
     @property
@@ -135,10 +142,11 @@ class Recognizer:
         return hypothesis
 
     def __repr__(self) -> str:
+        where = f"on {self.device}" if self.onnx_model is None else f"{self.backend} on {self.device}"
         config, size = self.model.config, sum(weights.numel() for weights in self.model.parameters())
         return (
             f"Recognizer({config.name} of {size / 1e6:.1f} million parameters, {self.tokenizer.vocab_size} tokens,"
-            f" {self.sample_rate} Hz, {self.decoding.name} decoding, on {self.device})"
+            f" {self.sample_rate} Hz, {self.decoding.name} decoding, {where})"
         )
 
     def transcribe_files(
@@ -246,7 +254,7 @@ class Recognizer:
     ) -> Generator[T | AsrError, None, None]:
         pool = Pool(
             (self._reader(source, expect=on_step is not None) for source in sources),
-            partial(compute_windows, self.model),
+            partial(compute_windows, self.onnx_model or self.model),
             lambda reader, parts: result_of(self._joined(reader, parts)),
             workers=usable_cores() if workers is None else workers,
             batch_frames=max(1, round(batch_s / (self.frame_s / self.sizes.factor))),

@@ -10,7 +10,7 @@ times.
 Context, measured with benchmarks/long_audio.py: see CONTEXT_S.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,6 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from asr.features import FeaturesConfig
-from asr.models import AcousticModel
 from asr.recognition.bounds import SpeechLevel
 from asr.text.tokenizer import BLANK_ID
 
@@ -124,8 +123,11 @@ def frame_seconds(features: FeaturesConfig, factor: int) -> float:
     return features.hop_length * factor / features.sample_rate
 
 
+Acoustic = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # an AcousticModel, or what computes the same
+
+
 @torch.inference_mode()
-def compute_windows(model: AcousticModel, windows: Sequence[Window]) -> list[Array]:
+def compute_windows(model: Acoustic, windows: Sequence[Window]) -> list[Array]:
     """One batch through the model -> for each window the kept frames ``(frames, vocab)``."""
     log_mel = pad_sequence([window.log_mel for window in windows], batch_first=True)  # (batch, frames, mels)
     frames = torch.tensor([len(window.log_mel) for window in windows], device=log_mel.device)

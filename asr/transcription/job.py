@@ -126,7 +126,8 @@ class TranscriptionJob:
             return
         recognizer = build_recognizer(self.options)
         # what was asked for together with the model directory's own settings
-        settings = {**self._provenance.settings, "decoding": recognizer.decoding.described()}
+        found = {"decoding": recognizer.decoding.described(), "backend": recognizer.backend}
+        settings = {**self._provenance.settings, **found}
         self._provenance = dataclasses.replace(self._provenance, settings=settings)
         self.observer.started()
         paths = [one.path for one in inputs]
@@ -193,6 +194,7 @@ def build_recognizer(options: TranscribeOptions) -> "Recognizer":
         speech_gate=options.speech_gate,
         words=options.words,
         decoding=options.decoder.given(),
+        backend=options.backend,
     )
     check_lm_weight(options.decoder.lm_weight, recognizer.decoding.language_model)
     return recognizer

@@ -69,6 +69,7 @@ class TranscribeOptions:
     batch_s: float = 60.0
     workers: int | None = None
     device: str = "auto"
+    backend: str = "auto"  # auto, torch, onnx or onnx-int8
     decoder: DecoderOptions = DecoderOptions()
 
     @property
@@ -83,4 +84,5 @@ class TranscribeOptions:
             "channel": self.channel,
             "words": self.words,
             "speech_gate": self.speech_gate,
+            "backend": self.backend,
         }

@@ -40,11 +40,14 @@ class StubHypothesis:
 class StubRecognizer:
     asked: dict[str, object] = {}  # noqa: RUF012
     device = "cpu"
+    backend = "torch"
     decoding = DecodingConfig()
 
     @classmethod
-    def from_pretrained(cls, directory: Path, *, device: str, decoding: dict[str, Any]) -> "StubRecognizer":
-        cls.asked = {"directory": directory, "device": device}
+    def from_pretrained(
+        cls, directory: Path, *, device: str, decoding: dict[str, Any], backend: str
+    ) -> "StubRecognizer":
+        cls.asked = {"directory": directory, "device": device, "backend": backend}
         cls.decoding = DecodingConfig(**decoding)
         return cls()
 
@@ -85,7 +88,12 @@ def test_a_test_set_is_transcribed_and_reported(
     assert summary["by_speaker"]["ann"]["utterances"] == 3
     assert summary["audio_hours"] == round(1.5 / 3600, 6)
     assert summary["real_time_factor"] == pytest.approx(summary["recognition_s"] / 1.5, abs=0.001)
-    assert StubRecognizer.asked == {"directory": Path("runs/x/model"), "device": "auto", "batch_s": 30.0}
+    assert StubRecognizer.asked == {
+        "directory": Path("runs/x/model"),
+        "device": "auto",
+        "backend": "auto",
+        "batch_s": 30.0,
+    }
     page = (out / "report.md").read_text(encoding="utf-8")
     assert "- System: `runs/x/model`" in page
     assert re.search(r"- Real-time factor: 0\.\d{4} on cpu \(0 s for 2 s of audio\)", page)

@@ -1,0 +1,211 @@
+"""The acoustic model as an ONNX graph, written node by node: subsampling, the recurrent stack, head, log-softmax.
+
+In: an ``AcousticModel`` whose directions are torch's LSTM, GRU or RNN. Out: a ``ModelProto`` with dynamic batch and
+time that computes what the model computes. The backward direction is a forward node between two ``ReverseSequence``
+nodes, which reverse each utterance inside its own length, so that padding comes last for both, as in
+asr/models/recurrent.py, and a runtime needs to know nothing of lengths inside its recurrent nodes. Tensors of the
+stack are time-major, ``(frames, batch, size)``, as ONNX's recurrent nodes are implemented everywhere.
+
+Names of inputs and outputs are those of sherpa-onnx's zipformer2_ctc models: ``x``, ``x_lens``, ``log_probs``,
+``log_probs_len``.
+
+int8: each LSTM becomes onnxruntime's ``DynamicQuantizeLSTM``: a scale for each row of a weight (a gate of a unit),
+symmetric; inputs and states are quantised when they are known. Subsampling and head stay float32.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from asr.errors import ConfigError, ModelError
+from asr.models import AcousticModel
+from asr.models.recurrent import RecurrentLayer, RecurrentStack
+
+OPSET = 17  # the first with LayerNormalization
+IR_VERSION = 8  # of opset 17: older runtimes refuse what they do not know
+INT8_MAX = 127
+# Where torch keeps the blocks of its stacked weights that ONNX wants in its own order.
+NODES: dict[type[nn.RNNBase], tuple[str, tuple[int, ...]]] = {
+    nn.LSTM: ("LSTM", (0, 3, 1, 2)),  # torch: input, forget, cell, output; ONNX: input, output, forget, cell
+    nn.GRU: ("GRU", (1, 0, 2)),  # torch: reset, update, candidate; ONNX: update, reset, candidate
+    nn.RNN: ("RNN", (0,)),
+}
+Array = NDArray[Any]
+Operand = str | Array | np.generic | Tensor | Sequence[int]
+
+
+def require_onnx() -> Any:
+    """The package ``onnx``. Raises ConfigError where it is not installed."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise ConfigError(
+            f"ONNX graphs need the package onnx ({error}); install it with: pip install 'asr-bilstm[onnx]'"
+        ) from None
+    return onnx
+
+
+def check_exportable(model: AcousticModel, *, int8: bool = False) -> None:
+    """Raise ModelError for an encoder that ONNX's recurrent nodes cannot express, or not in int8."""
+    kinds = {type(part) for part in model.encoder.modules() if isinstance(part, nn.RNNBase)}
+    projected = any(part.proj_size for part in model.encoder.modules() if isinstance(part, nn.RNNBase))
+    if not isinstance(model.encoder, RecurrentStack) or not kinds or projected:
+        what = f"model={model.config.name}" + (" with a projection" if projected else "")
+        raise ModelError(
+            f"{what} has no ONNX form here: bilstm, lstm, gru and rnn without projection_size have one; use"
+            " backend torch"
+        )
+    if int8 and kinds != {nn.LSTM}:
+        raise ModelError(f"model={model.config.name}: int8 is for bilstm and lstm; use backend onnx, in float32")
+
+
+def acoustic_graph(model: AcousticModel, *, int8: bool = False) -> Any:
+    """The ``onnx.ModelProto`` of ``model``.
+
+    Inputs ``x`` ``(N, T, mels)`` float32 and ``x_lens`` ``(N,)`` int64; outputs ``log_probs`` ``(N, T', vocab)``
+    float32 and ``log_probs_len`` ``(N,)`` int64. Raises ModelError (see ``check_exportable``), or ConfigError where the
+    package onnx is absent.
+    """
+    check_exportable(model, int8=int8)
+    graph = _Graph(int8)
+    hidden, lengths = graph.subsampling(model, "x", "x_lens")
+    assert isinstance(model.encoder, RecurrentStack)
+    hidden = graph.stack(model.encoder, hidden, lengths, model.subsampling.output_size)
+    logits = graph.linear(hidden, model.head)
+    graph.add("Transpose", graph.add("LogSoftmax", logits, axis=2), perm=[1, 0, 2], name="log_probs")
+    graph.add("Identity", lengths, name="log_probs_len")
+    return graph.finished(model.n_mels, model.vocab_size)
+
+
+class _Graph:
+    """Nodes and constants so far. Operands are names, or values that become constants."""
+
+    def __init__(self, int8: bool) -> None:
+        self.onnx, self.int8 = require_onnx(), int8
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def add(self, kind: str, *operands: Operand, name: str = "", **attributes: Any) -> str:
+        """A node; the name of its (first) output."""
+        name = name or f"{kind.lower()}_{len(self.nodes)}"
+        names = [one if isinstance(one, str) else self._constant(one) for one in operands]
+        self.nodes.append(self.onnx.helper.make_node(kind, names, [name], name, **attributes))
+        return name
+
+    def _constant(self, values: Array | np.generic | Tensor | Sequence[int]) -> str:
+        array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def finished(self, n_mels: int, vocab_size: int) -> Any:
+        """The checked model."""
+        helper, kinds = self.onnx.helper, self.onnx.TensorProto
+        inputs = [("x", kinds.FLOAT, ["N", "T", n_mels]), ("x_lens", kinds.INT64, ["N"])]
+        outputs = [("log_probs", kinds.FLOAT, ["N", "T_out", vocab_size]), ("log_probs_len", kinds.INT64, ["N"])]
+        described = [[helper.make_tensor_value_info(*one) for one in side] for side in (inputs, outputs)]
+        graph = helper.make_graph(self.nodes, "acoustic_model", *described, self.constants)
+        versions = [helper.make_opsetid("", OPSET), *([helper.make_opsetid("com.microsoft", 1)] * self.int8)]
+        model = helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION, producer_name="asr-bilstm")
+        self.onnx.checker.check_model(model)
+        return model
+
+    def linear(self, hidden: str, layer: nn.Linear) -> str:
+        """``W x + b`` over the last axis."""
+        return self.add("Add", self.add("MatMul", hidden, layer.weight.T), layer.bias)
+
+    def norm(self, hidden: str, layer: nn.Module) -> str:
+        """Layer normalisation; nothing for ``nn.Identity``."""
+        if not isinstance(layer, nn.LayerNorm):
+            return hidden
+        return self.add("LayerNormalization", hidden, layer.weight, layer.bias, axis=-1, epsilon=layer.eps)
+
+    def masked(self, hidden: str, lengths: str, *, time: int, axes: list[int]) -> str:
+        """``hidden`` with 0 beyond each length; ``time`` is its axis of frames, ``axes`` those that are neither
+        frames nor batch.
+        """
+        mask = self.add("Unsqueeze", self.valid(hidden, lengths, time), axes)
+        return self.add("Where", mask, hidden, np.float32(0))
+
+    def valid(self, hidden: str, lengths: str, time: int) -> str:
+        """True where a frame is real: time-major, ``(frames, batch)``, for ``time`` 0, else ``(batch, frames)``."""
+        stop = self.add("Squeeze", self.add("Shape", hidden, start=time, end=time + 1), [0])
+        frames = self.add("Range", np.int64(0), stop, np.int64(1))
+        at, of = ([1], [0]) if time == 0 else ([0], [1])
+        return self.add("Less", self.add("Unsqueeze", frames, at), self.add("Unsqueeze", lengths, of))
+
+    def shortened(self, lengths: str, stride: int) -> str:
+        """``ceil(lengths / stride)``."""
+        return self.add("Div", self.add("Add", lengths, np.int64(stride - 1)), np.int64(stride))
+
+    def subsampling(self, model: AcousticModel, log_mel: str, lengths: str) -> tuple[str, str]:
+        """``ConvSubsampling.forward``; the output is time-major."""
+        layer = model.subsampling
+        hidden = self.add("Unsqueeze", log_mel, [1])  # (batch, 1, frames, mels)
+        for convolution, stride in zip(layer.convolutions, layer.strides, strict=True):
+            assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
+            hidden = self.masked(hidden, lengths, time=2, axes=[1, 3])
+            strides = list(convolution.stride)
+            hidden = self.add("Conv", hidden, convolution.weight, convolution.bias, strides=strides, pads=[1] * 4)
+            hidden = self.add("Mul", hidden, self.add("Sigmoid", hidden))
+            lengths = self.shortened(lengths, stride)
+        hidden = self.add("Transpose", hidden, perm=[2, 0, 1, 3])  # (frames', batch, channels, mels')
+        hidden = self.add("Reshape", hidden, [0, 0, -1])
+        return self.norm(self.linear(hidden, layer.linear), layer.norm), lengths
+
+    def stack(self, stack: RecurrentStack[Any], hidden: str, lengths: str, width: int) -> str:
+        """``RecurrentStack.forward``, time-major; ``width``: of its input."""
+        for norm, layer in zip(stack.norms, stack.layers, strict=True):
+            assert isinstance(layer, RecurrentLayer)
+            outputs = self.layer(layer, self.norm(hidden, norm), lengths)
+            if stack.residual and layer.output_size == width:
+                outputs = self.add("Add", outputs, hidden)
+            hidden, width = outputs, layer.output_size
+        return self.masked(self.norm(hidden, stack.final_norm), lengths, time=0, axes=[2])
+
+    def layer(self, layer: RecurrentLayer, hidden: str, lengths: str) -> str:
+        """``RecurrentLayer.forward``, time-major: both directions, the backward one between two reversals."""
+        outputs = []
+        for direction, backward in zip(layer.directions, (False, True), strict=False):
+            assert isinstance(direction, nn.RNNBase)
+            inputs = self.reversed(hidden, lengths) if backward else hidden
+            found = self.add("Squeeze", self.recurrent(direction, inputs), [1])  # (frames, 1, batch, size) before
+            outputs.append(self.reversed(found, lengths) if backward else found)
+        return outputs[0] if len(outputs) == 1 else self.add("Concat", *outputs, axis=2)
+
+    def reversed(self, hidden: str, lengths: str) -> str:
+        """Every utterance reversed inside its own length."""
+        return self.add("ReverseSequence", hidden, lengths, time_axis=0, batch_axis=1)
+
+    def recurrent(self, direction: nn.RNNBase, hidden: str) -> str:
+        """The node of a direction."""
+        kind, order = NODES[type(direction)]
+        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        weights = [_reordered(getattr(direction, name), order) for name in names]
+        bias = np.concatenate(weights[2:])[None]
+        options: dict[str, Any] = {"hidden_size": direction.hidden_size}
+        if kind == "GRU":
+            options["linear_before_reset"] = 1
+        if not self.int8:
+            return self.add(kind, hidden, weights[0][None], weights[1][None], bias, **options)
+        (w, w_scale), (r, r_scale) = map(quantised, weights[:2])
+        zeros = np.zeros_like(w_scale, np.int8)[None]
+        absent = ("", "", "", "")  # lengths, initial states, peepholes
+        scales = (w_scale[None], zeros, r_scale[None], zeros)
+        options["domain"] = "com.microsoft"
+        return self.add("DynamicQuantizeLSTM", hidden, w.T[None], r.T[None], bias, *absent, *scales, **options)
+
+
+def quantised(weight: Array) -> tuple[Array, Array]:
+    """``(rows, columns)`` float32 -> int8 of the same shape, and the scale of each row, ``(rows,)`` float32."""
+    scale = np.maximum(np.abs(weight).max(axis=1), np.finfo(np.float32).tiny) / np.float32(INT8_MAX)
+    rounded = np.rint(weight / scale[:, None]).clip(-INT8_MAX, INT8_MAX).astype(np.int8)
+    return rounded, scale.astype(np.float32)
+
+
+def _reordered(stacked: Tensor, order: tuple[int, ...]) -> Array:
+    blocks = np.split(stacked.detach().cpu().numpy(), len(order))
+    return np.concatenate([blocks[index] for index in order])

@@ -1,0 +1,177 @@
+"""Recognition with an ONNX model in the place of torch's: the same texts; which one is used; `asr export`."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from asr import load_model
+from asr.cli import main
+from asr.errors import ConfigError, ModelError
+from asr.features import LogMel, LogMelConfig
+from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
+from asr.onnx.backend import open_backend
+from asr.pretrained import from_pretrained, save_pretrained
+from asr.recognition import Recognizer
+from asr.shipped import weights_sha256
+from asr.text.tokenizer import CharacterTokenizer
+
+RATE = 8000
+
+
+def save_model(folder: Path, seed: int = 4) -> Path:
+    """A random model that spells much."""
+    torch.manual_seed(seed)
+    features = LogMel(LogMelConfig(sample_rate=RATE, n_mels=16))
+    features.set_normalisation(torch.full((16,), -6.0), torch.full((16,), 2.0))
+    tokenizer = CharacterTokenizer.from_texts(["abcdefgh "])
+    subsampling = SubsamplingConfig(factor=2, channels=4, output_size=16)
+    model = AcousticModel(BiLstmConfig(num_layers=2, hidden_size=12, subsampling=subsampling), 16, tokenizer.vocab_size)
+    with torch.no_grad():
+        for weight in (model.head.weight, *model.encoder.parameters()):
+            weight.mul_(4)
+    save_pretrained(folder, features, model, tokenizer, {"dev_wer": 0.5})
+    return folder
+
+
+def make_waveform(seconds: float, seed: int) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    level = np.repeat(generator.uniform(0, 0.5, int(seconds * 20) + 1), RATE // 20)[: int(seconds * RATE)]
+    return (level * np.cumsum(generator.standard_normal(level.size)) / 50).clip(-1, 1).astype(np.float32)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    return save_model(tmp_path / "model")
+
+
+def load(directory: Path, backend: str, device: str = "auto") -> Recognizer:
+    return Recognizer.from_pretrained(directory, device, speech_gate=False, backend=backend)
+
+
+def test_texts_times_and_confidence_are_those_of_torch(directory: Path) -> None:
+    waveforms = [make_waveform(seconds, seed) for seed, seconds in enumerate((0.7, 2.4, 0.1, 1.3))]
+    expected = load(directory, "torch").transcribe_waveforms(waveforms)
+    recognizer = load(directory, "onnx")
+    found = recognizer.transcribe_waveforms(waveforms)
+    assert [one.text for one in found] == [one.text for one in expected] and len(expected[1].text) > 5
+    for one, other in zip(found, expected, strict=True):
+        assert one.score == pytest.approx(other.score, abs=1e-3)
+        assert [(w.text, w.start_s, w.end_s) for w in one.words] == [(w.text, w.start_s, w.end_s) for w in other.words]
+        assert one.confidence == pytest.approx(other.confidence, abs=1e-4)
+    assert recognizer.backend == "onnx" and "onnx on cpu" in repr(recognizer)
+
+
+def test_int8_is_near_and_not_the_same(directory: Path) -> None:
+    (expected,), (found,) = (
+        list(load(directory, backend).emissions([make_waveform(2.0, 3)])) for backend in ("torch", "onnx-int8")
+    )
+    assert not isinstance(expected, Exception) and not isinstance(found, Exception)
+    error = np.abs(found.log_probs - expected.log_probs)
+    assert error.max() > 1e-3 and error.mean() < 0.5
+
+
+def test_auto_uses_an_export_where_there_is_one(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(directory, "auto").backend == load_model(directory).backend == "torch"
+    assert main(["export", str(directory)]) == 0
+    assert load(directory, "auto").backend == load_model(directory).backend == "onnx"
+    assert load(directory, "torch").backend == "torch"
+    pretrained = from_pretrained(directory)
+    assert open_backend("auto", directory, pretrained, torch.device("cuda")) == ("torch", None)
+    monkeypatch.setattr("asr.onnx.backend.find_spec", lambda name: None)
+    assert load(directory, "auto").backend == "torch"
+
+
+def test_an_export_of_other_weights_or_a_damaged_one_is_refused(directory: Path, tmp_path: Path) -> None:
+    other = save_model(tmp_path / "other", seed=5)
+    assert main(["export", str(other), "--out", str(directory / "model.onnx")]) == 0
+    for backend in ("auto", "onnx"):
+        with pytest.raises(ModelError, match=r"model\.onnx: belongs to other weights .*; export it again, or delete"):
+            load(directory, backend)
+    whole = (directory / "model.onnx").read_bytes()
+    (directory / "model.onnx").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match=r"model\.onnx: onnxruntime cannot read it"):
+        load(directory, "onnx")
+
+
+def test_what_cannot_be_used_is_said(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="backend='tensorrt' is unknown; choices: auto, onnx, onnx-int8, torch"):
+        load(directory, "tensorrt")
+    with pytest.raises(ConfigError, match="backend onnx runs on the CPU, and the device is cuda:0; use device cpu"):
+        open_backend("onnx", directory, from_pretrained(directory), torch.device("cuda:0"))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ConfigError, match=r"need the package onnxruntime .* pip install 'asr-bilstm\[onnx\]'"):
+        load(directory, "onnx")
+
+
+def test_an_export_says_all_that_a_runtime_needs(directory: Path, tmp_path: Path) -> None:
+    import onnxruntime
+
+    for name, precision in (("onnx", "float32"), ("onnx-int8", "int8")):
+        out = tmp_path / f"{name}.onnx"
+        assert main(["export", str(directory), "--format", name, "--out", str(out)]) == 0
+        session = onnxruntime.InferenceSession(out)
+        assert [(one.name, one.shape) for one in session.get_inputs()] == [("x", ["N", "T", 16]), ("x_lens", ["N"])]
+        assert [one.name for one in session.get_outputs()] == ["log_probs", "log_probs_len"]
+        found: dict[str, Any] = dict(session.get_modelmeta().custom_metadata_map)
+        assert json.loads(found["tokens"])[1:] == [*" abcdefgh"] and found["vocab_size"] == "10"
+        assert (found["blank_id"], found["sample_rate"], found["subsampling_factor"]) == ("0", "8000", "2")
+        assert float(found["frame_s"]) == 0.02 and json.loads(found["features"])["n_mels"] == 16
+        assert json.loads(found["feature_mean"]) == [-6.0] * 16 and found["precision"] == precision
+        assert found["weights_sha256"] == weights_sha256(directory) and json.loads(found["facts"])["dev_wer"] == 0.5
+
+
+def test_the_shipped_model_is_never_changed(
+    package: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, directory: Path
+) -> None:
+    starter = save_model(package / "_pretrained" / "english")
+    before = sorted(path.name for path in starter.iterdir())
+    assert main(["export", "english"]) == 2
+    assert "never changed; give --out FILE.onnx" in capsys.readouterr().err
+    assert main(["export", "english", "--out", str(tmp_path / "english.onnx")]) == 0
+    assert sorted(path.name for path in starter.iterdir()) == before
+
+
+def test_the_commands_take_a_backend_and_say_which_was_used(
+    directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audio = tmp_path / "a.wav"
+    soundfile.write(audio, make_waveform(1.5, 1), RATE)
+    texts = []
+    for backend in ("torch", "onnx"):
+        options = ["--no-speech-gate", "--format", "json", "--backend", backend]
+        assert main(["transcribe", str(directory), str(audio), *options]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["settings"]["backend"] == backend
+        texts.append(found["text"])
+    assert texts[0] == texts[1]
+    manifest = tmp_path / "test.jsonl"
+    manifest.write_text(json.dumps({"id": "a", "audio": str(audio), "duration_s": 1.5, "text": texts[0]}) + "\n")
+    out = tmp_path / "report"
+    assert main(["evaluate", str(directory), str(manifest), "--out", str(out), "--backend", "onnx-int8"]) == 0
+    assert json.loads((out / "summary.json").read_text())["backend"] == "onnx-int8"
+    assert "on cpu with onnx-int8" in (out / "report.md").read_text()
+
+
+def test_the_recogniser_shown_in_the_docs_needs_no_torch_and_gives_the_same_text(
+    directory: Path, tmp_path: Path, repository: Path
+) -> None:
+    page = (repository / "docs" / "how-to" / "export.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "recognise.py").write_text(script + '\nassert "torch" not in sys.modules\n', encoding="utf-8")
+    assert main(["export", str(directory)]) == 0
+    audio = tmp_path / "a.wav"
+    soundfile.write(audio, make_waveform(3.07, 1) + 0.01, RATE, subtype="FLOAT")
+    command = [sys.executable, "recognise.py", str(directory / "model.onnx"), str(audio)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    expected = load(directory, "torch").transcribe(audio).text
+    assert " ".join(found.split()) == expected and len(expected) > 10
