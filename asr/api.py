@@ -6,7 +6,7 @@ needs when it is called, and raises the errors of asr/errors.py, as the command 
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from asr.text.normalize import Normalizer
 
 AnyPath: TypeAlias = str | os.PathLike[str]
-Texts: TypeAlias = Mapping[str, str] | Sequence[str]
+Texts: TypeAlias = Mapping[str, str] | Iterable[str]  # a list, an array or a column of a table
 _NOT_TEXT = ("true", "false", "null", "nan", "inf")  # what Hydra would read as something else
 _loaded: dict[tuple[Any, ...], "Recognizer"] = {}  # the last model that ``transcribe`` loaded
 
@@ -55,6 +55,7 @@ def load_model(
     """
     from asr.recognition import Recognizer
 
+    _require_path(directory, "load_model: directory")
     return Recognizer.from_pretrained(
         os.fspath(directory),
         device,
@@ -84,8 +85,11 @@ def transcribe(
 
 
 def _recognizer(model: "AnyPath | Recognizer") -> "Recognizer":
-    if not isinstance(model, str | os.PathLike):
+    from asr.recognition import Recognizer
+
+    if isinstance(model, Recognizer):
         return model
+    _require_path(model, "transcribe: model", "; the rate of samples is given as sample_rate=...")
     directory = model_directory(os.fspath(model))
     changed = [file.stat().st_mtime_ns for file in sorted(directory.glob("*.json"))]
     key = (os.path.abspath(directory), *changed)
@@ -94,6 +98,11 @@ def _recognizer(model: "AnyPath | Recognizer") -> "Recognizer":
         _loaded.clear()
         _loaded[key] = found
     return _loaded[key]
+
+
+def _require_path(given: Any, what: str, tip: str = "") -> None:
+    if not isinstance(given, str | os.PathLike):
+        raise UsageError(f"{what} must be a model directory or 'english', not {given!r}{tip}")
 
 
 def train(
@@ -118,6 +127,8 @@ def train(
     """
     if data is not None and corpus is not None:
         raise UsageError("train: both a corpus (to prepare) and data (prepared) are given; give one of the two")
+    if settings is not None and not isinstance(settings, Mapping):
+        raise UsageError(f"train: settings must be keys and values, {{'training.epochs': 20}}, not {settings!r}")
     from asr.commands.run import run
     from asr.config.compose import FOLDERS
 
@@ -193,7 +204,7 @@ def score(
     hypotheses: AnyPath | Texts,
     *,
     normalizer: "str | Normalizer" = "basic",
-    speakers: Mapping[str, str] | None = None,
+    speakers: Texts | None = None,
     format: str = "auto",
     missing: "Missing" = "error",
     extra: "Extra" = "error",
@@ -207,7 +218,7 @@ def score(
             list, where item n belongs to item n of ``hypotheses``.
         hypotheses: the same of what was recognised.
         normalizer: as for ``evaluate``.
-        speakers: who spoke each id, for texts; files say so themselves.
+        speakers: who spoke, by id or in the texts' order, for texts; files say so themselves.
         format: for files, as the option of `asr score`; so are the others.
         missing: what becomes of references without a hypothesis.
         extra: what becomes of hypotheses without a reference.
@@ -217,6 +228,11 @@ def score(
     Raises:
         ScoringError: the ids do not fit, or there is nothing to score. DataError: a file cannot be read.
     """
+    sides = references, hypotheses
+    if all(isinstance(one, str) and not os.path.exists(one) for one in sides) and any(" " in str(one) for one in sides):
+        raise UsageError(
+            f"score: {references!r} and {hypotheses!r} are no files; give texts in lists: score([text], [recognised])"
+        )
     paths = [isinstance(side, str | os.PathLike) for side in (references, hypotheses)]
     if paths[0] != paths[1]:
         raise UsageError("score: one side is a path and the other texts; give two paths, or two lists or mappings")
@@ -237,7 +253,23 @@ def score(
         ).report
     from asr.scoring.report import score_texts
 
-    return score_texts(*_pair(references, hypotheses), normalizer=_normalizer(normalizer), speakers=speakers)
+    first, second = _pair(references, hypotheses)
+    names = None if speakers is None else _speakers(speakers, first)
+    return score_texts(first, second, normalizer=_normalizer(normalizer), speakers=names)
+
+
+def _speakers(given: Any, texts: Mapping[str, str]) -> dict[str, str]:
+    """Speakers by the texts' ids. Raises UsageError where they belong to other texts."""
+    if isinstance(given, Mapping):
+        speakers = {str(key): name for key, name in given.items()}
+        if not speakers.keys() & texts.keys():
+            ids = f"{list(speakers)[:3]}, and those of the texts {list(texts)[:3]}"
+            raise UsageError(f"score: speakers are by other ids than the texts: {ids}")
+        return speakers
+    names = [given] if isinstance(given, str) else list(given)
+    if len(names) != len(texts):
+        raise UsageError(f"score: {len(names)} speakers for {len(texts)} texts; give one for each, or a mapping by id")
+    return dict(zip(texts, names, strict=True))
 
 
 def wer(reference: str | Texts, hypothesis: str | Texts, *, normalizer: "str | Normalizer" = "basic") -> float:
@@ -299,6 +331,11 @@ def _errors(
 
     if isinstance(reference, str) and isinstance(hypothesis, str):
         reference, hypothesis = [reference], [hypothesis]
+    elif isinstance(reference, str) or isinstance(hypothesis, str):
+        other = hypothesis if isinstance(reference, str) else reference
+        raise UsageError(
+            f"one side is a text and the other {type(other).__name__}; give two texts, or two lists of them"
+        )
     count = count_character_errors if characters else count_word_errors
     first, second = _pair(reference, hypothesis)
     if first.keys() != second.keys():
@@ -316,7 +353,8 @@ def _pair(references: Any, hypotheses: Any) -> tuple[dict[str, str], dict[str, s
         raise UsageError("one side is a mapping (texts by id) and the other is not; give two mappings or two lists")
     sides: list[dict[str, str]] = []
     for name, side in (("references", references), ("hypotheses", hypotheses)):
-        if isinstance(side, str | bytes) or not isinstance(side, Mapping | Sequence):
+        texts_in_order = isinstance(side, Iterable) and not isinstance(side, str | bytes | Set)
+        if not texts_in_order or getattr(side, "ndim", 1) != 1:  # a data frame would give the names of its columns
             raise UsageError(f"{name} must be texts in a list, or by id in a mapping, not {type(side).__name__}")
         texts = {str(key): text for key, text in (side.items() if isinstance(side, Mapping) else enumerate(side, 1))}
         if wrong := [text for text in texts.values() if not isinstance(text, str)]:
@@ -328,4 +366,6 @@ def _pair(references: Any, hypotheses: Any) -> tuple[dict[str, str], dict[str, s
 def _normalizer(given: "str | Normalizer") -> "Normalizer":
     from asr.text.normalize import get_normalizer
 
+    if not isinstance(given, str) and not callable(given):
+        raise UsageError(f"normalizer must be a name ('none' changes nothing) or a function of a text, not {given!r}")
     return get_normalizer(given) if isinstance(given, str) else given

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import jiwer
+import numpy as np
 import pytest
 
 import asr
@@ -79,6 +80,17 @@ def test_a_score_of_texts_and_of_files_is_the_same(tmp_path: Path) -> None:
     assert spoken.by_speaker["ann"].words.errors == 3
 
 
+def test_texts_may_be_a_column_of_a_table_and_ids_numbers() -> None:
+    columns = np.array(REFERENCES), iter(HYPOTHESES)
+    assert asr.wer(*columns) == 4 / 9
+    by_number = [dict(enumerate(side, 7)) for side in (REFERENCES, HYPOTHESES)]
+    for report in (
+        asr.score(np.array(REFERENCES), HYPOTHESES, speakers=["ann", "ann", "bob"]),
+        asr.score(*cast(Any, by_number), speakers=cast(Any, {7: "ann", 8: "ann", 9: "bob"})),
+    ):
+        assert {name: one.words.errors for name, one in report.by_speaker.items()} == {"ann": 3, "bob": 1}
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -87,9 +99,20 @@ def test_a_score_of_texts_and_of_files_is_the_same(tmp_path: Path) -> None:
         (lambda: asr.score("refs.txt", ["a"]), "one side is a path and the other texts"),
         (lambda: asr.score("absent.txt", "absent.txt"), "absent.txt"),
         (lambda: asr.wer(["a", cast(Any, None)], ["a", "b"]), "references must hold texts; one is None"),
-        (lambda: asr.wer("a", ["a"]), "references must be texts in a list, or by id in a mapping, not str"),
+        (lambda: asr.wer("a", ["a"]), "one side is a text and the other list; give two texts, or two lists"),
+        (lambda: asr.wer("a", cast(Any, 3)), "one side is a text and the other int"),
+        (lambda: asr.wer(cast(Any, [["a"]]), ["a"]), r"references must hold texts; one is \['a'\]"),
+        (lambda: asr.wer({"a"}, {"a"}), "references must be texts in a list, or by id in a mapping, not set"),
+        (lambda: asr.wer(np.array([["a"]]), ["a"]), "references must be texts in a list, .*, not ndarray"),
+        (lambda: asr.wer("a", "a", normalizer=cast(Any, None)), "normalizer must be a name .'none' changes nothing."),
+        (lambda: asr.score("turn it on", "turn it off"), r"are no files; give texts in lists: score\(\[text"),
+        (lambda: asr.score(["a"], ["a"], speakers={"x": "ann"}), r"by other ids than the texts: \['x'\], .* \['1'\]"),
+        (lambda: asr.score(["a"], ["a"], speakers=["ann", "bob"]), "2 speakers for 1 texts; give one for each"),
+        (lambda: asr.load_model(cast(Any, None)), "directory must be a model directory or 'english', not None"),
+        (lambda: asr.transcribe(b"RIFF", cast(Any, 16000)), "model must be .*, not 16000; .* given as sample_rate="),
+        (lambda: asr.train("fsdd/bilstm.yaml", "r", settings=cast(Any, ["a=b"])), "settings must be keys and values"),
         (lambda: asr.wer(["a"], []), "1 references and 0 hypotheses"),
-        (lambda: asr.cer("a", cast(Any, 3)), "references must be texts"),
+        (lambda: asr.cer(["a"], cast(Any, 3)), "hypotheses must be texts in a list, or by id in a mapping, not int"),
         (lambda: asr.wer("a", "a", normalizer="englsh"), "normalizer 'englsh' is unknown; choose one of"),
         (lambda: asr.compare({"one": "a", "two": asr.score(["a"], ["a"])}), "some systems are paths and some reports"),
         (lambda: asr.compare({"one": asr.score(["a"], ["a"])}), "a comparison needs two systems"),

@@ -6,6 +6,7 @@ is never changed.
 """
 
 import contextlib
+import io
 import math
 import os
 import shutil
@@ -59,6 +60,8 @@ def given_source(audio: Any, sample_rate: Any, to_rate: int) -> Iterator[AudioSo
             f"transcribe: sample_rate={sample_rate!r} is for samples; a file says its own, so leave it out"
         )
     if isinstance(audio, str | os.PathLike):
+        if not os.fspath(audio):
+            raise AudioError("transcribe: the path is empty; give the path of a recording")
         yield file_source(os.fspath(audio), to_rate)
     elif encoded:
         with _on_disk(audio) as path:
@@ -91,6 +94,8 @@ def _on_disk(audio: Any) -> Iterator[Path]:
             else:
                 file.write(audio)
         if not path.stat().st_size:
+            if not hasattr(audio, "read"):
+                raise AudioError(f"transcribe: the {type(audio).__name__} object is empty; give a whole audio file")
             raise AudioError(f"transcribe: {given} holds no bytes; an open file is read from where it stands (seek(0))")
         try:
             yield path
@@ -99,10 +104,13 @@ def _on_disk(audio: Any) -> Iterator[Path]:
 
 
 def _copy(audio: Any, file: Any) -> None:
+    as_text = AudioError("transcribe: the file is open as text; open it in binary mode: open(path, 'rb')")
+    if isinstance(audio, io.TextIOBase):
+        raise as_text
     try:
         shutil.copyfileobj(audio, file, 1 << 20)
     except TypeError:
-        raise AudioError("transcribe: the file is open as text; open it in binary mode: open(path, 'rb')") from None
+        raise as_text from None
     except (OSError, ValueError) as error:
         raise AudioError(f"transcribe: the file cannot be read: {error}") from None
 
@@ -142,12 +150,15 @@ def _array(audio: Any) -> NDArray[Any]:
         raise AudioError(
             f"transcribe: samples of type {values.dtype} have no certain full scale; convert them to int16 or float32"
         )
+    if isinstance(audio, list | tuple) and len(audio) == 2 and any(isinstance(one, Real) for one in audio):
+        raise AudioError("transcribe: samples and rate come in a tuple; give transcribe(samples, sample_rate=rate)")
     shown = (
         f"an array of type {values.dtype}"
         if isinstance(audio, np.ndarray)
         else f"a value of type {type(audio).__name__}"
     )
-    raise AudioError(f"transcribe: {shown} is no recording; {_CHOICES}")
+    several = "; for several recordings call it for each" if isinstance(audio, list | tuple) else ""
+    raise AudioError(f"transcribe: {shown} is no recording; {_CHOICES}{several}")
 
 
 def _checked_rate(rate: Any) -> int:

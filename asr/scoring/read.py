@@ -92,9 +92,14 @@ def read_source(path: Path, problems: list[str]) -> TextSource:
         return TextSource(path, documents=[(path, whole)], kinds=("whisper",))
     if is_seglst(value):
         return TextSource(path, lines=lines, kinds=("seglst",))
+    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):  # as NeMo's manifests may be
+        rows = [Line(number, json.dumps(one, ensure_ascii=False)) for number, one in enumerate(value, start=1)]
+        return TextSource(path, lines=rows, kinds=("jsonl",))
     kinds = detect(path, lines)
     if value is not None and (kinds != ("jsonl",) or filled(lines)[0].text.strip() in ("[", "{")):
-        problems.append(f"{path}: is one JSON document over several lines; write one object per line (JSON Lines)")
+        problems.append(
+            f"{path}: is one JSON document that holds no list of texts; write one object per line (JSON Lines)"
+        )
         return TextSource(path)
     return TextSource(path, lines=lines, kinds=kinds)
 
@@ -217,7 +222,11 @@ def read_pair(
             problems.append(f"{source.path}: is empty; it must hold a text per line{tip}")
     if problems and any(source.unreadable or source.blank for source in sources):
         _raise(problems)
-    formats = _formats(sources, wanted)
+    try:
+        formats = _formats(sources, wanted)
+    except UsageError:
+        _raise(problems)  # such as bytes that are not UTF-8: they may be why the format is not sure
+        raise
     if "plain" in formats and not sources[1].blank:
         _require_equal_counts(sources)
     entries = (
@@ -225,12 +234,17 @@ def read_pair(
         [] if sources[1].blank else _parse(sources[1], formats[1], "hypothesis", problems),
     )
     if problems and "auto" in wanted:
-        problems.append(f"(read as {formats[0]} and {formats[1]}; if that is wrong, give --format)")
+        problems.append(how_read(*formats))
     _raise(problems)
     return (
         _text_file(references, formats[0], entries[0], "reference"),
         _text_file(hypotheses, formats[1], entries[1], "hypothesis"),
     )
+
+
+def how_read(reference: str, hypothesis: str) -> str:
+    """What a message says of the formats where nobody gave them."""
+    return f"(read as {reference} and {hypothesis}; if that is wrong, give --format)"
 
 
 def _formats(sources: tuple[TextSource, TextSource], wanted: tuple[str, str]) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from asr.errors import ScoringError
 from asr.scoring.breakdown.tokens import KEYWORD_HEADER, TokenErrors, keyword_errors, keyword_figures, keyword_rows
 from asr.scoring.counts import word_alignments
 from asr.scoring.export import FILES, Timing, export, recording_name
@@ -16,7 +17,7 @@ from asr.scoring.formats import TimedWord
 from asr.scoring.markdown import ReportHeader, counted, escape, markdown_table
 from asr.scoring.match import Extra, Matched, Missing, Reduce, match
 from asr.scoring.output import now, prepare_folder, write_report
-from asr.scoring.read import TextFile, read_keywords, read_pair
+from asr.scoring.read import TextFile, how_read, read_keywords, read_pair
 from asr.scoring.report import ScoreReport, score_texts
 from asr.scoring.results import add_outcomes
 from asr.scoring.sclite import Readings, choose_readings, count_words_as_sclite
@@ -93,15 +94,7 @@ def score_files(options: ScoreOptions) -> FileScore:
         optional_words=options.optional_words,
         marked=(references.marked, hypotheses.marked),
     )
-    report = score_texts(
-        chosen.references,
-        chosen.hypotheses,
-        normalizer=options.normalizer,
-        speakers=matched.recognised.speakers | references.speakers,
-        durations_s=matched.recognised.durations_s | references.durations_s,
-        count=count_words_as_sclite if options.alignment == "sclite" else None,
-        left_out=chosen.left_out,
-    )
+    report = _scored(references, matched, chosen, options)
     found = None if keywords is None else _keyword_errors(report, keywords)
     result = FileScore(
         report=report,
@@ -122,6 +115,24 @@ def score_files(options: ScoreOptions) -> FileScore:
         timing = Timing(segments=references.segments, words=_timed_words(hypotheses, options.normalizer))
         export(options.export, options.export_format, report, timing)
     return result
+
+
+def _scored(references: TextFile, matched: Matched, chosen: Readings, options: ScoreOptions) -> ScoreReport:
+    """The report; where ids do not fit, the message says how both files were read, as a wrong guess looks like that."""
+    try:
+        return score_texts(
+            chosen.references,
+            chosen.hypotheses,
+            normalizer=options.normalizer,
+            speakers=matched.recognised.speakers | references.speakers,
+            durations_s=matched.recognised.durations_s | references.durations_s,
+            count=count_words_as_sclite if options.alignment == "sclite" else None,
+            left_out=chosen.left_out,
+        )
+    except ScoringError as error:
+        if "auto" not in (options.format_name, options.hypothesis_format):
+            raise
+        raise ScoringError(f"{error} {how_read(references.format, matched.recognised.format)}") from None
 
 
 def _notes(chosen: Readings, named: TextFile, report: ScoreReport, options: ScoreOptions) -> list[str]:

@@ -56,6 +56,9 @@ def test_ids_that_do_not_match_are_one_message_and_exit_code_1(
     error = capsys.readouterr().err
     assert "2 references and 2 hypotheses do not hold the same ids" in error
     assert "'utt-2'" in error and "'utt-9'" in error
+    assert "(read as kaldi and kaldi; if that is wrong, give --format)" in error
+    assert main(["score", *texts, "--format", "kaldi", "--hypothesis-format", "kaldi"]) == 1
+    assert "read as" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("bad", [["--worst", "-1"], ["--normalizer", "klingon"], ["--format", "ctms"], ["--out"]])

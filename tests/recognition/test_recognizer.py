@@ -162,6 +162,8 @@ def test_an_impossible_rate_is_refused(recognizer: Recognizer, rate: Any) -> Non
         (np.zeros(100, bool), "type bool is no recording; give a path, the bytes"),
         (np.array(["a"]), "no recording"),
         ([[0.1], [0.1, 0.2]], "a value of type list is no recording"),
+        (["a.wav", "b.wav"], "type list is no recording; .*; for several recordings call it for each"),
+        ((np.zeros(100), RATE), r"in a tuple; give transcribe\(samples, sample_rate=rate\)"),
         ({"array": [0.1]}, """a mapping must hold "array" and "sampling_rate"; this one holds 'array'"""),
         (object(), "a value of type object is no recording"),
         (None, "None is no recording; give a path"),
@@ -222,8 +224,13 @@ def test_a_file_is_taken_as_bytes_or_open(recognizer: Recognizer, utterances: li
             AudioError, match=r"holds no bytes; an open file is read from where it stands \(seek\(0\)\)"
         ):
             recognizer.transcribe(file)
-    with path.open(encoding="latin-1") as text, pytest.raises(AudioError, match="open it in binary mode"):
-        recognizer.transcribe(text)  # type: ignore[arg-type]
+    for encoding in ("latin-1", "utf-8"):  # with utf-8 its bytes could not even be read
+        with path.open(encoding=encoding) as text, pytest.raises(AudioError, match="open it in binary mode"):
+            recognizer.transcribe(text)  # type: ignore[arg-type]
+    with pytest.raises(AudioError, match="the bytes object is empty; give a whole audio file"):
+        recognizer.transcribe(b"")
+    with pytest.raises(AudioError, match="the path is empty"):
+        recognizer.transcribe("")
     with pytest.raises(AudioError, match=r"file cannot be read: .*closed file"):
         recognizer.transcribe(file)
 

@@ -143,9 +143,25 @@ def test_absent_empty_and_whole_json_files_are_named(pair: Write, tmp_path: Path
     assert f"{tmp_path}: is a folder with 0 .json and 0 .txt files" in str(caught.value)
     with pytest.raises(DataError, match=r"refs.txt: is empty"):
         read_pair(*pair(" \n", "u_1 x\n"))
-    document = json.dumps([{"id": "a", "text": "x"}], indent=2)
-    with pytest.raises(DataError, match="is one JSON document over several lines"):
+    document = json.dumps({"texts": [{"id": "a", "text": "x"}]}, indent=2)
+    with pytest.raises(DataError, match="is one JSON document that holds no list of texts"):
         read_pair(*pair(document, document))
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_objects_in_one_json_array_are_read_as_json_lines(pair: Write, indent: int | None) -> None:
+    rows = [{"audio_filepath": "/x/a.wav", "text": "one", "pred_text": "won"}, {"id": "b", "text": "two"}]
+    paths = pair(json.dumps(rows[:1], indent=indent), json.dumps(rows[:1], indent=indent))
+    references, hypotheses = read_pair(*paths)
+    assert (references.format, list(references.texts.values())) == ("jsonl", ["one"])
+    assert list(hypotheses.texts.values()) == ["won"]
+    with pytest.raises(DataError, match=r"hyps.txt:2: has no id"):  # the number of the object
+        read_pair(*pair(json.dumps(rows, indent=indent), json.dumps([rows[0], {"text": "two"}], indent=indent)))
+
+
+def test_bytes_that_are_no_text_are_named_before_the_format_is_asked_for(pair: Write) -> None:
+    with pytest.raises(DataError, match=r"hyps.txt:1: is not UTF-8 \(byte 0xff at position 1\)"):
+        read_pair(*pair("x (a)\n", b"\xff,\xfe\t1\t2\n"))
 
 
 def test_only_line_feeds_part_lines(pair: Write) -> None:
