@@ -83,7 +83,9 @@ IN_FLIGHT = 3  # batches, and reading steps, given to the workers at a time, for
 
 
 @dataclass(slots=True, eq=False)
-class _Recording:
+class Recording:
+    """A recording that has begun."""
+
     order: int
     reader: Reader
     windows: Iterator[Window] | None = None  # None: not begun
@@ -94,13 +96,16 @@ class _Recording:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
-    recording: _Recording
+class Waiting:
+    """A window that is to be computed."""
+
+    recording: Recording
     number: int
     window: Window
 
     @property
     def frames(self) -> int:
+        """Its log-mel frames."""
         return len(self.window.log_mel)
 
 
@@ -125,11 +130,11 @@ class Pool(Generic[T]):
         self._on_step = on_step or (lambda reader, frames: None)
         self._workers, self._batch_frames = workers, batch_frames
         self._pool_frames = 2 * workers * batch_frames
-        self._begun: deque[_Recording] = deque()  # from the first whose result is not given out yet
-        self._half_read: list[_Recording] = []
-        self._waiting: list[_Waiting] = []
+        self._begun: deque[Recording] = deque()  # from the first whose result is not given out yet
+        self._half_read: list[Recording] = []
+        self._waiting: list[Waiting] = []
         self._waiting_frames = self._held_frames = 0  # held: waiting, planned, being computed, or about to be read
-        self._batches: deque[list[_Waiting]] = deque()
+        self._batches: deque[list[Waiting]] = deque()
         # What the workers have done. The caller waits here and not for futures: a Ctrl-C while it takes a future's
         # lock (``concurrent.futures.wait`` takes all) would leave the lock taken, and the workers would never end.
         self._done: SimpleQueue[tuple[Callable[[Future[Any]], None], Future[Any]]] = SimpleQueue()
@@ -164,7 +169,7 @@ class Pool(Generic[T]):
             self._run(partial(_read_some, recording), partial(self._have_read, recording))
         return True
 
-    def _next_to_read(self) -> _Recording | None:
+    def _next_to_read(self) -> Recording | None:
         if self._half_read:
             earliest = min(self._half_read, key=lambda one: one.order)
             self._half_read.remove(earliest)
@@ -172,20 +177,19 @@ class Pool(Generic[T]):
         reader = next(self._readers, None) if len(self._begun) < MAX_AHEAD else None
         if reader is None:
             return None
-        self._begun.append(_Recording(self._count, reader))
+        self._begun.append(Recording(self._count, reader))
         self._count += 1
         return self._begun[-1]
 
-    def _have_read(self, recording: _Recording, future: Future[Any]) -> None:
-        self._reads -= 1
-        self._held_frames -= STEP_FRAMES
+    def _have_read(self, recording: Recording, future: Future[Any]) -> None:
+        self._forget_read()
         try:
             windows, recording.read = future.result()
         except Exception as error:
-            self._fail(recording, _as_recording_error(error, recording.reader))
+            self._fail(recording, as_recording_error(error, recording.reader))
             return
         for window in windows:
-            self._waiting.append(_Waiting(recording, recording.found, window))
+            self._waiting.append(Waiting(recording, recording.found, window))
             recording.found += 1
         frames = sum(len(window.log_mel) for window in windows)
         self._waiting_frames += frames
@@ -194,7 +198,11 @@ class Pool(Generic[T]):
             self._half_read.append(recording)
         self._finish_if_whole(recording)
 
-    def _fail(self, recording: _Recording, error: AsrError) -> None:
+    def _forget_read(self) -> None:
+        self._reads -= 1
+        self._held_frames -= STEP_FRAMES
+
+    def _fail(self, recording: Recording, error: AsrError) -> None:
         recording.result = error
         dropped = sum(one.frames for one in self._waiting if one.recording is recording)
         self._waiting = [one for one in self._waiting if one.recording is not recording]
@@ -207,17 +215,22 @@ class Pool(Generic[T]):
         full = self._held_frames >= 2 * self._pool_frames
         more = self._reads > 0 or (full and self._held_frames > self._waiting_frames)
         if self._waiting and (self._waiting_frames >= self._pool_frames or not more):
-            plan = plan_batches([one.frames for one in self._waiting], self._batch_frames)
-            self._batches.extend([self._waiting[index] for index in batch] for batch in plan)
-            self._waiting, self._waiting_frames = [], 0
+            self._plan()
+
+    def _plan(self) -> None:
+        plan = plan_batches([one.frames for one in self._waiting], self._batch_frames)
+        self._batches.extend([self._waiting[index] for index in batch] for batch in plan)
+        self._waiting, self._waiting_frames = [], 0
 
     def _send_batches(self) -> None:
         while self._batches and self._computes < IN_FLIGHT * self._workers:
-            batch = self._batches.popleft()
-            self._computes += 1
-            self._run(partial(self._compute, [one.window for one in batch]), partial(self._have_computed, batch))
+            self._compute_batch(self._batches.popleft())
 
-    def _have_computed(self, batch: list[_Waiting], future: Future[Any]) -> None:
+    def _compute_batch(self, batch: list[Waiting]) -> None:
+        self._computes += 1
+        self._run(partial(self._compute, [one.window for one in batch]), partial(self._have_computed, batch))
+
+    def _have_computed(self, batch: list[Waiting], future: Future[Any]) -> None:
         self._computes -= 1
         for one, emissions in zip(batch, future.result(), strict=True):
             self._held_frames -= one.frames
@@ -226,17 +239,17 @@ class Pool(Generic[T]):
                 self._on_step(one.recording.reader, len(emissions))
                 self._finish_if_whole(one.recording)
 
-    def _finish_if_whole(self, recording: _Recording) -> None:
+    def _finish_if_whole(self, recording: Recording) -> None:
         if recording.read and len(recording.parts) == recording.found:
             parts = [recording.parts[number] for number in range(recording.found)]
             recording.parts = {}
             self._run(partial(self._finish, recording.reader, parts), partial(self._have_finished, recording))
 
-    def _have_finished(self, recording: _Recording, future: Future[Any]) -> None:
+    def _have_finished(self, recording: Recording, future: Future[Any]) -> None:
         try:
             recording.result = future.result()
         except Exception as error:
-            recording.result = _as_recording_error(error, recording.reader)
+            recording.result = as_recording_error(error, recording.reader)
         self._on_step(recording.reader, -1)
 
     def _run(self, step: Callable[[], Any], then: Callable[[Future[Any]], None]) -> None:
@@ -253,7 +266,7 @@ class Pool(Generic[T]):
                 break
 
 
-def _as_recording_error(error: Exception, reader: Reader) -> AsrError:
+def as_recording_error(error: Exception, reader: Reader) -> AsrError:
     """``error`` as one of this recording, its cause kept. Raises it again where it concerns all: out of memory."""
     if isinstance(error, AsrError):
         return error
@@ -271,7 +284,7 @@ def _as_recording_error(error: Exception, reader: Reader) -> AsrError:
     return wrapped
 
 
-def _read_some(recording: _Recording) -> tuple[list[Window], bool]:
+def _read_some(recording: Recording) -> tuple[list[Window], bool]:
     """The recording's next windows, and whether they were the last."""
     if recording.windows is None:
         recording.windows = recording.reader.windows()

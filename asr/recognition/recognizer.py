@@ -5,8 +5,10 @@ input. The steps for a recording: read in blocks -> windows -> the model, in bat
 decoded, hours of it in parts. Neither batches nor the number of workers change a result (law 1).
 """
 
+import copy
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +30,7 @@ from asr.pretrained import Pretrained, from_pretrained
 from asr.recognition.calibration import Calibration, read_calibration
 from asr.recognition.given import AudioInput, given_source
 from asr.recognition.hypothesis import Hypothesis, joined
+from asr.recognition.live import LivePool, Task
 from asr.recognition.pool import Pool, PoolProgress
 from asr.recognition.reading import (
     AudioSource,
@@ -49,6 +52,7 @@ from asr.recognition.windows import (
     stitch,
 )
 from asr.recognition.words import word_times
+from asr.schema import build
 from asr.shipped import model_directory
 from asr.text.tokenizer import Tokenizer
 
@@ -196,6 +200,38 @@ class Recognizer:
         """Mono waveforms ``(samples,)`` at the model's rate -> a hypothesis each."""
         return [self.decode(emissions) for emissions in _raised(self.emissions(waveforms, workers=1))]
 
+    def with_hotwords(self, hotwords: Mapping[str, float]) -> "Recognizer":
+        """The same model, decoding with these words or phrases preferred, each by its boost in nats.
+
+        What else was set for decoding stays, and a beam search is used. Raises ConfigError for a phrase that the
+        tokens cannot spell.
+        """
+        other = copy.copy(self)
+        settings = {**asdict(self.decoding), "name": "beam", "hotwords": dict(hotwords)}
+        other.decoding = build(DecodingConfig, settings, "decoding")
+        other.decoder = build_decoder(other.decoding, self.tokenizer)
+        return other
+
+    def live_pool(
+        self, *, workers: int | None = None, batch_s: float = BATCH_S, on_batch: Callable[[int], None] | None = None
+    ) -> LivePool[Hypothesis]:
+        """Threads that compute recordings as they come, for ``submit``; arguments as for ``transcribe_files``.
+
+        ``on_batch(windows)``: called with the size of each batch. Close the pool to end its threads.
+        """
+        return LivePool(
+            partial(compute_windows, self.onnx_model or self.model),
+            frame_s=self.frame_s,
+            workers=usable_cores() if workers is None else workers,
+            batch_frames=self._batch_frames(batch_s),
+            on_batch=on_batch,
+        )
+
+    def submit(self, pool: LivePool[Hypothesis], source: AudioSource) -> Task[Hypothesis]:
+        """Have ``pool``, of this model, transcribe a recording."""
+        reader = self._reader(source, expect=True)
+        return pool.submit(reader, lambda reader, parts: self.decode(self._joined(reader, parts)))
+
     def emissions(
         self, recordings: Recordings, *, workers: int | None = None, batch_s: float = BATCH_S
     ) -> Generator[Emissions | AsrError, None, None]:
@@ -257,10 +293,13 @@ class Recognizer:
             partial(compute_windows, self.onnx_model or self.model),
             lambda reader, parts: result_of(self._joined(reader, parts)),
             workers=usable_cores() if workers is None else workers,
-            batch_frames=max(1, round(batch_s / (self.frame_s / self.sizes.factor))),
+            batch_frames=self._batch_frames(batch_s),
             on_step=on_step,
         )
         return pool.results()
+
+    def _batch_frames(self, batch_s: float) -> int:
+        return max(1, round(batch_s / (self.frame_s / self.sizes.factor)))
 
     def _reader(self, source: AudioSource, expect: bool = False) -> Reader:
         return Reader(source, self.features, self.sizes, gate=self.speech_gate, expect=expect, words=self.words)

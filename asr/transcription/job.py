@@ -64,7 +64,7 @@ class TranscriptionJob:
         self._several = True
         if options.output_dir is not None:
             check_output_folder(options.output_dir)
-        self._provenance = _provenance(options)
+        self._provenance = Provenance()  # once the model is loaded
 
     def run(self, inputs: Sequence[Input], problems: Sequence[InputProblem], *, several: bool) -> None:
         """Transcribe ``inputs`` and record ``problems`` as failures. ``several``: label texts that go to the observer.
@@ -125,10 +125,7 @@ class TranscriptionJob:
         if not inputs:
             return
         recognizer = build_recognizer(self.options)
-        # what was asked for together with the model directory's own settings
-        found = {"decoding": recognizer.decoding.described(), "backend": recognizer.backend}
-        settings = {**self._provenance.settings, **found}
-        self._provenance = dataclasses.replace(self._provenance, settings=settings)
+        self._provenance = provenance_of(self.options, recognizer)
         self.observer.started()
         paths = [one.path for one in inputs]
         with closing(transcribe_all(recognizer, paths, self.options, self.observer.progress)) as results:
@@ -250,7 +247,7 @@ def _settings(options: TranscribeOptions) -> dict[str, Any]:
     return plain
 
 
-def _provenance(options: TranscribeOptions) -> Provenance:
-    """The model and the settings; whether the model is complete is checked when it is loaded."""
-    digest = weights_sha256(options.model)
-    return Provenance(model=str(options.model), model_sha256=digest, settings=options.settings())
+def provenance_of(options: TranscribeOptions, recognizer: "Recognizer") -> Provenance:
+    """The model, and the settings: what was asked for together with the model directory's own. Names no recording."""
+    settings = {**options.settings(), "decoding": recognizer.decoding.described(), "backend": recognizer.backend}
+    return Provenance(model=str(options.model), model_sha256=weights_sha256(options.model), settings=settings)

@@ -1,0 +1,128 @@
+"""The application: its paths, who may use them, and what every response has in common.
+
+In: options. Out: a FastAPI application; its models end with it.
+"""
+
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from asr import __version__
+from asr.server.errors import ApiError, add_error_handlers
+from asr.server.form import TranscriptionForm
+from asr.server.gate import Gate
+from asr.server.metrics import Metrics
+from asr.server.models import Served, load_models
+from asr.server.options import ServeOptions
+from asr.server.transcriptions import IGNORED, State, transcribe
+
+
+def create_app(options: ServeOptions) -> FastAPI:
+    """Load the models and make the application. Raises an AsrError."""
+    metrics = Metrics()
+    state = State(options, load_models(options, metrics), Gate(options, metrics), metrics)
+
+    @contextlib.asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            state.models.close()
+
+    app = FastAPI(title="asr", version=__version__, lifespan=life, docs_url=None, redoc_url=None)
+    app.state.asr = state
+    add_error_handlers(app)
+    _add_paths(app, state)
+    app.add_middleware(_Measured, metrics=metrics)
+    if options.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(options.origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "retry-after", IGNORED],
+        )
+    return app
+
+
+def _add_paths(app: FastAPI, state: State) -> None:
+    async def key(request: Request) -> None:
+        state.gate.check_key(request.headers.get("authorization"))
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """The process runs."""
+        return {"status": "ok"}
+
+    @app.get("/ready")
+    async def ready() -> JSONResponse:
+        """Whether requests are answered."""
+        why = "stopping" if state.gate.stopping else "" if state.models.alive else "recognition ended"
+        return JSONResponse({"status": why or "ready"}, 503 if why else 200)
+
+    @app.get("/metrics", dependencies=[Depends(key)])
+    async def figures() -> Response:
+        """Prometheus' text format."""
+        return PlainTextResponse(state.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/v1/models", dependencies=[Depends(key)])
+    async def models() -> dict[str, Any]:
+        """All models; the first is the default."""
+        return {"object": "list", "data": [_described(one) for one in state.models]}
+
+    @app.get("/v1/models/{name:path}", dependencies=[Depends(key)])
+    async def model(name: str) -> dict[str, Any]:
+        """One model."""
+        return _described(state.models.get(name))
+
+    form = {"schema": TranscriptionForm.model_json_schema(), "encoding": {"file": {"contentType": "audio/*"}}}
+    form["schema"]["properties"]["file"] = {"type": "string", "format": "binary"}
+    body = {"required": True, "content": {"multipart/form-data": form}}
+
+    @app.post("/v1/audio/transcriptions", dependencies=[Depends(key)], openapi_extra={"requestBody": body})
+    async def transcriptions(request: Request) -> Response:
+        """A recording's text."""
+        return await transcribe(request, state)
+
+    @app.post("/v1/audio/translations", dependencies=[Depends(key)])
+    async def translations() -> Response:
+        """Not possible."""
+        raise ApiError(400, "these models transcribe and do not translate; use /v1/audio/transcriptions")
+
+
+def _described(served: Served) -> dict[str, Any]:
+    return {"id": served.name, "object": "model", "created": served.created, "owned_by": "asr"}
+
+
+class _Measured:
+    """Gives each response an id, and counts it and its seconds by path and status."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started_s, status = time.monotonic(), "499"  # the client went before there was an answer
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+                message["headers"] = [*message["headers"], (b"x-request-id", uuid.uuid4().hex.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        finally:
+            path = getattr(scope.get("route"), "path", "other")  # as declared: a client cannot make up labels
+            self._metrics.requests.labels(path, status).inc()
+            self._metrics.seconds.labels(path).observe(time.monotonic() - started_s)

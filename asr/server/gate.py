@@ -1,0 +1,89 @@
+"""Who is let in: the API key, how many uploads and recordings at a time, and nobody while the server stops."""
+
+import contextlib
+import hashlib
+import hmac
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from asr.server.errors import ApiError
+
+if TYPE_CHECKING:
+    from asr.server.metrics import Metrics
+    from asr.server.options import ServeOptions
+
+
+class Gate:
+    """Counts what is under way; used by the thread of the event loop only. ``stopping``: set when the server stops."""
+
+    def __init__(self, options: "ServeOptions", metrics: "Metrics") -> None:
+        self._options, self._metrics = options, metrics
+        self._uploads = self._queue = 0
+        self._mean_s = 5.0  # that a recording took lately
+        self.stopping = False
+
+    def check_key(self, authorization: str | None) -> None:
+        """Raise ApiError (401) unless the header holds the key; compared in constant time."""
+        if self._options.api_key is None:
+            return
+        scheme, _, key = (authorization or "").partition(" ")
+        given = key.strip() if scheme.lower() == "bearer" else ""
+        if not hmac.compare_digest(_digest(given.encode("latin-1")), _digest(self._options.api_key.encode())):
+            said = "is wrong" if given else "is missing"
+            message = f"the API key {said}; send it as 'Authorization: Bearer KEY'"
+            raise ApiError(401, message, code="invalid_api_key")
+
+    @contextlib.contextmanager
+    def upload(self) -> Iterator[None]:
+        """While a body is received. Raises ApiError: 503 over capacity or stopping, 429 where the queue is full."""
+        self._check_open()
+        self._check_queue()  # before the client has sent it all
+        if self._uploads >= self._options.max_uploads:
+            raise ApiError(
+                503,
+                f"{self._uploads} uploads are being received, and no more are taken at a time; try again",
+                code="overloaded",
+                retry_after_s=1,
+            )
+        self._uploads += 1
+        self._metrics.uploads.set(self._uploads)
+        try:
+            yield
+        finally:
+            self._uploads -= 1
+            self._metrics.uploads.set(self._uploads)
+
+    @contextlib.contextmanager
+    def queue(self) -> Iterator[None]:
+        """While a recording waits or is computed. Raises ApiError as ``upload``."""
+        self._check_open()
+        self._check_queue()
+        self._queue += 1
+        self._metrics.queue.set(self._queue)
+        try:
+            yield
+        finally:
+            self._queue -= 1
+            self._metrics.queue.set(self._queue)
+
+    def took(self, seconds: float) -> None:
+        """A recording was answered after so long; for Retry-After."""
+        self._mean_s += 0.2 * (seconds - self._mean_s)
+
+    def _check_open(self) -> None:
+        if self.stopping:
+            raise ApiError(503, "the server is stopping", code="stopping", retry_after_s=self._options.grace_s)
+
+    def _check_queue(self) -> None:
+        if self._queue >= self._options.max_queue:
+            raise ApiError(
+                429,
+                f"{self._queue} recordings wait or are being transcribed, and no more are queued; try again",
+                code="queue_full",
+                retry_after_s=self._mean_s,
+            )
+
+
+def _digest(key: bytes) -> bytes:
+    """Of one length, so that comparing does not tell the key's."""
+    return hashlib.sha256(key).digest()

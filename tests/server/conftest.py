@@ -1,0 +1,120 @@
+"""A server on a free port of this process, with a small random model whose texts are long and all different."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from asr.features import LogMel, LogMelConfig
+from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
+from asr.pretrained import save_pretrained
+from asr.text.tokenizer import CharacterTokenizer
+
+pytest.importorskip("fastapi", reason="needs the extra [server]")
+RATE = 8000
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(4)
+    features = LogMel(LogMelConfig(sample_rate=RATE, n_mels=16))
+    features.set_normalisation(torch.full((16,), -6.0), torch.full((16,), 2.0))
+    tokenizer = CharacterTokenizer.from_texts(["abcdefgh "])
+    subsampling = SubsamplingConfig(factor=2, channels=4, output_size=16)
+    network = AcousticModel(
+        BiLstmConfig(num_layers=2, hidden_size=12, subsampling=subsampling), 16, tokenizer.vocab_size
+    )
+    with torch.no_grad():
+        for weight in (network.head.weight, *network.encoder.parameters()):
+            weight.mul_(6)
+    path = tmp_path_factory.mktemp("served") / "tiny" / "model"
+    save_pretrained(path, features, network, tokenizer, {})
+    return path
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Noise of half a second to two minutes, which is several windows."""
+    folder = tmp_path_factory.mktemp("recordings")
+    made = []
+    for index, seconds in enumerate([1.0, 0.5, 3.3, 120.0, 2.2]):
+        generator = np.random.default_rng(index)
+        level = np.repeat(generator.uniform(0, 0.5, int(seconds * 20) + 1), RATE // 20)[: int(seconds * RATE)]
+        made.append(folder / f"recording {index}.wav")
+        sound = level * np.cumsum(generator.standard_normal(level.size)) / 50
+        soundfile.write(made[-1], sound.clip(-1, 1).astype(np.float32), RATE, subtype="FLOAT")
+    return made
+
+
+@dataclass
+class Running:
+    """``address`` of a server; its ``state``; ``hold()`` keeps it from finishing any recording within the ``with``."""
+
+    address: str
+    state: Any
+
+    @contextlib.contextmanager
+    def hold(self, model: str = "") -> Iterator[None]:
+        recognizer, free = self.state.models.get(model).recognizer, threading.Event()
+        decoder = recognizer.decoder
+
+        def waiting(*arguments: Any) -> Any:
+            free.wait(30)
+            return decoder(*arguments)
+
+        recognizer.decoder = waiting
+        try:
+            yield
+        finally:
+            recognizer.decoder = decoder
+            free.set()
+
+    def metric(self, name: str, **labels: str) -> float:
+        return float(self.state.metrics.registry.get_sample_value(name, labels) or 0)
+
+
+Start = Callable[..., contextlib.AbstractContextManager[Running]]
+
+
+@pytest.fixture(scope="session")
+def start(model: Path) -> Start:
+    """A server with the options given; it ends with the ``with``."""
+    import uvicorn
+
+    from asr.server.app import create_app
+    from asr.server.options import ServeOptions
+
+    @contextlib.contextmanager
+    def started(**options: Any) -> Iterator[Running]:
+        app = create_app(ServeOptions(**{"models": {"tiny": model}, "speech_gate": False, "workers": 2, **options}))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5)
+            server = uvicorn.Server(config)
+            thread = threading.Thread(target=server.run, args=([listener],))
+            thread.start()
+            try:
+                until(lambda: server.started)
+                yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", app.state.asr)
+            finally:
+                server.should_exit = True
+                thread.join(20)
+        assert not thread.is_alive()
+        assert not app.state.asr.models.alive
+
+    return started
+
+
+def until(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
+    ends_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < ends_s, "it never came to be"
+        time.sleep(0.01)
