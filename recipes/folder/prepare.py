@@ -41,7 +41,8 @@ def prepare(
         dev: share of the duration for dev.
         test: share of the duration for test; both are used only where the corpus has no such part itself.
         seed: another seed assigns the speakers differently.
-        speaker: with ``.txt`` next to recordings: ``folder`` takes the first subfolder's name as the speaker.
+        speaker: ``folder`` takes those that the corpus names, and next to ``.txt`` the first subfolder's name; ``none``
+            knows none, so that all is split by recording.
         lowercase: write the texts in lower case.
         split: ``none`` divides all recordings anew, also where the corpus has parts named train and test.
     """
@@ -99,7 +100,7 @@ def _read(path: Path, speaker: str) -> list[Utterance]:
     utterances = read_folder(path, speaker_from_folder=speaker == "folder")
     if not utterances:
         raise DataError(f"{path} contains no utterances.")
-    return utterances
+    return [dataclasses.replace(one, speaker=None) for one in utterances] if speaker == "none" else utterances
 
 
 def _lowercase(splits: Splits) -> Splits:

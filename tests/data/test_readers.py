@@ -288,6 +288,15 @@ def test_folder_recipe_splits_by_speaker(tmp_path: Path) -> None:
     assert parts["train"][0].text == "good day"
 
 
+def test_speaker_none_splits_a_table_by_recording_too(tmp_path: Path) -> None:
+    rows = [f"{write_tone(tmp_path / f'{take}.wav')};yes;s{take // 4}" for take in range(20)]
+    (tmp_path / "mine.csv").write_text("\n".join(["audio;text;speaker", *rows]), encoding="utf-8-sig")
+    for speaker, in_test, speakers in (("folder", 4, 1), ("none", 5, 0)):  # a quarter is a speaker, or five recordings
+        run_prepare(RECIPE, tmp_path / "mine.csv", tmp_path / speaker, {"speaker": speaker, "test": 0.25, "dev": 0})
+        found = read_manifest(tmp_path / speaker / "test.jsonl")
+        assert len(found) == in_test and len({one.speaker for one in found} - {None}) == speakers
+
+
 def test_folder_recipe_keeps_a_split_that_is_there(tmp_path: Path) -> None:
     for speaker in range(4):
         write_pair(tmp_path / "mine" / "train" / f"s{speaker}" / "a")
