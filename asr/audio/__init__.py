@@ -6,12 +6,13 @@ from asr.audio.resample import resample
 # Extensions, for searching folders and for messages; how a file is read depends on its content alone.
 AUDIO_EXTENSIONS: frozenset[str] = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64"}
-    | {".sph", ".nist", ".voc"}
+    | {".sph", ".nist", ".voc", ".wave", ".bwf"}
 )
 # Read by PyAV (the [media] extra).
 MEDIA_EXTENSIONS: frozenset[str] = frozenset(
     {".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".3gp", ".webm", ".mka", ".mkv", ".aac", ".wma", ".wmv", ".asf", ".amr"}
-    | {".ac3", ".eac3", ".mp2", ".m2ts", ".mts"}  # not .ts, which TypeScript has too
+    | {".ac3", ".eac3", ".mp2", ".avi", ".flv", ".mpg", ".mpeg", ".vob", ".spx", ".wv", ".tta", ".ape", ".tak"}
+    | {".m2ts", ".mts"}  # not .ts, which TypeScript has too
 )
 # Played by browsers from a linked file.
 BROWSER_EXTENSIONS: frozenset[str] = frozenset(

@@ -130,14 +130,15 @@ def run(arguments: list[str]) -> int:
     ):
         job = TranscriptionJob(options, console)
         try:
-            inputs, problems = find_inputs(found.paths, Path(spool), recursive=found.recursive)
+            inputs, problems, left_out = find_inputs(found.paths, Path(spool), recursive=found.recursive)
             job.run(inputs, problems, several=len(inputs) > 1 or any(os.path.isdir(path) for path in found.paths))
         except KeyboardInterrupt:
             raise Interrupted(_interrupted(job), (stopped_by or [signal.SIGINT])[0]) from None
     if options.to_files:
         print(job.summary(), file=sys.stderr, flush=True)
-    if (note := job.note()) is not None:
-        print(f"asr: note: {note}", file=sys.stderr, flush=True)
+    for note in (left_out, job.note()):
+        if note is not None:
+            print(f"asr: note: {note}", file=sys.stderr, flush=True)
     return 1 if job.failed else 0
 
 

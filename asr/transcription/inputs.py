@@ -6,6 +6,7 @@ In: the words of a command line. Out: the model directory; `Input`s in a fixed o
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,9 @@ from asr.shipped import STARTER, is_model, model_directory, starter_directory
 
 _EXTENSIONS = AUDIO_EXTENSIONS | MEDIA_EXTENSIONS
 STDIN = "-"
+# What lies beside recordings and is none: transcripts, and tables and notes about them.
+_BESIDE = {"", ".txt", ".srt", ".vtt", ".tsv", ".json", ".jsonl", ".ctm", ".textgrid", ".csv", ".stm", ".trn", ".md"}
+_SHOWN_ENDINGS = 5
 _NO_RECORDINGS = (".safetensors", ".ckpt", ".json", ".yaml")  # files of a model or a training, taken for its folder
 
 
@@ -76,7 +80,7 @@ def _check_recording(word: str, recursive: bool) -> None:
                 f"{word}: a training run, whose model is {os.path.join(word, 'model')}; for recordings in this folder"
                 f" name a model before it: asr transcribe {STARTER} {word}"
             )
-        if not any(True for _ in _audio_files(Path(word), recursive, [])):
+        if not any(True for _ in _audio_files(Path(word), recursive, [], Counter())):
             advice = "" if recursive else " (-r searches its subfolders too)"
             raise UsageError(f"{word}: neither a model directory (no config.json) nor a folder with recordings{advice}")
     elif os.path.isfile(word):
@@ -86,8 +90,11 @@ def _check_recording(word: str, recursive: bool) -> None:
         raise UsageError(f"{word}: no such model directory or recording; check the path")
 
 
-def find_inputs(arguments: Sequence[str], spool: Path, *, recursive: bool) -> tuple[list[Input], list[InputProblem]]:
-    """The recordings that ``arguments`` mean, in their order, a folder's sorted by name.
+def find_inputs(
+    arguments: Sequence[str], spool: Path, *, recursive: bool
+) -> tuple[list[Input], list[InputProblem], str | None]:
+    """The recordings that ``arguments`` mean, in their order, a folder's sorted by name; and a note of the files that
+    were left out of folders for their endings, where there are any but transcripts.
 
     Args:
         arguments: files (whatever their ending), folders (their files with an audio ending), "-" for standard input.
@@ -98,17 +105,29 @@ def find_inputs(arguments: Sequence[str], spool: Path, *, recursive: bool) -> tu
         UsageError: "-" where standard input is a terminal, or closed.
     """
     problems: list[InputProblem] = []
-    groups = [list(_of_argument(argument, spool, recursive, problems)) for argument in dict.fromkeys(arguments)]
+    other: Counter[str] = Counter()
+    groups = [list(_of_argument(argument, spool, recursive, problems, other)) for argument in dict.fromkeys(arguments)]
     inputs = [one for group in groups for one in group]
     if len(groups) > 1 and len({one.relative for one in inputs}) < len(inputs):
         inputs = _below_common_folder(inputs)
     first: dict[str, Input] = {}
     for one in inputs:
         first.setdefault(one.identity, one)
-    return list(first.values()), problems
+    return list(first.values()), problems, _left_out(other)
 
 
-def _of_argument(argument: str, spool: Path, recursive: bool, problems: list[InputProblem]) -> Iterator[Input]:
+def _left_out(other: Counter[str]) -> str | None:
+    """``other``: how many files have each ending that is no recording's."""
+    found = [f"{ending} ({count})" for ending, count in other.most_common() if ending not in _BESIDE]
+    if not found:
+        return None
+    kinds = ", ".join([*found[:_SHOWN_ENDINGS], *(["..."] if len(found) > _SHOWN_ENDINGS else [])])
+    return f"files left out, whose endings are no recordings': {kinds}; a file that is named itself is read"
+
+
+def _of_argument(
+    argument: str, spool: Path, recursive: bool, problems: list[InputProblem], other: Counter[str]
+) -> Iterator[Input]:
     if argument == STDIN:
         yield Input(_spooled(spool), STDIN, Path("stdin"))
         return
@@ -116,7 +135,7 @@ def _of_argument(argument: str, spool: Path, recursive: bool, problems: list[Inp
     if not os.path.isdir(argument):  # False also for names that are too long
         yield Input(path, argument, Path(path.name or argument))
         return
-    files = sorted(_audio_files(path, recursive, problems), key=lambda file: file.parts)
+    files = sorted(_audio_files(path, recursive, problems, other), key=lambda file: file.parts)
     if not files:
         advice = "" if recursive else "; -r searches its subfolders too"
         message = f"{argument}: no recordings (.wav, .flac, .mp3, ...) in the folder{advice}"
@@ -125,7 +144,7 @@ def _of_argument(argument: str, spool: Path, recursive: bool, problems: list[Inp
         yield Input(file, str(file), file.relative_to(path))
 
 
-def _audio_files(folder: Path, recursive: bool, problems: list[InputProblem]) -> Iterator[Path]:
+def _audio_files(folder: Path, recursive: bool, problems: list[InputProblem], other: Counter[str]) -> Iterator[Path]:
     def cannot_look(error: OSError) -> None:
         name = os.fsdecode(error.filename or folder)
         message = f"{name}: the folder cannot be read ({error.strerror}); check its permissions"
@@ -147,6 +166,8 @@ def _audio_files(folder: Path, recursive: bool, problems: list[InputProblem]) ->
         for name in names:
             if is_audio_name(name):
                 yield Path(place) / name
+            elif not name.startswith("."):
+                other[os.path.splitext(name)[1].lower()] += 1
 
 
 def is_audio_name(name: str) -> bool:

@@ -24,6 +24,17 @@ def test_a_folder_means_its_own_recordings_and_r_those_below(stub: Stub, model: 
     assert stub.names == ["a.m4a", "b.wav", "c.FLAC"], "each once"
 
 
+def test_files_left_out_for_their_endings_are_counted(stub: Stub, model: Path, tmp_path: Path, capsys: Any) -> None:
+    folder = recordings(tmp_path / "in", a_avi="a", b_WAVE="b", c_ts="c", d_ts="d", a_txt="no", e_DB="no")
+    recordings(folder / "deep", f_ts="f")
+    (folder / ".hidden.ts").write_text("h")
+    assert asr(model, folder) == 0 and stub.names == ["a.avi", "b.WAVE"]
+    assert "note: files left out, whose endings are no recordings': .ts (2), .db (1);" in capsys.readouterr().err
+    for path in folder.glob("*.[tD][sB]"):
+        path.unlink()
+    assert asr(model, folder) == 0 and "left out" not in capsys.readouterr().err, "transcripts lie beside"
+
+
 def test_links_in_a_circle_end(stub: Stub, model: Path, tmp_path: Path) -> None:
     folder = recordings(tmp_path / "in" / "sub", a_wav="a").parent
     (folder / "sub" / "up").symlink_to("..")
