@@ -154,10 +154,11 @@ def _audio_and_texts(folder: Path, problems: list[str]) -> tuple[dict[str, Path]
     media: dict[str, Path] = {}
     texts: dict[str, Path] = {}
     for file in files_below(folder.resolve()):
-        # composed, so that a recording and its text match where one of the names was written by macOS
-        stem = unicodedata.normalize("NFC", file.relative_to(folder.resolve()).with_suffix("").as_posix())
-        if file.name.startswith(".") or not file.is_file():
+        place = file.relative_to(folder.resolve())
+        if any(part.startswith(".") for part in place.parts) or not file.is_file():  # hidden, as for asr transcribe
             continue
+        # composed, so that a recording and its text match where one of the names was written by macOS
+        stem = unicodedata.normalize("NFC", place.with_suffix("").as_posix())
         kind = file.suffix.lower()
         if kind in AUDIO_EXTENSIONS or kind in MEDIA_EXTENSIONS:
             found = audio if kind in AUDIO_EXTENSIONS else media

@@ -121,6 +121,10 @@ def _span_problems(utterance: Utterance, length_s: float) -> list[str]:
 
 def _duration_or_problem(path: str) -> float | str:
     try:
+        path.encode()
+    except UnicodeEncodeError:
+        return f"{path}: its name is not UTF-8, which a manifest's must be. Rename it."
+    try:
         return float(probe(path).duration_s)
     except AudioError as error:
         return str(error)

@@ -1,6 +1,7 @@
 """Readers of your own recordings: what each form means, and that all errors are listed at once."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,26 @@ def test_accents_decomposed_in_one_name_and_composed_in_the_other_are_one_stem(t
     write_tone(tmp_path / "caf\u00e9.wav")
     (tmp_path / "cafe\u0301.txt").write_text("hello")
     assert [one.text for one in read_text_beside_audio(tmp_path)] == ["hello"]
+
+
+def test_a_name_that_is_not_utf_8_is_a_faulty_recording(tmp_path: Path) -> None:
+    for take in range(19):
+        write_pair(tmp_path / "mine" / f"t{take}")
+    write_tone(tmp_path / "a.wav").rename(tmp_path / "mine" / os.fsdecode(b"caf\xe9.wav"))
+    (tmp_path / "mine" / os.fsdecode(b"caf\xe9.txt")).write_text("yes")
+    with pytest.raises(
+        DataError, match=r"its name is not UTF-8.* Rename it.\n  1 of 20 recordings cannot be read; fau"
+    ):
+        run_prepare(RECIPE, tmp_path / "mine", tmp_path / "out", {})
+    summary = run_prepare(RECIPE, tmp_path / "mine", tmp_path / "out", {"faulty": "drop"})
+    assert sum(len(read_manifest(one)) for one in (tmp_path / "out").glob("*.jsonl")) == 19
+    assert "1 recording(s) that cannot be read were left out" in summary and "not UTF-8" in summary
+
+
+def test_hidden_files_and_folders_are_not_read(tmp_path: Path) -> None:
+    for place in ("s1/a", ".trash/a", "s1/.cache/b", "s1/._a"):
+        write_pair(tmp_path / "mine" / place)
+    assert [one.id for one in read_folder(tmp_path / "mine")] == ["s1/a"]
 
 
 def test_linked_folders_are_entered_and_a_link_in_a_circle_ends(tmp_path: Path) -> None:
@@ -423,7 +444,9 @@ def test_nemo_arrays_and_texts_in_files(tmp_path: Path) -> None:
     (only,) = read_folder(file)
     assert (only.text, only.duration_s, dict(only.extra)) == ("good day", 1.5, {})
     file.write_text(json.dumps([*rows, {"audio_filepath": "a.wav", "text_filepath": "gone.txt"}, 7]))
-    with pytest.raises(DataError, match=r"(?s)m.json:2: gone.txt: cannot be read.*m.json:3: is not a JSON object, but 7"):
+    with pytest.raises(
+        DataError, match=r"(?s)m.json:2: gone.txt: cannot be read.*m.json:3: is not a JSON object, but 7"
+    ):
         read_folder(file)
     file.write_text("[{")
     with pytest.raises(DataError, match=r"m.json:1: is not a JSON array"):
