@@ -20,13 +20,15 @@ RUN python -m venv /opt/asr && /opt/asr/bin/pip install -c constraints.txt ${TOR
 COPY asr asr
 COPY conf conf
 COPY recipes recipes
+COPY pretrained pretrained
 RUN /opt/asr/bin/pip install -c constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} '.[media,sentencepiece]'
 
 FROM python:${PYTHON}-slim
 COPY --from=build /opt/asr /opt/asr
-RUN useradd --create-home asr && mkdir /work && chown asr /work
-USER asr
+RUN useradd --create-home --uid 1000 asr && mkdir /work && chown asr /work
+USER 1000
 WORKDIR /work
-ENV PATH=/opt/asr/bin:$PATH
+# a user given by `docker run --user` may have no home: numba and matplotlib keep what they compile in a folder open to all
+ENV PATH=/opt/asr/bin:$PATH NUMBA_CACHE_DIR=/tmp/numba MPLCONFIGDIR=/tmp/matplotlib
 ENTRYPOINT ["asr"]
 CMD ["--help"]

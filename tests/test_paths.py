@@ -1,8 +1,10 @@
 """Recipes and configuration are found from any folder, in a checkout and in an installed wheel."""
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -87,3 +89,14 @@ def test_the_wheel_carries_configuration_and_recipes(repository: Path, tmp_path:
     assert names.split() == paths.available_recipes()
     packed = {path.relative_to(conf).as_posix() for path in Path(conf).rglob("*.yaml")}
     assert packed == {path.relative_to(conf_dir()).as_posix() for path in conf_dir().rglob("*.yaml")}
+
+
+def test_the_container_gets_all_that_the_wheel_is_made_of(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {"pyproject.toml", "constraints.txt", project["project"]["readme"], *project["project"]["license-files"]}
+    needed |= {*wheel["packages"], *wheel["force-include"]}
+    lines = (repository / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    copied = {word for line in lines if re.match("COPY (?!--from)", line) for word in line.split()[1:-1]}
+    sent = (repository / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert copied == needed == {line[1:] for line in sent if line.startswith("!")}
