@@ -34,6 +34,12 @@ class SpecAugmentConfig:
         check(0 <= self.time_mask_max_share <= 1, "augment.spec_augment.time_mask_max_share must be in [0, 1]")
         check(self.time_mask_every_frames >= 1, "augment.spec_augment.time_mask_every_frames must be at least 1")
 
+    @property
+    def masks_anything(self) -> bool:
+        """Whether an utterance may be masked at all."""
+        spans = self.time_masks and self.time_mask_max_frames and self.time_mask_max_share
+        return bool(spans or (self.frequency_masks and self.frequency_mask_max_mels))
+
 
 def spec_augment(log_mel: Tensor, lengths: Tensor, config: SpecAugmentConfig, generator: torch.Generator) -> Tensor:
     """Mask bands of mels and spans of time with 0, the mean of normalised features.

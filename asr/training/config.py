@@ -1,6 +1,7 @@
 """The settings of a training run as typed values: the keys that ``conf/`` and the recipes set."""
 
 from dataclasses import dataclass, field
+from functools import reduce
 
 from asr.data.batching import BatchingConfig
 from asr.devices import PRECISIONS
@@ -16,6 +17,7 @@ SCHEDULES = ("cosine", "linear", "constant", "inverse_sqrt", "plateau")
 MOST_WORKERS = 256  # processes; a mistyped number must not fill the machine with them
 SELECTIONS = ("dev", "average", "ema")
 SELECT_BY = ("wer", "cer", "loss")
+_OF_INTERMEDIATE = ("layer", "head", "pieces", "lexicon")
 
 
 AUTO = "auto"  # of training.init_from
@@ -207,3 +209,33 @@ class TrainSettings:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def unused_settings(settings: TrainSettings) -> list[str]:
+    """A sentence for each setting that was changed from its default and has no effect beside the others."""
+    training, loss = settings.training, settings.training.loss
+    rules = (
+        (not training.init_from, "training", ("freeze_epochs", "encoder_rate_factor"),
+         "the training starts from nothing (training.init_from), so there is no trained encoder"),
+        (not loss.intermediate_weight, "training.loss", tuple(f"intermediate_{key}" for key in _OF_INTERMEDIATE),
+         "there is no intermediate loss (intermediate_weight=0)"),
+        (not loss.consistency_weight, "training.loss", ("consistency_mask_factor",),
+         "there is one view of each utterance (consistency_weight=0)"),
+        (not training.flat_start_epochs, "training", ("flat_start_nats",), "flat_start_epochs=0"),
+        (training.select == "average", "training", ("ema_decay",), "training.select=average"),
+        (settings.schedule.name != "plateau", "schedule", ("plateau_factor", "plateau_patience"),
+         "schedule.name is not plateau"),
+        (settings.optimizer.name != "sgd", "optimizer", ("momentum",), "optimizer.name is not sgd"),
+    )  # fmt: skip
+    default, found = TrainSettings(), []
+    for unused, group, keys, reason in rules:
+        ours, theirs = (reduce(getattr, group.split("."), one) for one in (settings, default))
+        for key in keys if unused else ():
+            if getattr(ours, key) != getattr(theirs, key):
+                found.append(f"{group}.{key}={getattr(ours, key)} has no effect: {reason}")
+    if loss.consistency_weight and not settings.augment.spec_augment.masks_anything:
+        found.append(
+            f"training.loss.consistency_weight={loss.consistency_weight}: augment.spec_augment masks nothing, so the"
+            " two views of an utterance differ by dropout at most"
+        )
+    return found

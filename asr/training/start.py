@@ -23,7 +23,7 @@ from asr.terminal import format_duration
 from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import tokenizer_from_dict
 from asr.training.checkpoint import RunIdentity, RunState, TrainProgress, load_run_state
-from asr.training.config import TrainSettings
+from asr.training.config import TrainSettings, unused_settings
 from asr.training.distributed import (
     READY,
     Processes,
@@ -201,7 +201,7 @@ def _describe(setup: Setup, settings: TrainSettings, observer: Observer) -> None
         f"train {audio[0]} in {len(train)} utterances, dev {audio[1]} in {len(dev)};"
         f" {setup.tokenizer.vocab_size} tokens; {size / 1e6:.2f} million parameters"
     )
-    for note in (setup.note, setup.intermediate.note if setup.intermediate else None):
+    for note in (setup.note, setup.intermediate.note if setup.intermediate else None, *unused_settings(settings)):
         if note:
             observer.message(note)
     training = settings.training
