@@ -297,20 +297,24 @@ class CheckpointManager:
         return [load_checkpoint(path)["model"] for path in self._epoch_files() if int(path.stem) <= until]
 
     def keep_best(self, progress: TrainProgress, averaged: int = 1, ema_decay: float = 0.0) -> None:
-        """Save the present weights as the best, and export them."""
+        """Save the present weights, the mean of ``averaged`` epochs or a moving average, as the best; export them."""
         if self.processes.is_main:
-            save_checkpoint(self.run_dir.best, {"model": self.model.state_dict()})
-            self.export(progress, averaged, ema_decay)
+            facts = self._facts(progress, averaged, ema_decay)
+            save_checkpoint(self.run_dir.best, {"model": self.model.state_dict(), "facts": facts})
+            self._export(facts)
 
     def export_again(self, progress: TrainProgress) -> None:
         """Write the model directory of a finished run again where it is missing, from the best weights."""
         if self.processes.is_main and not (self.run_dir.model / "config.json").exists():
-            self.model.load_state_dict(load_checkpoint(self.run_dir.best)["model"])
-            self.export(progress)
+            best = load_checkpoint(self.run_dir.best)
+            self.model.load_state_dict(best["model"])
+            self._export(best.get("facts") or self._facts(progress))  # none in runs of before they were kept
 
-    def export(self, progress: TrainProgress, averaged: int = 1, ema_decay: float = 0.0) -> None:
-        """Write the model directory with the present weights: the mean of ``averaged`` epochs, or a moving average."""
-        facts = {
+    def _export(self, facts: dict[str, Any]) -> None:
+        save_pretrained(self.run_dir.model, self.features, self.model, self.tokenizer, facts)
+
+    def _facts(self, progress: TrainProgress, averaged: int = 1, ema_decay: float = 0.0) -> dict[str, Any]:
+        return {
             "epoch": progress.epoch,
             "step": progress.step,
             "averaged_epochs": averaged,
@@ -322,7 +326,6 @@ class CheckpointManager:
             **({"ema_decay": ema_decay} if ema_decay else {}),
             **self.identity.facts,
         }
-        save_pretrained(self.run_dir.model, self.features, self.model, self.tokenizer, facts)
 
     def _epoch_files(self) -> list[Path]:
         return sorted(self.run_dir.epochs.glob("*.ckpt"))

@@ -15,7 +15,7 @@ from asr.files import read_json_lines
 from asr.pretrained import from_pretrained
 from asr.provenance import Invocation
 from asr.training.checkpoint import save_checkpoint
-from asr.training.config import TrainingConfig
+from asr.training.config import TrainingConfig, unused_settings
 from asr.training.records import StepRecord
 from asr.training.run_dir import RunDir
 from asr.training.setup import with_enough_epochs
@@ -168,12 +168,15 @@ def test_a_finished_run_reports_that_and_writes_nothing_even_without_its_data(co
 def test_a_finished_run_writes_its_model_directory_again_where_it_was_deleted(corpus: Path, tmp_path: Path) -> None:
     import shutil
 
-    run = tmp_path / "run"
-    train(settings(corpus), run, Quiet())
+    run, chosen = tmp_path / "run", settings(corpus, training__select="average")
+    train(chosen, run, Quiet())
     before = (run / "model" / "model.safetensors").read_bytes()
+    facts = from_pretrained(run / "model").facts
+    assert facts["averaged_epochs"] == 2
     shutil.rmtree(run / "model")
-    train(settings(corpus), run, Quiet())
+    train(chosen, run, Quiet())
     assert (run / "model" / "model.safetensors").read_bytes() == before
+    assert from_pretrained(run / "model").facts == facts
 
 
 def test_two_runs_never_share_a_folder_and_the_owner_is_named(tmp_path: Path) -> None:
@@ -352,3 +355,38 @@ def test_a_model_that_has_learned_nothing_is_said_at_the_end_with_what_to_do(cor
     last = watcher.messages[-1]
     assert last.startswith("the model has learned next to nothing (dev WER 1") and "after 5 steps" in last
     assert f"Train on: asr train {tmp_path / 'run'} training.epochs=400;" in last
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"training__freeze_epochs": 2.0}, "training.freeze_epochs=2.0 has no effect: the training starts from"),
+        ({"training__encoder_rate_factor": 0.1}, "training.encoder_rate_factor=0.1 has no effect: the training starts"),
+        ({"training__loss__intermediate_head": "own"}, "training.loss.intermediate_head=own has no effect: there is"),
+        ({"training__loss__intermediate_layer": 1, "training__loss__intermediate_weight": 0.3}, ""),
+        (
+            {"training__loss__consistency_weight": 0.2, "augment__spec_augment__frequency_masks": 0,
+             "augment__spec_augment__time_masks": 0},
+            "training.loss.consistency_weight=0.2: augment.spec_augment masks nothing",
+        ),
+        ({"training__loss__consistency_weight": 0.2, "augment__spec_augment__time_masks": 0}, ""),
+        ({"training__ema_decay": 0.9, "training__select": "average"}, "training.ema_decay=0.9 has no effect: "),
+        ({"training__flat_start_nats": 4.0}, "training.flat_start_nats=4.0 has no effect: flat_start_epochs=0"),
+        ({"schedule__plateau_factor": 0.7}, "schedule.plateau_factor=0.7 has no effect: schedule.name is not plateau"),
+        ({"schedule__plateau_factor": 0.7, "schedule__name": "plateau"}, ""),
+        ({"optimizer__momentum": 0.5}, "optimizer.momentum=0.5 has no effect: optimizer.name is not sgd"),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_settings_that_another_one_makes_useless_are_named(changes: dict[str, Any], said: str) -> None:
+    found = unused_settings(settings(Path("data"), **changes))
+    assert len(found) == bool(said) and all(one.startswith(said) for one in found)
+
+
+def test_they_are_named_before_the_first_step(corpus: Path, tmp_path: Path) -> None:
+    def nothing_yet(record: StepRecord) -> None:
+        assert any("training.freeze_epochs=1.0 has no effect" in text for text in watcher.messages)
+
+    watcher = Quiet(nothing_yet)
+    train(settings(corpus, training__freeze_epochs=1.0, training__max_steps=1), tmp_path / "run", watcher)
+    assert watcher.steps
