@@ -14,6 +14,7 @@ from asr.commands.options import (
     add_device,
     add_scoring,
     decoder_options,
+    naming_options,
     scoring_options,
     seconds,
     whole_number,
@@ -75,7 +76,7 @@ def run(arguments: list[str]) -> int:
         device=found.device,
         backend=found.backend,
     )
-    with transcribing_progress() as on_progress:
+    with naming_options(options.decoding), transcribing_progress() as on_progress:
         result = evaluate(options, on_progress)
     print_evaluation(result, scoring.print_as)
     check_gate(result.report, scoring.fail_above)

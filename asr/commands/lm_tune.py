@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.commands.options import MODEL_HELP, count
+from asr.commands.options import MODEL_HELP, count, naming_options
 from asr.errors import ModelError, UsageError
 from asr.shipped import check_not_shipped, model_directory
 from asr.terminal import Progress, table
@@ -99,7 +99,10 @@ def run(arguments: list[str]) -> int:
     normalizer = get_normalizer(options.normalizer)
     with Progress(len(utterances), "running the model", "utterances") as progress:
         dev = DevSet.of(recognizer, utterances, normalizer, progress.update)
-    with Progress(MOST_POINTS, "decoding", "pairs of weights") as progress:
+    with (
+        naming_options(("beam_width", "language_model")),
+        Progress(MOST_POINTS, "decoding", "pairs of weights") as progress,
+    ):
         result = tune(dev, options.beam_width, language_model, progress.update)
     print(
         f"{len(utterances):,} utterances of {options.manifest};"

@@ -5,14 +5,16 @@ argument; and the report of a scoring on stdout, which `asr score` and `asr eval
 """
 
 import argparse
+import contextlib
 import math
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from asr.errors import UsageError
+from asr.errors import ConfigError, ModelError, UsageError
 from asr.onnx import BACKENDS
 from asr.text.normalize import NORMALIZERS, Normalizer, get_normalizer
 from asr.transcription.options import DEFAULT_BOOST, NONE, DecoderOptions
@@ -112,13 +114,30 @@ def decoder_options(found: argparse.Namespace) -> DecoderOptions:
     return decoder
 
 
-_OPTION_NAMES = {"language_model": "--lm", "hotwords": "--hotword"}  # the others are called as in DecodingConfig
+def _option(key: str) -> str:
+    """The option for a key of ``DecodingConfig``."""
+    return {"name": "--decoder", "language_model": "--lm", "hotwords": "--hotword"}.get(
+        key, f"--{key.replace('_', '-')}"
+    )
+
+
+@contextlib.contextmanager
+def naming_options(keys: Iterable[str]) -> Iterator[None]:
+    """Errors about these keys of ``DecodingConfig``, which were given as options, name the options."""
+    try:
+        yield
+    except (ConfigError, ModelError) as error:
+        text = str(error)
+        for key in keys:
+            text = re.sub(rf"\bdecoding\.{key}=", f"{_option(key)} ", text)
+            text = re.sub(rf"\bdecoding\.{key}\b", _option(key), text)
+        raise type(error)(text) from error.__cause__
 
 
 def _check(decoder: DecoderOptions) -> None:
     beam = {key for key in decoder.given() if key != "name"}
     if decoder.name == "greedy" and beam:
-        options = ", ".join(sorted(_OPTION_NAMES.get(key, f"--{key.replace('_', '-')}") for key in beam))
+        options = ", ".join(sorted(map(_option, beam)))
         raise UsageError(f"--decoder greedy does not use {options}; leave out one or the other")
     if decoder.lm_weight is not None and decoder.lm_weight < 0:
         raise UsageError(f"--lm-weight {decoder.lm_weight} must be 0 or more")

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Self
 
-from asr.commands.options import add_decoding, add_device, count, decoder_options, seconds
+from asr.commands.options import add_decoding, add_device, count, decoder_options, naming_options, seconds
 from asr.errors import Interrupted, UsageError
 from asr.terminal import Progress, is_live
 from asr.transcription import FORMATS, TIMED_FORMATS
@@ -126,6 +126,7 @@ def run(arguments: list[str]) -> int:
     with (
         tempfile.TemporaryDirectory(prefix="asr-") as spool,
         _sigterm_as_ctrl_c(stopped_by),
+        naming_options(options.decoder.given()),
         _Console(quiet=not options.to_files and is_live(sys.stdout)) as console,
     ):
         job = TranscriptionJob(options, console)

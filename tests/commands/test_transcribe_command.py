@@ -191,3 +191,22 @@ assert not slow & set(sys.modules), slow & set(sys.modules)
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["words"], "without words nothing was aligned"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--beam-width", "99999", "--beam-width 99999 must be 1 to 16384"),
+        ("--lexicon", "empty.txt", "--lexicon: empty.txt holds no words"),
+        ("--hotword", "zoo", "--hotword: 'zoo' cannot be spelled"),
+    ],
+)
+def test_an_error_in_an_option_names_the_option(
+    option: str, value: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = save_model(tmp_path / "model", "bilstm")
+    soundfile.write("a.wav", make_waveform(), RATE)
+    Path("empty.txt").touch()
+    assert cli.main(["transcribe", str(model), "a.wav", option, value]) == 2
+    assert said in (found := capsys.readouterr().err) and "decoding." not in found
