@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what editors and type checkers see
     from asr import errors as errors
-    from asr.api import cer, compare, evaluate, load_model, score, train, transcribe, wer
+    from asr.api import cer, compare, evaluate, score, train, transcribe, wer
     from asr.errors import (
         AsrError,
         AudioError,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
         TrainingError,
     )
     from asr.errors import UsageError as UsageError
-    from asr.recognition import Hypothesis, Recognizer, Word
+    from asr.recognition import Hypothesis, Recognizer, Word, load_model
 
 __version__ = "0.2.0"
 
@@ -55,7 +55,7 @@ __all__ = [
     "transcribe",
     "wer",
 ]
-_RESULTS = ("Hypothesis", "Recognizer", "Word")
+_OF_RECOGNITION = ("Hypothesis", "Recognizer", "Word", "load_model")
 
 
 if not TYPE_CHECKING:  # a type checker would take every misspelt name for one of these
@@ -68,7 +68,7 @@ if not TYPE_CHECKING:  # a type checker would take every misspelt name for one o
 
         if name == "errors":
             return import_module("asr.errors")
-        home = "asr.errors" if name.endswith("Error") else "asr.recognition" if name in _RESULTS else "asr.api"
+        home = "asr.errors" if name.endswith("Error") else "asr.recognition" if name in _OF_RECOGNITION else "asr.api"
         value = globals()[name] = getattr(import_module(home), name)
         return value
 

@@ -29,44 +29,6 @@ _NOT_TEXT = ("true", "false", "null", "nan", "inf")  # what Hydra would read as 
 _loaded: dict[tuple[Any, ...], "Recognizer"] = {}  # the last model that ``transcribe`` loaded
 
 
-def load_model(
-    directory: AnyPath = "english",
-    device: str = "auto",
-    *,
-    speech_gate: bool = True,
-    words: bool = True,
-    calibrated: bool = True,
-    decoding: Mapping[str, Any] | None = None,
-    backend: str = "auto",
-) -> "Recognizer":
-    """Load a model directory; "english" is the model that comes with the package.
-
-    Args:
-        directory: such as ``runs/mine/model``.
-        device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1".
-        speech_gate: keep silence and noise from becoming words.
-        words: find word times and confidence too.
-        calibrated: make confidence a probability where the directory has a calibration.
-        decoding: what replaces the directory's own settings, e.g. ``{"name": "beam", "language_model": "lm.bin"}``.
-        backend: "torch"; "onnx" or "onnx-int8" on the CPU; "auto" (onnx where `asr export` wrote into the directory).
-
-    Raises:
-        ModelError: the directory is absent, damaged, or does not fit. ConfigError: a setting is unknown.
-    """
-    from asr.recognition import Recognizer
-
-    _require_path(directory, "load_model: directory")
-    return Recognizer.from_pretrained(
-        os.fspath(directory),
-        device,
-        speech_gate=speech_gate,
-        words=words,
-        calibrated=calibrated,
-        decoding=decoding,
-        backend=backend,
-    )
-
-
 def transcribe(
     audio: "AudioInput", model: "AnyPath | Recognizer" = "english", *, sample_rate: float | None = None
 ) -> "Hypothesis":
@@ -74,12 +36,14 @@ def transcribe(
 
     Args:
         audio: a path, the bytes of an audio file or an open one, samples, or a mapping with ``array`` and
-            ``sampling_rate`` (:meth:`asr.Recognizer.transcribe`).
-        model: a model directory, which is kept for the next call, or what ``load_model`` returned.
+            ``sampling_rate`` (see ``asr.Recognizer.transcribe``).
+        model: a model directory, which is kept for the next call, or what ``asr.load_model`` returned.
         sample_rate: of samples, in Hz.
 
     Raises:
-        AudioError: the recording cannot be read. ConfigError: the rate is missing or impossible. ModelError.
+        AudioError: the recording cannot be read.
+        ConfigError: the rate is missing or impossible.
+        ModelError: the model directory is absent, damaged, or does not fit.
     """
     return _recognizer(model).transcribe(audio, sample_rate)
 
@@ -89,20 +53,21 @@ def _recognizer(model: "AnyPath | Recognizer") -> "Recognizer":
 
     if isinstance(model, Recognizer):
         return model
-    _require_path(model, "transcribe: model", "; the rate of samples is given as sample_rate=...")
+    if not isinstance(model, str | os.PathLike):
+        raise UsageError(
+            f"transcribe: model must be a model directory or 'english', not {model!r}; the rate of samples is given as"
+            " sample_rate=..."
+        )
     directory = model_directory(os.fspath(model))
     changed = [file.stat().st_mtime_ns for file in sorted(directory.glob("*.json"))]
     key = (os.path.abspath(directory), *changed)
     if key not in _loaded:
-        found = load_model(directory)
+        from asr.recognition import Recognizer
+
+        found = Recognizer.from_pretrained(directory)
         _loaded.clear()
         _loaded[key] = found
     return _loaded[key]
-
-
-def _require_path(given: Any, what: str, tip: str = "") -> None:
-    if not isinstance(given, str | os.PathLike):
-        raise UsageError(f"{what} must be a model directory or 'english', not {given!r}{tip}")
 
 
 def train(
@@ -123,7 +88,10 @@ def train(
         settings: keys of the configuration, e.g. ``{"training.epochs": 20, "prepare.dev": 0.2}``.
 
     Raises:
-        UsageError, ConfigError: the arguments or settings are wrong. DataError. TrainingError: no finite loss, ...
+        UsageError: the arguments do not go together.
+        ConfigError: a setting is unknown or wrong.
+        DataError: a recording or transcript cannot be used.
+        TrainingError: no finite loss, a full disk, ...
     """
     if data is not None and corpus is not None:
         raise UsageError("train: both a corpus (to prepare) and data (prepared) are given; give one of the two")
@@ -179,8 +147,8 @@ def evaluate(
         manifest: the test set, such as ``runs/mine/data/test.jsonl``.
         out: folder for results.jsonl, summary.json and report.md; None writes nothing.
         normalizer: what counts as the same text: "none", "basic", "english", or one of your own.
-        decoding: as for ``load_model``.
-        device: as for ``load_model``.
+        decoding: as for ``asr.load_model``.
+        device: as for ``asr.load_model``.
     """
     import tempfile
 
@@ -226,7 +194,8 @@ def score(
         out: a folder for the report.
 
     Raises:
-        ScoringError: the ids do not fit, or there is nothing to score. DataError: a file cannot be read.
+        ScoringError: the ids do not fit, or there is nothing to score.
+        DataError: a file cannot be read.
     """
     sides = references, hypotheses
     if all(isinstance(one, str) and not os.path.exists(one) for one in sides) and any(" " in str(one) for one in sides):

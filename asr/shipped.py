@@ -9,7 +9,7 @@ as well, through ``model_directory``.
 import os
 from pathlib import Path
 
-from asr.errors import AsrError, ModelError
+from asr.errors import AsrError, ModelError, UsageError
 from asr.files import read_json_object
 
 STARTER = "english"
@@ -50,12 +50,14 @@ def is_model(path: str | Path) -> bool:
     return os.path.isfile(os.path.join(path, MODEL_CONFIG))
 
 
-def model_directory(given: str | Path) -> Path:
+def model_directory(given: str | os.PathLike[str]) -> Path:
     """The model directory that ``given`` means: a path as it is, or the starter where it is the name ``english``.
 
     ``./english`` is always the folder. Raises ModelError where there is no starter; or where ``english`` is also a
     model directory or a training run in the working directory, so that neither is taken for the other.
     """
+    if not isinstance(given, str | os.PathLike):
+        raise UsageError(f"directory must be a model directory or 'english', not {given!r}")
     path = Path(given)
     if path.parts != (STARTER,):
         return path

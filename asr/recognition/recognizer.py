@@ -6,6 +6,7 @@ decoded, hours of it in parts. Neither batches nor the number of workers change 
 """
 
 import copy
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
@@ -99,7 +100,7 @@ class Recognizer:
     @classmethod
     def from_pretrained(
         cls,
-        directory: str | Path,
+        directory: str | os.PathLike[str] = "english",
         device: str = "auto",
         *,
         speech_gate: bool = True,
@@ -108,23 +109,31 @@ class Recognizer:
         decoding: Mapping[str, Any] | None = None,
         backend: str = "auto",
     ) -> "Recognizer":
-        """Read a model directory (or the shipped model: "english") onto ``device`` ("auto": a GPU where there is one).
+        """Load a model directory; "english" is the model that comes with the package. Also called ``asr.load_model``.
 
-        ``speech_gate``: keep silence and noise from becoming words (asr/recognition/speech_gate.py). ``words=False``
-        leaves out word times and confidence, ``calibrated=False`` leaves calibration.json unread. ``decoding``: keys of
-        ``DecodingConfig`` that replace those of the directory's decoding.json (greedy where there is none), such as
-        {"name": "beam", "language_model": "lm.bin", "hotwords": {"ann": 5.0}}. ``backend``: "torch"; "onnx" or
-        "onnx-int8", on the CPU; or "auto" (asr/onnx/backend.py). Raises ModelError or ConfigError.
+        Args:
+            directory: such as ``runs/mine/model``.
+            device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1".
+            speech_gate: keep silence and noise from becoming words (asr/recognition/speech_gate.py).
+            words: find word times and confidence too.
+            calibrated: make confidence a probability where the directory has a calibration.json.
+            decoding: keys of ``DecodingConfig`` that replace those of the directory's decoding.json (greedy where there
+                is none), e.g. ``{"name": "beam", "language_model": "lm.bin", "hotwords": {"ann": 5.0}}``.
+            backend: "torch"; "onnx" or "onnx-int8" on the CPU; "auto" (onnx where `asr export` wrote into the directory).
+
+        Raises:
+            ModelError: the directory is absent, damaged, or does not fit.
+            ConfigError: a setting is unknown or wrong.
         """
         chosen = choose_device("cpu" if device == "auto" and backend.startswith("onnx") else device)
-        directory = model_directory(directory)
-        pretrained = from_pretrained(directory, chosen)
-        calibration = read_calibration(directory) if words and calibrated else None
-        settings = choose_decoding(directory, decoding or {})
+        found = model_directory(directory)
+        pretrained = from_pretrained(found, chosen)
+        calibration = read_calibration(found) if words and calibrated else None
+        settings = choose_decoding(found, decoding or {})
         decoder = build_decoder(settings, pretrained.tokenizer)
         recognizer = cls(pretrained, chosen, decoder, speech_gate=speech_gate, words=words, calibration=calibration)
         recognizer.decoding = settings
-        recognizer.backend, recognizer.onnx_model = open_backend(backend, directory, pretrained, chosen)
+        recognizer.backend, recognizer.onnx_model = open_backend(backend, found, pretrained, chosen)
         return recognizer
 
     @property
@@ -320,6 +329,9 @@ class Recognizer:
         if isinstance(recording, Utterance):
             return utterance_source(recording, self.sample_rate)
         return waveform_source(recording, self.sample_rate)
+
+
+load_model = Recognizer.from_pretrained
 
 
 def _raised(results: Generator[T | AsrError, None, None]) -> Iterator[T]:
