@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import importlib.util
+import io
 import re
 import shlex
 import shutil
@@ -14,6 +15,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
+from omegaconf import OmegaConf
 
 from asr.cli import VERBS, main
 from asr.config.compose import run_composed
@@ -142,10 +145,34 @@ def composes(verb: str, words: list[str]) -> None:
         assert verb == "train" and all("=" in word for word in words[1:])
         return
 
-    def check(composed: Any) -> None:
+    def check(composed: Any) -> float:
         typed_config(plain_config(set_data_dir(composed)))
+        return 0.0
 
+    if any(word.startswith("hydra/") for word in words):
+        pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="needs the extra [sweeps]")
+        pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs the extra [sweeps]")
+    if "hydra/sweeper=optuna" in words:
+        words = [*words, "hydra.sweeper.n_trials=1"]
+    elif launcher := [word for word in words if word.startswith(("hydra/launcher=", "hydra.launcher."))]:
+        launches(words[0], launcher)
+        words = [word for word in words if word not in launcher]
     run_composed(resolve_recipe(words[0]), words[1:], check)
+
+
+def launches(recipe: str, words: list[str]) -> None:
+    """The plugin's own class takes the launcher's settings; nothing is submitted."""
+    from hydra.utils import instantiate
+
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        run_composed(resolve_recipe(recipe), [*words, "run_dir=x", "--cfg", "hydra"], lambda config: None)
+    config = OmegaConf.create({"run_dir": "x", **yaml.safe_load(printed.getvalue())})
+    kind = words[0].rpartition("_")[2]
+    assert type(instantiate(config.hydra.launcher)).__name__ == f"{kind.capitalize()}Launcher"
+    for word in words[1:]:
+        key, value = word.removeprefix("hydra.launcher.").split("=")
+        assert str(config.hydra.launcher[key]) == value
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if program(one)[0] == "make"], ids=str)
