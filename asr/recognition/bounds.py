@@ -58,7 +58,9 @@ class SpeechLevel:
 
     def part(self, start_s: float, stop_s: float) -> "SpeechLevel":
         """That from ``start_s`` to ``stop_s``, the former being its second 0."""
-        first, stop = (max(0, math.ceil((one - self.start_s) / self.frame_s)) for one in (start_s, stop_s))
+        # frame 3 may be at 3.0000000001
+        places = [round((one - self.start_s) / self.frame_s, 6) for one in (start_s, stop_s)]
+        first, stop = (max(0, math.ceil(place)) for place in places)
         return SpeechLevel(self.values[first:stop], self.frame_s, self.start_s + first * self.frame_s - start_s)
 
 

@@ -25,9 +25,16 @@ T = TypeVar("T")
 class Task(Generic[T]):
     """One recording. ``result``: its future result; an AsrError where there is none."""
 
-    def __init__(self, reader: Reader, finish: Callable[[Reader, list[Array]], T], frame_s: float) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        finish: Callable[[Reader, list[Array]], T],
+        take: Callable[[Reader, list[Array]], list[Array]] | None,
+        frame_s: float,
+    ) -> None:
         self.result: Future[T] = Future()
         self.reader, self.finish, self.frame_s = reader, finish, frame_s
+        self.take = take or (lambda reader, parts: parts)
         self.frames = 0
         self.recording: Recording | None = None  # once it has begun
 
@@ -57,6 +64,7 @@ class LivePool(Pool[T]):
             workers=workers,
             batch_frames=batch_frames,
             on_step=self._have_stepped,
+            take=lambda reader, parts: self._tasks[reader].take(reader, parts),
         )
         self._frame_s, self._on_batch = frame_s, on_batch or (lambda windows: None)
         self._tasks: dict[Reader, Task[T]] = {}
@@ -69,12 +77,17 @@ class LivePool(Pool[T]):
         """Whether recordings are still taken."""
         return not self._ended
 
-    def submit(self, reader: Reader, finish: Callable[[Reader, list[Array]], T]) -> Task[T]:
-        """Compute a recording; ``finish`` makes its result of its windows' emissions.
+    def submit(
+        self,
+        reader: Reader,
+        finish: Callable[[Reader, list[Array]], T],
+        take: Callable[[Reader, list[Array]], list[Array]] | None = None,
+    ) -> Task[T]:
+        """Compute a recording; ``finish`` makes its result of its windows' emissions, ``take`` as for ``Pool``.
 
         Raises InternalError once the pool is closed.
         """
-        task = Task(reader, finish, self._frame_s)
+        task = Task(reader, finish, take, self._frame_s)
         self._post(partial(self._begin, task))
         return task
 
@@ -131,8 +144,6 @@ class LivePool(Pool[T]):
 
     def _drop(self, task: Task[T], why: str) -> None:
         if task.reader in self._tasks and task.recording is not None:
-            if task.recording in self._half_read:
-                self._half_read.remove(task.recording)
             self._fail(task.recording, AsrError(f"{task.reader.source.name or 'the recording'}: {why}"))
 
     def _have_stepped(self, reader: Reader, frames: int) -> None:
@@ -150,12 +161,6 @@ class LivePool(Pool[T]):
 
     def _next_to_read(self) -> Recording | None:
         return self._half_read.pop(0) if self._half_read else None
-
-    def _have_read(self, recording: Recording, future: Future[Any]) -> None:
-        if recording.result is None:
-            super()._have_read(recording, future)
-        else:
-            self._forget_read()
 
     def _plan_batches(self) -> None:
         if self._waiting and not self._batches and self._computes < self._workers:

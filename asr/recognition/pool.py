@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
@@ -79,6 +80,7 @@ def start_workers(workers: int) -> Executor:
 Array = NDArray[np.float32]
 STEP_FRAMES = 6000  # a reading step ends once it has as many log-mel frames
 MAX_AHEAD = 1024  # recordings begun beyond the first unfinished one
+TAKE_WINDOWS = 16  # of a recording that is not whole yet, given to ``take`` at a time
 IN_FLIGHT = 3  # batches, and reading steps, given to the workers at a time, for each of them
 
 
@@ -91,6 +93,9 @@ class Recording:
     windows: Iterator[Window] | None = None  # None: not begun
     parts: dict[int, Array] = field(default_factory=dict)  # emissions by window number
     found: int = 0
+    taken: int = 0  # windows whose emissions went to ``take``
+    taking: bool = False
+    rest: list[Array] = field(default_factory=list)  # what it left of them
     read: bool = False
     result: Any = None  # the result or the AsrError, once there is one
 
@@ -114,6 +119,8 @@ class Pool(Generic[T]):
 
     ``batch_frames``: padded log-mel frames in a batch at most. ``on_step(reader, frames)`` is called in the caller's
     thread with the output frames of each window that is done, and with -1 for a recording that is finished.
+    ``take(reader, emissions)``, where given, has a long recording's emissions in order while it is being read, and
+    returns those that it leaves for later: with all that came since, they go to the next ``take``, and to ``finish``.
     """
 
     def __init__(
@@ -125,8 +132,9 @@ class Pool(Generic[T]):
         workers: int,
         batch_frames: int,
         on_step: Callable[[Reader, int], None] | None = None,
+        take: Callable[[Reader, list[Array]], list[Array]] | None = None,
     ) -> None:
-        self._readers, self._compute, self._finish = iter(readers), compute, finish
+        self._readers, self._compute, self._finish, self._take = iter(readers), compute, finish, take
         self._on_step = on_step or (lambda reader, frames: None)
         self._workers, self._batch_frames = workers, batch_frames
         self._pool_frames = 2 * workers * batch_frames
@@ -182,7 +190,10 @@ class Pool(Generic[T]):
         return self._begun[-1]
 
     def _have_read(self, recording: Recording, future: Future[Any]) -> None:
-        self._forget_read()
+        self._reads -= 1
+        self._held_frames -= STEP_FRAMES
+        if recording.result is not None:  # it has failed meanwhile, or was given up
+            return
         try:
             windows, recording.read = future.result()
         except Exception as error:
@@ -198,12 +209,10 @@ class Pool(Generic[T]):
             self._half_read.append(recording)
         self._finish_if_whole(recording)
 
-    def _forget_read(self) -> None:
-        self._reads -= 1
-        self._held_frames -= STEP_FRAMES
-
     def _fail(self, recording: Recording, error: AsrError) -> None:
         recording.result = error
+        recording.reader.stop()
+        self._half_read = [one for one in self._half_read if one is not recording]
         dropped = sum(one.frames for one in self._waiting if one.recording is recording)
         self._waiting = [one for one in self._waiting if one.recording is not recording]
         self._waiting_frames -= dropped
@@ -240,10 +249,32 @@ class Pool(Generic[T]):
                 self._finish_if_whole(one.recording)
 
     def _finish_if_whole(self, recording: Recording) -> None:
-        if recording.read and len(recording.parts) == recording.found:
-            parts = [recording.parts[number] for number in range(recording.found)]
-            recording.parts = {}
+        if recording.taking or recording.result is not None:
+            return
+        if recording.read and recording.taken + len(recording.parts) == recording.found:
+            parts = self._next_parts(recording, recording.found)
             self._run(partial(self._finish, recording.reader, parts), partial(self._have_finished, recording))
+        elif self._take is not None and len(recording.parts) >= TAKE_WINDOWS:
+            stop = next(number for number in count(recording.taken) if number not in recording.parts)
+            if stop - recording.taken >= TAKE_WINDOWS:
+                recording.taking = True
+                parts = self._next_parts(recording, stop)
+                self._run(partial(self._take, recording.reader, parts), partial(self._have_taken, recording))
+
+    def _next_parts(self, recording: Recording, stop: int) -> list[Array]:
+        """What the last ``take`` left and the windows before ``stop``; the recording holds them no longer."""
+        parts = recording.rest + [recording.parts.pop(number) for number in range(recording.taken, stop)]
+        recording.rest, recording.taken = [], stop
+        return parts
+
+    def _have_taken(self, recording: Recording, future: Future[Any]) -> None:
+        recording.taking = False
+        try:
+            recording.rest = future.result()
+        except Exception as error:
+            if recording.result is None:
+                self._fail(recording, as_recording_error(error, recording.reader))
+        self._finish_if_whole(recording)
 
     def _have_finished(self, recording: Recording, future: Future[Any]) -> None:
         try:

@@ -6,7 +6,7 @@ taken one after another and which knows the recording's length once they have al
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -20,6 +20,7 @@ from asr.audio import load_audio, probe, stream_audio
 from asr.data.manifest import Utterance
 from asr.features import Features, Level, LevelMeter, recording_mean, stream_features
 from asr.recognition.bounds import LevelTracker
+from asr.recognition.hypothesis import Hypothesis
 from asr.recognition.speech_gate import SignalTracker
 from asr.recognition.windows import MAX_WINDOW_S, Window, WindowSizes, cut_windows
 
@@ -82,12 +83,25 @@ def _one(block: Waveform) -> Iterator[Waveform]:
     yield block
 
 
+@dataclass(slots=True)
+class Decoded:
+    """What of a long recording is decoded while the rest is read: ``hypotheses``, each with the second of its start.
+
+    They reach to frame ``stop`` of its emissions, at ``stop_s``; what is held of these begins with frame ``first``.
+    """
+
+    hypotheses: list[tuple[float, Hypothesis]] = field(default_factory=list)
+    stop: int = 0
+    stop_s: float = 0.0
+    first: int = 0
+
+
 class Reader:
     """One recording on its way through the features.
 
     Attributes: ``samples`` read so far; ``signal``, what the speech gate has measured so far (None: no gate);
     ``level``, where speech is, for word times (None: they are not asked for); ``expected_s``, the recording's length,
-    known from its header once reading has begun (None: not asked for).
+    known from its header once reading has begun (None: not asked for); ``decoded``, for the recogniser.
     """
 
     def __init__(
@@ -105,6 +119,7 @@ class Reader:
         self.signal = SignalTracker(features.config.sample_rate) if gate else None
         self.level = LevelTracker(features.config) if words else None
         self.expected_s: float | None = None
+        self.decoded = Decoded()
         self._stopped = False
 
     def windows(self) -> Iterator[Window]:

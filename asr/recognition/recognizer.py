@@ -40,7 +40,7 @@ from asr.recognition.reading import (
     utterance_source,
     waveform_source,
 )
-from asr.recognition.speech_gate import apply_gate
+from asr.recognition.speech_gate import SETTLE_S, apply_gate
 from asr.recognition.stored_decoding import choose_decoding
 from asr.recognition.windows import (
     MAX_WINDOW_S,
@@ -151,7 +151,7 @@ class Recognizer:
         """
         with given_source(audio, sample_rate, self.sample_rate) as source:
             workers = 1 if source.duration_s() <= MAX_WINDOW_S else None
-            (hypothesis,) = _raised(self._pooled([source], self.decode, workers=workers))
+            (hypothesis,) = _raised(self._pooled([source], self._finish, workers=workers))
         return hypothesis
 
     def __repr__(self) -> str:
@@ -181,7 +181,7 @@ class Recognizer:
         files = [Path(path) for path in paths]
         sources = (file_source(path, self.sample_rate, index, channel) for index, path in enumerate(files))
         on_step = PoolProgress(files, self.frame_s, progress).step if progress else None
-        results = self._pooled(sources, self.decode, workers=workers, batch_s=batch_s, on_step=on_step)
+        results = self._pooled(sources, self._finish, workers=workers, batch_s=batch_s, on_step=on_step)
         with closing(results):
             yield from zip(files, results, strict=True)
 
@@ -199,7 +199,7 @@ class Recognizer:
         """
         sources = (utterance_source(utterance, self.sample_rate) for utterance in utterances)
         found: list[Hypothesis] = []
-        for hypothesis in _raised(self._pooled(sources, self.decode, workers=workers, batch_s=batch_s)):
+        for hypothesis in _raised(self._pooled(sources, self._finish, workers=workers, batch_s=batch_s)):
             found.append(hypothesis)
             if progress is not None:
                 progress(len(found), len(utterances))
@@ -239,7 +239,7 @@ class Recognizer:
     def submit(self, pool: LivePool[Hypothesis], source: AudioSource) -> Task[Hypothesis]:
         """Have ``pool``, of this model, transcribe a recording."""
         reader = self._reader(source, expect=True)
-        return pool.submit(reader, lambda reader, parts: self.decode(self._joined(reader, parts)))
+        return pool.submit(reader, self._finish, self._take)
 
     def emissions(
         self, recordings: Recordings, *, workers: int | None = None, batch_s: float = BATCH_S
@@ -249,9 +249,7 @@ class Recognizer:
         A recording is a path, an utterance, or a mono waveform ``(samples,)`` at the model's rate. One that cannot be
         read has its AsrError in its place.
         """
-        return self._pooled(
-            map(self._source, recordings), lambda emissions: emissions, workers=workers, batch_s=batch_s
-        )
+        return self._pooled(map(self._source, recordings), self._emissions, workers=workers, batch_s=batch_s)
 
     def decode(self, emissions: Emissions) -> Hypothesis:
         """The text of one recording's emissions, its words with times and confidence if they are wanted.
@@ -291,7 +289,7 @@ class Recognizer:
     def _pooled(
         self,
         sources: Iterable[AudioSource],
-        result_of: Callable[[Emissions], T],
+        finish: Callable[[Reader, list[Array]], T],
         *,
         workers: int | None = None,
         batch_s: float = BATCH_S,
@@ -300,10 +298,11 @@ class Recognizer:
         pool = Pool(
             (self._reader(source, expect=on_step is not None) for source in sources),
             partial(compute_windows, self.onnx_model or self.model),
-            lambda reader, parts: result_of(self._joined(reader, parts)),
+            finish,
             workers=usable_cores() if workers is None else workers,
             batch_frames=self._batch_frames(batch_s),
             on_step=on_step,
+            take=self._take if finish == self._finish else None,
         )
         return pool.results()
 
@@ -313,15 +312,44 @@ class Recognizer:
     def _reader(self, source: AudioSource, expect: bool = False) -> Reader:
         return Reader(source, self.features, self.sizes, gate=self.speech_gate, expect=expect, words=self.words)
 
-    def _joined(self, reader: Reader, parts: list[Array]) -> Emissions:
-        """One recording's windows as its emissions, gated."""
-        config = self.features.config
-        log_probs = stitch(parts, self.tokenizer.vocab_size)
-        edge_s = -config.first_frame_s
+    def _take(self, reader: Reader, parts: list[Array]) -> list[Array]:
+        """Decode what can be cut off a long recording that is still being read; the emissions that are left."""
+        if self.decoding.n_best > 1:  # of the whole
+            return parts
+        before, settle = reader.decoded, round(SETTLE_S / self.frame_s)
+        held = stitch(parts, self.tokenizer.vocab_size)
+        *cut, _ = cut_emissions(self._gated(reader, held, max(0, len(held) - settle), ended=False))
+        for start_s, part in cut:
+            before.hypotheses.append((before.stop_s + start_s, self.decode(part)))
+            before.stop += len(part.log_probs)
+        if cut:
+            before.stop_s = before.stop * self.frame_s + self.features.config.first_frame_s
+        keep_from = max(before.first, before.stop - settle)
+        held, before.first = held[keep_from - before.first :].copy(), keep_from
+        return [held]
+
+    def _finish(self, reader: Reader, parts: list[Array]) -> Hypothesis:
+        """The text of a recording whose emissions have all come."""
+        last = self.decode(self._emissions(reader, parts))
+        return joined([*reader.decoded.hypotheses, (reader.decoded.stop_s, last)])
+
+    def _emissions(self, reader: Reader, parts: list[Array]) -> Emissions:
+        """One recording's windows as its emissions, gated; without what is decoded."""
+        held = stitch(parts, self.tokenizer.vocab_size)
+        return self._gated(reader, held, len(held), ended=True)
+
+    def _gated(self, reader: Reader, held: Array, stop: int, *, ended: bool) -> Emissions:
+        """What is held up to ``stop``, from where the decoded part of the recording ends: that is its second 0."""
+        config, before = self.features.config, reader.decoded
+        edge_s, gated = -config.first_frame_s, held
         if reader.signal is not None:
-            log_probs = apply_gate(log_probs, reader.signal.log_odds(), self.frame_s, edge_s)
+            gated = apply_gate(held, reader.signal.log_odds(ended), self.frame_s, edge_s, before.first)
+        duration_s = reader.samples / config.sample_rate - before.stop_s
         level = None if reader.level is None else reader.level.level()
-        return Emissions(log_probs, self.frame_s, edge_s, reader.samples / config.sample_rate, level)
+        if before.stop:
+            edge_s = 0.0
+            level = None if level is None else level.part(before.stop_s, before.stop_s + duration_s)
+        return Emissions(gated[before.stop - before.first : stop], self.frame_s, edge_s, duration_s, level)
 
     def _source(self, recording: str | Path | Utterance | Waveform) -> AudioSource:
         if isinstance(recording, (str, Path)):

@@ -85,9 +85,12 @@ class SignalTracker:
             self._frames = np.concatenate((self._frames, measured))
             self._score(len(self._frames) - REACH)
 
-    def log_odds(self) -> NDArray[np.float64]:
-        """``(windows,)``: window ``i`` begins at ``i * WINDOW_HOP * HOP_S`` seconds. At least one."""
-        if not self._ended:
+    def log_odds(self, ended: bool = True) -> NDArray[np.float64]:
+        """``(windows,)``: window ``i`` begins at ``i * WINDOW_HOP * HOP_S`` seconds. At least one.
+
+        ``ended=False``: those so far, of a recording that goes on, from any thread.
+        """
+        if ended and not self._ended:
             self.push(np.zeros(self._spectrum.length // 2, np.float32))
             self._ended = True
             self._score(len(self._frames))
@@ -234,17 +237,20 @@ SHORT_S, SHORT_LIFT = 1.2, 5.0
 SURE, UNSURE = 0.95, 0.70  # mean probability of a window's tokens that counts fully, and not at all
 MARGIN_S = 1.0
 LONG_S = 2.0
+SETTLE_S = 5.0  # more than LONG_S, MARGIN_S and a window: no further do frames bear on others
 NEVER = -50.0  # log-probability of all but blank without speech; finite, so that no decoder computes inf - inf
 WINDOW_S, STEP_S = WINDOW * HOP_S, WINDOW_HOP * HOP_S
 
 
-def apply_gate(log_probs: LogProbs, log_odds: Reals, frame_s: float, edge_s: float) -> LogProbs:
+def apply_gate(log_probs: LogProbs, log_odds: Reals, frame_s: float, edge_s: float, first: int = 0) -> LogProbs:
     """Emissions ``(frames, vocab)`` with blanks where there is no speech; the same array where there is speech
     throughout.
 
-    ``log_odds`` of ``SignalTracker``; frame ``t`` is centred on ``t * frame_s - edge_s`` seconds.
+    ``log_odds`` of ``SignalTracker``; frame ``t`` of the recording is centred on ``t * frame_s - edge_s`` seconds.
+    ``first``: the frame with which ``log_probs`` begin. Where they are a part, their first and last ``SETTLE_S`` may be
+    gated otherwise than in the whole.
     """
-    mute = mute_frames(log_probs, log_odds, frame_s, edge_s)
+    mute = mute_frames(log_probs, log_odds, frame_s, edge_s, first)
     if not mute.any():
         return log_probs
     gated = log_probs.copy()
@@ -253,22 +259,24 @@ def apply_gate(log_probs: LogProbs, log_odds: Reals, frame_s: float, edge_s: flo
     return gated
 
 
-def mute_frames(log_probs: LogProbs, log_odds: Reals, frame_s: float, edge_s: float) -> NDArray[np.bool_]:
-    """Where there is no speech: ``(frames,)``."""
-    centres_s = np.arange(len(log_probs)) * frame_s - edge_s
+def mute_frames(
+    log_probs: LogProbs, log_odds: Reals, frame_s: float, edge_s: float, first: int = 0
+) -> NDArray[np.bool_]:
+    """Where there is no speech: ``(frames,)``. The arguments are those of ``apply_gate``."""
+    centres_s = np.arange(first, first + len(log_probs)) * frame_s - edge_s
     starts_s = np.arange(len(log_odds)) * STEP_S
-    if len(log_probs) * frame_s - 2 * edge_s < SHORT_S:
+    if (first + len(log_probs)) * frame_s - 2 * edge_s < SHORT_S:
         lift = SHORT_LIFT * token_sureness(log_probs, np.zeros(1, int), np.full(1, len(log_probs)))
     else:
-        first, last = np.searchsorted(centres_s, starts_s), np.searchsorted(centres_s, starts_s + WINDOW_S)
-        lift = MODEL_LIFT * token_sureness(log_probs, first, last)
+        begin, end = np.searchsorted(centres_s, starts_s), np.searchsorted(centres_s, starts_s + WINDOW_S)
+        lift = MODEL_LIFT * token_sureness(log_probs, begin, end)
     speech = log_odds + lift > THRESHOLD
     if not speech.any():
         return np.ones(len(log_probs), bool)
-    near_speech = np.zeros(len(log_probs), bool)
-    for start_s in starts_s[speech]:
-        first, last = np.searchsorted(centres_s, (start_s - MARGIN_S, start_s + WINDOW_S + MARGIN_S))
-        near_speech[first:last] = True
+    changes = np.zeros(len(log_probs) + 1, int)  # how many more windows of speech are near than one frame before
+    np.add.at(changes, np.searchsorted(centres_s, starts_s[speech] - MARGIN_S), 1)
+    np.add.at(changes, np.searchsorted(centres_s, starts_s[speech] + WINDOW_S + MARGIN_S), -1)
+    near_speech = changes.cumsum()[:-1] > 0
     return _long_runs(~near_speech, LONG_S / frame_s)
 
 

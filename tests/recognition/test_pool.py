@@ -20,10 +20,14 @@ from asr.errors import AsrError, AudioError, InternalError
 from asr.features import LogMel, LogMelConfig
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
 from asr.pretrained import Pretrained, save_pretrained
-from asr.recognition import Recognizer
+from asr.recognition import Hypothesis, Recognizer
+from asr.recognition import pool as pool_module
+from asr.recognition import reading as reading_module
+from asr.recognition import windows as windows_module
 from asr.recognition.pool import Pool
 from asr.recognition.reading import Reader
-from asr.recognition.windows import Window, WindowSizes
+from asr.recognition.speech_gate import STEP_S, WINDOW_S
+from asr.recognition.windows import Emissions, Window, WindowSizes, cut_emissions
 from asr.text.tokenizer import CharacterTokenizer
 
 RATE = 8000
@@ -195,6 +199,69 @@ def test_emissions_decode_to_what_transcribe_says(recognizer: Recognizer, files:
     last = emissions[-1]
     assert not isinstance(last, AsrError) and last.log_probs.shape == (0, recognizer.tokenizer.vocab_size)
     assert emissions[0].frame_s == pytest.approx(0.02)  # type: ignore[union-attr]
+
+
+class GuessedSpeech:
+    """A speech gate's tracker that finds speech in stretches of seconds, by chance."""
+
+    odds = np.repeat(np.random.default_rng(5).choice([-9.0, -0.2, 9.0], 400), 40)
+
+    def __init__(self, rate: int) -> None:
+        self.rate, self.samples = rate, 0
+
+    def push(self, block: np.ndarray) -> None:
+        self.samples += len(block)
+
+    def log_odds(self, ended: bool = True) -> np.ndarray:
+        windows = int((self.samples / self.rate - WINDOW_S) / STEP_S) + 1
+        return self.odds[: max(1, windows)]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_long_recording_is_decoded_while_it_is_read_as_if_it_were_there_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(windows_module, "PART_S", 4.0)
+    monkeypatch.setattr(windows_module, "PAUSE_S", 0.1)
+    monkeypatch.setattr(pool_module, "TAKE_WINDOWS", 4)
+    monkeypatch.setattr(reading_module, "SignalTracker", GuessedSpeech)
+    generator = np.random.default_rng(3)
+    sound = np.repeat(generator.uniform(0, 0.5, 1600), RATE // 20) * generator.standard_normal(80 * RATE) / 3
+    soundfile.write(tmp_path / "long.wav", sound.clip(-1, 1).astype(np.float32), RATE, subtype="FLOAT")
+    recognizer = make_recognizer(speech_gate=True)
+    (whole,) = recognizer.emissions([tmp_path / "long.wav"])
+    assert not isinstance(whole, AsrError)
+    expected, decode, lengths = recognizer.decode(whole), recognizer.decode, list[float]()
+    assert len(cut_emissions(whole)) > 6 and len(expected.words) > 9
+
+    def watched(emissions: Emissions) -> Hypothesis:
+        lengths.append(emissions.duration_s)
+        return decode(emissions)
+
+    monkeypatch.setattr(recognizer, "decode", watched)
+    ((_, found),) = recognizer.transcribe_files([tmp_path / "long.wav"], workers=workers, batch_s=2.0)
+    assert len(lengths) > 3 and max(lengths) < 40
+    assert isinstance(found, Hypothesis) and found.text == expected.text
+    assert found.score == pytest.approx(expected.score) and found.confidence == pytest.approx(expected.confidence)
+    assert found.duration_s == pytest.approx(expected.duration_s)
+    for one, other in zip(found.words, expected.words, strict=True):
+        assert (one.start_s, one.end_s) == pytest.approx((other.start_s, other.end_s), abs=1e-5)
+
+
+def test_an_error_in_a_part_is_its_recordings_and_ends_the_reading(recognizer: Recognizer, files: list[Path]) -> None:
+    def broken(reader: Reader, parts: list[Any]) -> list[Any]:
+        raise AudioError("broken part")
+
+    readers = [recognizer._reader(recognizer._source(path)) for path in [files[0], files[3], files[1]]]
+    pool: Pool[int] = Pool(
+        readers, lambda windows: [np.zeros((1, 2), np.float32) for _ in windows], lambda reader, parts: len(parts),
+        workers=2, batch_frames=100, take=broken,
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool_module, "TAKE_WINDOWS", 4)
+        patch.setattr(pool_module, "STEP_FRAMES", 100)
+        found = list(pool.results())
+    assert [type(one) for one in found] == [int, AudioError, int]
 
 
 def test_threads_of_the_caller_are_as_before(recognizer: Recognizer, files: list[Path]) -> None:
