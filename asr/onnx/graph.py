@@ -9,8 +9,9 @@ stack are time-major, ``(frames, batch, size)``, as ONNX's recurrent nodes are i
 Names of inputs and outputs are those of sherpa-onnx's zipformer2_ctc models: ``x``, ``x_lens``, ``log_probs``,
 ``log_probs_len``.
 
-int8: each LSTM becomes onnxruntime's ``DynamicQuantizeLSTM``: a scale for each row of a weight (a gate of a unit),
-symmetric; inputs and states are quantised when they are known. Subsampling and head stay float32.
+int8: an LSTM becomes onnxruntime's ``DynamicQuantizeLSTM``: a scale for each row of a weight (a gate of a unit),
+symmetric; inputs and states are quantised when they are known. Subsampling, the first layer and the head stay float32:
+of the shipped model's frames 0.47 % then have another best token than in float32, with the first layer in int8 0.89 %.
 """
 
 from collections.abc import Sequence
@@ -158,21 +159,24 @@ class _Graph:
 
     def stack(self, stack: RecurrentStack[Any], hidden: str, lengths: str, width: int) -> str:
         """``RecurrentStack.forward``, time-major; ``width``: of its input."""
-        for norm, layer in zip(stack.norms, stack.layers, strict=True):
+        for count, (norm, layer) in enumerate(zip(stack.norms, stack.layers, strict=True)):
             assert isinstance(layer, RecurrentLayer)
-            outputs = self.layer(layer, self.norm(hidden, norm), lengths)
+            int8 = self.int8 and (count > 0 or len(stack.layers) == 1)
+            outputs = self.layer(layer, self.norm(hidden, norm), lengths, int8=int8)
             if stack.residual and layer.output_size == width:
                 outputs = self.add("Add", outputs, hidden)
             hidden, width = outputs, layer.output_size
         return self.masked(self.norm(hidden, stack.final_norm), lengths, time=0, axes=[2])
 
-    def layer(self, layer: RecurrentLayer, hidden: str, lengths: str) -> str:
+    def layer(self, layer: RecurrentLayer, hidden: str, lengths: str, *, int8: bool) -> str:
         """``RecurrentLayer.forward``, time-major: both directions, the backward one between two reversals."""
         outputs = []
         for direction, backward in zip(layer.directions, (False, True), strict=False):
             assert isinstance(direction, nn.RNNBase)
             inputs = self.reversed(hidden, lengths) if backward else hidden
-            found = self.add("Squeeze", self.recurrent(direction, inputs), [1])  # (frames, 1, batch, size) before
+            found = self.add(
+                "Squeeze", self.recurrent(direction, inputs, int8=int8), [1]
+            )  # (frames, 1, batch, size) before
             outputs.append(self.reversed(found, lengths) if backward else found)
         return outputs[0] if len(outputs) == 1 else self.add("Concat", *outputs, axis=2)
 
@@ -180,7 +184,7 @@ class _Graph:
         """Every utterance reversed inside its own length."""
         return self.add("ReverseSequence", hidden, lengths, time_axis=0, batch_axis=1)
 
-    def recurrent(self, direction: nn.RNNBase, hidden: str) -> str:
+    def recurrent(self, direction: nn.RNNBase, hidden: str, *, int8: bool) -> str:
         """The node of a direction."""
         kind, order = NODES[type(direction)]
         names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
@@ -189,7 +193,7 @@ class _Graph:
         options: dict[str, Any] = {"hidden_size": direction.hidden_size}
         if kind == "GRU":
             options["linear_before_reset"] = 1
-        if not self.int8:
+        if not int8:
             return self.add(kind, hidden, weights[0][None], weights[1][None], bias, **options)
         (w, w_scale), (r, r_scale) = map(quantised, weights[:2])
         zeros = np.zeros_like(w_scale, np.int8)[None]
