@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,9 @@ def in_turn(calls: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str,
 def measure(recognizers: dict[str, Recognizer], utterances: Sequence[Utterance], rounds: int) -> dict[str, Any]:
     """The figures of each backend on these utterances."""
     windows = batches(recognizers["torch"], utterances)
-    found, alone = in_turn({name: lambda one=one: emissions(one, windows) for name, one in recognizers.items()}, rounds)
+    found, alone = in_turn({name: partial(emissions, one, windows) for name, one in recognizers.items()}, rounds)
     heard, whole = in_turn(
-        {name: lambda one=one: one.transcribe_utterances(utterances, workers=1) for name, one in recognizers.items()},
+        {name: partial(one.transcribe_utterances, utterances, workers=1) for name, one in recognizers.items()},
         rounds,
     )
     figures = {}
