@@ -36,10 +36,11 @@ class Browser:
     violations of the content policy.
     """
 
-    def __init__(self, *, timeout_s: float = 60.0) -> None:
+    def __init__(self, *, timeout_s: float = 60.0, flags: str = "") -> None:
+        """``flags``: further ones for the command line."""
         self.requests: list[str] = []
         self.errors: list[str] = []
-        self._timeout_s = timeout_s
+        self._timeout_s, self._flags = timeout_s, flags
         self._number, self._buffer = 0, b""
         self._answers: dict[int, dict[str, Any]] = {}
         self._loaded = False
@@ -51,7 +52,9 @@ class Browser:
         self._profile = tempfile.TemporaryDirectory(prefix="asr-browser-", ignore_cleanup_errors=True)
         read_end, self._write = os.pipe()
         self._read, write_end = os.pipe()
-        command = f'exec "{path}" {_FLAGS} --user-data-dir="{self._profile.name}" 3<&{read_end} 4>&{write_end}'
+        command = (
+            f'exec "{path}" {_FLAGS} {self._flags} --user-data-dir="{self._profile.name}" 3<&{read_end} 4>&{write_end}'
+        )
         self._process = subprocess.Popen(
             ["bash", "-c", command],
             pass_fds=(read_end, write_end),
@@ -89,13 +92,13 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 
-    def open(self, page: Path, fragment: str = "") -> float:
-        """Open a page from disk and wait until its script has drawn it; returns the seconds from start to then."""
+    def open(self, page: Path | str, fragment: str = "") -> float:
+        """Open a page from disk, or an address; returns the seconds until its script has drawn it."""
         self.call("Page.navigate", url="about:blank")
         self.requests.clear()
         self.errors.clear()
         started_s = time.perf_counter()
-        self.call("Page.navigate", url=page.resolve().as_uri() + fragment)
+        self.call("Page.navigate", url=(page if isinstance(page, str) else page.resolve().as_uri()) + fragment)
         while self.run("document.documentElement && document.documentElement.dataset.ready || ''") != "yes":
             if time.perf_counter() - started_s > self._timeout_s:
                 raise TimeoutError(f"{page} never became ready: {self.errors}")

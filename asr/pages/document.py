@@ -38,6 +38,7 @@ class Document:
     ``late`` is such data too, read after the page is shown. ``styles`` and ``scripts`` are names in ``templates``,
     joined in order after the shared ones; no ``scripts`` at all (None) makes a page that runs nothing and follows the
     browser's light or dark. ``linked_audio``: the page may play audio files next to it (else only embedded ones).
+    ``requests``: it may ask the server that it comes from.
     """
 
     title: str
@@ -47,6 +48,7 @@ class Document:
     data: Mapping[str, Any] = field(default_factory=dict)
     late: Mapping[str, Any] = field(default_factory=dict)
     linked_audio: bool = False
+    requests: bool = False
 
 
 def render_document(document: Document) -> str:
@@ -55,7 +57,7 @@ def render_document(document: Document) -> str:
     script = None if document.scripts is None else _joined(document.scripts)
     return fill(
         template("base.html"),
-        policy=_policy(script, style, document.linked_audio),
+        policy=_policy(script, style, document.linked_audio, document.requests),
         title=text(document.title),
         version=text(__version__),
         style=style,
@@ -114,13 +116,14 @@ def _data_elements(data: Mapping[str, Any]) -> str:
     )
 
 
-def _policy(script: str | None, style: str, linked_audio: bool) -> str:
+def _policy(script: str | None, style: str, linked_audio: bool, requests: bool) -> str:
     rules = {
         "default-src": "'none'",
         "script-src": "'none'" if script is None else _hash(script),
         "style-src": _hash(style),
         "img-src": "data:",
         "media-src": "data: blob: 'self' file:" if linked_audio else "data: blob:",
+        **({"connect-src": "'self'"} if requests else {}),
         "base-uri": "'none'",
         "form-action": "'none'",
     }

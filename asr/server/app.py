@@ -10,18 +10,27 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asr import __version__
 from asr.server.errors import ApiError, add_error_handlers
+from asr.server.exports import export
 from asr.server.form import TranscriptionForm
 from asr.server.gate import Gate
 from asr.server.metrics import Metrics
 from asr.server.models import Served, load_models
 from asr.server.options import ServeOptions
+from asr.server.page import render_page
 from asr.server.transcriptions import IGNORED, State, transcribe
+
+# The page's own policy is inside it; that it may not be framed can be said in a header only.
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
 
 
 def create_app(options: ServeOptions) -> FastAPI:
@@ -55,6 +64,13 @@ def create_app(options: ServeOptions) -> FastAPI:
 def _add_paths(app: FastAPI, state: State) -> None:
     async def key(request: Request) -> None:
         state.gate.check_key(request.headers.get("authorization"))
+
+    page = render_page()
+
+    @app.get("/", include_in_schema=False)
+    async def start_page() -> Response:
+        """For people."""
+        return HTMLResponse(page, headers=_PAGE_HEADERS)
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -90,6 +106,11 @@ def _add_paths(app: FastAPI, state: State) -> None:
     async def transcriptions(request: Request) -> Response:
         """A recording's text."""
         return await transcribe(request, state)
+
+    @app.post("/v1/transcripts", dependencies=[Depends(key)])
+    async def transcripts(request: Request) -> Response:
+        """Words, perhaps changed, as a file of a format."""
+        return await export(request)
 
     @app.post("/v1/audio/translations", dependencies=[Depends(key)])
     async def translations() -> Response:

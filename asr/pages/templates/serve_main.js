@@ -1,0 +1,163 @@
+// The page of `asr serve`: recordings in by drop, choice or microphone, one after the other; their transcripts out.
+
+function say(text) { byId("trouble").textContent = text; }
+
+const authorization = () => (byId("key").value ? { Authorization: `Bearer ${byId("key").value}` } : {});
+
+async function messageOf(answer) {
+  try { return (await answer.json()).error.message; } catch { return `The server answered with status ${answer.status}.`; }
+}
+
+async function showModels() {
+  try {
+    const answer = await fetch("v1/models", { headers: authorization() });
+    if (answer.status === 401) byId("key-field").hidden = false;
+    if (!answer.ok) return say(await messageOf(answer));
+    byId("model").replaceChildren(...(await answer.json()).data.map((one) => el("option", {}, one.id)));
+    say("");
+  } catch { say("The server does not answer."); }
+}
+
+// The last event of the stream. `onShare(what, share)`; `abort(stop)` is given a function that cancels.
+function transcribe(file, onShare, abort) {
+  return new Promise((good, bad) => {
+    const form = new FormData();
+    for (const [key, value] of [["model", byId("model").value], ["prompt", byId("prompt").value], ["stream", "true"],
+      ["response_format", "verbose_json"], ["timestamp_granularities[]", "word"]]) if (value) form.append(key, value);
+    form.append("file", file, file.name);
+    const request = new XMLHttpRequest();
+    request.open("POST", "v1/audio/transcriptions");
+    for (const [key, value] of Object.entries(authorization())) request.setRequestHeader(key, value);
+    request.upload.onprogress = (event) => onShare("Uploading", event.loaded / event.total);
+    request.onprogress = () => {
+      const told = request.responseText.lastIndexOf(": progress ");
+      if (told >= 0) onShare("Transcribing", parseFloat(request.responseText.slice(told + 11)));
+    };
+    request.onerror = () => bad({ message: "The connection to the server broke off." });
+    request.onabort = () => bad({ message: "Cancelled." });
+    request.onload = () => {
+      let events;
+      try {
+        if (request.status !== 200) events = [JSON.parse(request.responseText)];
+        else events = request.responseText.split("\n\n").filter((one) => one.startsWith("data: ")).map((one) => JSON.parse(one.slice(6)));
+      } catch { events = []; }
+      const last = events.at(-1);
+      if (last?.type === "transcript.text.done") return good(last);
+      const wait = [429, 503].includes(request.status) && Number(request.getResponseHeader("retry-after"));
+      bad({ message: last?.error?.message || `The server answered with status ${request.status}.`, wait });
+    };
+    abort(() => request.abort());
+    request.send(form);
+  });
+}
+
+const TRIES = 20;
+
+async function patiently(file, onShare, abort) {
+  let given = false;
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await transcribe(file, onShare, (stop) => abort(() => { given = true; stop(); }));
+    } catch (error) {
+      if (!error.wait || given || tries >= TRIES) throw error;
+      onShare("Waiting", 0);
+      await new Promise((go) => setTimeout(go, error.wait * 1000));
+      if (given) throw { message: "Cancelled." };
+    }
+  }
+}
+
+async function show(file) {
+  let stop = () => {};
+  const bar = el("progress", { max: 1, "aria-label": `Progress of ${file.name}` }), told = el("p", { class: "dim" }, "Waiting");
+  const cancel = el("button", { type: "button", on: { click: () => stop() } }, "Cancel");
+  const buttons = el("div", {}, cancel);
+  const article = el("article", {}, el("header", {}, el("h2", {}, file.name), buttons), bar, told);
+  byId("transcripts").prepend(article);
+  return async () => {
+    try {
+      const onShare = (what, share) => { bar.value = share; told.textContent = `${what}, ${Math.round(100 * share)} %`; };
+      const found = await patiently(file, onShare, (act) => { stop = act; });
+      fill(article, buttons, file, found);
+      byId("keys").hidden = false;
+    } catch (error) {
+      article.append(el("p", { class: "failed" }, error.message || String(error)));
+    }
+    [bar, told, cancel].forEach((one) => one.remove());
+  };
+}
+
+function fill(article, buttons, file, found) {
+  const url = URL.createObjectURL(file), words = found.words;
+  const canvas = el("canvas", { "aria-hidden": "true" });
+  let peaks = null;
+  const draw = (now) => { if (peaks) drawWave(canvas, peaks, now === null ? null : now / found.duration); };
+  const view = wordsView(words, (from, to) => player.play(url, from, to, onTime));
+  function onTime(now) {
+    view.showTime(now);
+    draw(now);
+    play.textContent = now === null ? "▶ Play" : "■ Stop";
+  }
+  const play = el("button", { type: "button", on: { click: () => {
+    if (player.isPlaying(url)) player.stop(); else player.play(url, 0, Infinity, onTime);
+  } } }, "▶ Play");
+  canvas.addEventListener("click", (event) => {
+    player.play(url, (event.offsetX / canvas.clientWidth) * found.duration, Infinity, onTime);
+  });
+  const remove = el("button", { type: "button", "aria-label": `Remove ${file.name}`, on: { click: () => {
+    player.stop();
+    URL.revokeObjectURL(url);
+    article.remove();
+  } } }, "✕");
+  buttons.append(play, remove);
+  article.append(canvas, view.holder, fileButtons(file.name, found.duration, words));
+  onTheme.push(() => draw(null));
+  peaksOf(file, 240).then((known) => { // not waited for: the text is there
+    peaks = known;
+    if (peaks) draw(null); else canvas.remove();
+  });
+}
+
+let queue = Promise.resolve();
+function add(files) {
+  say("");
+  for (const file of files) queue = queue.then(((shown) => async () => (await shown)())(show(file)));
+}
+
+byId("files").addEventListener("change", (event) => { add(event.target.files); event.target.value = ""; });
+const drop = byId("drop");
+addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
+addEventListener("dragleave", () => drop.classList.remove("over"));
+addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("over"); add(event.dataTransfer.files); });
+byId("key").addEventListener("change", showModels);
+
+const record = byId("record");
+let recorder = null;
+if (!navigator.mediaDevices || !window.MediaRecorder) {
+  record.disabled = true;
+  record.title = "This browser records only on localhost and over https";
+}
+record.addEventListener("click", async () => {
+  if (recorder) return recorder.stop();
+  let sound;
+  try { sound = await navigator.mediaDevices.getUserMedia({ audio: true }); } catch (error) {
+    return say(`The microphone cannot be used: ${error.message}`);
+  }
+  const kind = ["audio/ogg;codecs=opus", "audio/webm;codecs=opus", "audio/mp4"].find((one) => MediaRecorder.isTypeSupported(one));
+  const parts = [], began = new Date();
+  recorder = new MediaRecorder(sound, kind ? { mimeType: kind } : {});
+  recorder.ondataavailable = (event) => parts.push(event.data);
+  recorder.onstop = () => {
+    sound.getTracks().forEach((track) => track.stop());
+    const type = recorder.mimeType, ending = type.includes("ogg") ? "ogg" : type.includes("mp4") ? "mp4" : "webm";
+    recorder = null;
+    record.textContent = "● Record";
+    record.classList.remove("on");
+    add([new File(parts, `recording ${began.toTimeString().slice(0, 8).replaceAll(":", ".")}.${ending}`, { type })]);
+  };
+  recorder.start(1000);
+  record.textContent = "■ Stop";
+  record.classList.add("on");
+});
+showModels();
+document.documentElement.dataset.ready = "yes";
