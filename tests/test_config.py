@@ -62,6 +62,13 @@ def test_what_is_saved_reads_back_equal_with_the_data_folder_absolute(
     assert read.train.model == given.train.model
 
 
+@pytest.mark.parametrize("name", ["digits/bilstm.yaml", "folder/bilstm.yaml"])
+def test_a_training_takes_one_torch_thread_unless_told_otherwise(name: str) -> None:
+    """Two on two cores, one of them busy, wait for each other: the demo took 25 minutes of computing, not 6."""
+    recipe = Path(__file__).parents[1] / "recipes" / name
+    assert typed_config(compose(recipe, "run_dir=x")).train.training.threads == 1
+
+
 def test_the_cache_of_decoded_audio_is_no_part_of_the_result_and_runs_from_before_it_are_read(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.image import imread
 
 from asr.commands.probe import EXPERIMENTS
 
@@ -26,6 +27,11 @@ def figures(name: str) -> list[dict[str, Any]]:
 def test_every_picture_and_file_that_the_page_links_is_there() -> None:
     linked = re.findall(r"\]\(([^)#:]+)\)", PAGE)
     assert len(linked) >= 5 and [link for link in linked if not (DOCS / link).exists()] == []
+
+
+def test_pictures_are_as_wide_as_a_page() -> None:
+    wider = [path.name for path in (DOCS / "lstm").glob("*.png") if imread(path).shape[1] > 1000]
+    assert wider == [], "shrunk to the page's width their letters could not be read"
 
 
 def test_every_experiment_is_on_the_page_and_none_that_is_not_there() -> None:
