@@ -28,6 +28,7 @@ from asr.training.transfer import choose_tokenizer, take_over
 
 CACHE_NAME = "decoded-audio.cache"
 STEPS_FROM_SCRATCH = 2000
+STEPS_NEW_HEAD = 400  # from another model with new tokens; ten words in another alphabet took 30
 FROM_SCRATCH = (
     "From scratch CTC outputs blanks only for the first 300 steps or more, and takes about"
     f" {STEPS_FROM_SCRATCH} until it writes words"  # recipes/digits 1,900, an4 5,300, librispeech 9,700 in all

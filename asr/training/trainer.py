@@ -37,7 +37,7 @@ from asr.training.evaluate import DevResult, append_dev_utterances, average_warn
 from asr.training.objective import TrainedModel
 from asr.training.records import EpochRecord, Observer, StepRecord
 from asr.training.run_dir import RunDir
-from asr.training.setup import FROM_SCRATCH, STEPS_FROM_SCRATCH, Setup, epochs_for
+from asr.training.setup import FROM_SCRATCH, STEPS_FROM_SCRATCH, STEPS_NEW_HEAD, Setup, epochs_for
 from asr.training.step import (
     EpochSteps,
     Stepper,
@@ -353,13 +353,16 @@ class Trainer:
     def _advice(self) -> str | None:
         """What to do where the model writes next to nothing."""
         progress, run = self.progress, shlex.quote(str(self.run_dir.path))
-        if progress.best_wer is None or progress.best_wer < NOTHING_LEARNED or self.settings.training.init_from:
+        if progress.best_wer is None or progress.best_wer < NOTHING_LEARNED:
             return None
-        more = epochs_for(STEPS_FROM_SCRATCH, progress.step / max(progress.epoch, 1), 2 * progress.epoch)
+        steps, why, else_ = STEPS_FROM_SCRATCH, f" {FROM_SCRATCH}.", "more data, or training.init_from=MODEL"
+        if self.settings.training.init_from:
+            steps, why, else_ = STEPS_NEW_HEAD, "", "or more data"
+        more = epochs_for(steps, progress.step / max(progress.epoch, 1), 2 * progress.epoch)
         return (
             f"the model has learned next to nothing (dev WER {progress.best_wer:.0%} after {progress.step} steps)."
-            f" {FROM_SCRATCH}. Train on: asr train {run} training.epochs={more}; or train in a new run_dir with a lower"
-            " data.batching.batch_s (more steps an epoch), more data, or training.init_from=MODEL"
+            f"{why} Train on: asr train {run} training.epochs={more}; or train in a new run_dir with a lower"
+            f" data.batching.batch_s (more steps an epoch), {else_}"
         )
 
     def _try(self, weights: dict[str, torch.Tensor], what: str, averaged: int = 1, ema_decay: float = 0.0) -> None:

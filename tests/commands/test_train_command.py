@@ -109,8 +109,8 @@ def test_a_finished_run_goes_on_with_more_epochs_by_either_command(
     assert "resuming from epoch 2" in capsys.readouterr().err and epochs() == [1, 2]
     assert main(["train", str(run), "training.epochs=4", "training.patience=null"]) == 0
     assert epochs() == [1, 2, 3, 4]
-    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch ")]
-    assert [re.search(r" s, \d+ s left\b", line) is not None for line in said] == [True, False]  # epochs 3 and 4
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch ")]
+    assert [re.search(r" s, \d+ s left\b", line) is not None for line in lines] == [True, False]  # epochs 3 and 4
     stored = (run / "config.yaml").read_text()
     assert main(["train", str(run)]) == 0 and epochs() == [1, 2, 3, 4]  # it is what the run now has
     assert "already finished, 4 epochs" in capsys.readouterr().err and (run / "config.yaml").read_text() == stored

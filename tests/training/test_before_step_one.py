@@ -355,6 +355,11 @@ def test_a_model_that_has_learned_nothing_is_said_at_the_end_with_what_to_do(cor
     last = watcher.messages[-1]
     assert last.startswith("the model has learned next to nothing (dev WER 1") and "after 5 steps" in last
     assert f"Train on: asr train {tmp_path / 'run'} training.epochs=400;" in last
+    source = {"training__init_from": str(tmp_path / "run" / "model")}  # nor has one that starts from it
+    train(settings(corpus, training__epochs=1, optimizer__learning_rate=1e-9, **source), tmp_path / "next", watcher)
+    last = watcher.messages[-1]
+    assert last.startswith("the model has learned next to nothing (dev WER 1") and "From scratch" not in last
+    assert " steps). Train on: asr train" in last and "training.epochs=80;" in last and "init_from" not in last
 
 
 @pytest.mark.parametrize(
