@@ -246,6 +246,29 @@ class Progress:
         self._stream.flush()
 
 
+class RewrittenLine:
+    """A line that changes until it ends. Where the stream is no terminal, only lines that have ended are written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._live = stream, is_live(stream)
+
+    def show(self, text: str) -> None:
+        """The line so far; of a long one the end."""
+        if self._live:
+            shown, columns = printable(text), shutil.get_terminal_size().columns
+            while display_width(shown) > max(columns - 1, 1):
+                shown = shown[1:]
+            self._write(f"\r\x1b[K{shown}")
+
+    def end(self, text: str) -> None:
+        """The line as it stays."""
+        self._write(f"\r\x1b[K{printable(text)}\n" if self._live else f"{text}\n")
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
 def _count(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
 

@@ -1,7 +1,7 @@
 """Recordings in, mono float32 waveforms out: probe, load, stream, resample, encode."""
 
 from asr.audio.load import AudioInfo, decoder_versions, load_audio, mixed, probe, stream_audio
-from asr.audio.resample import resample
+from asr.audio.resample import Resampler, resample
 
 # Extensions, for searching folders and for messages; how a file is read depends on its content alone.
 AUDIO_EXTENSIONS: frozenset[str] = frozenset(
@@ -24,6 +24,7 @@ __all__ = [
     "BROWSER_EXTENSIONS",
     "MEDIA_EXTENSIONS",
     "AudioInfo",
+    "Resampler",
     "decoder_versions",
     "load_audio",
     "mixed",

@@ -28,6 +28,7 @@ _READERS = {"mp4": "mov", "matroska": "matroska", "asf": "asf", "aac": "aac", "a
 _READERS |= {"ogg": "ogg", "flac": "flac", "tagged": "flac"}
 OTHER = "other"  # whatever FFmpeg finds it to be among these
 _OTHERS = "wav,w64,aiff,caf,au,flac,ogg,mp3,ac3,eac3,dts,mpegts,mpeg,ape,wv,tta,tak,aac"
+PIPED = f"{_OTHERS},matroska,webm,asf,amr,flv,avi,mov"
 _KIND_NAMES = {
     "mp4": "an MP4 or QuickTime file (m4a, mp4, mov)",
     "matroska": "a Matroska file (webm, mkv)",
@@ -190,7 +191,7 @@ class _Container:
                     )
                 if packet.stream.index == self.track.index:
                     for frame in packet.decode():
-                        yield frame.time, int(frame.sample_rate), _samples(frame)
+                        yield frame.time, int(frame.sample_rate), frame_samples(frame)
         except (AsrError, MemoryError):
             raise
         except Exception as error:
@@ -237,7 +238,7 @@ def _joined(pieces: Iterator[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
         yield np.concatenate(waiting)
 
 
-def _samples(frame: Any) -> np.ndarray:
+def frame_samples(frame: Any) -> np.ndarray:
     """Any of FFmpeg's sample formats as float32 `(frames, channels)`, full scale 1."""
     name = str(frame.format.name).removesuffix("p")
     values = frame.to_ndarray()  # (channels, frames) if planar, else (1, frames * channels)

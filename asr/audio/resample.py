@@ -42,16 +42,30 @@ def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
 
 def resample_blocks(blocks: Iterable[np.ndarray], from_rate: int, to_rate: int) -> Iterator[np.ndarray]:
     """`resample` for a waveform in pieces: float32 `(samples,)` blocks in, blocks out, some of them empty."""
-    if from_rate == to_rate:
-        yield from blocks
-        return
-    stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
-    offset: np.float32 | None = None
+    resampler = Resampler(from_rate, to_rate)
     for block in blocks:
-        if offset is None:
-            offset = _offset(block)
-        yield stream.resample_chunk(block - offset if offset else block) + (offset or np.float32(0))
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True) + (offset or np.float32(0))
+        yield resampler.push(block)
+    yield resampler.push(np.zeros(0, np.float32), last=True)
+
+
+class Resampler:
+    """`resample` for a waveform that comes in blocks."""
+
+    def __init__(self, from_rate: int, to_rate: int) -> None:
+        self._stream = None
+        if from_rate != to_rate:
+            self._stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
+        self._offset: np.float32 | None = None
+
+    def push(self, block: np.ndarray, last: bool = False) -> np.ndarray:
+        """What the next `(samples,)` float32 complete; what is left where they are the `last`."""
+        if self._stream is None:
+            return block
+        if self._offset is None and len(block):
+            self._offset = _offset(block)
+        offset = self._offset or np.float32(0)
+        resampled: np.ndarray = self._stream.resample_chunk(block - offset if offset else block, last=last)
+        return resampled + offset
 
 
 def _offset(waveform: np.ndarray) -> np.float32:

@@ -1,4 +1,5 @@
-"""``asr transcribe [MODEL] PATHS...``: audio files, folders or standard input to transcripts, printed or in files.
+"""``asr transcribe [MODEL] PATHS...``: audio files, folders or standard input to transcripts, printed or in files; with
+``--stream`` one recording, pipe or microphone to words as they settle.
 
 In: a model directory, or none for the one that comes with the package, and recordings. Out: each transcript as soon as
 it is ready, in the order of the recordings. One that cannot be read is named on stderr (and in
@@ -19,13 +20,24 @@ from pathlib import Path
 from types import FrameType
 from typing import Self
 
-from asr.commands.options import add_decoding, add_device, count, decoder_options, naming_options, seconds
+from asr.commands.options import (
+    add_decoding,
+    add_device,
+    count,
+    decoder_options,
+    naming_options,
+    number,
+    seconds,
+)
 from asr.errors import Interrupted, UsageError
-from asr.terminal import Progress, is_live
+from asr.terminal import Progress, RewrittenLine, is_live
 from asr.transcription import FORMATS, TIMED_FORMATS
-from asr.transcription.inputs import find_inputs, split_model
+from asr.transcription.inputs import MICROPHONE, STDIN, find_inputs, split_model
 from asr.transcription.job import TranscriptionJob
+from asr.transcription.live import LiveOptions, event_line, live_events
 from asr.transcription.options import TranscribeOptions
+
+JSONL = "jsonl"  # an event of a stream a line
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -40,8 +52,14 @@ def build_parser() -> argparse.ArgumentParser:
         "model", nargs="?", metavar="MODEL",
         help="a model directory, such as runs/fsdd/model (default: english, which comes with the package)",
     )  # fmt: skip
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="audio files, folders, or - for standard input")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="audio files, folders, - for standard input, or, with --stream, microphone",
+    )
     _add_outputs(parser.add_argument_group("input and output"))
+    _add_live(parser.add_argument_group("live sound"))
     add_decoding(parser.add_argument_group("decoding"), where="json")
     _add_machine(parser.add_argument_group("performance"))
     return parser
@@ -54,7 +72,7 @@ def _add_outputs(group: "argparse._ArgumentGroup") -> None:
         type=_formats,
         default=("txt",),
         metavar="LIST",
-        help=f"one or several of {','.join(FORMATS)} (default: txt)",
+        help=f"one or several of {','.join(FORMATS)}; with --stream txt or {JSONL} (default: txt)",
     )
     place = group.add_mutually_exclusive_group()
     place.add_argument(
@@ -74,6 +92,20 @@ def _add_outputs(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--no-speech-gate", dest="speech_gate", action="store_false", help="decode silence and noise too"
     )
+
+
+def _add_live(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--stream",
+        action="store_true",
+        help="write words as they settle, of one file, pipe (-) or microphone; --format txt or jsonl (default: txt)",
+    )
+    group.add_argument("--rate", type=count, metavar="HZ", help="standard input is raw 16-bit mono sound at this rate")
+    group.add_argument("--chunk-s", type=seconds, metavar="S", help="sound computed at a time (default: 1)")
+    group.add_argument(
+        "--look-ahead-s", type=number, metavar="S", help="sound behind a chunk that is heard before it (default: 1)"
+    )
+    group.add_argument("--pause-s", type=seconds, metavar="S", help="a pause that ends a segment (default: 1)")
 
 
 def _add_machine(group: "argparse._ArgumentGroup") -> None:
@@ -104,7 +136,7 @@ def _check_terminal(options: TranscribeOptions) -> None:
 
 def _formats(text: str) -> tuple[str, ...]:
     names = [name.strip().lower() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in FORMATS]
+    unknown = [name for name in names if name not in (*FORMATS, JSONL)]
     if unknown or not names:
         raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown) or text!r}; choose from {', '.join(FORMATS)}")
     return tuple(dict.fromkeys(names))
@@ -123,6 +155,9 @@ def run(arguments: list[str]) -> int:
     found = build_parser().parse_intermixed_args(arguments)
     options = transcribe_options(found)
     stopped_by: list[int] = []
+    if found.stream:
+        with _sigterm_as_ctrl_c(stopped_by):
+            return _stream(found, options, stopped_by)
     with (
         tempfile.TemporaryDirectory(prefix="asr-") as spool,
         _sigterm_as_ctrl_c(stopped_by),
@@ -141,6 +176,54 @@ def run(arguments: list[str]) -> int:
         if note is not None:
             print(f"asr: note: {note}", file=sys.stderr, flush=True)
     return 1 if job.failed else 0
+
+
+def _stream(found: argparse.Namespace, options: TranscribeOptions, stopped_by: Sequence[int]) -> int:
+    """Print the events of one recording, pipe or microphone; Ctrl-C is how the microphone ends."""
+    live = LiveOptions(
+        chunk_s=found.chunk_s, look_ahead_s=found.look_ahead_s, pause_s=found.pause_s, raw_rate=found.rate
+    )
+    (path,) = found.paths
+    line = RewrittenLine(sys.stdout)
+    settled = ""
+    try:
+        for event in live_events(path, options, live):
+            if options.formats == (JSONL,):
+                print(event_line(event), flush=True)
+            elif event.kind == "segment":
+                line.end(event.text)
+                settled = ""
+            elif event.kind == "words":
+                settled = f"{settled} {event.text}".strip()
+                line.show(settled)
+            else:
+                line.show(f"{settled} {event.text}".strip())
+    except KeyboardInterrupt:
+        if path != MICROPHONE or stopped_by:
+            raise Interrupted("stopped before the end of the sound", (stopped_by or [signal.SIGINT])[0]) from None
+    return 0
+
+
+def _check_stream(found: argparse.Namespace, options: TranscribeOptions) -> None:
+    """After the model has been told from the recordings. Raises UsageError."""
+    given = {"--rate": found.rate, "--chunk-s": found.chunk_s, "--look-ahead-s": found.look_ahead_s}
+    if not found.stream:
+        for name, value in {**given, "--pause-s": found.pause_s}.items():
+            if value is not None:
+                raise UsageError(f"{name} is for live sound; give --stream too")
+        if JSONL in options.formats or MICROPHONE in found.paths:
+            raise UsageError(
+                f"{JSONL if JSONL in options.formats else MICROPHONE} is for live sound; give --stream too"
+            )
+        return
+    if len(found.paths) != 1 or os.path.isdir(found.paths[0]):
+        raise UsageError("--stream transcribes one recording: a file, - for standard input, or microphone")
+    if options.to_files or options.formats not in (("txt",), (JSONL,)):
+        raise UsageError(f"--stream writes to the terminal, as txt or {JSONL}; leave out other formats and folders")
+    if found.rate is not None and found.paths[0] != STDIN:
+        raise UsageError("--rate is for raw sound on standard input; a file says its own")
+    if found.rate is not None and options.channel is not None:
+        raise UsageError("--channel: raw sound on standard input has one channel; leave it out")
 
 
 def _interrupted(job: TranscriptionJob) -> str:
@@ -213,6 +296,7 @@ def transcribe_options(found: argparse.Namespace) -> TranscribeOptions:
     )
     _check(options, words)
     model, found.paths = split_model(words, recursive=found.recursive)
+    _check_stream(found, options)
     return replace(options, model=model)
 
 

@@ -16,15 +16,17 @@ from torch import Tensor
 
 from asr.decoding.config import BeamConfig, check_hotwords
 from asr.decoding.greedy import Alternative, DecodedText, tidy_text
-from asr.decoding.prefixes import Tree, new_tree, new_work_space, plant, spell, with_room
+from asr.decoding.prefixes import Tree, depth_of, new_tree, new_work_space, plant, spell, with_room
 from asr.decoding.records import NODE, Records
-from asr.decoding.search import ENDING, advance, finish_prefixes, new_beam
+from asr.decoding.search import ENDING, EVERY, advance, finish_prefixes, new_beam
 from asr.decoding.tables import Spelling, build_tables, reweighed, spelling_of
 from asr.errors import ConfigError, ModelError
 from asr.lm.model import NgramModel
 from asr.text.tokenizer import Tokenizer
 
 LEAST_SHARE = 0.05  # of a language model's or lexicon's words that the tokens must be able to spell
+SETTLED = 6.0  # nats behind the best prefix, at which another one is given up so that text can settle
+RECENT = 6  # tokens
 LARGEST_LOG_PROB = 0.01  # a probability of 1.0 in single precision, and then some
 
 
@@ -159,26 +161,22 @@ class BeamDecoder:
 
     def decode(self, log_probs: npt.NDArray[np.float32]) -> DecodedText:
         """The same for one utterance, ``(frames, vocab)``."""
-        log_probs = np.ascontiguousarray(log_probs, dtype=np.float32)
-        check_log_probs(log_probs, self.tokenizer.vocab_size)
-        tree, beam = self._search(log_probs)
+        search = self.begin()
+        search.advance(log_probs)
+        return search.finish()
+
+    def begin(self) -> "BeamSearch":
+        """Begin to decode one recording that comes in parts."""
+        return BeamSearch(self)
+
+    def result(self, tree: Tree, beam: Records) -> DecodedText:
+        """What the prefixes at the end of a recording mean."""
         groups = self._texts(tree, beam) or self._unfinished(tree, beam)
         if not groups:
             return DecodedText(text="", score=-math.inf)
         n_best = tuple(self._alternative(tree, group) for group in groups[: self.config.n_best])
         tokens = spell(tree.nodes, groups[0][0].node)
         return DecodedText(text=n_best[0].text, score=n_best[0].score, tokens=tokens, n_best=n_best)
-
-    def _search(self, log_probs: npt.NDArray[np.float32]) -> tuple[Tree, Records]:
-        width, settings = self.config.beam_width, self._tables.settings[0]
-        tree = new_tree(max(SMALLEST_TREE, 1 << (8 * width - 1).bit_length()))
-        plant(tree, int(settings["start_state"]), int(settings["hot_start"]))
-        beam, space, frame, size = new_beam(width), new_work_space(width, log_probs.shape[1]), 0, 1
-        while True:
-            frame, size = advance(self._tables, log_probs, frame, tree, beam, size, space)
-            if frame == len(log_probs):
-                return tree, beam[:size]
-            tree = with_room(tree, beam, size)
 
     def _texts(self, tree: Tree, beam: Records) -> list[list[_Labelling]]:
         """The beam's labellings that may end here, those of one text together, the likeliest text first."""
@@ -212,6 +210,93 @@ class BeamDecoder:
         while tree.nodes[whole["node"][0]]["is_open"]:
             whole["node"] = tree.nodes[whole["node"][0]]["parent"]
         return [self._endings(tree, whole)]
+
+
+class BeamSearch:
+    """The search through one recording, which may come in parts: they give what the whole gives."""
+
+    def __init__(self, decoder: BeamDecoder) -> None:
+        width = decoder.config.beam_width
+        self.decoder = decoder
+        self._tree = new_tree(max(SMALLEST_TREE, 1 << (8 * width - 1).bit_length()))
+        settings = decoder._tables.settings[0]
+        plant(self._tree, int(settings["start_state"]), int(settings["hot_start"]))
+        self._beam, self._size = new_beam(width), 1
+        self._space = new_work_space(width, decoder.tokenizer.vocab_size)
+        self._rows = np.zeros((0, decoder.tokenizer.vocab_size), np.float32)  # since the past was decided last
+
+    def advance(self, log_probs: npt.NDArray[np.float32]) -> None:
+        """The next ``(frames, vocab)``. Raises ModelError when they are not log-probabilities."""
+        log_probs = np.ascontiguousarray(log_probs, dtype=np.float32)
+        check_log_probs(log_probs, self.decoder.tokenizer.vocab_size)
+        frame = len(self._rows)
+        rows = np.concatenate((self._rows, log_probs)) if frame else log_probs
+        while True:
+            frame, self._size = advance(
+                self.decoder._tables, rows, frame, self._tree, self._beam, self._size, self._space
+            )
+            if frame == len(rows):
+                break
+            self._tree = with_room(self._tree, self._beam, self._size)
+        self._rows = rows[len(rows) // EVERY * EVERY :].copy()
+
+    def tokens(self) -> tuple[int, ...]:
+        """Those of the best prefix so far."""
+        beam = self._beam[: self._size]
+        return (
+            spell(self._tree.nodes, int(beam["node"][np.argmax(beam["total"] + beam["worth"])])) if self._size else ()
+        )
+
+    def settled(self) -> int:
+        """How many tokens every prefix begins with that may still win: nothing that follows changes them.
+
+        The others are given up: those ``SETTLED`` behind the best, and those that end in the same ``RECENT`` tokens as
+        a better one, at the same place in the words, the language model and the hotwords; see ``decide_past``.
+        """
+        beam, nodes = self._beam[: self._size], self._tree.nodes
+        if not self._size:
+            return 0
+        scores = beam["total"] + beam["worth"]
+        good: dict[tuple[int, ...], int] = {}
+        for slot in np.argsort(-scores, kind="stable").tolist():
+            if scores[slot] > scores.max() - SETTLED:
+                good.setdefault(self._future(int(beam["node"][slot])), int(beam["node"][slot]))
+        left = set(good.values())
+        while len(left) > 1:  # a child has a larger number than its parent
+            youngest = max(left)
+            left.remove(youngest)
+            left.add(int(nodes[youngest]["parent"]))
+        (shared,) = left
+        self._keep([self._descends(int(node), shared) for node in beam["node"]])
+        return int(depth_of(nodes, shared))
+
+    def _future(self, node: int) -> tuple[int, ...]:
+        """What the worth of all that can follow a prefix depends on."""
+        nodes = self._tree.nodes
+        place = [int(nodes[node][name]) for name in ("lm_state", "trie_node", "is_open", "hot_state")]
+        recent = []
+        while node and len(recent) < RECENT:
+            recent.append(int(nodes[node]["token"]))
+            node = int(nodes[node]["parent"])
+        return (*place, *recent)
+
+    def _descends(self, node: int, ancestor: int) -> bool:
+        while node > ancestor:
+            node = int(self._tree.nodes[node]["parent"])
+        return node == ancestor
+
+    def _keep(self, wanted: Sequence[bool]) -> None:
+        """Only those prefixes of the beam."""
+        beam, nodes = self._beam[: self._size], self._tree.nodes
+        nodes["slot"][beam["node"]] = -1
+        kept = beam[np.array(wanted)].copy()
+        self._size = len(kept)
+        self._beam[: self._size] = kept
+        nodes["slot"][kept["node"]] = np.arange(self._size)
+
+    def finish(self) -> DecodedText:
+        """The text, where the recording ends here; the search may still go on."""
+        return self.decoder.result(self._tree, self._beam[: self._size])
 
 
 def _log_sum(values: Sequence[float]) -> float:

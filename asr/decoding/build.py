@@ -7,10 +7,12 @@ imported here only when a beam search is asked for.
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from asr.decoding.config import DecodingConfig
-from asr.decoding.greedy import DecodedText, greedy_decode
+from asr.decoding.greedy import DecodedText, GreedySearch, greedy_decode
 from asr.errors import ConfigError
 from asr.text.tokenizer import Tokenizer
 
@@ -19,6 +21,33 @@ class Decoder(Protocol):
     """Log-probabilities ``(batch, frames, vocab)`` with lengths ``(batch,)`` to one text each."""
 
     def __call__(self, log_probs: Tensor, lengths: Tensor, tokenizer: Tokenizer) -> list[DecodedText]: ...
+
+
+class Search(Protocol):
+    """The decoding of one recording that comes in parts."""
+
+    def advance(self, log_probs: NDArray[np.float32]) -> None:
+        """The next ``(frames, vocab)``."""
+
+    def tokens(self) -> tuple[int, ...]:
+        """The label ids that are the likeliest so far."""
+
+    def settled(self) -> int:
+        """How many of them nothing that follows changes."""
+
+    def finish(self) -> DecodedText:
+        """The text, where the recording ends here."""
+
+
+def begin_search(decoder: Decoder, tokenizer: Tokenizer) -> Search:
+    """A search that gives what ``decoder``, one that ``build_decoder`` made, gives for the whole."""
+    if decoder is greedy_decode:
+        return GreedySearch(tokenizer)
+    from asr.decoding.beam import BeamDecoder
+
+    if not isinstance(decoder, BeamDecoder):
+        raise TypeError(f"{type(decoder).__name__} cannot decode a recording in parts")
+    return decoder.begin()
 
 
 def build_decoder(settings: DecodingConfig, tokenizer: Tokenizer) -> Decoder:

@@ -7,10 +7,12 @@ nothing of the beam search.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from asr.ctc import best_path, collapse
-from asr.text.tokenizer import Tokenizer
+from asr.text.tokenizer import BLANK_ID, Tokenizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,36 @@ def greedy_decode(log_probs: Tensor, lengths: Tensor, tokenizer: Tokenizer) -> l
         DecodedText(text=tidy_text(tokenizer, tokens), score=score, tokens=tokens)
         for tokens, score in zip(labels, scores, strict=True)
     ]
+
+
+class GreedySearch:
+    """Greedy decoding of one recording that comes in parts; as ``asr.decoding.beam.BeamSearch``."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self._tokens: list[int] = []
+        self._last = BLANK_ID
+        self._score = 0.0
+
+    def advance(self, log_probs: NDArray[np.float32]) -> None:
+        """The next ``(frames, vocab)``."""
+        best = log_probs.argmax(axis=1).tolist()
+        self._score += float(log_probs.max(axis=1, initial=-np.inf).sum(dtype=np.float64))
+        before = [self._last, *best]
+        self._tokens += [one for one, last in zip(best, before, strict=False) if one not in (last, BLANK_ID)]
+        self._last = before[-1]
+
+    def tokens(self) -> tuple[int, ...]:
+        """Those so far."""
+        return tuple(self._tokens)
+
+    def settled(self) -> int:
+        """How many of them nothing that follows changes: all."""
+        return len(self._tokens)
+
+    def finish(self) -> DecodedText:
+        """The text, where the recording ends here."""
+        return DecodedText(text=tidy_text(self.tokenizer, self._tokens), score=self._score, tokens=self.tokens())
 
 
 def greedy_texts(paths: Sequence[Sequence[int]], tokenizer: Tokenizer) -> list[str]:

@@ -13,6 +13,7 @@ from asr.features.frontend import (
 )
 from asr.features.kaldi import KaldiFbank, KaldiFbankConfig
 from asr.features.level import Level, LevelMeter
+from asr.features.live import LiveFeatures
 from asr.features.log_mel import LogMel, LogMelConfig
 from asr.features.spec_augment import SpecAugmentConfig, spec_augment
 from asr.schema import build_named
@@ -43,6 +44,7 @@ __all__ = [
     "KaldiFbankConfig",
     "Level",
     "LevelMeter",
+    "LiveFeatures",
     "LogMel",
     "LogMelConfig",
     "NormalisationStatistics",

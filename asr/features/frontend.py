@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from asr.features.level import set_level
+from asr.features.level import Level, set_level
 from asr.lengths import valid_mask
 from asr.schema import check, check_choice
 
@@ -240,22 +240,41 @@ class FeatureStream:
         self._first_sample = 0  # of what is held; a multiple of the hop length, so that frames stay on the grid
         self._next_frame = 0
 
-    @torch.inference_mode()
     def push(self, block: Waveform, last: bool = False) -> Tensor:
         """The frames ``(frames, n_mels)`` that ``block`` completes; all that are left where it is the ``last``."""
+        self.append(block)
+        log_mel = self.frames(last)
+        self.drop(len(log_mel))
+        return log_mel
+
+    def append(self, block: Waveform) -> None:
+        """Take the next ``(samples,)``; ``frames`` and ``drop`` do the rest of ``push``."""
         self._held = np.concatenate((self._held, block)) if len(self._held) else block
-        stop = self._stop_frame(last)
-        count = stop - self._next_frame
+
+    @torch.inference_mode()
+    def frames(self, last: bool = False, level: Level | None = None) -> Tensor:
+        """All complete frames that were not dropped, ``(frames, n_mels)``, of the samples at ``level``."""
+        count = self._stop_frame(last) - self._next_frame
         if count <= 0:
             return torch.zeros(0, self.features.config.n_mels)
         device = self.features.mean.device
-        waveform = torch.from_numpy(np.ascontiguousarray(self._held)).to(device)[None]
-        log_mel, _ = self.features.unnormalised(waveform, torch.tensor([len(self._held)], device=device))
+        held = self._held if level is None else level.apply(self._held)
+        waveform = torch.from_numpy(np.ascontiguousarray(held)).to(device)[None]
+        log_mel, _ = self.features.unnormalised(waveform, torch.tensor([len(held)], device=device))
         # the held part begins on the grid of frames, so its frame j is the whole's frame j + offset
         skip = self._next_frame - self._first_sample // self.features.config.hop_length
-        self._next_frame = stop
-        self._drop_read()
         return log_mel[0, skip : skip + count]
+
+    def drop(self, count: int) -> None:
+        """Drop the first ``count`` frames, and the samples that no other one reads."""
+        if count > 0:
+            self._next_frame += count
+            self._drop_read()
+
+    def samples_needed(self, frames: int) -> int:
+        """Samples of the recording after which its first so many frames, at least 1, are complete."""
+        config = self.features.config
+        return max(1, (frames - 1) * config.hop_length + config.reads[1] - config.edge_samples)
 
     def _stop_frame(self, last: bool) -> int:
         """How many frames of the whole are complete; the trailing silence of the edge comes with the last block."""

@@ -39,10 +39,13 @@ class Level:
 
 
 class LevelMeter:
-    """Measures a recording that comes in blocks; holds 16 bytes for each tenth of a second."""
+    """Measures a recording that comes in blocks, or only its last ``longest_s``; holds 16 bytes for each tenth of a
+    second.
+    """
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, longest_s: float | None = None) -> None:
         self._size = round(STRETCH_S * sample_rate)
+        self._most = None if longest_s is None else round(longest_s / STRETCH_S)
         self._held: Waveform = np.zeros(0, np.float32)
         self._sums: list[Tensor] = []  # (stretches, 2) each: of the samples and of their squares
 
@@ -53,13 +56,16 @@ class LevelMeter:
         if whole:
             self._sums.append(_sums(torch.from_numpy(held[:whole]).view(-1, self._size)))
         self._held = held[whole:].copy()
+        if self._most is not None and sum(map(len, self._sums)) > 2 * self._most:
+            self._sums = [torch.cat(self._sums)[-self._most :]]
 
     def level(self, level_db: float | None) -> Level:
         """What brings all that was counted to ``level_db``, in dB of full scale; None: what leaves it as it is."""
         if level_db is None:
             return Level(0.0, 1.0)
         last = _sums(torch.from_numpy(self._held)[None])
-        sums = torch.cat([*self._sums, last])[None]
+        sums = torch.cat([*self._sums, last])
+        sums = (sums if self._most is None else sums[-self._most - 1 :])[None]
         counts = torch.full(sums.shape[:2], self._size)
         counts[0, -1] = len(self._held)
         offset, gain = _offset_and_gain(sums, counts, level_db)

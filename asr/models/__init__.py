@@ -5,6 +5,7 @@ from asr.models.cell import ElmanCell, ElmanTrace, GruCell, GruTrace, LstmCell, 
 from asr.models.encoder import ConvSubsampling, SubsamplingConfig
 from asr.models.lstm import BiLstm, BiLstmConfig, Gru, GruConfig, Lstm, LstmConfig, Rnn, RnnConfig
 from asr.models.recurrent import RecurrentLayer, RecurrentStack
+from asr.models.streaming import ModelStream
 from asr.models.transformer import Conformer, ConformerConfig, Transformer, TransformerConfig
 from asr.models.variants import LiGru, LiGruConfig, LnLstm, LnLstmConfig, MinLstm, MinLstmConfig
 
@@ -33,6 +34,7 @@ __all__ = [
     "MinLstm",
     "MinLstmConfig",
     "ModelConfig",
+    "ModelStream",
     "RecurrentLayer",
     "RecurrentStack",
     "Rnn",

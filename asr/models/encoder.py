@@ -61,6 +61,12 @@ class ConvSubsampling(nn.Module):
             lengths = (lengths + stride - 1).div(stride, rounding_mode="floor")
         return lengths
 
+    def frames_needed(self, outputs: int) -> int:
+        """Input frames after which the first so many output frames, at least 1, do not change any more."""
+        for stride in reversed(self.strides):  # frame t reads frames t * stride - 1 to t * stride + 1
+            outputs = (outputs - 1) * stride + 2
+        return outputs
+
     def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """``(batch, frames, mels)``, ``(batch,)`` -> ``(batch, frames', output_size)``, ``(batch,)``."""
         hidden = log_mel.unsqueeze(1)  # (batch, 1, frames, mels)

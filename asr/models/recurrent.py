@@ -7,13 +7,16 @@ never reaches a valid frame. Nothing is packed (packing makes the CPU backward 2
 
 In one direction a frame depends on the frames before it; in both directions on the whole utterance. Where recognition
 cuts long recordings, the state builds up over the 8 s of context before each window (asr/recognition/windows.py).
+Live sound comes in chunks with some look-ahead: the forward directions carry their state from chunk to chunk, and the
+backward ones begin at the end of the look-ahead (``Carried``).
 
-Sources: Elman 1990 (recurrence); Graves & Schmidhuber 2005 (both directions).
+Sources: Elman 1990 (recurrence); Graves & Schmidhuber 2005 (both directions); Zhang et al. 2016, "Highway long
+short-term memory RNNs for distant speech recognition" (latency-controlled: chunks with look-ahead).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +58,17 @@ class RecurrentConfig(StackConfig):
         return 2 if self.bidirectional else 1
 
 
+@dataclass(slots=True)
+class Carried:
+    """What a chunk hands to the next one: the state of each layer's forward direction after the chunk's last frame.
+
+    ``keep``: frames of the chunk; the input frames behind them are look-ahead, and end where the next chunk's may.
+    """
+
+    keep: int = 0
+    states: dict[int, Any] = field(default_factory=dict)  # by layer
+
+
 class RecurrentLayer(nn.Module):
     """One layer: ``forward_KIND`` and, where it is bidirectional, ``backward_KIND``; outputs concatenated.
 
@@ -83,6 +97,19 @@ class RecurrentLayer(nn.Module):
             lambda values: reverse_frames(_run(back, reverse_frames(values, reversal)), reversal),
         )
         return torch.cat(run_both(both, [list(one.parameters()) for one in (ahead, back)], inputs), dim=2)
+
+    def chunk(self, inputs: Tensor, keep: int, state: Any) -> tuple[Tensor, Any]:
+        """A chunk of ``keep`` frames and its look-ahead, ``(batch, frames, input_size)``, none of it padding.
+
+        ``state``: the forward direction's after the chunk before, None at the start. Returns ``(batch, frames,
+        output_size)``, and the state after ``keep`` frames.
+        """
+        ahead, *back = self.directions
+        outputs, state = _run_from(ahead, inputs[:, :keep], state)
+        if inputs.size(1) > keep:
+            outputs = torch.cat((outputs, _run_from(ahead, inputs[:, keep:], state)[0]), dim=1)
+        backward = [_run(direction, inputs.flip(1)).flip(1) for direction in back]
+        return torch.cat((outputs, *backward), dim=2), state
 
     def load_torch(self, source: nn.RNNBase, layer: int = 0) -> None:
         """Take the weights of layer ``layer`` of a ``torch.nn`` RNN, GRU or LSTM of the same kind, sizes and
@@ -132,12 +159,27 @@ class RecurrentStack(nn.Module, Generic[C]):
         """``(batch, frames, input_size)``, ``(batch,)`` int64 -> ``(batch, frames, output_size)``."""
         return self.outputs(inputs, lengths, [len(self.layers)])[0]
 
-    def outputs(self, inputs: Tensor, lengths: Tensor, after: Sequence[int]) -> list[Tensor]:
-        """What ``forward`` would give if the stack ended ``after`` so many layers, for each of these rising numbers."""
+    def chunk(self, inputs: Tensor, carried: Carried) -> Tensor:
+        """What ``forward`` gives for a chunk of ``carried.keep`` frames and its look-ahead, ``(batch, frames,
+        input_size)``; ``carried`` then holds the states after the chunk.
+        """
+        lengths = torch.full((len(inputs),), inputs.size(1), device=inputs.device)
+        return self.outputs(inputs, lengths, [len(self.layers)], carried)[0]
+
+    def outputs(
+        self, inputs: Tensor, lengths: Tensor, after: Sequence[int], carried: Carried | None = None
+    ) -> list[Tensor]:
+        """What ``forward`` would give if the stack ended ``after`` so many layers, for each of these rising numbers.
+
+        ``carried``: see ``chunk``.
+        """
         hidden, found = self.input_dropout(inputs), []
         reversal = reversal_index(lengths, hidden.size(1))
         for count, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True), start=1):
-            outputs = layer(norm(hidden), reversal)
+            if carried is None:
+                outputs = layer(norm(hidden), reversal)
+            else:
+                outputs, carried.states[count] = layer.chunk(norm(hidden), carried.keep, carried.states.get(count))
             if self.residual and outputs.shape == hidden.shape:
                 outputs = outputs + hidden
             if count in after:
@@ -187,6 +229,13 @@ def fill_gates(weight: Tensor, hidden_size: int, *, recurrent: bool) -> None:
 def _run(direction: nn.Module, inputs: Tensor) -> Tensor:
     outputs = direction(inputs)
     return outputs[0] if isinstance(direction, nn.RNNBase) else outputs  # type: ignore[no-any-return]
+
+
+def _run_from(direction: nn.Module, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
+    """As ``_run`` but from a state, None for zeros; also the state after the last frame."""
+    run: Any = direction if isinstance(direction, nn.RNNBase) else direction.run_from
+    outputs: tuple[Tensor, Any] = run(inputs, state)
+    return outputs
 
 
 @torch.no_grad()

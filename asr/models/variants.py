@@ -69,15 +69,21 @@ class LiGruDirection(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``(batch, frames, input_size)`` -> ``(batch, frames, hidden_size)``."""
+        return self.run_from(inputs, None)[0]
+
+    def run_from(self, inputs: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """As ``forward`` but from the state ``(batch, hidden_size)`` of an earlier call, None for zeros; also the state
+        after the last frame.
+        """
         from_input = self.input_norm(F.linear(inputs, self.weight_ih))
-        hidden = from_input.new_zeros(len(inputs), self.hidden_size)
+        hidden = from_input.new_zeros(len(inputs), self.hidden_size) if state is None else state
         outputs = []
         for summed in from_input.transpose(0, 1).contiguous().unbind(0):  # (batch, 2 * hidden_size) a frame
             gates = summed + self.recurrent_norm(F.linear(hidden, self.weight_hh))
             update, candidate = gates.chunk(2, dim=1)
             hidden = torch.lerp(candidate.relu(), hidden, update.sigmoid())
             outputs.append(hidden)
-        return torch.stack(outputs, dim=1)
+        return torch.stack(outputs, dim=1), hidden
 
 
 class LiGru(RecurrentStack[LiGruConfig]):
@@ -130,8 +136,15 @@ class LnLstmDirection(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``(batch, frames, input_size)`` -> ``(batch, frames, hidden_size)``."""
+        return self.run_from(inputs, None)[0]
+
+    def run_from(self, inputs: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """As ``forward`` but from the output and the cell state of an earlier call, ``(batch, hidden_size)`` each, None
+        for zeros; also those after the last frame.
+        """
         from_input = self.input_norm(F.linear(inputs, self.weight_ih)) + self.bias
-        hidden = cell = from_input.new_zeros(len(inputs), self.hidden_size)
+        zeros = from_input.new_zeros(len(inputs), self.hidden_size)
+        hidden, cell = (zeros, zeros) if state is None else state
         outputs = []
         for summed in from_input.transpose(0, 1).contiguous().unbind(0):  # (batch, 4 * hidden_size) a frame
             gates = summed + self.recurrent_norm(F.linear(hidden, self.weight_hh))
@@ -139,7 +152,7 @@ class LnLstmDirection(nn.Module):
             cell = forget_gate.sigmoid() * cell + input_gate.sigmoid() * candidate.tanh()
             hidden = output_gate.sigmoid() * self.cell_norm(cell).tanh()
             outputs.append(hidden)
-        return torch.stack(outputs, dim=1)
+        return torch.stack(outputs, dim=1), (hidden, cell)
 
 
 class LnLstm(RecurrentStack[LnLstmConfig]):
@@ -191,6 +204,16 @@ class MinLstmDirection(nn.Module):
         keep, fresh = self.gates(inputs)
         outputs: Tensor = LinearScan.apply(keep, fresh)  # type: ignore[no-untyped-call]
         return outputs
+
+    def run_from(self, inputs: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """As ``forward`` but from the state ``(batch, hidden_size)`` of an earlier call, None for zeros; also the state
+        after the last frame. Without gradients.
+        """
+        keep, fresh = self.gates(inputs)
+        if state is not None:
+            fresh = torch.cat((fresh[:, :1] + keep[:, :1] * state.unsqueeze(1), fresh[:, 1:]), dim=1)
+        outputs = scan(keep, fresh)
+        return outputs, outputs[:, -1]
 
     def gates(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The share of the state that is kept, in (0, 1), and what is added: each ``(batch, frames, hidden_size)``."""

@@ -123,15 +123,20 @@ def checked_waveform(audio: Any, from_rate: Any, to_rate: int) -> Waveform:
     of at most 8 is that of the channels. Raises ConfigError unless the rate is given and possible, AudioError for
     samples of another type or shape, of none, and for NaN and infinity.
     """
+    rate = checked_rate(from_rate)
+    waveform = mono_samples(audio)
+    return waveform if rate == to_rate else resample(waveform, rate, to_rate)
+
+
+def mono_samples(audio: Any) -> Waveform:
+    """The same at the rate that they have."""
     values = _array(audio)
-    rate = _checked_rate(from_rate)
     if values.size and not np.isfinite(values).all():
         raise AudioError("transcribe: the samples hold NaN or infinity; samples must be finite")
     scaled = values / _FULL_SCALE[values.dtype.name] if values.dtype.name in _FULL_SCALE else values
     if values.dtype == np.uint8:
         scaled = (values.astype(np.float32) - 128) / 128
-    waveform: Waveform = np.array(_mono(scaled), dtype=np.float32)
-    return waveform if rate == to_rate else resample(waveform, rate, to_rate)
+    return np.array(_mono(scaled), dtype=np.float32)
 
 
 def _array(audio: Any) -> NDArray[Any]:
@@ -161,7 +166,8 @@ def _array(audio: Any) -> NDArray[Any]:
     raise AudioError(f"transcribe: {shown} is no recording; {_CHOICES}{several}")
 
 
-def _checked_rate(rate: Any) -> int:
+def checked_rate(rate: Any) -> int:
+    """A sample rate in Hz as a whole number. Raises ConfigError where it is none, or impossible."""
     if rate is None:
         raise ConfigError(
             "transcribe: samples need their sample_rate in Hz, e.g. transcribe(samples, sample_rate=16000)"

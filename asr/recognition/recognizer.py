@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from asr.data.manifest import Utterance
-from asr.decoding import greedy_decode
+from asr.decoding import DecodedText, greedy_decode
 from asr.decoding.build import Decoder, build_decoder
 from asr.decoding.config import DecodingConfig
 from asr.devices import choose_device, usable_cores
@@ -42,8 +42,10 @@ from asr.recognition.reading import (
 )
 from asr.recognition.speech_gate import SETTLE_S, apply_gate
 from asr.recognition.stored_decoding import choose_decoding
+from asr.recognition.streaming import CHUNK_S, StreamOptions, TranscriptStream
 from asr.recognition.windows import (
     MAX_WINDOW_S,
+    PAUSE_S,
     Array,
     Emissions,
     WindowSizes,
@@ -52,7 +54,7 @@ from asr.recognition.windows import (
     frame_seconds,
     stitch,
 )
-from asr.recognition.words import word_times
+from asr.recognition.words import TimedWords, word_times
 from asr.schema import build
 from asr.shipped import model_directory
 from asr.text.tokenizer import Tokenizer
@@ -153,6 +155,24 @@ class Recognizer:
             workers = 1 if source.duration_s() <= MAX_WINDOW_S else None
             (hypothesis,) = _raised(self._pooled([source], self._finish, workers=workers))
         return hypothesis
+
+    def stream(
+        self,
+        sample_rate: int | None = None,
+        *,
+        chunk_s: float = CHUNK_S,
+        look_ahead_s: float | None = None,
+        pause_s: float = PAUSE_S,
+    ) -> TranscriptStream:
+        """Begin to transcribe sound that still goes on: ``feed`` it to what is returned, then ``finish``.
+
+        ``sample_rate`` of the samples in Hz, None: the model's. ``chunk_s`` and ``look_ahead_s`` are the delay of the
+        text, and ``pause_s`` ends a segment: see ``StreamOptions``. Streams of one recogniser may run in several
+        threads. Raises ConfigError where the model needs whole recordings, or for an impossible value.
+        """
+        return TranscriptStream(
+            self, StreamOptions(chunk_s=chunk_s, look_ahead_s=look_ahead_s, pause_s=pause_s), sample_rate
+        )
 
     def __repr__(self) -> str:
         where = f"on {self.device}" if self.onnx_model is None else f"{self.backend} on {self.device}"
@@ -262,20 +282,7 @@ class Recognizer:
     def _decode_part(self, emissions: Emissions) -> Hypothesis:
         log_probs = torch.from_numpy(emissions.log_probs)[None]  # (1, frames, vocab)
         decoded = self.decoder(log_probs, torch.tensor([log_probs.size(1)]), self.tokenizer)[0]
-        timed = None
-        if self.words:
-            timed = word_times(
-                emissions.log_probs,
-                decoded.tokens,
-                self.tokenizer,
-                emissions.frame_s,
-                duration_s=emissions.duration_s,
-                start_s=-emissions.edge_s,
-                level=emissions.level,
-                n_best=decoded.n_best,
-                calibration=self.calibration,
-                device=self.device,
-            )
+        timed = self.timed_words(emissions, decoded) if self.words else None
         return Hypothesis(
             text=decoded.text,
             score=decoded.score,
@@ -284,6 +291,21 @@ class Recognizer:
             confidence=timed.confidence if timed else None,
             n_best=decoded.n_best,
             evidence=timed.evidence if timed else (),
+        )
+
+    def timed_words(self, emissions: Emissions, decoded: DecodedText) -> TimedWords:
+        """The words of one recording's text, with their times and confidence."""
+        return word_times(
+            emissions.log_probs,
+            decoded.tokens,
+            self.tokenizer,
+            emissions.frame_s,
+            duration_s=emissions.duration_s,
+            start_s=-emissions.edge_s,
+            level=emissions.level,
+            n_best=decoded.n_best,
+            calibration=self.calibration,
+            device=self.device,
         )
 
     def _pooled(

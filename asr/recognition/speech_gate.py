@@ -100,6 +100,11 @@ class SignalTracker:
                 )
         return np.concatenate(self._scores) if self._scores else np.full(1, -math.inf)
 
+    def scored(self) -> NDArray[np.float64]:
+        """The log-odds of the windows that are complete so far, ``(windows,)``."""
+        self._scores = [np.concatenate(self._scores)] if self._scores else []
+        return self._scores[0] if self._scores else np.zeros(0)
+
     def _score(self, stop: int) -> None:
         """Score the windows that end before frame ``stop`` of what is held, and drop what no other needs."""
         windows = (stop - self._skip - WINDOW) // WINDOW_HOP + 1
@@ -250,12 +255,16 @@ def apply_gate(log_probs: LogProbs, log_odds: Reals, frame_s: float, edge_s: flo
     ``first``: the frame with which ``log_probs`` begin. Where they are a part, their first and last ``SETTLE_S`` may be
     gated otherwise than in the whole.
     """
-    mute = mute_frames(log_probs, log_odds, frame_s, edge_s, first)
-    if not mute.any():
+    return mute(log_probs, mute_frames(log_probs, log_odds, frame_s, edge_s, first))
+
+
+def mute(log_probs: LogProbs, frames: NDArray[np.bool_]) -> LogProbs:
+    """Emissions ``(frames, vocab)`` with certain blanks where ``frames`` is True; the same array where none is."""
+    if not frames.any():
         return log_probs
     gated = log_probs.copy()
-    gated[mute] = NEVER
-    gated[mute, BLANK_ID] = 0.0
+    gated[frames] = NEVER
+    gated[frames, BLANK_ID] = 0.0
     return gated
 
 

@@ -28,12 +28,14 @@ WORD_TOKEN_OFFSETS = PeakOffsets(start_s=-0.2, start_spread_s=0.3, end_s=0.0, en
 class TimedWords:
     """``words`` in order; ``confidence`` of the text, the expected share of right words among its words.
 
-    ``evidence``: a row of ``asr.recognition.calibration.EVIDENCE`` for each word, for `asr calibrate`.
+    ``evidence``: a row of ``asr.recognition.calibration.EVIDENCE`` for each word, for `asr calibrate`. ``stops``: for
+    each word the frame after its last token's.
     """
 
     words: tuple[Word, ...]
     confidence: float
     evidence: tuple[tuple[float, ...], ...]
+    stops: tuple[int, ...] = ()
 
 
 def word_times(
@@ -74,6 +76,7 @@ def word_times(
         words=tuple(Word(text, start, end, sure) for text, (start, end), sure in rows),
         confidence=float(confidence.mean()),
         evidence=tuple(tuple(row) for row in evidence.tolist()),
+        stops=tuple(alignment.spans[stop - 1].end_frame for _, stop in spans),
     )
 
 
@@ -100,3 +103,10 @@ def group_words(tokens: Sequence[int], tokenizer: Tokenizer) -> list[tuple[str, 
             words.append(("", index, index + 1))
         words[-1] = ("", words[-1][1], index + 1)
     return [(tokenizer.decode(tokens[first:stop]).strip(), first, stop) for _, first, stop in words]
+
+
+def complete_words(tokens: Sequence[int], tokenizer: Tokenizer) -> int:
+    """How many of the words that ``tokens`` spell no further token can change."""
+    words = len(group_words(tokens, tokenizer))
+    ended = isinstance(tokenizer, WordTokenizer) or (bool(tokens) and tokenizer.tokens[tokens[-1]].isspace())
+    return words if ended else max(0, words - 1)

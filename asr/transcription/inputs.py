@@ -17,6 +17,7 @@ from asr.shipped import STARTER, is_model, model_directory, starter_directory
 
 _EXTENSIONS = AUDIO_EXTENSIONS | MEDIA_EXTENSIONS
 STDIN = "-"
+MICROPHONE = "microphone"
 # What lies beside recordings and is none: transcripts, and tables and notes about them.
 _BESIDE = {"", ".txt", ".srt", ".vtt", ".tsv", ".json", ".jsonl", ".ctm", ".textgrid", ".csv", ".stm", ".trn", ".md"}
 _SHOWN_ENDINGS = 5
@@ -86,7 +87,7 @@ def _check_recording(word: str, recursive: bool) -> None:
     elif os.path.isfile(word):
         if word.endswith(_NO_RECORDINGS):
             raise UsageError(f"{word}: not a recording; if it belongs to a model, give the model's folder")
-    elif word != STDIN and not os.path.exists(word) and not is_audio_name(os.path.basename(word)):
+    elif word not in (STDIN, MICROPHONE) and not os.path.exists(word) and not is_audio_name(os.path.basename(word)):
         raise UsageError(f"{word}: no such model directory or recording; check the path")
 
 

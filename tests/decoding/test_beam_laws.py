@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from asr.ctc import collapse
 from asr.decoding import BeamConfig, greedy_decode
 from asr.decoding.beam import BeamDecoder
+from asr.decoding.build import Search
+from asr.decoding.greedy import GreedySearch
 from asr.decoding.prefixes import spell
 from asr.errors import ConfigError, ModelError
 from asr.text.tokenizer import CharacterTokenizer
@@ -199,3 +201,42 @@ def test_open_questions_of_long_ago_do_not_fill_the_beam() -> None:
     assert decoder.decode(log_probs).text.startswith("aaaaaaaaaaaa")
     firsts = {decoder.tokenizer.decode(spell(tree.nodes, int(prefix["node"]))[:12]) for prefix in beam}
     assert firsts == {"aaaaaaaaaaaa"}
+
+
+def in_parts(search: Search, log_probs: np.ndarray, seed: int, settle: bool) -> list[tuple[int, ...]]:
+    """Feeds ``search``; what it had settled after each part."""
+    generator, start, settled = np.random.default_rng(seed), 0, []
+    while start < len(log_probs):
+        stop = start + int(generator.integers(0, 300))
+        search.advance(log_probs[start:stop])
+        if settle:
+            count = search.settled()
+            settled.append(search.tokens()[:count])
+        start = stop
+    return settled
+
+
+@pytest.mark.parametrize("searched", ["beam", "greedy"])
+def test_parts_give_what_the_whole_gives(searched: str) -> None:
+    decoder = BeamDecoder(LETTERS, BeamConfig(beam_width=8, n_best=8))
+    for seed in range(4):
+        log_probs = oracles.peaky_emissions(900, LETTERS.vocab_size, seed)
+        search: Search = decoder.begin() if searched == "beam" else GreedySearch(LETTERS)
+        in_parts(search, log_probs, seed, settle=searched == "greedy")
+        rows, lengths = torch.from_numpy(log_probs)[None], torch.tensor([len(log_probs)])
+        whole = decoder.decode(log_probs) if searched == "beam" else greedy_decode(rows, lengths, LETTERS)[0]
+        found = search.finish()
+        assert (found.text, found.tokens, found.n_best) == (whole.text, whole.tokens, whole.n_best)
+        assert found.score == pytest.approx(whole.score, rel=1e-6)
+
+
+@pytest.mark.parametrize("searched", ["beam", "greedy"])
+def test_what_is_settled_stays_and_is_nearly_all(searched: str) -> None:
+    for seed in range(4):
+        log_probs = oracles.peaky_emissions(900, LETTERS.vocab_size, seed)
+        decoder = BeamDecoder(LETTERS, BeamConfig(beam_width=8, n_best=8))
+        search: Search = decoder.begin() if searched == "beam" else GreedySearch(LETTERS)
+        settled = in_parts(search, log_probs, seed, settle=True)
+        tokens = search.finish().tokens
+        assert all(tokens[: len(one)] == one for one in settled)
+        assert sum(map(len, settled[:-1])) > 0 and len(settled[-1]) > 0.9 * len(tokens)

@@ -1,0 +1,196 @@
+"""Streams: with everything as look-ahead they give what whole recordings give; what is settled never changes."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from asr.decoding.beam import BeamDecoder
+from asr.decoding.config import DecodingConfig
+from asr.errors import AudioError, ConfigError
+from asr.features import LogMel, LogMelConfig
+from asr.models import AcousticModel, SubsamplingConfig, build_model_config
+from asr.pretrained import Pretrained
+from asr.recognition import Recognizer, StreamEvent
+from asr.recognition.bounds import SpeechLevel
+from asr.recognition.streaming import _LiveText
+from asr.text.tokenizer import CharacterTokenizer, WordTokenizer
+from tests.recognition.test_gate import emissions
+
+RATE = 8000
+EVERYTHING = 50.0
+
+
+def make_recognizer(name: str = "bilstm", features: dict[str, Any] | None = None, **options: Any) -> Recognizer:
+    """Random, sharpened weights: long texts that depend on every frame."""
+    torch.manual_seed(4)
+    values = {"sample_rate": RATE, "n_mels": 16, "normalization": "utterance", "edge_padding_s": 0.1}
+    frontend = LogMel(LogMelConfig(**{**values, **(features or {})}))  # type: ignore[arg-type]
+    frontend.set_normalisation(torch.zeros(16), torch.full((16,), 2.0))
+    tokenizer = WordTokenizer.from_texts(["a b c d e f"])
+    subsampling = SubsamplingConfig(factor=2, channels=4, output_size=16)
+    config = build_model_config({"name": name, "num_layers": 2, "hidden_size": 12, "subsampling": subsampling})
+    model = AcousticModel(config, 16, tokenizer.vocab_size)
+    with torch.no_grad():
+        for weight in (model.head.weight, *model.encoder.parameters()):
+            weight.mul_(6)
+    pretrained = Pretrained(frontend.eval(), model.eval(), tokenizer, {})
+    return Recognizer(pretrained, torch.device("cpu"), **{"speech_gate": False, **options})
+
+
+def make_sound(seconds: float, seed: int, rate: int = RATE) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    level = np.repeat(generator.uniform(0, 0.5, int(seconds * 20) + 1), rate // 20)[: int(seconds * rate)]
+    return (level * np.cumsum(generator.standard_normal(level.size)) / 50).clip(-1, 1).astype(np.float32)
+
+
+def events_of(recognizer: Recognizer, sound: np.ndarray, block: int = 800, **options: Any) -> list[StreamEvent]:
+    stream = recognizer.stream(**options)
+    fed = [stream.feed(sound[start : start + block]) for start in range(0, len(sound), block)]
+    return [event for events in (*fed, stream.finish()) for event in events]
+
+
+def text_of(events: list[StreamEvent]) -> str:
+    return " ".join(event.text for event in events if event.kind == "segment")
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.4, 3.0, 9.0])
+@pytest.mark.parametrize("gate", [False, True])
+def test_with_the_whole_recording_as_look_ahead_the_result_is_that_of_the_whole(seconds: float, gate: bool) -> None:
+    recognizer, sound = make_recognizer(speech_gate=gate), make_sound(seconds, 7)
+    expected = recognizer.transcribe(sound, sample_rate=RATE)
+    events = events_of(recognizer, sound, chunk_s=0.3, look_ahead_s=EVERYTHING)
+    assert text_of(events) == expected.text
+    words = [word for event in events if event.kind == "words" for word in event.words]
+    assert [word.text for word in words] == [word.text for word in expected.words]
+    for one, other in zip(words, expected.words, strict=True):
+        assert (one.start_s, one.end_s) == pytest.approx((other.start_s, other.end_s), abs=1e-6)
+        assert one.confidence == pytest.approx(other.confidence, abs=1e-3)
+    assert gate or seconds < 1 or len(expected.words) > 5
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_one_direction_without_look_ahead_equals_the_whole(name: str) -> None:
+    recognizer = make_recognizer(name, {"normalization": "global", "level_db": None})
+    sound = make_sound(5.0, 3)
+    events = events_of(recognizer, sound, chunk_s=0.2, pause_s=20.0)
+    assert text_of(events) == recognizer.transcribe(sound, sample_rate=RATE).text
+    assert len([event for event in events if event.kind == "words"]) > 5, "they settled along the way"
+
+
+@pytest.mark.parametrize("name", ["greedy", "beam"])
+def test_neither_blocks_nor_their_sample_type_change_an_event(name: str) -> None:
+    decoder = {} if name == "greedy" else {"decoder": make_beam()}
+    recognizer, sound = make_recognizer(**decoder), np.round(make_sound(4.0, 5) * 32000).astype(np.int16)
+    expected = events_of(recognizer, sound.astype(np.float32) / 32768, 10**6, chunk_s=0.4, look_ahead_s=0.3)
+    assert len(expected) > 8
+    for block in (97, 3200):
+        assert events_of(recognizer, sound, block, chunk_s=0.4, look_ahead_s=0.3) == expected
+
+
+def make_beam() -> BeamDecoder:
+    return BeamDecoder(WordTokenizer.from_texts(["a b c d e f"]), DecodingConfig(name="beam", beam_width=8))
+
+
+class Sound:
+    """Emissions that come a few frames at a time, as from a model; a second of sound is 25 frames."""
+
+    frame_s, edge_s, rate, vocab_size = 0.04, 0.0, 100, 6
+
+    def __init__(self) -> None:
+        self.samples = 0
+
+    def speech_level(self, start_s: float, stop_s: float) -> SpeechLevel:
+        return SpeechLevel(np.zeros(0, np.float32), 0.01)
+
+    def forget(self, before_s: float) -> None:
+        pass
+
+
+@pytest.mark.parametrize("decoder", ["greedy", "beam"])
+@pytest.mark.parametrize("frames", [1, 3, 7])
+def test_words_settle_when_the_next_begins_and_segments_end_at_pauses(decoder: str, frames: int) -> None:
+    tokenizer = CharacterTokenizer("abcd ")
+    letters = {letter: tokenizer.encode(letter)[0] for letter in "abcd "}
+    path = [letters.get(letter, 0) for letter in "____aa_b_ _cc_d__ _a__b___" + 30 * "_" + "_c_ _d_dd__" + 30 * "_"]
+    recognizer = make_recognizer()
+    recognizer.tokenizer = tokenizer
+    if decoder == "beam":
+        recognizer.decoder = BeamDecoder(tokenizer, DecodingConfig(name="beam", beam_width=4))
+    sound = Sound()
+    live, events = _LiveText(recognizer, sound, pause_s=1.0), []  # type: ignore[arg-type]
+    log_probs, settled_at = emissions(path, 0.999, vocab=6), None
+    for start in range(0, len(path), frames):
+        part = log_probs[start : start + frames]
+        sound.samples += 4 * len(part)
+        found = live.add(part)
+        events += found
+        if any(event.kind == "words" for event in found) and settled_at is None:
+            settled_at = start + len(part)
+    events += live.add(log_probs[:0], last=True)
+    assert [event.text for event in events if event.kind == "segment"] == ["ab cd ab", "c dd"]
+    assert settled_at is not None and 10 <= settled_at < 10 + frames, "with the space behind it"
+    words = [word for event in events if event.kind == "words" for word in event.words]
+    assert [word.text for word in words] == ["ab", "cd", "ab", "c", "dd"]
+    assert [word for event in events if event.kind == "segment" for word in event.words] == words
+    times = [time for word in words for time in (word.start_s, word.end_s)]
+    assert times == sorted(times) and times[0] >= 0 and times[-1] <= len(path) * 0.04
+    for word, first, last in zip(words, (4, 11, 19, 57, 61), (7, 14, 22, 57, 64), strict=True):
+        assert word.start_s < (last + 1) * 0.04 and word.end_s > (first - 6) * 0.04, "where its letters are"
+
+
+def test_samples_at_another_rate_are_resampled_as_those_of_a_whole() -> None:
+    recognizer, sound = make_recognizer(), np.diff(make_sound(3.0, 8, 16000), prepend=0)
+    events = events_of(recognizer, sound, 500, look_ahead_s=EVERYTHING, sample_rate=16000)
+    assert text_of(events) == recognizer.transcribe(sound, sample_rate=16000).text != ""
+
+
+def test_without_word_times_the_text_is_the_same() -> None:
+    sound = make_sound(4.0, 5)
+    timed = events_of(make_recognizer(), sound, chunk_s=0.4, look_ahead_s=0.3)
+    plain = events_of(make_recognizer(words=False), sound, chunk_s=0.4, look_ahead_s=0.3)
+    assert text_of(plain) == text_of(timed) and not any(event.words for event in plain)
+    assert [one.text for one in plain if one.kind == "words"] == [one.text for one in timed if one.kind == "words"]
+
+
+def test_a_long_stream_takes_no_more_memory_than_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asr.features.live.HEARD_S", 3.0)
+    monkeypatch.setattr("asr.recognition.streaming.LEVEL_S", 3.0)
+    recognizer = make_recognizer(speech_gate=True)
+    stream = recognizer.stream(chunk_s=0.5, look_ahead_s=0.5)
+    held: list[int] = []
+    for second in range(40):
+        stream.feed(make_sound(1.0, second) if second % 8 else np.zeros(RATE, np.float32))
+        sound, text = stream._sound, stream._text
+        gate = sound._gate
+        assert gate is not None and gate._held is not None
+        arrays = (sound._mel, sound._features.stream._held, text._pending, gate._held, *sound._waiting)
+        held.append(sum(array.nbytes for array in arrays))
+    assert max(held[20:]) <= 1.2 * max(held[:20])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"chunk_s": 0.0}, "chunk_s=0.0 must be more than 0 to 56 seconds"),
+        ({"chunk_s": float("nan")}, "chunk_s=nan must be"),
+        ({"look_ahead_s": -0.5}, "look_ahead_s=-0.5 must be 0 to 56 seconds"),
+        ({"pause_s": 99}, "pause_s=99 must be"),
+        ({"sample_rate": 100}, "sample_rate=100 must be a whole number of Hz"),
+    ],
+)
+def test_impossible_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_recognizer().stream(**options)
+
+
+def test_misuse_is_refused_in_one_sentence() -> None:
+    with pytest.raises(ConfigError, match="model=transformer looks at whole recordings"):
+        make_recognizer("transformer").stream()
+    stream = make_recognizer().stream()
+    with pytest.raises(AudioError, match="NaN"):
+        stream.feed(np.full(10, np.nan))
+    assert stream.feed([]) == [] and stream.finish() == [] and stream.finish() == []
+    with pytest.raises(ConfigError, match="another one"):
+        stream.feed(np.zeros(10, np.float32))
