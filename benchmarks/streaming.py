@@ -46,11 +46,22 @@ class Row:
     core_share: float
 
 
-def stream_one(recognizer: Recognizer, sound: np.ndarray, chunk_s: float, look_ahead_s: float) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """One utterance: its text, the delays of its first word and of all, and the processor time."""
+
+    text: str
+    first_s: float | None
+    settled_s: list[float]
+    spent_s: float
+
+
+def stream_one(recognizer: Recognizer, sound: np.ndarray, chunk_s: float, look_ahead_s: float) -> Streamed:
     """The text, the delays of words, and the processor time of one utterance."""
     stream = recognizer.stream(chunk_s=chunk_s, look_ahead_s=look_ahead_s)
     size, rate = round(BLOCK_S * recognizer.sample_rate), recognizer.sample_rate
-    clock_s, appeared_s, texts = 0.0, None, []
+    clock_s, texts = 0.0, list[str]()
+    appeared_s: float | None = None
     settled: list[tuple[float, float]] = []  # when it settled, when it ended
     spent_s = time.process_time()
     for start in range(0, len(sound) + size, size):
@@ -64,13 +75,12 @@ def stream_one(recognizer: Recognizer, sound: np.ndarray, chunk_s: float, look_a
             if event.kind == "words":
                 settled += [(clock_s, word.end_s) for word in event.words]
                 texts.append(event.text)
-    first = [] if not settled or appeared_s is None else [appeared_s - settled[0][1]]
-    return {
-        "text": " ".join(texts),
-        "first": first,
-        "settled": [at_s - end_s for at_s, end_s in settled],
-        "spent_s": time.process_time() - spent_s,
-    }
+    return Streamed(
+        " ".join(texts),
+        appeared_s - settled[0][1] if settled and appeared_s is not None else None,
+        [at_s - end_s for at_s, end_s in settled],
+        time.process_time() - spent_s,
+    )
 
 
 @torch.inference_mode()
@@ -96,18 +106,21 @@ def measure(
     """All utterances with one setting."""
     found = [stream_one(recognizer, sound, chunk_s, look_ahead_s) for sound in sounds]
     own = [own_level(recognizer, sound, chunk_s, look_ahead_s) for sound in sounds]
-    seconds = sum(map(len, sounds)) / recognizer.sample_rate
-    delays = [np.array([delay for one in found for delay in one[key]]) for key in ("first", "settled")]  # type: ignore[attr-defined]
-    low, high = ([float(value) for value in np.percentile(one, [50, 95])] if len(one) else [0.0, 0.0] for one in delays)
     return Row(
         chunk_s,
         look_ahead_s,
-        wer(utterances, [str(one["text"]) for one in found]),
+        wer(utterances, [one.text for one in found]),
         wer(utterances, own),
-        (low[0], low[1]),
-        (high[0], high[1]),
-        sum(float(one["spent_s"]) for one in found) / seconds,  # type: ignore[arg-type]
+        percentiles([one.first_s for one in found if one.first_s is not None]),
+        percentiles([delay_s for one in found for delay_s in one.settled_s]),
+        sum(one.spent_s for one in found) * recognizer.sample_rate / sum(map(len, sounds)),
     )
+
+
+def percentiles(values: list[float]) -> tuple[float, float]:
+    """The 50th and the 95th."""
+    middle, high = np.percentile(values or [0.0], [50, 95]).tolist()
+    return middle, high
 
 
 def wer(utterances: list[Utterance], texts: list[str]) -> float:

@@ -161,9 +161,12 @@ class BeamDecoder:
 
     def decode(self, log_probs: npt.NDArray[np.float32]) -> DecodedText:
         """The same for one utterance, ``(frames, vocab)``."""
+        return self.result(*self._search(log_probs))
+
+    def _search(self, log_probs: npt.NDArray[np.float32]) -> tuple[Tree, Records]:
         search = self.begin()
         search.advance(log_probs)
-        return search.finish()
+        return search.tree, search.beam
 
     def begin(self) -> "BeamSearch":
         """Begin to decode one recording that comes in parts."""
@@ -274,7 +277,7 @@ class BeamSearch:
         """What the worth of all that can follow a prefix depends on."""
         nodes = self._tree.nodes
         place = [int(nodes[node][name]) for name in ("lm_state", "trie_node", "is_open", "hot_state")]
-        recent = []
+        recent: list[int] = []
         while node and len(recent) < RECENT:
             recent.append(int(nodes[node]["token"]))
             node = int(nodes[node]["parent"])
@@ -296,7 +299,17 @@ class BeamSearch:
 
     def finish(self) -> DecodedText:
         """The text, where the recording ends here; the search may still go on."""
-        return self.decoder.result(self._tree, self._beam[: self._size])
+        return self.decoder.result(self.tree, self.beam)
+
+    @property
+    def tree(self) -> Tree:
+        """Every prefix that one of the beam descends from."""
+        return self._tree
+
+    @property
+    def beam(self) -> Records:
+        """The prefixes so far."""
+        return self._beam[: self._size]
 
 
 def _log_sum(values: Sequence[float]) -> float:

@@ -233,7 +233,7 @@ def _run(direction: nn.Module, inputs: Tensor) -> Tensor:
 
 def _run_from(direction: nn.Module, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
     """As ``_run`` but from a state, None for zeros; also the state after the last frame."""
-    run: Any = direction if isinstance(direction, nn.RNNBase) else direction.run_from
+    run: Any = direction if isinstance(direction, nn.RNNBase) else getattr(direction, "run_from")  # noqa: B009
     outputs: tuple[Tensor, Any] = run(inputs, state)
     return outputs
 

@@ -13,17 +13,18 @@ cut for decoding (asr/recognition/windows.py).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 
 from asr.audio import Resampler
 from asr.decoding import DecodedText
-from asr.decoding.build import begin_search
+from asr.decoding.build import Decoder, begin_search
 from asr.decoding.greedy import tidy_text
 from asr.errors import ConfigError
-from asr.features import LiveFeatures
+from asr.features import Features, LiveFeatures
+from asr.models import AcousticModel
 from asr.models.streaming import CONTEXT, ModelStream
 from asr.recognition.bounds import SpeechLevel, speech_level
 from asr.recognition.given import checked_rate, mono_samples
@@ -31,15 +32,27 @@ from asr.recognition.hypothesis import Word
 from asr.recognition.reading import GATE_LEVEL_DB, Waveform
 from asr.recognition.streaming_gate import LiveGate
 from asr.recognition.windows import MAX_WINDOW_S, PAUSE_S, Array, Emissions
-from asr.recognition.words import complete_words, group_words
-from asr.text.tokenizer import BLANK_ID
-
-if TYPE_CHECKING:
-    from asr.recognition.recognizer import Recognizer
+from asr.recognition.words import TimedWords, complete_words, group_words
+from asr.text.tokenizer import BLANK_ID, Tokenizer
 
 CHUNK_S, LOOK_AHEAD_S = 1.0, 1.0
 LEVEL_S = 30.0  # of sound by which quiet and loud are told, for word times
 MAX_PENDING_S = 60.0  # a segment without a pause ends, too, where so much of it has not settled
+
+
+class Recogniser(Protocol):
+    """What a stream uses of a ``Recognizer``."""
+
+    features: Features
+    model: AcousticModel
+    tokenizer: Tokenizer
+    decoder: Decoder
+    speech_gate: bool
+    words: bool
+    frame_s: float
+
+    def timed_words(self, emissions: Emissions, decoded: DecodedText) -> TimedWords:
+        """The words of a text, with their times and confidence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +102,9 @@ class TranscriptStream:
     >>> events = stream.finish()
     """
 
-    def __init__(self, recognizer: "Recognizer", options: StreamOptions, sample_rate: int | None = None) -> None:
+    def __init__(self, recognizer: Recogniser, options: StreamOptions, sample_rate: int | None = None) -> None:
         """Raises ConfigError where the model needs whole recordings, or the rate is impossible."""
-        rate = recognizer.sample_rate
+        rate = recognizer.features.config.sample_rate
         self._sound = _LiveEmissions(recognizer, options)
         self._resampler = Resampler(rate if sample_rate is None else checked_rate(sample_rate), rate)
         self._text = _LiveText(recognizer, self._sound, options.pause_s)
@@ -130,7 +143,7 @@ class TranscriptStream:
 class _LiveEmissions:
     """Samples at the model's rate to gated log-probabilities, chunk by chunk."""
 
-    def __init__(self, recognizer: "Recognizer", options: StreamOptions) -> None:
+    def __init__(self, recognizer: Recogniser, options: StreamOptions) -> None:
         config = recognizer.features.config
         self.rate, self.frame_s = config.sample_rate, recognizer.frame_s
         self.edge_s, self.vocab_size = -config.first_frame_s, recognizer.tokenizer.vocab_size
@@ -221,7 +234,7 @@ class _LiveEmissions:
 class _LiveText:
     """Gated frames to events."""
 
-    def __init__(self, recognizer: "Recognizer", sound: _LiveEmissions, pause_s: float) -> None:
+    def __init__(self, recognizer: Recogniser, sound: _LiveEmissions, pause_s: float) -> None:
         self.recognizer, self.sound = recognizer, sound
         self._pause = max(1, round(pause_s / sound.frame_s))
         self._frames = 0  # of the recording so far

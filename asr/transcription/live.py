@@ -44,7 +44,7 @@ def live_events(path: str, options: TranscribeOptions, live: LiveOptions) -> Ite
     sound that cannot be read, a model that cannot be streamed, and impossible options.
     """
     recognizer = build_recognizer(options)
-    chosen = {"chunk_s": live.chunk_s, "look_ahead_s": live.look_ahead_s, "pause_s": live.pause_s}
+    chosen: dict[str, Any] = {"chunk_s": live.chunk_s, "look_ahead_s": live.look_ahead_s, "pause_s": live.pause_s}
     stream = recognizer.stream(**{name: value for name, value in chosen.items() if value is not None})
     interrupted = False
     with closing(_blocks(path, recognizer, options.channel, live.raw_rate)) as blocks:  # type: ignore[type-var]

@@ -19,7 +19,8 @@ def noise(seconds: float, seed: int = 1) -> np.ndarray:
 
 
 def whole(features: LogMel, waveform: np.ndarray) -> torch.Tensor:
-    return features(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))[0][0]
+    frames: torch.Tensor = features(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))[0][0]
+    return frames
 
 
 @pytest.mark.parametrize("normalization", ["utterance", "global", "none"])
@@ -27,7 +28,7 @@ def whole(features: LogMel, waveform: np.ndarray) -> torch.Tensor:
 def test_where_nothing_was_dropped_they_are_those_of_the_whole_recording(
     normalization: str, level_db: float | None
 ) -> None:
-    features, waveform = make_features(normalization=normalization, level_db=level_db), noise(1.7) + 0.2
+    features, waveform = make_features(normalization=normalization, level_db=level_db), noise(1.7) + np.float32(0.2)
     live = LiveFeatures(features)
     for start in range(0, len(waveform), 777):
         live.append(waveform[start : start + 777])
@@ -66,7 +67,7 @@ def test_what_is_far_past_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     features = make_features(edge_padding_s=0.0)
     live = LiveFeatures(features)
     for second in range(30):
-        live.append(noise(1.0, second) * (10.0 if second < 20 else 1.0))
+        live.append(noise(1.0, second) * np.float32(10.0 if second < 20 else 1.0))
         plain = live.frames()[1]
         live.drop(plain[:-1])
     recent = np.concatenate([noise(1.0, second) for second in (28, 29)])

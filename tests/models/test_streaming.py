@@ -41,7 +41,8 @@ def make_input(frames: int = 83) -> Tensor:
 
 def whole(model: AcousticModel, log_mel: Tensor) -> Tensor:
     with torch.inference_mode():
-        return model(log_mel[None], torch.tensor([len(log_mel)]))[0][0]
+        log_probs: Tensor = model(log_mel[None], torch.tensor([len(log_mel)]))[0][0]
+        return log_probs
 
 
 @pytest.mark.parametrize("form", RECURRENT)

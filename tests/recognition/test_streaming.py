@@ -25,8 +25,8 @@ EVERYTHING = 50.0
 def make_recognizer(name: str = "bilstm", features: dict[str, Any] | None = None, **options: Any) -> Recognizer:
     """Random, sharpened weights: long texts that depend on every frame."""
     torch.manual_seed(4)
-    values = {"sample_rate": RATE, "n_mels": 16, "normalization": "utterance", "edge_padding_s": 0.1}
-    frontend = LogMel(LogMelConfig(**{**values, **(features or {})}))  # type: ignore[arg-type]
+    values: dict[str, Any] = {"sample_rate": RATE, "n_mels": 16, "normalization": "utterance", "edge_padding_s": 0.1}
+    frontend = LogMel(LogMelConfig(**{**values, **(features or {})}))
     frontend.set_normalisation(torch.zeros(16), torch.full((16,), 2.0))
     tokenizer = WordTokenizer.from_texts(["a b c d e f"])
     subsampling = SubsamplingConfig(factor=2, channels=4, output_size=16)
@@ -81,7 +81,7 @@ def test_one_direction_without_look_ahead_equals_the_whole(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["greedy", "beam"])
 def test_neither_blocks_nor_their_sample_type_change_an_event(name: str) -> None:
-    decoder = {} if name == "greedy" else {"decoder": make_beam()}
+    decoder: dict[str, Any] = {} if name == "greedy" else {"decoder": make_beam()}
     recognizer, sound = make_recognizer(**decoder), np.round(make_sound(4.0, 5) * 32000).astype(np.int16)
     expected = events_of(recognizer, sound.astype(np.float32) / 32768, 10**6, chunk_s=0.4, look_ahead_s=0.3)
     assert len(expected) > 8
