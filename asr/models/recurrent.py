@@ -233,7 +233,8 @@ def _run(direction: nn.Module, inputs: Tensor) -> Tensor:
 
 def _run_from(direction: nn.Module, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
     """As ``_run`` but from a state, None for zeros; also the state after the last frame."""
-    run: Any = direction if isinstance(direction, nn.RNNBase) else getattr(direction, "run_from")  # noqa: B009
+    own: Any = direction
+    run = own if isinstance(direction, nn.RNNBase) else own.run_from
     outputs: tuple[Tensor, Any] = run(inputs, state)
     return outputs
 
