@@ -179,6 +179,7 @@ class RecurrentStack(nn.Module, Generic[C]):
             if carried is None:
                 outputs = layer(norm(hidden), reversal)
             else:
+                assert isinstance(layer, RecurrentLayer)
                 outputs, carried.states[count] = layer.chunk(norm(hidden), carried.keep, carried.states.get(count))
             if self.residual and outputs.shape == hidden.shape:
                 outputs = outputs + hidden
