@@ -1,0 +1,172 @@
+"""A server under load: parallel requests, slow clients and malformed ones beside them; seconds, memory, statuses.
+
+    .venv/bin/asr serve english &
+    .venv/bin/python benchmarks/serve_load.py http://127.0.0.1:8000 --pid $!
+
+In: the address of a running server, and its process. Out: percentiles of the seconds from request to answer (waits
+after 429 and 503 counted in), how often each status came, whether every text was the same, and the largest memory.
+"""
+
+import argparse
+import asyncio
+import collections
+import random
+import statistics
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+RECORDING = Path(__file__).resolve().parents[1] / "recipes" / "english" / "sentence.ogg"
+PATH = "/v1/audio/transcriptions"
+MOST_WAITS = 200
+
+
+@dataclass
+class Seen:
+    """What came back."""
+
+    statuses: collections.Counter[str] = field(default_factory=collections.Counter)
+    seconds: list[float] = field(default_factory=list)
+    texts: set[str] = field(default_factory=set)
+    most_memory: int = 0  # bytes
+
+
+def request_of(body: bytes, length: int | None = None) -> bytes:
+    """A whole request; ``length``: what its header says instead of the body's."""
+    head = (
+        f"POST {PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: multipart/form-data; boundary=cut\r\n"
+    )
+    return f"{head}Content-Length: {len(body) if length is None else length}\r\n\r\n".encode() + body
+
+
+def form(recording: bytes) -> bytes:
+    """The body of a request that is right."""
+    fields = '--cut\r\nContent-Disposition: form-data; name="response_format"\r\n\r\ntext\r\n'
+    file = f'--cut\r\nContent-Disposition: form-data; name="file"; filename="{RECORDING.name}"\r\n\r\n'
+    return (fields + file).encode() + recording + b"\r\n--cut--\r\n"
+
+
+async def send(
+    address: str, data: bytes, *, piece: int = 1 << 16, pause_s: float = 0.0, end: bool = False
+) -> tuple[str, str, str]:
+    """Status, Retry-After and body; ("broken off", "", "") where there was no answer. ``end``: send no more."""
+    place = urlsplit(address)
+    try:
+        reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    except OSError:
+        return "not connected", "", ""
+    try:
+        for start in range(0, len(data), piece):
+            writer.write(data[start : start + piece])
+            await writer.drain()
+            if pause_s:
+                await asyncio.sleep(pause_s)
+        if end:
+            writer.write_eof()
+        answer = (await reader.read()).decode("utf-8", "replace")
+    except OSError:
+        return "broken off", "", ""
+    finally:
+        writer.close()
+    head, _, body = answer.partition("\r\n\r\n")
+    if not head:
+        return "broken off", "", ""
+    headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
+    return head.split(" ", 2)[1], headers.get("retry-after", ""), body
+
+
+async def client(address: str, data: bytes, seen: Seen) -> None:
+    """One recording, asked for until it is answered."""
+    began_s = time.monotonic()
+    for _ in range(MOST_WAITS):
+        status, retry_after, body = await send(address, data)
+        seen.statuses[status] += 1
+        if status == "200":
+            seen.texts.add(body)
+            seen.seconds.append(time.monotonic() - began_s)
+            return
+        await asyncio.sleep(float(retry_after or 1) * random.uniform(0.8, 1.2))
+
+
+async def slow_client(address: str, data: bytes, seen: Seen) -> None:
+    """Sends a thousandth at a time, 20 times a second."""
+    status, _, _ = await send(address, data, piece=max(1, len(data) // 400), pause_s=0.05)
+    seen.statuses[f"slow: {status}"] += 1
+
+
+async def malformed(address: str, count: int, seen: Seen, recording: bytes) -> None:
+    """Requests that are wrong, one after the other: noise, forms cut off, damaged recordings, false lengths."""
+    chance = random.Random(1)
+    good = form(recording)
+    for number in range(count):
+        noise = chance.randbytes(chance.randrange(1, 4000))
+        damaged = bytearray(good)
+        for _ in range(200):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        kinds = [
+            noise,
+            request_of(noise),
+            request_of(good[: chance.randrange(len(good))]),
+            request_of(form(noise)),
+            request_of(bytes(damaged)),
+            request_of(good, chance.randrange(len(good))),
+            b"GET /" + noise[:100] + b" HTTP/1.1\r\n\r\n",
+        ]
+        task = asyncio.create_task(send(address, kinds[number % len(kinds)], end=number % len(kinds) in (0, 6)))
+        done, _ = await asyncio.wait([task], timeout=20)
+        status = task.result()[0] if done else "no answer in 20 s"
+        task.cancel()
+        seen.statuses[f"malformed: {status}"] += 1
+
+
+async def watch(pid: int, seen: Seen) -> None:
+    """The largest resident memory of the process."""
+    while True:
+        text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+        kilobytes = int(text.split("VmRSS:")[1].split()[0])
+        seen.most_memory = max(seen.most_memory, kilobytes * 1024)
+        await asyncio.sleep(0.2)
+
+
+async def load(address: str, pid: int | None, requests: int, slow: int, wrong: int) -> Seen:
+    """All at once."""
+    seen, recording = Seen(), RECORDING.read_bytes()
+    data = request_of(form(recording))
+    watching = asyncio.create_task(watch(pid, seen)) if pid else None
+    await asyncio.gather(
+        *(client(address, data, seen) for _ in range(requests)),
+        *(slow_client(address, data, seen) for _ in range(slow)),
+        malformed(address, wrong, seen, recording),
+    )
+    if watching:
+        watching.cancel()
+    return seen
+
+
+def main() -> None:
+    """Parse arguments, load, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("address")
+    parser.add_argument("--pid", type=int, help="the server's process, for its memory")
+    parser.add_argument("--requests", type=int, default=200, help="at a time (default: 200)")
+    parser.add_argument("--slow", type=int, default=20, help="clients that send slowly (default: 20)")
+    parser.add_argument("--malformed", type=int, default=1000, help="requests that are wrong (default: 1000)")
+    found = parser.parse_args()
+    began_s = time.monotonic()
+    seen = asyncio.run(load(found.address, found.pid, found.requests, found.slow, found.malformed))
+    print(f"{time.monotonic() - began_s:.1f} s in all; {len(seen.texts)} different texts of one recording")
+    for status, count in sorted(seen.statuses.items()):
+        print(f"  {count:6,}  {status}")
+    if len(seen.seconds) > 1:
+        parts = statistics.quantiles(seen.seconds, n=20)
+        print(
+            f"answered: {len(seen.seconds)}; seconds: median {parts[9]:.2f}, 95 % {parts[18]:.2f}, "
+            f"most {max(seen.seconds):.2f}"
+        )
+    if seen.most_memory:
+        print(f"largest memory of the server: {seen.most_memory / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
