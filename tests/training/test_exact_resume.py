@@ -186,7 +186,7 @@ class Killed(BaseException):
     """Stands for a process that is no more."""
 
 
-@pytest.mark.parametrize("moment", ["append_metrics", "save", "export", "keep_epoch"])
+@pytest.mark.parametrize("moment", ["append_metrics", "save", "_export", "keep_epoch"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_around_any_write_of_an_epochs_end_nothing_is_lost_or_written_twice(
     tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, after: bool
