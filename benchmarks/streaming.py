@@ -96,7 +96,8 @@ def own_level(recognizer: Recognizer, sound: np.ndarray, chunk_s: float, look_ah
         search.advance(model.chunk(log_mel[(done - context) * factor :], context, chunk, ahead).numpy())
         done += chunk
     context = min(done, CONTEXT)
-    search.advance(model.chunk(log_mel[(done - context) * factor :], context, None).numpy())
+    if len(log_mel) > done * factor:
+        search.advance(model.chunk(log_mel[(done - context) * factor :], context, None).numpy())
     return search.finish().text
 
 
