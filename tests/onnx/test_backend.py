@@ -15,30 +15,15 @@ import torch
 from asr import load_model
 from asr.cli import main
 from asr.errors import ConfigError, ModelError
-from asr.features import LogMel, LogMelConfig
-from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
 from asr.onnx.backend import open_backend
-from asr.pretrained import from_pretrained, save_pretrained
+from asr.pretrained import from_pretrained
 from asr.recognition import Recognizer
 from asr.shipped import weights_sha256
-from asr.text.tokenizer import CharacterTokenizer
-
-RATE = 8000
+from tests.random_model import RATE, save_random_model
 
 
 def save_model(folder: Path, seed: int = 4) -> Path:
-    """A random model that spells much."""
-    torch.manual_seed(seed)
-    features = LogMel(LogMelConfig(sample_rate=RATE, n_mels=16))
-    features.set_normalisation(torch.full((16,), -6.0), torch.full((16,), 2.0))
-    tokenizer = CharacterTokenizer.from_texts(["abcdefgh "])
-    subsampling = SubsamplingConfig(factor=2, channels=4, output_size=16)
-    model = AcousticModel(BiLstmConfig(num_layers=2, hidden_size=12, subsampling=subsampling), 16, tokenizer.vocab_size)
-    with torch.no_grad():
-        for weight in (model.head.weight, *model.encoder.parameters()):
-            weight.mul_(4)
-    save_pretrained(folder, features, model, tokenizer, {"dev_wer": 0.5})
-    return folder
+    return save_random_model(folder, {"dev_wer": 0.5}, seed=seed, sharpness=4)
 
 
 def make_waveform(seconds: float, seed: int) -> np.ndarray:

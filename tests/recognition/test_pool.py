@@ -17,9 +17,7 @@ import soundfile
 import torch
 
 from asr.errors import AsrError, AudioError, InternalError
-from asr.features import LogMel, LogMelConfig
-from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
-from asr.pretrained import Pretrained, save_pretrained
+from asr.pretrained import save_pretrained
 from asr.recognition import Hypothesis, Recognizer
 from asr.recognition import pool as pool_module
 from asr.recognition import reading as reading_module
@@ -28,25 +26,13 @@ from asr.recognition.pool import Pool
 from asr.recognition.reading import Reader
 from asr.recognition.speech_gate import STEP_S, WINDOW_S
 from asr.recognition.windows import Emissions, Window, WindowSizes, cut_emissions
-from asr.text.tokenizer import CharacterTokenizer
-
-RATE = 8000
+from tests.random_model import RATE, random_model
 
 
 def make_recognizer(**options: Any) -> Recognizer:
     """Random, sharpened weights, and windows so short that seconds are long recordings."""
-    torch.manual_seed(4)
-    features = LogMel(LogMelConfig(sample_rate=RATE, n_mels=16))
-    features.set_normalisation(torch.full((16,), -6.0), torch.full((16,), 2.0))
-    tokenizer = CharacterTokenizer.from_texts(["abcdefgh "])
-    subsampling = SubsamplingConfig(factor=2, channels=4, output_size=16)
-    model = AcousticModel(BiLstmConfig(num_layers=2, hidden_size=12, subsampling=subsampling), 16, tokenizer.vocab_size)
-    with torch.no_grad():
-        for weight in (model.head.weight, *model.encoder.parameters()):
-            weight.mul_(6)
-    pretrained = Pretrained(features.eval(), model.eval(), tokenizer, {})
     sizes = WindowSizes.of(0.01, 2, longest_s=1.4, core_s=(0.5, 0.8), context_s=0.3)
-    return Recognizer(pretrained, torch.device("cpu"), **{"speech_gate": False, "sizes": sizes, **options})
+    return Recognizer(random_model(), torch.device("cpu"), **{"speech_gate": False, "sizes": sizes, **options})
 
 
 @pytest.fixture(scope="module")

@@ -17,31 +17,16 @@ import asr
 from asr.audio import load_audio, resample
 from asr.data.manifest import Utterance
 from asr.errors import AudioError, ConfigError, ModelError
-from asr.features import LogMel, LogMelConfig
-from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
-from asr.pretrained import from_pretrained, save_pretrained
+from asr.features import LogMelConfig
+from asr.pretrained import from_pretrained
 from asr.recognition import Hypothesis, Recognizer, Word
 from asr.recognition.pool import plan_batches
-from asr.text.tokenizer import CharacterTokenizer
-
-RATE = 8000
+from tests.random_model import RATE, save_random_model
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random model whose weights are sharpened, so that its texts are long and full of different letters."""
-    torch.manual_seed(4)
-    features = LogMel(LogMelConfig(sample_rate=RATE, n_mels=16))
-    features.set_normalisation(torch.full((16,), -6.0), torch.full((16,), 2.0))
-    tokenizer = CharacterTokenizer.from_texts(["abcdefgh "])
-    subsampling = SubsamplingConfig(factor=2, channels=4, output_size=16)
-    model = AcousticModel(BiLstmConfig(num_layers=2, hidden_size=12, subsampling=subsampling), 16, tokenizer.vocab_size)
-    with torch.no_grad():
-        for weight in (model.head.weight, *model.encoder.parameters()):
-            weight.mul_(6)
-    path = tmp_path_factory.mktemp("recognizer") / "model"
-    save_pretrained(path, features, model, tokenizer, {})
-    return path
+    return save_random_model(tmp_path_factory.mktemp("recognizer") / "model")
 
 
 @pytest.fixture(scope="module")

@@ -12,33 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-import torch
 
-from asr.features import LogMel, LogMelConfig
-from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
-from asr.pretrained import save_pretrained
-from asr.text.tokenizer import CharacterTokenizer
+from tests.random_model import RATE, save_random_model
 
 pytest.importorskip("fastapi", reason="needs the extra [server]")
-RATE = 8000
 
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(4)
-    features = LogMel(LogMelConfig(sample_rate=RATE, n_mels=16))
-    features.set_normalisation(torch.full((16,), -6.0), torch.full((16,), 2.0))
-    tokenizer = CharacterTokenizer.from_texts(["abcdefgh "])
-    subsampling = SubsamplingConfig(factor=2, channels=4, output_size=16)
-    network = AcousticModel(
-        BiLstmConfig(num_layers=2, hidden_size=12, subsampling=subsampling), 16, tokenizer.vocab_size
-    )
-    with torch.no_grad():
-        for weight in (network.head.weight, *network.encoder.parameters()):
-            weight.mul_(6)
-    path = tmp_path_factory.mktemp("served") / "tiny" / "model"
-    save_pretrained(path, features, network, tokenizer, {})
-    return path
+    return save_random_model(tmp_path_factory.mktemp("served") / "tiny" / "model")
 
 
 @pytest.fixture(scope="session")
