@@ -62,8 +62,6 @@ def _recognizer(model: "AnyPath | Recognizer") -> "Recognizer":
     changed = [file.stat().st_mtime_ns for file in sorted(directory.glob("*.json"))]
     key = (os.path.abspath(directory), *changed)
     if key not in _loaded:
-        from asr.recognition import Recognizer
-
         found = Recognizer.from_pretrained(directory)
         _loaded.clear()
         _loaded[key] = found

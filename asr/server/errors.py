@@ -9,8 +9,6 @@ from starlette.exceptions import HTTPException
 
 from asr.errors import AsrError, AudioError, ConfigError, UsageError
 
-_SENT_WRONG = (AudioError, ConfigError, UsageError)
-
 
 class ApiError(Exception):
     """``param``: the field that is wrong; ``code``: a word for programs; ``retry_after_s``: when to ask again."""
@@ -52,7 +50,7 @@ def as_api_error(error: AsrError) -> ApiError:
         return ApiError(413, str(error), param="file", code="audio_too_long")
     if isinstance(error, AudioError):
         return ApiError(400, str(error), param="file", code="invalid_audio")
-    if isinstance(error, _SENT_WRONG):
+    if isinstance(error, (ConfigError, UsageError)):
         return ApiError(400, str(error))
     return ApiError(500, str(error), code="internal_error")
 
