@@ -34,8 +34,8 @@ from asr.terminal import Progress, RewrittenLine, is_live
 from asr.transcription import FORMATS, TIMED_FORMATS
 from asr.transcription.inputs import MICROPHONE, STDIN, find_inputs, split_model
 from asr.transcription.job import TranscriptionJob
-from asr.transcription.live import LiveOptions, event_line, live_events
 from asr.transcription.options import TranscribeOptions
+from asr.transcription.streaming import StreamingOptions, event_line, stream_events
 
 JSONL = "jsonl"  # an event of a stream a line
 
@@ -180,14 +180,14 @@ def run(arguments: list[str]) -> int:
 
 def _stream(found: argparse.Namespace, options: TranscribeOptions, stopped_by: Sequence[int]) -> int:
     """Print the events of one recording, pipe or microphone; Ctrl-C is how the microphone ends."""
-    live = LiveOptions(
+    live = StreamingOptions(
         chunk_s=found.chunk_s, look_ahead_s=found.look_ahead_s, pause_s=found.pause_s, raw_rate=found.rate
     )
     (path,) = found.paths
     line = RewrittenLine(sys.stdout)
     settled = ""
     try:
-        for event in live_events(path, options, live):
+        for event in stream_events(path, options, live):
             if options.formats == (JSONL,):
                 print(event_line(event), flush=True)
             elif event.kind == "segment":

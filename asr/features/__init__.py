@@ -13,9 +13,9 @@ from asr.features.frontend import (
 )
 from asr.features.kaldi import KaldiFbank, KaldiFbankConfig
 from asr.features.level import Level, LevelMeter
-from asr.features.live import LiveFeatures
 from asr.features.log_mel import LogMel, LogMelConfig
 from asr.features.spec_augment import SpecAugmentConfig, spec_augment
+from asr.features.streaming import StreamingFeatures
 from asr.schema import build_named
 
 AnyFeaturesConfig = LogMelConfig | KaldiFbankConfig
@@ -44,11 +44,11 @@ __all__ = [
     "KaldiFbankConfig",
     "Level",
     "LevelMeter",
-    "LiveFeatures",
     "LogMel",
     "LogMelConfig",
     "NormalisationStatistics",
     "SpecAugmentConfig",
+    "StreamingFeatures",
     "WaveformAugment",
     "build_features",
     "build_features_config",

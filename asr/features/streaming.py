@@ -19,7 +19,7 @@ from asr.features.level import Level, LevelMeter
 HEARD_S = 60.0  # longer than one window of recognition, so that nothing heard of a short recording is forgotten
 
 
-class LiveFeatures:
+class StreamingFeatures:
     """``append`` samples, look at ``frames``, ``drop`` what has been used. Frames are numbered from what is held."""
 
     def __init__(self, features: Features) -> None:

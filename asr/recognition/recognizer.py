@@ -31,7 +31,6 @@ from asr.pretrained import Pretrained, from_pretrained
 from asr.recognition.calibration import Calibration, read_calibration
 from asr.recognition.given import AudioInput, given_source
 from asr.recognition.hypothesis import Hypothesis, joined
-from asr.recognition.live import LivePool, Task
 from asr.recognition.pool import Pool, PoolProgress
 from asr.recognition.reading import (
     AudioSource,
@@ -40,6 +39,7 @@ from asr.recognition.reading import (
     utterance_source,
     waveform_source,
 )
+from asr.recognition.request_pool import RequestPool, Task
 from asr.recognition.speech_gate import SETTLE_S, apply_gate
 from asr.recognition.stored_decoding import choose_decoding
 from asr.recognition.streaming import CHUNK_S, StreamOptions, TranscriptStream
@@ -241,14 +241,14 @@ class Recognizer:
         other.decoder = build_decoder(other.decoding, self.tokenizer)
         return other
 
-    def live_pool(
+    def request_pool(
         self, *, workers: int | None = None, batch_s: float = BATCH_S, on_batch: Callable[[int], None] | None = None
-    ) -> LivePool[Hypothesis]:
+    ) -> RequestPool[Hypothesis]:
         """Threads that compute recordings as they come, for ``submit``; arguments as for ``transcribe_files``.
 
         ``on_batch(windows)``: called with the size of each batch. Close the pool to end its threads.
         """
-        return LivePool(
+        return RequestPool(
             partial(compute_windows, self.onnx_model or self.model),
             frame_s=self.frame_s,
             workers=usable_cores() if workers is None else workers,
@@ -256,7 +256,7 @@ class Recognizer:
             on_batch=on_batch,
         )
 
-    def submit(self, pool: LivePool[Hypothesis], source: AudioSource) -> Task[Hypothesis]:
+    def submit(self, pool: RequestPool[Hypothesis], source: AudioSource) -> Task[Hypothesis]:
         """Have ``pool``, of this model, transcribe a recording."""
         reader = self._reader(source, expect=True)
         return pool.submit(reader, self._finish, self._take)

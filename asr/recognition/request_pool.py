@@ -44,7 +44,7 @@ class Task(Generic[T]):
         return min(1.0, self.frames * self.frame_s / expected_s) if expected_s > 0 else 0.0
 
 
-class LivePool(Pool[T]):
+class RequestPool(Pool[T]):
     """``submit`` and ``cancel`` from any thread; ``close`` ends it."""
 
     def __init__(
@@ -69,7 +69,7 @@ class LivePool(Pool[T]):
         self._frame_s, self._on_batch = frame_s, on_batch or (lambda windows: None)
         self._tasks: dict[Reader, Task[T]] = {}
         self._gate, self._ended = threading.Lock(), False
-        self._thread = threading.Thread(target=self._work, name="asr-live", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="asr-requests", daemon=True)
         self._thread.start()
 
     @property

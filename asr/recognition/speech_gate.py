@@ -88,7 +88,7 @@ class SignalTracker:
     def log_odds(self, ended: bool = True) -> NDArray[np.float64]:
         """``(windows,)``: window ``i`` begins at ``i * WINDOW_HOP * HOP_S`` seconds. At least one.
 
-        ``ended=False``: those so far, of a recording that goes on, from any thread.
+        ``ended=False``: those that are complete so far, maybe none, of a recording that goes on; from any thread.
         """
         if ended and not self._ended:
             self.push(np.zeros(self._spectrum.length // 2, np.float32))
@@ -98,12 +98,7 @@ class SignalTracker:
                 self._scores.append(
                     window_log_odds(frame_measures(self._frames), min(WINDOW, len(self._frames)), 1)[:1]
                 )
-        return np.concatenate(self._scores) if self._scores else np.full(1, -math.inf)
-
-    def scored(self) -> NDArray[np.float64]:
-        """The log-odds of the windows that are complete so far, ``(windows,)``."""
-        self._scores = [np.concatenate(self._scores)] if self._scores else []
-        return self._scores[0] if self._scores else np.zeros(0)
+        return np.concatenate(self._scores) if self._scores else np.full(1 if ended else 0, -math.inf)
 
     def _score(self, stop: int) -> None:
         """Score the windows that end before frame ``stop`` of what is held, and drop what no other needs."""

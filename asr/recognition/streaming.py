@@ -23,14 +23,14 @@ from asr.decoding import DecodedText
 from asr.decoding.build import Decoder, begin_search
 from asr.decoding.greedy import tidy_text
 from asr.errors import ConfigError
-from asr.features import Features, LiveFeatures
+from asr.features import Features, StreamingFeatures
 from asr.models import AcousticModel
 from asr.models.streaming import CONTEXT, ModelStream
 from asr.recognition.bounds import SpeechLevel, speech_level
 from asr.recognition.given import checked_rate, mono_samples
 from asr.recognition.hypothesis import Word
 from asr.recognition.reading import GATE_LEVEL_DB, Waveform
-from asr.recognition.streaming_gate import LiveGate
+from asr.recognition.streaming_gate import StreamingGate
 from asr.recognition.windows import MAX_WINDOW_S, PAUSE_S, Array, Emissions
 from asr.recognition.words import TimedWords, complete_words, group_words
 from asr.text.tokenizer import BLANK_ID, Tokenizer
@@ -40,7 +40,7 @@ LEVEL_S = 30.0  # of sound by which quiet and loud are told, for word times
 MAX_PENDING_S = 60.0  # a segment without a pause ends, too, where so much of it has not settled
 
 
-class Recogniser(Protocol):
+class RecognizerParts(Protocol):
     """What a stream uses of a ``Recognizer``."""
 
     features: Features
@@ -102,12 +102,12 @@ class TranscriptStream:
     >>> events = stream.finish()
     """
 
-    def __init__(self, recognizer: Recogniser, options: StreamOptions, sample_rate: int | None = None) -> None:
+    def __init__(self, recognizer: RecognizerParts, options: StreamOptions, sample_rate: int | None = None) -> None:
         """Raises ConfigError where the model needs whole recordings, or the rate is impossible."""
         rate = recognizer.features.config.sample_rate
-        self._sound = _LiveEmissions(recognizer, options)
+        self._sound = _StreamingEmissions(recognizer, options)
         self._resampler = Resampler(rate if sample_rate is None else checked_rate(sample_rate), rate)
-        self._text = _LiveText(recognizer, self._sound, options.pause_s)
+        self._text = _StreamingText(recognizer, self._sound, options.pause_s)
         self._finished = False
 
     @property
@@ -140,10 +140,10 @@ class TranscriptStream:
         return events
 
 
-class _LiveEmissions:
+class _StreamingEmissions:
     """Samples at the model's rate to gated log-probabilities, chunk by chunk."""
 
-    def __init__(self, recognizer: Recogniser, options: StreamOptions) -> None:
+    def __init__(self, recognizer: RecognizerParts, options: StreamOptions) -> None:
         config = recognizer.features.config
         self.rate, self.frame_s = config.sample_rate, recognizer.frame_s
         self.edge_s, self.vocab_size = -config.first_frame_s, recognizer.tokenizer.vocab_size
@@ -151,8 +151,8 @@ class _LiveEmissions:
         self._waiting: list[Waveform] = []
         self._taken = 0  # samples given to the features
         self._model = ModelStream(recognizer.model)
-        self._features = LiveFeatures(recognizer.features)
-        self._gate = LiveGate(self.rate, self.frame_s, self.edge_s) if recognizer.speech_gate else None
+        self._features = StreamingFeatures(recognizer.features)
+        self._gate = StreamingGate(self.rate, self.frame_s, self.edge_s) if recognizer.speech_gate else None
         look_ahead_s = options.look_ahead_s
         if look_ahead_s is None:
             look_ahead_s = LOOK_AHEAD_S if self._model.looks_ahead else 0.0
@@ -231,10 +231,10 @@ class _LiveEmissions:
         return log_probs if self._gate is None else self._gate.decided(log_probs, last)
 
 
-class _LiveText:
+class _StreamingText:
     """Gated frames to events."""
 
-    def __init__(self, recognizer: Recogniser, sound: _LiveEmissions, pause_s: float) -> None:
+    def __init__(self, recognizer: RecognizerParts, sound: _StreamingEmissions, pause_s: float) -> None:
         self.recognizer, self.sound = recognizer, sound
         self._pause = max(1, round(pause_s / sound.frame_s))
         self._frames = 0  # of the recording so far

@@ -28,7 +28,7 @@ SPEECH, NONE, UNKNOWN = 1, 0, -1
 KEPT_S = WINDOW_S + 2 * MARGIN_S  # of emissions that are decided: windows that are not yet read their tokens
 
 
-class LiveGate:
+class StreamingGate:
     """``hear`` sound, ``add`` emissions, take what is ``decided``."""
 
     def __init__(self, sample_rate: int, frame_s: float, edge_s: float) -> None:
@@ -80,7 +80,7 @@ class LiveGate:
     def _judge_windows(self, last: bool) -> None:
         """Judge the windows that are not yet, where their sound and their emissions are there."""
         assert self._held is not None
-        log_odds = self._tracker.log_odds() if last else self._tracker.scored()
+        log_odds = self._tracker.log_odds(ended=last)
         found = np.full(len(log_odds), UNKNOWN, np.int8)
         found[: len(self._windows)] = self._windows
         short = last and (self._first + len(self._held)) * self.frame_s - 2 * self.edge_s < SHORT_S

@@ -15,8 +15,8 @@ import numpy as np
 
 from asr.errors import TextError
 from asr.recognition import Hypothesis, Recognizer
-from asr.recognition.live import LivePool, Task
 from asr.recognition.reading import AudioSource, Waveform, file_source
+from asr.recognition.request_pool import RequestPool, Task
 from asr.server.errors import ApiError, TooLongError
 from asr.text.normalize import get_normalizer
 from asr.transcription.job import build_recognizer
@@ -39,7 +39,7 @@ class Served:
         self.recognizer = build_recognizer(options)
         rate = self.recognizer.sample_rate
         self.recognizer.transcribe(np.zeros(rate // 2, np.float32), rate)
-        self.pool: LivePool[Hypothesis] = self.recognizer.live_pool(**pool_options)
+        self.pool: RequestPool[Hypothesis] = self.recognizer.request_pool(**pool_options)
         self.created = int(time.time())
         self._by_hotwords: OrderedDict[tuple[str, ...], Recognizer] = OrderedDict()
         self._lock = Lock()

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from asr.errors import AsrError
 from asr.recognition import Hypothesis
-from asr.recognition.live import Task
+from asr.recognition.request_pool import Task
 from asr.server.answers import answer, event, events
 from asr.server.errors import ApiError, as_api_error
 from asr.server.form import TranscriptionForm, Upload, received

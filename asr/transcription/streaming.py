@@ -1,6 +1,6 @@
 """Live transcription: one recording, pipe or microphone to the events of a stream, and each event as a line of JSON.
 
-In: ``LiveOptions`` and where the sound is. Out: ``StreamEvent``s as soon as they are known.
+In: ``StreamingOptions`` and where the sound is. Out: ``StreamEvent``s as soon as they are known.
 """
 
 import json
@@ -26,7 +26,7 @@ READ_S = 0.5  # of a file at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiveOptions:
+class StreamingOptions:
     """``raw_rate``: standard input is 16-bit mono sound at so many Hz, None: a file's bytes. The others: see
     ``asr.recognition.StreamOptions``.
     """
@@ -37,7 +37,7 @@ class LiveOptions:
     raw_rate: int | None = None
 
 
-def live_events(path: str, options: TranscribeOptions, live: LiveOptions) -> Iterator["StreamEvent"]:
+def stream_events(path: str, options: TranscribeOptions, live: StreamingOptions) -> Iterator["StreamEvent"]:
     """The events of the sound at ``path``: a file, "-" for standard input, or "microphone", which has no end.
 
     Ctrl-C ends the sound: what was heard is still given, then KeyboardInterrupt is raised again. Raises an AsrError for
@@ -70,7 +70,7 @@ def event_line(event: "StreamEvent") -> str:
 
 def _blocks(path: str, recognizer: "Recognizer", channel: int | None, raw_rate: int | None) -> Iterator["np.ndarray"]:
     from asr.audio import stream_audio
-    from asr.audio.live import media_blocks, microphone_blocks, raw_blocks
+    from asr.audio.streaming import media_blocks, microphone_blocks, raw_blocks
 
     rate = recognizer.sample_rate
     if path == MICROPHONE:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from asr.features import LiveFeatures, LogMel, LogMelConfig
+from asr.features import LogMel, LogMelConfig, StreamingFeatures
 
 RATE = 8000
 
@@ -29,7 +29,7 @@ def test_where_nothing_was_dropped_they_are_those_of_the_whole_recording(
     normalization: str, level_db: float | None
 ) -> None:
     features, waveform = make_features(normalization=normalization, level_db=level_db), noise(1.7) + np.float32(0.2)
-    live = LiveFeatures(features)
+    live = StreamingFeatures(features)
     for start in range(0, len(waveform), 777):
         live.append(waveform[start : start + 777])
         live.frames()
@@ -38,14 +38,14 @@ def test_where_nothing_was_dropped_they_are_those_of_the_whole_recording(
 
 def test_so_many_samples_complete_so_many_frames() -> None:
     for edge in (0.0, 0.05):
-        live = LiveFeatures(make_features(edge_padding_s=edge))
+        live = StreamingFeatures(make_features(edge_padding_s=edge))
         for frames in (1, 2, 9, 30):
             needed = live.stream.samples_needed(frames)
-            fresh = LiveFeatures(make_features(edge_padding_s=edge))
+            fresh = StreamingFeatures(make_features(edge_padding_s=edge))
             fresh.append(noise(1.0)[:needed])
             assert len(fresh.frames()[0]) >= frames
             if needed > 1:
-                less = LiveFeatures(make_features(edge_padding_s=edge))
+                less = StreamingFeatures(make_features(edge_padding_s=edge))
                 less.append(noise(1.0)[: needed - 1])
                 assert len(less.frames()[0]) == frames - 1
 
@@ -54,7 +54,7 @@ def test_level_and_mean_are_those_of_all_that_was_heard_though_some_of_it_was_dr
     waveform = noise(3.0)
     waveform[:RATE] *= 0.2
     features = make_features(edge_padding_s=0.0)
-    live = LiveFeatures(features)
+    live = StreamingFeatures(features)
     live.append(waveform[:RATE])  # dropped at another level than that of all
     live.drop(live.frames()[1][:90])
     live.append(waveform[RATE:])
@@ -63,9 +63,9 @@ def test_level_and_mean_are_those_of_all_that_was_heard_though_some_of_it_was_dr
 
 
 def test_what_is_far_past_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asr.features.live.HEARD_S", 2.0)
+    monkeypatch.setattr("asr.features.streaming.HEARD_S", 2.0)
     features = make_features(edge_padding_s=0.0)
-    live = LiveFeatures(features)
+    live = StreamingFeatures(features)
     for second in range(30):
         live.append(noise(1.0, second) * np.float32(10.0 if second < 20 else 1.0))
         plain = live.frames()[1]

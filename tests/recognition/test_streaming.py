@@ -14,7 +14,7 @@ from asr.models import AcousticModel, SubsamplingConfig, build_model_config
 from asr.pretrained import Pretrained
 from asr.recognition import Recognizer, StreamEvent
 from asr.recognition.bounds import SpeechLevel
-from asr.recognition.streaming import _LiveText
+from asr.recognition.streaming import _StreamingText
 from asr.text.tokenizer import CharacterTokenizer, WordTokenizer
 from tests.recognition.test_gate import emissions
 
@@ -119,7 +119,7 @@ def test_words_settle_when_the_next_begins_and_segments_end_at_pauses(decoder: s
     if decoder == "beam":
         recognizer.decoder = BeamDecoder(tokenizer, DecodingConfig(name="beam", beam_width=4))
     sound = Sound()
-    live, events = _LiveText(recognizer, sound, pause_s=1.0), []  # type: ignore[arg-type]
+    live, events = _StreamingText(recognizer, sound, pause_s=1.0), []  # type: ignore[arg-type]
     log_probs, settled_at = emissions(path, 0.999, vocab=6), None
     for start in range(0, len(path), frames):
         part = log_probs[start : start + frames]
@@ -155,7 +155,7 @@ def test_without_word_times_the_text_is_the_same() -> None:
 
 
 def test_a_long_stream_takes_no_more_memory_than_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asr.features.live.HEARD_S", 3.0)
+    monkeypatch.setattr("asr.features.streaming.HEARD_S", 3.0)
     monkeypatch.setattr("asr.recognition.streaming.LEVEL_S", 3.0)
     recognizer = make_recognizer(speech_gate=True)
     stream = recognizer.stream(chunk_s=0.5, look_ahead_s=0.5)

@@ -1,10 +1,10 @@
-"""The live gate decides what the gate decides on the whole recording, whenever sound and emissions come."""
+"""The gate on live sound decides what the gate decides on the whole recording, whenever sound and emissions come."""
 
 import numpy as np
 import pytest
 
 from asr.recognition.speech_gate import LONG_S, MARGIN_S, STEP_S, WINDOW_S, apply_gate
-from asr.recognition.streaming_gate import KEPT_S, LiveGate
+from asr.recognition.streaming_gate import KEPT_S, StreamingGate
 from tests.recognition.test_gate import FRAME_S, emissions
 
 
@@ -14,11 +14,8 @@ class Tracker:
     def __init__(self, odds: np.ndarray) -> None:
         self.odds, self.heard_s = odds, 0.0
 
-    def scored(self) -> np.ndarray:
-        return self.odds[: max(0, int((self.heard_s - WINDOW_S) / STEP_S) + 1)]
-
-    def log_odds(self) -> np.ndarray:
-        return self.odds
+    def log_odds(self, ended: bool = True) -> np.ndarray:
+        return self.odds if ended else self.odds[: max(0, int((self.heard_s - WINDOW_S) / STEP_S) + 1)]
 
 
 def make_case(seed: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -38,7 +35,7 @@ def make_case(seed: int) -> tuple[np.ndarray, np.ndarray, float]:
 def test_the_decisions_are_those_on_the_whole(seed: int) -> None:
     log_probs, odds, edge_s = make_case(seed)
     generator = np.random.default_rng(seed + 1000)
-    gate = LiveGate(8000, FRAME_S, edge_s)
+    gate = StreamingGate(8000, FRAME_S, edge_s)
     tracker = Tracker(odds)
     gate._tracker = tracker  # type: ignore[assignment]
     parts, start = [], 0
@@ -54,7 +51,7 @@ def test_the_decisions_are_those_on_the_whole(seed: int) -> None:
 def test_speech_passes_at_once_and_silence_after_its_length() -> None:
     odds = np.where(np.arange(400) * STEP_S < 10, 3.0, -5.0)
     log_probs = emissions([0, 1, 0, 2] * 240)
-    gate = LiveGate(8000, FRAME_S, 0.0)
+    gate = StreamingGate(8000, FRAME_S, 0.0)
     tracker = Tracker(odds)
     gate._tracker = tracker  # type: ignore[assignment]
     lag_s, given = {}, 0

@@ -28,7 +28,7 @@ def test_each_result_is_that_of_its_recording_alone(
     recognizer: Recognizer, recordings: list[Path], workers: int
 ) -> None:
     batches: list[int] = []
-    pool = recognizer.live_pool(workers=workers, batch_s=40.0, on_batch=batches.append)
+    pool = recognizer.request_pool(workers=workers, batch_s=40.0, on_batch=batches.append)
     tasks = [submit(recognizer, pool, path) for path in recordings * 3]
     found = [task.result.result(60) for task in tasks]
     alone = [recognizer.transcribe(path) for path in recordings]
@@ -47,7 +47,7 @@ def test_a_failure_and_memory_that_runs_out_fail_their_own_recordings(
     recognizer: Recognizer, recordings: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "bad.wav").write_text("no audio")
-    pool = recognizer.live_pool(workers=2)
+    pool = recognizer.request_pool(workers=2)
     tasks = [submit(recognizer, pool, path) for path in (recordings[0], tmp_path / "bad.wav", recordings[2])]
     assert "bad.wav" in str(tasks[1].result.exception(60))
     assert tasks[0].result.result(60).text and tasks[2].result.result(60).text
@@ -63,7 +63,7 @@ def test_a_failure_and_memory_that_runs_out_fail_their_own_recordings(
 def test_what_is_cancelled_is_not_computed_and_what_is_left_at_the_end_is_given_up(
     recognizer: Recognizer, recordings: list[Path]
 ) -> None:
-    pool = recognizer.live_pool(workers=1)
+    pool = recognizer.request_pool(workers=1)
     real, go_on, calls = pool._compute, threading.Event(), list[int]()
 
     def compute(windows: Any) -> Any:
@@ -89,4 +89,4 @@ def test_what_is_cancelled_is_not_computed_and_what_is_left_at_the_end_is_given_
     done, _ = wait([task.result for task in left], 30)
     assert len(done) == len(left)
     assert all(isinstance(one.exception(), AsrError | None) for one in done)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("asr-live")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("asr-requests")]
