@@ -1,4 +1,4 @@
-"""Fit the speech gate's logistic regression, and write asr/recognition/speech_gate.py.
+"""Fit the speech gate's logistic regression, and write its weights into asr/recognition/speech_gate.py.
 
 In: the training parts of the corpora (clean, in noise, quiet, telephone band), and sounds that are no speech, made from
 seeds 1000 on. Out: 30 weights and a bias. A recording is speech where it is most like it: of each, the best quarter of
@@ -10,6 +10,7 @@ reports on is other recordings, other seeds, and kinds of sound that are not use
 
 import argparse
 import glob
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from benchmarks.recordings import at_level, recordings, rooms, telephone, with_n
 from benchmarks.sounds import TUNED, looped, make_sound  # noqa: E402
 
 Array = NDArray[np.float64]
+GATE = ROOT / "asr" / "recognition" / "speech_gate.py"
 RATES = (16000, 8000)
 FIRST_SEED = 1000
 
@@ -100,16 +102,15 @@ def logistic_regression(inputs: Array, target: Array, weight: Array, penalty: fl
     return solution
 
 
-TEMPLATE = '''"""The speech gate's logistic regression over speech_signal.window_measures, in their order.
-
-Written by benchmarks/fit_speech_gate.py from {speech} recordings of speech and {other} sounds that are none.
-"""
-
-WEIGHTS: tuple[float, ...] = (
-{rows}
-)  # fmt: skip
-BIAS = {bias:.4f}
-'''
+def written(source: str, weights: Array, bias: float) -> str:
+    """``source``, speech_gate.py's, with these weights and this bias in place of its own."""
+    rounded = [f"{weight:.4f}" for weight in weights]
+    rows = "\n".join("    " + ", ".join(rounded[start : start + 10]) + "," for start in range(0, len(rounded), 10))
+    source, blocks = re.subn(r"(?ms)^(WEIGHTS: .*? = \(\n).*?^(\))", rf"\g<1>{rows}\n\2", source)
+    source, biases = re.subn(r"(?m)^BIAS = .*$", f"BIAS = {bias:.4f}", source)
+    if (blocks, biases) != (1, 1):
+        raise SystemExit(f"{GATE}: expected WEIGHTS and BIAS once each, found {blocks} and {biases}")
+    return source
 
 
 def main() -> int:
@@ -120,10 +121,7 @@ def main() -> int:
     options = parser.parse_args()
     speech_clips, other_clips = list(speech(options)), list(no_speech(options))
     weights, bias = fit(speech_clips, other_clips)
-    rounded = [f"{weight:.4f}" for weight in weights]
-    rows = "\n".join("    " + ", ".join(rounded[start : start + 10]) + "," for start in range(0, len(rounded), 10))
-    text = TEMPLATE.format(speech=len(speech_clips), other=len(other_clips), rows=rows, bias=bias)
-    (ROOT / "asr" / "recognition" / "speech_weights.py").write_text(text, encoding="utf-8")
+    GATE.write_text(written(GATE.read_text(encoding="utf-8"), weights, bias), encoding="utf-8")
     best = [np.array([(clip @ weights).max() + bias for clip in clips]) for clips in (speech_clips, other_clips)]
     for bar in (-1.0, 0.0, 1.0):
         eaten, passed = (best[0] <= bar).mean(), (best[1] > bar).mean()
