@@ -52,15 +52,16 @@ demo: $(READY) ## make a small spoken-digits corpus, train on it, transcribe, sh
 	    $(PY) -m asr transcribe $(SENTENCE); \
 	    else echo 'This checkout comes without the model `english`: no sentence is transcribed with it.'; fi
 
+# A test file stays in one process, so that what its tests share is made once.
+PYTEST = mkdir -p $(VENV)/tmp && $(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --basetemp=$(VENV)/tmp/pytest
+
 .PHONY: test
-test: $(READY) ## run the quick tests
-	@mkdir -p $(VENV)/tmp
-	@$(PY) -m pytest --basetemp=$(VENV)/tmp/pytest
+test: $(READY) ## run the quick tests, on all cores (up to 4)
+	@$(PYTEST)
 
 .PHONY: test-all
 test-all: $(READY) ## run all tests, the slow ones too
-	@mkdir -p $(VENV)/tmp
-	@$(PY) -m pytest -m "slow or not slow" --timeout=3600 --basetemp=$(VENV)/tmp/pytest
+	@$(PYTEST) -m "slow or not slow" --timeout=3600
 
 FSDD := ../shared/corpora/free-spoken-digit-dataset
 AN4 := ../shared/corpora/an4
