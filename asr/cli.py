@@ -38,6 +38,7 @@ VERBS: dict[str, str] = {
     "check": "find problems in a manifest",
     "learning-curve": "train on parts of a corpus: WER against minutes, and what more speech would bring",
     "probe": "run experiments on the LSTM: gradients, memory, time, gates",
+    "doctor": "what is installed, what works on this machine, and what to do where it does not",
 }
 
 _MOST_NOTES = 3
