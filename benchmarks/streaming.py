@@ -1,6 +1,10 @@
 """Streaming: WER against latency, delays of words, and the share of a core that live sound takes.
 
-    python benchmarks/streaming.py MODEL MANIFEST [--utterances N] [--out FILE.json] [--pairs 1/1,0.5/0.5,...]
+    python -m benchmarks.streaming MODEL an4=MANIFEST librispeech=MANIFEST [--utterances N] [--pairs 1/1,0.5/0.5,...]
+                                   [--out FILE.json]
+
+prints the table of docs/how-to/streaming.md: a row of each corpus for each pair of chunk and look-ahead, as it is
+measured. Before the first row it says how long all of them will take, by one utterance of each corpus.
 
 Each utterance is fed in blocks of 0.1 s with a clock that stands at the end of what was fed, or later where computing
 took longer than sound. First word: from the end of the first word to its appearance as partial or settled text;
@@ -12,8 +16,8 @@ ends, which live is a pause of ``pause_s`` later.
 import argparse
 import json
 import os
-import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,21 +26,25 @@ import torch
 
 from asr.audio import load_audio
 from asr.data.manifest import Utterance, read_manifest
-from asr.decoding.greedy import GreedySearch
-from asr.models.streaming import CONTEXT, ModelStream
+from asr.decoding.greedy import greedy_decode
+from asr.models.streaming import ModelStream, in_frames
 from asr.recognition import Recognizer
 from asr.scoring.counts import count_errors
-from asr.terminal import table
+from asr.terminal import format_duration
 from asr.text.normalize import get_normalizer
+from asr.training.objective import TrainedModel
 
 BLOCK_S = 0.1
-PAIRS = "4/2,2/1,1/2,1/1,1/0.5,1/0,0.5/1,0.5/0.5,0.2/2,0.2/1,0.2/0.4,0.2/0"
+ROWS = 8  # utterances computed at a time, where there is no clock
+PAIRS = ",".join(f"{chunk}/{ahead}" for chunk in (4, 2, 1, 0.5, 0.2) for ahead in (2, 1, 0.5, 0.2, 0))
+COLUMNS = ("corpus", "chunk s", "look-ahead s", "WER %", "own level", "first word s", "settled s", "share of a core")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One setting: seconds, percent, and a share of one core."""
+    """One setting on one corpus: seconds, percent, and a share of one core."""
 
+    corpus: str
     chunk_s: float
     look_ahead_s: float
     wer: float
@@ -54,6 +62,36 @@ class Streamed:
     first_s: float | None
     settled_s: list[float]
     spent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Utterances, and their samples at the model's rate."""
+
+    name: str
+    utterances: list[Utterance]
+    sounds: list[np.ndarray]
+
+    @classmethod
+    def read(cls, named: str, count: int, rate: int) -> "Corpus":
+        """``count`` utterances, evenly spread over the manifest of ``NAME=MANIFEST``."""
+        name, _, manifest = named.rpartition("=")
+        path = Path(manifest)
+        everything = list(read_manifest(path))
+        chosen = everything[:: max(1, len(everything) // count)][:count]
+        sounds = [
+            load_audio(one.audio, sample_rate=rate, start_s=one.start_s, duration_s=one.duration_s) for one in chosen
+        ]
+        return cls(name or path.stem, chosen, sounds)
+
+    def seconds_for(self, recognizer: Recognizer, pairs: Sequence[tuple[float, float]]) -> float:
+        """How long all ``pairs`` will take, by an utterance of middle length."""
+        middle = sorted(self.sounds, key=len)[len(self.sounds) // 2]
+        began_s = time.monotonic()
+        for chunk_s, look_ahead_s in pairs:
+            stream_one(recognizer, middle, chunk_s, look_ahead_s)
+            own_level(recognizer, [middle], chunk_s, look_ahead_s)
+        return (time.monotonic() - began_s) * sum(map(len, self.sounds)) / len(middle)
 
 
 def stream_one(recognizer: Recognizer, sound: np.ndarray, chunk_s: float, look_ahead_s: float) -> Streamed:
@@ -84,30 +122,31 @@ def stream_one(recognizer: Recognizer, sound: np.ndarray, chunk_s: float, look_a
 
 
 @torch.inference_mode()
-def own_level(recognizer: Recognizer, sound: np.ndarray, chunk_s: float, look_ahead_s: float) -> str:
-    """The greedy text with the level and mean of the whole recording."""
-    waveform = torch.from_numpy(sound)[None]
-    log_mel = recognizer.features(waveform, torch.tensor([len(sound)]))[0][0]
-    model = ModelStream(recognizer.model)
-    chunk, ahead = (round(seconds / recognizer.frame_s) for seconds in (chunk_s, look_ahead_s))
-    search, done, factor = GreedySearch(recognizer.tokenizer), 0, recognizer.model.subsampling.factor
-    while model.frames_needed(done + chunk + ahead) <= len(log_mel):
-        context = min(done, CONTEXT)
-        search.advance(model.chunk(log_mel[(done - context) * factor :], context, chunk, ahead).numpy())
-        done += chunk
-    context = min(done, CONTEXT)
-    if len(log_mel) > done * factor:
-        search.advance(model.chunk(log_mel[(done - context) * factor :], context, None).numpy())
-    return search.finish().text
+def own_level(recognizer: Recognizer, sounds: list[np.ndarray], chunk_s: float, look_ahead_s: float) -> list[str]:
+    """The greedy texts with the level and mean of whole recordings. In one direction these do not depend on chunks."""
+    both_ways = ModelStream(recognizer.model).looks_ahead
+    chunks = in_frames(chunk_s, look_ahead_s, recognizer.frame_s) if both_ways else None
+    model, texts = TrainedModel(recognizer.model), [""] * len(sounds)
+    order = sorted(range(len(sounds)), key=lambda one: len(sounds[one]))
+    for start in range(0, len(order), ROWS):
+        rows = order[start : start + ROWS]
+        lengths = torch.tensor([len(sounds[row]) for row in rows])
+        waveforms = torch.zeros(len(rows), int(lengths.max()))
+        for place, row in enumerate(rows):
+            waveforms[place, : lengths[place]] = torch.from_numpy(sounds[row])
+        (log_probs,), frames = model(*recognizer.features(waveforms, lengths), chunks)
+        for row, decoded in zip(rows, greedy_decode(log_probs, frames, recognizer.tokenizer), strict=True):
+            texts[row] = decoded.text
+    return texts
 
 
-def measure(
-    recognizer: Recognizer, utterances: list[Utterance], sounds: list[np.ndarray], chunk_s: float, look_ahead_s: float
-) -> Row:
+def measure(recognizer: Recognizer, corpus: Corpus, chunk_s: float, look_ahead_s: float) -> Row:
     """All utterances with one setting."""
+    utterances, sounds = corpus.utterances, corpus.sounds
     found = [stream_one(recognizer, sound, chunk_s, look_ahead_s) for sound in sounds]
-    own = [own_level(recognizer, sound, chunk_s, look_ahead_s) for sound in sounds]
+    own = own_level(recognizer, sounds, chunk_s, look_ahead_s)
     return Row(
+        corpus.name,
         chunk_s,
         look_ahead_s,
         wer(utterances, [one.text for one in found]),
@@ -138,38 +177,42 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
-    parser.add_argument("manifest", type=Path)
-    parser.add_argument("--utterances", type=int, default=20, help="evenly spread over the manifest (default: 20)")
-    parser.add_argument("--pairs", default=PAIRS, help="CHUNK/LOOK_AHEAD in seconds, comma-separated")
+    parser.add_argument("corpora", nargs="+", metavar="NAME=MANIFEST")
+    parser.add_argument("--utterances", type=int, default=100, help="of each corpus, evenly spread (default: 100)")
+    parser.add_argument("--pairs", default=PAIRS, help="CHUNK/LOOK_AHEAD in seconds, comma-separated (default: 25)")
     parser.add_argument("--out", type=Path)
     found = parser.parse_args()
     torch.set_num_threads(1)
     recognizer = Recognizer.from_pretrained(found.model, device="cpu", decoding={"name": "greedy"}, backend="torch")
-    everything = list(read_manifest(found.manifest))
-    utterances = everything[:: max(1, len(everything) // found.utterances)][: found.utterances]
-    rate = recognizer.sample_rate
-    sounds = [
-        load_audio(one.audio, sample_rate=rate, start_s=one.start_s, duration_s=one.duration_s) for one in utterances
-    ]
-    whole = wer(utterances, [one.text for one in recognizer.transcribe_waveforms(sounds)])
-    print(f"{len(sounds)} utterances, {sum(map(len, sounds)) / rate:.0f} s; whole recordings: {whole:.2f} % WER")
-    print(f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
+    pairs = [(float(chunk), float(ahead)) for chunk, ahead in (pair.split("/") for pair in found.pairs.split(","))]
+    corpora = [Corpus.read(named, found.utterances, recognizer.sample_rate) for named in found.corpora]
+    for corpus in corpora:
+        whole = wer(corpus.utterances, [one.text for one in recognizer.transcribe_waveforms(corpus.sounds)])
+        sound_s = sum(map(len, corpus.sounds)) / recognizer.sample_rate
+        print(f"{corpus.name}: {len(corpus.sounds)} utterances, {sound_s:.0f} s; whole recordings: {whole:.2f} % WER")
+    print(f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    expected_s = sum(corpus.seconds_for(recognizer, pairs) for corpus in corpora)
+    print(f"this will take about {format_duration(expected_s)}\n", flush=True)
+    print(line(COLUMNS), line(["---", *["---:"] * (len(COLUMNS) - 1)]), sep="\n")
     rows = []
-    for pair in found.pairs.split(","):
-        chunk_s, look_ahead_s = map(float, pair.split("/"))
-        rows.append(measure(recognizer, utterances, sounds, chunk_s, look_ahead_s))
-        print(json.dumps(asdict(rows[-1])), file=sys.stderr, flush=True)
-        if found.out is not None:
-            found.out.write_text(json.dumps({"whole": whole, "rows": [asdict(row) for row in rows]}, indent=1))
-    header = ["chunk s", "look-ahead s", "WER %", "own level", "first word s", "settled s", "share of a core"]
-    print(table([cells(row) for row in rows], header))
+    for corpus in corpora:
+        for chunk_s, look_ahead_s in pairs:
+            rows.append(measure(recognizer, corpus, chunk_s, look_ahead_s))
+            print(line(cells(rows[-1])), flush=True)
+            if found.out is not None:
+                found.out.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+
+
+def line(values: Sequence[str]) -> str:
+    """A row of a Markdown table."""
+    return f"| {' | '.join(values)} |"
 
 
 def cells(row: Row) -> list[str]:
     """The row as text."""
-    pairs = [f"{low:.2f} / {high:.2f}" for low, high in (row.first_word_s, row.settled_s)]
-    seconds = [f"{row.chunk_s:g}", f"{row.look_ahead_s:g}"]
-    return [*seconds, f"{row.wer:.2f}", f"{row.wer_own_level:.2f}", *pairs, f"{row.core_share:.3f}"]
+    delays = [f"{low:.2f} / {high:.2f}" for low, high in (row.first_word_s, row.settled_s)]
+    setting = [row.corpus, f"{row.chunk_s:g}", f"{row.look_ahead_s:g}"]
+    return [*setting, f"{row.wer:.1f}", f"{row.wer_own_level:.1f}", *delays, f"{row.core_share:.3f}"]
 
 
 if __name__ == "__main__":

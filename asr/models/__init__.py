@@ -4,7 +4,7 @@ from asr.models.acoustic import ENCODERS, AcousticModel, ModelConfig, build_mode
 from asr.models.cell import ElmanCell, ElmanTrace, GruCell, GruTrace, LstmCell, LstmTrace
 from asr.models.encoder import ConvSubsampling, SubsamplingConfig
 from asr.models.lstm import BiLstm, BiLstmConfig, Gru, GruConfig, Lstm, LstmConfig, Rnn, RnnConfig
-from asr.models.recurrent import RecurrentLayer, RecurrentStack
+from asr.models.recurrent import RecurrentLayer, RecurrentStack, StackConfig
 from asr.models.streaming import ModelStream
 from asr.models.transformer import Conformer, ConformerConfig, Transformer, TransformerConfig
 from asr.models.variants import LiGru, LiGruConfig, LnLstm, LnLstmConfig, MinLstm, MinLstmConfig
@@ -39,6 +39,7 @@ __all__ = [
     "RecurrentStack",
     "Rnn",
     "RnnConfig",
+    "StackConfig",
     "SubsamplingConfig",
     "Transformer",
     "TransformerConfig",

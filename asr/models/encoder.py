@@ -6,12 +6,14 @@ alone.
 """
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from torch import Tensor, nn
 
 from asr.lengths import valid_mask
 from asr.schema import check
 
+Count = TypeVar("Count", int, Tensor)
 TIME_STRIDES = {1: (1, 1), 2: (2, 1), 3: (3, 1), 4: (2, 2), 6: (3, 2), 8: (2, 2, 2)}
 
 
@@ -61,8 +63,10 @@ class ConvSubsampling(nn.Module):
             lengths = (lengths + stride - 1).div(stride, rounding_mode="floor")
         return lengths
 
-    def frames_needed(self, outputs: int) -> int:
-        """Input frames after which the first so many output frames, at least 1, do not change any more."""
+    def frames_needed(self, outputs: Count) -> Count:
+        """Input frames after which the first so many output frames, at least 1, do not change any more: a number, or a
+        tensor of them.
+        """
         for stride in reversed(self.strides):  # frame t reads frames t * stride - 1 to t * stride + 1
             outputs = (outputs - 1) * stride + 2
         return outputs

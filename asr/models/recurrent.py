@@ -8,7 +8,8 @@ never reaches a valid frame. Nothing is packed (packing makes the CPU backward 2
 In one direction a frame depends on the frames before it; in both directions on the whole utterance. Where recognition
 cuts long recordings, the state builds up over the 8 s of context before each window (asr/recognition/windows.py).
 Live sound comes in chunks with some look-ahead: the forward directions carry their state from chunk to chunk, and the
-backward ones begin at the end of the look-ahead (``Carried``).
+backward ones begin at the end of the look-ahead (``Carried``). Training for it computes the same for all chunks of a
+batch at once (``Windows``).
 
 Sources: Elman 1990 (recurrence); Graves & Schmidhuber 2005 (both directions); Zhang et al. 2016, "Highway long
 short-term memory RNNs for distant speech recognition" (latency-controlled: chunks with look-ahead).
@@ -20,10 +21,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from asr.lengths import reversal_index, reverse_frames, valid_mask
 from asr.models.directions import run_both
-from asr.models.encoder import EncoderConfig
+from asr.models.encoder import ConvSubsampling, EncoderConfig
 
 
 @dataclass(kw_only=True, slots=True)
@@ -68,6 +70,58 @@ class Carried:
     keep: int = 0
     states: dict[int, Any] = field(default_factory=dict)  # by layer
 
+    def run(self, layer: "RecurrentLayer", number: int, inputs: Tensor) -> Tensor:
+        """The output of ``layer``, the stack's ``number``-th, for the chunk; its state is kept for the next chunk."""
+        outputs, self.states[number] = layer.chunk(inputs, self.keep, self.states.get(number))
+        return outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The chunks of whole utterances, each with its look-ahead: ``(batch, chunks, width, size)``.
+
+    ``keep``: frames of a chunk; those behind them are look-ahead. ``reversal``: the ``reversal_index`` of each window,
+    ``(batch * chunks, width)``. ``last``: the number of the stack's last layer.
+    """
+
+    keep: int
+    width: int
+    reversal: Tensor
+    last: int
+
+    @classmethod
+    def of(
+        cls, subsampling: ConvSubsampling, frames: Tensor, longest: int, chunk: int, look_ahead: int, layers: int
+    ) -> "Windows":
+        """Of utterances of so many log-mel ``frames``, ``(batch,)``, the longest with ``longest`` output frames.
+
+        ``chunk`` and ``look_ahead`` are output frames. A stream computes a chunk when the frames up to the end of its
+        look-ahead are complete, and all that is left when the recording ends: a window that an utterance does not fill
+        with complete frames reaches to the end of the utterance.
+        """
+        keep = min(chunk, longest)
+        beyond = int(subsampling.output_lengths(torch.tensor(subsampling.frames_needed(1) - 1))) - 1
+        width = min(keep + look_ahead + beyond, longest)
+        starts = torch.arange(0, longest, keep, device=frames.device)
+        ends, frames = starts + chunk + look_ahead, frames.unsqueeze(1)
+        ends = torch.where(subsampling.frames_needed(ends) <= frames, ends, subsampling.output_lengths(frames))
+        lengths = (ends - starts).clamp(min=0).flatten()  # 0: behind the end of the utterance
+        return cls(keep, width, reversal_index(lengths, width), layers)
+
+    def cut(self, inputs: Tensor) -> Tensor:
+        """``(batch, frames, size)`` -> ``(batch, chunks, width, size)``, with zeros behind the last frame."""
+        chunks = len(self.reversal) // len(inputs)
+        missing = self.keep * chunks + self.width - self.keep - inputs.size(1)
+        return _overlapping(F.pad(inputs, (0, 0, 0, missing)), self.width, self.keep)
+
+    def joined(self, outputs: Tensor, frames: int) -> Tensor:
+        """The chunks one after the other: ``(batch, chunks, width, size)`` -> ``(batch, frames, size)``."""
+        return outputs[:, :, : self.keep].flatten(1, 2)[:, :frames]
+
+    def run(self, layer: "RecurrentLayer", number: int, inputs: Tensor) -> Tensor:
+        """The output of ``layer``, the stack's ``number``-th, for all windows."""
+        return layer.windows(inputs, self.keep, self.reversal, number == 1, number == self.last)
+
 
 class RecurrentLayer(nn.Module):
     """One layer: ``forward_KIND`` and, where it is bidirectional, ``backward_KIND``; outputs concatenated.
@@ -110,6 +164,36 @@ class RecurrentLayer(nn.Module):
             outputs = torch.cat((outputs, _run_from(ahead, inputs[:, keep:], state)[0]), dim=1)
         backward = [_run(direction, inputs.flip(1)).flip(1) for direction in back]
         return torch.cat((outputs, *backward), dim=2), state
+
+    def windows(self, inputs: Tensor, keep: int, reversal: Tensor, first: bool, last: bool) -> Tensor:
+        """What ``chunk`` gives for each window of ``Windows``, ``(batch, chunks, width, input_size)``, at once.
+
+        ``first``: windows have the same input in the frames that they share. ``last``: nobody reads the outputs of
+        look-ahead, and those of the forward direction are zeros. Only between these does the forward direction stop at
+        each chunk's end, for the state from which the look-ahead goes on.
+        """
+        ahead, back = self.directions
+
+        def forward(values: Tensor) -> Tensor:
+            kept, width = values[:, :, :keep], values.size(2)
+            if last or width == keep:
+                joined = _run(ahead, kept.flatten(1, 2))
+                return F.pad(joined.unflatten(1, kept.shape[1:3]), (0, 0, 0, width - keep))
+            if first:
+                return _overlapping(_run(ahead, torch.cat((kept.flatten(1, 2), values[:, -1, keep:]), 1)), width, keep)
+            outputs, states = list[Tensor](), list[Any]([None])
+            for chunk in kept.unbind(1):
+                output, state = _run_from(ahead, chunk, states[-1])
+                outputs.append(output)
+                states.append(state)
+            beyond, _ = _run_from(ahead, values[:, :, keep:].flatten(0, 1), _stacked(states[1:]))
+            return torch.cat((torch.stack(outputs, 1), beyond.unflatten(0, values.shape[:2])), 2)
+
+        def backward(values: Tensor) -> Tensor:
+            outputs = _run(back, reverse_frames(values.flatten(0, 1), reversal))
+            return reverse_frames(outputs, reversal).view(*values.shape[:3], -1)
+
+        return torch.cat(run_both((forward, backward), [list(one.parameters()) for one in (ahead, back)], inputs), 3)
 
     def load_torch(self, source: nn.RNNBase, layer: int = 0) -> None:
         """Take the weights of layer ``layer`` of a ``torch.nn`` RNN, GRU or LSTM of the same kind, sizes and
@@ -167,25 +251,29 @@ class RecurrentStack(nn.Module, Generic[C]):
         return self.outputs(inputs, lengths, [len(self.layers)], carried)[0]
 
     def outputs(
-        self, inputs: Tensor, lengths: Tensor, after: Sequence[int], carried: Carried | None = None
+        self, inputs: Tensor, lengths: Tensor, after: Sequence[int], parts: Carried | Windows | None = None
     ) -> list[Tensor]:
         """What ``forward`` would give if the stack ended ``after`` so many layers, for each of these rising numbers.
 
-        ``carried``: see ``chunk``.
+        ``parts``: of a recording that still goes on (see ``chunk``), or the windows in which a stream would compute
+        ``inputs``. None: the whole at once.
         """
         hidden, found = self.input_dropout(inputs), []
         reversal = reversal_index(lengths, hidden.size(1))
+        if isinstance(parts, Windows):
+            hidden = parts.cut(hidden)
         for count, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True), start=1):
-            if carried is None:
+            if parts is None:
                 outputs = layer(norm(hidden), reversal)
             else:
                 assert isinstance(layer, RecurrentLayer)
-                outputs, carried.states[count] = layer.chunk(norm(hidden), carried.keep, carried.states.get(count))
+                outputs = parts.run(layer, count, norm(hidden))
             if self.residual and outputs.shape == hidden.shape:
                 outputs = outputs + hidden
             if count in after:
-                padding = ~valid_mask(lengths, outputs.size(1)).unsqueeze(2)
-                found.append(self.output_dropout(self.final_norm(outputs)).masked_fill(padding, 0.0))
+                joined = parts.joined(outputs, inputs.size(1)) if isinstance(parts, Windows) else outputs
+                padding = ~valid_mask(lengths, joined.size(1)).unsqueeze(2)
+                found.append(self.output_dropout(self.final_norm(joined)).masked_fill(padding, 0.0))
             hidden = self.dropout(outputs) if count < len(self.layers) else outputs
         return found
 
@@ -238,6 +326,20 @@ def _run_from(direction: nn.Module, inputs: Tensor, state: Any) -> tuple[Tensor,
     run = own if isinstance(direction, nn.RNNBase) else own.run_from
     outputs: tuple[Tensor, Any] = run(inputs, state)
     return outputs
+
+
+def _stacked(states: Sequence[Any]) -> Any:
+    """The states after each chunk, ``(batch, size)`` or ``(1, batch, size)`` or tuples of them, as one of ``batch *
+    chunks`` rows.
+    """
+    if isinstance(states[0], tuple):
+        return tuple(_stacked(one) for one in zip(*states, strict=True))
+    return torch.stack(tuple(states), -2).flatten(-3, -2)
+
+
+def _overlapping(values: Tensor, width: int, step: int) -> Tensor:
+    """``(batch, frames, size)`` -> ``(batch, windows, width, size)``, a window every ``step`` frames."""
+    return values.unfold(1, width, step).transpose(2, 3)
 
 
 @torch.no_grad()

@@ -9,6 +9,8 @@ Source: Zhang et al. 2016, "Highway long short-term memory RNNs for distant spee
 training for it is needed, though the end of a look-ahead is an end that training never had in mid-word.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -17,6 +19,11 @@ from asr.models.acoustic import AcousticModel
 from asr.models.recurrent import Carried, RecurrentStack
 
 CONTEXT = 2  # output frames before a chunk whose input the convolutions read
+
+
+def in_frames(chunk_s: float, look_ahead_s: float, frame_s: float) -> tuple[int, int]:
+    """Output frames of a chunk, at least 1, and of its look-ahead."""
+    return max(1, round(chunk_s / frame_s)), math.ceil(look_ahead_s / frame_s - 1e-6)
 
 
 class ModelStream:

@@ -201,18 +201,16 @@ class MinLstmDirection(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``(batch, frames, input_size)`` -> ``(batch, frames, hidden_size)``."""
-        keep, fresh = self.gates(inputs)
-        outputs: Tensor = LinearScan.apply(keep, fresh)  # type: ignore[no-untyped-call]
-        return outputs
+        return self.run_from(inputs, None)[0]
 
     def run_from(self, inputs: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """As ``forward`` but from the state ``(batch, hidden_size)`` of an earlier call, None for zeros; also the state
-        after the last frame. Without gradients.
+        after the last frame.
         """
         keep, fresh = self.gates(inputs)
         if state is not None:
             fresh = torch.cat((fresh[:, :1] + keep[:, :1] * state.unsqueeze(1), fresh[:, 1:]), dim=1)
-        outputs = scan(keep, fresh)
+        outputs: Tensor = LinearScan.apply(keep, fresh)  # type: ignore[no-untyped-call]
         return outputs, outputs[:, -1]
 
     def gates(self, inputs: Tensor) -> tuple[Tensor, Tensor]:

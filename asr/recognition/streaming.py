@@ -25,7 +25,7 @@ from asr.decoding.greedy import tidy_text
 from asr.errors import ConfigError
 from asr.features import Features, StreamingFeatures
 from asr.models import AcousticModel
-from asr.models.streaming import CONTEXT, ModelStream
+from asr.models.streaming import CONTEXT, ModelStream, in_frames
 from asr.recognition.bounds import SpeechLevel, speech_level
 from asr.recognition.given import checked_rate, mono_samples
 from asr.recognition.hypothesis import Word
@@ -156,8 +156,7 @@ class _StreamingEmissions:
         look_ahead_s = options.look_ahead_s
         if look_ahead_s is None:
             look_ahead_s = LOOK_AHEAD_S if self._model.looks_ahead else 0.0
-        self._chunk = max(1, round(options.chunk_s / self.frame_s))
-        self._look_ahead = math.ceil(look_ahead_s / self.frame_s - 1e-6)
+        self._chunk, self._look_ahead = in_frames(options.chunk_s, look_ahead_s, self.frame_s)
         self._outputs = 0  # output frames of the chunks so far
         self._context = 0  # output frames of context that the features hold
         self._mel = np.zeros((0, config.n_mels), np.float32)  # of the last LEVEL_S, and the pending ones

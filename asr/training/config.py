@@ -6,11 +6,11 @@ from functools import reduce
 from asr.data.batching import BatchingConfig
 from asr.devices import PRECISIONS
 from asr.features import AnyFeaturesConfig, AugmentConfig, LogMelConfig
-from asr.models import BiLstmConfig, ModelConfig
+from asr.models import BiLstmConfig, ModelConfig, StackConfig
 from asr.schema import check, check_choice
 from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import TokenizerConfig
-from asr.training.objective import LossConfig
+from asr.training.objective import ChunkingConfig, LossConfig
 
 OPTIMIZERS = ("adamw", "adam", "sgd", "adadelta")
 SCHEDULES = ("cosine", "linear", "constant", "inverse_sqrt", "plateau")
@@ -122,6 +122,7 @@ class TrainingConfig:
     be fewer steps (None: not). ``evaluate_from_epoch``: no dev pass before this epoch. ``flat_start_epochs``: over so
     many first epochs the loss is that of a model whose blank is less likely, by ``flat_start_nats`` in its logit at
     first, decreasing linearly to 0 (0: none; see asr/ctc). ``loss``: what is minimised besides CTC; see ``LossConfig``.
+    ``chunking``: batches computed as live sound is; see ``ChunkingConfig``.
 
     ``init_from``: a model directory, or "english", whose weights, sizes and tokens to start from (fine-tuning);
     dropout, normalisation and everything else are this run's own. Where its tokens cannot spell the training text, the
@@ -156,6 +157,7 @@ class TrainingConfig:
     freeze_epochs: float = 0.0  # with init_from: only the head learns in these first epochs
     encoder_rate_factor: float = 1.0  # with init_from: learning rate of the encoder, as a share of the head's
     loss: LossConfig = field(default_factory=LossConfig)
+    chunking: ChunkingConfig = field(default_factory=ChunkingConfig)
 
     def __post_init__(self) -> None:
         check(self.epochs >= 1, f"training.epochs={self.epochs} must be at least 1")
@@ -210,6 +212,16 @@ class TrainSettings:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
+    def __post_init__(self) -> None:
+        share, model = self.training.chunking.probability, self.model
+        directions = model.directions if isinstance(model, StackConfig) else 0
+        why = "gives the same in chunks without it" if directions else "looks at whole recordings"
+        check(
+            not share or directions == 2,
+            f"training.chunking.probability={share} is for recurrent models of both directions, such as bilstm;"
+            f" model={model.name} {why}; set it to 0",
+        )
+
 
 def unused_settings(settings: TrainSettings) -> list[str]:
     """A sentence for each setting that was changed from its default and has no effect beside the others."""
@@ -221,6 +233,8 @@ def unused_settings(settings: TrainSettings) -> list[str]:
          "there is no intermediate loss (intermediate_weight=0)"),
         (not loss.consistency_weight, "training.loss", ("consistency_mask_factor",),
          "there is one view of each utterance (consistency_weight=0)"),
+        (not training.chunking.probability, "training.chunking", ("chunk_s", "look_ahead_s"),
+         "no batch is computed in chunks (probability=0)"),
         (not training.flat_start_epochs, "training", ("flat_start_nats",), "flat_start_epochs=0"),
         (training.select == "average", "training", ("ema_decay",), "training.select=average"),
         (settings.schedule.name != "plateau", "schedule", ("plateau_factor", "plateau_patience"),

@@ -1,4 +1,5 @@
-"""What training computes beyond the model's own log-probabilities: an intermediate CTC loss, and which weights learn.
+"""What training computes beyond the model's own log-probabilities: an intermediate CTC loss, chunks as of live sound,
+and which weights learn.
 
 In: the acoustic model and ``LossConfig``. Out: ``TrainedModel``, the module that is trained (and distributed over
 processes). Recognition knows nothing of it: a model directory holds the acoustic model alone.
@@ -8,13 +9,16 @@ Sources: intermediate CTC, Lee & Watanabe 2021 (arXiv 2102.03216); consistency-r
 """
 
 import copy
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 from torch import Tensor, nn
 
 from asr.errors import ConfigError
 from asr.models import AcousticModel
+from asr.models.recurrent import Windows
 from asr.schema import check, check_choice
 
 VIEWS = 2  # of an utterance, where consistency_weight is above 0
@@ -65,6 +69,41 @@ class LossConfig:
         return VIEWS if self.consistency_weight else 1
 
 
+@dataclass(kw_only=True, slots=True)
+class ChunkingConfig:
+    """Batches that a bidirectional recurrent model computes as it would compute live sound: in chunks, each with some
+    look-ahead behind it (asr/models/streaming.py). So the backward directions learn to begin in mid-word.
+
+    ``probability``: the share of batches; the others are computed whole. Each batch has a chunk and a look-ahead of
+    its own, drawn evenly from ``chunk_s`` and ``look_ahead_s``, lowest and highest, in seconds. The encoder then takes
+    1 + look-ahead / chunk times the memory, and nearly that many times the operations, in fewer steps.
+    """
+
+    probability: float = 0.0  # share of batches computed in chunks, as live sound is; 0: none
+    chunk_s: list[float] = field(default_factory=lambda: [0.2, 2.0])  # seconds: from, to
+    look_ahead_s: list[float] = field(default_factory=lambda: [0.0, 1.0])  # seconds behind each chunk: from, to
+
+    def __post_init__(self) -> None:
+        where, share = "training.chunking", self.probability
+        check(0 <= share <= 1, f"{where}.probability={share} must be in [0, 1]")
+        for key, least in (("chunk_s", "above 0"), ("look_ahead_s", "0 or more")):
+            ends = getattr(self, key)
+            fits = len(ends) == 2 and 0 <= ends[0] <= ends[1] < math.inf and (ends[0] > 0 or key == "look_ahead_s")
+            check(fits, f"{where}.{key}={ends} must be two numbers of seconds, {least}, the lower one first")
+
+    def draw(self, generator: np.random.Generator) -> tuple[float, float] | None:
+        """Seconds of chunk and look-ahead for a batch; None: it is computed whole."""
+        if generator.random() >= self.probability:
+            return None
+        chunk_s, look_ahead_s = (generator.uniform(low, high) for low, high in (self.chunk_s, self.look_ahead_s))
+        return chunk_s, look_ahead_s
+
+    @property
+    def largest(self) -> tuple[float, float] | None:
+        """Those of the draws that take the most memory."""
+        return (self.chunk_s[0], self.look_ahead_s[1]) if self.probability else None
+
+
 class TrainedModel(nn.Module):
     """``acoustic`` with the intermediate loss's own head, if it has one; ``vocab_size``: of its own tokens, if any.
 
@@ -98,16 +137,25 @@ class TrainedModel(nn.Module):
                 self.own_head = copy.deepcopy(acoustic.head)
         self.frozen = False
 
-    def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
+    def forward(
+        self, log_mel: Tensor, frames: Tensor, chunks: tuple[int, int] | None = None
+    ) -> tuple[list[Tensor], Tensor]:
         """``(batch, frames, mels)``, ``(batch,)`` -> log_probs ``(batch, frames', vocab)`` of the model, then those of
         the intermediate layer ``(batch, frames', its vocab)`` if there is a loss on it; and ``(batch,)``.
+
+        ``chunks``: of a chunk and of its look-ahead the output frames, to compute what a stream of them computes.
         """
-        if not self.layers:
-            log_probs, lengths = self.acoustic(log_mel, lengths)
+        if not self.layers and chunks is None:
+            log_probs, lengths = self.acoustic(log_mel, frames)
             return [log_probs], lengths
-        hidden, lengths = self.acoustic.subsampling(log_mel, lengths)
-        outputs = self.acoustic.encoder.outputs(hidden, lengths, self.layers)  # type: ignore[operator]
-        logits = [self.acoustic.head(outputs[-1]), (self.own_head or self.acoustic.head)(outputs[0])]
+        depth, parts = self.acoustic.config.num_layers, list[Windows]()
+        hidden, lengths = self.acoustic.subsampling(log_mel, frames)
+        if chunks is not None:
+            parts.append(Windows.of(self.acoustic.subsampling, frames, hidden.size(1), *chunks, layers=depth))
+        outputs = self.acoustic.encoder.outputs(hidden, lengths, self.layers or [depth], *parts)  # type: ignore[operator]
+        logits = [self.acoustic.head(outputs[-1])]
+        if self.layers:
+            logits.append((self.own_head or self.acoustic.head)(outputs[0]))
         return [one.float().log_softmax(dim=2) for one in logits], lengths
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:

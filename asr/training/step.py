@@ -24,10 +24,11 @@ from asr.devices import autocast, upload
 from asr.errors import TrainingError
 from asr.features import Features, SpecAugmentConfig, spec_augment
 from asr.models import AcousticModel
-from asr.seeds import derive_seed
+from asr.models.streaming import in_frames
+from asr.seeds import derive_seed, numpy_generator
 from asr.training.config import OptimizerConfig, ScheduleConfig, TrainSettings
 from asr.training.distributed import Processes
-from asr.training.objective import LossConfig, TrainedModel
+from asr.training.objective import ChunkingConfig, LossConfig, TrainedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class Stepper:
     ids: Sequence[str]  # of the training utterances, for messages
     loss: LossConfig = field(default_factory=LossConfig)
     intermediate_targets: Sequence[list[int]] | None = None  # of the training utterances; None: the model's
+    chunking: ChunkingConfig = field(default_factory=ChunkingConfig)
 
     def step(
         self, batches: Sequence[Batch | None], number: int, utterances: int, blank_penalty: float = 0.0
@@ -74,7 +76,8 @@ class Stepper:
             last = index + 1 == len(batches)
             with contextlib.nullcontext() if last else self._no_sync():
                 seed = derive_seed(self.seed, "step", number, index, self.processes.rank)
-                all_losses.append(self._backward(batch, seed, utterances, blank_penalty))
+                chunks = self.chunking.draw(numpy_generator(self.seed, "chunks", number, index))  # of all processes
+                all_losses.append(self._backward(batch, seed, utterances, blank_penalty, chunks))
         loss_sum = self.processes.sum(sum(one.double().sum() for one in all_losses))  # type: ignore[arg-type]
         self.scaler.unscale_(self.optimizer)
         gradients = [one.grad for one in self.model.parameters() if one.grad is not None]
@@ -109,28 +112,38 @@ class Stepper:
 
     def try_batch(self, batch: Batch) -> None:
         """Forward and backward on ``batch`` without an update, to see whether it fits into memory."""
-        self._backward(batch, 0, len(batch.indices))
+        self._backward(batch, 0, len(batch.indices), chunks=self.chunking.largest)
         self.optimizer.zero_grad(set_to_none=True)
 
-    def _backward(self, batch: Batch | None, seed: int, utterances: int, blank_penalty: float = 0.0) -> Tensor:
+    def _backward(
+        self,
+        batch: Batch | None,
+        seed: int,
+        utterances: int,
+        blank_penalty: float = 0.0,
+        chunks: tuple[float, float] | None = None,
+    ) -> Tensor:
         # for dropout: each step's draws follow from its number, so resuming needs no generator state
         torch.manual_seed(seed)
         real = batch if batch is not None else _silence(self.features)
-        losses = self._losses(real, torch.Generator().manual_seed(seed), blank_penalty)
+        losses = self._losses(real, torch.Generator().manual_seed(seed), blank_penalty, chunks)
         if batch is None:
             losses = losses * 0.0
         scale = self.processes.count / utterances  # DistributedDataParallel averages gradients over processes
         self.scaler.scale(losses.sum() * scale).backward()
         return losses.detach()
 
-    def _losses(self, batch: Batch, generator: torch.Generator, blank_penalty: float) -> Tensor:
+    def _losses(
+        self, batch: Batch, generator: torch.Generator, blank_penalty: float, chunks: tuple[float, float] | None
+    ) -> Tensor:
         # Lengths are on the device for masks, and on the CPU for what is drawn or checked there: none is read back.
         device, views = self.processes.device, self.loss.views
         log_mel, frames = self.features(upload(batch.waveforms, device), upload(batch.lengths, device))
         frames_here = self.features.frame_lengths(batch.lengths)
         masked = [spec_augment(log_mel, frames_here, self._masking, generator) for _ in range(views)]
         with autocast(device, self.precision):
-            heads, _ = self.model(torch.cat(masked) if views > 1 else masked[0], frames.repeat(views))
+            parts = (in_frames(*chunks, self._frame_s),) if chunks else ()
+            heads, _ = self.model(torch.cat(masked) if views > 1 else masked[0], frames.repeat(views), *parts)
         if blank_penalty:
             heads = [penalise_blank(one, blank_penalty) for one in heads]
         lengths, targets = self._acoustic_model.output_lengths(frames_here), list(batch.targets) * views
@@ -177,6 +190,12 @@ class Stepper:
     @property
     def _acoustic_model(self) -> AcousticModel:
         return self._trained_model.acoustic
+
+    @property
+    def _frame_s(self) -> float:
+        """Seconds from one output frame to the next."""
+        config = self.features.config
+        return config.hop_length * self._acoustic_model.subsampling.factor / config.sample_rate
 
     def _no_sync(self) -> contextlib.AbstractContextManager[object]:
         if isinstance(self.model, nn.parallel.DistributedDataParallel):

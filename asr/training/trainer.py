@@ -168,6 +168,7 @@ class Trainer:
             seed=self.settings.seed,
             ids=[one.id for one in self.setup.train.utterances],
             loss=self.settings.training.loss,
+            chunking=self.settings.training.chunking,
             intermediate_targets=self.setup.intermediate.targets if self.setup.intermediate else None,
         )
 

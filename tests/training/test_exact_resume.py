@@ -83,6 +83,10 @@ def test_stopped_in_mid_epoch_and_at_its_end_it_resumes_to_the_same_bits(
     [
         {"training__accumulate": 2},
         {"schedule__name": "plateau", "training__patience": 2, "training__epochs": 8},
+        {
+            "training__chunking": {"probability": 0.5, "chunk_s": [0.05, 0.2], "look_ahead_s": [0.0, 0.1]},
+            "training__max_steps": 8,
+        },
         {"training__max_steps": 7},
         {"optimizer__name": "sgd", "features__normalization": "utterance", "training__save_every_steps": 1},
         {
