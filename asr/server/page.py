@@ -14,8 +14,8 @@ def render_page() -> str:
             title="Transcribe",
             body=element("div", header("Transcribe"), element("main", _inputs(), _status(), id="main"), class_="page"),
             styles=("serve.css",),
-            scripts=("serve_sound.js", "serve_words.js", "serve_main.js"),
-            data={"formats": [[name, EXTENSIONS[name]] for name in EXTENSIONS]},
+            scripts=tuple(f"serve_{name}.js" for name in ("sound", "picture", "words", "live", "main")),
+            data={"formats": list(EXTENSIONS.items())},
             requests=True,
         )
     )
@@ -24,9 +24,10 @@ def render_page() -> str:
 def _inputs() -> str:
     chosen = element("input", id="files", type="file", multiple=True, accept="audio/*,video/*")
     drop = element("label", element("span", text("Drop recordings here, or choose them")), chosen, id="drop")
-    buttons = element(
-        "button", text("● Record"), id="record", type="button", title="record from the microphone, and transcribe"
-    )
+    buttons = [
+        element("button", text(label), id=name, type="button", title=title)
+        for name, label, title in (("record", "● Record", "Record from the microphone, then transcribe"),)
+    ]
     fields = [
         element("label", text("Model"), element("select", id="model")),
         element(
@@ -34,7 +35,7 @@ def _inputs() -> str:
         ),
         element("label", text("API key"), element("input", id="key", type="password"), id="key-field", hidden=True),
     ]
-    return element("section", drop, element("div", *fields, buttons, class_="tools"), aria_label="Recordings")
+    return element("section", drop, element("div", *fields, *buttons, class_="tools"), aria_label="Recordings")
 
 
 def _status() -> str:

@@ -67,61 +67,65 @@ async function patiently(file, onShare, abort) {
   }
 }
 
-async function show(file) {
-  let stop = () => {};
+// A row for `file`. Returns what transcribes it once it is its turn.
+function show(file) {
+  let stop = null, given = false;
   const bar = el("progress", { max: 1, "aria-label": `Progress of ${file.name}` }), told = el("p", { class: "dim" }, "Waiting");
-  const cancel = el("button", { type: "button", on: { click: () => stop() } }, "Cancel");
-  const buttons = el("div", {}, cancel);
+  const buttons = el("div", {}, button("Cancel", () => { given = true; if (stop) stop(); else fail({ message: "Cancelled." }); }));
   const article = el("article", {}, el("header", {}, el("h2", {}, file.name), buttons), bar, told);
   byId("transcripts").prepend(article);
+  const clear = () => [bar, told, ...buttons.children].forEach((one) => one.remove());
+  function fail(error) {
+    clear();
+    buttons.append(button("Try again", () => { article.remove(); add([file]); }), removal(file, article));
+    article.append(el("p", { class: "failed" }, error.message || String(error)));
+  }
   return async () => {
+    if (given) return;
     try {
       const onShare = (what, share) => { bar.value = share; told.textContent = `${what}, ${Math.round(100 * share)} %`; };
       const found = await patiently(file, onShare, (act) => { stop = act; });
+      clear();
       fill(article, buttons, file, found);
-      byId("keys").hidden = false;
-    } catch (error) {
-      article.append(el("p", { class: "failed" }, error.message || String(error)));
-    }
-    [bar, told, cancel].forEach((one) => one.remove());
+    } catch (error) { fail(error); }
   };
 }
 
+const button = (text, act) => el("button", { type: "button", on: { click: act } }, text);
+
+function removal(file, article, act) {
+  return el("button", { type: "button", "aria-label": `Remove ${file.name}`, on: { click: () => {
+    const next = (article.nextElementSibling || article.previousElementSibling)?.querySelector("button") || byId("files");
+    act?.();
+    article.remove();
+    next.focus(); // for the keyboard
+  } } }, "✕");
+}
+
+// The transcript of `file`, to be heard, changed and saved. `found`: {duration, words}.
 function fill(article, buttons, file, found) {
   const url = URL.createObjectURL(file), words = found.words;
-  const canvas = el("canvas", { "aria-hidden": "true" });
-  let peaks = null;
-  const draw = (now) => { if (peaks) drawWave(canvas, peaks, now === null ? null : now / found.duration); };
+  const picture = pictureOf(file, found.duration, (from) => player.play(url, from, Infinity, onTime));
   const view = wordsView(words, (from, to) => player.play(url, from, to, onTime));
   function onTime(now) {
     view.showTime(now);
-    draw(now);
+    picture.show(now);
     play.textContent = now === null ? "▶ Play" : "■ Stop";
   }
-  const play = el("button", { type: "button", on: { click: () => {
-    if (player.isPlaying(url)) player.stop(); else player.play(url, 0, Infinity, onTime);
-  } } }, "▶ Play");
-  canvas.addEventListener("click", (event) => {
-    player.play(url, (event.offsetX / canvas.clientWidth) * found.duration, Infinity, onTime);
-  });
-  const remove = el("button", { type: "button", "aria-label": `Remove ${file.name}`, on: { click: () => {
+  const play = button("▶ Play", () => { if (player.isPlaying(url)) player.stop(); else player.play(url, 0, Infinity, onTime); });
+  buttons.append(play, removal(file, article, () => {
     player.stop();
     URL.revokeObjectURL(url);
-    article.remove();
-  } } }, "✕");
-  buttons.append(play, remove);
-  article.append(canvas, view.holder, fileButtons(file.name, found.duration, words));
-  onTheme.push(() => draw(null));
-  peaksOf(file, 240).then((known) => { // not waited for: the text is there
-    peaks = known;
-    if (peaks) draw(null); else canvas.remove();
-  });
+    picture.forget();
+  }));
+  article.append(picture.holder, view.holder, fileButtons(file.name, found.duration, words));
+  byId("keys").hidden = false;
 }
 
 let queue = Promise.resolve();
 function add(files) {
   say("");
-  for (const file of files) queue = queue.then(((shown) => async () => (await shown)())(show(file)));
+  for (const file of files) queue = queue.then(show(file));
 }
 
 byId("files").addEventListener("change", (event) => { add(event.target.files); event.target.value = ""; });
@@ -131,33 +135,5 @@ addEventListener("dragleave", () => drop.classList.remove("over"));
 addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("over"); add(event.dataTransfer.files); });
 byId("key").addEventListener("change", showModels);
 
-const record = byId("record");
-let recorder = null;
-if (!navigator.mediaDevices || !window.MediaRecorder) {
-  record.disabled = true;
-  record.title = "This browser records only on localhost and over https";
-}
-record.addEventListener("click", async () => {
-  if (recorder) return recorder.stop();
-  let sound;
-  try { sound = await navigator.mediaDevices.getUserMedia({ audio: true }); } catch (error) {
-    return say(`The microphone cannot be used: ${error.message}`);
-  }
-  const kind = ["audio/ogg;codecs=opus", "audio/webm;codecs=opus", "audio/mp4"].find((one) => MediaRecorder.isTypeSupported(one));
-  const parts = [], began = new Date();
-  recorder = new MediaRecorder(sound, kind ? { mimeType: kind } : {});
-  recorder.ondataavailable = (event) => parts.push(event.data);
-  recorder.onstop = () => {
-    sound.getTracks().forEach((track) => track.stop());
-    const type = recorder.mimeType, ending = type.includes("ogg") ? "ogg" : type.includes("mp4") ? "mp4" : "webm";
-    recorder = null;
-    record.textContent = "● Record";
-    record.classList.remove("on");
-    add([new File(parts, `recording ${began.toTimeString().slice(0, 8).replaceAll(":", ".")}.${ending}`, { type })]);
-  };
-  recorder.start(1000);
-  record.textContent = "■ Stop";
-  record.classList.add("on");
-});
 showModels();
 document.documentElement.dataset.ready = "yes";

@@ -1,4 +1,4 @@
-// A recording's sound: played from one time to another, and its waveform.
+// A recording's sound: played from one time to another, and its samples, decoded when something draws them.
 
 const player = (() => {
   const audio = new Audio();
@@ -33,34 +33,30 @@ const player = (() => {
   return { play, stop, isPlaying: (url) => source === url && !audio.paused };
 })();
 
-const MOST_BYTES = 64 << 20; // decoded whole for the waveform
+const MOST_S = 2 * 3600, MOST_BYTES = 1 << 30; // of sound held decoded (16 bits, mono), and of a file that is decoded
+const sounds = new Map(); // by file, the one used last at the end
 
-// The highest level in each of `count` parts, 0 to 1; null where the browser cannot decode it.
-async function peaksOf(file, count) {
-  if (file.size > MOST_BYTES) return null;
-  const context = new OfflineAudioContext(1, 1, 16000);
-  try {
-    const sound = (await context.decodeAudioData(await file.arrayBuffer())).getChannelData(0);
-    const peaks = new Float32Array(count);
-    for (let n = 0; n < count; n += 1) {
-      const stop = Math.floor(((n + 1) * sound.length) / count);
-      for (let at = Math.floor((n * sound.length) / count); at < stop; at += 1) peaks[n] = Math.max(peaks[n], Math.abs(sound[at]));
-    }
-    const top = peaks.reduce((one, other) => Math.max(one, other), 1e-6);
-    return peaks.map((one) => one / top);
-  } catch { return null; }
+// {samples: Int16Array, rate} of a file of `seconds`. Rejects with {message} where that is not possible.
+function soundOf(file, seconds) {
+  const sound = sounds.get(file) || decoded(file, seconds);
+  sounds.delete(file);
+  sounds.set(file, sound);
+  sound.seconds = seconds;
+  let held = 0;
+  for (const [one, other] of [...sounds].reverse()) {
+    held += other.seconds;
+    if (held > MOST_S && one !== file) sounds.delete(one);
+  }
+  return sound;
 }
 
-function drawWave(canvas, peaks, share) {
-  const scale = devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
-  canvas.width = width * scale;
-  canvas.height = height * scale;
-  const pen = canvas.getContext("2d");
-  pen.scale(scale, scale);
-  const step = width / peaks.length;
-  peaks.forEach((peak, n) => {
-    pen.fillStyle = css(share !== null && n / peaks.length <= share ? "--accent" : "--dim");
-    const tall = Math.max(1, peak * (height - 2));
-    pen.fillRect(n * step, (height - tall) / 2, Math.max(0.5, step * 0.7), tall);
-  });
+async function decoded(file, seconds) {
+  if (seconds > MOST_S || file.size > MOST_BYTES) throw { message: "Waveform and spectrogram are drawn for up to 2 hours and 1 GB." };
+  const rate = seconds > 3600 ? 8000 : 16000, context = new OfflineAudioContext(1, 1, rate);
+  let sound;
+  try { sound = await context.decodeAudioData(await file.arrayBuffer()); } catch { throw { message: "This browser cannot draw this recording." }; }
+  const channels = Array.from({ length: sound.numberOfChannels }, (_, n) => sound.getChannelData(n));
+  const samples = new Int16Array(sound.length), scale = 32767 / channels.length;
+  for (const channel of channels) for (let n = 0; n < samples.length; n += 1) samples[n] += Math.max(-1, Math.min(1, channel[n])) * scale;
+  return { samples, rate };
 }
