@@ -31,7 +31,7 @@ from asr.commands.options import (
 )
 from asr.errors import Interrupted, UsageError
 from asr.terminal import Progress, RewrittenLine, is_live
-from asr.transcription import FORMATS, TIMED_FORMATS
+from asr.transcription import FORMATS, TIER_FORMATS, TIMED_FORMATS
 from asr.transcription.inputs import MICROPHONE, STDIN, find_inputs, split_model
 from asr.transcription.job import TranscriptionJob
 from asr.transcription.options import TranscribeOptions
@@ -86,6 +86,11 @@ def _add_outputs(group: "argparse._ArgumentGroup") -> None:
     )
     group.add_argument("--overwrite", action="store_true", help="also replace files that this command did not write")
     group.add_argument(
+        "--keep-tiers",
+        action="store_true",
+        help="eaf, textgrid: copy the eaf or TextGrid beside the recording, with the new tiers behind its own",
+    )
+    group.add_argument(
         "--channel", type=_channel, metavar="N", help="the channel to transcribe, from 0, or mix (default: mix)"
     )
     group.add_argument("--no-words", dest="words", action="store_false", help="text only: no word times, no confidence")
@@ -120,10 +125,20 @@ def _check(options: TranscribeOptions, paths: Sequence[str]) -> None:
     timed = [name for name in options.formats if name in TIMED_FORMATS]
     if timed and not options.words:
         raise UsageError(f"--no-words: {', '.join(timed)} needs word times; leave out one or the other")
+    _check_tiers(options)
     if not options.to_files:
         _check_terminal(options)
     elif options.beside and "-" in paths:
         raise UsageError("--beside cannot be used with standard input; use --output-dir, or neither")
+
+
+def _check_tiers(options: TranscribeOptions) -> None:
+    if not options.keep_tiers:
+        return
+    if not TIER_FORMATS & set(options.formats):
+        raise UsageError("--keep-tiers is for files with tiers; give --format eaf or textgrid too")
+    if options.beside:
+        raise UsageError("--keep-tiers writes a copy; give --output-dir DIR in place of --beside")
 
 
 def _check_terminal(options: TranscribeOptions) -> None:
@@ -285,6 +300,7 @@ def transcribe_options(found: argparse.Namespace) -> TranscribeOptions:
         beside=found.beside,
         skip_existing=found.skip_existing,
         overwrite=found.overwrite,
+        keep_tiers=found.keep_tiers,
         channel=found.channel,
         words=found.words,
         speech_gate=found.speech_gate,

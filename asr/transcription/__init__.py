@@ -1,4 +1,4 @@
-"""Transcripts in the formats that other programs read: txt, srt, vtt, tsv, json, ctm, textgrid.
+"""Transcripts in the formats that other programs read: txt, srt, vtt, tsv, json, ctm, textgrid, eaf.
 
 In: a `Hypothesis` of the recogniser. Out: a text in one of the formats, or a file that appears whole or not at all.
 
@@ -12,6 +12,7 @@ from asr.transcription.cues import Cue, make_cues
 from asr.transcription.formats import (
     EXTENSIONS,
     FORMATS,
+    TIER_FORMATS,
     TIMED_FORMATS,
     Provenance,
     render_transcript,
@@ -21,6 +22,7 @@ from asr.transcription.formats import (
 __all__ = [
     "EXTENSIONS",
     "FORMATS",
+    "TIER_FORMATS",
     "TIMED_FORMATS",
     "Cue",
     "Provenance",

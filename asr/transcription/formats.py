@@ -1,14 +1,14 @@
-"""Transcripts in every format: txt, srt, vtt, tsv, json, ctm, TextGrid.
+"""Transcripts in every format: txt, srt, vtt, tsv, json, ctm, TextGrid, eaf.
 
 In: a hypothesis, and its provenance. Out: the text of a file, or the file, written atomically. Subtitles go through
-pysubs2 and TextGrid through praatio; what a transcript holds that these formats take for commands is escaped, so that a
-player shows it as text. json holds all that the recogniser knows about a recording, in a schema with a version.
+pysubs2; TextGrid and eaf are made in ``asr/transcription/tiers.py``. What a transcript holds that these formats take
+for commands is escaped, so that a player shows it as text. json holds all that the recogniser knows about a recording,
+in a schema with a version.
 """
 
 import html
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,27 +18,10 @@ from typing import TYPE_CHECKING, Any
 from asr.errors import TranscriptError
 from asr.files import json_value, write_text
 from asr.transcription.cues import duration_ms, make_cues, word_spans
+from asr.transcription.tiers import eaf_text, textgrid_text, tiers_of
 
 if TYPE_CHECKING:
     from asr.recognition.hypothesis import Hypothesis
-
-
-TIER = "words"
-
-
-def render_textgrid(hypothesis: "Hypothesis") -> str:
-    """The words and the pauses between them, from 0 to the recording's end."""
-    from praatio import textgrid
-
-    spans = word_spans(hypothesis, "textgrid")
-    end_s = max(1, duration_ms(hypothesis, spans)) / 1000
-    intervals = [(span.start_ms / 1000, span.end_ms / 1000, span.text) for span in spans]
-    grid = textgrid.Textgrid(0, end_s)
-    grid.addTier(textgrid.IntervalTier(TIER, intervals, 0, end_s))
-    with tempfile.TemporaryDirectory() as folder:  # praatio writes files only
-        path = Path(folder) / "transcript.TextGrid"
-        grid.save(str(path), format="long_textgrid", includeBlankSpaces=True)
-        return path.read_text(encoding="utf-8")
 
 
 # Shown as nothing; written where two characters together would be a command.
@@ -86,7 +69,8 @@ def _shown(line: str, format_name: str) -> str:
 class Provenance:
     """``audio``: the recording's path or name; ``channel``: which one was transcribed, from 0, None for the mix of all.
 
-    ``model``: its directory; ``model_sha256``: of its weights; ``settings``: what else the text depends on.
+    ``model``: its directory; ``model_sha256``: of its weights; ``settings``: what else the text depends on. ``tiers``:
+    an annotation file whose tiers stay before the new ones, a TextGrid for textgrid, an eaf for eaf.
     """
 
     audio: str = ""
@@ -94,6 +78,7 @@ class Provenance:
     model: str = ""
     model_sha256: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    tiers: Path | None = None
 
 
 TSV_HEADER = "start_s\tend_s\tconfidence\tword"
@@ -191,6 +176,18 @@ def _cues(hypothesis: "Hypothesis") -> list[dict[str, Any]]:
     ]
 
 
+def render_textgrid(hypothesis: "Hypothesis", provenance: Provenance) -> str:
+    """Segments, words with the pauses between them, and confidences, from 0 to the recording's end."""
+    tiers = tiers_of(hypothesis, "textgrid")
+    return textgrid_text(tiers, duration_ms(hypothesis, word_spans(hypothesis, "textgrid")), provenance.tiers)
+
+
+def render_eaf(hypothesis: "Hypothesis", provenance: Provenance) -> str:
+    """Segments, words and confidences, each in a tier."""
+    audio = "" if provenance.audio == "stdin" else provenance.audio
+    return eaf_text(tiers_of(hypothesis, "eaf"), audio, provenance.tiers)
+
+
 _RENDERERS: dict[str, Callable[["Hypothesis", Provenance], str]] = {
     "txt": lambda hypothesis, _: render_txt(hypothesis),
     "srt": lambda hypothesis, _: render_srt(hypothesis),
@@ -198,13 +195,16 @@ _RENDERERS: dict[str, Callable[["Hypothesis", Provenance], str]] = {
     "tsv": lambda hypothesis, _: render_tsv(hypothesis),
     "json": render_json,
     "ctm": render_ctm,
-    "textgrid": lambda hypothesis, _: render_textgrid(hypothesis),
+    "textgrid": render_textgrid,
+    "eaf": render_eaf,
 }
 FORMATS: tuple[str, ...] = tuple(_RENDERERS)
 # A file's ending in each format; Praat looks for this spelling.
 EXTENSIONS: dict[str, str] = {name: f".{name}" for name in FORMATS} | {"textgrid": ".TextGrid"}
+# These can hold further tiers.
+TIER_FORMATS: frozenset[str] = frozenset({"textgrid", "eaf"})
 # These are made of word times.
-TIMED_FORMATS: frozenset[str] = frozenset({"srt", "vtt", "tsv", "ctm", "textgrid"})
+TIMED_FORMATS: frozenset[str] = frozenset({"srt", "vtt", "tsv", "ctm", "textgrid", "eaf"})
 
 
 def render_transcript(hypothesis: "Hypothesis", format_name: str, provenance: Provenance | None = None) -> str:
@@ -216,7 +216,8 @@ def render_transcript(hypothesis: "Hypothesis", format_name: str, provenance: Pr
         provenance: the recording and the model, which json and ctm name.
 
     Raises:
-        TranscriptError: the format is unknown, or needs word times that the hypothesis lacks.
+        TranscriptError: the format is unknown, or needs word times that the hypothesis lacks; the file with the tiers
+            to keep cannot be read.
     """
     if format_name not in _RENDERERS:
         raise TranscriptError(f"the format {format_name!r} is unknown; choose from {', '.join(FORMATS)}")

@@ -18,11 +18,11 @@ from asr.errors import AsrError, InternalError, UsageError
 from asr.files import check_output_folder, sha256_file
 from asr.shipped import weights_sha256
 from asr.terminal import printable
-from asr.transcription import Provenance, render_transcript
+from asr.transcription import TIER_FORMATS, Provenance, render_transcript
 from asr.transcription.formats import render_json
 from asr.transcription.inputs import STDIN, Input, InputProblem
 from asr.transcription.options import TranscribeOptions, check_lm_weight
-from asr.transcription.outputs import OutputFiles, PlannedTranscript
+from asr.transcription.outputs import OutputFiles, PlannedTranscript, tier_file
 
 if TYPE_CHECKING:
     from asr.recognition import Hypothesis, Recognizer
@@ -83,7 +83,13 @@ class TranscriptionJob:
             self._fail(problem.label, problem.message)
         self.total = len(inputs) + len(problems)
         if options.to_files:
-            outputs = OutputFiles(options.output_dir, options.formats, _settings(options), overwrite=options.overwrite)
+            outputs = OutputFiles(
+                options.output_dir,
+                options.formats,
+                _settings(options),
+                overwrite=options.overwrite,
+                keep_tiers=options.keep_tiers,
+            )
             todo = self._outdated(outputs, outputs.plan(inputs))
             self._recognise([one.input for one in todo], lambda n, found: self._write(outputs, todo[n], found))
         else:
@@ -142,8 +148,9 @@ class TranscriptionJob:
         self.observer.finished()
 
     def _write(self, outputs: OutputFiles, planned: PlannedTranscript, hypothesis: "Hypothesis") -> None:
-        provenance = self._provenance_of(planned.input)
-        texts = {name: _rendered(hypothesis, name, provenance) for name in self.options.formats}
+        texts = {
+            name: _rendered(hypothesis, name, self._provenance_of(planned.input, name)) for name in self.options.formats
+        }
         try:
             outputs.write(planned, texts)
         except OSError as error:
@@ -156,7 +163,7 @@ class TranscriptionJob:
 
     def _send(self, one: Input, hypothesis: "Hypothesis") -> None:
         (name,) = self.options.formats
-        provenance = self._provenance_of(one)
+        provenance = self._provenance_of(one, name)
         if name == "json":
             text = render_json(hypothesis, provenance, indent=None)
         else:
@@ -165,9 +172,11 @@ class TranscriptionJob:
             text = f"{printable(one.label)}\t{text}"
         self.observer.transcript(text)
 
-    def _provenance_of(self, one: Input) -> Provenance:
+    def _provenance_of(self, one: Input, format_name: str) -> Provenance:
         audio = "stdin" if one.label == STDIN else one.label
-        return dataclasses.replace(self._provenance, audio=audio, channel=self.options.channel)
+        wanted = self.options.keep_tiers and format_name in TIER_FORMATS
+        tiers = tier_file(one, format_name) if wanted else None
+        return dataclasses.replace(self._provenance, audio=audio, channel=self.options.channel, tiers=tiers)
 
     def _fail(self, label: str, message: str) -> None:
         """Report what failed, and add it to failures.jsonl. Raises OSError."""

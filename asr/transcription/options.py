@@ -63,6 +63,7 @@ class TranscribeOptions:
     beside: bool = False  # each file next to its recording
     skip_existing: bool = False
     overwrite: bool = False
+    keep_tiers: bool = False  # of the TextGrid or eaf beside a recording, in eaf and textgrid
     channel: int | None = None  # None: the mean of all channels
     words: bool = True
     speech_gate: bool = True

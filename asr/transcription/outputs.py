@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asr.files import remove_leftovers, sha256_file, write_text
-from asr.transcription import EXTENSIONS
+from asr.transcription import EXTENSIONS, TIER_FORMATS
 from asr.transcription.inputs import STDIN, Input, is_audio_name
 
 NAME_BYTES = 255  # of a file name on Linux and macOS
@@ -135,12 +135,20 @@ class OutputFiles:
     """The files of one job, below ``folder``, or next to their inputs where it is None.
 
     ``settings``: what decides on a transcript besides the recording. ``overwrite``: also files that are not ours.
+    ``keep_tiers``: it depends on the annotation files beside the recording, too.
     """
 
     def __init__(
-        self, folder: Path | None, formats: Sequence[str], settings: Mapping[str, Any], *, overwrite: bool
+        self,
+        folder: Path | None,
+        formats: Sequence[str],
+        settings: Mapping[str, Any],
+        *,
+        overwrite: bool,
+        keep_tiers: bool = False,
     ) -> None:
         self.folder, self.formats, self.settings, self.overwrite = folder, formats, settings, overwrite
+        self.keep_tiers = keep_tiers
         self._indexes: dict[Path, TranscriptIndex] = {}
         self._stems: dict[Path, Counter[str]] = {}  # of the recordings in a folder
 
@@ -158,7 +166,8 @@ class OutputFiles:
             alone = counts[_plain_name(folder / stem)] == 1 and not self._has_namesake(one)
             name = self._free_name(one, index, stem, alone, taken)
             names = {format_name: f"{name}{EXTENSIONS[format_name]}" for format_name in self.formats}
-            planned_all.append(PlannedTranscript(one, _key(one, self.settings), index, names))
+            kept = {"tiers": self._tier_files(one)} if self.keep_tiers else {}
+            planned_all.append(PlannedTranscript(one, _key(one, {**self.settings, **kept}), index, names))
         return planned_all
 
     def is_up_to_date(self, planned: PlannedTranscript) -> bool:
@@ -181,6 +190,10 @@ class OutputFiles:
         planned.index.record(planned.input.identity, planned.key, named)
         for name, text in named.items():
             write_text(planned.index.folder / name, text)
+
+    def _tier_files(self, one: Input) -> dict[str, str]:
+        found = {name: tier_file(one, name) for name in self.formats if name in TIER_FORMATS}
+        return {name: sha256_file(path) for name, path in found.items() if path is not None}
 
     def _index(self, folder: Path) -> TranscriptIndex:
         if folder not in self._indexes:
@@ -219,6 +232,16 @@ class OutputFiles:
             if owners <= {one.identity} and taken.setdefault(slot, one.identity) == one.identity:
                 return name
         raise AssertionError("a million names are taken")
+
+
+def tier_file(one: Input, format_name: str) -> Path | None:
+    """The annotation file beside a recording in the format, ``talk.eaf`` beside ``talk.wav``, if there is one."""
+    if one.label == STDIN:
+        return None
+    wanted = f"{one.path.stem}{EXTENSIONS[format_name]}".casefold()
+    return next(
+        (one.path.parent / name for name in sorted(_listing(one.path.parent)) if name.casefold() == wanted), None
+    )
 
 
 def _key(one: Input, settings: Mapping[str, Any]) -> dict[str, Any]:

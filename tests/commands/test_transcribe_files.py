@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from asr.data.annotation.eaf import read_eaf
 from asr.files import write_text
 from asr.transcription import FORMATS, job
 from asr.transcription.outputs import INDEX_NAME
+from asr.transcription.tiers import Tier, eaf_text
 from tests.transcribe_stub import Stub, asr, recordings, tree
 
 # --- folders ---------------------------------------------------------------------------------------------------------
@@ -75,7 +77,7 @@ def test_the_tree_is_kept_and_every_format_is_written(stub: Stub, model: Path, t
     folder = recordings(tmp_path / "in", a_wav="one two")
     recordings(folder / "x" / "y", b_mp3="three")
     assert asr(model, "-r", folder, "--output-dir", tmp_path / "out", "--format", ",".join(FORMATS)) == 0
-    endings = ["TextGrid", "ctm", "json", "srt", "tsv", "txt", "vtt"]
+    endings = ["TextGrid", "ctm", "eaf", "json", "srt", "tsv", "txt", "vtt"]
     assert tree(tmp_path / "out") == [f"{stem}.{ending}" for stem in ("a", "x/y/b") for ending in endings]
     assert (tmp_path / "out" / "a.txt").read_text() == "one two\n"
     assert (tmp_path / "out" / "a.srt").read_text() == "1\n00:00:00,000 --> 00:00:01,000\none two\n\n"
@@ -196,3 +198,33 @@ def test_a_crash_between_two_files_is_made_good(
     monkeypatch.setattr("asr.transcription.outputs.write_text", real)
     assert asr(model, folder, "--output-dir", out, "--format", "txt,srt", "--skip-existing") == 0
     assert (out / "a.txt").read_text() == "another text\n" and "another text" in (out / "a.srt").read_text()
+
+
+# --- into copies of annotation files ---------------------------------------------------------------------------------
+
+
+def test_keep_tiers_copies_the_annotation_beside_and_notices_when_it_changes(
+    stub: Stub, model: Path, tmp_path: Path, capsys: Any
+) -> None:
+    folder = recordings(tmp_path / "in", a_wav="one two", b_wav="three")
+    own = eaf_text([Tier("Phrase", [(100, 900, "by hand")])])
+    (folder / "a.EAF").write_text(own, encoding="utf-8")
+    command = (folder, "--output-dir", tmp_path / "out", "--format", "eaf,txt", "--keep-tiers", "--skip-existing")
+    assert asr(model, *command) == 0 and tree(tmp_path / "out") == ["a.eaf", "a.txt", "b.eaf", "b.txt"]
+    tiers = {name: read_eaf((tmp_path / "out" / f"{name}.eaf").read_bytes()).tiers for name in "ab"}
+    assert [tier.name for tier in tiers["a"]] == ["Phrase", "segments", "words", "confidence"]
+    assert [tier.name for tier in tiers["b"]] == ["segments", "words", "confidence"]
+    assert (folder / "a.EAF").read_text(encoding="utf-8") == own
+    stub.asked.clear()
+    (folder / "a.EAF").write_text(own.replace("by hand", "again"), encoding="utf-8")
+    assert asr(model, *command) == 0 and stub.names == ["a.wav"]
+    (folder / "a.EAF").write_bytes(b"<html/>")
+    assert asr(model, *command) == 1 and "a.EAF: is not an ELAN file" in capsys.readouterr().err
+
+
+def test_keep_tiers_is_for_copies_in_formats_with_tiers(stub: Stub, model: Path, tmp_path: Path, capsys: Any) -> None:
+    folder = recordings(tmp_path / "in", a_wav="one")
+    assert asr(model, folder, "--keep-tiers", "--format", "srt", "--beside") == 2
+    assert "give --format eaf or textgrid too" in capsys.readouterr().err
+    assert asr(model, folder, "--keep-tiers", "--format", "eaf", "--beside") == 2
+    assert "give --output-dir DIR in place of --beside" in capsys.readouterr().err

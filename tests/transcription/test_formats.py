@@ -90,10 +90,12 @@ def test_textgrid_reads_back_with_the_pauses_as_empty_intervals(tmp_path: Path) 
 
     write_transcript(TALK, tmp_path / "a.TextGrid")
     grid = textgrid.openTextgrid(str(tmp_path / "a.TextGrid"), includeEmptyIntervals=True)
-    assert grid.tierNames == ("words",) and (grid.minTimestamp, grid.maxTimestamp) == (0, 3.25)
+    assert grid.tierNames == ("segments", "words", "confidence") and (grid.minTimestamp, grid.maxTimestamp) == (0, 3.25)
     assert [tuple(entry) for entry in grid.getTier("words").entries] == [
         (0, 0.5, ""), (0.5, 0.9, "one"), (0.9, 1.234, 't"wo'), (1.234, 2.0, ""), (2.0, 2.5, "three"), (2.5, 3.25, ""),
     ]  # fmt: skip
+    assert [one.label for one in grid.getTier("confidence").entries] == ["", "0.88", "0.88", "", "0.88", ""]
+    assert [one.label for one in grid.getTier("segments").entries] == ["", 'one t"wo', "", "three", ""]
     lines = (tmp_path / "a.TextGrid").read_text(encoding="utf-8").splitlines()
     assert lines[:2] == ['File type = "ooTextFile"', 'Object class = "TextGrid"']
     assert '            text = "t""wo" ' in lines, "Praat doubles quotes"

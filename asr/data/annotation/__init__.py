@@ -1,0 +1,1 @@
+"""Files of time-aligned annotation: ELAN's eaf and Praat's TextGrid."""

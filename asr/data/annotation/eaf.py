@@ -1,0 +1,205 @@
+"""ELAN's eaf files: tiers with their annotations at times that somebody set.
+
+In: a file's content. Out: its tiers and the recordings that it is linked to. Only times that are in the file count. A
+text without a time of its own (Symbolic_Association, Symbolic_Subdivision, an inner boundary of a Time_Subdivision that
+nobody has set) has the time of the annotation that it belongs to; several such texts of one annotation are joined, in
+their order. An eaf never has a document type, so that one with such a declaration, which could define entities that
+grow without bound or read other files, is refused.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
+
+from asr.data.annotation.records import Annotation, AnnotationFile, AnnotationTier
+from asr.errors import DataError
+
+
+def read_eaf(data: bytes) -> AnnotationFile:
+    """The tiers and linked recordings of an eaf.
+
+    Times count from the start of the recording: the origin of the first recording that has one (TIME_ORIGIN) is added.
+
+    Raises:
+        DataError: it is no eaf, or a damaged one; the message completes "FILE: ".
+    """
+    root = parse_xml(data)
+    header = root.find("HEADER")
+    units = "milliseconds" if header is None else header.get("TIME_UNITS", "milliseconds")
+    if units != "milliseconds":
+        raise DataError(f"counts time in {units}, not in milliseconds; save it with a newer ELAN")
+    media = [] if header is None else header.findall("MEDIA_DESCRIPTOR")
+    try:
+        origin_ms = next((int(one.get("TIME_ORIGIN", 0)) for one in media if one.get("TIME_ORIGIN")), 0)
+        tiers = _Document(root, origin_ms).tiers()
+    except ValueError as error:
+        raise DataError(f"is a damaged eaf ({error})") from None
+    urls = [one.get(name) for one in media for name in ("RELATIVE_MEDIA_URL", "MEDIA_URL")]
+    return AnnotationFile(tiers=tiers, media=list(dict.fromkeys(_path(url) for url in urls if url)))
+
+
+def parse_xml(data: bytes, *, comments: bool = False) -> ElementTree.Element:
+    """The document element of an eaf. ``comments``: they are kept.
+
+    Raises:
+        DataError: it is no eaf, or declares a document type; the message completes "FILE: ".
+    """
+    if b"<!DOCTYPE" in data.replace(b"\0", b""):  # before any entity is expanded
+        raise DataError(_DOCTYPE)
+    try:
+        parser = ElementTree.XMLParser(target=_Builder(insert_comments=comments))
+        parser.feed(data)
+        root = parser.close()
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise DataError(f"is not XML ({error})") from None
+    if (
+        not isinstance(root, ElementTree.Element)
+        or root.tag != "ANNOTATION_DOCUMENT"
+        or root.find("TIME_ORDER") is None
+    ):
+        raise DataError("is not an ELAN file (it has no ANNOTATION_DOCUMENT with TIME_ORDER)")
+    return root
+
+
+_DOCTYPE = "declares a document type (<!DOCTYPE), which no eaf has; remove the declaration if you trust the file"
+
+
+class _Builder(ElementTree.TreeBuilder):
+    """Refuses a document type in whatever encoding."""
+
+    def doctype(self, name: str, public: str | None, system: str | None) -> None:
+        raise DataError(_DOCTYPE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """An annotation: its id, its text, and either the ids of its time slots or the id of its parent annotation."""
+
+    id: str
+    text: str
+    slots: tuple[str, str] | None
+    parent: str | None
+    previous: str | None
+
+
+class _Document:
+    """The annotations of a document, and the time of each."""
+
+    def __init__(self, root: ElementTree.Element, origin_ms: int) -> None:
+        self._elements = root.findall("TIER")
+        slots = root.findall("TIME_ORDER/TIME_SLOT")
+        self._times = {
+            slot.get("TIME_SLOT_ID"): (int(value) + origin_ms) / 1000
+            for slot in slots
+            if (value := slot.get("TIME_VALUE")) is not None
+        }
+        self._of_tier = {tier.get("TIER_ID", ""): list(_values(tier)) for tier in self._elements}
+        self._by_id = {value.id: value for values in self._of_tier.values() for value in values}
+        self._parts = {
+            value.id: (name, number) for name, values in self._of_tier.items() for number, value in enumerate(values)
+        }
+
+    def tiers(self) -> list[AnnotationTier]:
+        """Every tier; a participant that it lacks is its parent's."""
+        elements = {tier.get("TIER_ID", ""): tier for tier in self._elements}
+        tiers = []
+        for name, element in elements.items():
+            annotations, untimed = self._timed(self._of_tier[name])
+            tiers.append(
+                AnnotationTier(
+                    name=name,
+                    annotations=annotations,
+                    kind=element.get("LINGUISTIC_TYPE_REF", ""),
+                    participant=_inherited(elements, name, "PARTICIPANT"),
+                    parent=element.get("PARENT_REF"),
+                    untimed=untimed,
+                )
+            )
+        return tiers
+
+    def _timed(self, values: Sequence[_Value]) -> tuple[list[Annotation], list[str]]:
+        """The annotations of a tier in order of time, texts that share a time joined; and the texts without any."""
+        groups: dict[tuple[float, float], list[tuple[tuple[int, ...], str]]] = {}
+        untimed = []
+        for value in values:
+            times = self._span(value)
+            if times is None:
+                untimed.append(value.text)
+            else:
+                groups.setdefault(times, []).append((self._order(value), value.text))
+        annotations = [
+            Annotation(*times, " ".join(text for _, text in sorted(texts) if text))
+            for times, texts in sorted(groups.items())
+        ]
+        return annotations, [text for text in untimed if text]
+
+    def _span(self, value: _Value, depth: int = 0) -> tuple[float, float] | None:
+        """Start and end in seconds, of the annotation or of the nearest one above it that has both."""
+        if depth > len(self._of_tier):
+            raise ValueError(f"annotation {value.id} is its own parent")
+        if value.slots is None:
+            parent = self._by_id.get(value.parent or "")
+            return None if parent is None else self._span(parent, depth + 1)
+        start_s, end_s = (self._times.get(slot) for slot in value.slots)
+        if start_s is not None and end_s is not None:
+            return start_s, end_s
+        return self._chain(value)
+
+    def _chain(self, value: _Value) -> tuple[float, float] | None:
+        """From the last boundary with a time before the annotation to the first one after it.
+
+        Annotations of one Time_Subdivision share the slots between them.
+        """
+        values = self._of_tier[self._parts[value.id][0]]
+        ends = {one.slots[1]: one.slots[0] for one in values if one.slots}
+        starts = {one.slots[0]: one.slots[1] for one in values if one.slots}
+        assert value.slots is not None
+        first, last = value.slots
+        for _ in values:
+            first = first if first in self._times else ends.get(first, first)
+            last = last if last in self._times else starts.get(last, last)
+        if first in self._times and last in self._times:
+            return self._times[first], self._times[last]
+        return None
+
+    def _order(self, value: _Value) -> tuple[int, ...]:
+        """Places of the annotation's ancestors, then its own: by the chain of previous ones, else as in the file."""
+        place = 0
+        previous = self._by_id.get(value.previous or "")
+        while previous is not None:
+            place += 1
+            if place > len(self._by_id):
+                raise ValueError(f"annotation {value.id} comes before itself")
+            previous = self._by_id.get(previous.previous or "")
+        parent = self._by_id.get(value.parent or "")
+        above = () if parent is None else self._order(parent)
+        return (*above, place, self._parts[value.id][1])
+
+
+def _values(tier: ElementTree.Element) -> Iterator[_Value]:
+    for one in tier.findall("ANNOTATION/*"):
+        text = " ".join((one.findtext("ANNOTATION_VALUE") or "").split())
+        name = one.get("ANNOTATION_ID", "")
+        if one.tag == "ALIGNABLE_ANNOTATION":
+            slots = one.get("TIME_SLOT_REF1", ""), one.get("TIME_SLOT_REF2", "")
+            yield _Value(name, text, slots, None, None)
+        elif one.tag == "REF_ANNOTATION":
+            yield _Value(name, text, None, one.get("ANNOTATION_REF"), one.get("PREVIOUS_ANNOTATION"))
+
+
+def _inherited(elements: Mapping[str, ElementTree.Element], name: str, attribute: str) -> str:
+    """The attribute of a tier or of the nearest one above it that has it; "" where none has."""
+    for _ in elements:
+        element = elements.get(name)
+        if element is None:
+            return ""
+        if value := element.get(attribute, "").strip():
+            return value
+        name = element.get("PARENT_REF") or ""
+    return ""
+
+
+def _path(url: str) -> str:
+    """The path that a media URL names, ``file:///a/b.wav`` or ``./b.wav``."""
+    return unquote(urlsplit(url).path if url.startswith("file:") else url)
