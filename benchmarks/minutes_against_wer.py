@@ -1,7 +1,7 @@
 """Minutes of training speech against WER, with other recognisers as horizontal lines: scores, table, picture.
 
     score TEST=MANIFEST[:FIRST] ... [--decoded DIR] [--curve TEST=learning-curve.json ...]    into --results
-    show                     the table of --results into the README beside it
+    show                     all of --results as a table into the README beside it
     draw PICTURE             each test that has a curve
 
 In: texts that other_recognisers.py decoded, and the runs of ``asr learning-curve``. Out: a JSON file with a row for
@@ -255,21 +255,23 @@ def _draw_test(axes: Any, name: str, found: Mapping[str, Any]) -> None:
 
 
 def table(found: Mapping[str, Any]) -> str:
-    """The systems' results as Markdown."""
+    """The systems' results, and after them those of the curves, as Markdown."""
     lines = [
         "| test | utterances | system | WER % | 95 % over | normaliser alone | times real time |",
         "|---|---:|---|---:|---|---:|---:|",
     ]
-    for row in sorted(found["systems"], key=lambda row: list(found["tests"]).index(row["test"])):
+    tests = list(found["tests"])
+    for row in sorted([*found["systems"], *found["curves"]], key=lambda row: tests.index(row["test"])):
         ends = f"[{row['interval'][0]}, {row['interval'][1]}], {row['interval_over']}" if row["interval"] else "–"
+        trained = f"{row['curve']}, {row['minutes']:.0f} min, {len(row['seeds'])} seeds" if "curve" in row else ""
         cells = [
             row["test"],
             row["utterances"],
-            row["system"],
+            trained or row["system"],
             f"{row['wer']:.1f}",
             ends,
             f"{row['wer_as_written']:.1f}",
-            f"{row['times_real_time']:.1f}",
+            "–" if trained else f"{row['times_real_time']:.1f}",
         ]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
