@@ -64,9 +64,10 @@ def check_sources(
         )
     for phrase in hotwords:
         unknown = sorted({one for word in phrase.split() for one in word} - set(spelling.alphabet))
-        if unknown:
+        if unknown or not all(spelling.can_spell(phrase.split())):
+            lacks = f"the model has no {_shown(unknown)}" if unknown else "no tokens of the model spell it"
             raise ConfigError(
-                f"decoding.hotwords: {phrase!r} cannot be spelled: the model has no {_shown(unknown)}"
+                f"decoding.hotwords: {phrase!r} cannot be spelled: {lacks}"
                 f"{_case_hint(spelling, phrase.split(), 'write it so')}"
             )
 

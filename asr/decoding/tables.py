@@ -9,7 +9,7 @@ tokenizer). Words are walked by characters, not by tokens, so that every segment
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,9 +55,20 @@ class Spelling:
         return ["".join(letters[one:end]) for one, end in zip(self.start[:-1], self.start[1:], strict=True)]
 
     def can_spell(self, words: Iterable[str]) -> Iterator[bool]:
-        """Of each word, whether every one of its characters occurs in some token."""
-        known = set(self.alphabet)
-        return (known.issuperset(word) for word in words)
+        """Of each word, whether tokens spell it."""
+        known, tokens = set(self.alphabet), {token for token in self.words() if token}
+        if tokens >= known:  # each character is a token
+            return (known.issuperset(word) for word in words)
+        return (known.issuperset(word) and _is_spelled(word, tokens) for word in words)
+
+
+def _is_spelled(word: str, tokens: Collection[str]) -> bool:
+    """Whether the word is a row of tokens."""
+    ends = {0}
+    for stop in range(1, len(word) + 1):
+        if any(word[start:stop] in tokens for start in ends):
+            ends.add(stop)
+    return len(word) in ends
 
 
 def spelling_of(tokenizer: Tokenizer) -> Spelling:

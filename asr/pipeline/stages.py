@@ -140,8 +140,14 @@ def recipe_stages(
 
 
 def prepare_inputs(recipe: Path, config: "RunConfig") -> str:
-    """The recipe's Python files, the options, and the corpus's files by name, size and time of change."""
-    code = [(path.name, sha256_file(path)) for path in sorted(recipe.parent.glob("*.py"))]
+    """The recipe's Python files, the options (of replacements the file, too), and the corpus's files by name, size and
+    time of change.
+    """
+    files = sorted(recipe.parent.glob("*.py"))
+    table = config.prepare.get("replacements")
+    if isinstance(table, str) and Path(table).is_file():
+        files.append(Path(table))
+    code = [(path.name, sha256_file(path)) for path in files]
     return digest([code, config.prepare, config.corpus, _listing(Path(config.corpus)) if config.corpus else None])
 
 
@@ -152,8 +158,10 @@ def prepare_outputs(config: "RunConfig") -> list[Path]:
 
 
 def train_inputs(config: "RunConfig") -> str:
-    """Every setting of the training, and both manifests."""
-    return digest([asdict(config.train), _hashes([_data(config) / f"{split}.jsonl" for split in ("train", "dev")])])
+    """Every setting of the training, both manifests, and the file of units."""
+    units = config.train.tokenizer.units
+    files = [_data(config) / f"{split}.jsonl" for split in ("train", "dev")]
+    return digest([asdict(config.train), _hashes([*files, Path(units)] if isinstance(units, str) else files)])
 
 
 def evaluate_inputs(config: "RunConfig") -> str:

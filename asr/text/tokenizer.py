@@ -6,12 +6,13 @@ goes into the model directory, so that a model always has its tokens.
 
 import base64
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from asr.errors import ConfigError, ModelError, TextError
+from asr.errors import ConfigError, DataError, ModelError, TextError
 from asr.schema import check, check_choice
 
 BLANK_ID = 0
@@ -23,15 +24,37 @@ NAMES = ("characters", "words", "sentencepiece")
 class TokenizerConfig:
     """``name``: "characters"; "words" (a closed vocabulary: digits, commands); or "sentencepiece" (needs that extra).
 
-    ``vocab_size``: how many tokens sentencepiece makes, the blank included.
+    ``vocab_size``: how many tokens sentencepiece makes, the blank included. Of characters: ``units``, letters of
+    several characters (ng, sh, aa) that are one token each, or a file of them, white space between them; of several
+    that fit, the longest is taken. ``graphemes``: a letter and the combining marks after it are one token, as most
+    accented letters are anyway, which Unicode has as one character.
     """
 
     name: str = "characters"
     vocab_size: int = 128  # used by sentencepiece only
+    units: list[str] | str = field(default_factory=list)  # characters only: e.g. [ng, sh] are one token each; or a file
+    graphemes: bool = False  # characters only: a letter with its combining marks is one token
 
     def __post_init__(self) -> None:
         check_choice("tokenizer.name", self.name, NAMES)
         check(self.vocab_size >= 2, f"tokenizer.vocab_size={self.vocab_size} must be at least 2")
+        for key in ("units", "graphemes"):
+            unused = self.name == "characters" or not getattr(self, key)
+            check(unused, f"tokenizer.{key} is for tokenizer.name=characters, not {self.name}")
+        if not isinstance(self.units, str):
+            wrong = [one for one in self.units if len(one.split()) != 1]
+            check(not wrong, f"tokenizer.units: {wrong!r} must be letters without white space")
+
+    def listed_units(self) -> list[str]:
+        """The units, in NFC, from the file where one is named. Raises DataError where it cannot be read."""
+        units = self.units
+        if isinstance(units, str):
+            try:
+                units = Path(units).read_text(encoding="utf-8-sig").split()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+                raise DataError(f"tokenizer.units={self.units}: {reason}; give a list, or a file of units") from None
+        return list(dict.fromkeys(unicodedata.normalize("NFC", unit) for unit in units))
 
 
 class Tokenizer(Protocol):
@@ -109,6 +132,74 @@ class CharacterTokenizer(_TokenTable):
 
     def to_dict(self) -> dict[str, Any]:
         return {"name": "characters", "characters": list(self._tokens[1:])}
+
+
+class UnitTokenizer(CharacterTokenizer):
+    """Characters, some of which are several: digraphs and other units, and letters with their combining marks.
+
+    A text is spelled from its beginning, by the longest token that fits. With ``graphemes`` no token ends between a
+    letter and its marks, so that a unit ``ng`` is not found in n and g with a tilde.
+    """
+
+    def __init__(self, units: Sequence[str], *, graphemes: bool = False) -> None:
+        spaced = any(not one or (len(one) > 1 and len(one.split()) != 1) for one in units)
+        if not units or spaced or len(set(units)) != len(units):
+            raise TextError(f"tokenizer: units must be distinct, without spaces, and at least one, not {list(units)!r}")
+        _TokenTable.__init__(self, units)
+        self.graphemes = graphemes
+        self._lengths = sorted({len(one) for one in units}, reverse=True)
+
+    @classmethod
+    def learn(cls, texts: Iterable[str], units: Iterable[str] = (), *, graphemes: bool = False) -> "UnitTokenizer":
+        """Every character (or letter with its marks) of ``texts``, and those of ``units`` that spell some of them."""
+        known = list(texts)
+        singles = set(CharacterTokenizer.from_texts(known).tokens[1:])
+        if graphemes:
+            singles = {one for text in known for one in split_graphemes(text)}
+        whole = cls(sorted(singles | set(units)), graphemes=graphemes)
+        used = {piece for text in known for piece in whole.split(text)}
+        return cls(sorted(singles | used), graphemes=graphemes)
+
+    def split(self, text: str) -> Iterator[str]:
+        """The tokens of ``text``; what none begins, as a letter with its marks."""
+        at = 0
+        while at < len(text):
+            letter = at + 1
+            while letter < len(text) and is_mark(text[letter]):
+                letter += 1
+            stops = (at + length for length in self._lengths)
+            fits = (stop for stop in stops if text[at:stop] in self._ids and stop <= len(text))
+            stop = next((one for one in fits if not (self.graphemes and is_mark(text[one : one + 1]))), letter)
+            yield text[at:stop]
+            at = stop
+
+    def encode(self, text: str) -> list[int]:
+        pieces = list(self.split(text))
+        if unknown := self._unknown(pieces):
+            raise TextError(f"{' '.join(unknown)!r} of {text!r} are not in the vocabulary {' '.join(self._ids)!r}")
+        return [self._ids[piece] for piece in pieces]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return unicodedata.normalize("NFC", super().decode(ids))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": "units", "units": list(self._tokens[1:]), "graphemes": self.graphemes}
+
+
+def is_mark(character: str) -> bool:
+    """Whether it is a combining mark, which belongs to the letter before it; not at the end of a text ("")."""
+    return character != "" and (unicodedata.category(character)[0] == "M" or character in "\u200c\u200d")
+
+
+def split_graphemes(text: str) -> list[str]:
+    """Each character with the combining marks and joiners after it."""
+    graphemes: list[str] = []
+    for character in text:
+        if graphemes and is_mark(character) and not graphemes[-1].isspace():
+            graphemes[-1] += character
+        else:
+            graphemes.append(character)
+    return graphemes
 
 
 class WordTokenizer(_TokenTable):
@@ -204,6 +295,8 @@ class SentencePieceTokenizer(_TokenTable):
 def build_tokenizer(config: TokenizerConfig, texts: Iterable[str]) -> Tokenizer:
     """The tokenizer that ``config`` names, learned from the (already normalised) training texts."""
     if config.name == "characters":
+        if config.units or config.graphemes:
+            return UnitTokenizer.learn(texts, config.listed_units(), graphemes=config.graphemes)
         return CharacterTokenizer.from_texts(texts)
     if config.name == "words":
         return WordTokenizer.from_texts(texts)
@@ -215,13 +308,15 @@ def tokenizer_from_dict(values: Mapping[str, Any]) -> Tokenizer:
     try:
         if values["name"] == "characters":
             return CharacterTokenizer(values["characters"])
+        if values["name"] == "units":
+            return UnitTokenizer(values["units"], graphemes=values["graphemes"] is True)
         if values["name"] == "words":
             return WordTokenizer(values["words"])
         if values["name"] == "sentencepiece":
             return SentencePieceTokenizer(base64.b64decode(values["model_base64"], validate=True))
     except (KeyError, TypeError, ValueError, AttributeError, TextError) as error:
         raise ModelError(f"tokenizer: the stored description is damaged ({error!r})") from None
-    raise ModelError(f"tokenizer: {values['name']!r} is unknown; choices: {', '.join(NAMES)}")
+    raise ModelError(f"tokenizer: {values['name']!r} is unknown; choices: {', '.join((*NAMES, 'units'))}")
 
 
 def _sentencepiece() -> Any:

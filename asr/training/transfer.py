@@ -16,7 +16,15 @@ from asr.errors import ConfigError, TextError
 from asr.features import AnyFeaturesConfig
 from asr.models import AcousticModel
 from asr.pretrained import Pretrained
-from asr.text.tokenizer import BLANK, CharacterTokenizer, Tokenizer, TokenizerConfig, WordTokenizer, build_tokenizer
+from asr.text.tokenizer import (
+    BLANK,
+    CharacterTokenizer,
+    Tokenizer,
+    TokenizerConfig,
+    UnitTokenizer,
+    WordTokenizer,
+    build_tokenizer,
+)
 from asr.training.config import TrainSettings
 
 OWN_FEATURES = ("normalization", "level_db", "edge_padding_s")  # which a run may have otherwise than its source
@@ -26,17 +34,28 @@ LISTED = 20  # tokens in the message
 def choose_tokenizer(earlier: Tokenizer, config: TokenizerConfig, texts: Sequence[str]) -> Tokenizer:
     """The tokens of ``earlier`` where they spell all ``texts``; else those that ``config`` learns from ``texts``.
 
-    Characters and words: where ``earlier`` has at least half of the new ones, its others stay, too. A few new letters,
-    or digits, do not cost a model the letters that little text lacks; another script begins with its own alone.
-    Raises TextError where the tokens cannot be learned.
+    Where ``config`` asks for units or graphemes, ``earlier`` must have those that the texts hold; where it does not,
+    characters keep the units of ``earlier``. Characters and words:
+    where ``earlier`` has at least half of the new ones, its others stay, too. A few new letters, or digits, do not cost
+    a model the letters that little text lacks; another script begins with its own alone.
+    Raises DataError and TextError where the tokens cannot be learned.
     """
-    if _spells(earlier, texts):
+    is_asked = bool(config.units or config.graphemes)
+    if not is_asked and _spells(earlier, texts):
         return earlier
-    fresh = build_tokenizer(config, texts)
+    if isinstance(earlier, UnitTokenizer) and config.name == "characters" and not is_asked:
+        fresh: Tokenizer = UnitTokenizer.learn(texts, earlier.tokens[1:], graphemes=earlier.graphemes)
+    else:
+        fresh = build_tokenizer(config, texts)
+    new, old = set(fresh.tokens[1:]), set(earlier.tokens[1:])
+    if is_asked and type(fresh) is type(earlier) and new <= old and _spells(earlier, texts):
+        return earlier
+    if 2 * len(new & old) < len(new) or not _is_same_kind(fresh, earlier):
+        return fresh
+    if isinstance(fresh, UnitTokenizer):
+        return UnitTokenizer(sorted(new | old), graphemes=fresh.graphemes)
     if isinstance(fresh, CharacterTokenizer | WordTokenizer) and type(fresh) is type(earlier):
-        new, old = set(fresh.tokens[1:]), set(earlier.tokens[1:])
-        if 2 * len(new & old) >= len(new):
-            return type(fresh)(sorted(new | old))
+        return type(fresh)(sorted(new | old))
     return fresh
 
 
@@ -70,9 +89,14 @@ def _spells(tokenizer: Tokenizer, texts: Sequence[str]) -> bool:
     return True
 
 
+def _is_same_kind(one: Tokenizer, other: Tokenizer) -> bool:
+    """Whether equal tokens of both sound alike: a letter is one beside units, too; a piece of sentencepiece is none."""
+    return type(one) is type(other) or (isinstance(one, CharacterTokenizer) and isinstance(other, CharacterTokenizer))
+
+
 def _rows(tokenizer: Tokenizer, like: Tokenizer | None = None) -> dict[str, int]:
     """The row of each token in a head; of a tokenizer of another kind than ``like`` the blank's alone."""
-    tokens = tokenizer.tokens if like is None or type(tokenizer) is type(like) else (BLANK,)
+    tokens = tokenizer.tokens if like is None or _is_same_kind(tokenizer, like) else (BLANK,)
     return {token: row for row, token in enumerate(tokens)}
 
 

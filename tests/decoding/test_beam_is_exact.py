@@ -8,7 +8,7 @@ import pytest
 
 from asr.decoding import BeamConfig
 from asr.decoding.beam import BeamDecoder
-from asr.text.tokenizer import CharacterTokenizer, SentencePieceTokenizer, Tokenizer, WordTokenizer
+from asr.text.tokenizer import CharacterTokenizer, SentencePieceTokenizer, Tokenizer, UnitTokenizer, WordTokenizer
 from tests.decoding import oracles
 from tests.lm.plain_query import sentence_log_prob
 
@@ -45,6 +45,33 @@ def test_with_a_word_model(tmp_path: Path, seed: int) -> None:
         unknown = sum(model.word_id(word) == model.unk for word in one.text.split())
         assert one.lm_score == pytest.approx(sentence_log_prob(model, one.text.split()) - 1.5 * unknown, abs=1e-4)
         assert one.score == pytest.approx(one.ctc_score + 0.7 * one.lm_score + 0.4 * len(one.text.split()), abs=1e-9)
+
+
+@pytest.mark.parametrize("words", [None, ["ab", "bba"]])
+def test_units_with_a_word_model_and_a_lexicon_spell_a_word_in_every_way(
+    tmp_path: Path, words: list[str] | None
+) -> None:
+    model = oracles.arpa(tmp_path, oracles.WORD_ARPA)
+    tokenizer = UnitTokenizer([" ", "a", "ab", "b"])
+    weights: dict[str, Any] = {"lm_weight": 0.7, "word_score": 0.4, "unk_score": -1.5}
+
+    def worth(text: str) -> float:
+        is_allowed = words is None or set(text.split()) <= set(words)
+        return oracles.word_worth(text, model, **weights) if is_allowed else -np.inf
+
+    log_probs = oracles.emissions(5, tokenizer.vocab_size, 1)
+    decoder = BeamDecoder(tokenizer, BeamConfig(**WIDE, **weights), model, words)
+    check_equal(decoder, log_probs, oracles.every_text(log_probs, tokenizer.decode, worth))
+
+
+def test_units_without_spaces_with_a_character_model(tmp_path: Path) -> None:
+    model = oracles.arpa(tmp_path, oracles.CHARACTER_ARPA)
+    tokenizer = UnitTokenizer(["a", "ab", "b"])
+    log_probs = oracles.emissions(6, tokenizer.vocab_size, 2)
+    expected = oracles.every_text(
+        log_probs, tokenizer.decode, lambda text: oracles.character_worth(text, model, 0.8, -2.0)
+    )
+    check_equal(BeamDecoder(tokenizer, BeamConfig(**WIDE, lm_weight=0.8, unk_score=-2.0), model), log_probs, expected)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -15,7 +15,7 @@ from asr.decoding.beam import BeamDecoder
 from asr.decoding.build import build_decoder, read_lexicon
 from asr.errors import ConfigError, ModelError
 from asr.lm.text import TextOptions, read_sentences
-from asr.text.tokenizer import CharacterTokenizer, WordTokenizer
+from asr.text.tokenizer import CharacterTokenizer, UnitTokenizer, WordTokenizer
 from tests.decoding import oracles
 from tests.tiny_run import write_recipe
 
@@ -114,6 +114,10 @@ def test_a_lexicon_or_hotword_that_cannot_be_spelled_is_refused(tmp_path: Path) 
             build_decoder(DecodingConfig(name="beam", lexicon=path), LETTERS)
     with pytest.raises(ConfigError, match="hotwords: 'a zoo' cannot be spelled: the model has no 'oz'"):
         build_decoder(DecodingConfig(name="beam", hotwords={"a zoo": 2.0}), LETTERS)
+    accented = UnitTokenizer([" ", "a", "ɔ\u0301"], graphemes=True)  # the letter never stands without its mark
+    build_decoder(DecodingConfig(name="beam", hotwords={"aɔ\u0301": 2.0}), accented)
+    with pytest.raises(ConfigError, match="hotwords: 'aɔ' cannot be spelled: no tokens of the model spell it"):
+        build_decoder(DecodingConfig(name="beam", hotwords={"aɔ": 2.0}), accented)
 
 
 def test_a_hotword_that_the_language_model_does_not_know_wins(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from asr.pretrained import save_pretrained
 from asr.recognition import Recognizer
 from asr.recognition.bounds import LevelTracker, PeakOffsets, SpeechLevel, speech_level, word_bounds
 from asr.recognition.words import TimedWords, group_words, word_times
-from asr.text.tokenizer import CharacterTokenizer, SentencePieceTokenizer, Tokenizer, WordTokenizer
+from asr.text.tokenizer import CharacterTokenizer, SentencePieceTokenizer, Tokenizer, UnitTokenizer, WordTokenizer
 
 LETTERS = CharacterTokenizer.from_texts(["ab c"])
+UNITS = UnitTokenizer([" ", "a", "ng", "ɔ\u0301"])
 DIGITS = WordTokenizer(["one", "two", "three"])
 HOP_S, FRAME_S = 0.01, 0.03
 
@@ -68,7 +69,7 @@ def test_a_lone_mark_before_a_piece_makes_one_word_of_both(pieces: Tokenizer) ->
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_words_joined_by_spaces_are_the_text(pieces: Tokenizer, data: st.DataObject) -> None:
-    for tokenizer in (LETTERS, DIGITS, pieces):
+    for tokenizer in (LETTERS, UNITS, DIGITS, pieces):
         allowed = [index for index, token in enumerate(tokenizer.tokens) if index and token != "<unk>"]
         tokens = data.draw(st.lists(st.sampled_from(allowed), max_size=12))
         grouped = group_words(tokens, tokenizer)

@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.errors import ConfigError, ModelError, TextError
+from asr.errors import ConfigError, DataError, ModelError, TextError
 from asr.schema import build
+from asr.text.basic import normalize_none
 from asr.text.tokenizer import (
     BLANK_ID,
     CharacterTokenizer,
     SentencePieceTokenizer,
     Tokenizer,
     TokenizerConfig,
+    UnitTokenizer,
     WordTokenizer,
     build_tokenizer,
     tokenizer_from_dict,
@@ -79,6 +81,57 @@ def test_no_characters_at_all_are_refused(texts: list[str]) -> None:
         CharacterTokenizer.from_texts(texts)
 
 
+def units_of(texts: list[str], units: list[str] | str, graphemes: bool = False) -> UnitTokenizer:
+    tokenizer = build_tokenizer(TokenizerConfig(units=units, graphemes=graphemes), texts)
+    assert isinstance(tokenizer, UnitTokenizer)
+    return tokenizer
+
+
+def test_the_longest_unit_is_taken_and_units_that_do_not_occur_are_no_tokens() -> None:
+    tokenizer = units_of(["nga sha", "shng'a n"], ["ng", "sh", "ng'", "mb", "n"])
+    assert tokenizer.tokens == ("<blank>", " ", "'", "a", "g", "h", "n", "ng", "ng'", "s", "sh")
+    assert [tokenizer.tokens[one] for one in tokenizer.encode("shng' nsgnga")] == [
+        "sh", "ng'", " ", "n", "s", "g", "ng", "a"
+    ]  # fmt: skip
+    with pytest.raises(TextError, match=r"'m ŋ' of 'mŋa' are not in the vocabulary"):
+        tokenizer.encode("mŋa")
+
+
+def test_units_come_from_a_file_in_nfc(tmp_path: Path) -> None:
+    (tmp_path / "units.txt").write_text("a\u0301a ng\nsh\tng\n", encoding="utf-8-sig")
+    tokenizer = units_of(["áa áng"], str(tmp_path / "units.txt"))
+    assert [tokenizer.tokens[one] for one in tokenizer.encode("áa áng")] == ["áa", " ", "á", "ng"]
+    with pytest.raises(DataError, match=r"tokenizer\.units=.*none\.txt: No such file"):
+        units_of(["a"], str(tmp_path / "none.txt"))
+
+
+def test_a_letter_and_its_marks_are_one_token_where_asked() -> None:
+    texts = ["kɔ\u0301 kɔ kɔ\u0301\u0330", "ke\u0301"]  # open o with a tone has no character of its own
+    assert "\u0301" in units_of(texts, ["kɔ"]).tokens
+    tokenizer = units_of(texts, [], graphemes=True)
+    assert tokenizer.tokens == ("<blank>", " ", "e\u0301", "k", "ɔ", "ɔ\u0301", "ɔ\u0301\u0330")
+    assert tokenizer.decode(tokenizer.encode("ke\u0301 kɔ\u0301")) == "ké kɔ\u0301", "the text is in NFC"
+    with pytest.raises(TextError, match="'ɔ\u0300' of"):  # its parts are no tokens
+        tokenizer.encode("kɔ\u0300")
+
+
+def test_no_unit_ends_between_a_letter_and_its_mark() -> None:
+    tokenizer = units_of(["ng ng\u0303"], ["ng"], graphemes=True)
+    assert [tokenizer.tokens[one] for one in tokenizer.encode("ng ng\u0303")] == ["ng", " ", "n", "g\u0303"]
+
+
+@given(st.data())
+def test_what_is_spelled_in_units_is_read_back(data: st.DataObject) -> None:
+    written = st.text(alphabet="ab\u0301\u0330ɔ ", min_size=1, max_size=12).map(normalize_none).filter(bool)
+    texts = data.draw(st.lists(written, min_size=1, max_size=4))
+    units = data.draw(st.lists(st.text(alphabet="abɔ\u0301", min_size=1, max_size=3), max_size=3))
+    tokenizer = units_of(texts, units or ["ab"], data.draw(st.booleans()))
+    again = through_json(tokenizer)
+    for text in texts:
+        ids = tokenizer.encode(text)
+        assert tokenizer.decode(ids) == text and again.encode(text) == ids and 0 not in ids
+
+
 def test_words_are_spelled_and_read_back() -> None:
     tokenizer = build_tokenizer(TokenizerConfig(name="words"), ["two one", "one  three"])
     assert isinstance(tokenizer, WordTokenizer)
@@ -140,6 +193,8 @@ def test_characters_are_the_default(tmp_path: Path) -> None:
         {"name": "characters", "characters": [1]}, {"name": "characters", "characters": ["a", "a"]},
         {"name": "characters", "characters": ["ab"]}, {"name": "characters", "characters": ["a", ["b"]]},
         {"name": "characters", "characters": [["a"]]}, {"name": "words"}, {"name": "words", "words": [1]},
+        {"name": "units", "units": ["a b"], "graphemes": False}, {"name": "units", "units": [1], "graphemes": True},
+        {"name": "units", "units": ["ab", "ab"], "graphemes": False}, {"name": "units", "units": ["ab"]},
         {"name": "words", "words": ["a b"]}, {"name": "words", "words": ["a", "a"]}, {"name": "words", "words": [""]},
     ],
 )  # fmt: skip
@@ -163,6 +218,10 @@ def test_damaged_pieces_are_refused_in_one_line(model: Any) -> None:
         ({"name": "runes"}, "tokenizer.name"),
         ({"vocab_size": 1}, "tokenizer.vocab_size"),
         ({"size": 3}, "tokenizer.size"),
+        ({"units": ["a b"]}, "tokenizer.units"),
+        ({"units": [1]}, "tokenizer.units"),
+        ({"name": "words", "units": ["ng"]}, "tokenizer.units is for tokenizer.name=characters"),
+        ({"name": "sentencepiece", "graphemes": True}, "tokenizer.graphemes"),
     ],
 )
 def test_a_wrong_setting_is_named_by_its_key(values: dict[str, Any], key: str) -> None:

@@ -64,6 +64,29 @@ def test_new_letters_make_the_head_anew_with_the_rows_that_both_have(earlier: Pa
     )
 
 
+def test_units_and_letters_with_their_marks_begin_from_a_model_of_letters_and_stay(
+    earlier: Path, tmp_path: Path
+) -> None:
+    source = str(earlier / "run" / "model")
+    data = respelled(tmp_path / "data", earlier / "data", "c", "ɔ")
+    for split in ("train", "dev"):
+        marked = [replace(one, text=one.text.replace("ɔ", "ɔ\u0301")) for one in read_manifest(data / f"{split}.jsonl")]
+        write_manifest(data / f"{split}.jsonl", marked)
+    asked = {"tokenizer__units": ["ab", "xy"], "tokenizer__graphemes": True}
+    begun = settings(data, training__init_from=source, training__epochs=1, **asked)
+    setup, old = prepare_setup(begun), from_pretrained(source)
+    assert setup.tokenizer.tokens == ("<blank>", "a", "ab", "b", "c", "ɔ\u0301")
+    assert torch.equal(setup.model.head.weight[[0, 1, 3, 4]], old.model.head.weight)
+    train(begun, tmp_path / "run", Quiet())
+    own = str(tmp_path / "run" / "model")
+    for again in (settings(data, training__init_from=own), settings(data, training__init_from=own, **asked)):
+        assert prepare_setup(again).tokenizer.tokens == setup.tokenizer.tokens
+    other = respelled(tmp_path / "other", data, "b", "q")  # a new letter: the units of the model stay
+    assert prepare_setup(settings(other, training__init_from=own)).tokenizer.tokens == (
+        "<blank>", "a", "ab", "b", "c", "q", "ɔ\u0301"
+    )  # fmt: skip
+
+
 def test_another_alphabet_has_its_own_letters_alone(earlier: Path, tmp_path: Path) -> None:
     source = earlier / "run" / "model"
     data = respelled(tmp_path / "data", earlier / "data", "abc", "абв")
