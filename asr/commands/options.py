@@ -172,9 +172,15 @@ class ScoringOptions:
 
 
 def add_scoring(parser: argparse.ArgumentParser) -> None:
-    """Add --normalizer, --glm, --print and --fail-above."""
+    """Add --normalizer, --replacements, --glm, --print and --fail-above."""
     parser.add_argument(
         "--normalizer", choices=NORMALIZERS, default="basic", help="normaliser of both texts (default: basic)"
+    )
+    parser.add_argument(
+        "--replacements",
+        type=Path,
+        metavar="FILE",
+        help="replacements of letters in both texts, before the normaliser, as asr prepare takes them",
     )
     parser.add_argument(
         "--glm",
@@ -203,6 +209,10 @@ def add_gate(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> Non
 def scoring_options(found: argparse.Namespace) -> ScoringOptions:
     """The options of ``add_scoring``; raises DataError where the replacements have errors."""
     normalizer = get_normalizer(found.normalizer)
+    if found.replacements is not None:
+        from asr.text.respelling import read_respelling, respelled
+
+        normalizer = respelled(normalizer, read_respelling(found.replacements))
     if found.glm is not None:
         from asr.text.normalize import with_replacements
 

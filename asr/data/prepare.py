@@ -6,6 +6,7 @@ Out: the manifests, and a summary text. `asr prepare` and `asr run` share it; a 
 of ``prepare`` states the options once: an unknown name or a wrong value is answered with the list of valid ones.
 """
 
+import contextlib
 import hashlib
 import importlib
 import importlib.machinery
@@ -19,9 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from asr.data.recordings import dropping_faulty
+from asr.data.splits import respelling
 from asr.errors import AsrError, ConfigError, DataError
+from asr.text.respelling import read_respelling
 
 FAULTY = ("error", "drop")
+OF_EVERY_RECIPE = ("faulty", "replacements")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -38,9 +42,10 @@ def run_prepare(
         recipe_dir: the folder that holds ``prepare.py``.
         corpus: the corpus folder; None only for a recipe that needs none.
         out: the folder for the manifests; made if absent.
-        options: the recipe's own keyword options; text is converted to the type in the signature. And ``faulty``, which
-            every recipe has: "error" refuses a corpus with recordings that cannot be read, "drop" leaves them out and
-            names them.
+        options: the recipe's own keyword options; text is converted to the type in the signature. And what every recipe
+            has: ``faulty``, where "error" refuses a corpus with recordings that cannot be read and "drop" leaves them
+            out and names them; ``replacements``, a file or mapping of letters and phrases that are written otherwise in
+            all manifests (asr/text/respelling.py).
         download: fetch the corpus into ``corpus`` first, by the recipe's ``download``.
 
     Raises:
@@ -52,7 +57,9 @@ def run_prepare(
     faulty = options.get("faulty", "error")
     if faulty not in FAULTY:
         raise ConfigError(f"{recipe_dir}: faulty={faulty} is not valid; choose one of {', '.join(FAULTY)}.")
-    own = {name: value for name, value in options.items() if name != "faulty"}
+    replacements = options.get("replacements")
+    table = None if replacements is None else read_respelling(replacements)
+    own = {name: value for name, value in options.items() if name not in OF_EVERY_RECIPE}
     checked = check_options(str(recipe_dir), recipe.prepare, own)
     needs_corpus = not accepts_none(typing.get_type_hints(recipe.prepare).get("corpus"))
     if corpus is None and (needs_corpus or download):
@@ -63,9 +70,7 @@ def run_prepare(
         fetch = f" Or download it: asr prepare {recipe_dir} {corpus} {out} --download"
         hint = fetch if hasattr(recipe, "download") else ""
         raise DataError(f"The corpus folder {corpus} does not exist. Give the folder that holds the corpus.{hint}")
-    if faulty == "error":
-        return str(recipe.prepare(corpus, out, **checked))
-    with dropping_faulty() as left_out:
+    with respelling(table), dropping_faulty() if faulty == "drop" else contextlib.nullcontext([]) as left_out:
         summary = str(recipe.prepare(corpus, out, **checked))
     listed = [f"{len(left_out):,} recording(s) that cannot be read were left out:", *left_out] if left_out else []
     return f"{summary}\n" + "\n  ".join(listed) if listed else summary
@@ -113,7 +118,7 @@ def check_options(where: str, function: Callable[..., Any], options: Mapping[str
     }
     unknown = [name for name in options if name not in known]
     if unknown:
-        listing = ", ".join([*(f"{name}={parameter.default}" for name, parameter in known.items()), "faulty=error"])
+        listing = ", ".join([*(f"{name}={one.default}" for name, one in known.items()), "faulty=error, replacements=None"])
         raise ConfigError(f"{where} has no option {', '.join(unknown)}. Its options: {listing}.")
     hints = typing.get_type_hints(function)
     return {name: _convert(f"{where}: {name}={value}", value, hints[name]) for name, value in options.items()}

@@ -6,16 +6,22 @@ parts of its published split). The order in which speakers are assigned depends 
 through SHA-256, so that an added speaker hardly moves the others.
 """
 
+import contextlib
+import contextvars
+import dataclasses
 import hashlib
 import itertools
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from asr.data.manifest import Utterance, write_manifest
 from asr.errors import ConfigError, DataError
+from asr.text.respelling import Respelling
+
+_respelling: contextvars.ContextVar[Respelling | None] = contextvars.ContextVar("respelling", default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +122,44 @@ def _places(utterances: Sequence[Utterance], seed: int) -> list[float]:
     return places
 
 
+@contextlib.contextmanager
+def respelling(table: Respelling | None) -> Iterator[None]:
+    """Inside, ``write_splits`` writes every text as ``table`` respells it."""
+    token = _respelling.set(table)
+    try:
+        yield
+    finally:
+        _respelling.reset(token)
+
+
+def _respelled(splits: Splits) -> Splits:
+    """``splits`` by the table of ``respelling``, without utterances of whose text nothing is left; a note says what."""
+    table = _respelling.get()
+    if table is None:
+        return splits
+    found: Counter[str] = Counter()
+    parts: dict[str, list[Utterance]] = {}
+    for name, utterances in splits.named().items():
+        changed = [dataclasses.replace(one, text=table(one.text, found)) for one in utterances]
+        parts[name] = [one for one, old in zip(changed, utterances, strict=True) if one.text.strip() or not old.text]
+    emptied = sum(map(len, splits.named().values())) - sum(map(len, parts.values()))
+    left_out = [f"{emptied:,} utterances are left out: the replacements leave nothing of their text."]
+    return Splits(
+        **{name: parts.pop(name) for name in ("train", "dev", "test")},
+        others=parts,
+        notes=[*splits.notes, table.describe(found), *(left_out if emptied else [])],
+    )
+
+
 def write_splits(out: Path, splits: Splits) -> str:
     """Write one manifest a part (``out/train.jsonl``, ...) atomically and return the summary to show.
+
+    Inside ``respelling`` the texts are written as its table has them.
 
     Raises:
         DataError: if there is nothing to train on, or a test set contains training utterances.
     """
+    splits = _respelled(splits)
     if not splits.train:
         raise DataError(f"Nothing to train on remains for {out / 'train.jsonl'}: check the corpus and the options.")
     trained = {(u.audio, u.start_s, u.channel) for u in splits.train}

@@ -180,3 +180,30 @@ def test_faulty_recordings_are_refused_or_left_out_by_name_up_to_a_share(tmp_pat
         run_prepare(recipe, corpus, tmp_path / "out", {"faulty": "drop"})
     with pytest.raises(ConfigError, match="faulty=ignore is not valid; choose one of error, drop"):
         run_prepare(recipe, corpus, tmp_path / "out", {"faulty": "ignore"})
+
+
+def test_replacements_are_written_into_every_manifest_and_listed(tmp_path: Path) -> None:
+    recipe, out = tmp_path / "recipe", tmp_path / "out"
+    recipe.mkdir()
+    (recipe / "prepare.py").write_text(SPLITS)
+    (tmp_path / "table.txt").write_text("ω => ɔ\n[noise] =>\n", encoding="utf-8")
+    for given in (str(tmp_path / "table.txt"), {"ω": "ɔ", "[noise]": None}):
+        summary = run_prepare(recipe, None, out, {"replacements": given})
+        assert [(one.id, one.text) for one in read_manifest(out / "train.jsonl")] == [("a", "bɔ")]
+        assert [(one.id, one.text) for one in read_manifest(out / "test.jsonl")] == [("c", "Ɔ")]
+        assert "): ω → ɔ (2), [noise] → nothing (1)." in summary
+        assert "1 utterances are left out: the replacements leave nothing of their text." in summary
+    run_prepare(recipe, None, out, {})
+    assert [one.text for one in read_manifest(out / "train.jsonl")] == ["bω", " [noise]"]
+    with pytest.raises(DataError, match=r"none\.txt: cannot be read"):
+        run_prepare(recipe, None, out, {"replacements": "none.txt"})
+
+
+SPLITS = """
+from pathlib import Path
+from asr.data.manifest import Utterance
+from asr.data.splits import Splits, write_splits
+def prepare(corpus: Path | None, out: Path) -> str:
+    one = lambda name, text: Utterance(id=name, audio=__file__, duration_s=1.0, text=text, start_s=float(ord(name)))
+    return write_splits(out, Splits(train=[one("a", "bω"), one("b", " [noise]")], dev=[], test=[one("c", "Ω")]))
+"""
