@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.commands.options import count, number, whole_number
+from asr.data.alphabet import TokenUse, alphabet_table, alphabet_to_train
 from asr.data.quality import CheckedManifest, CheckObserver, CheckOptions, CheckResult, Finding, check_manifests
 from asr.data.quality.check import manifest_paths, summarize
 from asr.data.quality.clean import Cleaned, check_replaceable, clean, removed_list, write_cleaned
@@ -23,6 +24,8 @@ from asr.data.quality.findings import choose_kinds
 from asr.errors import AsrError, UsageError
 from asr.shipped import model_directory
 from asr.terminal import Progress, printable, shorten, styled, table
+from asr.text.normalize import get_normalizer
+from asr.text.tokenizer import TokenizerConfig
 
 if TYPE_CHECKING:
     from asr.recognition import Recognizer
@@ -71,6 +74,17 @@ def build_parser() -> argparse.ArgumentParser:
         help="utterances of each manifest to decode and analyse, spread evenly (default: 5000)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    letters = parser.add_argument_group("the alphabet")
+    letters.add_argument(
+        "--alphabet",
+        action="store_true",
+        help="list every token that a training would have, with its count, speakers and an example",
+    )
+    letters.add_argument("--normalizer", default="letters", help="as data.normalizer (default: letters)")
+    letters.add_argument("--graphemes", action="store_true", help="as tokenizer.graphemes: letters with their marks")
+    letters.add_argument(
+        "--units", metavar="FILE|ng,sh", default="", help="as tokenizer.units: letters of several characters"
+    )
     suspects = parser.add_argument_group("likely wrong transcripts")
     suspects.add_argument(
         "--model", type=model_directory, metavar="MODEL",
@@ -116,10 +130,14 @@ def run(arguments: list[str]) -> int:
     options = build_parser().parse_args(arguments)
     paths = manifest_paths(options.manifests)
     suspects, cleaning = _suspect_options(options), _clean_options(options)
+    normalizer, tokens = get_normalizer(options.normalizer), _tokenizer(options)
     _check_outputs(paths, suspects, cleaning)
     judge = _load_judge(suspects)  # before anything is decoded: a wrong model is reported at once
     reporter = CheckReporter(options.show, options.json)
     result = check_manifests(CheckOptions(manifests=paths, decode=options.decode), reporter)
+    if tokens:
+        for manifest in result.manifests:
+            reporter.alphabet(manifest.path, alphabet_to_train(manifest.utterances, normalizer, tokens))
     ranking = None
     if suspects and judge and result.manifests:
         ranking = _rank(suspects, judge, result, reporter)
@@ -198,6 +216,13 @@ class CheckReporter(CheckObserver):
         self._value["across"] = [_finding_row(finding) for finding in findings]
         self._print(f"{', '.join(names)} compared")
         self._print_findings(findings)
+
+    def alphabet(self, path: Path, uses: Sequence[TokenUse]) -> None:
+        """Every token of a manifest."""
+        rows, header = alphabet_table(uses)
+        self._value.setdefault("alphabets", {})[str(path)] = [dict(zip(header, row, strict=True)) for row in rows]
+        self._print(f"{path}: {len(uses)} tokens in its texts")
+        self._print(table(rows, header) + "\n")
 
     def ranked(self, ranking: "Ranking", path: Path) -> None:
         """The beginning of the ranked list."""
@@ -286,6 +311,17 @@ def _finding_row(finding: Finding) -> dict[str, Any]:
         "message": finding.message,
         "ids": list(finding.ids),
     }
+
+
+def _tokenizer(options: argparse.Namespace) -> TokenizerConfig | None:
+    """How --alphabet spells, or None without it."""
+    if not options.alphabet:
+        if options.graphemes or options.units:
+            raise UsageError("--graphemes and --units say how --alphabet spells: add --alphabet")
+        return None
+    is_file = Path(options.units).suffix != "" or Path(options.units).is_file()
+    units = options.units if is_file else [one for one in options.units.split(",") if one]
+    return TokenizerConfig(units=units, graphemes=options.graphemes)
 
 
 def _suspect_options(options: argparse.Namespace) -> SuspectOptions | None:

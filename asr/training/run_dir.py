@@ -1,6 +1,6 @@
 """A run's folder: its lock, its metrics, and the paths of its files.
 
-``run_dir/`` holds config.yaml, run.json (command, commit, versions of each start), metrics.jsonl,
+``run_dir/`` holds config.yaml, run.json (command, commit, versions of each start), alphabet.tsv, metrics.jsonl,
 dev_utterances.jsonl, checkpoints/last.ckpt, checkpoints/epochs/, model/ (what is shared), tensorboard/, curves.png.
 """
 

@@ -14,9 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from asr.data.alphabet import alphabet, alphabet_table, spelled, suspicious
 from asr.devices import allow_tf32, check_precision, choose_device, set_threads
 from asr.errors import AsrError, TrainingError
-from asr.files import file_hashes
+from asr.files import file_hashes, write_text
 from asr.provenance import Invocation, hardware, library_versions, local_time
 from asr.shipped import weights_sha256
 from asr.terminal import format_duration
@@ -143,9 +144,10 @@ def _make_trainer(
     training, warning = with_enough_epochs(settings.training, steps)
     settings = replace(settings, training=training)
     _describe(setup, settings, observer)
-    if warning and state is None:
-        observer.message(warning)
     if state is None:
+        _report_alphabet(setup, settings, run_dir.path if processes.is_main else None, observer)
+        if warning:
+            observer.message(warning)
         learn_normalisation(setup, settings)
     start: dict[str, Any] = {"command": invocation.command, "commit": invocation.commit} if invocation else {}
     if state is None and settings.training.init_from:
@@ -190,6 +192,19 @@ def _facts(settings: TrainSettings, start: dict[str, str], before: dict[str, Any
         if key in start and start[key] not in seen:
             facts[key] = "; then ".join([*filter(None, seen), start[key]])
     return facts
+
+
+def _report_alphabet(setup: Setup, settings: TrainSettings, folder: Path | None, observer: Observer) -> None:
+    """Every token of the training texts into ``folder``/alphabet.tsv, and a line on the suspicious ones."""
+    uses = alphabet(setup.train.utterances, spelled(setup.tokenizer))
+    if folder is not None:
+        rows, header = alphabet_table(uses)
+        write_text(folder / "alphabet.tsv", "".join("\t".join(row) + "\n" for row in [header, *rows]))
+    if settings.tokenizer.name != "sentencepiece" and (found := suspicious(uses)):  # its pieces are rare by design
+        observer.message(f"letters to look at (all: {(folder or Path()) / 'alphabet.tsv'}): {found}")
+    absent = [one for one in settings.tokenizer.listed_units() if one not in setup.tokenizer.tokens]
+    if absent:
+        observer.message(f"tokenizer.units: in no training text, so no tokens: {' '.join(absent)}")
 
 
 def _describe(setup: Setup, settings: TrainSettings, observer: Observer) -> None:

@@ -131,6 +131,16 @@ def test_a_persons_own_replacements_are_named_in_every_report(
     assert main(["score", *texts, "--glm", str(tmp_path / "absent.glm")]) == 1
 
 
+def test_letters_are_respelled_in_both_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ref.txt").write_text("wa s\u03c9nd\u03c9\n", encoding="utf-8")
+    (tmp_path / "hyp.txt").write_text("wa S\u0254nd\u0254!\n", encoding="utf-8")
+    (tmp_path / "table.txt").write_text("\u03c9 => \u0254\n", encoding="utf-8")
+    words = ["score", str(tmp_path / "ref.txt"), str(tmp_path / "hyp.txt"), "--print", "line"]
+    assert main(words) == 0 and "wer=50.00 " in capsys.readouterr().out
+    assert main([*words, "--replacements", str(tmp_path / "table.txt")]) == 0
+    assert "wer=0.00 " in capsys.readouterr().out
+
+
 def test_the_formats_that_the_command_offers_are_those_of_the_table() -> None:
     from asr.commands import score
     from asr.scoring.export import WRITERS

@@ -77,7 +77,11 @@ def test_units_and_letters_with_their_marks_begin_from_a_model_of_letters_and_st
     setup, old = prepare_setup(begun), from_pretrained(source)
     assert setup.tokenizer.tokens == ("<blank>", "a", "ab", "b", "c", "ɔ\u0301")
     assert torch.equal(setup.model.head.weight[[0, 1, 3, 4]], old.model.head.weight)
-    train(begun, tmp_path / "run", Quiet())
+    quiet = Quiet()
+    train(begun, tmp_path / "run", quiet)
+    assert "tokenizer.units: in no training text, so no tokens: xy" in quiet.messages
+    header, first = (tmp_path / "run" / "alphabet.tsv").read_text(encoding="utf-8").splitlines()[:2]
+    assert header.startswith("token\tcode points\tcount\t") and first.split("\t")[0] in setup.tokenizer.tokens
     own = str(tmp_path / "run" / "model")
     for again in (settings(data, training__init_from=own), settings(data, training__init_from=own, **asked)):
         assert prepare_setup(again).tokenizer.tokens == setup.tokenizer.tokens

@@ -10,10 +10,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from asr.data.alphabet import alphabet, list_uses
 from asr.data.manifest import Utterance
 from asr.data.quality.findings import Finding, manifest_finding, utterance_finding
 from asr.terminal import shorten
 from asr.text.normalize import normalize_basic
+from asr.text.tokenizer import split_graphemes
 
 _MOST = 0.95  # share of the transcripts that makes a style
 _STYLE_NEEDS_UTTERANCES = 20
@@ -38,6 +40,7 @@ def text_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
     """All findings about transcripts."""
     yield from _character_findings(utterances)
     yield from _style_findings(utterances)
+    yield from _alphabet_findings(utterances)
     yield from _repeated_findings(utterances)
 
 
@@ -67,6 +70,51 @@ def _character_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
         )
 
 
+def _alphabet_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
+    """What is suspicious in the characters of the texts, in lower case and NFC; rare ones are reported elsewhere."""
+    uses = alphabet(utterances, lambda text: unicodedata.normalize("NFC", text.lower()))
+    kind = "two alphabets in a word"
+    mixed = [(one, word) for one in utterances if (word := next(filter(_is_mixed, one.text.split()), None))]
+    few = len(utterances) < _STYLE_NEEDS_UTTERANCES or len(mixed) <= (1 - _MOST) * len(utterances)
+    for utterance, word in mixed if few else ():
+        message = f"{word!r} mixes {' and '.join(sorted(_scripts(word)))} letters, which may look alike"
+        yield _warning(kind, utterance.id, message)
+    if not few:  # it is the spelling of the language
+        yield manifest_finding("note", kind, f"{len(mixed):,} transcripts, such as {mixed[0][1]!r}")
+    named = {letter for _, word in mixed for letter in word.lower()} if few else set()
+    if found := [use for use in uses if use.script and use.token not in named]:
+        yield manifest_finding("note", "letters of another script", list_uses(found, lambda use: use.script))
+    if found := [use for use in uses if use.one_speaker and not use.rare]:
+        yield manifest_finding("note", "letters of one speaker", list_uses(found, lambda use: use.one_speaker))
+    if found := [use for use in uses if use.lone_mark]:
+        message = (
+            f"{list_uses(found, lambda use: '')}: a token of its own after letters that Unicode has not with it, part of"
+            " the token where it has; tokenizer.graphemes=true makes each letter with its marks one token"
+        )
+        yield manifest_finding("note", "marks apart from their letters", message)
+    composed, apart = _written(utterances)
+    if both := [one for one in composed if one in apart]:
+        shown = ", ".join(f"{one} ({composed[one]:,} and {apart[one]:,})" for one in both[:_CHARACTERS_SHOWN])
+        message = f"as one character and as letter and mark: {shown}; a normaliser makes them equal, other programs may not"
+        yield manifest_finding("warning", "letters written in two ways", message)
+
+
+def _written(utterances: Sequence[Utterance]) -> tuple[Counter[str], Counter[str]]:
+    """Of each composed letter, how often it is written so, and how often as a letter and marks."""
+    composed: Counter[str] = Counter()
+    apart: Counter[str] = Counter()
+    if all(unicodedata.is_normalized("NFC", one.text) for one in utterances):
+        return composed, apart
+    for utterance in utterances:
+        for letter in split_graphemes(utterance.text):
+            whole = unicodedata.normalize("NFC", letter)
+            if len(whole) < len(letter):
+                apart[whole] += 1
+            elif unicodedata.normalize("NFD", letter) != letter:
+                composed[letter] += 1
+    return composed, apart
+
+
 def _style_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
     """Transcripts written unlike the rest."""
     yield from _unlike(utterances, "digits among spelled words", _has_digit, "holds digits; the other transcripts spell numbers out")
@@ -87,9 +135,6 @@ def _style_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
         if _compatibility(utterance.text):
             message = "ligatures, full-width or circled characters; NFKC replaces them"
             yield _warning("compatibility characters", utterance.id, message)
-        if words := [word for word in utterance.text.split() if len(_scripts(word)) > 1]:
-            message = f"{words[0]!r} mixes {' and '.join(sorted(_scripts(words[0])))} letters, which may look alike"
-            yield _warning("two alphabets in a word", utterance.id, message)
 
 
 def _repeated_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
@@ -160,6 +205,10 @@ def _not_in(other: Callable[[str], str]) -> Callable[[str], bool]:
 
 def _compatibility(text: str) -> bool:
     return any("\ufb00" <= c <= "\ufb06" or unicodedata.decomposition(c).startswith(_PLAIN_EXISTS) for c in text)
+
+
+def _is_mixed(word: str) -> bool:
+    return len(_scripts(word)) > 1
 
 
 def _scripts(word: str) -> set[str]:
