@@ -70,7 +70,9 @@ def run_prepare(
         fetch = f" Or download it: asr prepare {recipe_dir} {corpus} {out} --download"
         hint = fetch if hasattr(recipe, "download") else ""
         raise DataError(f"The corpus folder {corpus} does not exist. Give the folder that holds the corpus.{hint}")
-    with respelling(table), dropping_faulty() if faulty == "drop" else contextlib.nullcontext([]) as left_out:
+    drop: contextlib.AbstractContextManager[list[str]]
+    drop = dropping_faulty() if faulty == "drop" else contextlib.nullcontext([])
+    with respelling(table), drop as left_out:
         summary = str(recipe.prepare(corpus, out, **checked))
     listed = [f"{len(left_out):,} recording(s) that cannot be read were left out:", *left_out] if left_out else []
     return f"{summary}\n" + "\n  ".join(listed) if listed else summary

@@ -145,7 +145,9 @@ def _respelled(splits: Splits) -> Splits:
     emptied = sum(map(len, splits.named().values())) - sum(map(len, parts.values()))
     left_out = [f"{emptied:,} utterances are left out: the replacements leave nothing of their text."]
     return Splits(
-        **{name: parts.pop(name) for name in ("train", "dev", "test")},
+        train=parts.pop("train"),
+        dev=parts.pop("dev"),
+        test=parts.pop("test"),
         others=parts,
         notes=[*splits.notes, table.describe(found), *(left_out if emptied else [])],
     )

@@ -135,7 +135,7 @@ def test_letters_are_respelled_in_both_texts(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "ref.txt").write_text("wa s\u03c9nd\u03c9\n", encoding="utf-8")
     (tmp_path / "hyp.txt").write_text("wa S\u0254nd\u0254!\n", encoding="utf-8")
     (tmp_path / "table.txt").write_text("\u03c9 => \u0254\n", encoding="utf-8")
-    words = ["score", str(tmp_path / "ref.txt"), str(tmp_path / "hyp.txt"), "--print", "line"]
+    words = ["score", str(tmp_path / "ref.txt"), str(tmp_path / "hyp.txt"), "--format", "plain", "--print", "line"]
     assert main(words) == 0 and "wer=50.00 " in capsys.readouterr().out
     assert main([*words, "--replacements", str(tmp_path / "table.txt")]) == 0
     assert "wer=0.00 " in capsys.readouterr().out
