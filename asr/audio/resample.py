@@ -14,6 +14,7 @@ import soxr
 # 0.02 s at 4 kHz, where it reaches furthest (largest difference then 4e-6, at 0.05 s 1e-7).
 CONTEXT_S = 0.1
 LARGE_OFFSET = 0.01  # of full scale; recordings have 0.0001
+_OFFSET_S = 0.1  # of sound that tells the offset of blocks, however they are cut
 
 
 def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
@@ -56,14 +57,19 @@ class Resampler:
         if from_rate != to_rate:
             self._stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
         self._offset: np.float32 | None = None
+        self._held = np.zeros(0, np.float32)  # until there is enough for the offset
+        self._enough = math.ceil(_OFFSET_S * from_rate)
 
     def push(self, block: np.ndarray, last: bool = False) -> np.ndarray:
         """What the next `(samples,)` float32 complete; what is left where they are the `last`."""
         if self._stream is None:
             return block
-        if self._offset is None and len(block):
-            self._offset = _offset(block)
-        offset = self._offset or np.float32(0)
+        if self._offset is None:
+            block = self._held = np.concatenate((self._held, block), dtype=np.float32)
+            if len(block) < self._enough and not last:
+                return block[:0]
+            self._offset, self._held = _offset(block[: self._enough]), block[:0].copy()
+        offset = self._offset
         resampled: np.ndarray = self._stream.resample_chunk(block - offset if offset else block, last=last)
         return resampled + offset
 

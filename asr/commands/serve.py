@@ -15,7 +15,7 @@ from asr.errors import UsageError
 from asr.server.options import ServeOptions, named_models
 
 KEY = "ASR_API_KEY"
-_NEEDS = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
+_NEEDS = ("fastapi", "uvicorn", "websockets", "python_multipart", "prometheus_client")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,10 +41,11 @@ def build_parser() -> argparse.ArgumentParser:
     limits = parser.add_argument_group("limits")
     for name, kind, unit, text in (
         ("max-upload-mb", seconds, "MB", "largest upload"),
-        ("max-audio-s", seconds, "S", "longest recording"),
+        ("max-audio-s", seconds, "S", "longest recording, and longest session of live sound"),
         ("max-uploads", count, "N", "uploads at a time"),
         ("max-queue", count, "N", "recordings that wait or are computed"),
-        ("stall-s", seconds, "S", "give up an upload that stands still for so long"),
+        ("max-live", count, "N", "sessions of live sound that are open"),
+        ("stall-s", seconds, "S", "give up a client that sends or reads nothing for so long"),
         ("timeout-s", seconds, "S", "longest time from the upload to the answer"),
         ("grace-s", seconds, "S", "time for running requests once told to stop"),
     ):

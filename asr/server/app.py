@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, WebSocket
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,11 +19,14 @@ from asr.server.errors import ApiError, add_error_handlers
 from asr.server.exports import export
 from asr.server.form import TranscriptionForm
 from asr.server.gate import Gate
+from asr.server.live import converse
 from asr.server.metrics import Metrics
 from asr.server.models import Served, load_models
 from asr.server.options import ServeOptions
 from asr.server.page import render_page
+from asr.server.realtime import Realtime
 from asr.server.transcriptions import IGNORED, State, transcribe
+from asr.server.vosk import Vosk
 
 # The page's own policy is inside it; that it may not be framed can be said in a header only.
 _PAGE_HEADERS = {
@@ -49,6 +52,7 @@ def create_app(options: ServeOptions) -> FastAPI:
     app.state.asr = state
     add_error_handlers(app)
     _add_paths(app, state)
+    _add_sockets(app, state)
     app.add_middleware(_Measured, metrics=metrics)
     if options.origins:
         app.add_middleware(
@@ -118,27 +122,37 @@ def _add_paths(app: FastAPI, state: State) -> None:
         raise ApiError(400, "these models transcribe and do not translate; use /v1/audio/transcriptions")
 
 
+def _add_sockets(app: FastAPI, state: State) -> None:
+    @app.websocket("/v1/realtime")
+    async def realtime(socket: WebSocket) -> None:
+        await converse(socket, state, Realtime)
+
+    @app.websocket("/vosk")
+    async def vosk(socket: WebSocket) -> None:
+        await converse(socket, state, Vosk)
+
+
 def _described(served: Served) -> dict[str, Any]:
     return {"id": served.name, "object": "model", "created": served.created, "owned_by": "asr"}
 
 
 class _Measured:
-    """Gives each response an id, and counts it and its seconds by path and status."""
+    """Gives each response an id, and counts it and its seconds by path and status; an open socket's is 101."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         started_s, status = time.monotonic(), "499"  # the client went before there was an answer
 
         async def sending(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = str(message["status"])
-                message["headers"] = [*message["headers"], (b"x-request-id", uuid.uuid4().hex.encode())]
+            if message["type"] in ("http.response.start", "websocket.http.response.start", "websocket.accept"):
+                status = str(message.get("status", 101))
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", uuid.uuid4().hex.encode())]
             await send(message)
 
         try:

@@ -1,8 +1,10 @@
-"""Who is let in: the API key, how many uploads and recordings at a time, and nobody while the server stops."""
+"""Who is let in: the API key, how many uploads, recordings and live sessions, and nobody while the server stops."""
 
+import asyncio
 import contextlib
 import hashlib
 import hmac
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from asr.server.metrics import Metrics
     from asr.server.options import ServeOptions
 
+_SESSION_RETRY_S = 10.0
+
 
 class Gate:
     """Counts what is under way; used by the thread of the event loop only. ``stopping``: set when the server stops."""
@@ -19,6 +23,7 @@ class Gate:
     def __init__(self, options: "ServeOptions", metrics: "Metrics") -> None:
         self._options, self._metrics = options, metrics
         self._uploads = self._queue = 0
+        self._live: set[asyncio.Future[None]] = set()
         self._mean_s = 5.0  # that a recording took lately
         self.stopping = False
 
@@ -65,6 +70,36 @@ class Gate:
         finally:
             self._queue -= 1
             self._metrics.queue.set(self._queue)
+
+    @contextlib.contextmanager
+    def live(self) -> Iterator["asyncio.Future[None]"]:
+        """While a session of live sound goes on; it must end once the future is done. Raises ApiError as ``queue``."""
+        self._check_open()
+        if len(self._live) >= self._options.max_live:
+            raise ApiError(
+                429,
+                f"{len(self._live)} sessions of live sound are open, and no more are taken; try again",
+                code="sessions_full",
+                retry_after_s=_SESSION_RETRY_S,
+            )
+        ending = asyncio.get_running_loop().create_future()
+        self._live.add(ending)
+        self._metrics.live.set(len(self._live))
+        try:
+            yield ending
+        finally:
+            self._live.discard(ending)
+            self._metrics.live.set(len(self._live))
+
+    async def end_live(self, timeout_s: float) -> None:
+        """Take nothing new, let the sessions of live sound end, and wait for them, so long at most."""
+        self.stopping = True
+        ends_s = time.monotonic() + timeout_s
+        for ending in self._live:
+            if not ending.done():
+                ending.set_result(None)
+        while self._live and time.monotonic() < ends_s:
+            await asyncio.sleep(0.02)
 
     def took(self, seconds: float) -> None:
         """A recording was answered after so long; for Retry-After."""

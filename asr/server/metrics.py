@@ -21,6 +21,7 @@ class Metrics:
         self.cancelled = Counter("asr_cancelled", "Recordings whose client went away", registry=self.registry)
         self.uploads = Gauge("asr_uploads", "Requests whose body is being received", registry=self.registry)
         self.queue = Gauge("asr_queue", "Recordings that wait or are computed", registry=self.registry)
+        self.live = Gauge("asr_live_sessions", "Sessions of live sound that are open", registry=self.registry)
         self.batch = Histogram(
             "asr_batch_windows", "Windows computed at a time", buckets=(1, 2, 4, 8, 16, 32, 64), registry=self.registry
         )

@@ -4,14 +4,17 @@ In: options. Out: ``Served`` models by name. Batches hold the windows of all req
 """
 
 import logging
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from asr.errors import TextError
 from asr.recognition import Hypothesis, Recognizer
@@ -114,10 +117,13 @@ def _limited(source: AudioSource, name: str, max_audio_s: float, sample_rate: in
 
 
 class Models:
-    """All of them; the first is the default."""
+    """All of them; the first is the default. ``threads`` compute live sound."""
 
-    def __init__(self, models: Mapping[str, Served]) -> None:
+    def __init__(self, models: Mapping[str, Served], workers: int | None = None) -> None:
         self._models = dict(models)
+        self.threads = ThreadPoolExecutor(
+            workers or os.cpu_count() or 1, "asr-live", initializer=torch.set_num_threads, initargs=(1,)
+        )
 
     def __iter__(self) -> Iterator[Served]:
         return iter(self._models.values())
@@ -140,6 +146,7 @@ class Models:
 
     def close(self) -> None:
         """Give up what is not done."""
+        self.threads.shutdown(cancel_futures=True)
         for one in self:
             one.pool.close()
 
@@ -157,4 +164,4 @@ def load_models(options: "ServeOptions", metrics: "Metrics") -> Models:
             decoder=options.decoder,
         )
         models[name] = Served(name, own, pool)
-    return Models(models)
+    return Models(models, options.workers)

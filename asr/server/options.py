@@ -25,12 +25,13 @@ class ServeOptions:
     max_audio_s: float = 4 * 3600.0
     max_uploads: int = 64  # requests whose body is being received
     max_queue: int = 64  # recordings that wait or are computed
-    stall_s: float = 30.0  # a client that sends nothing for so long is given up
+    max_live: int = 16  # sessions of live sound that are open
+    stall_s: float = 30.0  # a client that sends nothing, or reads nothing, for so long is given up
     timeout_s: float = 600.0  # from the end of the upload to the answer
     grace_s: float = 30.0  # for running requests once the server is told to stop
     device: str = "auto"
     backend: str = "auto"  # auto, torch, onnx or onnx-int8
-    workers: int | None = None  # threads that compute, for each model; None: one a core
+    workers: int | None = None  # threads that compute, for each model, and for live sound; None: one a core
     speech_gate: bool = True
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
 

@@ -4,20 +4,25 @@ In: options. Out: a server that listens until it is told to stop (SIGTERM, Ctrl-
 running requests ``grace_s`` seconds, and ends. A second Ctrl-C ends it at once.
 """
 
+import logging
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from asr.errors import UsageError
 from asr.server.app import create_app
+from asr.server.gate import Gate
 from asr.server.options import ServeOptions
 
 _HEADER_BYTES = 64 << 10
+_MESSAGE_BYTES = 16 << 20  # of a WebSocket, at most
 
 
 def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:
@@ -26,40 +31,62 @@ def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:
     Raises UsageError where the port cannot be had, an AsrError where a model cannot be loaded.
     """
     with _listening(options.host, options.port) as listener:
-        app = create_app(options)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            timeout_keep_alive=15,
-            timeout_graceful_shutdown=max(1, round(options.grace_s)),
-            h11_max_incomplete_event_size=_HEADER_BYTES,
-            server_header=False,
-        )
+        server = make_server(create_app(options), options)
         host, port = listener.getsockname()[:2]
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        server.tell_started = lambda: ready(address)
         with _stopped_quietly():
-            _Server(config, lambda: ready(address), lambda: setattr(app.state.asr.gate, "stopping", True)).run(
-                [listener]
-            )
+            server.run([listener])
 
 
-class _Server(uvicorn.Server):
-    """Tells when it has started, and when it is told to stop."""
+def make_server(app: FastAPI, options: ServeOptions) -> "Server":
+    """uvicorn with an application of ``create_app``."""
+    logging.getLogger("uvicorn.error").addFilter(_no_refusal)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=15,
+        h11_max_incomplete_event_size=_HEADER_BYTES,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=_MESSAGE_BYTES,
+        ws_ping_timeout=None,  # an answer waits behind the sound that a client has sent; who stalls is given up anyway
+        ws_per_message_deflate=False,
+    )
+    return Server(config, app.state.asr.gate, options.grace_s)
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None], stopping: Callable[[], None]) -> None:
+
+def _no_refusal(record: logging.LogRecord) -> bool:
+    """A socket that is refused by a response is no error, though uvicorn calls it one."""
+    return "without completing handshake" not in record.getMessage()
+
+
+class Server(uvicorn.Server):
+    """Tells when it has started; lets running requests and sessions end once it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, gate: Gate, grace_s: float) -> None:
         super().__init__(config)
-        self._tell_started, self._tell_stopping = started, stopping
+        self._gate, self._grace_s = gate, grace_s
+        self.tell_started: Callable[[], None] = lambda: None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listens."""
         await super().startup(sockets)
-        self._tell_started()
+        self.tell_started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal to stop."""
-        self._tell_stopping()
+        self._gate.stopping = True
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends what runs; uvicorn alone would cut sockets off."""
+        began_s = time.monotonic()
+        await self._gate.end_live(self._grace_s)
+        left_s = self._grace_s - (time.monotonic() - began_s)
+        self.config.timeout_graceful_shutdown = max(1, round(left_s))
+        await super().shutdown(sockets)
 
 
 @contextmanager

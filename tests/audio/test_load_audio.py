@@ -10,7 +10,7 @@ import soxr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asr.audio import AUDIO_EXTENSIONS, load_audio, probe, resample, stream_audio
+from asr.audio import AUDIO_EXTENSIONS, Resampler, load_audio, probe, resample, stream_audio
 from asr.errors import AudioError
 
 LOSSLESS = {"wav": "PCM_16", "flac": "PCM_16", "aiff": "PCM_16", "au": "PCM_16", "caf": "PCM_16", "w64": "PCM_16"}
@@ -109,6 +109,21 @@ def test_resampling_keeps_the_pitch() -> None:
     spectrum = np.abs(np.fft.rfft(resample(tone, 44_100, 16_000)))
 
     assert spectrum.argmax() == 1_000  # bins of 1 Hz
+
+
+@pytest.mark.parametrize("first", [0, 7, 900, 5000])
+def test_blocks_of_sound_with_an_offset_may_be_cut_anywhere(first: int) -> None:
+    """The offset is told by the same samples, whatever the first block holds."""
+    sound = (0.3 + 0.1 * np.random.default_rng(0).standard_normal(9000)).astype(np.float32)
+    sound[:7] = -0.5
+
+    def resampled(*cuts: int) -> np.ndarray:
+        resampler = Resampler(24_000, 8000)
+        parts = [resampler.push(part) for part in np.split(sound, cuts)]
+        return np.concatenate((*parts, resampler.push(sound[:0], last=True)))
+
+    assert np.array_equal(resampled(first, first + 1), resampled())
+    assert len(resampled()) == 3000
 
 
 def test_resample_refuses_what_is_not_one_waveform() -> None:

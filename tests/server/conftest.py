@@ -16,6 +16,8 @@ import soundfile
 from tests.random_model import RATE, save_random_model
 
 pytest.importorskip("fastapi", reason="needs the extra [server]")
+HIGH = 24_000  # Hz
+Sound = np.ndarray[Any, np.dtype[np.int16]]
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +37,17 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         sound = level * np.cumsum(generator.standard_normal(level.size)) / 50
         soundfile.write(made[-1], sound.clip(-1, 1).astype(np.float32), RATE, subtype="FLOAT")
     return made
+
+
+@pytest.fixture(scope="session")
+def sound() -> Sound:
+    """8 s at 24 kHz: noise, a softer noise with pauses between the tokens that it makes, noise."""
+    generator = np.random.default_rng(3)
+    noise = np.cumsum(generator.standard_normal(HIGH * 3)) / 50
+    level = np.repeat(generator.uniform(0, 0.5, 60), HIGH // 20)
+    loud = np.round((noise * level).clip(-1, 1) * 32000).astype(np.int16)
+    soft = (generator.standard_normal(HIGH * 2) * 3000).astype(np.int16)
+    return np.concatenate((loud, soft, loud))
 
 
 @dataclass
@@ -70,17 +83,18 @@ Start = Callable[..., contextlib.AbstractContextManager[Running]]
 @pytest.fixture(scope="session")
 def start(model: Path) -> Start:
     """A server with the options given; it ends with the ``with``."""
-    import uvicorn
-
     from asr.server.app import create_app
     from asr.server.options import ServeOptions
+    from asr.server.serve import make_server
 
     @contextlib.contextmanager
     def started(**options: Any) -> Iterator[Running]:
-        app = create_app(ServeOptions(**{"models": {"tiny": model}, "speech_gate": False, "workers": 2, **options}))
+        chosen = ServeOptions(
+            **{"models": {"tiny": model}, "speech_gate": False, "workers": 2, "grace_s": 5, **options}
+        )
+        app = create_app(chosen)
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5)
-            server = uvicorn.Server(config)
+            server = make_server(app, chosen)
             thread = threading.Thread(target=server.run, args=([listener],))
             thread.start()
             try:
