@@ -2,14 +2,19 @@
 
     .venv/bin/asr serve english &
     .venv/bin/python benchmarks/serve_load.py http://127.0.0.1:8000 --pid $!
+    .venv/bin/python benchmarks/serve_load.py http://127.0.0.1:8000 --pid $! --live-s 3600
 
 In: the address of a running server, and its process. Out: percentiles of the seconds from request to answer (waits
-after 429 and 503 counted in), how often each status came, whether every text was the same, and the largest memory.
+after 429 and 503 counted in), how often each status came, whether every text was the same, and the largest memory. Or,
+with --live-s, one session of /v1/realtime: so much sound, as fast as it goes, with a malformed message after each
+minute; turns, words, and the server's memory after the first minute and at the end.
 """
 
 import argparse
 import asyncio
+import base64
 import collections
+import json
 import random
 import statistics
 import time
@@ -17,9 +22,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
+import soundfile
+from websockets.asyncio.client import ClientConnection, connect
+
 RECORDING = Path(__file__).resolve().parents[1] / "recipes" / "english" / "sentence.ogg"
 PATH = "/v1/audio/transcriptions"
+REALTIME, TEXT = "/v1/realtime", "conversation.item.input_audio_transcription."
 MOST_WAITS = 200
+PIECE_S, PAUSE_S, MINUTE_S = 0.2, 2.0, 60
 
 
 @dataclass
@@ -120,13 +131,75 @@ async def malformed(address: str, count: int, seen: Seen, recording: bytes) -> N
         seen.statuses[f"malformed: {status}"] += 1
 
 
+def memory(pid: int) -> int:
+    """Resident bytes of the process."""
+    text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(text.split("VmRSS:")[1].split()[0]) * 1024
+
+
 async def watch(pid: int, seen: Seen) -> None:
     """The largest resident memory of the process."""
     while True:
-        text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-        kilobytes = int(text.split("VmRSS:")[1].split()[0])
-        seen.most_memory = max(seen.most_memory, kilobytes * 1024)
+        seen.most_memory = max(seen.most_memory, memory(pid))
         await asyncio.sleep(0.2)
+
+
+def wrong_message(number: int) -> str:
+    """A message that is wrong, each time in another way."""
+    chance = random.Random(number)
+    noise = chance.randbytes(chance.randrange(1, 4000))
+    good = json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(noise).decode()})
+    kinds = [
+        noise.decode("latin-1"),
+        good[: chance.randrange(len(good))],
+        good.replace("==", "").replace('"audio": "', '"audio": "*'),
+        json.dumps({"type": noise[:99].decode("latin-1")}),
+        "[" * chance.randrange(1, 100_000),
+        json.dumps({"type": "session.update", "session": {"audio": {"input": {"format": noise.decode("latin-1")}}}}),
+    ]
+    return kinds[number % len(kinds)]
+
+
+async def send_live(socket: ClientConnection, seconds: float) -> int:
+    """The recording and a pause, over and over; the number of messages that were wrong."""
+    sound, rate = soundfile.read(RECORDING, dtype="int16")
+    turn = np.concatenate((sound, np.zeros(round(PAUSE_S * rate), np.int16)))
+    given = {"format": {"type": "audio/pcm", "rate": rate}}
+    await socket.send(json.dumps({"type": "session.update", "session": {"audio": {"input": given}}}))
+    piece, wrong = round(PIECE_S * rate), 0
+    for number in range(round(seconds / PIECE_S)):
+        samples = turn.take(range(number * piece, (number + 1) * piece), mode="wrap")
+        audio = base64.b64encode(samples.tobytes()).decode()
+        await socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
+        if (number + 1) % round(MINUTE_S / PIECE_S) == 0:
+            await socket.send(wrong_message(wrong))
+            wrong += 1
+    await socket.send('{"type": "input_audio_buffer.commit"}')
+    await socket.send('{"type": "input_audio_buffer.clear"}')  # whose answer comes last
+    return wrong
+
+
+async def live(address: str, pid: int | None, seconds: float) -> None:
+    """One session, and what came of it."""
+    events, words, began_s, first_memory = collections.Counter[str](), 0, time.monotonic(), 0
+    async with connect(address.replace("http", "ws") + REALTIME, max_size=None, ping_timeout=None) as socket:
+        sending = asyncio.create_task(send_live(socket, seconds))
+        async for message in socket:
+            event = json.loads(message)
+            events[event["type"].removeprefix(TEXT)] += 1
+            words += len(event["words"]) if event["type"] == f"{TEXT}completed" else 0
+            if pid and event["type"] == "error" and not first_memory:
+                first_memory = memory(pid)
+            if event["type"] == "input_audio_buffer.cleared":
+                break
+        wrong = await sending
+        took_s = time.monotonic() - began_s
+        print(f"{seconds:g} s of sound in {took_s:.1f} s ({seconds / took_s:.1f} times as fast as it lasts)")
+        print(
+            f"{events['completed']} turns, {words} words; {events['error']} errors for {wrong} messages that were wrong"
+        )
+        if pid:
+            print(f"memory: {first_memory / 1e6:.0f} MB after {MINUTE_S} s, {memory(pid) / 1e6:.0f} MB at the end")
 
 
 async def load(address: str, pid: int | None, requests: int, slow: int, wrong: int) -> Seen:
@@ -152,7 +225,11 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=200, help="at a time (default: 200)")
     parser.add_argument("--slow", type=int, default=20, help="clients that send slowly (default: 20)")
     parser.add_argument("--malformed", type=int, default=1000, help="requests that are wrong (default: 1000)")
+    parser.add_argument("--live-s", type=float, help="instead: one session of so many seconds of live sound")
     found = parser.parse_args()
+    if found.live_s:
+        asyncio.run(live(found.address, found.pid, found.live_s))
+        return
     began_s = time.monotonic()
     seen = asyncio.run(load(found.address, found.pid, found.requests, found.slow, found.malformed))
     print(f"{time.monotonic() - began_s:.1f} s in all; {len(seen.texts)} different texts of one recording")
