@@ -7,10 +7,10 @@ prints the table of docs/how-to/streaming.md: a row of each corpus for each pair
 measured. Before the first row it says how long all of them will take, by one utterance of each corpus.
 
 Each utterance is fed in blocks of 0.1 s with a clock that stands at the end of what was fed, or later where computing
-took longer than sound. First word: from the end of the first word to its appearance as partial or settled text;
-settled: from each word's end until it settles; both in seconds, 50th and 95th percentile. WER "own level": with level
-and mean of the whole recording instead of those of the sound so far. The last words of an utterance settle when it
-ends, which live is a pause of ``pause_s`` later.
+took longer than sound; it counts processor time, so that other work on the machine adds nothing. First word: from the
+end of the first word to its appearance as partial or settled text; settled: from each word's end until it settles; both
+in seconds, 50th and 95th percentile. WER "own level": with level and mean of the whole recording instead of those of
+the sound so far. The last words of an utterance settle when it ends, which live is a pause of ``pause_s`` later.
 """
 
 import argparse
@@ -104,9 +104,9 @@ def stream_one(recognizer: Recognizer, sound: np.ndarray, chunk_s: float, look_a
     spent_s = time.process_time()
     for start in range(0, len(sound) + size, size):
         clock_s = max(clock_s, min(start + size, len(sound)) / rate)
-        began_s = time.perf_counter()
+        began_s = time.process_time()
         events = stream.feed(sound[start : start + size]) if start < len(sound) else stream.finish()
-        clock_s += time.perf_counter() - began_s
+        clock_s += time.process_time() - began_s
         for event in events:
             if event.kind != "segment" and event.text and appeared_s is None:
                 appeared_s = clock_s

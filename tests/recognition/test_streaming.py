@@ -77,6 +77,11 @@ def test_one_direction_without_look_ahead_equals_the_whole(name: str) -> None:
     events = events_of(recognizer, sound, chunk_s=0.2, pause_s=20.0)
     assert text_of(events) == recognizer.transcribe(sound, sample_rate=RATE).text
     assert len([event for event in events if event.kind == "words"]) > 5, "they settled along the way"
+    stream, behind_s = recognizer.stream(chunk_s=0.2), []
+    for start in range(0, len(sound), 400):
+        stream.feed(sound[start : start + 400])
+        behind_s.append(stream.heard_s - stream._sound._outputs * recognizer.frame_s)
+    assert max(behind_s) < 0.2 + 0.1, "a chunk is computed when its own sound is there"
 
 
 @pytest.mark.parametrize("name", ["greedy", "beam"])
