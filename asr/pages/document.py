@@ -38,7 +38,8 @@ class Document:
     ``late`` is such data too, read after the page is shown. ``styles`` and ``scripts`` are names in ``templates``,
     joined in order after the shared ones; no ``scripts`` at all (None) makes a page that runs nothing and follows the
     browser's light or dark. ``linked_audio``: the page may play audio files next to it (else only embedded ones).
-    ``requests``: it may ask the server that it comes from.
+    ``requests``: it may ask the server that it comes from. ``worklets``: its script may load modules, such as audio
+    worklets; markup still may not.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Document:
     late: Mapping[str, Any] = field(default_factory=dict)
     linked_audio: bool = False
     requests: bool = False
+    worklets: bool = False
 
 
 def render_document(document: Document) -> str:
@@ -57,7 +59,7 @@ def render_document(document: Document) -> str:
     script = None if document.scripts is None else _joined(document.scripts)
     return fill(
         template("base.html"),
-        policy=_policy(script, style, document.linked_audio, document.requests),
+        policy=_policy(document, script, style),
         title=text(document.title),
         version=text(__version__),
         style=style,
@@ -116,14 +118,14 @@ def _data_elements(data: Mapping[str, Any]) -> str:
     )
 
 
-def _policy(script: str | None, style: str, linked_audio: bool, requests: bool) -> str:
+def _policy(document: Document, script: str | None, style: str) -> str:
     rules = {
         "default-src": "'none'",
-        "script-src": "'none'" if script is None else _hash(script),
+        "script-src": "'none'" if script is None else _hash(script) + " 'strict-dynamic'" * document.worklets,
         "style-src": _hash(style),
         "img-src": "data:",
-        "media-src": "data: blob: 'self' file:" if linked_audio else "data: blob:",
-        **({"connect-src": "'self'"} if requests else {}),
+        "media-src": "data: blob: 'self' file:" if document.linked_audio else "data: blob:",
+        **({"connect-src": "'self'"} if document.requests else {}),
         "base-uri": "'none'",
         "form-action": "'none'",
     }

@@ -3,7 +3,7 @@
 In: nothing; the page asks for the models itself, because a key may be needed. Out: HTML text.
 """
 
-from asr.pages.document import Document, element, header, render_document, text
+from asr.pages.document import Document, element, header, render_document, template, text
 from asr.transcription import EXTENSIONS
 
 
@@ -15,8 +15,9 @@ def render_page() -> str:
             body=element("div", header("Transcribe"), element("main", _inputs(), _status(), id="main"), class_="page"),
             styles=("serve.css",),
             scripts=tuple(f"serve_{name}.js" for name in ("sound", "picture", "words", "live", "main")),
-            data={"formats": list(EXTENSIONS.items())},
+            data={"formats": list(EXTENSIONS.items()), "capture": template("serve_capture.js")},
             requests=True,
+            worklets=True,
         )
     )
 
@@ -26,7 +27,10 @@ def _inputs() -> str:
     drop = element("label", element("span", text("Drop recordings here, or choose them")), chosen, id="drop")
     buttons = [
         element("button", text(label), id=name, type="button", title=title)
-        for name, label, title in (("record", "● Record", "Record from the microphone, then transcribe"),)
+        for name, label, title in (
+            ("record", "● Record", "Record from the microphone, then transcribe"),
+            ("live", "● Live captions", "Transcribe while you speak into the microphone"),
+        )
     ]
     fields = [
         element("label", text("Model"), element("select", id="model")),

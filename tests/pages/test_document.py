@@ -68,8 +68,9 @@ def test_numbers_that_json_does_not_know_are_refused() -> None:
         embedded_json(float("nan"))
 
 
-def test_the_policy_lets_in_the_pages_own_script_and_style_by_hash_and_nothing_else() -> None:
-    read = Reader(render_document(Document(title="t", body="")))
+@pytest.mark.parametrize("asks", [False, True])
+def test_the_policy_lets_in_the_pages_own_script_and_style_by_hash_and_nothing_else(asks: bool) -> None:
+    read = Reader(render_document(Document(title="t", body="", requests=asks, worklets=asks)))
     (policy,) = [a["content"] for a, _ in read.all("meta") if a.get("http-equiv") == "Content-Security-Policy"]
     rules = dict(rule.split(" ", 1) for rule in (policy or "").split("; "))
 
@@ -79,10 +80,11 @@ def test_the_policy_lets_in_the_pages_own_script_and_style_by_hash_and_nothing_e
 
     assert rules == {
         "default-src": "'none'",
-        "script-src": hashed("script"),
+        "script-src": hashed("script") + (" 'strict-dynamic'" if asks else ""),  # what that script itself loads
         "style-src": hashed("style"),
         "img-src": "data:",
         "media-src": "data: blob:",
+        **({"connect-src": "'self'"} if asks else {}),
         "base-uri": "'none'",
         "form-action": "'none'",
     }

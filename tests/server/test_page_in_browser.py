@@ -1,5 +1,7 @@
 """The page of `asr serve` in headless Chromium: a recording in, its words heard, changed and saved; the microphone."""
 
+import base64
+import io
 import json
 import time
 from collections.abc import Iterator
@@ -25,6 +27,16 @@ PLAYS = """window.played = []; {
 def server(start: Start) -> Iterator[Running]:
     with start(api_key="key", max_audio_s=60.0) as running:
         yield running
+
+
+BLOBS = """window.blobs = []; {
+  const own = URL.createObjectURL;
+  URL.createObjectURL = (blob) => { window.blobs.push(blob); return own.call(URL, blob); };
+}"""
+LAST_BLOB = """(async () => {
+  const bytes = new Uint8Array(await window.blobs.at(-1).arrayBuffer());
+  return btoa(bytes.reduce((text, one) => text + String.fromCharCode(one), ''));
+})()"""
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +187,40 @@ def test_the_microphone_is_recorded_and_transcribed(browser: Browser, server: Ru
     assert browser.run("document.querySelector('article h2').textContent").endswith(".webm")
     assert words(browser), "this model hears words in anything"
     assert browser.errors == []
+
+
+def test_live_captions_settle_and_become_a_transcript_of_what_was_heard(
+    browser: Browser, server: Running, model: Path
+) -> None:
+    opened(browser, server)
+    browser.run(BLOBS)
+    browser.run("document.getElementById('live').click()")
+    wait(browser, "document.querySelectorAll('.captions .word').length > 3")
+    settled = words(browser)
+    assert browser.run("document.querySelector('.listening').textContent").startswith("Listening, 0:")
+    browser.run("document.getElementById('live').click()")
+    wait(browser, "document.querySelector('.files')")
+    kept = words(browser)
+    assert kept[: len(settled)] == settled
+
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(browser.run(LAST_BLOB))), dtype="int16")
+    stream = asr.load_model(model, speech_gate=False).stream(rate)
+    events = [*stream.feed(samples), *stream.finish()]
+    heard = [word for event in events if event.kind == "words" for word in event.words]
+    assert kept == [word.text for word in heard]
+    browser.run("document.querySelectorAll('.word')[2].click()")
+    wait(browser, "window.played.length")
+    assert browser.run("window.played") == [pytest.approx(heard[2].start_s, abs=0.01)]
+    assert browser.errors == []
+
+
+def test_live_captions_that_the_server_refuses_are_told_of(browser: Browser, server: Running) -> None:
+    opened(browser, server)
+    browser.run("document.getElementById('key').value = 'another'")
+    browser.run("document.getElementById('live').click()")
+    wait(browser, "document.querySelector('.failed')")
+    assert "takes no live sound: see the API key" in browser.run("document.querySelector('.failed').textContent")
+    assert browser.run("document.getElementById('live').textContent") == "● Live captions"
 
 
 @pytest.mark.parametrize("width", [360, 1200])
