@@ -18,7 +18,7 @@ def answers(start: Start, recordings: list[Path], tmp_path_factory: pytest.TempP
     npm_package("openai")
     (no_sound := tmp_path_factory.mktemp("javascript") / "notes.wav").write_text("no sound at all")
     with start(api_key="key") as server:
-        command = [node(), FOLDER / "client.mjs", f"{server.address}/v1", recordings[2], no_sound]
+        command: list[str | Path] = [node(), FOLDER / "client.mjs", f"{server.address}/v1", recordings[2], no_sound]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
     answered: dict[str, Any] = json.loads(ended.stdout)
