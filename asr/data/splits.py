@@ -44,8 +44,9 @@ class Splits:
 def split_by_speaker(utterances: Iterable[Utterance], *, dev: float = 0.1, test: float = 0.1, seed: int = 0) -> Splits:
     """Cut ``utterances`` into shares of their total duration with no speaker in two parts.
 
-    Utterances without a speaker are kept together by recording. Where fewer than three speakers are known, recordings
-    are split instead of speakers, and a note says so.
+    Utterances without a speaker are kept together by recording, and so are speakers who share a recording, and
+    recordings that share an annotation file. Where fewer than three (groups of) speakers are known, recordings are
+    split instead of speakers, and a note says so.
 
     Args:
         utterances: all of the corpus; the order inside each part is kept.
@@ -63,7 +64,7 @@ def split_by_speaker(utterances: Iterable[Utterance], *, dev: float = 0.1, test:
     groups, notes = _groups(everything)
     part_of = _deal(groups, {"test": test, "dev": dev}, seed)
     parts: dict[str, list[Utterance]] = {"train": [], "dev": [], "test": []}
-    for key, utterance in zip(_keys(everything, by_speaker="speakers" not in notes), everything, strict=True):
+    for key, utterance in zip(_connected(everything, by_speaker="speakers" not in notes), everything, strict=True):
         parts[part_of.get(key, "train")].append(utterance)
     return Splits(train=parts["train"], dev=parts["dev"], test=parts["test"], notes=tuple(notes.values()))
 
@@ -73,12 +74,10 @@ def split_off_speakers(
 ) -> tuple[list[Utterance], list[Utterance]]:
     """Take whole speakers, about ``share`` of the utterances, out of ``utterances``: (the rest, those taken)."""
     everything = list(utterances)
-    sizes: dict[str, float] = defaultdict(float)
-    for utterance in everything:
-        sizes[utterance.speaker or utterance.audio] += 1
-    taken = _deal(sizes, {"taken": share}, seed)
-    rest = [u for u in everything if (u.speaker or u.audio) not in taken]
-    return rest, [u for u in everything if (u.speaker or u.audio) in taken]
+    keys = _joined(everything, [utterance.speaker or utterance.audio for utterance in everything])
+    taken = _deal(Counter(keys), {"taken": share}, seed)
+    rest = [u for u, key in zip(everything, keys, strict=True) if key not in taken]
+    return rest, [u for u, key in zip(everything, keys, strict=True) if key in taken]
 
 
 def nested_parts(utterances: Sequence[Utterance], minutes: Sequence[float], *, seed: int = 0) -> list[list[Utterance]]:
@@ -205,19 +204,44 @@ def _groups(utterances: Sequence[Utterance]) -> tuple[dict[str, float], dict[str
     notes: dict[str, str] = {}
     speakers = {u.speaker for u in utterances if u.speaker is not None}
     unknown = sum(u.speaker is None for u in utterances)
-    if len(speakers) < 3 and (speakers or not unknown):
-        notes["speakers"] = (
-            f"Only {len(speakers)} speaker(s) known: parts share speakers, so expect more errors on new ones."
-        )
+    keys = _connected(utterances, by_speaker=True)
+    apart = {key for key, u in zip(keys, utterances, strict=True) if u.speaker is not None}
+    if len(apart) < 3 and (speakers or not unknown):
+        known = f"Only {len(speakers)} speaker(s) known"
+        if len(speakers) >= 3:
+            known = f"The {len(speakers)} speakers cannot be kept apart, as they share recordings"
+        notes["speakers"] = f"{known}: parts share speakers, so expect more errors on new ones."
     elif unknown:
         notes["unknown"] = (
             f"{unknown} of {len(utterances)} utterances have no speaker: they are split by recording, "
             "and parts may share speakers."
         )
     sizes: dict[str, float] = defaultdict(float)
-    for key, utterance in zip(_keys(utterances, by_speaker="speakers" not in notes), utterances, strict=True):
+    for key, utterance in zip(_connected(utterances, by_speaker="speakers" not in notes), utterances, strict=True):
         sizes[key] += utterance.duration_s
     return sizes, notes
+
+
+def _connected(utterances: Sequence[Utterance], *, by_speaker: bool) -> list[str]:
+    """Each utterance's group, such that no recording and no annotation file is in two of them."""
+    return _joined(utterances, _keys(utterances, by_speaker=by_speaker))
+
+
+def _joined(utterances: Sequence[Utterance], keys: Sequence[str]) -> list[str]:
+    """The keys, those that meet in a recording or in an annotation file replaced by all of their names together."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    shared = [(f"audio {u.audio}", f"annotation {u.extra.get('annotation_file', u.audio)}") for u in utterances]
+    names = {name: number for number, name in enumerate(dict.fromkeys([*keys, *itertools.chain(*shared)]))}
+    pairs = [(names[key], names[other]) for key, others in zip(keys, shared, strict=True) for other in others]
+    rows, columns = zip(*pairs, strict=True) if pairs else ((), ())
+    links = coo_array(([True] * len(pairs), (rows, columns)), shape=(len(names), len(names)))
+    _, component = connected_components(links, directed=False)
+    members: dict[int, set[str]] = defaultdict(set)
+    for key in keys:
+        members[component[names[key]]].add(key)
+    return [" + ".join(sorted(members[component[names[key]]])) for key in keys]
 
 
 def _keys(utterances: Sequence[Utterance], *, by_speaker: bool) -> list[str]:

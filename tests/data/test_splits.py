@@ -1,5 +1,6 @@
 """Laws of cutting a corpus: no speaker in two parts, the same cut every time, nothing lost."""
 
+from collections import defaultdict
 from dataclasses import replace
 from itertools import pairwise
 
@@ -122,3 +123,46 @@ def test_speakers_of_one_utterance_are_in_small_parts_too_and_a_seed_chooses_the
     first, again, other = (nested_parts(utterances, [1.0], seed=seed)[0] for seed in (1, 1, 2))
     assert len(first) == 20 and first == again
     assert len({u.id for u in first} & {u.id for u in other}) < 10
+
+
+def conversations(pairs: list[tuple[str, str]], annotation: str = "{}.eaf") -> list[Utterance]:
+    return [
+        Utterance(
+            id=f"{number}-{speaker}", audio=f"/a/{number}.wav", duration_s=1.0, text="a", speaker=speaker,
+            extra={"annotation_file": annotation.format(number)},
+        )
+        for number, pair in enumerate(pairs) for speaker in pair
+    ]  # fmt: skip
+
+
+def parts_of(utterances: list[Utterance], field: str) -> set[int]:
+    parts: dict[object, set[str]] = defaultdict(set)
+    for name, part in split_by_speaker(utterances, dev=0.2, test=0.2).named().items():
+        for one in part:
+            parts[getattr(one, field)].add(name)
+    return {len(names) for names in parts.values()}
+
+
+def test_speakers_who_share_a_recording_stay_together() -> None:
+    utterances = conversations([(f"s{n}", f"s{n + 1}") for n in range(0, 20, 2)] * 2)
+    assert parts_of(utterances, "audio") == {1} == parts_of(utterances, "speaker")
+    rest, taken = split_off_speakers(utterances, 0.2)
+    assert not {one.audio for one in rest} & {one.audio for one in taken} and len(taken) == 8
+
+
+def test_an_interviewer_in_all_recordings_leaves_a_split_by_recording_and_a_note() -> None:
+    utterances = conversations([("me", f"s{n}") for n in range(10)])
+    assert parts_of(utterances, "audio") == {1}
+    (note,) = split_by_speaker(utterances).notes
+    assert note.startswith("The 11 speakers cannot be kept apart, as they share recordings: parts share speakers")
+
+
+def test_recordings_of_one_annotation_file_stay_together() -> None:
+    two_microphones = [
+        replace(one, id=f"{one.id}-{mic}", audio=f"/a/{mic}-{one.id}.wav", speaker=None)
+        for one in conversations([(f"s{n}", f"s{n}x") for n in range(10)])
+        for mic in "ab"
+    ]
+    splits = split_by_speaker(two_microphones, dev=0.2, test=0.2)
+    files = [{one.extra["annotation_file"] for one in part} for part in splits.named().values()]
+    assert all(files) and not (files[0] & files[1] or files[0] & files[2] or files[1] & files[2])
