@@ -1,16 +1,18 @@
 """Reading your own recordings, and published corpora in their own layout.
 
-In: a folder with a ``.txt`` next to each recording (TIMIT's too), a CSV or TSV with a header, a Kaldi data folder, a
-JSONL (NeMo's or ours), or a folder laid out as LibriSpeech, VCTK or LJSpeech. Out: utterances with durations, and
-speakers where they are known. All problems are listed in one error.
+In: a folder with a ``.txt`` next to each recording (TIMIT's too) or with annotation (``asr.data.annotation``), a CSV or
+TSV with a header, a Kaldi data folder, a JSONL (NeMo's or ours), or a folder laid out as LibriSpeech, VCTK or LJSpeech.
+Out: utterances with durations, and speakers where they are known. All problems are listed in one error.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from asr.audio import AUDIO_EXTENSIONS, MEDIA_EXTENSIONS
+from asr.data.annotation import AnnotationOptions, AnnotationReport, Recordings, kind_of, read_annotations
 from asr.data.kaldi import read_kaldi, read_kaldi_table
 from asr.data.manifest import Utterance, read_manifest
 from asr.data.recordings import with_durations
@@ -24,16 +26,21 @@ _TIMIT_KINDS = (".PHN", ".phn", ".WRD", ".wrd")  # its other annotations of the 
 _NOT_TRANSCRIPTS = {"readme", "license", "licence", "copying", "changelog", "notes", "requirements"}
 
 
-def read_folder(path: Path, *, speaker_from_folder: bool = True) -> list[Utterance]:
-    """The utterances of ``path``, in any of the forms: a table file, a Kaldi folder, or recordings with ``.txt``.
+def read_folder(
+    path: Path, *, annotations: AnnotationOptions | None = None, report: AnnotationReport | None = None
+) -> list[Utterance]:
+    """The utterances of ``path``, in any of the forms: a table file, a Kaldi folder, or recordings with texts.
 
-    ``speaker_from_folder`` applies to the last only; see ``read_text_beside_audio``.
+    ``annotations`` and ``report`` apply to the last only; see ``read_text_beside_audio``. Where the former names a
+    format, the folder is taken for such recordings whatever else it holds.
 
     Raises:
         DataError: nothing readable, or more than one table, is there; or there are errors in it.
     """
     if path.is_file():
         return _reader_of_file(path)(path)
+    if annotations is not None and annotations.kind != "auto":
+        return read_text_beside_audio(path, annotations=annotations, report=report)
     if (path / "wav.scp").is_file():
         return read_kaldi(path)
     tables = sorted(file for file in path.glob("*") if file.suffix.lower() in {".csv", ".tsv", ".jsonl"})
@@ -46,7 +53,7 @@ def read_folder(path: Path, *, speaker_from_folder: bool = True) -> list[Utteran
         return read_librispeech(path)
     if (path / "txt").is_dir() and (recordings := _recordings_apart(path)):
         return read_vctk(path / "txt", recordings)
-    return read_text_beside_audio(path, speaker_from_folder=speaker_from_folder)
+    return read_text_beside_audio(path, annotations=annotations, report=report)
 
 
 def read_librispeech(folder: Path) -> list[Utterance]:
@@ -101,36 +108,77 @@ def _recordings_apart(corpus: Path) -> Path | None:
     return found[0] if found else None
 
 
-def read_text_beside_audio(folder: Path, *, speaker_from_folder: bool = True) -> list[Utterance]:
-    """Recordings anywhere below ``folder``, each with a ``.txt`` of the same stem next to it.
+def read_text_beside_audio(
+    folder: Path, *, annotations: AnnotationOptions | None = None, report: AnnotationReport | None = None
+) -> list[Utterance]:
+    """Recordings anywhere below ``folder``, each with a ``.txt`` of the same stem next to it, or with annotation.
+
+    Of TIMIT's dialect folders DR1 to DR8 the folder inside is the speaker's. Where there are files of annotation, a
+    recording without any text is not an error: it is named in the report.
 
     Args:
         folder: where to look, subfolders included.
-        speaker_from_folder: take the first subfolder's name as the speaker; of TIMIT's dialect folders DR1 to DR8 the
-            one inside.
+        annotations: how annotation files are read, and whether the first subfolder's name is the speaker.
+        report: what was taken of annotations and what was left out is added to it.
 
     Raises:
-        DataError: naming recordings without text, texts without recording, empty or non-UTF-8 texts, ambiguous stems.
+        DataError: naming recordings without text, texts without recording, empty or non-UTF-8 texts, ambiguous stems,
+            annotation files with errors or without a recording.
     """
+    options, report = annotations or AnnotationOptions(), report if report is not None else AnnotationReport()
     problems: list[str] = []
-    audio, texts = _audio_and_texts(folder, problems)
-    if not audio and not texts:
+    found = _find_files(folder, options, problems)
+    if not found.audio and not found.texts:
         raise DataError(
-            f"{folder} has no recordings that can be read. Put a .txt next to each recording, or give a CSV/TSV with "
-            "a header, a Kaldi folder (wav.scp, text), or a JSONL."
+            f"{folder} has no recordings that can be read. Put a .txt, .eaf or .TextGrid next to each recording, or"
+            " give a CSV/TSV with a header, a Kaldi folder (wav.scp, text), or a JSONL."
         )
-    problems += [f"{audio[stem]}: no {Path(stem).name}.txt next to it" for stem in audio if stem not in texts]
-    problems += [f"{texts[stem]}: no recording of that name next to it" for stem in texts if stem not in audio]
-    utterances = []
-    for stem in (stem for stem in audio if stem in texts):
-        subfolders = Path(stem).parts[:-1]
-        if len(subfolders) > 1 and _DIALECT.fullmatch(subfolders[0]):
-            subfolders = subfolders[1:]
-        speaker = subfolders[0] if subfolders and speaker_from_folder else None
-        text = _read_text(texts[stem], problems)
-        name = "_".join(stem.split())
-        utterances.append(Utterance(id=name, audio=str(audio[stem]), duration_s=0.0, text=text, speaker=speaker))
+    if options.kind != "auto" and not found.annotations:
+        raise DataError(f"{folder} has no annotation of the format {options.kind}")
+    if options.kind == "auto":
+        _prefer_texts(found, report)
+    home = folder.resolve()
+    recordings = Recordings(home, found.audio)
+    utterances, annotated = read_annotations(home, found.annotations, recordings, options, report, problems)
+    for stem in (stem for stem, path in found.audio.items() if stem in found.texts and path not in annotated):
+        utterances.append(_beside(stem, found, problems, speaker_from_folder=options.speaker_from_folder))
+    untold = [path for stem, path in found.audio.items() if stem not in found.texts and path not in annotated]
+    unheard = [path for stem, path in found.texts.items() if stem not in found.audio]
+    if found.annotations:  # recordings that nobody has transcribed, and notes, are usual then
+        for why, paths in (("Recordings without annotation", untold), ("Texts without a recording", unheard)):
+            report.without[why] += [path.relative_to(home).as_posix() for path in paths]
+    else:
+        problems += [f"{path}: no {path.stem}.txt next to it" for path in untold]
+        problems += [f"{path}: no recording of that name next to it" for path in unheard]
     return with_durations(utterances, where=str(folder), problems=problems)
+
+
+@dataclass(slots=True)
+class _Files:
+    """Recordings and texts by path below the folder without extension; annotation files with their formats."""
+
+    audio: dict[str, Path]
+    texts: dict[str, Path] = field(default_factory=dict)
+    annotations: dict[Path, str] = field(default_factory=dict)
+
+
+def _prefer_texts(found: _Files, report: AnnotationReport) -> None:
+    """Without annotation files that are next to a recording and its .txt, which is read."""
+    texts = {found.texts[stem].with_suffix("") for stem in found.audio if stem in found.texts}
+    for file in [file for file in found.annotations if file.with_suffix("") in texts]:
+        report.without["Annotation beside a .txt, which was read; annotation=FORMAT reads it"].append(file.name)
+        del found.annotations[file]
+
+
+def _beside(stem: str, found: _Files, problems: list[str], *, speaker_from_folder: bool) -> Utterance:
+    """The recording ``stem`` with the text next to it."""
+    subfolders = Path(stem).parts[:-1]
+    if len(subfolders) > 1 and _DIALECT.fullmatch(subfolders[0]):
+        subfolders = subfolders[1:]
+    speaker = subfolders[0] if subfolders and speaker_from_folder else None
+    text = _read_text(found.texts[stem], problems)
+    name = "_".join(stem.split())
+    return Utterance(id=name, audio=str(found.audio[stem]), duration_s=0.0, text=text, speaker=speaker)
 
 
 def _reader_of_file(file: Path) -> Callable[[Path], list[Utterance]]:
@@ -145,29 +193,31 @@ def _reader_of_file(file: Path) -> Callable[[Path], list[Utterance]]:
     raise DataError(f"{file} is not a table of utterances: give a .csv, .tsv or .jsonl, or a folder.")
 
 
-def _audio_and_texts(folder: Path, problems: list[str]) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Recordings and transcripts by their path below ``folder`` without the extension.
+def _find_files(folder: Path, options: AnnotationOptions, problems: list[str]) -> _Files:
+    """What is below ``folder``, hidden files left out.
 
     An audio file is preferred to a media file (m4a, mp4, ...) of the same stem, from which it was probably made.
     """
-    audio: dict[str, Path] = {}
-    media: dict[str, Path] = {}
-    texts: dict[str, Path] = {}
+    found, media = _Files({}), _Files({})
     for file in files_below(folder.resolve()):
         place = file.relative_to(folder.resolve())
         if any(part.startswith(".") for part in place.parts) or not file.is_file():  # hidden, as for asr transcribe
             continue
         # composed, so that a recording and its text match where one of the names was written by macOS
         stem = unicodedata.normalize("NFC", place.with_suffix("").as_posix())
-        kind = file.suffix.lower()
-        if kind in AUDIO_EXTENSIONS or kind in MEDIA_EXTENSIONS:
-            found = audio if kind in AUDIO_EXTENSIONS else media
-            if stem in found:
-                problems.append(f"{file}: {found[stem].name} has the same stem; keep one of the two")
-            found[stem] = file
-        elif file.suffix.lower() == ".txt" and file.stem.lower() not in _NOT_TRANSCRIPTS:
-            texts[stem] = file
-    return media | audio, texts
+        suffix = file.suffix.lower()
+        if suffix in AUDIO_EXTENSIONS or suffix in MEDIA_EXTENSIONS:
+            same = (found if suffix in AUDIO_EXTENSIONS else media).audio
+            if stem in same:
+                problems.append(f"{file}: {same[stem].name} has the same stem; keep one of the two")
+            same[stem] = file
+        elif kind := kind_of(file):
+            if options.kind in ("auto", kind):
+                found.annotations[file] = kind
+        elif suffix == ".txt" and file.stem.lower() not in _NOT_TRANSCRIPTS:
+            found.texts[stem] = file
+    found.audio = media.audio | found.audio
+    return found
 
 
 def _read_text(file: Path, problems: list[str]) -> str:

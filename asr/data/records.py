@@ -6,7 +6,10 @@ share this, so that both accept the same.
 """
 
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from asr.errors import DataError
@@ -68,6 +71,56 @@ def kaldi_fields(line: str) -> tuple[str, str] | None:
     """Key and value of a line of `text`, `wav.scp` or `utt2spk`; the value may be empty. None for a blank line."""
     key, *rest = line.split(maxsplit=1) or [""]
     return (key, "".join(rest).strip()) if key else None
+
+
+@dataclass(frozen=True, slots=True)
+class StmSegment:
+    """A line of an stm file. ``ignored``: it is not scored, and ``text`` is only the mark that says so."""
+
+    recording: str
+    channel: str
+    speaker: str
+    start_s: float
+    end_s: float
+    text: str
+    ignored: bool
+
+
+IGNORED_SEGMENT = "IGNORE_TIME_SEGMENT_IN_SCORING"  # sclite takes it without underscores, too
+_STM_LABELS = re.compile(r"<[^<>]*>")
+
+
+def stm_fields(line: str) -> StmSegment:
+    """A line ``recording channel speaker start end [<labels>] text``, without its labels.
+
+    Raises:
+        ValueError: what is wrong, in a text that completes "FILE:LINE: ".
+    """
+    words = line.split(None, 5)
+    if len(words) < 5:
+        raise ValueError(
+            f"has {len(words)} of the 5 columns: recording, channel, speaker, start and end, then the text"
+        )
+    recording, channel, speaker, start, end = words[:5]
+    start_s, end_s = seconds_of(start, "the start"), seconds_of(end, "the end")
+    if end_s < start_s:
+        raise ValueError(f"ends at {end} s, before it begins at {start} s")
+    text = words[5].strip() if len(words) == 6 else ""
+    if labels := _STM_LABELS.match(text):
+        text = text[labels.end() :].strip()
+    ignored = text.upper().replace("_", "") == IGNORED_SEGMENT.replace("_", "")
+    return StmSegment(recording, channel, speaker, start_s, end_s, text, ignored)
+
+
+def seconds_of(text: str, what: str) -> float:
+    """A time in a text file; raises ValueError with a text that completes "file:line: …"."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{what} must be a number of seconds, not {text!r}")
+    return value
 
 
 def describe_value(value: object) -> str:

@@ -19,7 +19,10 @@ _EXTENSIONS = AUDIO_EXTENSIONS | MEDIA_EXTENSIONS
 STDIN = "-"
 MICROPHONE = "microphone"
 # What lies beside recordings and is none: transcripts, and tables and notes about them.
-_BESIDE = {"", ".txt", ".srt", ".vtt", ".tsv", ".json", ".jsonl", ".ctm", ".textgrid", ".csv", ".stm", ".trn", ".md"}
+_BESIDE = {
+    "", ".txt", ".srt", ".vtt", ".tsv", ".json", ".jsonl", ".ctm", ".textgrid", ".eaf", ".pfsx", ".cha", ".csv", ".stm",
+    ".trn", ".md",
+}  # fmt: skip
 _SHOWN_ENDINGS = 5
 _NO_RECORDINGS = (".safetensors", ".ckpt", ".json", ".yaml")  # files of a model or a training, taken for its folder
 

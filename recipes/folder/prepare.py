@@ -1,18 +1,21 @@
 """Your own recordings: the folder (or table) in, speaker-disjoint train, dev and test out.
 
-In: a folder with a ``.txt`` next to each recording, a CSV or TSV with a header, a Kaldi data folder or a JSONL; or a
-folder with ``train`` and ``test`` (and perhaps ``dev``) of such a form, whose split is then kept. Out: the manifests.
+In: a folder with a ``.txt`` next to each recording, or with files of time-aligned annotation (ELAN, Praat, subtitles,
+...); a CSV or TSV with a header, a Kaldi data folder or a JSONL; or a folder with ``train`` and ``test`` (and perhaps
+``dev``) of such a form, whose split is then kept. Out: the manifests, and a table of the annotations left out.
 """
 
 import dataclasses
 from pathlib import Path
 from typing import Literal
 
+from asr.data.annotation import LEAVE_OUT, REMOVE, TABLE, AnnotationOptions, AnnotationReport, Kind, SegmentRules
 from asr.data.manifest import Utterance
 from asr.data.readers import read_folder
 from asr.data.splits import Splits, split_by_speaker, split_off_speakers, write_splits
 from asr.data.tables import AUDIO_FOLDERS
 from asr.errors import DataError
+from asr.files import write_text
 
 PARTS = {
     "train": ("train", "training"),
@@ -32,6 +35,16 @@ def prepare(
     speaker: Literal["folder", "none"] = "folder",
     lowercase: bool = False,
     split: Literal["keep", "none"] = "keep",
+    annotation: Kind = "auto",
+    tier: str | None = None,
+    link: str | None = None,
+    leave_out: str = LEAVE_OUT,
+    remove: str = REMOVE,
+    overlap: Literal["drop", "keep"] = "drop",
+    join: float = 1.0,
+    pause: float = 0.5,
+    longest: float = 20.0,
+    pad: float = 0.1,
 ) -> str:
     """Write train, dev and test manifests and return the summary.
 
@@ -45,10 +58,27 @@ def prepare(
             knows none, so that all is split by recording.
         lowercase: write the texts in lower case.
         split: ``none`` divides all recordings anew, also where the corpus has parts named train and test.
+        annotation: the format of the annotation files to read; ``auto`` for all.
+        tier: the transcript's tiers: ``NAME``, ``type:NAME`` or ``participant:NAME``, with ``*`` and commas.
+        link: pattern for the recordings of an annotation file, such as ``../audio/{name}_*``.
+        leave_out: words with which an annotation is left out, see ``asr.data.annotation.SegmentRules``.
+        remove: marks that are taken out of texts.
+        overlap: whether annotations during which somebody else speaks are dropped.
+        join: seconds; shorter annotations are joined with their neighbours.
+        pause: seconds; over longer pauses nothing is joined.
+        longest: seconds; longer annotations are left out.
+        pad: seconds of silence around a segment.
     """
+    rules = SegmentRules(
+        leave_out=leave_out, remove=remove, overlap=overlap, join=join, pause=pause, longest=longest, pad=pad
+    )
+    options = AnnotationOptions(
+        kind=annotation, tier=tier, link=link, speaker_from_folder=speaker == "folder", rules=rules
+    )
+    reader = _Reader(options, AnnotationReport())
     parts = {name: _find_parts(corpus, names) for name, names in PARTS.items()} if split == "keep" else {}
     if not any(parts.values()):
-        splits = split_by_speaker(_read(corpus, speaker), dev=dev, test=test, seed=seed)
+        splits = split_by_speaker(reader.read(corpus), dev=dev, test=test, seed=seed)
     elif not parts["train"]:
         found = ", ".join(path.name for paths in parts.values() for path in paths)
         raise DataError(
@@ -56,15 +86,38 @@ def prepare(
             " recordings anew, these included, with split=none."
         )
     else:
-        splits = _own_split(corpus, parts, shares={"dev": dev, "test": test}, seed=seed, speaker=speaker)
-    return write_splits(out, _lowercase(splits) if lowercase else splits)
+        splits = _own_split(corpus, parts, shares={"dev": dev, "test": test}, seed=seed, reader=reader)
+    splits = dataclasses.replace(splits, notes=(*splits.notes, *reader.report.lines()))
+    summary = write_splits(out, _lowercase(splits) if lowercase else splits)
+    if table := reader.report.table():
+        write_text(out / TABLE, table)
+    else:
+        (out / TABLE).unlink(missing_ok=True)  # of an earlier preparation
+    return summary
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reader:
+    """Reads the parts of a corpus with the same options into one report."""
+
+    options: AnnotationOptions
+    report: AnnotationReport
+
+    def read(self, path: Path) -> list[Utterance]:
+        """The utterances of a folder or table; their speakers only where they count."""
+        utterances = read_folder(path, annotations=self.options, report=self.report)
+        if not utterances:
+            raise DataError("\n  ".join([f"{path} contains no utterances.", *self.report.lines()]))
+        if self.options.speaker_from_folder:
+            return utterances
+        return [dataclasses.replace(one, speaker=None) for one in utterances]
 
 
 def _own_split(
-    corpus: Path, parts: dict[str, list[Path]], *, shares: dict[str, float], seed: int, speaker: str
+    corpus: Path, parts: dict[str, list[Path]], *, shares: dict[str, float], seed: int, reader: _Reader
 ) -> Splits:
     """The corpus's own parts; dev and test that it lacks are taken from train by speaker."""
-    read = {name: [one for path in paths for one in _read(path, speaker)] for name, paths in parts.items()}
+    read = {name: [one for path in paths for one in reader.read(path)] for name, paths in parts.items()}
     own = " and ".join(name for name in ("test", "dev") if read[name])
     notes = [f"The corpus's own {own} is kept." if own else "The corpus's own train is kept."]
     for name in ("test", "dev"):
@@ -94,13 +147,6 @@ def _part_name(path: Path) -> str:
 
 def _may_be_part(path: Path) -> bool:
     return not path.name.startswith(".") and (path.is_dir() or path.suffix.lower() in TABLES)
-
-
-def _read(path: Path, speaker: str) -> list[Utterance]:
-    utterances = read_folder(path, speaker_from_folder=speaker == "folder")
-    if not utterances:
-        raise DataError(f"{path} contains no utterances.")
-    return [dataclasses.replace(one, speaker=None) for one in utterances] if speaker == "none" else utterances
 
 
 def _lowercase(splits: Splits) -> Splits:

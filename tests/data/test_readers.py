@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
+from asr.data.annotation import AnnotationOptions
 from asr.data.kaldi import read_kaldi
 from asr.data.manifest import read_manifest
 from asr.data.prepare import run_prepare
@@ -26,7 +26,7 @@ def test_text_beside_audio_takes_the_first_subfolder_as_speaker(tmp_path: Path) 
     nested, loose = read_text_beside_audio(tmp_path)
     assert (nested.id, nested.text, nested.speaker) == ("ann/monday/take_1.x", "Good day", "ann")
     assert (nested.duration_s, loose.speaker) == (1.0, None)
-    assert read_text_beside_audio(tmp_path, speaker_from_folder=False)[0].speaker is None
+    assert read_text_beside_audio(tmp_path, annotations=AnnotationOptions(speaker_from_folder=False))[0].speaker is None
 
 
 def test_text_beside_audio_names_every_fault(tmp_path: Path) -> None:

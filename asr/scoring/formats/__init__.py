@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr.data.records import IGNORED_SEGMENT
 from asr.scoring.formats.entries import (
     Entry,
     Line,
@@ -43,7 +44,6 @@ from asr.scoring.formats.texts import (
     parse_whisper,
 )
 from asr.scoring.formats.timed import (
-    IGNORED_SEGMENT,
     ctm_line,
     has_decimal_times,
     looks_like_ctm,

@@ -7,7 +7,6 @@ work for every system's output and not for our own alone.
 """
 
 import json
-import math
 import os
 import sys
 import unicodedata
@@ -101,17 +100,6 @@ def bare_name(path: str) -> str:
     name = path.replace("\\", "/").rpartition("/")[2]
     stem, suffix = os.path.splitext(name)
     return stem if suffix.lower() in AUDIO_EXTENSIONS | MEDIA_EXTENSIONS else name
-
-
-def seconds_of(text: str, what: str) -> float:
-    """A time in a text file; raises ValueError with a text that completes "file:line: …"."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{what} must be a number of seconds, not {text!r}")
-    return value
 
 
 def check_encodable(*texts: str) -> None:

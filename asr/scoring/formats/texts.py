@@ -26,6 +26,7 @@ from asr.data.records import (
     field_value,
     json_object,
     kaldi_fields,
+    seconds_of,
 )
 from asr.files import unguarded
 from asr.scoring.formats.entries import (
@@ -44,7 +45,6 @@ from asr.scoring.formats.entries import (
     json_text,
     metadata_of_object,
     metadata_of_row,
-    seconds_of,
 )
 from asr.scoring.sclite import parse_marks
 

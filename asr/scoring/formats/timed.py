@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from asr.data.records import seconds_of, stm_fields
 from asr.scoring.formats.entries import (
     Entry,
     Line,
@@ -19,13 +20,10 @@ from asr.scoring.formats.entries import (
     confidence_of,
     filled,
     is_comment,
-    seconds_of,
 )
 from asr.scoring.sclite import parse_marks
 
-IGNORED_SEGMENT = "IGNORE_TIME_SEGMENT_IN_SCORING"  # sclite takes it without underscores, too
 GAP_SPEAKER = "inter_segment_gap"
-_LABELS = re.compile(r"<[^<>]*>")
 _NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+", re.ASCII)
 _ROUNDED_DOWN = re.compile(r"-0?\.0[0-5]\d*", re.ASCII)  # no duration, as some aligners round it
 _CHANNELS = frozenset("012ABLRablr")  # as nearly all files name them
@@ -163,23 +161,12 @@ def segment_id(segment: Segment, speaker: str) -> str:
 
 
 def _stm_entry(line: Line, role: Role) -> Entry:
-    words = line.text.split(None, 5)
-    if len(words) < 5:
-        raise ValueError(
-            f"has {len(words)} of the 5 columns: recording, channel, speaker, start and end, then the text"
-        )
-    recording, channel, speaker, start, end = (clean_id(word) for word in words[:5])
-    start_s, end_s = seconds_of(start, "the start"), seconds_of(end, "the end")
-    if end_s < start_s:
-        raise ValueError(f"ends at {end} s, before it begins at {start} s")
-    text = words[5].strip() if len(words) == 6 else ""
-    labels = _LABELS.match(text)
-    text = text[labels.end() :].strip() if labels else text
-    parse_marks(text)
-    ignored = text.upper().replace("_", "") == IGNORED_SEGMENT.replace("_", "")
-    segment = Segment(recording, channel, start_s, end_s, ignored)
-    known = None if speaker == GAP_SPEAKER else speaker
-    return Entry(line.number, segment_id(segment, speaker), "" if ignored else text, known, end_s - start_s, segment)
+    found = stm_fields(line.text)
+    recording, channel, speaker = (clean_id(one) for one in (found.recording, found.channel, found.speaker))
+    parse_marks(found.text)
+    segment = Segment(recording, channel, found.start_s, found.end_s, found.ignored)
+    known, text = None if speaker == GAP_SPEAKER else speaker, "" if found.ignored else found.text
+    return Entry(line.number, segment_id(segment, speaker), text, known, found.end_s - found.start_s, segment)
 
 
 def _ctm_word(line: Line) -> tuple[tuple[str, str], TimedWord]:

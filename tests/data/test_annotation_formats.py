@@ -1,0 +1,289 @@
+"""Annotation files: written by pympi, praatio and pysubs2, or by hand as their formats are documented."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from asr.data.annotation import READERS
+from asr.data.annotation.eaf import read_eaf
+from asr.data.annotation.records import AnnotationFile
+from asr.data.annotation.textgrid import read_textgrid
+from asr.data.annotation.timed_text import looks_like_labels, read_cha, read_labels, read_srt, read_stm, read_vtt
+from asr.errors import DataError
+
+Found = list[tuple[float, float, str]]
+
+
+def tier(file: AnnotationFile, name: str) -> Found:
+    (found,) = (one for one in file.tiers if one.name == name)
+    return [(one.start_s, one.end_s, one.text) for one in found.annotations]
+
+
+def only(file: AnnotationFile) -> list[tuple[float, float, str, str | None]]:
+    (found,) = file.tiers
+    return [(one.start_s, one.end_s, one.text, one.speaker) for one in found.annotations]
+
+
+# --- eaf -------------------------------------------------------------------------------------------------------------
+
+
+def test_eaf_of_pympi_with_every_kind_of_tier(tmp_path: Path) -> None:
+    pympi = pytest.importorskip("pympi")
+    eaf = pympi.Eaf()
+    eaf.add_linked_file("file:///a%20b/talk.wav", relpath="./talk.wav", mimetype="audio/x-wav")
+    for kind, timed in (
+        ("Included_In", True), ("Time_Subdivision", True), ("Symbolic_Association", False),
+    ):  # fmt: skip
+        eaf.add_linguistic_type(kind, constraints=kind, timealignable=timed)
+    eaf.add_tier("Ann", part="Ann Smith")
+    eaf.add_annotation("Ann", 1000, 3000, " good  day ")
+    eaf.add_annotation("Ann", 4000, 5000, "")
+    eaf.add_tier("words", ling="Included_In", parent="Ann")
+    eaf.add_annotation("words", 1100, 1500, "good")
+    eaf.add_annotation("words", 1600, 2900, "day")
+    eaf.add_tier("gloss", ling="Symbolic_Association", parent="Ann")
+    eaf.add_ref_annotation("gloss", "Ann", 1500, "a greeting")
+    eaf.to_file(str(tmp_path / "talk.eaf"))
+    read = read_eaf((tmp_path / "talk.eaf").read_bytes())
+    assert list(read.media) == ["./talk.wav", "/a b/talk.wav"]
+    assert tier(read, "Ann") == [(1, 3, "good day"), (4, 5, "")]
+    assert tier(read, "words") == [(1.1, 1.5, "good"), (1.6, 2.9, "day")]
+    assert tier(read, "gloss") == [(1, 3, "a greeting")]
+    facts = {one.name: (one.kind, one.participant, one.parent) for one in read.tiers}
+    assert facts["gloss"] == ("Symbolic_Association", "Ann Smith", "Ann"), "the participant is the parent's"
+
+
+EAF = """<?xml version="1.0" encoding="UTF-8"?>
+<ANNOTATION_DOCUMENT AUTHOR="" DATE="2020-01-01T00:00:00+00:00" FORMAT="3.0" VERSION="3.0">
+<HEADER TIME_UNITS="milliseconds">
+<MEDIA_DESCRIPTOR MEDIA_URL="file:///C:/t.wav" MIME_TYPE="audio/x-wav" {origin}/>
+</HEADER>
+<TIME_ORDER>{slots}</TIME_ORDER>{tiers}
+<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="t"/></ANNOTATION_DOCUMENT>"""
+
+
+def eaf(slots: dict[str, int | None], tiers: Sequence[str], origin: str = "") -> bytes:
+    written = "".join(
+        f'<TIME_SLOT TIME_SLOT_ID="{name}"' + ("/>" if value is None else f' TIME_VALUE="{value}"/>')
+        for name, value in slots.items()
+    )
+    return EAF.format(origin=origin, slots=written, tiers="".join(tiers)).encode()
+
+
+def timed(name: str, first: str, last: str, text: str) -> str:
+    attributes = f'ANNOTATION_ID="{name}" TIME_SLOT_REF1="{first}" TIME_SLOT_REF2="{last}"'
+    value = f"<ANNOTATION_VALUE>{text}</ANNOTATION_VALUE>"
+    return f"<ANNOTATION><ALIGNABLE_ANNOTATION {attributes}>{value}</ALIGNABLE_ANNOTATION></ANNOTATION>"
+
+
+def referring(name: str, parent: str, text: str, previous: str | None = None) -> str:
+    attributes = f'ANNOTATION_ID="{name}" ANNOTATION_REF="{parent}"'
+    attributes += f' PREVIOUS_ANNOTATION="{previous}"' if previous else ""
+    value = f"<ANNOTATION_VALUE>{text}</ANNOTATION_VALUE>"
+    return f"<ANNOTATION><REF_ANNOTATION {attributes}>{value}</REF_ANNOTATION></ANNOTATION>"
+
+
+def in_tier(name: str, *annotations: str, parent: str = "") -> str:
+    above = f' PARENT_REF="{parent}"' if parent else ""
+    return f'<TIER TIER_ID="{name}" LINGUISTIC_TYPE_REF="t"{above}>{"".join(annotations)}</TIER>'
+
+
+def test_symbolic_subdivisions_are_joined_in_their_order_at_the_time_of_their_ancestor() -> None:
+    phrases = in_tier("p", timed("a1", "s1", "s2", "one two"), timed("a2", "s3", "s4", "three"))
+    words = in_tier(
+        "w",
+        referring("b2", "a1", "two", "b1"),
+        referring("b1", "a1", "one"),
+        referring("b3", "a2", "three"),
+        parent="p",
+    )
+    parts = in_tier(
+        "m",
+        referring("c3", "b2", "o", "c2"), referring("c2", "b2", "tw"), referring("c1", "b1", "one"),
+        referring("c9", "lost", "nowhere"),
+        parent="w",
+    )  # fmt: skip
+    read = read_eaf(eaf({"s1": 0, "s2": 900, "s3": 1000, "s4": 2500}, [phrases, words, parts]))
+    assert tier(read, "w") == [(0, 0.9, "one two"), (1, 2.5, "three")]
+    assert tier(read, "m") == [(0, 0.9, "one tw o")], "by the places of the words, then of their parts"
+    assert [list(one.untimed) for one in read.tiers] == [[], [], ["nowhere"]]
+
+
+def test_a_boundary_that_nobody_has_set_is_no_place_to_cut() -> None:
+    slots = {"s1": 0, "s2": None, "s3": None, "s4": 3000, "s5": 4000}
+    words = in_tier(
+        "w", timed("a1", "s1", "s2", "one"), timed("a2", "s2", "s3", "two"), timed("a3", "s3", "s4", "three"),
+        timed("a4", "s4", "s5", "four"),
+    )  # fmt: skip
+    assert tier(read_eaf(eaf(slots, [words])), "w") == [(0, 3, "one two three"), (3, 4, "four")]
+
+
+def test_the_origin_of_the_recording_is_added() -> None:
+    data = eaf({"s1": 0, "s2": 500}, [in_tier("p", timed("a1", "s1", "s2", "x"))], 'TIME_ORIGIN="1500"')
+    assert tier(read_eaf(data), "p") == [(1.5, 2, "x")]
+
+
+BOMB = (
+    '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa">'
+    + "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+    + "]><ANNOTATION_DOCUMENT><TIME_ORDER>&i;</TIME_ORDER></ANNOTATION_DOCUMENT>"
+)
+OUTSIDE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><ANNOTATION_DOCUMENT>&x;</ANNOTATION_DOCUMENT>'
+
+
+@pytest.mark.parametrize("xml", [BOMB, OUTSIDE])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_entities_that_grow_or_read_files_are_refused(xml: str, encoding: str) -> None:
+    with pytest.raises(DataError, match="declares a document type"):
+        read_eaf(xml.encode(encoding))
+
+
+def test_an_eaf_in_another_code_page_declares_no_document_type_either() -> None:
+    data = '<?xml version="1.0" encoding="cp037"?>'.encode("cp037") + BOMB.encode("cp037")
+    with pytest.raises(DataError, match=r"document type|not XML"):
+        read_eaf(data)
+
+
+def test_damaged_eafs_are_named() -> None:
+    cycle = in_tier("p", referring("a1", "a2", "x"), referring("a2", "a1", "y"))
+    for data, why in (
+        (b"", "not XML"),
+        (b"<html/>", "not an ELAN file"),
+        (eaf({"s1": 0}, [cycle]), "damaged eaf .*its own parent"),
+        (EAF.replace("milliseconds", "PAL-frames").format(origin="", slots="", tiers="").encode(), "PAL-frames"),
+        (eaf({"s1": 0}, []).replace(b'"0"', b'"soon"'), "damaged eaf"),
+    ):
+        with pytest.raises(DataError, match=why):
+            read_eaf(data)
+
+
+# --- TextGrid --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["long_textgrid", "short_textgrid"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16-le-bom", "utf-16-be-bom"])
+def test_textgrids_of_praatio_in_both_forms_and_encodings(tmp_path: Path, form: str, encoding: str) -> None:
+    from praatio import textgrid
+
+    grid = textgrid.Textgrid(0, 4)
+    grid.addTier(textgrid.IntervalTier("ŋa", [(0.5, 1.25, 'kɔ́ "bà"'), (2, 4, "two\nlines")], 0, 4))
+    grid.addTier(textgrid.PointTier("clicks", [(1.5, "!")], 0, 4))
+    grid.save(str(tmp_path / "a.TextGrid"), format=form, includeBlankSpaces=True)
+    text = (tmp_path / "a.TextGrid").read_text(encoding="utf-8")
+    if encoding.endswith("bom"):
+        data = ("\ufeff" + text).encode(encoding.removesuffix("-bom"))
+    else:
+        data = text.replace("\n", "\r\n").encode(encoding)
+    read = read_textgrid(data)
+    assert tier(read, "ŋa") == [(0.5, 1.25, 'kɔ́ "bà"'), (2, 4, "two lines")]
+    assert [one.name for one in read.tiers] == ["ŋa"], "points have no duration"
+
+
+def test_damaged_textgrids_are_named() -> None:
+    head = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'
+    for data, why in (
+        (b"ooBinaryFile\x08TextGrid\x00", "binary TextGrid; save it in Praat as a text file"),
+        (b"hello", "is not a TextGrid"),
+        (head.encode() + b"\xff", "not UTF-8"),
+        (head.encode() + b"xmin = 0\nxmax = soon\n", "damaged TextGrid"),
+    ):
+        with pytest.raises(DataError, match=why):
+            read_textgrid(data)
+
+
+# --- lines -----------------------------------------------------------------------------------------------------------
+
+
+def test_srt_of_pysubs2_and_by_hand() -> None:
+    from pysubs2 import SSAEvent, SSAFile
+
+    made = SSAFile()
+    made.append(SSAEvent(start=500, end=1250, text=r"good\Nday"))
+    made.append(SSAEvent(start=2000, end=3600_000, text="<unk> there"))
+    assert only(read_srt(made.to_string("srt").encode("utf-8-sig"))) == [
+        (0.5, 1.25, "good day", None), (2, 3600, "<unk> there", None),
+    ]  # fmt: skip
+    by_hand = (
+        b"1\r\n00:00:01,000 --> 00:00:02,500\r\n<i>one</i> {\\an8}two\r\n\r\n2\r\n00:00:03,000 --> 00:00:04,000\r\n"
+    )
+    assert only(read_srt(by_hand)) == [(1, 2.5, "one two", None), (3, 4, "", None)]
+    with pytest.raises(DataError, match="holds no cue"):
+        read_srt(b"hello")
+
+
+def test_vtt_voices_are_speakers_and_names_and_notes_are_no_text() -> None:
+    """The forms of W3C's WebVTT: a cue's name, settings, a note, voices, classes, times inside, escapes, no hours."""
+    data = b"""WEBVTT - a talk
+
+intro
+00:01.000 --> 00:02.500 align:start
+<v.loud Ann Smith>good <c.big>day</c> &amp; <00:02.000>night</v>
+
+NOTE not
+a text
+
+2
+01:00:03.000 --> 01:00:04.000
+- <b>yes</b>
+"""
+    assert only(read_vtt(data)) == [(1, 2.5, "good day & night", "Ann Smith"), (3603, 3604, "- yes", None)]
+    with pytest.raises(DataError, match="first line is WEBVTT"):
+        read_vtt(b"1\n00:00:01,000 --> 00:00:02,500\none\n")
+
+
+def test_audacitys_labels_with_frequencies_and_decimal_commas() -> None:
+    data = b"0.500000\t1.250000\tgood day\n\\\t100.000000\t2000.000000\n2,5\t3,0\tnight\n4.0\t4.0\n"
+    assert looks_like_labels(data) and only(read_labels(data)) == [
+        (0.5, 1.25, "good day", None), (2.5, 3, "night", None), (4, 4, "", None),
+    ]  # fmt: skip
+    assert not looks_like_labels(b"good day") and not looks_like_labels(b"") and not looks_like_labels(b"1 2 good")
+
+
+def test_stm_has_a_tier_for_each_recording_and_channel() -> None:
+    data = (
+        ";; comment\ntalk 1 ann 0.00 2.50 <o,f0,female> good day\ntalk 2 bob 1.0 2.0 yes\n"
+        "other A inter_segment_gap 0 5 ignore_time_segment_in_scoring\n"
+    )
+    read = read_stm(data.encode())
+    assert [(one.recording, one.channel) for one in read.tiers] == [("talk", 0), ("talk", 1), ("other", 0)]
+    assert [[(a.start_s, a.end_s, a.text, a.speaker) for a in one.annotations] for one in read.tiers] == [
+        [(0, 2.5, "good day", "ann")], [(1, 2, "yes", "bob")], [(0, 5, "", "inter_segment_gap")],
+    ]  # fmt: skip
+    with pytest.raises(DataError, match="line 1 ends at 1 s, before it begins"):
+        read_stm(b"talk 1 ann 2 1 x")
+
+
+CHAT = """@UTF8
+@Begin
+@Languages:\teng
+@Participants:\tCHI Adam Target_Child, MOT Mother
+@Media:\tadam01, audio
+*CHI:\t<I want> [//] I wanna [: want to] go &=laughs &-um (be)cause (.) it's no:
+\t&+w water@o ice+cream [!] . \x15100_2500\x15
+%mor:\tpro|I
+*MOT:\txxx 0is New_York +... \x153000_3500\x15
+*CHI:\tno time .
+@End
+"""
+
+
+def test_chat_keeps_what_was_said() -> None:
+    """Rules of the CHAT manual: retraced words, fillers and fragments were said, omitted and replaced ones were not."""
+    read = read_cha(CHAT.encode())
+    assert only(read) == [
+        (0.1, 2.5, "I want I wanna go um cause it's no w water ice cream.", "Adam"),
+        (3, 3.5, "xxx New York", "MOT"),
+    ]
+    assert list(read.media) == ["adam01"] and list(read.tiers[0].untimed) == ["no time."]
+    old = '@Begin\n*CHI:\tyes . \x15%snd:"adam01"_100_2500\x15\n'
+    assert only(read_cha(old.encode())) == [(0.1, 2.5, "yes.", "CHI")]
+    with pytest.raises(DataError, match="no @Begin"):
+        read_cha(b"*CHI:\tyes")
+
+
+def test_every_reader_refuses_other_code_pages() -> None:
+    for name, read in READERS.items():
+        if name != "eaf":
+            with pytest.raises(DataError, match="is not UTF-8"):
+                read(b"\xff\xe9 caf\xe9")
