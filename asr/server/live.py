@@ -181,7 +181,9 @@ class _Conversation:
             await self._answer(self._protocol.finish(error))
         except (AsrError, ApiError) as another:  # the first one tells more
             log.warning("the last words of a session were lost: %s", another)
-        await self._socket.close(_CODES.get(error.status, 1008), error.message.encode()[:120].decode(errors="ignore"))
+        reason = error.message.encode()[:120].decode(errors="ignore")  # a close frame holds 123 bytes
+        with contextlib.suppress(RuntimeError):  # closed already
+            await self._socket.close(_CODES.get(error.status, 1008), reason)
 
     async def _answer(self, steps: Iterator[Sequence[str]]) -> None:
         loop = asyncio.get_running_loop()
@@ -194,6 +196,8 @@ class _Conversation:
         try:
             for reply in replies:
                 await asyncio.wait_for(self._socket.send_text(reply), self._options.stall_s)
+        except RuntimeError:  # uvicorn has closed the socket, for a message that is too large or no UTF-8
+            raise WebSocketDisconnect(1006) from None
         except TimeoutError:
             log.warning("a client of live sound has read nothing for %g s, and is given up", self._options.stall_s)
             raise WebSocketDisconnect(1008) from None
@@ -201,7 +205,7 @@ class _Conversation:
     async def _next(self) -> str | bytes:
         """The next message. Raises ApiError where the session must end, WebSocketDisconnect where the client went."""
         left_s = self._ends_s - time.monotonic()
-        waited = {self._coming, self._ending}
+        waited: list[asyncio.Future[Any]] = [self._coming, self._ending]
         await asyncio.wait(
             waited, timeout=max(0.0, min(left_s, self._options.stall_s)), return_when=asyncio.FIRST_COMPLETED
         )

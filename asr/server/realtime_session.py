@@ -115,7 +115,8 @@ class Session(_Part):
     def hotwords(self) -> list[str]:
         """As those of an HTTP request. Raises ApiError where they are too many."""
         given = self.audio.input.transcription
-        return TranscriptionForm(prompt=given.prompt or "", keywords=given.keywords or []).hotwords()
+        fields = {"prompt": given.prompt or "", "keywords": given.keywords or []}
+        return TranscriptionForm.model_validate(fields).hotwords()
 
 
 def _merged(old: Any, new: Any) -> Any:

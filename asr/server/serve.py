@@ -41,7 +41,7 @@ def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:
 
 def make_server(app: FastAPI, options: ServeOptions) -> "Server":
     """uvicorn with an application of ``create_app``."""
-    logging.getLogger("uvicorn.error").addFilter(_no_refusal)
+    logging.getLogger("uvicorn.error").addFilter(_no_fault_of_a_client)
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -57,9 +57,9 @@ def make_server(app: FastAPI, options: ServeOptions) -> "Server":
     return Server(config, app.state.asr.gate, options.grace_s)
 
 
-def _no_refusal(record: logging.LogRecord) -> bool:
-    """A socket that is refused by a response is no error, though uvicorn calls it one."""
-    return "without completing handshake" not in record.getMessage()
+def _no_fault_of_a_client(record: logging.LogRecord) -> bool:
+    """uvicorn calls it an error where a socket is refused by a response, or a message is no UTF-8."""
+    return not any(part in record.getMessage() for part in ("without completing handshake", "Invalid UTF-8"))
 
 
 class Server(uvicorn.Server):

@@ -36,7 +36,8 @@ def streamed(model: Path, sound: Sound, rate: int, **options: float) -> tuple[li
 
 
 def open_socket(server: Running, path: str = "/v1/realtime", **options: Any) -> ClientConnection:
-    return connect(server.address.replace("http", "ws") + path, **options)
+    opened: ClientConnection = connect(server.address.replace("http", "ws") + path, **options)
+    return opened
 
 
 def append(sound: Sound) -> str:
@@ -117,7 +118,8 @@ def test_a_client_that_ends_turns_itself_gets_one_item_for_each_commit(
         for part, start_s in ((low[:half], 0.0), (low[half:], half / RATE)):
             socket.send(append(part))
             socket.send('{"type": "input_audio_buffer.commit"}')
-            kinds, texts, found = [], "", {"type": ""}
+            kinds, texts = [], ""
+            found: dict[str, Any] = {"type": ""}
             while found["type"] != f"{TEXT}.completed":
                 found = json.loads(socket.recv(30))
                 kinds.append(found["type"])
@@ -139,7 +141,8 @@ def test_partial_text_comes_before_its_words_settle(server: Running, sound: Soun
     with open_socket(server) as socket:
         socket.send(append(sound))
         socket.send('{"type": "input_audio_buffer.commit"}')
-        found, partial, seen = {"type": ""}, "", 0
+        found: dict[str, Any] = {"type": ""}
+        partial, seen = "", 0
         while found["type"] != f"{TEXT}.completed":
             found = json.loads(socket.recv(30))
             if found["type"] == f"{TEXT}.delta":
@@ -240,7 +243,12 @@ def test_what_a_client_gets_wrong_is_answered_and_the_session_goes_on(server: Ru
 def test_prompt_and_keywords_are_hotwords(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     served, given = server.state.models.get(""), {"transcription": {"keywords": ["Hag", "ÿ"], "prompt": "bad, head"}}
     asked: list[list[str]] = []
-    monkeypatch.setattr(served, "for_hotwords", lambda words: asked.append(words) or served.recognizer)
+
+    def for_hotwords(words: list[str]) -> Any:
+        asked.append(words)
+        return served.recognizer
+
+    monkeypatch.setattr(served, "for_hotwords", for_hotwords)
     with open_socket(server) as socket:
         socket.send(json.dumps({"type": "session.update", "session": {"audio": {"input": given}}}))
         event(socket, "session.updated")

@@ -49,7 +49,16 @@ def closed(client: Any, code: int) -> list[dict[str, Any]]:
 
 
 def test_handshakes_are_refused_as_requests_are(server: Running) -> None:
-    for options in ({}, {"additional_headers": {"Authorization": "Bearer no"}}, {"subprotocols": ["realtime"]}):
+    def counted(status: str) -> float:
+        return server.metric("asr_requests_total", path=REALTIME, status=status)
+
+    before = {status: counted(status) for status in ("101", "403")}
+    wrong: list[dict[str, Any]] = [
+        {},
+        {"additional_headers": {"Authorization": "Bearer no"}},
+        {"subprotocols": ["realtime"]},
+    ]
+    for options in wrong:
         status, error = refused(server, **options)
         assert status == 401 and error["code"] == "invalid_api_key"
     right = {"Authorization": KEY}
@@ -60,8 +69,8 @@ def test_handshakes_are_refused_as_requests_are(server: Running) -> None:
     for origin in ("https://ok.org", server.address):
         with opened(server, Origin=origin):
             pass
-    assert server.metric("asr_requests_total", path=REALTIME, status="403") == 4
-    until(lambda: server.metric("asr_requests_total", path=REALTIME, status="101") == 2)
+    until(lambda: counted("403") == before["403"] + 4)  # counted when the answer has gone
+    until(lambda: counted("101") == before["101"] + 2)
 
 
 def test_a_browser_gives_the_key_as_a_subprotocol(start: Start) -> None:
@@ -101,6 +110,23 @@ def test_a_session_is_not_longer_than_it_may_be(server: Running, sound: Sound) -
     assert found[-1]["error"]["code"] == "session_expired" and "9 s" in found[-1]["error"]["message"]
     assert found[-2]["type"] == f"{TEXT}.completed"
     assert server.metric("asr_audio_seconds_total") - before == pytest.approx(9)
+
+
+@pytest.mark.parametrize(("last", "code"), [("x" * (17 << 20), 1009), (b"\xff", 1007)])
+def test_a_message_that_cannot_be_taken_closes_the_socket_while_others_are_worked_on(
+    server: Running, sound: Sound, caplog: pytest.LogCaptureFixture, last: str | bytes, code: int
+) -> None:
+    with opened(server) as client:
+        for first in range(0, 4 * HIGH, HIGH):
+            client.send(append(sound[first : first + HIGH]))
+        with contextlib.suppress(ConnectionClosed):  # of what is too large the server reads no more than the start
+            client.send(last, text=True)
+        with pytest.raises(ConnectionClosed) as end:
+            while True:
+                client.recv(30)
+        assert end.value.rcvd is None or end.value.rcvd.code == code
+    until(lambda: server.metric("asr_live_sessions") == 0)
+    assert not [record for record in caplog.records if record.name in ("asr.server", "uvicorn.error")]
 
 
 def test_a_client_that_reads_nothing_is_given_up(start: Start) -> None:
