@@ -1,6 +1,7 @@
 """Decoded recordings in one file that processes and runs share: what was decoded once is read, not decoded again.
 
-In: utterances. Out: their waveforms, equal to the bit to those of ``load_utterance``: as int16 where every sample is a
+In: utterances, and files of noise and rooms. Out: their waveforms, equal to the bit to those of ``load_utterance`` and
+``load_audio``: as int16 where every sample is a
 16-bit number (WAV and FLAC at their own rate), else as float32 (Opus, MP3, resampled). So the file changes no result.
 
 The file is 16 random bytes, then entries: a header with its own CRC-32, then the samples, whose CRC-32 is in the
@@ -16,15 +17,16 @@ import os
 import shutil
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.audio import decoder_versions
+from asr.audio import decoder_versions, load_audio
 from asr.data.manifest import Utterance
 from asr.data.recordings import load_utterance
 
@@ -33,6 +35,7 @@ _IDENTITY_BYTES = 16  # another file, or one begun again, has another identity
 _FIELDS = struct.Struct("<16sQII")  # key, bytes and their CRC-32, bytes per sample
 _HEADER_BYTES = _FIELDS.size + 4
 _SCALE = np.float32(1 / 32768)
+_Span = tuple[int | None, float, float | None]  # channel, start_s, duration_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +60,26 @@ class AudioCache:
 
     def load(self, utterance: Utterance, sample_rate: int) -> NDArray[np.float32]:
         """As ``load_utterance``. Raises AudioError."""
-        key = _key(utterance, sample_rate) if self._limit else None
+        decode = partial(load_utterance, utterance, sample_rate)
+        return self._through(utterance.audio, _span(utterance), sample_rate, decode)
+
+    def load_file(
+        self, path: Path, sample_rate: int, *, duration_s: float | None = None, channel: int | None = None
+    ) -> NDArray[np.float32]:
+        """As ``load_audio``, from the file's beginning. Raises AudioError."""
+        decode = partial(load_audio, path, sample_rate=sample_rate, duration_s=duration_s, channel=channel)
+        return self._through(os.fspath(path), (channel, 0.0, duration_s), sample_rate, decode)
+
+    def _through(
+        self, path: str, span: _Span, sample_rate: int, decode: Callable[[], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        key = _key(path, span, sample_rate) if self._limit else None
         if key is None:
-            return load_utterance(utterance, sample_rate)
+            return decode()
         if (stored := self._read(key)) is not None:
             return stored
-        waveform = load_utterance(utterance, sample_rate)
-        if _key(utterance, sample_rate) == key:  # else the recording was being written
+        waveform = decode()
+        if _key(path, span, sample_rate) == key:  # else the recording was being written
             self._store(key, waveform)
         return waveform
 
@@ -75,7 +91,7 @@ class AudioCache:
             with self._path.open("r+b", buffering=0) as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._update(file)
-                wanted = {_key(utterance, sample_rate) for utterance in utterances}
+                wanted = {_key(one.audio, _span(one), sample_rate) for one in utterances}
                 useful = sum(entry.size for key, entry in self._entries.items() if key in wanted)
                 if self._end > self._limit or (useful < self._end / 2 and wanted - self._entries.keys()):
                     self._begin(file)
@@ -152,14 +168,17 @@ class AudioCache:
         self._identity, self._end, self._entries = identity, _IDENTITY_BYTES, {}
 
 
-def _key(utterance: Utterance, sample_rate: int) -> bytes | None:
-    """16 bytes that stand for what ``load_utterance`` gives; None where there is no such recording."""
+def _span(utterance: Utterance) -> _Span:
+    return (utterance.channel, utterance.start_s, utterance.duration_s)
+
+
+def _key(path: str, span: _Span, sample_rate: int) -> bytes | None:
+    """16 bytes that stand for what is decoded; None where there is no such recording."""
     try:
-        found = os.stat(utterance.audio)
+        found = os.stat(path)
     except (OSError, ValueError):
         return None
-    span = (utterance.channel, utterance.start_s, utterance.duration_s, sample_rate)
-    facts = (os.path.abspath(utterance.audio), found.st_size, found.st_mtime_ns, *span, decoder_versions())
+    facts = (os.path.abspath(path), found.st_size, found.st_mtime_ns, *span, sample_rate, decoder_versions())
     return hashlib.blake2b(ascii(facts).encode(), digest_size=16).digest()
 
 

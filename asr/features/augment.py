@@ -11,9 +11,11 @@ Polack 1988.
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,11 +76,19 @@ class AugmentConfig:
 class WaveformAugment:
     """``augment(waveform, speed, generator)`` as ``config`` says, at ``sample_rate``.
 
+    ``load_file(path, sample_rate, duration_s=None, channel=None)`` reads whole recordings of noise and impulse
+    responses, as ``load_audio`` does or ``AudioCache.load_file``. A part of a long recording of noise is decoded each
+    time: a lossy one decoded from the middle is not the slice of the whole to the last bit.
+
     Raises ConfigError, before any training, for a folder without recordings and where torchaudio is needed but absent.
     """
 
-    def __init__(self, config: AugmentConfig, sample_rate: int) -> None:
+    def __init__(
+        self, config: AugmentConfig, sample_rate: int, load_file: Callable[..., Waveform] | None = None
+    ) -> None:
         self.config, self.sample_rate = config, sample_rate
+        self._load_file = load_file or _load_file
+        self._durations_s: dict[Path, float] = {}  # of recordings of noise
         self._noises: list[Path] = []
         self._rooms: list[Path] = []
         if config.noise_probability and config.noise_folder:
@@ -114,10 +124,14 @@ class WaveformAugment:
         """A part of a recording of noise, ``(samples,)``; a shorter recording is repeated."""
         path = self._noises[int(generator.integers(len(self._noises)))]
         wanted_s = samples / self.sample_rate
-        spare_s = probe(path).duration_s - wanted_s
-        start_s = generator.uniform(0, spare_s) if spare_s > 0 else 0.0
-        part = wanted_s if spare_s > 0 else None
-        noise = load_audio(path, sample_rate=self.sample_rate, start_s=start_s, duration_s=part)
+        if path not in self._durations_s:
+            self._durations_s[path] = probe(path).duration_s
+        spare_s = self._durations_s[path] - wanted_s
+        if spare_s > 0:
+            start_s = generator.uniform(0, spare_s)
+            noise = load_audio(path, sample_rate=self.sample_rate, start_s=start_s, duration_s=wanted_s)
+        else:
+            noise = self._load_file(path, self.sample_rate)
         return np.resize(noise, samples)
 
     def _room(self, generator: np.random.Generator) -> Waveform:
@@ -128,7 +142,12 @@ class WaveformAugment:
             return synthetic_room(time_s, ratio_db, self.sample_rate, generator)
         path = self._rooms[int(generator.integers(len(self._rooms)))]
         length_s = min(MOST_ROOM_S, probe(path).duration_s)
-        return load_audio(path, sample_rate=self.sample_rate, duration_s=length_s, channel=0)
+        return self._load_file(path, self.sample_rate, duration_s=length_s, channel=0)
+
+
+def _load_file(path: Path, sample_rate: int, **part: Any) -> Waveform:
+    waveform: Waveform = load_audio(path, sample_rate=sample_rate, **part)
+    return waveform
 
 
 def add_white_noise(waveform: Waveform, snr_db: float, generator: np.random.Generator) -> Waveform:

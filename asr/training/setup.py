@@ -77,9 +77,9 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
         note = take_over(model, tokenizer, earlier, settings)
     train, dropped = _drop_unspellable(train, tokenizer, features, model, settings)
     rate = settings.features.sample_rate
-    change = WaveformAugment(settings.augment, rate)
     cache = AudioCache(Path(settings.data.cache_dir or settings.data.dir) / CACHE_NAME, settings.data.cache_mb)
     cache.start_over_if_stale([*train, *dev], rate)
+    change = WaveformAugment(settings.augment, rate, cache.load_file)
     return Setup(
         features,
         model,

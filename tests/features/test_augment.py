@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from asr.audio import load_audio
+from asr.data.cache import AudioCache
 from asr.errors import ConfigError
 from asr.features import AugmentConfig, SpecAugmentConfig, WaveformAugment, spec_augment
 from asr.features.augment import add_noise, add_white_noise, reverberate, synthetic_room
@@ -188,6 +190,30 @@ def test_recorded_noise_has_the_level_asked_for_and_comes_from_the_folder(noises
         place = int(starts.argmax())
         found += np.corrcoef(long[place : place + len(noise)], noise)[0, 1] > 0.999  # else: the short one, repeated
     assert 4 <= found <= 16
+
+
+@needs_torchaudio
+def test_noise_and_rooms_come_from_the_cache_the_same_to_the_bit(
+    noises: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = AugmentConfig(
+        noise_probability=1.0, noise_folder=str(noises), reverb_probability=1.0, reverb_folder=str(noises)
+    )
+    cached = WaveformAugment(config, 8000, AudioCache(tmp_path / "cache", 10).load_file)
+    waveform, draws = tone(400, 8000, 1.0), np.random.default_rng(3)
+    plain = [WaveformAugment(config, 8000)(waveform, 1.0, draws) for _ in range(12)]
+    decoded: list[Path] = []
+
+    def counted(path: Path, **rest: Any) -> np.ndarray:
+        decoded.append(path)
+        return load_audio(path, **rest)
+
+    monkeypatch.setattr("asr.data.cache.load_audio", counted)
+    for _ in range(2):
+        draws = np.random.default_rng(3)
+        for expected in plain:
+            assert np.array_equal(cached(waveform, 1.0, draws), expected)
+    assert len(decoded) == 3  # the short noise; and both as rooms
 
 
 @needs_torchaudio
