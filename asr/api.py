@@ -16,6 +16,7 @@ from asr.shipped import model_directory
 if TYPE_CHECKING:
     from asr.recognition import Hypothesis, Recognizer
     from asr.recognition.given import AudioInput
+    from asr.recognition.hypothesis import Channel
     from asr.scoring import ScoreReport
     from asr.scoring.compare import Comparison
     from asr.scoring.counts import ErrorCounts
@@ -30,7 +31,12 @@ _loaded: dict[tuple[Any, ...], "Recognizer"] = {}  # the last model that ``trans
 
 
 def transcribe(
-    audio: "AudioInput", model: "AnyPath | Recognizer" = "english", *, sample_rate: float | None = None
+    audio: "AudioInput",
+    model: "AnyPath | Recognizer" = "english",
+    *,
+    sample_rate: float | None = None,
+    channel: "Channel" = None,
+    track: int | None = None,
 ) -> "Hypothesis":
     """The text of one recording: ``asr.transcribe("recording.wav").text``.
 
@@ -39,13 +45,16 @@ def transcribe(
             ``sampling_rate`` (see ``asr.Recognizer.transcribe``).
         model: a model directory, which is kept for the next call, or what ``asr.load_model`` returned.
         sample_rate: of samples, in Hz.
+        channel: the one to transcribe, from 0; None averages them; "split" transcribes each by itself: see
+            ``turns()`` and ``channels`` of the result.
+        track: which audio track of a video or other container, from 0; None is the one that FFmpeg finds best.
 
     Raises:
-        AudioError: the recording cannot be read.
+        AudioError: the recording cannot be read, or has no such channel or track.
         ConfigError: the rate is missing or impossible.
         ModelError: the model directory is absent, damaged, or does not fit.
     """
-    return _recognizer(model).transcribe(audio, sample_rate)
+    return _recognizer(model).transcribe(audio, sample_rate, channel=channel, track=track)
 
 
 def _recognizer(model: "AnyPath | Recognizer") -> "Recognizer":

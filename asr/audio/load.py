@@ -59,6 +59,7 @@ def load_audio(
     start_s: float = 0.0,
     duration_s: float | None = None,
     channel: int | None = None,
+    track: int | None = None,
     max_duration_s: float = MAX_LOAD_S,
 ) -> np.ndarray:
     """A recording, or a part of one, as a waveform.
@@ -69,6 +70,7 @@ def load_audio(
         start_s: where the part begins.
         duration_s: how long it lasts; None means to the end.
         channel: which one, from 0; None means the mean of all, or one of them where they cancel each other.
+        track: which audio track of a container (mp4, mkv, ...), from 0; None means the one that FFmpeg finds best.
         max_duration_s: longest part to load, a protection against small files that decode to days of sound.
 
     Returns:
@@ -78,7 +80,7 @@ def load_audio(
     Raises:
         AudioError: the file cannot be read whole, holds NaN or infinity, lacks the span or the channel, or is too long.
     """
-    with open_recording(path) as recording:
+    with open_recording(path, track) as recording:
         span = _plan(recording, sample_rate, start_s, duration_s)
         if span.samples / sample_rate > max_duration_s:
             raise AudioError(
@@ -94,7 +96,12 @@ def load_audio(
 
 
 def stream_audio(
-    path: AudioPath, *, sample_rate: int = 16_000, block_s: float = 30.0, channel: int | None = None
+    path: AudioPath,
+    *,
+    sample_rate: int = 16_000,
+    block_s: float = 30.0,
+    channel: int | None = None,
+    track: int | None = None,
 ) -> Iterator[np.ndarray]:
     """A recording of any length, block by block, with one resampler for all of them.
 
@@ -103,6 +110,7 @@ def stream_audio(
         sample_rate: of the blocks, in Hz.
         block_s: length of every block but the last.
         channel: which one, from 0; None means the mean of all, or one of them where they cancel each other.
+        track: which audio track of a container (mp4, mkv, ...), from 0; None means the one that FFmpeg finds best.
 
     Yields:
         float32 `(round(block_s * sample_rate),)`, the last one shorter. Joined they equal `load_audio` exactly.
@@ -113,7 +121,7 @@ def stream_audio(
     block_samples = round(block_s * sample_rate)
     if block_samples < 1:
         raise AudioError(f"{shown(path)}: blocks of {block_s} s are shorter than one sample. Request longer ones.")
-    with open_recording(path) as recording:
+    with open_recording(path, track) as recording:
         span = _plan(recording, sample_rate, 0.0, None)
         waiting: list[np.ndarray] = []
         samples = 0
@@ -130,11 +138,12 @@ def stream_audio(
             yield np.concatenate(waiting)
 
 
-def probe(path: AudioPath) -> AudioInfo:
+def probe(path: AudioPath, track: int | None = None) -> AudioInfo:
     """Length, rate, channels and format of a recording.
 
     Args:
         path: the recording.
+        track: as for `load_audio`.
 
     Returns:
         Its facts; `duration_s` is `frames / sample_rate`. The last sample of a FLAC file is decoded, because a cut one
@@ -143,7 +152,7 @@ def probe(path: AudioPath) -> AudioInfo:
     Raises:
         AudioError: absent, a folder, a pipe, unreadable, empty, not audio, cut short, or with an impossible header.
     """
-    with open_recording(path) as recording:
+    with open_recording(path, track) as recording:
         if recording.format == "FLAC":
             recording.check_last_frame()
         return AudioInfo(
@@ -167,29 +176,29 @@ def decoder_versions() -> tuple[str, ...]:
     return (soundfile.__libsndfile_version__, soxr.__version__, pyav)
 
 
-def open_recording(path: AudioPath) -> AnyRecording:
-    """Open and check a recording of any kind.
+def open_recording(path: AudioPath, track: int | None = None) -> AnyRecording:
+    """Open and check a recording of any kind; `track` as for `load_audio`.
 
     Raises:
         AudioError: it cannot be read, or PyAV is needed; the message says what, why and what to do.
     """
     head = read_head(path)
     kind = media_kind(head) or joined_kind(path, head)
-    if kind is not None:
-        return _media_recording(path, kind)
+    if kind is not None or track:
+        return _media_recording(path, kind or OTHER, track)
     try:
         return Recording(path)
     except UnknownFormatError as error:
         unknown = error
     try:
-        return _media_recording(path, OTHER)
+        return _media_recording(path, OTHER, track)
     except AudioError as second:
         more = " Or install PyAV, which reads more: pip install 'asr-bilstm[media]'." if "PyAV" in str(second) else ""
         raise AudioError(f"{unknown}{more}") from None
 
 
-def _media_recording(path: AudioPath, kind: str) -> MediaRecording:
-    recording = MediaRecording(path, kind)
+def _media_recording(path: AudioPath, kind: str, track: int | None) -> MediaRecording:
+    recording = MediaRecording(path, kind, track)
     try:
         check_rate(path, recording.sample_rate)
     except BaseException:
@@ -261,22 +270,23 @@ def _waveform(recording: AnyRecording, span: _Span, to_rate: int, channel: int |
 def _loudest_where_inverted(recording: AnyRecording) -> int | None:
     """The channel to take where the channels cancel each other, else None."""
     status = os.stat(recording.path)
-    found = _cancelling(os.fspath(recording.path), status.st_size, status.st_mtime_ns)
+    track = recording.track if isinstance(recording, MediaRecording) else None
+    found = _cancelling(os.fspath(recording.path), status.st_size, status.st_mtime_ns, track)
     if found is not None:
         note(recording.path, f"its channels are inverted copies of each other; channel {found} is read, not their mean")
     return found
 
 
 @functools.lru_cache(maxsize=1024)
-def _cancelling(path: str, size: int, mtime_ns: int) -> int | None:
+def _cancelling(path: str, size: int, mtime_ns: int, track: int | None) -> int | None:
     """As above, measured on parts evenly spread over the recording, so that any part of it is mixed alike."""
-    with open_recording(path) as recording:
+    with open_recording(path, track) as recording:
         part, frames = round(PART_S * recording.sample_rate), recording.frames
         spread = isinstance(recording, Recording) and frames > 2 * PARTS * part
     starts = [round(place * (frames - part)) for place in np.linspace(0, 1, PARTS)] if spread else [0]
     mean_power, powers = 0.0, np.zeros(1)
     for start in starts:
-        with open_recording(path) as recording:
+        with open_recording(path, track) as recording:
             for block in recording.blocks(start, start + part if spread else frames):
                 mean_power += _powers(block.mean(axis=1, keepdims=True))[0]
                 powers = powers + _powers(block)

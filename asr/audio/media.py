@@ -6,8 +6,8 @@ would read only the first part of (several Ogg or FLAC files in one).
 In: a path of such a file. Out: a recording with the interface of `Recording`. It is always decoded from its beginning:
 after a seek AAC and WMA give other samples, and Matroska's times are whole milliseconds, so that a part would not equal
 the slice of the whole. The length is counted by decoding, because headers give it only to a frame or not at all; the
-count is kept per file version. Where a track of an MP4 or Matroska file begins late or has gaps, silence is put there,
-so that times are those of a player.
+count is kept per file version. Where the track begins later than the video or another track, and where one of an MP4 or
+Matroska file has gaps, silence is put there, so that times are those of a player.
 """
 
 import functools
@@ -46,10 +46,10 @@ _KIND_NAMES = {
 _WITH_LENGTH = {"mp4", "matroska", "asf"}
 # Declared lengths are rounded, and count the padding of the last frame (AAC 0.05 s, WMA 0.2 s).
 _SLACK_S = 0.5
-# These place their sound in time. Silence is put into gaps from the first length up to the second; a longer one is a
-# wrong time stamp (live streams begin at hours).
+# These place all of their sound in time. Silence is put into gaps from the first length up to the second; a longer one
+# is a wrong time stamp.
 _PLACED = {"mp4", "matroska"}
-_GAP_S = (0.05, 3600.0)
+GAP_S = (0.05, 3600.0)
 _BLOCK_FRAMES = 1 << 16
 _SCALES = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0, "flt": 1.0, "dbl": 1.0}
 
@@ -68,18 +68,20 @@ class _MediaFacts:
 class MediaRecording:
     """An open, checked recording inside a media file; with the attributes and methods of `Recording`."""
 
-    def __init__(self, path: AudioPath, kind: str) -> None:
+    def __init__(self, path: AudioPath, kind: str, track: int | None = None) -> None:
         """Open `path`, of a kind that `media_kind` or `joined_kind` names or `OTHER`, and count its samples.
 
+        `track`: which of its audio tracks, from 0; None: the one that FFmpeg takes for the best.
+
         Raises:
-            AudioError: PyAV is not installed, there is no sound in the file, or it is damaged or cut.
+            AudioError: PyAV is not installed, there is no sound in the file, no such track, or it is damaged or cut.
         """
-        self.path = path
+        self.path, self.track = path, track
         status = os.stat(path)
-        facts = _survey(os.fspath(path), kind, status.st_size, status.st_mtime_ns)
+        facts = _survey(os.fspath(path), kind, status.st_size, status.st_mtime_ns, track)
         self.frames, self.sample_rate, self.channels = facts.frames, facts.sample_rate, facts.channels
         self.format, self.subtype = facts.format, facts.subtype
-        self._file = _Container(path, kind)
+        self._file = _Container(path, kind, track)
 
     def __enter__(self) -> "MediaRecording":
         return self
@@ -122,9 +124,9 @@ class _File(io.FileIO):
 
 
 class _Container:
-    """An open file with its best audio track; `reached_s` is how far any of its tracks, video too, has been read."""
+    """An open file with one of its audio tracks; `reached_s` is how far any of its tracks, video too, has been read."""
 
-    def __init__(self, path: AudioPath, kind: str) -> None:
+    def __init__(self, path: AudioPath, kind: str, track: int | None) -> None:
         self.path, self.kind = path, kind
         self.av = _pyav(path, kind)
         self.reached_s = 0.0
@@ -138,11 +140,7 @@ class _Container:
                 options={"format_whitelist": _OTHERS} if kind == OTHER else {},
                 metadata_errors="replace",
             )
-            self.track = self._container.streams.best("audio")
-            if self.track is None:
-                raise AudioError(
-                    f"{shown(path)}: has no audio track (a video without sound?). Take it out of the list."
-                )
+            self.track = chosen_track(self._container, shown(path), track)
         except (AsrError, MemoryError):
             self.close()
             raise
@@ -170,10 +168,11 @@ class _Container:
 
     def pieces(self) -> Iterator[tuple[int, np.ndarray]]:
         """`(rate, float32 (frames, channels))` for each decoded frame and gap, from the first to the last."""
-        position_s = 0.0
+        position_s, first_s = 0.0, 0.0 if self.kind in _PLACED else begins_s(self._container)
         for time_s, rate, samples in self._decoded():
-            gap_s = (time_s or 0.0) - position_s
-            if self.kind in _PLACED and _GAP_S[0] < gap_s < _GAP_S[1]:
+            gap_s = 0.0 if time_s is None else time_s - first_s - position_s
+            placed = self.kind in _PLACED or not position_s
+            if placed and GAP_S[0] < gap_s < GAP_S[1]:
                 missing = round(gap_s * rate)
                 position_s += missing / rate
                 for start in range(0, missing, _BLOCK_FRAMES):
@@ -198,9 +197,32 @@ class _Container:
             raise damaged(self.path, f"is damaged or cut: decoding ended with an error ({_reason(error)})") from None
 
 
+def chosen_track(container: Any, name: str, track: int | None) -> Any:
+    """The audio track number `track`, from 0, or the best one. Raises AudioError, which calls the file `name`."""
+    tracks = container.streams.audio
+    if not tracks:
+        raise AudioError(f"{name}: has no audio track (a video without sound?). Take it out of the list.")
+    if track is None:
+        return container.streams.best("audio")
+    if track >= len(tracks):
+        there = ", ".join(f"{number}: {_described(one)}" for number, one in enumerate(tracks))
+        raise AudioError(f"{name}: has no audio track {track}; it has {there}. Correct the track, or give none.")
+    return tracks[track]
+
+
+def _described(track: Any) -> str:
+    language = [str(track.language)] if track.language not in (None, "und") else []
+    return " ".join([*language, str(track.codec_context.name).upper(), str(track.codec_context.layout.name)])
+
+
+def begins_s(container: Any) -> float:
+    """Where a player's clock begins: the time of the track that begins first, in MPEG streams seldom 0."""
+    return max(0.0, float(container.start_time or 0) / 1e6)
+
+
 @functools.lru_cache(maxsize=256)
-def _survey(path: str, kind: str, size: int, mtime_ns: int) -> _MediaFacts:
-    opened = _Container(path, kind)
+def _survey(path: str, kind: str, size: int, mtime_ns: int, track: int | None) -> _MediaFacts:
+    opened = _Container(path, kind, track)
     try:
         frames, shape = 0, None
         for rate, piece in opened.pieces():

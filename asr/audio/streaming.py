@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from asr.audio.media import PIPED, frame_samples
+from asr.audio.media import GAP_S, PIPED, begins_s, chosen_track, frame_samples
 from asr.audio.recording import MAX_RATE_HZ, MIN_RATE_HZ
 from asr.audio.resample import Resampler
 from asr.errors import AudioError, ConfigError
@@ -34,8 +34,11 @@ def raw_blocks(stream: BinaryIO, raw_rate: int, to_rate: int) -> Iterator[np.nda
     yield resampler.push(np.zeros(0, np.float32), last=True)
 
 
-def media_blocks(stream: BinaryIO, to_rate: int, channel: int | None = None) -> Iterator[np.ndarray]:
-    """Any format that FFmpeg reads without seeking: WAV, FLAC, Ogg, MP3, WebM, ... ``channel``: from 0, None mixes.
+def media_blocks(
+    stream: BinaryIO, to_rate: int, channel: int | None = None, track: int | None = None
+) -> Iterator[np.ndarray]:
+    """Any format that FFmpeg reads without seeking: WAV, FLAC, Ogg, MP3, WebM, ... ``channel``: from 0, None mixes;
+    ``track``: from 0, None: the best. Where it begins later than the video, silence comes first.
 
     Raises AudioError where PyAV is not installed, or the stream is no such sound or is damaged.
     """
@@ -51,11 +54,12 @@ def media_blocks(stream: BinaryIO, to_rate: int, channel: int | None = None) -> 
         whitelist = {"format_whitelist": PIPED}
         container: Any
         with av.open(_Pipe(stream), mode="r", options=whitelist, metadata_errors="replace") as container:
-            track = container.streams.best("audio")
-            if track is None:
-                raise AudioError("standard input: has no audio track")
             resampler, rate = None, 0
-            for frame in container.decode(track):
+            for frame in container.decode(chosen_track(container, "standard input", track)):
+                if resampler is None:
+                    late_s = (frame.time or 0.0) - begins_s(container)
+                    if GAP_S[0] < late_s < GAP_S[1]:
+                        yield np.zeros(round(late_s * to_rate), np.float32)
                 if resampler is None or rate != frame.sample_rate:
                     rate = int(frame.sample_rate)
                     resampler = Resampler(rate, to_rate)

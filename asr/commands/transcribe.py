@@ -14,11 +14,11 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from asr.commands.options import (
     add_decoding,
@@ -28,14 +28,19 @@ from asr.commands.options import (
     naming_options,
     number,
     seconds,
+    whole_number,
 )
-from asr.errors import Interrupted, UsageError
+from asr.errors import ConfigError, Interrupted, UsageError
 from asr.terminal import Progress, RewrittenLine, is_live
-from asr.transcription import FORMATS, TIER_FORMATS, TIMED_FORMATS
+from asr.transcription import CUE_FORMATS, FORMATS, TIER_FORMATS, TIMED_FORMATS, CueLimits
+from asr.transcription.cues import DEFAULT_LIMITS
 from asr.transcription.inputs import MICROPHONE, STDIN, find_inputs, split_model
 from asr.transcription.job import TranscriptionJob
 from asr.transcription.options import TranscribeOptions
 from asr.transcription.streaming import StreamingOptions, event_line, stream_events
+
+if TYPE_CHECKING:
+    from asr.recognition.hypothesis import Channel
 
 JSONL = "jsonl"  # an event of a stream a line
 
@@ -59,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="audio files, folders, - for standard input, or, with --stream, microphone",
     )
     _add_outputs(parser.add_argument_group("input and output"))
+    _add_cues(parser.add_argument_group("subtitles (srt, vtt, json)"))
     _add_live(parser.add_argument_group("live sound"))
     add_decoding(parser.add_argument_group("decoding"), where="json")
     _add_machine(parser.add_argument_group("performance"))
@@ -91,12 +97,50 @@ def _add_outputs(group: "argparse._ArgumentGroup") -> None:
         help="eaf, textgrid: copy the eaf or TextGrid beside the recording, with the new tiers behind its own",
     )
     group.add_argument(
-        "--channel", type=_channel, metavar="N", help="the channel to transcribe, from 0, or mix (default: mix)"
+        "--channel", "--channels", type=_channel, metavar="N",
+        help="the channel to transcribe, from 0; split: each by itself, with labels; or mix (default: mix)",
+    )  # fmt: skip
+    group.add_argument(
+        "--track", type=whole_number, metavar="N", help="the audio track of a video, from 0 (default: the best)"
     )
     group.add_argument("--no-words", dest="words", action="store_false", help="text only: no word times, no confidence")
     group.add_argument(
         "--no-speech-gate", dest="speech_gate", action="store_false", help="decode silence and noise too"
     )
+
+
+# For each of ``CueLimits``: its type, unit and meaning.
+_CUES: dict[str, tuple[Callable[[str], float], str, str]] = {
+    "max_line_width": (count, "N", "most characters on a line"),
+    "max_lines": (count, "N", "most lines of a subtitle"),
+    "max_cue_s": (seconds, "S", "longest time that one is shown"),
+    "min_cue_s": (number, "S", "shortest, where there is room"),
+    "reading_speed": (number, "N", "characters a second; one is shown until it can be read, where there is room"),
+    "cue_pause_s": (seconds, "S", "a pause that ends a subtitle"),
+    "close_gaps_s": (number, "S", "one stays until the next, where no more time than this is between them"),
+}
+
+
+def _add_cues(group: "argparse._ArgumentGroup") -> None:
+    for name, (kind, unit, meaning) in _CUES.items():
+        usual = f"{meaning} (default: {getattr(DEFAULT_LIMITS, name):g})"
+        group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=unit, help=usual)
+
+
+def _cue_limits(found: argparse.Namespace) -> CueLimits:
+    given = {name: getattr(found, name) for name in _CUES if getattr(found, name) is not None}
+    options = {name: f"--{name.replace('_', '-')}" for name in given}
+    if given and not set(found.format) & set(CUE_FORMATS):
+        raise UsageError(
+            f"{next(iter(options.values()))} is for subtitles; give --format with {' or '.join(CUE_FORMATS)}"
+        )
+    try:
+        return CueLimits(**given)
+    except ConfigError as error:
+        text = str(error).removeprefix("config: ")
+        for name, option in options.items():
+            text = text.replace(f"{name}=", f"{option} ")
+        raise UsageError(text) from None
 
 
 def _add_live(group: "argparse._ArgumentGroup") -> None:
@@ -157,11 +201,11 @@ def _formats(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _channel(text: str) -> int | None:
-    if text == "mix":
-        return None
+def _channel(text: str) -> "Channel":
+    if text in ("mix", "split"):
+        return None if text == "mix" else "split"
     if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a channel number (0, 1, ...) nor mix")
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a channel number (0, 1, ...) nor mix nor split")
     return int(text)
 
 
@@ -237,8 +281,11 @@ def _check_stream(found: argparse.Namespace, options: TranscribeOptions) -> None
         raise UsageError(f"--stream writes to the terminal, as txt or {JSONL}; leave out other formats and folders")
     if found.rate is not None and found.paths[0] != STDIN:
         raise UsageError("--rate is for raw sound on standard input; a file says its own")
-    if found.rate is not None and options.channel is not None:
-        raise UsageError("--channel: raw sound on standard input has one channel; leave it out")
+    if options.channel == "split":
+        raise UsageError("--channels split is for whole recordings; leave out --stream, or choose one with --channel N")
+    for name, asked in (("--channel", options.channel), ("--track", options.track)):
+        if asked is not None and (found.rate is not None or found.paths[0] == MICROPHONE):
+            raise UsageError(f"{name} is for files; raw sound and the microphone have one channel")
 
 
 def _interrupted(job: TranscriptionJob) -> str:
@@ -302,6 +349,8 @@ def transcribe_options(found: argparse.Namespace) -> TranscribeOptions:
         overwrite=found.overwrite,
         keep_tiers=found.keep_tiers,
         channel=found.channel,
+        track=found.track,
+        cue_limits=_cue_limits(found),
         words=found.words,
         speech_gate=found.speech_gate,
         batch_s=found.batch_s,

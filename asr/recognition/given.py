@@ -1,8 +1,8 @@
 """What a caller of the Python API may give as a recording, and one sentence for everything else.
 
 In: a path; a file's bytes, or an open binary file; samples as an array, a tensor or a list; or a mapping with ``array``
-and ``sampling_rate``, as Hugging Face datasets hold audio. Out: an ``AudioSource`` at the model's rate. What is given
-is never changed.
+and ``sampling_rate``, as Hugging Face datasets hold audio. Out: an ``AudioSource`` at the model's rate, or one for each
+channel. What is given is never changed.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from numbers import Real
 from pathlib import Path
-from typing import Any, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from asr.audio import mixed, resample
 from asr.audio.recording import MAX_RATE_HZ, MIN_RATE_HZ
 from asr.errors import AudioError, ConfigError
-from asr.recognition.reading import AudioSource, Waveform, file_source, waveform_source
+from asr.recognition.hypothesis import Channel
+from asr.recognition.reading import AudioSource, Waveform, file_sources, waveform_source
 
 MOST_CHANNELS = 8
 _FULL_SCALE = {"int8": 2.0**7, "int16": 2.0**15, "int32": 2.0**31}
@@ -50,8 +51,14 @@ AudioInput = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryFil
 
 
 @contextlib.contextmanager
-def given_source(audio: Any, sample_rate: Any, to_rate: int) -> Iterator[AudioSource]:
-    """The recording, to be read inside the ``with``. Raises AudioError or ConfigError, there too."""
+def given_sources(
+    audio: Any, sample_rate: Any, to_rate: int, channel: Channel = None, track: int | None = None
+) -> Iterator[list[AudioSource]]:
+    """The recording, or with ``channel="split"`` each of its channels, to be read inside the ``with``.
+
+    Raises AudioError or ConfigError, there too.
+    """
+    _check_choice(channel, track)
     if isinstance(audio, Mapping):
         audio, sample_rate = _unpacked(audio, sample_rate)
     encoded = isinstance(audio, bytes | bytearray | memoryview) or hasattr(audio, "read")
@@ -62,12 +69,34 @@ def given_source(audio: Any, sample_rate: Any, to_rate: int) -> Iterator[AudioSo
     if isinstance(audio, str | os.PathLike):
         if not os.fspath(audio):
             raise AudioError("transcribe: the path is empty; give the path of a recording")
-        yield file_source(os.fspath(audio), to_rate)
+        yield file_sources(os.fspath(audio), to_rate, 0, channel, track)
     elif encoded:
         with _on_disk(audio) as path:
-            yield file_source(path, to_rate)
+            yield file_sources(path, to_rate, 0, channel, track)
     else:
-        yield waveform_source(checked_waveform(audio, sample_rate, to_rate), to_rate)
+        if track is not None:
+            raise ConfigError(f"transcribe: track={track} is for files; samples have channels only")
+        rate = checked_rate(sample_rate)
+        waveforms = [mono_samples(audio)] if channel is None else _channels(audio, channel)
+        yield [waveform_source(one if rate == to_rate else resample(one, rate, to_rate), to_rate) for one in waveforms]
+
+
+def _check_choice(channel: Any, track: Any) -> None:
+    """Raise ConfigError where these are no channel and no track."""
+    for name, value, others in (("channel", channel, ' or "split"'), ("track", track, "")):
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        if not (value is None or whole or (others and value == "split")):
+            raise ConfigError(f"transcribe: {name}={value!r} must be a number from 0 on{others}, or None")
+
+
+def _channels(audio: Any, channel: int | Literal["split"]) -> list[Waveform]:
+    """One channel of samples in memory, or each."""
+    values = _scaled(audio)
+    table = values[:, None] if values.ndim == 1 else _by_channel(values)
+    if channel != "split" and channel >= table.shape[1]:
+        raise AudioError(f"transcribe: there is no channel {channel}; the samples have {table.shape[1]}, from 0")
+    chosen = range(table.shape[1]) if channel == "split" else (channel,)
+    return [np.array(table[:, one], dtype=np.float32) for one in chosen]
 
 
 def _unpacked(audio: Mapping[str, Any], sample_rate: Any) -> tuple[Any, Any]:
@@ -115,28 +144,33 @@ def _copy(audio: Any, file: Any) -> None:
         raise AudioError(f"transcribe: the file cannot be read: {error}") from None
 
 
-def checked_waveform(audio: Any, from_rate: Any, to_rate: int) -> Waveform:
-    """Samples as float32 ``(samples,)`` at ``to_rate``, in memory of their own where they may not be written to.
+def mono_samples(audio: Any) -> Waveform:
+    """Samples as float32 ``(samples,)`` at their own rate, in memory of their own where they may not be written to.
 
     Floating point has its full scale at 1; int8, int16 and int32 at the largest value of their type, and uint8 is
     centred on 128, as in WAV. ``(samples, channels)`` and ``(channels, samples)`` are averaged, as files are; the axis
-    of at most 8 is that of the channels. Raises ConfigError unless the rate is given and possible, AudioError for
-    samples of another type or shape, of none, and for NaN and infinity.
+    of at most 8 is that of the channels. Raises AudioError for samples of another type or shape, of none, and for NaN
+    and infinity.
     """
-    rate = checked_rate(from_rate)
-    waveform = mono_samples(audio)
-    return waveform if rate == to_rate else resample(waveform, rate, to_rate)
+    values = _scaled(audio)
+    return np.array(values if values.ndim == 1 else mixed(_by_channel(values)), dtype=np.float32)
 
 
-def mono_samples(audio: Any) -> Waveform:
-    """The same at the rate that they have."""
+def _scaled(audio: Any) -> NDArray[Any]:
+    """Finite samples of full scale 1, ``(samples,)`` or with channels, and at least one."""
     values = _array(audio)
     if values.size and not np.isfinite(values).all():
         raise AudioError("transcribe: the samples hold NaN or infinity; samples must be finite")
-    scaled = values / _FULL_SCALE[values.dtype.name] if values.dtype.name in _FULL_SCALE else values
+    if values.ndim not in (1, 2) or not values.size:
+        shape = " x ".join(map(str, values.shape))
+        what = f"an array of {shape}" if values.ndim else "a single number"
+        raise AudioError(
+            f"transcribe: {what} holds no samples of one recording; (samples,) or (samples, channels) does"
+        )
     if values.dtype == np.uint8:
-        scaled = (values.astype(np.float32) - 128) / 128
-    return np.array(_mono(scaled), dtype=np.float32)
+        return (values.astype(np.float32) - 128) / 128
+    scaled: NDArray[Any] = values / _FULL_SCALE[values.dtype.name] if values.dtype.name in _FULL_SCALE else values
+    return scaled
 
 
 def _array(audio: Any) -> NDArray[Any]:
@@ -180,22 +214,12 @@ def checked_rate(rate: Any) -> int:
     return int(number)
 
 
-def _mono(values: NDArray[Any]) -> NDArray[Any]:
-    """``(samples,)`` as it is, channels mixed as those of files. Raises AudioError where it is unclear which axis they
-    are.
-    """
-    shape = " x ".join(map(str, values.shape))
-    if values.ndim not in (1, 2) or not values.size:
-        what = f"an array of {shape}" if values.ndim else "a single number"
-        raise AudioError(
-            f"transcribe: {what} holds no samples of one recording; (samples,) or (samples, channels) does"
-        )
-    if values.ndim == 1:
-        return values
+def _by_channel(values: NDArray[Any]) -> NDArray[Any]:
+    """``(samples, channels)``. Raises AudioError where it is unclear which axis the channels are."""
     few = [axis for axis in (0, 1) if values.shape[axis] <= MOST_CHANNELS]
     if len(few) != 1:
         raise AudioError(
-            f"transcribe: in an array of {shape} it is unclear which axis is the channels (the one of at most"
-            f" {MOST_CHANNELS}); give one channel, (samples,)"
+            f"transcribe: in an array of {' x '.join(map(str, values.shape))} it is unclear which axis is the channels"
+            f" (the one of at most {MOST_CHANNELS}); give one channel, (samples,)"
         )
-    return mixed(values if few[0] == 1 else values.T)
+    return values if few[0] == 1 else values.T

@@ -336,37 +336,38 @@ DEFAULT_BYTES_PER_S = 32_000.0  # 16-bit at 16 kHz, until a file has been seen
 class PoolProgress:
     """Progress of a pool of files in seconds of audio, reported by ``progress(done_s, total_s)``.
 
-    ``step`` is what a Pool calls; ``key`` of a reader's source is the file's place in ``paths``. The length of a file
-    is known from its header once its reading begins; until then it is estimated from its size and what the files so far
-    had per byte. ``total_s`` therefore changes at first, and is exact at the end.
+    ``step`` is what a Pool calls; ``key`` of a reader's source is the file's place in ``paths``, and which of its
+    channels this is, where each is computed by itself. The length of a file is known from its header once its reading
+    begins; until then it is estimated from its size and what the files so far had per byte. ``total_s`` therefore
+    changes at first, and is exact at the end.
     """
 
     def __init__(self, paths: Sequence[Path], frame_s: float, progress: Callable[[float, float], None]) -> None:
         self._sizes = {index: _size(path) for index, path in enumerate(paths)}  # of files not begun
         self._unread_bytes = sum(self._sizes.values())
         self._seen_bytes = 0
-        self._seconds: dict[int, float] = {}  # of files begun
+        self._seconds: dict[tuple[int, int], float] = {}  # of what has begun
         self._total_s = self._done_s = 0.0
-        self._computed_s: dict[int, float] = {}
+        self._computed_s: dict[tuple[int, int], float] = {}
         self._frame_s, self._progress = frame_s, progress
 
     def step(self, reader: Reader, frames: int) -> None:
         """``frames`` output frames more of ``reader`` are computed; -1: it is finished."""
-        index: int = reader.source.key
-        self._see(index, reader.expected_s or 0.0)
-        done_s = min(self._computed_s.get(index, 0.0) + max(0, frames) * self._frame_s, self._seconds[index])
+        key: tuple[int, int] = reader.source.key
+        self._see(key, reader.expected_s or 0.0)
+        done_s = min(self._computed_s.get(key, 0.0) + max(0, frames) * self._frame_s, self._seconds[key])
         if frames < 0:
-            done_s = self._seconds[index]
-        self._done_s += done_s - self._computed_s.get(index, 0.0)
-        self._computed_s[index] = done_s
+            done_s = self._seconds[key]
+        self._done_s += done_s - self._computed_s.get(key, 0.0)
+        self._computed_s[key] = done_s
         self._progress(self._done_s, max(self._done_s, self._total_s + self._unread_s()))
 
-    def _see(self, index: int, seconds: float) -> None:
-        if index not in self._seconds:
-            size = self._sizes.pop(index)
+    def _see(self, key: tuple[int, int], seconds: float) -> None:
+        if key not in self._seconds:
+            size = self._sizes.pop(key[0], 0)
             self._unread_bytes -= size
             self._seen_bytes += size if seconds else 0
-            self._seconds[index] = seconds
+            self._seconds[key] = seconds
             self._total_s += seconds
 
     def _unread_s(self) -> float:

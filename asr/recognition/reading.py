@@ -5,10 +5,10 @@ taken one after another and which knows the recording's length once they have al
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from asr.audio import load_audio, probe, stream_audio
 from asr.data.manifest import Utterance
+from asr.errors import AsrError
 from asr.features import Features, Level, LevelMeter, recording_mean, stream_features
 from asr.recognition.bounds import LevelTracker
-from asr.recognition.hypothesis import Hypothesis
+from asr.recognition.hypothesis import Channel, Hypothesis, merged
 from asr.recognition.speech_gate import SignalTracker
 from asr.recognition.windows import MAX_WINDOW_S, Window, WindowSizes, cut_windows
 
@@ -43,14 +44,62 @@ class AudioSource:
     name: str = ""
 
 
-def file_source(path: str | Path, sample_rate: int, key: Any = None, channel: int | None = None) -> AudioSource:
-    """A whole file of any length; ``channel`` from 0, None mixes them."""
+def file_source(
+    path: str | Path, sample_rate: int, key: Any = None, channel: int | None = None, track: int | None = None
+) -> AudioSource:
+    """A whole file of any length; ``channel`` from 0, None mixes them; ``track`` as for ``load_audio``."""
     return AudioSource(
-        lambda: stream_audio(path, sample_rate=sample_rate, block_s=BLOCK_S, channel=channel),
-        lambda: probe(path).duration_s,
+        lambda: stream_audio(path, sample_rate=sample_rate, block_s=BLOCK_S, channel=channel, track=track),
+        lambda: probe(path, track).duration_s,
         key,
         os.fspath(path),
     )
+
+
+def file_sources(
+    path: str | Path, sample_rate: int, index: int = 0, channel: Channel = None, track: int | None = None
+) -> list[AudioSource]:
+    """The file as one source, or with ``channel="split"`` a source for each channel; keys are (``index``, number)."""
+    if channel != "split":
+        return [file_source(path, sample_rate, (index, 0), channel, track)]
+    try:
+        channels = probe(path, track).channels
+    except (AsrError, OSError):  # reading it will say why
+        channels = 1
+    return [file_source(path, sample_rate, (index, one), one, track) for one in range(channels)]
+
+
+def sources_of(
+    files: Iterable[Path], sample_rate: int, channel: Channel, track: int | None, counts: list[int]
+) -> Iterator[AudioSource]:
+    """The sources of many files, each opened when it is its turn; ``counts`` grows by how many it has."""
+    for index, path in enumerate(files):
+        own = file_sources(path, sample_rate, index, channel, track)
+        counts.append(len(own))
+        yield from own
+
+
+def by_file(
+    files: Iterable[Path], results: Iterator[Hypothesis | AsrError], counts: Sequence[int], *, split: bool
+) -> Iterator[tuple[Path, Hypothesis | AsrError]]:
+    """What the sources of ``sources_of`` gave, as one result a file: its channels merged, or the first error."""
+    for index, path in enumerate(files):
+        own = [next(results)]
+        own += islice(results, counts[index] - 1)
+        heard = [one for one in own if isinstance(one, Hypothesis)]
+        if len(heard) < len(own):
+            yield path, next(one for one in own if isinstance(one, AsrError))
+        else:
+            yield path, merged(heard) if split else heard[0]
+
+
+def source_of(recording: str | Path | Utterance | Waveform, sample_rate: int) -> AudioSource:
+    """A whole file, an utterance, or a waveform at ``sample_rate``."""
+    if isinstance(recording, str | Path):
+        return file_source(recording, sample_rate)
+    if isinstance(recording, Utterance):
+        return utterance_source(recording, sample_rate)
+    return waveform_source(recording, sample_rate)
 
 
 def waveform_source(waveform: Waveform, sample_rate: int) -> AudioSource:

@@ -29,16 +29,10 @@ from asr.models import AcousticModel
 from asr.onnx.backend import OnnxModel, open_backend
 from asr.pretrained import Pretrained, from_pretrained
 from asr.recognition.calibration import Calibration, read_calibration
-from asr.recognition.given import AudioInput, given_source
-from asr.recognition.hypothesis import Hypothesis, joined
+from asr.recognition.given import AudioInput, given_sources
+from asr.recognition.hypothesis import Channel, Hypothesis, joined, merged
 from asr.recognition.pool import Pool, PoolProgress
-from asr.recognition.reading import (
-    AudioSource,
-    Reader,
-    file_source,
-    utterance_source,
-    waveform_source,
-)
+from asr.recognition.reading import AudioSource, Reader, by_file, source_of, sources_of, utterance_source
 from asr.recognition.request_pool import RequestPool, Task
 from asr.recognition.speech_gate import SETTLE_S, apply_gate
 from asr.recognition.stored_decoding import choose_decoding
@@ -143,18 +137,27 @@ class Recognizer:
         """The sample rate of the model, in Hz."""
         return self.features.config.sample_rate
 
-    def transcribe(self, audio: AudioInput, sample_rate: float | None = None) -> Hypothesis:
+    def transcribe(
+        self,
+        audio: AudioInput,
+        sample_rate: float | None = None,
+        *,
+        channel: Channel = None,
+        track: int | None = None,
+    ) -> Hypothesis:
         """The text of one recording of any length, in bounded memory; a long one keeps all cores busy.
 
         ``audio``: a path; the bytes of an audio file, or an open binary file; samples (an array, a tensor, a list),
-        whose ``sample_rate`` in Hz must then be given; or a mapping with ``array`` and ``sampling_rate``. Channels are
-        averaged; ``asr.recognition.given`` says which types and shapes of samples there are. Raises AudioError when
-        the recording cannot be read or is none, ConfigError when the rate is missing or impossible.
+        whose ``sample_rate`` in Hz must then be given; or a mapping with ``array`` and ``sampling_rate``;
+        ``asr.recognition.given`` says which types and shapes of samples there are. ``channel``: the one to transcribe,
+        from 0; "split": each by itself, see ``Hypothesis.channels``; None averages them. ``track``: which audio track
+        of a video or other container, from 0; None: the best. Raises AudioError when the recording cannot be read or is
+        none, ConfigError when the rate, channel or track is missing or impossible.
         """
-        with given_source(audio, sample_rate, self.sample_rate) as source:
-            workers = 1 if source.duration_s() <= MAX_WINDOW_S else None
-            (hypothesis,) = _raised(self._pooled([source], self._finish, workers=workers))
-        return hypothesis
+        with given_sources(audio, sample_rate, self.sample_rate, channel, track) as sources:
+            workers = 1 if sum(source.duration_s() for source in sources) <= MAX_WINDOW_S else None
+            found = list(_raised(self._pooled(sources, self._finish, workers=workers)))
+        return merged(found) if channel == "split" else found[0]
 
     def stream(
         self,
@@ -189,21 +192,23 @@ class Recognizer:
         progress: Callable[[float, float], None] | None = None,
         workers: int | None = None,
         batch_s: float = BATCH_S,
-        channel: int | None = None,
+        channel: Channel = None,
+        track: int | None = None,
     ) -> Generator[tuple[Path, Hypothesis | AsrError], None, None]:
         """Each file with its text, in the order given, or with the AsrError that says why it has none.
 
         ``progress(done_s, total_s)`` is called from this thread, in seconds of audio; the total is an estimate until
         all files have been opened. ``workers``: threads that compute, by default one a core. Closing the iterator
         stops the work. Neither ``workers`` nor ``batch_s`` (padded seconds in a batch) changes a text.
-        ``channel``: the one to transcribe, from 0; None mixes them.
+        ``channel`` and ``track`` as for ``transcribe``; batches hold windows of all channels.
         """
         files = [Path(path) for path in paths]
-        sources = (file_source(path, self.sample_rate, index, channel) for index, path in enumerate(files))
+        counts: list[int] = []
+        sources = sources_of(files, self.sample_rate, channel, track, counts)
         on_step = PoolProgress(files, self.frame_s, progress).step if progress else None
         results = self._pooled(sources, self._finish, workers=workers, batch_s=batch_s, on_step=on_step)
         with closing(results):
-            yield from zip(files, results, strict=True)
+            yield from by_file(files, results, counts, split=channel == "split")
 
     def transcribe_utterances(
         self,
@@ -269,7 +274,8 @@ class Recognizer:
         A recording is a path, an utterance, or a mono waveform ``(samples,)`` at the model's rate. One that cannot be
         read has its AsrError in its place.
         """
-        return self._pooled(map(self._source, recordings), self._emissions, workers=workers, batch_s=batch_s)
+        sources = (source_of(recording, self.sample_rate) for recording in recordings)
+        return self._pooled(sources, self._emissions, workers=workers, batch_s=batch_s)
 
     def decode(self, emissions: Emissions) -> Hypothesis:
         """The text of one recording's emissions, its words with times and confidence if they are wanted.
@@ -372,13 +378,6 @@ class Recognizer:
             edge_s = 0.0
             level = None if level is None else level.part(before.stop_s, before.stop_s + duration_s)
         return Emissions(gated[before.stop - before.first : stop], self.frame_s, edge_s, duration_s, level)
-
-    def _source(self, recording: str | Path | Utterance | Waveform) -> AudioSource:
-        if isinstance(recording, (str, Path)):
-            return file_source(recording, self.sample_rate)
-        if isinstance(recording, Utterance):
-            return utterance_source(recording, self.sample_rate)
-        return waveform_source(recording, self.sample_rate)
 
 
 load_model = Recognizer.from_pretrained

@@ -8,8 +8,9 @@ In: a `Hypothesis` of the recogniser. Out: a text in one of the formats, or a fi
 Knows what a hypothesis is, and nothing of models or audio.
 """
 
-from asr.transcription.cues import Cue, make_cues
+from asr.transcription.cues import Cue, CueLimits, make_cues
 from asr.transcription.formats import (
+    CUE_FORMATS,
     EXTENSIONS,
     FORMATS,
     TIER_FORMATS,
@@ -20,11 +21,13 @@ from asr.transcription.formats import (
 )
 
 __all__ = [
+    "CUE_FORMATS",
     "EXTENSIONS",
     "FORMATS",
     "TIER_FORMATS",
     "TIMED_FORMATS",
     "Cue",
+    "CueLimits",
     "Provenance",
     "make_cues",
     "render_transcript",

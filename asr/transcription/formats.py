@@ -4,6 +4,9 @@ In: a hypothesis, and its provenance. Out: the text of a file, or the file, writ
 pysubs2; TextGrid and eaf are made in ``asr/transcription/tiers.py``. What a transcript holds that these formats take
 for commands is escaped, so that a player shows it as text. json holds all that the recogniser knows about a recording,
 in a schema with a version.
+
+Where channels were split, each format says whose words these are: txt and srt by a label, vtt by a voice, TextGrid and
+eaf by tiers for each, ctm, tsv and json by the channel.
 """
 
 import html
@@ -17,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from asr.errors import TranscriptError
 from asr.files import json_value, write_text
-from asr.transcription.cues import duration_ms, make_cues, word_spans
+from asr.transcription.cues import DEFAULT_LIMITS, Cue, CueLimits, duration_ms, make_cues, speaker, word_spans
 from asr.transcription.tiers import eaf_text, textgrid_text, tiers_of
 
 if TYPE_CHECKING:
-    from asr.recognition.hypothesis import Hypothesis
+    from asr.recognition.hypothesis import Channel, Hypothesis
 
 
 # Shown as nothing; written where two characters together would be a command.
@@ -29,31 +32,37 @@ _WORD_JOINER = "\u2060"
 _MAX_MS = 100 * 3_600_000
 
 
-def render_srt(hypothesis: "Hypothesis") -> str:
-    """SubRip: numbered cues, ``HH:MM:SS,mmm``."""
-    return _render(hypothesis, "srt")
+def render_srt(hypothesis: "Hypothesis", limits: CueLimits = DEFAULT_LIMITS) -> str:
+    """SubRip: numbered cues, ``HH:MM:SS,mmm``; the channels' labels count as columns of a line."""
+    return _render(hypothesis, "srt", limits)
 
 
-def render_vtt(hypothesis: "Hypothesis") -> str:
-    """WebVTT (W3C): `&`, `<` and `>` escaped, ``HH:MM:SS.mmm``."""
-    return _render(hypothesis, "vtt")
+def render_vtt(hypothesis: "Hypothesis", limits: CueLimits = DEFAULT_LIMITS) -> str:
+    """WebVTT (W3C): `&`, `<` and `>` escaped, ``HH:MM:SS.mmm``; the channels are voices, ``<v Speaker 1>``."""
+    return _render(hypothesis, "vtt", limits)
 
 
-def _render(hypothesis: "Hypothesis", format_name: str) -> str:
+def _render(hypothesis: "Hypothesis", format_name: str, limits: CueLimits) -> str:
     from pysubs2 import SSAEvent, SSAFile
 
-    spans = word_spans(hypothesis, format_name)
-    cues = make_cues(spans, duration_ms(hypothesis, spans))
-    if cues and cues[-1].end_ms >= _MAX_MS:
+    labelled = format_name == "srt" and hypothesis.channels
+    cues = _cues(hypothesis, format_name, limits, len(_label(len(hypothesis.channels) - 1, "srt")) if labelled else 0)
+    if any(cue.end_ms >= _MAX_MS for cue in cues):
         raise TranscriptError(f"{format_name} cannot hold times of 100 hours and more; cut the recording, or use json")
     file = SSAFile()
     for cue in cues:
-        text = r"\N".join(_shown(line, format_name) for line in cue.lines)
+        text = _label(cue.channel, format_name) + r"\N".join(_shown(line, format_name) for line in cue.lines)
         file.append(SSAEvent(start=cue.start_ms, end=cue.end_ms, text=text))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         written: str = file.to_string(format_name, keep_ssa_tags=True)  # no styles: the text as it is
     return written
+
+
+def _label(channel: int | None, format_name: str) -> str:
+    if channel is None:
+        return ""
+    return f"<v {speaker(channel)}>" if format_name == "vtt" else f"{speaker(channel)}: "
 
 
 def _shown(line: str, format_name: str) -> str:
@@ -67,14 +76,15 @@ def _shown(line: str, format_name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """``audio``: the recording's path or name; ``channel``: which one was transcribed, from 0, None for the mix of all.
+    """``audio``: the recording's path or name; ``channel``: which one was transcribed, from 0, None for the mix of all,
+    "split" for each by itself.
 
     ``model``: its directory; ``model_sha256``: of its weights; ``settings``: what else the text depends on. ``tiers``:
     an annotation file whose tiers stay before the new ones, a TextGrid for textgrid, an eaf for eaf.
     """
 
     audio: str = ""
-    channel: int | None = None
+    channel: "Channel" = None
     model: str = ""
     model_sha256: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -85,20 +95,26 @@ TSV_HEADER = "start_s\tend_s\tconfidence\tword"
 
 
 def render_txt(hypothesis: "Hypothesis") -> str:
-    """The text on one line."""
+    """The text on one line; where channels were split, a line for each turn of a speaker."""
+    if hypothesis.channels:
+        return (
+            "".join(f"{speaker(channel)}: {' '.join(text.split())}\n" for channel, text in hypothesis.turns()) or "\n"
+        )
     return " ".join(hypothesis.text.split()) + "\n"
 
 
 def render_tsv(hypothesis: "Hypothesis") -> str:
-    """A header and a word a line, tab-separated; seconds with three decimals.
+    """A header and a word a line, tab-separated; seconds with three decimals; the channel, from 0, where split.
 
     A word that begins with a quotation mark is quoted as in CSV, or spreadsheets and Python's csv would read on to the
     next mark, over lines.
     """
-    rows = [TSV_HEADER]
-    for span in word_spans(hypothesis, "tsv"):
+    split = bool(hypothesis.channels)
+    rows = [TSV_HEADER + "\tchannel" * split]
+    for span in sorted(word_spans(hypothesis, "tsv"), key=lambda span: span.start_ms):
         confidence = "" if span.confidence is None else f"{span.confidence:.3f}"
-        rows.append(f"{span.start_ms / 1000:.3f}\t{span.end_ms / 1000:.3f}\t{confidence}\t{_cell(span.text)}")
+        row = f"{span.start_ms / 1000:.3f}\t{span.end_ms / 1000:.3f}\t{confidence}\t{_cell(span.text)}"
+        rows.append(f"{row}\t{span.channel}" if split else row)
     return "\n".join(rows) + "\n"
 
 
@@ -111,14 +127,13 @@ def render_ctm(hypothesis: "Hypothesis", provenance: Provenance) -> str:
     from asr.scoring.formats import ctm_line
 
     recording = recording_id(provenance.audio)
-    channel = "1" if provenance.channel is None else str(provenance.channel + 1)
-    rows = [
-        ctm_line(
-            recording, channel, span.start_ms / 1000, (span.end_ms - span.start_ms) / 1000, span.text, span.confidence
-        )
-        for span in word_spans(hypothesis, "ctm")
-    ]
-    return "".join(f"{row}\n" for row in rows)
+    whole = provenance.channel if isinstance(provenance.channel, int) else 0
+    rows = []
+    for span in word_spans(hypothesis, "ctm"):
+        channel = str(1 + (whole if span.channel is None else span.channel))
+        start_s, duration_s = span.start_ms / 1000, (span.end_ms - span.start_ms) / 1000
+        rows.append(ctm_line(recording, channel, start_s, duration_s, span.text, span.confidence) + "\n")
+    return "".join(rows)
 
 
 def _cell(text: str) -> str:
@@ -135,15 +150,23 @@ FORMAT = "asr-transcript"
 VERSION = 1
 
 
-def render_json(hypothesis: "Hypothesis", provenance: Provenance, *, indent: int | None = 2) -> str:
+def render_json(
+    hypothesis: "Hypothesis", provenance: Provenance, limits: CueLimits = DEFAULT_LIMITS, *, indent: int | None = 2
+) -> str:
     """The object as text; ``indent`` None puts it on one line (JSON Lines)."""
-    value = json_value(transcript_dict(hypothesis, provenance), digits=6)  # microseconds are enough
+    value = json_value(transcript_dict(hypothesis, provenance, limits), digits=6)  # microseconds are enough
     return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def transcript_dict(hypothesis: "Hypothesis", provenance: Provenance) -> dict[str, Any]:
-    """The same as a dictionary, numbers as the recogniser gave them."""
-    return {
+def transcript_dict(
+    hypothesis: "Hypothesis", provenance: Provenance, limits: CueLimits = DEFAULT_LIMITS
+) -> dict[str, Any]:
+    """The same as a dictionary, numbers as the recogniser gave them.
+
+    Where channels were split, each word and cue has its ``channel`` (a cue's ``words`` are numbers among those), and
+    ``channels`` holds the text, score, confidence and n-best list of each.
+    """
+    found = {
         "format": FORMAT,
         "version": VERSION,
         "audio": {"path": provenance.audio, "channel": provenance.channel, "duration_s": hypothesis.duration_s},
@@ -152,28 +175,48 @@ def transcript_dict(hypothesis: "Hypothesis", provenance: Provenance) -> dict[st
         "text": hypothesis.text,
         "score": hypothesis.score,
         "confidence": hypothesis.confidence,
-        "words": [
-            {"word": word.text, "start_s": word.start_s, "end_s": word.end_s, "confidence": word.confidence}
-            for word in hypothesis.words
-        ],
-        "cues": _cues(hypothesis),
+        "words": _words(hypothesis),
+        "cues": [_cue(cue) for cue in _cues(hypothesis, "json", limits)] if hypothesis.words else [],
         "n_best": [asdict(alternative) for alternative in hypothesis.n_best],
     }
+    if hypothesis.channels:
+        found["channels"] = [
+            {
+                "channel": channel,
+                "speaker": speaker(channel),
+                "text": one.text,
+                "score": one.score,
+                "confidence": one.confidence,
+                "n_best": [asdict(alternative) for alternative in one.n_best],
+            }
+            for channel, one in enumerate(hypothesis.channels)
+        ]
+    return found
 
 
-def _cues(hypothesis: "Hypothesis") -> list[dict[str, Any]]:
-    if not hypothesis.words:
-        return []
-    spans = word_spans(hypothesis, "json")
-    return [
-        {
-            "start_s": cue.start_ms / 1000,
-            "end_s": cue.end_ms / 1000,
-            "lines": list(cue.lines),
-            "words": [cue.first_word, cue.stop_word],
-        }
-        for cue in make_cues(spans, duration_ms(hypothesis, spans))
+def _words(hypothesis: "Hypothesis") -> list[dict[str, Any]]:
+    words = [
+        {"word": word.text, "start_s": word.start_s, "end_s": word.end_s, "confidence": word.confidence}
+        | ({"channel": channel} if hypothesis.channels else {})
+        for channel, one in enumerate(hypothesis.channels or (hypothesis,))
+        for word in one.words
     ]
+    return sorted(words, key=lambda word: word["start_s"]) if hypothesis.channels else words
+
+
+def _cue(cue: Cue) -> dict[str, Any]:
+    found = {
+        "start_s": cue.start_ms / 1000,
+        "end_s": cue.end_ms / 1000,
+        "lines": list(cue.lines),
+        "words": [cue.first_word, cue.stop_word],
+    }
+    return found if cue.channel is None else {**found, "channel": cue.channel}
+
+
+def _cues(hypothesis: "Hypothesis", format_name: str, limits: CueLimits, label_columns: int = 0) -> list[Cue]:
+    spans = word_spans(hypothesis, format_name)
+    return make_cues(spans, duration_ms(hypothesis, spans), limits, label_columns)
 
 
 def render_textgrid(hypothesis: "Hypothesis", provenance: Provenance) -> str:
@@ -188,15 +231,15 @@ def render_eaf(hypothesis: "Hypothesis", provenance: Provenance) -> str:
     return eaf_text(tiers_of(hypothesis, "eaf"), audio, provenance.tiers)
 
 
-_RENDERERS: dict[str, Callable[["Hypothesis", Provenance], str]] = {
-    "txt": lambda hypothesis, _: render_txt(hypothesis),
-    "srt": lambda hypothesis, _: render_srt(hypothesis),
-    "vtt": lambda hypothesis, _: render_vtt(hypothesis),
-    "tsv": lambda hypothesis, _: render_tsv(hypothesis),
+_RENDERERS: dict[str, Callable[["Hypothesis", Provenance, CueLimits], str]] = {
+    "txt": lambda hypothesis, *_: render_txt(hypothesis),
+    "srt": lambda hypothesis, _, limits: render_srt(hypothesis, limits),
+    "vtt": lambda hypothesis, _, limits: render_vtt(hypothesis, limits),
+    "tsv": lambda hypothesis, *_: render_tsv(hypothesis),
     "json": render_json,
-    "ctm": render_ctm,
-    "textgrid": render_textgrid,
-    "eaf": render_eaf,
+    "ctm": lambda hypothesis, provenance, _: render_ctm(hypothesis, provenance),
+    "textgrid": lambda hypothesis, provenance, _: render_textgrid(hypothesis, provenance),
+    "eaf": lambda hypothesis, provenance, _: render_eaf(hypothesis, provenance),
 }
 FORMATS: tuple[str, ...] = tuple(_RENDERERS)
 # A file's ending in each format; Praat looks for this spelling.
@@ -205,15 +248,23 @@ EXTENSIONS: dict[str, str] = {name: f".{name}" for name in FORMATS} | {"textgrid
 TIER_FORMATS: frozenset[str] = frozenset({"textgrid", "eaf"})
 # These are made of word times.
 TIMED_FORMATS: frozenset[str] = frozenset({"srt", "vtt", "tsv", "ctm", "textgrid", "eaf"})
+# These hold cues.
+CUE_FORMATS: tuple[str, ...] = ("srt", "vtt", "json")
 
 
-def render_transcript(hypothesis: "Hypothesis", format_name: str, provenance: Provenance | None = None) -> str:
+def render_transcript(
+    hypothesis: "Hypothesis",
+    format_name: str,
+    provenance: Provenance | None = None,
+    limits: CueLimits = DEFAULT_LIMITS,
+) -> str:
     """A transcript as the text of a file, ending in a newline.
 
     Args:
         hypothesis: what a recogniser said.
         format_name: one of `FORMATS`.
         provenance: the recording and the model, which json and ctm name.
+        limits: of subtitles, in srt, vtt and json.
 
     Raises:
         TranscriptError: the format is unknown, or needs word times that the hypothesis lacks; the file with the tiers
@@ -221,7 +272,7 @@ def render_transcript(hypothesis: "Hypothesis", format_name: str, provenance: Pr
     """
     if format_name not in _RENDERERS:
         raise TranscriptError(f"the format {format_name!r} is unknown; choose from {', '.join(FORMATS)}")
-    return _RENDERERS[format_name](hypothesis, provenance or Provenance())
+    return _RENDERERS[format_name](hypothesis, provenance or Provenance(), limits)
 
 
 def write_transcript(
@@ -229,6 +280,7 @@ def write_transcript(
     path: str | os.PathLike[str],
     format_name: str | None = None,
     provenance: Provenance | None = None,
+    limits: CueLimits = DEFAULT_LIMITS,
 ) -> None:
     """Write a transcript to ``path``, atomically, as UTF-8.
 
@@ -237,6 +289,7 @@ def write_transcript(
         path: the file; an existing one is replaced.
         format_name: one of `FORMATS`; None: told by the path's ending.
         provenance: the recording and the model, which json and ctm name.
+        limits: of subtitles, in srt, vtt and json.
 
     Raises:
         TranscriptError: as `render_transcript`, or the ending tells no format.
@@ -249,4 +302,4 @@ def write_transcript(
             raise TranscriptError(
                 f"{target}: the file name does not end in a known format; choose from {', '.join(FORMATS)}"
             )
-    write_text(target, render_transcript(hypothesis, format_name, provenance))
+    write_text(target, render_transcript(hypothesis, format_name, provenance, limits))

@@ -18,7 +18,7 @@ from asr.errors import AsrError, InternalError, UsageError
 from asr.files import check_output_folder, sha256_file
 from asr.shipped import weights_sha256
 from asr.terminal import printable
-from asr.transcription import TIER_FORMATS, Provenance, render_transcript
+from asr.transcription import TIER_FORMATS, CueLimits, Provenance, render_transcript
 from asr.transcription.formats import render_json
 from asr.transcription.inputs import STDIN, Input, InputProblem
 from asr.transcription.options import TranscribeOptions, check_lm_weight
@@ -148,8 +148,10 @@ class TranscriptionJob:
         self.observer.finished()
 
     def _write(self, outputs: OutputFiles, planned: PlannedTranscript, hypothesis: "Hypothesis") -> None:
+        limits = self.options.cue_limits
         texts = {
-            name: _rendered(hypothesis, name, self._provenance_of(planned.input, name)) for name in self.options.formats
+            name: _rendered(hypothesis, name, self._provenance_of(planned.input, name), limits)
+            for name in self.options.formats
         }
         try:
             outputs.write(planned, texts)
@@ -165,11 +167,11 @@ class TranscriptionJob:
         (name,) = self.options.formats
         provenance = self._provenance_of(one, name)
         if name == "json":
-            text = render_json(hypothesis, provenance, indent=None)
+            text = render_json(hypothesis, provenance, self.options.cue_limits, indent=None)
         else:
-            text = _rendered(hypothesis, name, provenance)
+            text = _rendered(hypothesis, name, provenance, self.options.cue_limits)
         if name == "txt" and self._several:
-            text = f"{printable(one.label)}\t{text}"
+            text = "".join(f"{printable(one.label)}\t{line}\n" for line in text[:-1].split("\n"))
         self.observer.transcript(text)
 
     def _provenance_of(self, one: Input, format_name: str) -> Provenance:
@@ -217,17 +219,22 @@ def transcribe_all(
     ``progress(done_s, total_s)`` in seconds of audio. Closing the iterator stops the work.
     """
     results = recognizer.transcribe_files(
-        paths, progress=progress, workers=options.workers, batch_s=options.batch_s, channel=options.channel
+        paths,
+        progress=progress,
+        workers=options.workers,
+        batch_s=options.batch_s,
+        channel=options.channel,
+        track=options.track,
     )
     with closing(results):
         for _, result in results:
             yield result
 
 
-def _rendered(hypothesis: "Hypothesis", name: str, provenance: Provenance) -> str:
+def _rendered(hypothesis: "Hypothesis", name: str, provenance: Provenance, limits: CueLimits) -> str:
     """The transcript in a format; an internal error in it fails this recording only."""
     try:
-        return render_transcript(hypothesis, name, provenance)
+        return render_transcript(hypothesis, name, provenance, limits)
     except (AsrError, MemoryError):
         raise
     except Exception as error:

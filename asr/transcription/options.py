@@ -3,11 +3,15 @@
 In: values, from a command line or a request. Out: `TranscribeOptions` and `DecoderOptions`.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asr.errors import UsageError
+from asr.transcription.cues import DEFAULT_LIMITS, CueLimits
+
+if TYPE_CHECKING:
+    from asr.recognition.hypothesis import Channel
 
 NONE = Path("none")
 DEFAULT_BOOST = 5.0  # nats added for a hotword
@@ -64,7 +68,9 @@ class TranscribeOptions:
     skip_existing: bool = False
     overwrite: bool = False
     keep_tiers: bool = False  # of the TextGrid or eaf beside a recording, in eaf and textgrid
-    channel: int | None = None  # None: the mean of all channels
+    channel: "Channel" = None  # None: the mean of all channels; "split": each by itself
+    track: int | None = None  # of a container's audio tracks, from 0; None: the best
+    cue_limits: CueLimits = DEFAULT_LIMITS
     words: bool = True
     speech_gate: bool = True
     batch_s: float = 60.0
@@ -80,10 +86,15 @@ class TranscribeOptions:
 
     def settings(self) -> dict[str, Any]:
         """What a transcript depends on besides the recording and the model; for json and for skip_existing."""
+        usual = asdict(DEFAULT_LIMITS)
+        limits = {key: value for key, value in asdict(self.cue_limits).items() if value != usual[key]}
         return {
             "decoding": self.decoder.given(),
             "channel": self.channel,
             "words": self.words,
             "speech_gate": self.speech_gate,
             "backend": self.backend,
+            # only where given: transcripts of earlier versions stay up to date
+            **({} if self.track is None else {"track": self.track}),
+            **({"cue_limits": limits} if limits else {}),
         }

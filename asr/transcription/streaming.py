@@ -47,7 +47,7 @@ def stream_events(path: str, options: TranscribeOptions, live: StreamingOptions)
     chosen: dict[str, Any] = {"chunk_s": live.chunk_s, "look_ahead_s": live.look_ahead_s, "pause_s": live.pause_s}
     stream = recognizer.stream(**{name: value for name, value in chosen.items() if value is not None})
     interrupted = False
-    with closing(_blocks(path, recognizer, options.channel, live.raw_rate)) as blocks:  # type: ignore[type-var]
+    with closing(_blocks(path, recognizer, options, live.raw_rate)) as blocks:  # type: ignore[type-var]
         try:
             for block in blocks:
                 yield from stream.feed(block)
@@ -68,16 +68,20 @@ def event_line(event: "StreamEvent") -> str:
     return json.dumps(values, ensure_ascii=False, allow_nan=False)
 
 
-def _blocks(path: str, recognizer: "Recognizer", channel: int | None, raw_rate: int | None) -> Iterator["np.ndarray"]:
+def _blocks(
+    path: str, recognizer: "Recognizer", options: TranscribeOptions, raw_rate: int | None
+) -> Iterator["np.ndarray"]:
     from asr.audio import stream_audio
     from asr.audio.streaming import media_blocks, microphone_blocks, raw_blocks
 
-    rate = recognizer.sample_rate
+    if options.channel == "split":
+        raise UsageError("--channels split is for whole recordings; leave out --stream, or choose one with --channel N")
+    rate, channel, track = recognizer.sample_rate, options.channel, options.track
     if path == MICROPHONE:
         return microphone_blocks(rate)
     if path != STDIN:
-        return stream_audio(Path(path), sample_rate=rate, block_s=READ_S, channel=channel)
+        return stream_audio(Path(path), sample_rate=rate, block_s=READ_S, channel=channel, track=track)
     stdin = getattr(sys.stdin, "buffer", None)
     if stdin is None or sys.stdin.isatty():
         raise UsageError("'-' reads sound from a pipe, and stdin is no pipe: COMMAND | asr transcribe - --stream")
-    return media_blocks(stdin, rate, channel) if raw_rate is None else raw_blocks(stdin, raw_rate, rate)
+    return media_blocks(stdin, rate, channel, track) if raw_rate is None else raw_blocks(stdin, raw_rate, rate)

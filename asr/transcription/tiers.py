@@ -17,7 +17,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 from asr.errors import DataError, TranscriptError
-from asr.transcription.cues import Span, duration_ms, make_cues, word_spans
+from asr.transcription.cues import Span, duration_ms, make_cues, speaker, word_spans
 
 if TYPE_CHECKING:
     from praatio.textgrid import Textgrid
@@ -47,9 +47,14 @@ class Tier:
 def tiers_of(hypothesis: "Hypothesis", format_name: str) -> list[Tier]:
     """The tiers ``segments`` (cut at pauses, as subtitles are), ``words``, and ``confidence``, one for each word.
 
+    Where channels were split, these of each: ``words@Speaker 1`` and so on.
+
     Raises:
         TranscriptError: the text has no word times; ``format_name`` begins the message.
     """
+    if hypothesis.channels:
+        by_channel = [(speaker(number), tiers_of(one, format_name)) for number, one in enumerate(hypothesis.channels)]
+        return [_of_speaker(tier, name) for name, tiers in by_channel for tier in tiers]
     spans = word_spans(hypothesis, format_name)
     segments, stop = [], 0
     for cue in make_cues(spans, duration_ms(hypothesis, spans)):
@@ -58,6 +63,11 @@ def tiers_of(hypothesis: "Hypothesis", format_name: str) -> list[Tier]:
         if words:
             segments.append((words[0].start_ms, words[-1].end_ms, " ".join(word.text for word in words)))
     return [Tier("segments", segments), *word_tiers(spans)]
+
+
+def _of_speaker(tier: Tier, name: str) -> Tier:
+    parent = None if tier.parent is None else f"{tier.parent}@{name}"
+    return replace(tier, name=f"{tier.name}@{name}", parent=parent, participant=name)
 
 
 def word_tiers(spans: Sequence[Span], parent: str = "segments") -> list[Tier]:

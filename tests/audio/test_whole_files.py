@@ -85,6 +85,35 @@ def test_a_track_that_starts_late_keeps_its_time(tmp_path: Path, name: str, vide
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi"])
+def test_any_track_of_a_video_can_be_read_at_its_time(tmp_path: Path, name: str) -> None:
+    soundfile.write(tmp_path / "low.wav", tone(3.0, 300), RATE)
+    soundfile.write(tmp_path / "high.wav", tone(3.0, 700), RATE)
+    inputs = ["-f", "lavfi", "-i", "testsrc=d=6:s=32x32:r=25", "-i", tmp_path / "low.wav"]
+    late = ["-itsoffset", 2.5, "-i", tmp_path / "high.wav"]
+    ffmpeg(*inputs, *late, "-map", "0:v", "-map", "1:a", "-map", "2:a", "-c:v", "mpeg4", tmp_path / name)
+    for track, hz, begins_s in ((0, 300, 0.0), (1, 700, 2.5)):
+        waveform = load_audio(tmp_path / name, sample_rate=RATE, track=track)
+        assert len(waveform) / RATE == pytest.approx(begins_s + 3.0, abs=0.15)
+        assert probe(tmp_path / name, track).duration_s == pytest.approx(len(waveform) / RATE, abs=1e-3)
+        assert not waveform[: max(0, int((begins_s - 0.1) * RATE))].any()
+        full = np.pad(waveform, (0, 3 * RATE))
+        lag = int(np.correlate(full, tone(3.0, hz), "valid").argmax())
+        assert lag / RATE == pytest.approx(begins_s, abs=0.08)  # the codec's delay: MP3 in AVI 0.07 s
+        blocks = stream_audio(tmp_path / name, block_s=0.7, track=track)
+        np.testing.assert_array_equal(np.concatenate(list(blocks)), waveform)
+    with pytest.raises(AudioError, match=r"has no audio track 2; it has 0: .* mono, 1: .* mono\. Correct the track"):
+        probe(tmp_path / name, 2)
+
+
+def test_a_plain_recording_is_track_0(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(0.3, 300), RATE)
+    np.testing.assert_array_equal(load_audio(tmp_path / "a.wav", track=0), load_audio(tmp_path / "a.wav"))
+    with pytest.raises(AudioError, match="has no audio track 1; it has 0: PCM_S16LE"):
+        load_audio(tmp_path / "a.wav", track=1)
+
+
+@needs_ffmpeg
 @pytest.mark.parametrize(
     ("name", "options"),
     [

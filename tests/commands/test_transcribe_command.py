@@ -70,13 +70,13 @@ def test_a_file_name_of_any_bytes_is_transcribed_to_every_format(stub: Stub, mod
 
 def test_json_on_the_terminal_is_an_object_a_line(stub: Stub, model: Path, tmp_path: Path, capsys: Any) -> None:
     folder = recordings(tmp_path / "in", a_wav="one two", b_wav="three")
-    assert asr(model, folder, "--format", "json", "--channel", "1") == 0
+    assert asr(model, folder, "--format", "json", "--channel", "1", "--track", "2") == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [one["text"] for one in found] == ["one two", "three"]
     assert found[0]["audio"] == {"path": f"{folder}/a.wav", "channel": 1, "duration_s": 3.0}
     assert found[0]["model"] == {"path": str(model), "sha256": "abc"}
     assert (found[0]["settings"]["decoding"]["name"], found[0]["settings"]["decoding"]["beam_width"]) == ("beam", 7)
-    assert stub.options["channel"] == 1
+    assert (stub.options["channel"], stub.options["track"]) == (1, 2)
 
 
 def test_standard_input_is_a_recording(stub: Stub, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -161,6 +161,42 @@ def test_command_line_and_python_say_the_same(tiny: Path, tmp_path: Path, capsys
     assert len(found) == 2
     assert asr(tiny, tmp_path / "a.wav", "--channel", "5", "--device", "cpu") == 1
     assert "has no channel 5; it has 2" in capsys.readouterr().err
+
+
+def test_split_channels_are_lines_with_a_label(tiny: Path, tmp_path: Path, capsys: Any) -> None:
+    for name in ("a", "b"):
+        sound = np.random.default_rng(1).uniform(-0.5, 0.5, (6000, 2))
+        soundfile.write(tmp_path / f"{name}.wav", sound, 8000)
+    split = ["--channels", "split", "--no-speech-gate", "--device", "cpu"]
+    assert asr(tiny, tmp_path, *split) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line[: line.index(": ")] for line in lines} == {
+        f"{tmp_path}/{name}.wav\tSpeaker {number}" for name in ("a", "b") for number in (1, 2)
+    }
+    assert asr(tiny, tmp_path / "a.wav", *split, "--format", "json", "--max-line-width", "20") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["settings"]["channel"] == found["audio"]["channel"] == "split"
+    assert found["settings"]["cue_limits"] == {"max_line_width": 20}
+    assert len(found["channels"]) == 2 and {word["channel"] for word in found["words"]} == {0, 1}
+    assert max(len(line) for cue in found["cues"] for line in cue["lines"]) <= 20
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--max-lines", "1"], "--max-lines is for subtitles; give --format with srt or vtt or json"),
+        (["--max-line-width", "3", "--format", "srt"], "--max-line-width 3 must be 16 to 1000"),
+        (["--channels", "split", "--stream"], "--channels split is for whole recordings"),
+        (["--channels", "both"], "'both' is neither a channel number"),
+        (["--rate", "8000", "--track", "1", "--stream"], "--rate is for raw sound"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    stub: Stub, model: Path, tmp_path: Path, options: list[str], said: str, capsys: Any
+) -> None:
+    folder = recordings(tmp_path / "in", a_wav="one")
+    assert asr(model, folder / "a.wav", *options) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_weight_of_no_language_model_is_refused(tiny: Path, tmp_path: Path, capsys: Any) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,14 +17,14 @@ import pytest
 import soundfile
 import torch
 
-from asr.errors import AsrError, AudioError, InternalError
+from asr.errors import AsrError, AudioError, ConfigError, InternalError
 from asr.pretrained import save_pretrained
 from asr.recognition import Hypothesis, Recognizer
 from asr.recognition import pool as pool_module
 from asr.recognition import reading as reading_module
 from asr.recognition import windows as windows_module
 from asr.recognition.pool import Pool
-from asr.recognition.reading import Reader
+from asr.recognition.reading import Reader, source_of
 from asr.recognition.speech_gate import STEP_S, WINDOW_S
 from asr.recognition.windows import Emissions, Window, WindowSizes, cut_emissions
 from tests.random_model import RATE, random_model
@@ -102,7 +103,7 @@ def test_damage_found_when_half_is_read_takes_no_other_with_it(recognizer: Recog
         def stop(self) -> None:
             self.reader.stop()
 
-    readers = [recognizer._reader(recognizer._source(path)) for path in files]
+    readers = [recognizer._reader(source_of(path, recognizer.sample_rate)) for path in files]
     readers[3] = Damaged(readers[3])  # type: ignore[call-overload]
     found = list(make_pool(readers, workers=2).results())
     assert isinstance(found[3], AudioError)
@@ -130,7 +131,7 @@ def test_an_error_that_is_none_of_ours_is_raised_and_no_thread_stays(recognizer:
     def broken(windows: Sequence[Window]) -> list[Any]:
         raise RuntimeError("out of memory")
 
-    readers = [recognizer._reader(recognizer._source(path)) for path in files]
+    readers = [recognizer._reader(source_of(path, recognizer.sample_rate)) for path in files]
     with pytest.raises(RuntimeError, match="out of memory"):
         list(make_pool(readers, 2, broken).results())
     assert not workers_alive()
@@ -176,6 +177,45 @@ def test_progress_ends_at_the_whole_length(recognizer: Recognizer, files: list[P
     assert seen[-1] == pytest.approx((total_s, total_s))
     assert [done for done, _ in seen] == sorted(done for done, _ in seen) and all(done <= total for done, total in seen)
     assert len(seen) > len(paths)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_split_channels_are_what_each_is_by_itself(
+    recognizer: Recognizer, files: list[Path], tmp_path: Path, workers: int
+) -> None:
+    left, right = (soundfile.read(files[index], dtype="float32")[0] for index in (3, 6))
+    sound = np.stack([left, np.pad(right, (0, len(left) - len(right)))], axis=1)
+    soundfile.write(tmp_path / "call.wav", sound, RATE, subtype="FLOAT")
+    (tmp_path / "bad.wav").write_bytes(b"RIFF and nothing behind")
+    paths, seen = [files[0], tmp_path / "bad.wav", tmp_path / "call.wav"], [(0.0, 0.0)]
+    found = recognizer.transcribe_files(
+        paths, channel="split", workers=workers, progress=lambda done_s, total_s: seen.append((done_s, total_s))
+    )
+    mono, bad, call = (result for _, result in found)
+    assert seen[-1] == pytest.approx((0.3 + 2 * 9.7, 0.3 + 2 * 9.7), abs=1e-3)
+    assert isinstance(bad, AudioError) and isinstance(mono, Hypothesis) and isinstance(call, Hypothesis)
+    assert [one.text for one in mono.channels] == [recognizer.transcribe(files[0]).text] == [mono.text]
+    alone = [recognizer.transcribe(paths[2], channel=channel) for channel in (0, 1)]
+    in_memory = recognizer.transcribe(sound, RATE, channel="split")
+    for split in (call, in_memory):
+        assert [one.text for one in split.channels] == [one.text for one in alone]
+        times = [[(word.text, word.start_s, word.end_s) for word in one.words] for one in split.channels]
+        assert times == [[(word.text, word.start_s, word.end_s) for word in one.words] for one in alone]
+        assert len(split.words) == sum(map(len, times)) and split.duration_s == 9.7
+        assert all(one.start_s <= other.start_s for one, other in pairwise(split.words))
+        assert sorted(split.text.split()) == sorted(" ".join(one.text for one in alone).split())
+    assert alone[1].text == recognizer.transcribe(sound, RATE, channel=1).text != alone[0].text
+
+
+def test_channels_and_tracks_that_are_none_are_refused(recognizer: Recognizer, files: list[Path]) -> None:
+    with pytest.raises(ConfigError, match=r"channel='both' must be a number from 0 on or \"split\", or None"):
+        recognizer.transcribe(files[0], channel="both")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="track=-1 must be a number"):
+        recognizer.transcribe(files[0], track=-1)
+    with pytest.raises(ConfigError, match="track=0 is for files"):
+        recognizer.transcribe(np.zeros(800, np.float32), RATE, track=0)
+    with pytest.raises(AudioError, match="no channel 2; the samples have 2"):
+        recognizer.transcribe(np.zeros((800, 2), np.float32), RATE, channel=2)
 
 
 def test_emissions_decode_to_what_transcribe_says(recognizer: Recognizer, files: list[Path]) -> None:
@@ -237,7 +277,7 @@ def test_an_error_in_a_part_is_its_recordings_and_ends_the_reading(recognizer: R
     def broken(reader: Reader, parts: list[Any]) -> list[Any]:
         raise AudioError("broken part")
 
-    readers = [recognizer._reader(recognizer._source(path)) for path in [files[0], files[3], files[1]]]
+    readers = [recognizer._reader(source_of(path, recognizer.sample_rate)) for path in [files[0], files[3], files[1]]]
     pool: Pool[int] = Pool(
         readers, lambda windows: [np.zeros((1, 2), np.float32) for _ in windows], lambda reader, parts: len(parts),
         workers=2, batch_frames=100, take=broken,

@@ -6,16 +6,17 @@ import hypothesis.strategies as some
 import pytest
 from hypothesis import given, settings
 
+from asr.errors import ConfigError
 from asr.recognition.hypothesis import Hypothesis
 from asr.terminal import display_width
-from asr.transcription import Cue, make_cues
+from asr.transcription import Cue, CueLimits, make_cues
 from asr.transcription.cues import duration_ms, word_spans
 from tests.transcription.made import evenly, spoken
 
 
-def cues_of(transcript: Hypothesis) -> list[Cue]:
+def cues_of(transcript: Hypothesis, label_columns: int = 0, **limits: float) -> list[Cue]:
     spans = word_spans(transcript, "srt")
-    return make_cues(spans, duration_ms(transcript, spans))
+    return make_cues(spans, duration_ms(transcript, spans), CueLimits(**limits), label_columns)  # type: ignore[arg-type]
 
 
 WORD = some.text(some.sampled_from("abcdefgé.,?'日ｗ"), min_size=1, max_size=12) | some.text(
@@ -105,3 +106,52 @@ def test_a_word_longer_than_a_line_is_cut_into_lines(length: int) -> None:
     assert [len(line) for cue in cues for line in cue.lines] == [42] * (length // 42) + [length % 42] * (
         length % 42 > 0
     )
+
+
+FOX = "the quick brown fox jumps over the lazy dog again"
+TALK = "so this is where it ends at last and here the next sentence begins which is a long one too"
+
+
+@pytest.mark.parametrize("label_columns", [0, 11])
+@pytest.mark.parametrize(("columns", "lines", "longest_s"), [(20, 1, 7.0), (24, 3, 4.0), (100, 2, 1.5)])
+def test_limits_that_are_asked_for_hold(columns: int, lines: int, longest_s: float, label_columns: int) -> None:
+    limits = {"max_line_width": columns, "max_lines": lines, "max_cue_s": longest_s, "min_cue_s": 0.5}
+    cues = cues_of(evenly(TALK.split()), label_columns, **limits)
+    assert [word for cue in cues for line in cue.lines for word in line.split()] == TALK.split()
+    for cue in cues:
+        assert len(cue.lines) <= lines and cue.end_ms - cue.start_ms <= 1000 * longest_s
+        assert all(len(line) + label_columns * (line is cue.lines[0]) <= columns for line in cue.lines)
+
+
+def test_lines_are_as_few_and_even_as_can_be_with_the_label_on_the_first() -> None:
+    fox = evenly(FOX.split())
+    assert [cue.lines for cue in cues_of(fox, 11)] == [
+        ("the quick brown fox", "jumps over the lazy dog again")
+    ]  # 30, 29
+    three = [("the quick brown", "fox jumps over", "the lazy dog again")]
+    assert [cue.lines for cue in cues_of(fox, max_line_width=20, max_lines=3)] == three
+    assert [cue.lines for cue in cues_of(fox, max_line_width=60)] == [(FOX,)]
+
+
+def test_a_gap_is_closed_up_to_the_length_asked_for_and_the_longest_cue() -> None:
+    transcript = spoken(("one.", 0.0, 1.0), ("two.", 2.3, 3.3), ("three.", 6.0, 7.0), duration_s=7.0)
+    times = [[(cue.start_ms, cue.end_ms) for cue in cues_of(transcript, close_gaps_s=gap)] for gap in (0, 1.3, 2.7)]
+    assert times[0] == [(0, 1000), (2300, 3300), (6000, 7000)]
+    assert times[1] == [(0, 2300), (2300, 3300), (6000, 7000)]
+    assert times[2] == [(0, 2300), (2300, 6000), (6000, 7000)]
+    short = cues_of(transcript, close_gaps_s=3, max_cue_s=2)
+    assert [(cue.start_ms, cue.end_ms) for cue in short] == [(0, 2000), (2300, 4300), (6000, 7000)]
+
+
+def test_the_pause_that_ends_a_cue_and_the_reading_speed_are_as_asked_for() -> None:
+    transcript = spoken(("one", 0.0, 0.4), ("two", 0.7, 1.1), duration_s=9.0)
+    assert [cue.lines for cue in cues_of(transcript, cue_pause_s=0.3)] == [("one",), ("two",)]
+    assert [cue.lines for cue in cues_of(transcript)] == [("one two",)]
+    assert [cue.end_ms for cue in cues_of(transcript, reading_speed=2)] == [3500]  # 7 characters
+
+
+def test_an_impossible_limit_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"max_line_width=3 must be 16 to 1000"):
+        CueLimits(max_line_width=3)
+    with pytest.raises(ConfigError, match=r"min_cue_s=9 must be 0 to 7"):
+        CueLimits(min_cue_s=9)

@@ -12,9 +12,9 @@ import pytest
 
 from asr.decoding.greedy import Alternative
 from asr.errors import TranscriptError
-from asr.recognition.hypothesis import Hypothesis
+from asr.recognition.hypothesis import Hypothesis, merged
 from asr.transcription import EXTENSIONS, FORMATS, TIMED_FORMATS, Provenance, render_transcript, write_transcript
-from tests.transcription.made import evenly, spoken
+from tests.transcription.made import called, evenly, spoken
 
 TALK = spoken(("one", 0.5, 0.9), ('t"wo', 0.9, 1.2345), ("three", 2.0, 2.5), duration_s=3.25, confidence=0.875)
 
@@ -83,6 +83,54 @@ def test_json_never_holds_nan_nor_what_utf_8_cannot() -> None:
     )
     assert (found["score"], found["audio"]["duration_s"], found["words"]) == (None, None, [])
     assert found["audio"]["path"] == "caf\\udce9.wav"
+
+
+def test_split_channels_are_told_apart_in_every_format() -> None:
+    call, split = called(), Provenance(audio="call.wav", channel="split")
+    assert call.text == "hello there hi how are you fine thanks" and len(call.words) == 8
+    assert render_transcript(call, "txt") == (
+        "Speaker 1: hello there\nSpeaker 2: hi how are you\nSpeaker 1: fine thanks\n"
+    )
+    rows = render_transcript(call, "tsv").splitlines()
+    assert rows[0].endswith("word\tchannel") and [row.split("\t")[3:] for row in rows[2:4]] == [
+        ["there", "0"], ["hi", "1"],
+    ]  # fmt: skip
+    lines = [line.split() for line in render_transcript(call, "ctm", split).splitlines()]
+    assert [(line[1], line[4]) for line in lines[3:5]] == [("1", "thanks"), ("2", "hi")], "as sclite sorts them"
+    written = {name: render_transcript(call, name).strip().split("\n\n") for name in ("srt", "vtt")}
+    assert [cue.splitlines()[1:] for cue in written["srt"]] == [
+        ["00:00:00,000 --> 00:00:00,900", "Speaker 1: hello there"],  # earlier: the other speaks then
+        ["00:00:00,700 --> 00:00:02,300", "Speaker 2: hi how are you"],
+        ["00:00:03,000 --> 00:00:04,000", "Speaker 1: fine thanks"],
+    ]
+    assert "<v Speaker 2>hi how are you" in written["vtt"][2]
+    found = json.loads(render_transcript(call, "json", split))
+    assert found["audio"]["channel"] == "split"
+    assert [(one["word"], one["channel"]) for one in found["words"]][1:4] == [("there", 0), ("hi", 1), ("how", 1)]
+    assert [(one["lines"], one["words"], one["channel"]) for one in found["cues"]] == [
+        (["hello there"], [0, 2], 0), (["hi how are you"], [0, 4], 1), (["fine thanks"], [2, 4], 0),
+    ]  # fmt: skip
+    assert [(one["channel"], one["speaker"], one["text"]) for one in found["channels"]] == [
+        (0, "Speaker 1", "hello there fine thanks"), (1, "Speaker 2", "hi how are you"),
+    ]  # fmt: skip
+
+
+def test_split_channels_are_tiers_of_their_own(tmp_path: Path) -> None:
+    from praatio import textgrid
+
+    write_transcript(called(), tmp_path / "a.TextGrid")
+    grid = textgrid.openTextgrid(str(tmp_path / "a.TextGrid"), includeEmptyIntervals=False)
+    assert [name for name in grid.tierNames if "words" in name] == ["words@Speaker 1", "words@Speaker 2"]
+    assert tuple(grid.getTier("words@Speaker 2").entries[0]) == (0.7, 1.0, "hi") and grid.maxTimestamp == 5.0
+    eaf = render_transcript(called(), "eaf")
+    assert 'PARTICIPANT="Speaker 2"' in eaf and 'PARENT_REF="words@Speaker 2"' in eaf
+
+
+def test_split_channels_without_word_times_or_words_have_a_text() -> None:
+    untimed = merged([Hypothesis(text=text, score=0.0, duration_s=1.0) for text in ("a b", "", "c")])
+    assert render_transcript(untimed, "txt") == "Speaker 1: a b\nSpeaker 3: c\n"
+    assert json.loads(render_transcript(untimed, "json"))["cues"] == []
+    assert render_transcript(merged([spoken(duration_s=1.0)] * 2), "txt") == "\n"
 
 
 def test_textgrid_reads_back_with_the_pauses_as_empty_intervals(tmp_path: Path) -> None:
