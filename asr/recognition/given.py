@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypedDict
 
@@ -58,7 +58,7 @@ def given_sources(
 
     Raises AudioError or ConfigError, there too.
     """
-    _check_choice(channel, track)
+    check_choice(channel, track)
     if isinstance(audio, Mapping):
         audio, sample_rate = _unpacked(audio, sample_rate)
     encoded = isinstance(audio, bytes | bytearray | memoryview) or hasattr(audio, "read")
@@ -81,10 +81,10 @@ def given_sources(
         yield [waveform_source(one if rate == to_rate else resample(one, rate, to_rate), to_rate) for one in waveforms]
 
 
-def _check_choice(channel: Any, track: Any) -> None:
+def check_choice(channel: Any, track: Any) -> None:
     """Raise ConfigError where these are no channel and no track."""
     for name, value, others in (("channel", channel, ' or "split"'), ("track", track, "")):
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        whole = not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 0
         if not (value is None or whole or (others and value == "split")):
             raise ConfigError(f"transcribe: {name}={value!r} must be a number from 0 on{others}, or None")
 

@@ -29,7 +29,7 @@ from asr.models import AcousticModel
 from asr.onnx.backend import OnnxModel, open_backend
 from asr.pretrained import Pretrained, from_pretrained
 from asr.recognition.calibration import Calibration, read_calibration
-from asr.recognition.given import AudioInput, given_sources
+from asr.recognition.given import AudioInput, check_choice, given_sources
 from asr.recognition.hypothesis import Channel, Hypothesis, joined, merged
 from asr.recognition.pool import Pool, PoolProgress
 from asr.recognition.reading import AudioSource, Reader, by_file, source_of, sources_of, utterance_source
@@ -202,6 +202,7 @@ class Recognizer:
         stops the work. Neither ``workers`` nor ``batch_s`` (padded seconds in a batch) changes a text.
         ``channel`` and ``track`` as for ``transcribe``; batches hold windows of all channels.
         """
+        check_choice(channel, track)
         files = [Path(path) for path in paths]
         counts: list[int] = []
         sources = sources_of(files, self.sample_rate, channel, track, counts)
