@@ -21,9 +21,10 @@ _HEADER = ("token", "code points", "count", "share %", "utterances", "speakers",
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenUse:
     """How often a token occurs, in how many utterances, of how many known speakers, and the id of the shortest text
-    with it. ``remarks``: what is suspicious; "" for nothing.
+    with it.
 
-    ``rare``, ``one_speaker`` (its name, where several are known), ``script`` ("Greek among Latin") and ``lone_mark``.
+    What is suspicious: ``rare``, ``one_speaker`` (its name, where several are known), ``script`` ("Greek among Latin")
+    and ``lone_mark``.
     """
 
     token: str
@@ -38,21 +39,21 @@ class TokenUse:
     lone_mark: bool = False
 
     @property
-    def remarks(self) -> str:
-        """All of it in a few words."""
+    def remarks(self) -> tuple[str, ...]:
+        """What is suspicious, each in a few words."""
         found = [
             f"fewer than {RARE} times" if self.rare else "",
             f"speaker {self.one_speaker} only" if self.one_speaker else "",
             self.script,
             "a mark apart from its letter" if self.lone_mark else "",
         ]
-        return "; ".join(filter(None, found))
+        return tuple(filter(None, found))
 
     def row(self) -> list[str]:
         """The values of a table's row."""
         codes = " ".join(f"U+{ord(one):04X}" for one in self.token)
         share, counts = f"{100 * self.share:.3g}", (str(self.utterances), str(self.speakers))
-        return [shown_token(self.token), codes, str(self.count), share, *counts, self.example, self.remarks]
+        return [shown_token(self.token), codes, str(self.count), share, *counts, self.example, "; ".join(self.remarks)]
 
 
 def alphabet(utterances: Sequence[Utterance], split: Callable[[str], Iterable[str]]) -> list[TokenUse]:
@@ -107,8 +108,13 @@ def alphabet_table(uses: Iterable[TokenUse]) -> tuple[list[list[str]], Sequence[
 
 
 def suspicious(uses: Sequence[TokenUse]) -> str:
-    """The tokens with remarks in a line; "" where there are none."""
-    return list_uses([use for use in uses if use.remarks], lambda use: use.remarks)
+    """The tokens by their remarks in a line, ``fewer than 5 times: q x``; "" where there are none."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for use in uses:
+        for remark in use.remarks:
+            groups[remark].append(shown_token(use.token))
+    shown = {remark: " ".join(tokens[:_SHOWN]) for remark, tokens in groups.items()}
+    return "; ".join(f"{remark}: {shown[remark]}{' ...' * (len(groups[remark]) > _SHOWN)}" for remark in groups)
 
 
 def script_of(token: str) -> str:

@@ -28,8 +28,8 @@ def test_each_token_has_its_count_share_speakers_and_shortest_example() -> None:
     assert [use.token for use in uses] == ["a", "n", "g", "q", " "]
     assert (by_token["a"].count, by_token["a"].share, by_token["a"].example) == (7, 7 / 15, "u1")
     assert (by_token["q"].utterances, by_token["q"].speakers, by_token["q"].one_speaker) == (1, 1, "ann")
-    assert not by_token["a"].remarks and by_token["q"].remarks == "fewer than 5 times; speaker ann only"
-    assert suspicious([by_token["a"], by_token["q"]]) == "q (2 times, fewer than 5 times; speaker ann only; u2)"
+    assert not by_token["a"].remarks and by_token["q"].row()[-1] == "fewer than 5 times; speaker ann only"
+    assert suspicious(uses) == "fewer than 5 times: n g q space; speaker ann only: g q space"
 
 
 def test_units_and_graphemes_are_counted_as_a_training_has_them() -> None:
