@@ -311,7 +311,11 @@ def _join(pieces: Sequence[_Piece]) -> str:
 
 
 def _timed(cues: Sequence[Cue], duration_ms: int, limits: CueLimits) -> list[Cue]:
-    """Show each cue as long as reading it takes: later where there is room, then earlier."""
+    """Show each cue as long as reading it takes: later where there is room, then earlier.
+
+    Room ends where the next cue begins. A cue during which another channel speaks anyway has its shortest time up to
+    the next of its own channel.
+    """
     min_ms, max_ms = round(1000 * limits.min_cue_s), round(1000 * limits.max_cue_s)
     timed: list[Cue] = []
     earliest_ms = 0
@@ -319,6 +323,9 @@ def _timed(cues: Sequence[Cue], duration_ms: int, limits: CueLimits) -> list[Cue
         wanted_ms = max(min_ms, round(1000 * sum(map(display_width, cue.lines)) / limits.reading_speed))
         latest_ms = cues[index + 1].start_ms if index + 1 < len(cues) else max(duration_ms, cue.end_ms)
         end_ms = min(cue.end_ms, cue.start_ms + max_ms)
+        if latest_ms < end_ms:
+            own = (later.start_ms for later in cues[index + 1 :] if later.channel == cue.channel)
+            end_ms = max(end_ms, min(next(own, max(duration_ms, cue.end_ms)), cue.start_ms + min_ms))
         end_ms = max(end_ms, min(latest_ms, cue.start_ms + min(wanted_ms, max_ms)))
         start_ms = min(cue.start_ms, max(earliest_ms, end_ms - min_ms))
         timed.append(replace(cue, start_ms=start_ms, end_ms=end_ms))

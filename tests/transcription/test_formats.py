@@ -99,7 +99,7 @@ def test_split_channels_are_told_apart_in_every_format() -> None:
     assert [(line[1], line[4]) for line in lines[3:5]] == [("1", "thanks"), ("2", "hi")], "as sclite sorts them"
     written = {name: render_transcript(call, name).strip().split("\n\n") for name in ("srt", "vtt")}
     assert [cue.splitlines()[1:] for cue in written["srt"]] == [
-        ["00:00:00,000 --> 00:00:00,900", "Speaker 1: hello there"],  # earlier: the other speaks then
+        ["00:00:00,100 --> 00:00:01,100", "Speaker 1: hello there"],  # a second, though another speaks
         ["00:00:00,700 --> 00:00:02,300", "Speaker 2: hi how are you"],
         ["00:00:03,000 --> 00:00:04,000", "Speaker 1: fine thanks"],
     ]
