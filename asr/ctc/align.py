@@ -73,17 +73,13 @@ def forced_align(
     Raises TextError when a token is the blank or outside the vocabulary, when CTC needs more frames than there are, or
     when every path has probability 0; ModelError when ``log_probs`` hold NaN or infinity.
     """
-    emissions = np.ascontiguousarray(log_probs, dtype=np.float32)
-    if emissions.ndim != 2:
-        raise ValueError(f"expected log_probs (frames, vocab), got {emissions.shape}")
+    emissions, best = check_emissions(log_probs)
     ids = np.asarray(tokens, dtype=np.int32)
     frames, vocab_size = emissions.shape
     repeats = np.concatenate([ids[1:] == ids[:-1], [False]]) if ids.size else np.zeros(0, bool)
     _check(ids, vocab_size, frames, int(ids.size + repeats.sum()))
     if not frames:
         return Alignment(np.zeros(0, np.int32), (), 0.0, True)
-    best = emissions.max(axis=1)
-    _check_numbers(best)
     found_on_gpu = _states_by_torchaudio(emissions, ids, torch.device(device))
     states, cost, exact = found_on_gpu or _search(emissions, best, ids, repeats)
     if not np.isfinite(cost):
@@ -106,10 +102,18 @@ def _check(ids: NDArray[np.int32], vocab_size: int, frames: int, needed: int) ->
         )
 
 
-def _check_numbers(best: NDArray[np.float32]) -> None:
-    """A row's largest value shows NaN and the infinities that matter."""
+def check_emissions(log_probs: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """``(frames, vocab)`` in order in memory, and each frame's largest, which shows NaN and infinities that matter.
+
+    Raises ModelError where there are any.
+    """
+    emissions = np.ascontiguousarray(log_probs, dtype=np.float32)
+    if emissions.ndim != 2:
+        raise ValueError(f"expected log_probs (frames, vocab), got {emissions.shape}")
+    best = emissions.max(axis=1)
     for frame in np.flatnonzero(~np.isfinite(best))[:1]:
         raise ModelError(f"align: the log-probabilities of frame {frame} are no probabilities ({best[frame]})")
+    return emissions, best
 
 
 def _search(
