@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what editors and type checkers see
     from asr import errors as errors
-    from asr.api import cer, compare, evaluate, score, train, transcribe, wer
+    from asr.api import align, cer, compare, evaluate, score, train, transcribe, wer
     from asr.errors import (
         AsrError,
         AudioError,
@@ -45,6 +45,7 @@ __all__ = [
     "UsageError",
     "Word",
     "__version__",
+    "align",
     "cer",
     "compare",
     "errors",

@@ -15,6 +15,7 @@ from asr.shipped import model_directory
 
 if TYPE_CHECKING:
     from asr.recognition import Hypothesis, Recognizer
+    from asr.recognition.alignment import AlignedText
     from asr.recognition.given import AudioInput
     from asr.recognition.hypothesis import Channel
     from asr.scoring import ScoreReport
@@ -55,6 +56,35 @@ def transcribe(
         ModelError: the model directory is absent, damaged, or does not fit.
     """
     return _recognizer(model).transcribe(audio, sample_rate, channel=channel, track=track)
+
+
+def align(
+    audio: "AudioInput", text: str, model: "AnyPath | Recognizer" = "english", *, sample_rate: float | None = None
+) -> "AlignedText":
+    """When each word of a text is said in its recording: ``asr.align("talk.wav", text).words``.
+
+    The text may be longer or shorter than the sound: see ``passages`` of the result.
+
+    Args:
+        audio: as for ``transcribe``, of any length.
+        text: what is said, with line ends where it has lines; not a path.
+        model: as for ``transcribe``.
+        sample_rate: of samples, in Hz.
+
+    Raises:
+        AudioError: the recording cannot be read.
+        ConfigError: the rate is missing or impossible.
+        ModelError: the model directory is absent, damaged, or does not fit.
+        TextError: the model's tokens spell no word of the text.
+    """
+    if not isinstance(text, str):
+        raise UsageError(f"align: text must be the text itself, not {type(text).__name__}; read a file of it first")
+    from asr.recognition.alignment import align_text
+    from asr.recognition.given import given_sources
+
+    recognizer = _recognizer(model)
+    with given_sources(audio, sample_rate, recognizer.sample_rate) as (source,):
+        return align_text(recognizer, source, text)
 
 
 def _recognizer(model: "AnyPath | Recognizer") -> "Recognizer":

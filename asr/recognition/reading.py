@@ -6,7 +6,7 @@ taken one after another and which knows the recording's length once they have al
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path
@@ -93,8 +93,10 @@ def by_file(
             yield path, merged(heard) if split else heard[0]
 
 
-def source_of(recording: str | Path | Utterance | Waveform, sample_rate: int) -> AudioSource:
-    """A whole file, an utterance, or a waveform at ``sample_rate``."""
+def source_of(recording: str | Path | Utterance | Waveform | AudioSource, sample_rate: int) -> AudioSource:
+    """A whole file, an utterance, or a waveform at ``sample_rate``; a source as it is."""
+    if isinstance(recording, AudioSource):
+        return recording
     if isinstance(recording, str | Path):
         return file_source(recording, sample_rate)
     if isinstance(recording, Utterance):
@@ -132,6 +134,10 @@ def _one(block: Waveform) -> Iterator[Waveform]:
     yield block
 
 
+def _centred(window: Window) -> Window:
+    return replace(window, log_mel=window.log_mel - window.log_mel.mean(dim=0, keepdim=True))
+
+
 @dataclass(slots=True)
 class Decoded:
     """What of a long recording is decoded while the rest is read: ``hypotheses``, each with the second of its start.
@@ -162,9 +168,12 @@ class Reader:
         gate: bool = True,
         expect: bool = False,
         words: bool = False,
+        local_mean: bool = False,
     ) -> None:
+        """``local_mean``: each window of a long recording has a mean of 0 of its own, as an utterance in training."""
         self.source, self.features, self.sizes, self.expect = source, features, sizes, expect
         self.samples = 0
+        self.local_mean = local_mean and features.config.normalization == "utterance"
         self.signal = SignalTracker(features.config.sample_rate) if gate else None
         self.level = LevelTracker(features.config) if words else None
         self.expected_s: float | None = None
@@ -188,7 +197,8 @@ class Reader:
         if not whole and self.features.config.normalization == "utterance":
             mean = recording_mean(self.features, map(level.apply, self._unless_stopped(blocks())))
         levelled = map(level.apply, self._tracked(blocks(), meter.level(GATE_LEVEL_DB)))
-        yield from cut_windows(self._log_mel(levelled, mean), self.sizes)
+        windows = cut_windows(self._log_mel(levelled, mean), self.sizes)
+        yield from map(_centred, windows) if self.local_mean and not whole else windows
 
     def stop(self) -> None:
         """Make reading end soon, from another thread."""

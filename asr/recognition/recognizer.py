@@ -55,7 +55,8 @@ from asr.text.tokenizer import Tokenizer
 
 T = TypeVar("T")
 Waveform = NDArray[np.float32]
-Recordings = Iterable[str | Path | Utterance | Waveform]
+Recordings = Iterable[str | Path | Utterance | Waveform | AudioSource]
+OnStep = Callable[[Reader, int], None] | None  # see Pool
 BATCH_S = 60.0  # padded seconds in a batch: one of the longest windows
 
 
@@ -89,6 +90,7 @@ class Recognizer:
         self.backend = "torch"
         self.onnx_model: OnnxModel | None = None  # computes log-probabilities in the place of ``model``
         self.speech_gate, self.words, self.calibration = speech_gate, words, calibration
+        self.local_mean = False  # see Reader
         factor = self.model.subsampling.factor
         self.frame_s = frame_seconds(self.features.config, factor)
         self.sizes = sizes or WindowSizes.of(self.frame_s / factor, factor)
@@ -268,15 +270,15 @@ class Recognizer:
         return pool.submit(reader, self._finish, self._take)
 
     def emissions(
-        self, recordings: Recordings, *, workers: int | None = None, batch_s: float = BATCH_S
+        self, recordings: Recordings, *, workers: int | None = None, batch_s: float = BATCH_S, on_step: OnStep = None
     ) -> Generator[Emissions | AsrError, None, None]:
         """The model's log-probabilities for each recording, in order, the speech gate applied; for ``decode``.
 
-        A recording is a path, an utterance, or a mono waveform ``(samples,)`` at the model's rate. One that cannot be
-        read has its AsrError in its place.
+        A recording is a path, an utterance, a source, or a mono waveform ``(samples,)`` at the model's rate. One that
+        cannot be read has its AsrError in its place.
         """
         sources = (source_of(recording, self.sample_rate) for recording in recordings)
-        return self._pooled(sources, self._emissions, workers=workers, batch_s=batch_s)
+        return self._pooled(sources, self._emissions, workers=workers, batch_s=batch_s, on_step=on_step)
 
     def decode(self, emissions: Emissions) -> Hypothesis:
         """The text of one recording's emissions, its words with times and confidence if they are wanted.
@@ -322,7 +324,7 @@ class Recognizer:
         *,
         workers: int | None = None,
         batch_s: float = BATCH_S,
-        on_step: Callable[[Reader, int], None] | None = None,
+        on_step: OnStep = None,
     ) -> Generator[T | AsrError, None, None]:
         pool = Pool(
             (self._reader(source, expect=on_step is not None) for source in sources),
@@ -339,7 +341,8 @@ class Recognizer:
         return max(1, round(batch_s / (self.frame_s / self.sizes.factor)))
 
     def _reader(self, source: AudioSource, expect: bool = False) -> Reader:
-        return Reader(source, self.features, self.sizes, gate=self.speech_gate, expect=expect, words=self.words)
+        gate, words, local = self.speech_gate, self.words, self.local_mean
+        return Reader(source, self.features, self.sizes, gate=gate, expect=expect, words=words, local_mean=local)
 
     def _take(self, reader: Reader, parts: list[Array]) -> list[Array]:
         """Decode what can be cut off a long recording that is still being read; the emissions that are left."""
