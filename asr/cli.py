@@ -26,6 +26,7 @@ VERBS: dict[str, str] = {
     "prepare": "turn a corpus folder into train/dev/test.jsonl",
     "train": "train a model, or resume a run exactly where it stopped",
     "transcribe": "transcribe audio files",
+    "align": "find the times of a text's words in its recording; an audiobook and its book to a corpus",
     "serve": "transcribe over HTTP, in the form of OpenAI's API",
     "evaluate": "transcribe a manifest and report the errors",
     "export": "write a model as an ONNX file, in float32 or int8",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from asr.errors import ConfigError, ModelError, UsageError
 from asr.onnx import BACKENDS
 from asr.text.normalize import NORMALIZERS, Normalizer, get_normalizer
+from asr.transcription import FORMATS
 from asr.transcription.options import DEFAULT_BOOST, NONE, DecoderOptions
 
 if TYPE_CHECKING:
@@ -53,6 +54,24 @@ def whole_number(text: str) -> int:
     """A whole number, 0 included, for argparse."""
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def formats(text: str, *more: str) -> tuple[str, ...]:
+    """Names of transcript formats, or of ``more``, with commas between, for argparse."""
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in (*FORMATS, *more)]
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown) or text!r}; choose from {', '.join(FORMATS)}")
+    return tuple(dict.fromkeys(names))
+
+
+def channel(text: str) -> int | None:
+    """A channel from 0, or None for ``mix``, for argparse."""
+    if text == "mix":
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a channel number (0, 1, ...) nor mix")
     return int(text)
 
 

@@ -25,6 +25,7 @@ from asr.commands.options import (
     add_device,
     count,
     decoder_options,
+    formats,
     naming_options,
     number,
     seconds,
@@ -194,11 +195,7 @@ def _check_terminal(options: TranscribeOptions) -> None:
 
 
 def _formats(text: str) -> tuple[str, ...]:
-    names = [name.strip().lower() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in (*FORMATS, JSONL)]
-    if unknown or not names:
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown) or text!r}; choose from {', '.join(FORMATS)}")
-    return tuple(dict.fromkeys(names))
+    return formats(text, JSONL)
 
 
 def _channel(text: str) -> "Channel":

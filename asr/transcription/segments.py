@@ -1,0 +1,169 @@
+"""An aligned recording as training data: utterances cut at pauses, and what was left out, with the reason.
+
+In: an ``AlignedText`` and its recording. Out: in a folder, ``segments.jsonl``, a manifest whose utterances are spans of
+the recording (nothing is cut or copied), and ``left-out.json``. A further recording is added to both; the same one
+again replaces its lines. `asr run recipes/folder/bilstm.yaml corpus=FOLDER` trains on it.
+
+A segment never holds a passage that is missing from the sound or extra in it. It ends where a line of the text ends in
+a pause, and where it would be too long, at its longest pause, lines' and sentences' ends first.
+"""
+
+import bisect
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asr.data.manifest import Utterance, read_manifest, write_manifest
+from asr.files import read_json_object, write_json
+from asr.schema import check
+from asr.transcription.formats import recording_id
+
+if TYPE_CHECKING:
+    from asr.recognition.alignment import AlignedText, AlignedWord
+
+MANIFEST, LEFT_OUT = "segments.jsonl", "left-out.json"
+MARGIN_S = 0.2  # of the pauses beside a segment, half of each at most
+LINE_PAUSE_S = 0.3  # a line that ends in such a pause ends a segment
+CUT_PAUSE_S = 0.1  # the shortest in which a segment that is too long is cut
+LINE_BONUS_S, SENTENCE_BONUS_S = 0.4, 0.3  # a pause there counts as so much longer
+_SENTENCE_ENDS, _CLOSING = (".", "?", "!", "…", "。", "？", "！"), "\"')]”’»"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentOptions:
+    """``min_confidence``: of a segment, see ``AlignedText.confidence_of``. ``speaker``: of all of the recording."""
+
+    min_confidence: float = 0.2
+    max_s: float = 15.0
+    speaker: str | None = None
+
+    def __post_init__(self) -> None:
+        check(0 <= self.min_confidence <= 1, f"min_confidence={self.min_confidence} must be 0 to 1")
+        check(self.max_s > 0, f"max_s={self.max_s} must be more than 0")
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A part of the recording or of its text that is in no utterance, and why; ``first_line`` to ``last_line``."""
+
+    audio: str
+    reason: str
+    start_s: float
+    end_s: float
+    first_line: int
+    last_line: int
+    text: str
+    confidence: float | None = None
+
+
+def cut_segments(
+    aligned: "AlignedText", audio: str, options: SegmentOptions, channel: int | None = None
+) -> tuple[list[Utterance], list[LeftOut]]:
+    """The utterances of one recording, of the path ``audio``, and what is left out."""
+    name, kept, left_out = recording_id(audio), [], []
+    for one in aligned.passages:
+        reason = "missing from the sound" if one.kind == "missing" else "not in the text"
+        left_out.append(LeftOut(audio, reason, one.start_s, one.end_s, one.first_line, one.last_line, one.text))
+    for low, high in _segments(aligned, options.max_s):
+        words = aligned.words[low:high]
+        start_s, end_s = (round(one, 3) for one in _bounds(aligned, low, high))
+        text, confidence = " ".join(word.text for word in words), round(aligned.confidence_of(low, high) or 0.0, 4)
+        reason = ""
+        if _length_s(words) > options.max_s:
+            reason = f"longer than {options.max_s:g} s without a pause"
+        elif confidence < options.min_confidence:
+            reason = f"confidence below {options.min_confidence:g}"
+        if reason:
+            lines = words[0].line, words[-1].line
+            left_out.append(LeftOut(audio, reason, start_s, end_s, *lines, text, confidence))
+            continue
+        utterance = Utterance(
+            id=f"{name}-{len(kept) + 1:04d}",
+            audio=audio,
+            start_s=start_s,
+            duration_s=round(end_s - start_s, 3),
+            text=text,
+            speaker=options.speaker,
+            channel=channel,
+            extra={"confidence": confidence, "line": words[0].line},
+        )
+        kept.append(utterance)
+    return kept, sorted(left_out, key=lambda one: one.start_s)
+
+
+def _segments(aligned: "AlignedText", max_s: float) -> Iterator[tuple[int, int]]:
+    """First word of each segment, and the one behind its last."""
+    words = aligned.words
+    extra = sorted(one.start_s for one in aligned.passages if one.kind == "extra")
+    low = None
+    for number, word in enumerate(words):
+        if low is not None and (word.start_s is None or _parts(words[number - 1], word, extra)):
+            yield from _split(words, low, number, max_s)
+            low = None
+        if low is None and word.start_s is not None:
+            low = number
+    if low is not None:
+        yield from _split(words, low, len(words), max_s)
+
+
+def _parts(before: "AlignedWord", word: "AlignedWord", extra: Sequence[float]) -> bool:
+    """Whether two words that follow each other are in different segments whatever their lengths."""
+    end_s, start_s = before.end_s or 0.0, word.start_s or 0.0
+    between = bisect.bisect_left(extra, end_s - 1e-6) < bisect.bisect_left(extra, start_s)
+    return between or (before.line != word.line and start_s - end_s >= LINE_PAUSE_S)
+
+
+def _split(words: Sequence["AlignedWord"], low: int, high: int, max_s: float) -> Iterator[tuple[int, int]]:
+    """The words as one segment, or cut at the best pauses until each is at most ``max_s``."""
+    waiting = [(low, high)]
+    while waiting:
+        low, high = waiting.pop()
+        cuts = [(_pause_s(words[at - 1], words[at]), at) for at in range(low + 1, high)]
+        _, at = max((cut for cut in cuts if cut[0] >= CUT_PAUSE_S), default=(0.0, None))
+        if at is None or _length_s(words[low:high]) <= max_s:
+            yield low, high
+        else:
+            waiting += [(at, high), (low, at)]
+
+
+def _pause_s(before: "AlignedWord", word: "AlignedWord") -> float:
+    """The pause between two words, longer where a line or a sentence ends; 0 where it is too short to cut."""
+    pause_s = (word.start_s or 0.0) - (before.end_s or 0.0)
+    if pause_s < CUT_PAUSE_S:
+        return 0.0
+    sentence = before.text.rstrip(_CLOSING).endswith(_SENTENCE_ENDS)
+    return pause_s + LINE_BONUS_S * (before.line != word.line) + SENTENCE_BONUS_S * sentence
+
+
+def _length_s(words: Sequence["AlignedWord"]) -> float:
+    return (words[-1].end_s or 0.0) - (words[0].start_s or 0.0)
+
+
+def _bounds(aligned: "AlignedText", low: int, high: int) -> tuple[float, float]:
+    """From before the first word to behind the last: a margin, but at most half of the pause there."""
+    first_s, last_s = aligned.words[low].start_s or 0.0, aligned.words[high - 1].end_s or 0.0
+    extra = [one for one in aligned.passages if one.kind == "extra"]
+    ends = [one.end_s for one in (*aligned.words[max(0, low - 1) : low], *extra) if (one.end_s or math.inf) <= first_s]
+    starts = [one.start_s for one in (*aligned.words[high : high + 1], *extra) if (one.start_s or 0.0) >= last_s]
+    before_s = (first_s - max(filter(None, ends))) / 2 if any(ends) else first_s
+    behind_s = (min(filter(None, starts)) - last_s) / 2 if any(starts) else aligned.duration_s - last_s
+    return first_s - min(MARGIN_S, before_s), last_s + min(MARGIN_S, behind_s)
+
+
+def add_to_corpus(folder: Path, audio: str, kept: Sequence[Utterance], left_out: Sequence[LeftOut]) -> list[Utterance]:
+    """Write both files of ``folder``, with what they hold of other recordings; returns all utterances.
+
+    Raises DataError where the manifest that is there cannot be read.
+    """
+    manifest, report = folder / MANIFEST, folder / LEFT_OUT
+    others = [one for one in read_manifest(manifest) if one.audio != audio] if manifest.exists() else []
+    taken = {one.id for one in others}
+    if any(one.id in taken for one in kept):  # a recording of the same name in another folder
+        kept = [replace(one, id=f"{Path(audio).parent.name}-{one.id}") for one in kept]
+    rows = read_json_object(report).get("left_out", [])
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(report, {"left_out": [*(row for row in rows if row["audio"] != audio), *map(asdict, left_out)]})
+    write_manifest(manifest, [*others, *kept])
+    return [*others, *kept]

@@ -1,0 +1,98 @@
+"""`asr align`: times in every format, a corpus of segments, and what is left out of it."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+from asr.cli import main
+from asr.data.manifest import read_manifest
+from asr.recognition import Hypothesis, Recognizer
+from tests.random_model import RATE
+from tests.recognition.test_alignment import save_model
+from tests.recognition.test_recognizer import make_waveform
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Hypothesis]:
+    """A model, a recording of 20 s, and what the model recognises in it."""
+    folder = tmp_path_factory.mktemp("align")
+    model = save_model(folder / "model")
+    soundfile.write(folder / "talk.wav", make_waveform(20.0, 0), RATE, subtype="FLOAT")
+    recognizer = Recognizer.from_pretrained(model, device="cpu", speech_gate=False)
+    return model, folder / "talk.wav", recognizer.transcribe(folder / "talk.wav")
+
+
+def align(*arguments: object) -> int:
+    return main(["align", *map(str, arguments)])
+
+
+def test_words_are_printed_and_written_in_several_formats(
+    case: tuple[Path, Path, Hypothesis], tmp_path: Path, capsys: Any
+) -> None:
+    model, audio, heard = case
+    words = heard.text.split()
+    text = tmp_path / "text.txt"
+    text.write_text(" ".join(words[:9]) + "\n" + " ".join(words[9:]) + "\n", encoding="utf-16")
+    assert align(model, audio, text) == 0
+    printed = capsys.readouterr()
+    rows = [line.split("\t") for line in printed.out.splitlines()[1:]]
+    assert [row[3] for row in rows] == words
+    assert [float(row[0]) for row in rows] == pytest.approx([word.start_s for word in heard.words], abs=6e-4)
+    assert f"note: {len(words)} of {len(words)} words found" in printed.err
+    assert align(model, audio, text, "--format", "json,srt", "--output-dir", tmp_path / "out") == 0
+    value = json.loads((tmp_path / "out" / "talk.json").read_text())
+    assert [line["line"] for line in value["lines"]] == [1, 2] and value["passages"] == []
+    assert value["lines"][1]["start_s"] == value["words"][9]["start_s"] and (tmp_path / "out" / "talk.srt").is_file()
+    (tmp_path / "out" / "talk.srt").write_text("corrected")
+    assert align(model, audio, text, "--format", "srt", "--output-dir", tmp_path / "out") == 2
+    assert "--overwrite replaces it" in capsys.readouterr().err
+
+
+def test_segments_are_utterances_that_training_can_read(
+    case: tuple[Path, Path, Hypothesis], tmp_path: Path, capsys: Any
+) -> None:
+    model, audio, heard = case
+    words = heard.text.split()
+    text, corpus = tmp_path / "text.txt", tmp_path / "corpus"
+    text.write_text(" ".join(words[:12]) + "\n" + "dada gabe ceca faha " * 5 + "\n" + " ".join(words[12:]))
+    options = ("--segments", corpus, "--max-s", 5, "--speaker", "ann")
+    assert align(model, audio, text, *options) == 0
+    assert "utterances" in capsys.readouterr().out
+    kept = read_manifest(corpus / "segments.jsonl")
+    left_out = json.loads((corpus / "left-out.json").read_text())["left_out"]
+    assert {one["reason"].split(" without")[0] for one in left_out} <= {"missing from the sound", "longer than 5 s"}
+    missing = next(one for one in left_out if one["reason"] == "missing from the sound")
+    assert missing["first_line"] == missing["last_line"] == 2 and "gabe" in missing["text"]
+    assert kept and all(one.duration_s <= 5.4 and one.speaker == "ann" for one in kept)
+    told = " ".join(one.text for one in kept) + " ".join(one["text"] for one in left_out)
+    assert len(told.split()) >= len(words) and "gabe" not in " ".join(one.text for one in kept)
+    for before, after in itertools.pairwise(kept):
+        assert before.start_s + before.duration_s <= after.start_s + 1e-3
+    assert align(model, audio, text, *options) == 0
+    assert read_manifest(corpus / "segments.jsonl") == kept, "the same recording replaces its own lines"
+    assert align(model, audio, text, *options, "--min-confidence", 1) == 0
+    left_out = json.loads((corpus / "left-out.json").read_text())["left_out"]
+    assert any(one["reason"] == "confidence below 1" for one in left_out)
+
+
+def test_wrong_input_is_one_message(case: tuple[Path, Path, Hypothesis], tmp_path: Path, capsys: Any) -> None:
+    model, audio, _ = case
+    text = tmp_path / "text.txt"
+    text.write_text("abba")
+
+    def error(*arguments: object) -> str:
+        assert align(*arguments) in (1, 2)
+        return str(capsys.readouterr().err).splitlines()[-1]
+
+    assert "a recording and its text go after it" in error(model, audio)
+    assert "required: TEXT" in error(audio)
+    assert "not a model directory" in error(tmp_path, audio, text)
+    assert "no such file" in error(model, tmp_path / "none.wav", text).lower()
+    assert "check the path" in error(model, audio, tmp_path / "none.txt")
+    assert "is not text" in error(model, audio, audio) or "not UTF-8" in error(model, audio, audio)
+    assert "--output-dir" in error(model, audio, text, "--format", "srt,vtt")
+    assert "min_confidence" in error(model, audio, text, "--segments", tmp_path, "--min-confidence", 2)
