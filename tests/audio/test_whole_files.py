@@ -85,7 +85,7 @@ def test_a_track_that_starts_late_keeps_its_time(tmp_path: Path, name: str, vide
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
 def test_any_track_of_a_video_can_be_read_at_its_time(tmp_path: Path, name: str) -> None:
     soundfile.write(tmp_path / "low.wav", tone(3.0, 300), RATE)
     soundfile.write(tmp_path / "high.wav", tone(3.0, 700), RATE)
@@ -99,7 +99,7 @@ def test_any_track_of_a_video_can_be_read_at_its_time(tmp_path: Path, name: str)
         assert not waveform[: max(0, int((begins_s - 0.1) * RATE))].any()
         full = np.pad(waveform, (0, 3 * RATE))
         lag = int(np.correlate(full, tone(3.0, hz), "valid").argmax())
-        assert lag / RATE == pytest.approx(begins_s, abs=0.08)  # the codec's delay: MP3 in AVI 0.07 s
+        assert lag / RATE == pytest.approx(begins_s, abs=0.06)  # the codec's own delay is in it
         blocks = stream_audio(tmp_path / name, block_s=0.7, track=track)
         np.testing.assert_array_equal(np.concatenate(list(blocks)), waveform)
     with pytest.raises(AudioError, match=r"has no audio track 2; it has 0: .* mono, 1: .* mono\. Correct the track"):
