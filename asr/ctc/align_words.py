@@ -75,14 +75,14 @@ class _Text:
         labels = np.array([token for n, word in enumerate(words) for token in (*between * (n > 0), *word)], np.uint32)
         joins = np.zeros(len(labels), np.float32)
         joins[1:][labels[1:] == labels[:-1]] = np.inf
-        places = (np.ascontiguousarray(one, np.int32) for one in (stops - lengths - gaps, stops - lengths, stops))
-        return cls(labels, joins, *places, (skip * lengths).astype(np.float32))
+        begins, firsts, ends = (one.astype(np.int32) for one in (stops - lengths - gaps, stops - lengths, stops))
+        return cls(labels, joins, begins, firsts, ends, (skip * lengths).astype(np.float32))
 
     def part(self, low: int, high: int) -> "_Text":
         """Words ``low`` to ``high - 1``; the first keeps its separator."""
         first, stop = self.begins[low], self.stops[high - 1]
-        places = (one[low:high] - first for one in (self.begins, self.firsts, self.stops))
-        return _Text(self.labels[first:stop], self.joins[first:stop], *places, self.skips[low:high])
+        begins, firsts, stops = (one[low:high] - first for one in (self.begins, self.firsts, self.stops))
+        return _Text(self.labels[first:stop], self.joins[first:stop], begins, firsts, stops, self.skips[low:high])
 
     @property
     def states(self) -> int:
@@ -99,7 +99,8 @@ class _Text:
         """States of ``part``, whose words begin with ``low``, as those of this text."""
         here, there = len(self.labels), len(part.labels)
         kind = np.minimum(states // there, 2)
-        return (states + kind * (here - there) + np.where(kind < 2, self.begins[low], low)).astype(np.int32)
+        moved: NDArray[np.int32] = states + kind * (here - there) + np.where(kind < 2, self.begins[low], low)
+        return moved.astype(np.int32)
 
 
 class _Search:

@@ -244,8 +244,9 @@ class _Found:
 
     def result(self) -> AlignedText:
         found = ~np.isnan(self.times[: len(self.words), 0])
+        times: list[list[float]] = self.times.round(6).tolist()
         words = tuple(
-            AlignedWord(one.text, one.line, *self.times[number].round(6).tolist(), self._confidence(number, number + 1))
+            AlignedWord(one.text, one.line, times[number][0], times[number][1], self._confidence(number, number + 1))
             if found[number]
             else AlignedWord(one.text, one.line)
             for number, one in enumerate(self.words)

@@ -9,7 +9,6 @@ a pause, and where it would be too long, at its longest pause, lines' and senten
 """
 
 import bisect
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -62,7 +61,9 @@ def cut_segments(
     aligned: "AlignedText", audio: str, options: SegmentOptions, channel: int | None = None
 ) -> tuple[list[Utterance], list[LeftOut]]:
     """The utterances of one recording, of the path ``audio``, and what is left out."""
-    name, kept, left_out = recording_id(audio), [], []
+    name = recording_id(audio)
+    kept: list[Utterance] = []
+    left_out: list[LeftOut] = []
     for one in aligned.passages:
         reason = "missing from the sound" if one.kind == "missing" else "not in the text"
         left_out.append(LeftOut(audio, reason, one.start_s, one.end_s, one.first_line, one.last_line, one.text))
@@ -144,11 +145,13 @@ def _length_s(words: Sequence["AlignedWord"]) -> float:
 def _bounds(aligned: "AlignedText", low: int, high: int) -> tuple[float, float]:
     """From before the first word to behind the last: a margin, but at most half of the pause there."""
     first_s, last_s = aligned.words[low].start_s or 0.0, aligned.words[high - 1].end_s or 0.0
-    extra = [one for one in aligned.passages if one.kind == "extra"]
-    ends = [one.end_s for one in (*aligned.words[max(0, low - 1) : low], *extra) if (one.end_s or math.inf) <= first_s]
-    starts = [one.start_s for one in (*aligned.words[high : high + 1], *extra) if (one.start_s or 0.0) >= last_s]
-    before_s = (first_s - max(filter(None, ends))) / 2 if any(ends) else first_s
-    behind_s = (min(filter(None, starts)) - last_s) / 2 if any(starts) else aligned.duration_s - last_s
+    others = [(one.start_s, one.end_s) for one in aligned.passages if one.kind == "extra"]
+    for one in (*aligned.words[max(0, low - 1) : low], *aligned.words[high : high + 1]):
+        if one.start_s is not None and one.end_s is not None:
+            others.append((one.start_s, one.end_s))
+    ends, starts = [end_s for _, end_s in others if end_s <= first_s], [one_s for one_s, _ in others if one_s >= last_s]
+    before_s = (first_s - max(ends)) / 2 if ends else first_s
+    behind_s = (min(starts) - last_s) / 2 if starts else aligned.duration_s - last_s
     return first_s - min(MARGIN_S, before_s), last_s + min(MARGIN_S, behind_s)
 
 
