@@ -5,8 +5,6 @@ this machine does not have.
 """
 
 import contextlib
-import os
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -72,23 +70,3 @@ def set_threads(count: int | None) -> None:
     """Let torch compute with ``count`` threads on the CPU; None leaves torch's own choice."""
     if count:
         torch.set_num_threads(count)
-
-
-@contextlib.contextmanager
-def limited_cores(count: int) -> Iterator[None]:
-    """Inside, this thread and those it starts use ``count`` cores at most: for measurements of so many (on Linux)."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(before)[:count])
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-def usable_cores() -> int:
-    """Processor cores for this process: those that it may use, shared with the others of a distributed training."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

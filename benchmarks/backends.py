@@ -26,12 +26,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from asr import wer  # noqa: E402
-from asr.audio import load_audio  # noqa: E402
+from asr.cores import limited_cores  # noqa: E402
 from asr.data.manifest import Utterance, read_manifest  # noqa: E402
-from asr.devices import limited_cores  # noqa: E402
 from asr.files import write_json  # noqa: E402
 from asr.recognition import Recognizer  # noqa: E402
 from asr.recognition.pool import plan_batches  # noqa: E402
+from asr.recognition.reading import Reader, utterance_source  # noqa: E402
 from asr.recognition.recognizer import BATCH_S  # noqa: E402
 from asr.recognition.windows import Array, Window, compute_windows  # noqa: E402
 
@@ -42,12 +42,8 @@ def batches(recognizer: Recognizer, utterances: Sequence[Utterance]) -> list[lis
     """The utterances' features, each a window, in batches of like length."""
     windows = []
     for one in utterances:
-        rate = recognizer.sample_rate
-        waveform = load_audio(one.audio, sample_rate=rate, start_s=one.start_s, duration_s=one.duration_s)
-        with torch.inference_mode():
-            log_mel, frames = recognizer.features(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
-            keep = int(recognizer.model.output_lengths(frames)[0])
-        windows.append(Window(log_mel[0], 0, keep))
+        source = utterance_source(one, recognizer.sample_rate)
+        windows += Reader(source, recognizer.pretrained.features, recognizer.sizes, gate=False).windows()
     longest = BATCH_S / recognizer.frame_s * recognizer.sizes.factor
     return [
         [windows[index] for index in batch] for batch in plan_batches([len(one.log_mel) for one in windows], longest)
@@ -56,7 +52,7 @@ def batches(recognizer: Recognizer, utterances: Sequence[Utterance]) -> list[lis
 
 def emissions(recognizer: Recognizer, windows: Sequence[Sequence[Window]]) -> list[Array]:
     """The acoustic model alone."""
-    return [row for batch in windows for row in compute_windows(recognizer.onnx_model or recognizer.model, batch)]
+    return [row for batch in windows for row in compute_windows(recognizer.pretrained.log_probs, batch)]
 
 
 def in_turn(calls: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:

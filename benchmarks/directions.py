@@ -24,8 +24,9 @@ from torch import nn
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from asr.ctc import ctc_loss  # noqa: E402
-from asr.devices import autocast, usable_cores  # noqa: E402
+from asr.cores import usable_cores  # noqa: E402
+from asr.ctc.loss import ctc_loss  # noqa: E402
+from asr.devices import autocast  # noqa: E402
 from asr.files import write_json  # noqa: E402
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig, directions  # noqa: E402
 from asr.provenance import processor_name  # noqa: E402

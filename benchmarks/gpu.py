@@ -32,7 +32,7 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from asr.ctc import ctc_loss  # noqa: E402
+from asr.ctc.loss import ctc_loss  # noqa: E402
 from asr.data.dataset import Batch  # noqa: E402
 from asr.devices import PRECISIONS, allow_tf32, autocast, choose_device  # noqa: E402
 from asr.features import LogMelConfig, SpecAugmentConfig, build_features  # noqa: E402

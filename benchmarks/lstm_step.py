@@ -24,8 +24,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from asr.ctc import ctc_loss  # noqa: E402
-from asr.devices import limited_cores  # noqa: E402
+from asr.cores import limited_cores  # noqa: E402
+from asr.ctc.loss import ctc_loss  # noqa: E402
 from asr.files import write_json  # noqa: E402
 from asr.models import AcousticModel, BiLstm, BiLstmConfig, SubsamplingConfig  # noqa: E402
 from asr.provenance import processor_name  # noqa: E402

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from asr.audio import load_audio  # noqa: E402
-from asr.devices import limited_cores, usable_cores  # noqa: E402
+from asr.cores import limited_cores, usable_cores  # noqa: E402
 from asr.errors import AsrError  # noqa: E402
 from asr.files import write_json  # noqa: E402
 from asr.recognition import Recognizer  # noqa: E402

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from asr.devices import PRECISIONS, autocast, check_precision, choose_device, limited_cores, set_threads, usable_cores
+from asr.cores import limited_cores, usable_cores
+from asr.devices import PRECISIONS, autocast, check_precision, choose_device, set_threads
 from asr.errors import ConfigError
 from asr.provenance import hardware
 

@@ -90,7 +90,9 @@ def run(arguments: list[str]) -> int:
     from asr.inspection import inspect_waveform
     from asr.recognition import Recognizer
 
-    recognizer = Recognizer.from_pretrained(options.model, device="cpu")  # where readable cells agree best
+    recognizer = Recognizer.from_pretrained(
+        options.model, device="cpu", backend="torch"
+    )  # where readable cells agree best
     waveform, notes = _load(options, recognizer.sample_rate)
     inspection = inspect_waveform(recognizer, waveform, layer=options.layer)
     for note in notes:

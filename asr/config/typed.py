@@ -18,8 +18,8 @@ from asr.decoding.config import DecodingConfig
 from asr.errors import ConfigError, ModelError, UsageError
 from asr.files import write_text
 from asr.models import build_model_config
-from asr.pretrained import stored_model
 from asr.schema import build, check, check_choice, to_plain
+from asr.stored import stored_model
 from asr.text.normalize import NORMALIZERS
 from asr.training.config import AUTO, TrainSettings
 

@@ -24,7 +24,6 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from asr.ctc import viterbi_numpy
@@ -63,12 +62,10 @@ class Alignment:
     exact: bool
 
 
-def forced_align(
-    log_probs: NDArray[np.float32], tokens: Sequence[int], device: torch.device | str = "cpu"
-) -> Alignment:
+def forced_align(log_probs: NDArray[np.float32], tokens: Sequence[int], device: object = "cpu") -> Alignment:
     """Align ``tokens`` (ids, no blanks) with ``log_probs`` ``(frames, vocab)``, natural logs, blank id 0.
 
-    ``device``: that of the model; on a GPU torchaudio aligns where it can.
+    ``device``: that of the model, as torch names it or has it; on a GPU torchaudio aligns where it can.
 
     Raises TextError when a token is the blank or outside the vocabulary, when CTC needs more frames than there are, or
     when every path has probability 0; ModelError when ``log_probs`` hold NaN or infinity.
@@ -80,7 +77,7 @@ def forced_align(
     _check(ids, vocab_size, frames, int(ids.size + repeats.sum()))
     if not frames:
         return Alignment(np.zeros(0, np.int32), (), 0.0, True)
-    found_on_gpu = _states_by_torchaudio(emissions, ids, torch.device(device))
+    found_on_gpu = _states_by_torchaudio(emissions, ids, str(device))
     states, cost, exact = found_on_gpu or _search(emissions, best, ids, repeats)
     if not np.isfinite(cost):
         raise TextError("align: the model gives every alignment of the text probability 0")
@@ -163,14 +160,16 @@ def _search_loop(frames: int, states: int) -> Callable[..., tuple[NDArray[np.int
 
 
 def _states_by_torchaudio(
-    emissions: NDArray[np.float32], ids: NDArray[np.int32], device: torch.device
+    emissions: NDArray[np.float32], ids: NDArray[np.int32], device: str
 ) -> tuple[NDArray[np.int32], float, bool] | None:
     """The same as ``_search``; None where torchaudio is not to be used or cannot be."""
-    if device.type != "cuda" or not ids.size or emissions.shape[0] * (2 * ids.size + 1) > MAX_GPU_CELLS:
+    if not device.startswith("cuda") or not ids.size or emissions.shape[0] * (2 * ids.size + 1) > MAX_GPU_CELLS:
         return None
     align = load_aligner()
     if align is None:
         return None
+    import torch  # late: recognition by onnxruntime does without
+
     on_device = torch.from_numpy(emissions)[None].to(device)
     path, scores = align(on_device, torch.from_numpy(ids)[None].to(device), blank=BLANK_ID)
     tokens = path[0].cpu().numpy()

@@ -1,29 +1,23 @@
-"""The CTC loss with every precondition checked per utterance, losses beside it; best paths and what they spell.
+"""The CTC loss with every precondition checked per utterance, and losses beside it.
 
 In: log-probabilities with lengths and target ids. Out: one loss per utterance, in nats. torch's own loss reads out of
 bounds for labels outside the vocabulary (pytorch#193794), accepts a blank inside a target, and with ``zero_infinity``
 turns what cannot be spelled into 0; here each is an error that gives the utterance's index.
 
-Source: Graves et al. 2006, "Connectionist Temporal Classification"; ``collapse`` is their map B: repeats merge, blanks
-are removed.
+Source: Graves et al. 2006, "Connectionist Temporal Classification".
 """
 
-import itertools
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from asr.ctc.paths import frames_needed
 from asr.devices import upload
 from asr.errors import TrainingError
 from asr.lengths import valid_mask
 from asr.text.tokenizer import BLANK_ID
-
-
-def frames_needed(target: Sequence[int]) -> int:
-    """Frames that CTC needs for ``target``: one per label, and a blank between equal neighbours."""
-    return len(target) + sum(one == other for one, other in itertools.pairwise(target))
 
 
 def check_targets(targets: Sequence[Sequence[int]], lengths: Sequence[int], vocab_size: int) -> None:
@@ -95,17 +89,3 @@ def consistency_loss(log_probs: Tensor, lengths: Tensor) -> Tensor:
     divergence = functional.kl_div(log_probs, targets, reduction="none", log_target=True).sum(dim=2)
     valid = valid_mask(upload(lengths, log_probs.device), log_probs.size(1)).repeat(2, 1)
     return 0.5 * divergence.masked_fill(~valid, 0.0).sum(dim=1).view(2, batch).sum(dim=0)
-
-
-def collapse(path: Sequence[int]) -> list[int]:
-    """The labels that a path of frame tokens spells."""
-    return [token for token, before in zip(path, [None, *path], strict=False) if token != before and token != BLANK_ID]
-
-
-def best_path(log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
-    """The likeliest token of every valid frame.
-
-    ``(batch, frames, vocab)``, ``(batch,)`` -> a list of frames per utterance.
-    """
-    best = log_probs.argmax(dim=2).tolist()
-    return [path[:length] for path, length in zip(best, lengths.tolist(), strict=True)]

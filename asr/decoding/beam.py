@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from asr.decoding.config import BeamConfig, check_hotwords
 from asr.decoding.greedy import Alternative, DecodedText, tidy_text
@@ -149,7 +148,7 @@ class BeamDecoder:
         other._tables = reweighed(self._tables, other.config)
         return other
 
-    def __call__(self, log_probs: Tensor, lengths: Tensor, tokenizer: Tokenizer) -> list[DecodedText]:
+    def __call__(self, log_probs: npt.ArrayLike, lengths: npt.ArrayLike, tokenizer: Tokenizer) -> list[DecodedText]:
         """One ``DecodedText`` per utterance from ``log_probs`` ``(batch, frames, vocab)`` and ``lengths`` ``(batch,)``.
 
         Raises ConfigError when ``tokenizer`` has other tokens than the decoder was made for, ModelError when
@@ -157,8 +156,8 @@ class BeamDecoder:
         """
         if tokenizer is not self.tokenizer and tokenizer.tokens != self.tokenizer.tokens:
             raise ConfigError("decoding: the beam search was made for another model's tokens; make one for this model")
-        rows = log_probs.detach().float().cpu().numpy()
-        return [self.decode(row[:length]) for row, length in zip(rows, lengths.tolist(), strict=True)]
+        rows = np.asarray(log_probs, dtype=np.float32)
+        return [self.decode(row[:length]) for row, length in zip(rows, np.asarray(lengths), strict=True)]
 
     def decode(self, log_probs: npt.NDArray[np.float32]) -> DecodedText:
         """The same for one utterance, ``(frames, vocab)``."""

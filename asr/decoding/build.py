@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
+from numpy.typing import ArrayLike, NDArray
 
 from asr.decoding.config import DecodingConfig
 from asr.decoding.greedy import DecodedText, GreedySearch, greedy_decode
@@ -20,7 +19,7 @@ from asr.text.tokenizer import Tokenizer
 class Decoder(Protocol):
     """Log-probabilities ``(batch, frames, vocab)`` with lengths ``(batch,)`` to one text each."""
 
-    def __call__(self, log_probs: Tensor, lengths: Tensor, tokenizer: Tokenizer) -> list[DecodedText]: ...
+    def __call__(self, log_probs: ArrayLike, lengths: ArrayLike, tokenizer: Tokenizer) -> list[DecodedText]: ...
 
 
 class Search(Protocol):

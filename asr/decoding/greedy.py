@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
+from numpy.typing import ArrayLike, NDArray
 
 from asr.ctc import best_path, collapse
 from asr.text.tokenizer import BLANK_ID, Tokenizer
@@ -43,11 +42,12 @@ class DecodedText:
     n_best: tuple[Alternative, ...] = ()
 
 
-def greedy_decode(log_probs: Tensor, lengths: Tensor, tokenizer: Tokenizer) -> list[DecodedText]:
+def greedy_decode(log_probs: ArrayLike, lengths: ArrayLike, tokenizer: Tokenizer) -> list[DecodedText]:
     """One text per utterance from ``log_probs`` ``(batch, frames, vocab)`` and ``lengths`` ``(batch,)``."""
-    best = log_probs.max(dim=2).values.double().cpu()
-    scores = [float(row[:length].sum()) for row, length in zip(best, lengths.tolist(), strict=True)]
-    labels = [tuple(collapse(path)) for path in best_path(log_probs, lengths)]
+    rows, frames = np.asarray(log_probs), np.asarray(lengths)
+    best = rows.max(axis=2).astype(np.float64)
+    scores = [float(row[:length].sum()) for row, length in zip(best, frames, strict=True)]
+    labels = [tuple(collapse(path)) for path in best_path(rows, frames)]
     return [
         DecodedText(text=tidy_text(tokenizer, tokens), score=score, tokens=tokens)
         for tokens, score in zip(labels, scores, strict=True)

@@ -1,42 +1,33 @@
-"""Features: log-mel and Kaldi's fbank on the model's device, augmentation. Knows nothing of manifests."""
+"""Features: log-mel and Kaldi fbank on the model's device, augmentation. Knows nothing of manifests.
 
-from collections.abc import Mapping
-from typing import Any
+What computes in torch is imported when it is used: recognition by onnxruntime starts without torch.
+"""
 
-from asr.features.augment import AugmentConfig, WaveformAugment
-from asr.features.frontend import (
-    Features,
-    FeaturesConfig,
-    NormalisationStatistics,
-    recording_mean,
-    stream_features,
-)
-from asr.features.kaldi import KaldiFbank, KaldiFbankConfig
+from typing import TYPE_CHECKING, Any
+
+from asr.features.config import AnyFeaturesConfig, FeaturesConfig, KaldiFbankConfig, LogMelConfig, build_features_config
 from asr.features.level import Level, LevelMeter
-from asr.features.log_mel import LogMel, LogMelConfig
-from asr.features.spec_augment import SpecAugmentConfig, spec_augment
+from asr.features.recording import ArrayLogMel, RecordingFeatures, recording_mean, stream_features
 from asr.features.streaming import StreamingFeatures
-from asr.schema import build_named
 
-AnyFeaturesConfig = LogMelConfig | KaldiFbankConfig
+if TYPE_CHECKING:
+    from asr.features.augment import AugmentConfig, WaveformAugment
+    from asr.features.frontend import Features, NormalisationStatistics
+    from asr.features.kaldi import KaldiFbank
+    from asr.features.log_mel import LogMel
+    from asr.features.masking import SpecAugmentConfig, spec_augment
 
-
-def build_features_config(values: Mapping[str, Any]) -> AnyFeaturesConfig:
-    """The config of ``values["name"]``, log-mel without one (model directories of earlier versions have none).
-
-    Raises ConfigError for an unknown name, key or value.
-    """
-    choices: tuple[type[AnyFeaturesConfig], ...] = (LogMelConfig, KaldiFbankConfig)
-    return build_named(choices, values, "features")
-
-
-def build_features(config: AnyFeaturesConfig) -> Features:
-    """The features of ``config``. Raises ConfigError where they cannot be computed here."""
-    return KaldiFbank(config) if isinstance(config, KaldiFbankConfig) else LogMel(config)
-
+_IN_TORCH = {
+    "augment": ("AugmentConfig", "WaveformAugment"),
+    "frontend": ("Features", "NormalisationStatistics"),
+    "kaldi": ("KaldiFbank",),
+    "log_mel": ("LogMel",),
+    "masking": ("SpecAugmentConfig", "spec_augment"),
+}
 
 __all__ = [
     "AnyFeaturesConfig",
+    "ArrayLogMel",
     "AugmentConfig",
     "Features",
     "FeaturesConfig",
@@ -47,6 +38,7 @@ __all__ = [
     "LogMel",
     "LogMelConfig",
     "NormalisationStatistics",
+    "RecordingFeatures",
     "SpecAugmentConfig",
     "StreamingFeatures",
     "WaveformAugment",
@@ -56,3 +48,23 @@ __all__ = [
     "spec_augment",
     "stream_features",
 ]
+
+
+def build_features(config: AnyFeaturesConfig) -> "Features":
+    """The features of ``config`` in torch. Raises ConfigError where they cannot be computed here."""
+    from asr.features.kaldi import KaldiFbank
+    from asr.features.log_mel import LogMel
+
+    return KaldiFbank(config) if isinstance(config, KaldiFbankConfig) else LogMel(config)
+
+
+if not TYPE_CHECKING:  # a type checker would take every misspelt name for one of these
+
+    def __getattr__(name: str) -> Any:
+        """Import what needs torch when it is first used."""
+        for module, names in _IN_TORCH.items():
+            if name in names:
+                from importlib import import_module
+
+                return getattr(import_module(f"asr.features.{module}"), name)
+        raise AttributeError(f"module 'asr.features' has no attribute {name!r}")

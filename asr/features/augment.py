@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from asr.audio import AUDIO_EXTENSIONS, load_audio, probe, resample
 from asr.errors import ConfigError
-from asr.features.spec_augment import SpecAugmentConfig
+from asr.features.masking import SpecAugmentConfig
 from asr.schema import check
 from asr.torchaudio_door import require_torchaudio
 

@@ -10,13 +10,12 @@ mean power of all. It follows the recording's scale exactly, and neither pauses 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from asr.lengths import valid_mask
+from asr.features.spectrum import library_of
 
 STRETCH_S = 0.1
 GATE = 0.1  # of the mean power
@@ -47,62 +46,55 @@ class LevelMeter:
         self._size = round(STRETCH_S * sample_rate)
         self._most = None if longest_s is None else round(longest_s / STRETCH_S)
         self._held: Waveform = np.zeros(0, np.float32)
-        self._sums: list[Tensor] = []  # (stretches, 2) each: of the samples and of their squares
+        self._sums: list[NDArray[np.float64]] = []  # (stretches, 2) each: of the samples and of their squares
 
     def push(self, block: Waveform) -> None:
         """Count the next ``(samples,)``."""
         held = np.concatenate((self._held, block))
         whole = len(held) // self._size * self._size
         if whole:
-            self._sums.append(_sums(torch.from_numpy(held[:whole]).view(-1, self._size)))
+            self._sums.append(stretch_sums(held[:whole].reshape(-1, self._size)))
         self._held = held[whole:].copy()
         if self._most is not None and sum(map(len, self._sums)) > 2 * self._most:
-            self._sums = [torch.cat(self._sums)[-self._most :]]
+            self._sums = [np.concatenate(self._sums)[-self._most :]]
 
     def level(self, level_db: float | None) -> Level:
         """What brings all that was counted to ``level_db``, in dB of full scale; None: what leaves it as it is."""
         if level_db is None:
             return Level(0.0, 1.0)
-        last = _sums(torch.from_numpy(self._held)[None])
-        sums = torch.cat([*self._sums, last])
-        sums = (sums if self._most is None else sums[-self._most - 1 :])[None]
-        counts = torch.full(sums.shape[:2], self._size)
-        counts[0, -1] = len(self._held)
-        offset, gain = _offset_and_gain(sums, counts, level_db)
+        sums = np.concatenate([*self._sums, stretch_sums(self._held[None])])
+        sums = sums if self._most is None else sums[-self._most - 1 :]
+        counts = np.full(len(sums), self._size)
+        counts[-1] = len(self._held)
+        offset, gain = offset_and_gain(sums, counts, level_db)
         return Level(float(offset), float(gain))
 
 
-def set_level(waveforms: Tensor, lengths: Tensor, sample_rate: int, level_db: float) -> Tensor:
-    """``(batch, samples)`` and ``(batch,)`` -> waveforms without offset at ``level_db`` dB of full scale each; zero
-    beyond each length.
+def stretch_sums(stretches: Any) -> Any:
+    """``(..., stretches, samples)`` -> sums of the samples and of their squares, ``(..., stretches, 2)`` float64; of
+    an array or a tensor.
     """
-    size, mask = round(STRETCH_S * sample_rate), valid_mask(lengths, waveforms.size(1))
-    stretches = max(1, -(-waveforms.size(1) // size))
-    valid = waveforms.float().masked_fill(~mask, 0.0)
-    padded = nn.functional.pad(valid, (0, stretches * size - waveforms.size(1)))
-    starts = torch.arange(stretches, device=lengths.device) * size
-    counts = (lengths.unsqueeze(1) - starts).clamp(0, size)
-    offset, gain = _offset_and_gain(_sums(padded.view(-1, stretches, size)), counts, level_db)
-    return ((valid - offset.float().unsqueeze(1)) * gain.float().unsqueeze(1)).masked_fill(~mask, 0.0)
+    library = library_of(stretches)
+    exact = library.asarray(stretches, dtype=library.float64)
+    return library.stack((exact.sum(-1), (exact * exact).sum(-1)), -1)
 
 
-def _sums(stretches: Tensor) -> Tensor:
-    """``(..., stretches, samples)`` -> sums of the samples and of their squares, ``(..., stretches, 2)`` float64."""
-    exact = stretches.double()
-    return torch.stack((exact.sum(-1), exact.square().sum(-1)), dim=-1)
-
-
-def _offset_and_gain(sums: Tensor, counts: Tensor, level_db: float) -> tuple[Tensor, Tensor]:
-    """``(batch, stretches, 2)``, ``(batch, stretches)`` samples in each -> ``(batch,)`` float64 each."""
-    total = counts.sum(1).clamp_min(1)
-    mean, square = (sums / counts.clamp_min(1).unsqueeze(2)).unbind(2)
-    there = counts > 0
-    middle = (there.sum(1, keepdim=True) - 1).clamp_min(0).div(2, rounding_mode="floor")
-    ordered = mean.masked_fill(~there, torch.inf).sort(dim=1).values
-    offset = ordered.gather(1, middle).squeeze(1).nan_to_num(posinf=0.0)  # the median: speech and clicks do not move it
-    power = (square - mean.square()).clamp_min(0.0)  # of each stretch about its own mean: slow drifts do not count
-    gate = GATE * (power * counts).sum(1, keepdim=True) / total.unsqueeze(1)
+def offset_and_gain(sums: Any, counts: Any, level_db: float) -> tuple[Any, Any]:
+    """What is subtracted and the factor, ``(...)`` float64 each, from ``stretch_sums`` ``(..., stretches, 2)`` and the
+    samples in each stretch ``(..., stretches)``; of arrays or of tensors.
+    """
+    library = library_of(sums)
+    there, size = counts > 0, library.clip(counts, 1, None)
+    mean, square = sums[..., 0] / size, sums[..., 1] / size
+    # the offset is the stretches' (lower) median: speech and clicks do not move it
+    ordered = library.sort(library.where(there, mean, library.inf))
+    ordered = ordered if library is np else ordered.values
+    middle = library.clip(there.sum(-1, keepdims=True) - 1, 0, None) // 2
+    take = np.take_along_axis if library is np else library.take_along_dim
+    offset = library.nan_to_num(take(ordered, middle, -1)[..., 0], posinf=0.0)
+    power = library.clip(square - mean**2, 0.0, None)  # of each stretch about its own mean: slow drifts do not count
+    gate = GATE * (power * counts).sum(-1, keepdims=True) / library.clip(counts.sum(-1, keepdims=True), 1, None)
     loud = counts * (power >= gate)
-    level = (power * loud).sum(1) / loud.sum(1).clamp_min(1)
-    audible = level > (RESOLUTION * offset).square() + SILENCE
-    return offset, torch.where(audible, 10 ** (level_db / 20) / level.clamp_min(SILENCE).sqrt(), 1.0)
+    level = (power * loud).sum(-1) / library.clip(loud.sum(-1), 1, None)
+    audible = level > (RESOLUTION * offset) ** 2 + SILENCE
+    return offset, library.where(audible, 10 ** (level_db / 20) / library.sqrt(library.clip(level, SILENCE, None)), 1.0)

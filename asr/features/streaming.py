@@ -10,11 +10,10 @@ been dropped, the frames are those of the whole recording.
 import math
 from collections import deque
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from asr.features.frontend import Features, FeatureStream, Waveform
 from asr.features.level import Level, LevelMeter
+from asr.features.recording import Array, FeatureStream, RecordingFeatures, Waveform
 
 HEARD_S = 60.0  # longer than one window of recognition, so that nothing heard of a short recording is forgotten
 
@@ -22,11 +21,11 @@ HEARD_S = 60.0  # longer than one window of recognition, so that nothing heard o
 class StreamingFeatures:
     """``append`` samples, look at ``frames``, ``drop`` what has been used. Frames are numbered from what is held."""
 
-    def __init__(self, features: Features) -> None:
+    def __init__(self, features: RecordingFeatures) -> None:
         self.features = features
         self.meter = LevelMeter(features.config.sample_rate, HEARD_S)
         self.stream = FeatureStream(features)
-        self._dropped: deque[tuple[Tensor, int]] = deque()  # sums (n_mels,) float64 at a gain of 1, and their frames
+        self._dropped: deque[tuple[Array, int]] = deque()  # sums (n_mels,) float64 at a gain of 1, and their frames
         self._mean_frames = round(HEARD_S * features.config.sample_rate / features.config.hop_length)
         self._any_dropped = False
 
@@ -35,35 +34,33 @@ class StreamingFeatures:
         self.meter.push(block)
         self.stream.append(block)
 
-    def frames(self, last: bool = False) -> tuple[Tensor, Tensor]:
+    def frames(self, last: bool = False) -> tuple[Array, Array]:
         """All complete frames that are held, normalised, and as they would be at a gain of 1 before normalisation:
         ``(frames, n_mels)`` each. ``last``: the recording has ended.
         """
         level = self.meter.level(self.features.config.level_db)
         log_mel = self.stream.frames(last, level)
         own_mean = None if last and not self._any_dropped else self._mean(log_mel, level)
-        count = torch.tensor([len(log_mel)], device=log_mel.device)
-        with torch.inference_mode():
-            return self.features.normalise(log_mel[None], count, own_mean)[0][0], log_mel - _nats(level)
+        return self.features.normalised(log_mel, own_mean), log_mel - np.float32(_nats(level))
 
-    def drop(self, plain: Tensor) -> None:
+    def drop(self, plain: Array) -> None:
         """Drop the first frames that are held, ``(frames, n_mels)`` at a gain of 1 as ``frames`` gave them."""
         if not len(plain):
             return
         self._any_dropped = True
         self.stream.drop(len(plain))
-        self._dropped.append((plain.double().sum(0), len(plain)))
+        self._dropped.append((plain.sum(axis=0, dtype=np.float64), len(plain)))
         while sum(frames for _, frames in self._dropped) - self._dropped[0][1] >= self._mean_frames:
             self._dropped.popleft()
 
-    def _mean(self, log_mel: Tensor, level: Level) -> Tensor | None:
-        """That of what was heard, ``(1, 1, n_mels)``, at ``level``; None where normalisation takes no mean."""
+    def _mean(self, log_mel: Array, level: Level) -> Array | None:
+        """That of what was heard, ``(n_mels,)``, at ``level``; None where normalisation takes no mean."""
         if self.features.config.normalization != "utterance":
             return None
-        total, frames = log_mel.double().sum(0), len(log_mel)
+        total, frames = log_mel.sum(axis=0, dtype=np.float64), len(log_mel)
         for part, count in self._dropped:
             total, frames = total + part + count * _nats(level), frames + count
-        return (total / max(1, frames)).float().view(1, 1, -1)
+        return np.asarray(total / max(1, frames), np.float32)
 
 
 def _nats(level: Level) -> float:

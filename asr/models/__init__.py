@@ -2,12 +2,13 @@
 
 from asr.models.acoustic import ENCODERS, AcousticModel, ModelConfig, build_model_config
 from asr.models.cell import ElmanCell, ElmanTrace, GruCell, GruTrace, LstmCell, LstmTrace
-from asr.models.encoder import ConvSubsampling, SubsamplingConfig
+from asr.models.encoder import ConvSubsampling
 from asr.models.lstm import BiLstm, BiLstmConfig, Gru, GruConfig, Lstm, LstmConfig, Rnn, RnnConfig
 from asr.models.recurrent import RecurrentLayer, RecurrentStack, StackConfig
 from asr.models.streaming import ModelStream
 from asr.models.transformer import Conformer, ConformerConfig, Transformer, TransformerConfig
 from asr.models.variants import LiGru, LiGruConfig, LnLstm, LnLstmConfig, MinLstm, MinLstmConfig
+from asr.subsampling import SubsamplingConfig
 
 __all__ = [
     "ENCODERS",

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asr.devices import usable_cores
+from asr.cores import usable_cores
 
 Direction = Callable[[Tensor], Tensor]
 Together = Callable[[Sequence[Callable[[], Any]]], list[Any]]  # runs two calls at the same time

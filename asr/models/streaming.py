@@ -11,8 +11,9 @@ training for it is needed, though the end of a look-ahead is an end that trainin
 
 import math
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from asr.errors import ConfigError
 from asr.models.acoustic import AcousticModel
@@ -51,15 +52,18 @@ class ModelStream:
         return self.model.subsampling.frames_needed(outputs)
 
     @torch.inference_mode()
-    def chunk(self, log_mel: Tensor, skip: int, keep: int | None, look_ahead: int = 0) -> Tensor:
+    def chunk(
+        self, log_mel: NDArray[np.float32], skip: int, keep: int | None, look_ahead: int = 0
+    ) -> NDArray[np.float32]:
         """``(frames, mels)`` -> log-probabilities ``(keep, vocab)`` of the next ``keep`` output frames.
 
         ``skip``: output frames of context at the beginning of ``log_mel``: 0 in the first chunk, else ``CONTEXT`` or
         more. ``keep`` None: all to the end of the recording; else as much ``look_ahead`` follows, in output frames.
         """
-        frames = torch.tensor([len(log_mel)], device=log_mel.device)
-        hidden, _ = self.model.subsampling(log_mel[None], frames)
+        inputs = torch.from_numpy(log_mel).to(self.model.head.weight.device)[None]
+        hidden, _ = self.model.subsampling(inputs, torch.tensor([len(log_mel)], device=inputs.device))
         hidden = hidden[:, skip:] if keep is None else hidden[:, skip : skip + keep + look_ahead]
         self._carried.keep = hidden.size(1) if keep is None else keep
         encoded = self.encoder.chunk(hidden, self._carried)[0, : self._carried.keep]
-        return torch.log_softmax(self.model.head(encoded).float(), dim=1)
+        found: NDArray[np.float32] = torch.log_softmax(self.model.head(encoded).float(), dim=1).cpu().numpy()
+        return found

@@ -1,52 +1,76 @@
-"""What computes log-probabilities in recognition beside torch: an exported model, run by onnxruntime on the CPU.
+"""What recognition runs with beside torch: an exported model in onnxruntime on the CPU, and features in NumPy.
 
-In: the name of a backend, and a model directory. Out: the ``OnnxModel`` that recognition calls in the place of its
-``AcousticModel``, or None where that is torch. One thread a call: recognition runs a worker a core, so the number of
-workers changes no result.
+In: the name of a backend, and a model directory. Out: an ``OnnxPretrained``, in the place of torch's ``Pretrained``;
+torch is not imported. One thread a call: recognition runs a worker a core, so the number of workers changes no result.
 """
 
+import functools
+import os
+import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from asr.errors import ConfigError, ModelError
+from asr.features import ArrayLogMel, LogMelConfig, RecordingFeatures
 from asr.onnx import BACKENDS, FILES
-from asr.onnx.export import exported
-from asr.pretrained import Pretrained
+from asr.onnx.export import exported, subsampling_factor
 from asr.schema import check_choice
-from asr.shipped import weights_sha256
+from asr.stored import Stored, read_stored
+from asr.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from asr.pretrained import Pretrained
+
+Array = NDArray[np.float32]
+GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA's, AMD's, Windows' for Linux
 
 
-def open_backend(
-    backend: str, directory: Path, pretrained: Pretrained, device: torch.device
-) -> tuple[str, "OnnxModel | None"]:
-    """The backend that is used, and its model; None for torch.
+def choose_backend(backend: str, directory: Path, device: str) -> str:
+    """The backend that is used on ``device``, as the user names it.
 
-    "auto" is onnx where the directory holds an export, onnxruntime is installed and ``device`` is the CPU; else torch.
-    "onnx" and "onnx-int8" take the directory's export, or make one in memory where there is none. Raises ConfigError
-    for another name, a GPU, or a package that is absent; ModelError for an export that is damaged or of other weights,
-    or an encoder that has no ONNX form.
+    "auto" is onnx where the directory holds an export, onnxruntime is installed and the device is the CPU; else torch.
+    Raises ConfigError for another name, a GPU, or a package that is absent.
     """
     check_choice("backend", backend, BACKENDS)
     if backend == "auto":
-        ready = (directory / FILES["onnx"]).is_file() and find_spec("onnxruntime") and device.type == "cpu"
-        backend = "onnx" if ready else "torch"
-    if backend == "torch":
-        return backend, None
-    if device.type != "cpu":
-        raise ConfigError(f"backend {backend} runs on the CPU, and the device is {device}; use device cpu, or torch")
-    require_onnxruntime()
-    path, digest = directory / FILES[backend], weights_sha256(directory)
-    if not path.is_file():
-        return backend, OnnxModel(exported(pretrained, digest, int8=backend == "onnx-int8"), str(directory))
-    model = OnnxModel(path.read_bytes(), str(path))
-    if model.metadata.get("weights_sha256") != digest:
-        raise ModelError(f"{path}: belongs to other weights than the directory's; export it again, or delete it")
-    return backend, model
+        ready = (directory / FILES["onnx"]).is_file() and find_spec("onnxruntime") is not None
+        return "onnx" if ready and _is_cpu(device) else "torch"
+    if backend != "torch":
+        if device not in ("auto", "cpu"):
+            raise ConfigError(
+                f"backend {backend} runs on the CPU, and the device is {device}; use device cpu, or torch"
+            )
+        require_onnxruntime()
+    return backend
+
+
+def load_with_backend(backend: str, directory: Path, device: str) -> "tuple[str, Pretrained | OnnxPretrained, Any]":
+    """The backend that is used (``choose_backend``), the model, and the device that it is on.
+
+    Torch is imported only where it is the backend. Raises as ``choose_backend`` and the loading.
+    """
+    backend = choose_backend(backend, directory, device)
+    if backend != "torch":
+        return backend, OnnxPretrained(directory, backend), "cpu"
+    from asr.devices import choose_device
+    from asr.pretrained import from_pretrained
+
+    chosen = choose_device(device)
+    return backend, from_pretrained(directory, chosen), chosen
+
+
+def _is_cpu(device: str) -> bool:
+    """Whether ``device`` is the CPU; torch, which takes seconds to import, is asked only where a GPU is likely."""
+    if device == "auto" and sys.platform == "linux" and not any(map(os.path.exists, GPU_DRIVERS)):
+        return True
+    from asr.devices import choose_device
+
+    return device == "cpu" or choose_device(device).type == "cpu"
 
 
 def require_onnxruntime() -> Any:
@@ -59,6 +83,63 @@ def require_onnxruntime() -> Any:
             " pip install 'asr-bilstm[onnx]'; or use backend torch"
         ) from None
     return onnxruntime
+
+
+class OnnxPretrained:
+    """A model directory that runs in onnxruntime: what recognition uses of torch's ``Pretrained``."""
+
+    def __init__(self, directory: Path, backend: str) -> None:
+        """Takes the directory's export, or makes one in memory where there is none.
+
+        Raises ModelError where the directory is damaged, for an export that is damaged or of other weights, or for an
+        encoder that has no ONNX form; ConfigError where a package is absent.
+        """
+        stored = read_stored(directory)
+        stored.check_weights()
+        weights = stored.weights()
+        self.directory = stored.directory
+        self.features = _features(stored, weights["features.mean"], weights["features.std"])
+        self.tokenizer: Tokenizer = stored.tokenizer
+        self.facts: Mapping[str, Any] = stored.facts
+        self.factor = subsampling_factor(stored)
+        self.architecture = str(stored.model.get("name"))
+        self.parameters = sum(one.size for name, one in weights.items() if name.startswith("model."))
+        path = stored.directory / FILES[backend]
+        if path.is_file():
+            self.model = OnnxModel(path.read_bytes(), str(path))
+            if self.model.metadata.get("weights_sha256") != stored.sha256:
+                raise ModelError(
+                    f"{path}: belongs to other weights than the directory's; export it again, or delete it"
+                )
+        else:
+            self.model = OnnxModel(exported(stored, weights, int8=backend == "onnx-int8"), str(stored.directory))
+
+    def log_probs(self, log_mel: Array, frames: NDArray[np.int64]) -> Array:
+        """``(batch, frames, n_mels)`` normalised, ``(batch,)`` -> ``(batch, frames', vocab)``."""
+        return self.model(log_mel, frames)[0]
+
+    @functools.cached_property
+    def _pretrained(self) -> "Pretrained":
+        from asr.pretrained import from_pretrained
+
+        return from_pretrained(self.directory)
+
+    def in_torch(self) -> "Pretrained":
+        """The same in torch, for what looks into the model or runs parts of it: inspection, live sound."""
+        return self._pretrained
+
+
+def _features(stored: Stored, mean: Array, std: Array) -> RecordingFeatures:
+    """In NumPy, or of a kind that only torch computes."""
+    if isinstance(stored.features, LogMelConfig):
+        return ArrayLogMel(stored.features, mean, std)
+    import torch
+
+    from asr.features import build_features
+
+    features = build_features(stored.features)
+    features.set_normalisation(torch.from_numpy(mean.copy()), torch.from_numpy(std.copy()))
+    return features
 
 
 class OnnxModel:
@@ -77,10 +158,11 @@ class OnnxModel:
             raise ModelError(f"{name}: onnxruntime cannot read it ({reason}); export it again") from None
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
-    def __call__(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, log_mel: Array, lengths: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
         """``(batch, frames, mels)`` float32, ``(batch,)`` int64 -> log_probs ``(batch, frames', vocab)``, ``(batch,)``,
         as ``AcousticModel.forward``.
         """
-        inputs = {"x": np.ascontiguousarray(log_mel.numpy()), "x_lens": lengths.numpy()}
-        log_probs, found = self._session.run(["log_probs", "log_probs_len"], inputs)
-        return torch.from_numpy(log_probs), torch.from_numpy(found)
+        found: tuple[Array, NDArray[np.int64]] = self._session.run(
+            ["log_probs", "log_probs_len"], {"x": log_mel, "x_lens": lengths}
+        )
+        return found

@@ -1,10 +1,11 @@
 """The acoustic model as an ONNX graph, written node by node: subsampling, the recurrent stack, head, log-softmax.
 
-In: an ``AcousticModel`` whose directions are torch's LSTM, GRU or RNN. Out: a ``ModelProto`` with dynamic batch and
-time that computes what the model computes. The backward direction is a forward node between two ``ReverseSequence``
-nodes, which reverse each utterance inside its own length, so that padding comes last for both, as in
-asr/models/recurrent.py, and a runtime needs to know nothing of lengths inside its recurrent nodes. Tensors of the
-stack are time-major, ``(frames, batch, size)``, as ONNX's recurrent nodes are implemented everywhere.
+In: the settings and weights of an ``AcousticModel`` whose directions are torch's LSTM, GRU or RNN; torch is not needed.
+Out: a ``ModelProto`` with dynamic batch and time that computes what the model computes. The backward direction is a
+forward node between two ``ReverseSequence`` nodes, which reverse each utterance inside its own length, so that padding
+comes last for both, as in asr/models/recurrent.py, and a runtime needs to know nothing of lengths inside its recurrent
+nodes. Tensors of the stack are time-major, ``(frames, batch, size)``, as ONNX's recurrent nodes are implemented
+everywhere.
 
 Names of inputs and outputs are those of sherpa-onnx's zipformer2_ctc models: ``x``, ``x_lens``, ``log_probs``,
 ``log_probs_len``.
@@ -14,28 +15,30 @@ symmetric; inputs and states are quantised when they are known. Subsampling, the
 of the shipped model's frames 0.47 % then have another best token than in float32, with the first layer in int8 0.89 %.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from asr.errors import ConfigError, ModelError
-from asr.models import AcousticModel
-from asr.models.recurrent import RecurrentLayer, RecurrentStack
+from asr.schema import build
+from asr.subsampling import TIME_STRIDES, SubsamplingConfig
 
 OPSET = 17  # the first with LayerNormalization
 IR_VERSION = 8  # of opset 17: older runtimes refuse what they do not know
 INT8_MAX = 127
+KINDS = {"bilstm": "lstm", "lstm": "lstm", "gru": "gru", "rnn": "rnn"}  # of encoders: as in the names of weights
 # Where torch keeps the blocks of its stacked weights that ONNX wants in its own order.
-NODES: dict[type[nn.RNNBase], tuple[str, tuple[int, ...]]] = {
-    nn.LSTM: ("LSTM", (0, 3, 1, 2)),  # torch: input, forget, cell, output; ONNX: input, output, forget, cell
-    nn.GRU: ("GRU", (1, 0, 2)),  # torch: reset, update, candidate; ONNX: update, reset, candidate
-    nn.RNN: ("RNN", (0,)),
+NODES: dict[str, tuple[str, tuple[int, ...]]] = {
+    "lstm": ("LSTM", (0, 3, 1, 2)),  # torch: input, forget, cell, output; ONNX: input, output, forget, cell
+    "gru": ("GRU", (1, 0, 2)),  # torch: reset, update, candidate; ONNX: update, reset, candidate
+    "rnn": ("RNN", (0,)),
 }
+NORM_EPSILON = 1e-5  # torch's default
 Array = NDArray[Any]
-Operand = str | Array | np.generic | Tensor | Sequence[int]
+Weights = Mapping[str, Array]
+Operand = str | Array | np.generic | Sequence[int]
 
 
 def require_onnx() -> Any:
@@ -49,43 +52,46 @@ def require_onnx() -> Any:
     return onnx
 
 
-def check_exportable(model: AcousticModel, *, int8: bool = False) -> None:
-    """Raise ModelError for an encoder that ONNX's recurrent nodes cannot express, or not in int8."""
-    kinds = {type(part) for part in model.encoder.modules() if isinstance(part, nn.RNNBase)}
-    projected = any(part.proj_size for part in model.encoder.modules() if isinstance(part, nn.RNNBase))
-    if not isinstance(model.encoder, RecurrentStack) or not kinds or projected:
-        what = f"model={model.config.name}" + (" with a projection" if projected else "")
+def check_exportable(model: Mapping[str, Any], *, int8: bool = False) -> str:
+    """The kind of an encoder's cells. Raises ModelError for one that ONNX's recurrent nodes cannot express, or not in
+    int8. ``model``: its settings, as in config.json.
+    """
+    name, projected = str(model.get("name")), model.get("projection_size")
+    if name not in KINDS or projected:
+        what = f"model={name}" + (" with a projection" if projected else "")
         raise ModelError(
             f"{what} has no ONNX form here: bilstm, lstm, gru and rnn without projection_size have one; use"
             " backend torch"
         )
-    if int8 and kinds != {nn.LSTM}:
-        raise ModelError(f"model={model.config.name}: int8 is for bilstm and lstm; use backend onnx, in float32")
+    if int8 and KINDS[name] != "lstm":
+        raise ModelError(f"model={name}: int8 is for bilstm and lstm; use backend onnx, in float32")
+    return KINDS[name]
 
 
-def acoustic_graph(model: AcousticModel, *, int8: bool = False) -> Any:
-    """The ``onnx.ModelProto`` of ``model``.
+def acoustic_graph(model: Mapping[str, Any], weights: Weights, n_mels: int, *, int8: bool = False) -> Any:
+    """The ``onnx.ModelProto`` of a model: its settings, as in config.json, and its ``weights`` by torch's names.
 
     Inputs ``x`` ``(N, T, mels)`` float32 and ``x_lens`` ``(N,)`` int64; outputs ``log_probs`` ``(N, T', vocab)``
-    float32 and ``log_probs_len`` ``(N,)`` int64. Raises ModelError (see ``check_exportable``), or ConfigError where the
-    package onnx is absent.
+    float32 and ``log_probs_len`` ``(N,)`` int64. Raises ModelError (see ``check_exportable``, and where weights and
+    settings do not fit together), or ConfigError where the package onnx is absent.
     """
-    check_exportable(model, int8=int8)
-    graph = _Graph(int8)
-    hidden, lengths = graph.subsampling(model, "x", "x_lens")
-    assert isinstance(model.encoder, RecurrentStack)
-    hidden = graph.stack(model.encoder, hidden, lengths, model.subsampling.output_size)
-    logits = graph.linear(hidden, model.head)
+    kind = check_exportable(model, int8=int8)
+    settings = build(SubsamplingConfig, model.get("subsampling", {}), "model.subsampling")
+    graph = _Graph(weights, kind, int8)
+    hidden, lengths = graph.subsampling(TIME_STRIDES[settings.factor], "x", "x_lens")
+    hidden = graph.stack(model, hidden, lengths)
+    logits = graph.linear(hidden, "head")
     graph.add("Transpose", graph.add("LogSoftmax", logits, axis=2), perm=[1, 0, 2], name="log_probs")
     graph.add("Identity", lengths, name="log_probs_len")
-    return graph.finished(model.n_mels, model.vocab_size)
+    return graph.finished(n_mels)
 
 
 class _Graph:
     """Nodes and constants so far. Operands are names, or values that become constants."""
 
-    def __init__(self, int8: bool) -> None:
-        self.onnx, self.int8 = require_onnx(), int8
+    def __init__(self, weights: Weights, kind: str, int8: bool) -> None:
+        self.onnx, self.weights, self.kind, self.int8 = require_onnx(), weights, kind, int8
+        self.unused = set(weights)
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -96,17 +102,28 @@ class _Graph:
         self.nodes.append(self.onnx.helper.make_node(kind, names, [name], name, **attributes))
         return name
 
-    def _constant(self, values: Array | np.generic | Tensor | Sequence[int]) -> str:
-        array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    def _constant(self, values: Array | np.generic | Sequence[int]) -> str:
         name = f"constant_{len(self.constants)}"
-        self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(np.asarray(values)), name))
         return name
 
-    def finished(self, n_mels: int, vocab_size: int) -> Any:
+    def weight(self, name: str) -> Array:
+        """A weight in float32. Raises ModelError where there is none of that name."""
+        if name not in self.weights:
+            raise ModelError(f"model: the weights have no {name}, which the settings ask for; they do not fit together")
+        self.unused.discard(name)
+        return self.weights[name].astype(np.float32, copy=False)
+
+    def finished(self, n_mels: int) -> Any:
         """The checked model."""
+        if self.unused:
+            raise ModelError(f"model: the settings do not ask for the weight {min(self.unused)}; they do not fit")
         helper, kinds = self.onnx.helper, self.onnx.TensorProto
         inputs = [("x", kinds.FLOAT, ["N", "T", n_mels]), ("x_lens", kinds.INT64, ["N"])]
-        outputs = [("log_probs", kinds.FLOAT, ["N", "T_out", vocab_size]), ("log_probs_len", kinds.INT64, ["N"])]
+        outputs = [
+            ("log_probs", kinds.FLOAT, ["N", "T_out", len(self.weights["head.bias"])]),
+            ("log_probs_len", kinds.INT64, ["N"]),
+        ]
         described = [[helper.make_tensor_value_info(*one) for one in side] for side in (inputs, outputs)]
         graph = helper.make_graph(self.nodes, "acoustic_model", *described, self.constants)
         versions = [helper.make_opsetid("", OPSET), *([helper.make_opsetid("com.microsoft", 1)] * self.int8)]
@@ -114,15 +131,14 @@ class _Graph:
         self.onnx.checker.check_model(model)
         return model
 
-    def linear(self, hidden: str, layer: nn.Linear) -> str:
+    def linear(self, hidden: str, name: str) -> str:
         """``W x + b`` over the last axis."""
-        return self.add("Add", self.add("MatMul", hidden, layer.weight.T), layer.bias)
+        return self.add("Add", self.add("MatMul", hidden, self.weight(f"{name}.weight").T), self.weight(f"{name}.bias"))
 
-    def norm(self, hidden: str, layer: nn.Module) -> str:
-        """Layer normalisation; nothing for ``nn.Identity``."""
-        if not isinstance(layer, nn.LayerNorm):
-            return hidden
-        return self.add("LayerNormalization", hidden, layer.weight, layer.bias, axis=-1, epsilon=layer.eps)
+    def norm(self, hidden: str, name: str) -> str:
+        """Layer normalisation."""
+        scale, shift = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
+        return self.add("LayerNormalization", hidden, scale, shift, axis=-1, epsilon=NORM_EPSILON)
 
     def masked(self, hidden: str, lengths: str, *, time: int, axes: list[int]) -> str:
         """``hidden`` with 0 beyond each length; ``time`` is its axis of frames, ``axes`` those that are neither
@@ -142,55 +158,63 @@ class _Graph:
         """``ceil(lengths / stride)``."""
         return self.add("Div", self.add("Add", lengths, np.int64(stride - 1)), np.int64(stride))
 
-    def subsampling(self, model: AcousticModel, log_mel: str, lengths: str) -> tuple[str, str]:
+    def subsampling(self, strides: Sequence[int], log_mel: str, lengths: str) -> tuple[str, str]:
         """``ConvSubsampling.forward``; the output is time-major."""
-        layer = model.subsampling
         hidden = self.add("Unsqueeze", log_mel, [1])  # (batch, 1, frames, mels)
-        for convolution, stride in zip(layer.convolutions, layer.strides, strict=True):
-            assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
+        for count, stride in enumerate(strides):
+            weight, bias = (self.weight(f"subsampling.convolutions.{count}.{part}") for part in ("weight", "bias"))
             hidden = self.masked(hidden, lengths, time=2, axes=[1, 3])
-            strides = list(convolution.stride)
-            hidden = self.add("Conv", hidden, convolution.weight, convolution.bias, strides=strides, pads=[1] * 4)
+            hidden = self.add("Conv", hidden, weight, bias, strides=[stride, 2], pads=[1] * 4)
             hidden = self.add("Mul", hidden, self.add("Sigmoid", hidden))
             lengths = self.shortened(lengths, stride)
         hidden = self.add("Transpose", hidden, perm=[2, 0, 1, 3])  # (frames', batch, channels, mels')
         hidden = self.add("Reshape", hidden, [0, 0, -1])
-        return self.norm(self.linear(hidden, layer.linear), layer.norm), lengths
+        return self.norm(self.linear(hidden, "subsampling.linear"), "subsampling.norm"), lengths
 
-    def stack(self, stack: RecurrentStack[Any], hidden: str, lengths: str, width: int) -> str:
-        """``RecurrentStack.forward``, time-major; ``width``: of its input."""
-        for count, (norm, layer) in enumerate(zip(stack.norms, stack.layers, strict=True)):
-            assert isinstance(layer, RecurrentLayer)
-            int8 = self.int8 and (count > 0 or len(stack.layers) == 1)
-            outputs = self.layer(layer, self.norm(hidden, norm), lengths, int8=int8)
-            if stack.residual and layer.output_size == width:
+    def stack(self, model: Mapping[str, Any], hidden: str, lengths: str) -> str:
+        """``RecurrentStack.forward``, time-major."""
+        layers, normalised, width = (
+            model["num_layers"],
+            model["layer_norm"],
+            len(self.weight("subsampling.linear.bias")),
+        )
+        for count in range(layers):
+            normed = self.norm(hidden, f"encoder.norms.{count}") if normalised else hidden
+            int8 = self.int8 and (count > 0 or layers == 1)
+            outputs, size = self.layer(f"encoder.layers.{count}", normed, lengths, int8=int8)
+            if model["residual"] and size == width:
                 outputs = self.add("Add", outputs, hidden)
-            hidden, width = outputs, layer.output_size
-        return self.masked(self.norm(hidden, stack.final_norm), lengths, time=0, axes=[2])
+            hidden, width = outputs, size
+        hidden = self.norm(hidden, "encoder.final_norm") if normalised else hidden
+        return self.masked(hidden, lengths, time=0, axes=[2])
 
-    def layer(self, layer: RecurrentLayer, hidden: str, lengths: str, *, int8: bool) -> str:
-        """``RecurrentLayer.forward``, time-major: both directions, the backward one between two reversals."""
+    def layer(self, name: str, hidden: str, lengths: str, *, int8: bool) -> tuple[str, int]:
+        """``RecurrentLayer.forward``, time-major: both directions, the backward one between two reversals; and the
+        width of the output.
+        """
         outputs = []
-        for direction, backward in zip(layer.directions, (False, True), strict=False):
-            assert isinstance(direction, nn.RNNBase)
-            inputs = self.reversed(hidden, lengths) if backward else hidden
-            found = self.add(
-                "Squeeze", self.recurrent(direction, inputs, int8=int8), [1]
-            )  # (frames, 1, batch, size) before
-            outputs.append(self.reversed(found, lengths) if backward else found)
-        return outputs[0] if len(outputs) == 1 else self.add("Concat", *outputs, axis=2)
+        for way in ("forward", "backward"):
+            direction = f"{name}.{way}_{self.kind}"
+            if way == "backward" and f"{direction}.weight_hh_l0" not in self.weights:
+                continue
+            inputs = self.reversed(hidden, lengths) if way == "backward" else hidden
+            found = self.recurrent(direction, inputs, int8=int8)  # (frames, 1, batch, size)
+            found = self.add("Squeeze", found, [1])
+            outputs.append(self.reversed(found, lengths) if way == "backward" else found)
+        size = self.weight(f"{name}.forward_{self.kind}.weight_hh_l0").shape[1] * len(outputs)
+        return (outputs[0] if len(outputs) == 1 else self.add("Concat", *outputs, axis=2)), size
 
     def reversed(self, hidden: str, lengths: str) -> str:
         """Every utterance reversed inside its own length."""
         return self.add("ReverseSequence", hidden, lengths, time_axis=0, batch_axis=1)
 
-    def recurrent(self, direction: nn.RNNBase, hidden: str, *, int8: bool) -> str:
+    def recurrent(self, direction: str, hidden: str, *, int8: bool) -> str:
         """The node of a direction."""
-        kind, order = NODES[type(direction)]
+        kind, order = NODES[self.kind]
         names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-        weights = [_reordered(getattr(direction, name), order) for name in names]
+        weights = [_reordered(self.weight(f"{direction}.{name}"), order) for name in names]
         bias = np.concatenate(weights[2:])[None]
-        options: dict[str, Any] = {"hidden_size": direction.hidden_size}
+        options: dict[str, Any] = {"hidden_size": weights[1].shape[1]}
         if kind == "GRU":
             options["linear_before_reset"] = 1
         if not int8:
@@ -210,6 +234,6 @@ def quantised(weight: Array) -> tuple[Array, Array]:
     return rounded, scale.astype(np.float32)
 
 
-def _reordered(stacked: Tensor, order: tuple[int, ...]) -> Array:
-    blocks = np.split(stacked.detach().cpu().numpy(), len(order))
+def _reordered(stacked: Array, order: tuple[int, ...]) -> Array:
+    blocks = np.split(stacked, len(order))
     return np.concatenate([blocks[index] for index in order])

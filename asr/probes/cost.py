@@ -22,7 +22,7 @@ from typing import Any, Literal, TypedDict
 import torch
 from torch import Tensor, nn
 
-from asr.devices import limited_cores
+from asr.cores import limited_cores
 from asr.models import AcousticModel, RecurrentLayer, RecurrentStack, build_model_config
 from asr.probes.members import allow_backward, count_weights
 from asr.probes.record import COLOURS, Line, draw_lines, new_figure, save_figure

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from asr.ctc.align import Alignment
 from asr.decoding.greedy import Alternative
 from asr.errors import ConfigError, DataError, ModelError
-from asr.pretrained import read_extra, write_extra
 from asr.schema import build
+from asr.stored import read_extra, write_extra
 from asr.text.tokenizer import BLANK_ID
 
 Array = NDArray[np.float64]

@@ -21,9 +21,9 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from asr.cores import set_torch_threads, torch_threads
 from asr.errors import AsrError, AudioError, InternalError
 from asr.recognition.reading import Reader
 from asr.recognition.windows import Window
@@ -74,7 +74,7 @@ def start_workers(workers: int) -> Executor:
     """
     if workers <= 1:
         return InlineExecutor()
-    return ThreadPoolExecutor(workers, "asr-worker", initializer=torch.set_num_threads, initargs=(1,))
+    return ThreadPoolExecutor(workers, "asr-worker", initializer=set_torch_threads, initargs=(1,))
 
 
 Array = NDArray[np.float32]
@@ -151,7 +151,7 @@ class Pool(Generic[T]):
 
     def results(self) -> Generator[T | AsrError, None, None]:
         """Each recording's result in order. Raises what concerns them all: memory, and errors in computing a batch."""
-        threads = torch.get_num_threads()
+        threads = torch_threads()
         self._executor: Executor = start_workers(self._workers)
         try:
             while self._read_ahead() or self._running or self._waiting or self._batches:
@@ -164,7 +164,7 @@ class Pool(Generic[T]):
             for recording in self._begun:
                 recording.reader.stop()
             self._executor.shutdown(cancel_futures=True)
-            torch.set_num_threads(threads)  # the workers' 1 would be that of any later thread
+            set_torch_threads(threads)  # the workers' 1 would be that of any later thread
 
     def _read_ahead(self) -> bool:
         """Hand out reading steps while there is room; whether some recording is left to read."""
@@ -297,11 +297,17 @@ class Pool(Generic[T]):
                 break
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Torch's errors are known by name and text, so that torch is not imported: its CPU allocator's are of no class."""
+    names = {one.__name__ for one in type(error).__mro__}
+    return isinstance(error, MemoryError) or "OutOfMemoryError" in names or "DefaultCPUAllocator" in str(error)
+
+
 def as_recording_error(error: Exception, reader: Reader) -> AsrError:
     """``error`` as one of this recording, its cause kept. Raises it again where it concerns all: out of memory."""
     if isinstance(error, AsrError):
         return error
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "DefaultCPUAllocator" in str(error):
+    if is_out_of_memory(error):
         raise error
     name = reader.source.name or "a recording"
     reason = " ".join((getattr(error, "strerror", None) or str(error)).split())

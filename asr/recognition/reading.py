@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from asr.audio import load_audio, probe, stream_audio
 from asr.data.manifest import Utterance
 from asr.errors import AsrError
-from asr.features import Features, Level, LevelMeter, recording_mean, stream_features
+from asr.features import Level, LevelMeter, RecordingFeatures, recording_mean, stream_features
 from asr.recognition.bounds import LevelTracker
 from asr.recognition.hypothesis import Channel, Hypothesis, merged
 from asr.recognition.speech_gate import SignalTracker
@@ -135,7 +134,7 @@ def _one(block: Waveform) -> Iterator[Waveform]:
 
 
 def _centred(window: Window) -> Window:
-    return replace(window, log_mel=window.log_mel - window.log_mel.mean(dim=0, keepdim=True))
+    return replace(window, log_mel=window.log_mel - window.log_mel.mean(axis=0, keepdims=True))
 
 
 @dataclass(slots=True)
@@ -162,7 +161,7 @@ class Reader:
     def __init__(
         self,
         source: AudioSource,
-        features: Features,
+        features: RecordingFeatures,
         sizes: WindowSizes,
         *,
         gate: bool = True,
@@ -204,17 +203,11 @@ class Reader:
         """Make reading end soon, from another thread."""
         self._stopped = True
 
-    def _log_mel(self, blocks: Iterator[Waveform], mean: torch.Tensor | None) -> Iterator[torch.Tensor]:
+    def _log_mel(self, blocks: Iterator[Waveform], mean: Waveform | None) -> Iterator[Waveform]:
         for log_mel in stream_features(self.features, blocks):
             if self.level is not None:
-                self.level.push(log_mel.cpu().numpy())
-            yield self._normalise(log_mel, mean)
-
-    @torch.inference_mode()
-    def _normalise(self, log_mel: torch.Tensor, mean: torch.Tensor | None) -> torch.Tensor:
-        frames = torch.tensor([len(log_mel)], device=log_mel.device)
-        own_mean = None if mean is None else mean.to(log_mel.device)
-        return self.features.normalise(log_mel[None], frames, own_mean)[0][0]
+                self.level.push(log_mel)
+            yield self.features.normalised(log_mel, mean)
 
     def _tracked(self, blocks: Iterator[Waveform], gate_level: Level) -> Iterator[Waveform]:
         for block in self._unless_stopped(blocks):

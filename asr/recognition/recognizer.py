@@ -12,22 +12,18 @@ from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from asr.cores import usable_cores
 from asr.data.manifest import Utterance
 from asr.decoding import DecodedText, greedy_decode
 from asr.decoding.build import Decoder, build_decoder
 from asr.decoding.config import DecodingConfig
-from asr.devices import choose_device, usable_cores
 from asr.errors import AsrError
-from asr.features import Features
-from asr.models import AcousticModel
-from asr.onnx.backend import OnnxModel, open_backend
-from asr.pretrained import Pretrained, from_pretrained
+from asr.onnx.backend import OnnxPretrained, load_with_backend
 from asr.recognition.calibration import Calibration, read_calibration
 from asr.recognition.given import AudioInput, check_choice, given_sources
 from asr.recognition.hypothesis import Channel, Hypothesis, joined, merged
@@ -53,6 +49,11 @@ from asr.schema import build
 from asr.shipped import model_directory
 from asr.text.tokenizer import Tokenizer
 
+if TYPE_CHECKING:
+    from asr.features import Features
+    from asr.models import AcousticModel
+    from asr.pretrained import Pretrained
+
 T = TypeVar("T")
 Waveform = NDArray[np.float32]
 Recordings = Iterable[str | Path | Utterance | Waveform | AudioSource]
@@ -70,8 +71,8 @@ class Recognizer:
 
     def __init__(
         self,
-        pretrained: Pretrained,
-        device: torch.device,
+        pretrained: "Pretrained | OnnxPretrained",
+        device: Any,
         decoder: Decoder = greedy_decode,
         *,
         speech_gate: bool = True,
@@ -79,21 +80,18 @@ class Recognizer:
         calibration: Calibration | None = None,
         sizes: WindowSizes | None = None,
     ) -> None:
-        """``words``: find each word's times and confidence too. ``calibration`` makes confidence a probability."""
-        self.features: Features = pretrained.features
-        self.model: AcousticModel = pretrained.model
+        """``words``: find word times and confidence, by ``calibration`` a probability. ``device``: of the model."""
+        self.pretrained, self.frontend = pretrained, pretrained.features
         self.tokenizer: Tokenizer = pretrained.tokenizer
         self.facts: Mapping[str, Any] = pretrained.facts
         self.device = device
         self.decoder = decoder
         self.decoding = DecodingConfig()  # what the decoder was made from, where it was made from settings
         self.backend = "torch"
-        self.onnx_model: OnnxModel | None = None  # computes log-probabilities in the place of ``model``
         self.speech_gate, self.words, self.calibration = speech_gate, words, calibration
         self.local_mean = False  # see Reader
-        factor = self.model.subsampling.factor
-        self.frame_s = frame_seconds(self.features.config, factor)
-        self.sizes = sizes or WindowSizes.of(self.frame_s / factor, factor)
+        self.frame_s = frame_seconds(self.frontend.config, pretrained.factor)
+        self.sizes = sizes or WindowSizes.of(self.frame_s / pretrained.factor, pretrained.factor)
 
     @classmethod
     def from_pretrained(
@@ -123,21 +121,29 @@ class Recognizer:
             ModelError: the directory is absent, damaged, or does not fit.
             ConfigError: a setting is unknown or wrong.
         """
-        chosen = choose_device("cpu" if device == "auto" and backend.startswith("onnx") else device)
         found = model_directory(directory)
-        pretrained = from_pretrained(found, chosen)
+        name, pretrained, chosen = load_with_backend(backend, found, device)
         calibration = read_calibration(found) if words and calibrated else None
         settings = choose_decoding(found, decoding or {})
         decoder = build_decoder(settings, pretrained.tokenizer)
         recognizer = cls(pretrained, chosen, decoder, speech_gate=speech_gate, words=words, calibration=calibration)
-        recognizer.decoding = settings
-        recognizer.backend, recognizer.onnx_model = open_backend(backend, found, pretrained, chosen)
+        recognizer.decoding, recognizer.backend = settings, name
         return recognizer
 
     @property
     def sample_rate(self) -> int:
         """The sample rate of the model, in Hz."""
-        return self.features.config.sample_rate
+        return self.frontend.config.sample_rate
+
+    @property
+    def features(self) -> "Features":
+        """The features in torch, for what works on batches; with another backend torch is loaded for them."""
+        return self.pretrained.in_torch().features
+
+    @property
+    def model(self) -> "AcousticModel":
+        """The model in torch, for what looks into it; with another backend torch is loaded for it."""
+        return self.pretrained.in_torch().model
 
     def transcribe(
         self,
@@ -180,11 +186,10 @@ class Recognizer:
         )
 
     def __repr__(self) -> str:
-        where = f"on {self.device}" if self.onnx_model is None else f"{self.backend} on {self.device}"
-        config, size = self.model.config, sum(weights.numel() for weights in self.model.parameters())
+        where = f"on {self.device}" if self.backend == "torch" else f"{self.backend} on {self.device}"
         return (
-            f"Recognizer({config.name} of {size / 1e6:.1f} million parameters, {self.tokenizer.vocab_size} tokens,"
-            f" {self.sample_rate} Hz, {self.decoding.name} decoding, {where})"
+            f"Recognizer({self.pretrained.architecture} of {self.pretrained.parameters / 1e6:.1f} million parameters,"
+            f" {self.tokenizer.vocab_size} tokens, {self.sample_rate} Hz, {self.decoding.name} decoding, {where})"
         )
 
     def transcribe_files(
@@ -257,7 +262,7 @@ class Recognizer:
         ``on_batch(windows)``: called with the size of each batch. Close the pool to end its threads.
         """
         return RequestPool(
-            partial(compute_windows, self.onnx_model or self.model),
+            partial(compute_windows, self.pretrained.log_probs),
             frame_s=self.frame_s,
             workers=usable_cores() if workers is None else workers,
             batch_frames=self._batch_frames(batch_s),
@@ -289,8 +294,7 @@ class Recognizer:
         return joined([(start_s, self._decode_part(part)) for start_s, part in parts])
 
     def _decode_part(self, emissions: Emissions) -> Hypothesis:
-        log_probs = torch.from_numpy(emissions.log_probs)[None]  # (1, frames, vocab)
-        decoded = self.decoder(log_probs, torch.tensor([log_probs.size(1)]), self.tokenizer)[0]
+        decoded = self.decoder(emissions.log_probs[None], [len(emissions.log_probs)], self.tokenizer)[0]
         timed = self.timed_words(emissions, decoded) if self.words else None
         return Hypothesis(
             text=decoded.text,
@@ -328,7 +332,7 @@ class Recognizer:
     ) -> Generator[T | AsrError, None, None]:
         pool = Pool(
             (self._reader(source, expect=on_step is not None) for source in sources),
-            partial(compute_windows, self.onnx_model or self.model),
+            partial(compute_windows, self.pretrained.log_probs),
             finish,
             workers=usable_cores() if workers is None else workers,
             batch_frames=self._batch_frames(batch_s),
@@ -342,7 +346,7 @@ class Recognizer:
 
     def _reader(self, source: AudioSource, expect: bool = False) -> Reader:
         gate, words, local = self.speech_gate, self.words, self.local_mean
-        return Reader(source, self.features, self.sizes, gate=gate, expect=expect, words=words, local_mean=local)
+        return Reader(source, self.frontend, self.sizes, gate=gate, expect=expect, words=words, local_mean=local)
 
     def _take(self, reader: Reader, parts: list[Array]) -> list[Array]:
         """Decode what can be cut off a long recording that is still being read; the emissions that are left."""
@@ -355,7 +359,7 @@ class Recognizer:
             before.hypotheses.append((before.stop_s + start_s, self.decode(part)))
             before.stop += len(part.log_probs)
         if cut:
-            before.stop_s = before.stop * self.frame_s + self.features.config.first_frame_s
+            before.stop_s = before.stop * self.frame_s + self.frontend.config.first_frame_s
         keep_from = max(before.first, before.stop - settle)
         held, before.first = held[keep_from - before.first :].copy(), keep_from
         return [held]
@@ -372,7 +376,7 @@ class Recognizer:
 
     def _gated(self, reader: Reader, held: Array, stop: int, *, ended: bool) -> Emissions:
         """What is held up to ``stop``, from where the decoded part of the recording ends: that is its second 0."""
-        config, before = self.features.config, reader.decoded
+        config, before = self.frontend.config, reader.decoded
         edge_s, gated = -config.first_frame_s, held
         if reader.signal is not None:
             gated = apply_gate(held, reader.signal.log_odds(ended), self.frame_s, edge_s, before.first)

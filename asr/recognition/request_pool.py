@@ -12,10 +12,9 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-import torch
-
+from asr.cores import set_torch_threads
 from asr.errors import AsrError, InternalError
-from asr.recognition.pool import Array, Pool, Recording, Waiting, as_recording_error, start_workers
+from asr.recognition.pool import Array, Pool, Recording, Waiting, as_recording_error, is_out_of_memory, start_workers
 from asr.recognition.reading import Reader
 from asr.recognition.windows import Window
 
@@ -113,7 +112,7 @@ class RequestPool(Pool[T]):
 
     def _work(self) -> None:
         """The thread that does all bookkeeping, as the caller of ``Pool.results`` does."""
-        torch.set_num_threads(1)
+        set_torch_threads(1)
         self._executor = start_workers(self._workers)
         try:
             while not self._ended:
@@ -210,6 +209,6 @@ def _containing(step: Callable[[], T]) -> T:
 
 
 def _contained(error: BaseException) -> Exception:
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "DefaultCPUAllocator" in str(error):
+    if is_out_of_memory(error):
         return AsrError("out of memory; send a shorter recording, or fewer at a time")
     return error if isinstance(error, Exception) else InternalError(repr(error))

@@ -26,7 +26,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
@@ -122,32 +121,33 @@ class _FrameSpectrum:
         self.bin_hz = rate / self.n_fft
         top_hz = min(HIGHEST_HZ, 0.485 * rate)
         self.low, self.high = math.ceil(LOWEST_HZ / self.bin_hz), int(top_hz / self.bin_hz)
-        self.window = torch.hann_window(self.length)
+        self.window = np.hanning(self.length + 1)[:-1].astype(np.float32)  # periodic
         # the bins below 4 kHz transform back as if the rate were about 8 kHz, whatever it is
         self.lags = 1 << math.ceil(math.log2(2 * self.high))
         self.lag_hz = self.lags * self.bin_hz
         mels = np.linspace(_mel(LOWEST_HZ), _mel(top_hz), BANDS + 1)
         edges = np.round(700 * (10 ** (mels / 2595) - 1) / self.bin_hz).astype(int)
-        self.bands = torch.zeros(self.high + 1, BANDS)
+        self.bands = np.zeros((self.high + 1, BANDS), np.float32)
         for band, (start, stop) in enumerate(pairwise(edges)):
             self.bands[start : max(stop, start + 1), band] = 1.0
 
-    @torch.inference_mode()
     def measure(self, samples: Waveform) -> Array:
         """``(samples,)`` -> ``(frames, 4 + BANDS)``: level (dB), harmonicity, pitch (Hz), breadth (Hz), bands (dB)."""
-        framed = torch.from_numpy(samples).unfold(0, self.length, self.hop) * self.window
-        spectrum = torch.fft.rfft(framed, self.n_fft)[:, : self.high + 1]
-        power = spectrum.real.square() + spectrum.imag.square() + FLOOR * self.length
+        framed = sliding_window_view(samples, self.length)[:: self.hop] * self.window
+        spectrum = np.fft.rfft(framed, self.n_fft)[:, : self.high + 1]
+        power = spectrum.real**2 + spectrum.imag**2 + np.float32(FLOOR * self.length)
         power[:, : self.low] = 0
-        total = power.sum(1, keepdim=True)
-        level = 10 * torch.log10(total / self.length / self.n_fft * 2)
-        correlation = torch.fft.irfft(power.pow(0.33), self.lags)
+        total = power.sum(1, keepdims=True)
+        level = 10 * np.log10(total / self.length / self.n_fft * 2)
+        correlation = np.fft.irfft(power**0.33, self.lags)
         first, last = int(self.lag_hz / PITCH_HZ[1]), int(self.lag_hz / PITCH_HZ[0])
-        peak, lag = correlation[:, first:last].max(1, keepdim=True)
+        lag = first + correlation[:, first:last].argmax(1, keepdims=True)
+        peak = np.take_along_axis(correlation, lag, 1)
         share = power / total
-        breadth = torch.exp(-(share * (share + 1e-20).log()).sum(1, keepdim=True)) * self.bin_hz
-        bands = 10 * torch.log10(power @ self.bands + 1e-12)
-        return torch.cat((level, peak / correlation[:, :1], self.lag_hz / (lag + first), breadth, bands), 1).numpy()
+        breadth = np.exp(-(share * np.log(share + np.float32(1e-20))).sum(1, keepdims=True)) * self.bin_hz
+        bands = 10 * np.log10(power @ self.bands + np.float32(1e-12))
+        columns = (level, peak / correlation[:, :1], self.lag_hz / lag, breadth, bands)
+        return np.concatenate(columns, 1).astype(np.float32)
 
 
 def voicing(samples: Waveform, sample_rate: int) -> tuple[Array, Array]:

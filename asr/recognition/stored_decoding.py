@@ -15,10 +15,10 @@ from asr.errors import ConfigError, ModelError
 from asr.files import atomic_path, sha256_file
 from asr.lm.files import write_binary
 from asr.lm.model import NgramModel
-from asr.pretrained import read_extra, write_extra
 from asr.recognition.calibration import FILE as CALIBRATION
 from asr.schema import build
 from asr.shipped import check_not_shipped
+from asr.stored import read_extra, write_extra
 
 FILE = "decoding.json"
 LANGUAGE_MODEL = "lm.bin"

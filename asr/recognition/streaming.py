@@ -13,19 +13,16 @@ cut for decoding (asr/recognition/windows.py).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
-import torch
 
 from asr.audio import Resampler
 from asr.decoding import DecodedText
 from asr.decoding.build import Decoder, begin_search
 from asr.decoding.greedy import tidy_text
 from asr.errors import ConfigError
-from asr.features import Features, StreamingFeatures
-from asr.models import AcousticModel
-from asr.models.streaming import CONTEXT, ModelStream, in_frames
+from asr.features import StreamingFeatures
 from asr.recognition.bounds import SpeechLevel, speech_level
 from asr.recognition.given import checked_rate, mono_samples
 from asr.recognition.hypothesis import Word
@@ -35,6 +32,10 @@ from asr.recognition.windows import MAX_WINDOW_S, PAUSE_S, Array, Emissions
 from asr.recognition.words import TimedWords, complete_words, group_words
 from asr.text.tokenizer import BLANK_ID, Tokenizer
 
+if TYPE_CHECKING:
+    from asr.features import Features
+    from asr.models import AcousticModel
+
 CHUNK_S, LOOK_AHEAD_S = 1.0, 1.0
 LEVEL_S = 30.0  # of sound by which quiet and loud are told, for word times
 MAX_PENDING_S = 60.0  # a segment without a pause ends, too, where so much of it has not settled
@@ -43,13 +44,19 @@ MAX_PENDING_S = 60.0  # a segment without a pause ends, too, where so much of it
 class RecognizerParts(Protocol):
     """What a stream uses of a ``Recognizer``."""
 
-    features: Features
-    model: AcousticModel
     tokenizer: Tokenizer
     decoder: Decoder
     speech_gate: bool
     words: bool
     frame_s: float
+
+    @property
+    def features(self) -> "Features":
+        """In torch, as the model."""
+
+    @property
+    def model(self) -> "AcousticModel":
+        """The model in torch: onnxruntime runs whole recordings only."""
 
     def timed_words(self, emissions: Emissions, decoded: DecodedText) -> TimedWords:
         """The words of a text, with their times and confidence."""
@@ -150,7 +157,9 @@ class _StreamingEmissions:
         self.samples = 0  # heard
         self._waiting: list[Waveform] = []
         self._taken = 0  # samples given to the features
-        self._model = ModelStream(recognizer.model)
+        from asr.models.streaming import CONTEXT, ModelStream, in_frames  # late: they import torch
+
+        self._model, self._most_context = ModelStream(recognizer.model), CONTEXT
         self._features = StreamingFeatures(recognizer.features)
         self._gate = StreamingGate(self.rate, self.frame_s, self.edge_s) if recognizer.speech_gate else None
         look_ahead_s = options.look_ahead_s
@@ -178,12 +187,12 @@ class _StreamingEmissions:
         self._take(needed - self._taken)
         normalised, plain = self._features.frames()
         log_probs = self._model.chunk(normalised, self._context, self._chunk, self._look_ahead)
-        before, self._context = self._context, min(CONTEXT, self._context + self._chunk)
+        before, self._context = self._context, min(self._most_context, self._context + self._chunk)
         self._outputs += self._chunk
         used = before + self._chunk - self._context
         self._keep_mel(plain, before, self._chunk)
         self._features.drop(plain[: used * self._model.factor])
-        return self._gated(log_probs.cpu().numpy(), last=False)
+        return self._gated(log_probs, last=False)
 
     def rest(self) -> Array:
         """All the rest, once the recording has ended."""
@@ -191,7 +200,7 @@ class _StreamingEmissions:
         normalised, plain = self._features.frames(last=True)
         log_probs = np.zeros((0, self.vocab_size), np.float32)
         if len(normalised) > self._context * self._model.factor:
-            log_probs = self._model.chunk(normalised, self._context, None).cpu().numpy()
+            log_probs = self._model.chunk(normalised, self._context, None)
         self._keep_mel(plain, self._context, None)
         return self._gated(log_probs, last=True)
 
@@ -221,10 +230,10 @@ class _StreamingEmissions:
         if self._gate is not None:
             self._gate.hear(self._features.meter.level(GATE_LEVEL_DB).apply(block))
 
-    def _keep_mel(self, plain: torch.Tensor, skip: int, keep: int | None) -> None:
+    def _keep_mel(self, plain: Array, skip: int, keep: int | None) -> None:
         factor = self._model.factor
         stop = None if keep is None else (skip + keep) * factor
-        self._mel = np.concatenate((self._mel, plain[skip * factor : stop].cpu().numpy()))
+        self._mel = np.concatenate((self._mel, plain[skip * factor : stop]))
 
     def _gated(self, log_probs: Array, last: bool) -> Array:
         return log_probs if self._gate is None else self._gate.decided(log_probs, last)

@@ -22,7 +22,8 @@ from typing import TypedDict
 import torch
 from rapidfuzz.distance import Levenshtein
 
-from asr.ctc import best_path, collapse, ctc_loss, frames_needed
+from asr.ctc import best_path, collapse, frames_needed
+from asr.ctc.loss import ctc_loss
 from asr.data.manifest import Utterance
 from asr.data.quality import Finding
 from asr.errors import AsrError, TextError

@@ -14,10 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from asr.features import FeaturesConfig
 from asr.recognition.bounds import SpeechLevel
@@ -27,6 +25,7 @@ MAX_WINDOW_S = 56.0  # longer than the utterances of common corpora: evaluation 
 MIN_CORE_S, MAX_CORE_S = 24.0, 40.0
 CONTEXT_S = 8.0
 QUIET_S = 0.3  # a cut is in the middle of the quietest stretch of this length
+Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,41 +64,38 @@ class WindowSizes:
 class Window:
     """``log_mel`` ``(frames, n_mels)``; of the model's output ``keep`` frames are kept from ``skip`` on."""
 
-    log_mel: Tensor
+    log_mel: Array
     skip: int
     keep: int
 
 
-def cut_windows(pieces: Iterable[Tensor], sizes: WindowSizes) -> Iterator[Window]:
+def cut_windows(pieces: Iterable[Array], sizes: WindowSizes) -> Iterator[Window]:
     """Windows over the joined ``pieces`` ``(frames, n_mels)``, with at most one window and one piece held at a time."""
-    held: Tensor | None = None
+    held: Array | None = None
     front = 0  # frames of context before the core in `held`
     for piece in pieces:
-        held = piece if held is None else torch.cat((held, piece))
+        held = piece if held is None else np.concatenate((held, piece))
         while len(held) > max(sizes.longest, front + sizes.max_core + sizes.context):
             cut = front + _quietest(held[front:], sizes)
-            yield _window(held[: cut + sizes.context].clone(), front, cut, sizes)
+            yield _window(held[: cut + sizes.context].copy(), front, cut, sizes)
             start = max(0, cut - sizes.context)
-            held, front = held[start:].clone(), cut - start
+            held, front = held[start:].copy(), cut - start
     if held is not None and len(held):
         yield _window(held, front, len(held), sizes)
 
 
-def _window(log_mel: Tensor, front: int, stop: int, sizes: WindowSizes) -> Window:
+def _window(log_mel: Array, front: int, stop: int, sizes: WindowSizes) -> Window:
     skip = front // sizes.factor
     return Window(log_mel, skip, -(-stop // sizes.factor) - skip)
 
 
-def _quietest(log_mel: Tensor, sizes: WindowSizes) -> int:
+def _quietest(log_mel: Array, sizes: WindowSizes) -> int:
     """Where to end a core that begins with ``log_mel``: the middle of the quietest stretch, on the output grid."""
-    level = log_mel[sizes.min_core : sizes.max_core].mean(dim=1)
+    level = log_mel[sizes.min_core : sizes.max_core].mean(axis=1)
     quiet = min(sizes.quiet, len(level))
-    mean = level.unfold(0, quiet, 1).mean(dim=1)
+    mean = sliding_window_view(level, quiet).mean(axis=1)
     middle = sizes.min_core + int(mean.argmin()) + quiet // 2
     return round(middle / sizes.factor) * sizes.factor
-
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,17 +119,21 @@ def frame_seconds(features: FeaturesConfig, factor: int) -> float:
     return features.hop_length * factor / features.sample_rate
 
 
-Acoustic = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # an AcousticModel, or what computes the same
+LogProbs = Callable[[Array, NDArray[np.int64]], Array]  # ``log_probs`` of a Pretrained or an OnnxPretrained
 
 
-@torch.inference_mode()
-def compute_windows(model: Acoustic, windows: Sequence[Window]) -> list[Array]:
-    """One batch through the model -> for each window the kept frames ``(frames, vocab)``."""
-    log_mel = pad_sequence([window.log_mel for window in windows], batch_first=True)  # (batch, frames, mels)
-    frames = torch.tensor([len(window.log_mel) for window in windows], device=log_mel.device)
-    log_probs, _ = model(log_mel, frames)
-    kept = zip(windows, log_probs, strict=True)
-    return [row[window.skip : window.skip + window.keep].cpu().numpy().copy() for window, row in kept]
+def compute_windows(log_probs_of: LogProbs, windows: Sequence[Window]) -> list[Array]:
+    """One batch through the model -> for each window the kept frames ``(frames, vocab)``.
+
+    ``log_probs_of``: normalised frames ``(batch, frames, n_mels)``, padded, and their numbers ``(batch,)`` to
+    log-probabilities ``(batch, frames', vocab)``.
+    """
+    frames = np.array([len(window.log_mel) for window in windows])
+    log_mel = np.zeros((len(windows), frames.max(), windows[0].log_mel.shape[1]), np.float32)
+    for row, window in zip(log_mel, windows, strict=True):
+        row[: len(window.log_mel)] = window.log_mel
+    kept = zip(windows, log_probs_of(log_mel, frames), strict=True)
+    return [row[window.skip : window.skip + window.keep].copy() for window, row in kept]
 
 
 def stitch(parts: list[Array], vocab_size: int) -> Array:

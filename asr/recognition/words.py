@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from asr.ctc.align import forced_align
@@ -49,7 +48,7 @@ def word_times(
     level: SpeechLevel | None = None,
     n_best: Sequence[Alternative] = (),
     calibration: Calibration | None = None,
-    device: torch.device | str = "cpu",
+    device: object = "cpu",
 ) -> TimedWords:
     """Times and confidence of the words that ``tokens`` spell, for one whole recording of ``duration_s``.
 

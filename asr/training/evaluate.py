@@ -13,12 +13,13 @@ from typing import TypeVar
 
 import torch
 
+from asr.cores import usable_cores
 from asr.ctc import best_path, frames_needed
-from asr.ctc import ctc_loss as compute_ctc_loss
+from asr.ctc.loss import ctc_loss as compute_ctc_loss
 from asr.data.dataset import Batch
 from asr.data.manifest import Utterance
 from asr.decoding import greedy_texts
-from asr.devices import upload, usable_cores
+from asr.devices import upload
 from asr.errors import TextError
 from asr.features import Features
 from asr.models import AcousticModel

@@ -17,7 +17,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from asr.ctc import consistency_loss, ctc_loss, frames_needed, penalise_blank
+from asr.ctc import frames_needed
+from asr.ctc.loss import consistency_loss, ctc_loss, penalise_blank
 from asr.data.batching import Request, padding_share, plan_epoch, share
 from asr.data.dataset import Batch, SpeechDataset, load_batches
 from asr.devices import autocast, upload

@@ -65,7 +65,7 @@ def take_over(model: AcousticModel, tokenizer: Tokenizer, earlier: Pretrained, s
     Raises ConfigError, before anything is copied, for other features, another encoder or other sizes.
     """
     where = f"training.init_from={settings.training.init_from}"
-    _check_features(where, earlier.features.config, settings.features)  # type: ignore[arg-type]
+    _check_features(where, earlier.features.config, settings.features)
     _check_encoder(where, earlier.model, model)
     encoder = {name: value for name, value in earlier.model.state_dict().items() if not name.startswith("head.")}
     model.load_state_dict(encoder, strict=False)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from asr.ctc import best_path, check_targets, collapse, consistency_loss, ctc_loss, frames_needed, penalise_blank
+from asr.ctc import best_path, collapse, frames_needed
+from asr.ctc.loss import check_targets, consistency_loss, ctc_loss, penalise_blank
 from asr.errors import TrainingError
 
 FRAMES, VOCAB = 5, 4

@@ -9,7 +9,7 @@ import torch
 
 from asr.audio import load_audio
 from asr.features import Features, KaldiFbank, KaldiFbankConfig, LevelMeter, LogMel, LogMelConfig
-from asr.features.level import set_level
+from asr.features.frontend import set_level
 from asr.torchaudio_door import load_torchaudio
 from tests.features.test_log_mel import pad, speech_like
 

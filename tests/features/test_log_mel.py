@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from asr.errors import ConfigError
 from asr.features import LogMel, LogMelConfig, NormalisationStatistics
-from asr.features.log_mel import mel_filterbank
+from asr.features.spectrum import mel_filterbank
 from asr.schema import build
 
 Waveform = NDArray[np.float32]

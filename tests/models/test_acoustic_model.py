@@ -9,7 +9,7 @@ from torch import Tensor
 from asr.errors import ConfigError
 from asr.lengths import valid_mask
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig, build_model_config
-from asr.models.encoder import TIME_STRIDES
+from asr.subsampling import TIME_STRIDES
 from tests.models.family import layers_of
 
 N_MELS, VOCAB = 20, 11

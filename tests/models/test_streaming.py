@@ -24,13 +24,13 @@ def in_chunks(model: AcousticModel, log_mel: Tensor, chunk: int, look_ahead: int
         ahead = total - done - chunk if look_ahead is None else look_ahead
         missing = stream.frames_needed(done + chunk + max(ahead, 0)) > len(log_mel)
         if ahead < 0 or (look_ahead is not None and missing):
-            parts.append(stream.chunk(held, context, None))
+            parts.append(torch.from_numpy(stream.chunk(held.numpy(), context, None)))
             break
         if look_ahead is not None:
             needed = stream.frames_needed(done + chunk + ahead) - (done - context) * factor
             held = held.clone()
             held[needed:] = torch.nan  # the frames needed must be enough
-        parts.append(stream.chunk(held, context, chunk, ahead))
+        parts.append(torch.from_numpy(stream.chunk(held.numpy(), context, chunk, ahead)))
         done += chunk
     return torch.cat(parts)
 

@@ -15,8 +15,7 @@ import torch
 from asr import load_model
 from asr.cli import main
 from asr.errors import ConfigError, ModelError
-from asr.onnx.backend import open_backend
-from asr.pretrained import from_pretrained
+from asr.onnx.backend import choose_backend
 from asr.recognition import Recognizer
 from asr.shipped import weights_sha256
 from tests.random_model import RATE, save_random_model
@@ -70,10 +69,10 @@ def test_auto_uses_an_export_where_there_is_one(directory: Path, monkeypatch: py
     assert main(["export", str(directory)]) == 0
     assert load(directory, "auto").backend == load_model(directory).backend == "onnx"
     assert load(directory, "torch").backend == "torch"
-    pretrained = from_pretrained(directory)
-    assert open_backend("auto", directory, pretrained, torch.device("cuda")) == ("torch", None)
+    monkeypatch.setattr("asr.devices.choose_device", torch.device)
+    assert choose_backend("auto", directory, "cuda") == "torch"
     monkeypatch.setattr("asr.onnx.backend.find_spec", lambda name: None)
-    assert load(directory, "auto").backend == "torch"
+    assert load(directory, "auto", "cpu").backend == "torch"
 
 
 def test_an_export_of_other_weights_or_a_damaged_one_is_refused(directory: Path, tmp_path: Path) -> None:
@@ -92,7 +91,7 @@ def test_what_cannot_be_used_is_said(directory: Path, monkeypatch: pytest.Monkey
     with pytest.raises(ConfigError, match="backend='tensorrt' is unknown; choices: auto, onnx, onnx-int8, torch"):
         load(directory, "tensorrt")
     with pytest.raises(ConfigError, match="backend onnx runs on the CPU, and the device is cuda:0; use device cpu"):
-        open_backend("onnx", directory, from_pretrained(directory), torch.device("cuda:0"))
+        choose_backend("onnx", directory, "cuda:0")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ConfigError, match=r"need the package onnxruntime .* pip install 'asr-bilstm\[onnx\]'"):
         load(directory, "onnx")
@@ -145,6 +144,47 @@ def test_the_commands_take_a_backend_and_say_which_was_used(
     assert main(["evaluate", str(directory), str(manifest), "--out", str(out), "--backend", "onnx-int8"]) == 0
     assert json.loads((out / "summary.json").read_text())["backend"] == "onnx-int8"
     assert "on cpu with onnx-int8" in (out / "report.md").read_text()
+
+
+HEAVY = ("torch", "torchaudio", "scipy", "librosa", "hydra", "matplotlib", "jiwer")
+KEYS = ("word", "start_s", "end_s")
+
+
+def test_transcription_with_onnx_needs_no_torch_and_gives_the_same(
+    directory: Path, tmp_path: Path, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audio = tmp_path / "a.wav"
+    soundfile.write(audio, make_waveform(3.1, 1) + 0.01, RATE, subtype="FLOAT")
+    command = ["transcribe", str(directory), str(audio), "--format", "json", "--no-speech-gate", "--backend"]
+    lines = [
+        "import sys",
+        f"sys.modules.update(dict.fromkeys({HEAVY!r}))",  # as if they were not installed
+        "from asr.cli import main",
+        f"codes = [main([*{command!r}, one]) for one in ('onnx', 'onnx-int8')]",
+        "sys.exit(any(codes) or 'numba' in sys.modules)",
+    ]
+    run = [sys.executable, "-c", "\n".join(lines)]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=repository)
+    assert done.returncode == 0, done.stderr
+    found, rounded = map(json.loads, done.stdout.splitlines())
+    assert main([*command, "torch"]) == 0
+    expected = json.loads(capsys.readouterr().out)
+    assert (
+        found["text"] == expected["text"]
+        and len(expected["text"]) > 10
+        and rounded["settings"]["backend"] == "onnx-int8"
+    )
+    for one, other in zip(found["words"], expected["words"], strict=True):
+        assert [one[key] for key in KEYS] == [other[key] for key in KEYS]
+        assert one["confidence"] == pytest.approx(other["confidence"], abs=1e-3)
+
+
+def test_what_needs_torch_loads_it_beside_onnx(directory: Path) -> None:
+    waveform, recognizer = make_waveform(1.2, 2), load(directory, "onnx")
+    stream = recognizer.stream(look_ahead_s=10)
+    texts = [event.text for event in [*stream.feed(waveform), *stream.finish()] if event.kind == "segment"]
+    assert " ".join(texts) == load(directory, "torch").transcribe_waveforms([waveform])[0].text
+    assert recognizer.model.vocab_size == 10 and recognizer.features.config.n_mels == 16
 
 
 def test_the_recogniser_shown_in_the_docs_needs_no_torch_and_gives_the_same_text(

@@ -1,6 +1,9 @@
 """The ONNX graph computes what the torch model computes: every member that has a form, mixed lengths, real speech."""
 
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,8 +36,14 @@ def sharpened(form: str, factor: int = 2) -> AcousticModel:
     return model
 
 
-def as_onnx(model: AcousticModel, *, int8: bool = False) -> OnnxModel:
-    return OnnxModel(acoustic_graph(model, int8=int8).SerializeToString(), "exported")
+def graph_of(model: AcousticModel, *, int8: bool = False) -> Any:
+    weights = {name: value.numpy() for name, value in model.state_dict().items()}
+    return acoustic_graph(asdict(model.config), weights, model.n_mels, int8=int8)
+
+
+def as_onnx(model: AcousticModel, *, int8: bool = False) -> Callable[[torch.Tensor, torch.Tensor], list[torch.Tensor]]:
+    found = OnnxModel(graph_of(model, int8=int8).SerializeToString(), "exported")
+    return lambda log_mel, lengths: [torch.from_numpy(one) for one in found(log_mel.numpy(), lengths.numpy())]
 
 
 @pytest.mark.parametrize("form", EXPRESSIBLE)
@@ -69,12 +78,21 @@ def test_an_utterance_of_no_frames_and_any_padding_change_nothing(int8: bool) ->
 @pytest.mark.parametrize("form", [form for form in FAMILY if form not in EXPRESSIBLE])
 def test_what_has_no_onnx_form_is_refused(form: str) -> None:
     with pytest.raises(ModelError, match=f"model={FAMILY[form]['name']}.* has no ONNX form here: bilstm, lstm, gru"):
-        acoustic_graph(make_model(form))
+        graph_of(make_model(form))
 
 
 def test_int8_is_for_lstms() -> None:
     with pytest.raises(ModelError, match="model=gru: int8 is for bilstm and lstm; use backend onnx"):
-        acoustic_graph(make_model("gru"), int8=True)
+        graph_of(make_model("gru"), int8=True)
+
+
+def test_settings_that_do_not_fit_the_weights_are_refused() -> None:
+    model = make_model("bilstm")
+    settings, weights = asdict(model.config), {name: value.numpy() for name, value in model.state_dict().items()}
+    with pytest.raises(ModelError, match=r"no encoder\.layers\.2\.forward_lstm\.weight_ih_l0, .* do not fit together"):
+        acoustic_graph({**settings, "num_layers": 3}, weights, model.n_mels)
+    with pytest.raises(ModelError, match=r"do not ask for the weight encoder\.layers\.1\.backward_lstm\.bias_hh_l0"):
+        acoustic_graph({**settings, "num_layers": 1}, weights, model.n_mels)
 
 
 def test_each_row_of_a_weight_has_its_own_scale() -> None:
@@ -116,7 +134,7 @@ def test_of_several_layers_the_first_stays_float32() -> None:
     kinds = [
         [
             node.op_type
-            for node in acoustic_graph(make_model("bilstm", num_layers=layers), int8=True).graph.node
+            for node in graph_of(make_model("bilstm", num_layers=layers), int8=True).graph.node
             if "LSTM" in node.op_type
         ]
         for layers in (1, 3)

@@ -148,7 +148,7 @@ def test_what_is_held_is_bounded_however_many_and_long_the_recordings() -> None:
             nonlocal held, most
             for _ in range(1000):
                 held, most = held + 10, max(most, held + 10)
-                yield Window(torch.zeros(10, 2), 0, 10)
+                yield Window(np.zeros((10, 2), np.float32), 0, 10)
 
         def stop(self) -> None: ...
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from asr.ctc import penalise_blank
+from asr.ctc.loss import penalise_blank
 from asr.errors import ConfigError, TrainingError
 from asr.pretrained import from_pretrained
 from asr.training.checkpoint import average_weights, load_checkpoint
