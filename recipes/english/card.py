@@ -14,7 +14,7 @@ from asr.errors import UsageError
 from asr.files import finite, read_json_object
 from asr.lm import read_lm
 from asr.lm.trie import ngram_counts
-from asr.pretrained import from_pretrained, read_extra
+from asr.pretrained import from_pretrained
 from asr.recognition.calibration import FILE as CALIBRATION
 from asr.recognition.stored_decoding import FILE as DECODING
 from asr.recognition.stored_decoding import LANGUAGE_MODEL
@@ -24,6 +24,7 @@ from asr.scoring.measures import WER
 from asr.scoring.report import build_report
 from asr.scoring.results import Results, read_results
 from asr.shipped import weights_sha256
+from asr.stored import read_extra
 
 GROUPS = ("age", "gender")  # speaker groups, where the manifest has them
 
@@ -49,7 +50,8 @@ def collect(staged: Path, data: Path, evaluation: Path, sizes: dict[str, int], f
         "train": _sources(data / "train.jsonl"),
         "language_model": _language_model(staged),
         "calibrated": (staged / CALIBRATION).is_file(),
-        "tests": tests,
+        "tests": [one for one in tests if one["backend"] == "torch"],
+        "backends": [one for one in tests if one["backend"] != "torch"],
     }
 
 
@@ -90,6 +92,7 @@ def _test(folder: Path) -> dict[str, Any]:
     return {
         "name": folder.name,
         **{key: summary.get(key) for key in keys},
+        "backend": summary.get("backend") or "torch",
         "data": Path(str(summary.get("data"))).name,
         "speakers": len(summary.get("by_speaker") or {}),
         "interval": summary["intervals"]["wer"],
@@ -150,6 +153,7 @@ def render(card: dict[str, Any]) -> str:
             *_data(card["train"], card["language_model"] is not None),
             "## Errors",
             _errors(card["tests"]),
+            *_backends(card.get("backends", []), card["tests"]),
             *_group_tables(card["tests"]),
             "## Confidence",
             _confidence(card),
@@ -216,6 +220,19 @@ def _errors(tests: list[dict[str, Any]]) -> str:
         f"{_table(header, rows)}\n\nNormaliser {tests[0]['normalizer']}; measured on {hardware}. Intervals cover the"
         " choice of recordings (over speakers: of new speakers), not another microphone or way of speaking."
     )
+
+
+def _backends(others: list[dict[str, Any]], tests: list[dict[str, Any]]) -> list[str]:
+    """The same recordings and decoding with other backends than torch, where they were evaluated."""
+    wers = {(one["data"], str(one["decoding"])): one["wer"] for one in tests}
+    rows = []
+    for one in others:
+        with_torch = wers.get((one["data"], str(one["decoding"])))
+        change = "unknown" if None in (with_torch, one["wer"]) else f"{one['wer'] - with_torch:+.2f}"
+        figures = _figure(one["wer"], 2), change, _figure(one["real_time_factor"], 3)
+        rows.append((Path(one["data"]).stem, _decoder(one["decoding"]), one["backend"], *figures))
+    header = ("test", "decoding", "backend", "WER %", "against torch", "s a s of audio")
+    return [f"### By backend (`--backend`)\n\n{_table(header, rows)}"] if rows else []
 
 
 def _group_tables(tests: list[dict[str, Any]]) -> list[str]:

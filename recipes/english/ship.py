@@ -23,18 +23,20 @@ from asr.data.manifest import read_manifest
 from asr.errors import AsrError, UsageError
 from asr.files import read_json_object, sha256_file, write_json, write_text
 from asr.lm import read_lm
-from asr.pretrained import copy_of_model, from_pretrained, read_extra, save_pretrained
+from asr.pretrained import copy_of_model, from_pretrained, save_pretrained
 from asr.recognition import Recognizer
 from asr.recognition.calibration import FILE as CALIBRATION
 from asr.recognition.calibration import read_calibration, store_calibration
 from asr.recognition.stored_decoding import FILE as DECODING
 from asr.recognition.stored_decoding import LANGUAGE_MODEL, read_decoding, store_decoding
 from asr.shipped import weights_sha256
+from asr.stored import read_extra
 from recipes.english.card import collect, render
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "pretrained" / "english"
 MOST_BYTES = 20_000_000
+BACKENDS = ("torch", "onnx", "onnx-int8")  # evaluated; the extra [onnx] is needed
 COMPARED = 20  # dev utterances on which fp16 is compared with fp32
 
 
@@ -71,7 +73,9 @@ def ship(model: Path, data: Path, lm: Path | None, work: Path, out: Path, tests:
     _convert(model, data, lm, staged)
     sizes = _sizes(staged)
     for name in names:
-        _evaluate(staged, data / f"{name}.jsonl", work / "evaluation" / name)
+        for backend in BACKENDS:
+            folder = name if backend == "torch" else f"{name}-{backend}"
+            _evaluate(staged, data / f"{name}.jsonl", work / "evaluation" / folder, backend)
     card = collect(staged, data, work / "evaluation", sizes, read_json_object(work / "fp16.json"))
     with copy_of_model(staged, out) as fresh:
         for name in (DECODING, LANGUAGE_MODEL, CALIBRATION):
@@ -144,7 +148,7 @@ def fp16_difference(model: Path, half: Path, dev: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _evaluate(staged: Path, manifest: Path, out: Path) -> None:
+def _evaluate(staged: Path, manifest: Path, out: Path, backend: str) -> None:
     """`asr evaluate`, unless ``out`` holds its result for the same weights, decoding and manifest."""
     summary = read_json_object(out / "summary.json")
     made_for = {
@@ -153,7 +157,7 @@ def _evaluate(staged: Path, manifest: Path, out: Path) -> None:
     }
     if summary.get("model_sha256") == weights_sha256(staged) and read_json_object(out / "made_for.json") == made_for:
         return
-    _asr("evaluate", staged, manifest, "--out", out)
+    _asr("evaluate", staged, manifest, "--out", out, "--backend", backend)
     write_json(out / "made_for.json", made_for)
 
 

@@ -57,6 +57,7 @@ def trained(open_gate: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shipped(trained: Path) -> Path:
+    pytest.importorskip("onnxruntime")
     words = [trained / "run" / "model", trained / "data", "--work", trained / "work", "--out", trained / "english"]
     assert ship.main([str(word) for word in words]) == 0
     return trained / "english"
@@ -79,6 +80,9 @@ def test_the_card_says_what_the_files_say(trained: Path, shipped: Path) -> None:
     assert test["wer"] == summary["wer"] and f"| {summary['wer']:.2f} |" in text
     low, high = (summary["intervals"]["wer"]["utterances"][side] for side in ("low", "high"))
     assert f"[{low:.1f}, {high:.1f}]" in text
+    backends = {one["name"]: one["backend"] for one in values["backends"]}
+    assert backends == {"test-onnx": "onnx", "test-onnx-int8": "onnx-int8"} and "| test | greedy | onnx-int8 |" in text
+    assert f"| test | greedy | onnx | {summary['wer']:.2f} | +0.00 |" in text
     assert "gender f" in text and "VCTK" in text and "ODC-By 1.0" in text
     assert {one["group"]: one["utterances"] for one in test["groups"]} == {"gender f": 3, "gender m": 4}
 
