@@ -40,7 +40,7 @@ BACKENDS = ("torch", "onnx", "onnx-int8")
 
 def batches(recognizer: Recognizer, utterances: Sequence[Utterance]) -> list[list[Window]]:
     """The utterances' features, each a window, in batches of like length."""
-    windows = []
+    windows: list[Window] = []
     for one in utterances:
         source = utterance_source(one, recognizer.sample_rate)
         windows += Reader(source, recognizer.pretrained.features, recognizer.sizes, gate=False).windows()

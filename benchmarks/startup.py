@@ -26,10 +26,13 @@ from asr.files import write_json  # noqa: E402
 def commands(model: str, recording: str) -> dict[str, list[str]]:
     """The arguments after ``asr`` of each command."""
     job = ["train", "recipes/an4/bilstm.yaml", "data.dir=data", "run_dir=run", "--cfg", "job"]
+    transcribe = ["transcribe", model, recording, "--device", "cpu"]
     return {
         "asr --help": ["--help"],
         "asr train RECIPE --cfg job": job,
-        "asr transcribe MODEL FILE": ["transcribe", model, recording, "--device", "cpu"],
+        "asr transcribe MODEL FILE": transcribe,
+        "the same with ONNX in int8, greedy": [*transcribe, "--backend", "onnx-int8", "--decoder", "greedy"],
+        "the same with ONNX in int8": [*transcribe, "--backend", "onnx-int8"],
     }
 
 
