@@ -14,7 +14,7 @@ import soxr
 # 0.02 s at 4 kHz, where it reaches furthest (largest difference then 4e-6, at 0.05 s 1e-7).
 CONTEXT_S = 0.1
 LARGE_OFFSET = 0.01  # of full scale; recordings have 0.0001
-_OFFSET_S = 0.1  # of sound that tells the offset of blocks, however they are cut
+_OFFSET_S = 0.1  # of sound that tells the offset, so that blocks have that of the whole however they are cut
 
 
 def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
@@ -35,7 +35,7 @@ def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
         raise ValueError(f"expected (samples,) and positive rates; got {waveform.shape}, {from_rate} and {to_rate} Hz")
     if from_rate == to_rate:
         return waveform
-    offset = _offset(waveform)
+    offset = _offset(waveform, from_rate)
     centred = waveform - offset if offset else waveform
     result: np.ndarray = soxr.resample(np.ascontiguousarray(centred, np.float32), from_rate, to_rate, quality="HQ")
     return result + offset if offset else result
@@ -58,7 +58,7 @@ class Resampler:
             self._stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
         self._offset: np.float32 | None = None
         self._held = np.zeros(0, np.float32)  # until there is enough for the offset
-        self._enough = math.ceil(_OFFSET_S * from_rate)
+        self._rate = from_rate
 
     def push(self, block: np.ndarray, last: bool = False) -> np.ndarray:
         """What the next `(samples,)` float32 complete; what is left where they are the `last`."""
@@ -66,18 +66,22 @@ class Resampler:
             return block
         if self._offset is None:
             block = self._held = np.concatenate((self._held, block), dtype=np.float32)
-            if len(block) < self._enough and not last:
+            if len(block) < _OFFSET_S * self._rate and not last:
                 return block[:0]
-            self._offset, self._held = _offset(block[: self._enough]), block[:0].copy()
+            self._offset, self._held = _offset(block, self._rate), block[:0].copy()
         offset = self._offset
         resampled: np.ndarray = self._stream.resample_chunk(block - offset if offset else block, last=last)
         return resampled + offset
 
 
-def _offset(waveform: np.ndarray) -> np.float32:
-    """A constant offset that is not small, else 0. The filter sees silence before the start and behind the end: a step
-    there would ring, so the offset is taken away before it and put back after it."""
-    mean = float(waveform.mean(dtype=np.float64)) if len(waveform) else 0.0
+def _offset(waveform: np.ndarray, rate: int) -> np.float32:
+    """A constant offset that is not small, else 0: the mean of the first `_OFFSET_S`.
+
+    The filter sees silence before the start and behind the end: a step there would ring, so the offset is taken away
+    before it and put back after it.
+    """
+    start = waveform[: math.ceil(_OFFSET_S * rate)]
+    mean = float(start.mean(dtype=np.float64)) if len(start) else 0.0
     return np.float32(mean if abs(mean) > LARGE_OFFSET else 0.0)
 
 
