@@ -67,6 +67,7 @@ def test_two_trainings_over_each_other_have_names_that_differ(trained: Path, tmp
 @pytest.mark.parametrize(
     ("lock", "expected"),
     [("", "; finished"), (f"process {os.getpid()}", "; training now"), (f"process {2**22 + 1}", " s")],  # killed late
+    ids=["no lock", "of a process that lives", "of a process that is gone"],
 )
 def test_the_lock_shows_whether_it_trains(trained: Path, tmp_path: Path, lock: str, expected: str) -> None:
     shutil.copytree(trained, tmp_path / "run")
