@@ -93,13 +93,17 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def summary(recipes: Path) -> str:
-    """A Markdown table of every recipe's models and tests: mean WER and CER over the seeds, and the training's time."""
+    """A Markdown table of every recipe's models and tests: mean WER and CER over the runs, and the training's time.
+
+    Runs differ in their seeds, or in what was left out: of tests "new speaker: NAME" it has the mean over the names.
+    """
     lines = [
-        "| recipe | model | test | decoding | seeds | WER % | CER % | trained in |",
+        "| recipe | model | test | decoding | runs | WER % | CER % | trained in |",
         "|---|---|---|---|---:|---:|---:|---:|",
     ]
     for recipe in sorted(path.parent for path in recipes.glob("*/results.json")):
-        for (model, test, decoding), group in _groups(read(recipe)).items():
+        rows = [{**row, "test": row["test"].partition(":")[0]} for row in read(recipe)]
+        for (model, test, decoding), group in _groups(rows).items():
             wer, cer = (_spread(group, key) if len(group) > 1 else f"{group[0][key]:.2f}" for key in ("wer", "cer"))
             minutes = sum(row["seconds"] for row in group) / len(group) / 60
             name = f"[{recipe.name}](recipes/{recipe.name}/README.md)"

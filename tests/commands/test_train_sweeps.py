@@ -1,5 +1,6 @@
 """Sweeps with Hydra's own plugins: optuna minimises dev WER, and what fails in submitit's processes is reported."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,12 @@ from tests.tiny_run import make_corpus, overrides, write_recipe
 
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="needs the extra [sweeps]")
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs the extra [sweeps]")
+
+
+@pytest.fixture(autouse=True)
+def optuna_is_silent() -> None:
+    """Its own handler would keep the standard error of whichever test came first."""
+    logging.getLogger("optuna").handlers.clear()
 
 
 @pytest.fixture(scope="module")

@@ -327,7 +327,6 @@ def test_an_exception_that_nobody_expected_is_the_fault_of_its_recording(
     recognizer: Recognizer, files: list[Path], monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     from asr.recognition import reading
-    from asr.recognition import recognizer as module
 
     def broken(*anything: Any) -> Any:
         raise ValueError("nobody\nthought of this")
@@ -335,12 +334,12 @@ def test_an_exception_that_nobody_expected_is_the_fault_of_its_recording(
     good = [recognizer.transcribe(path).text for path in files]
     source = reading.file_source
 
-    def one_bad(path: Path, rate: int, index: int, channel: int | None) -> Any:
-        made = source(path, rate, index, channel)
-        return dataclasses.replace(made, blocks=broken) if index == 3 else made
+    def one_bad(path: Path, *given: Any) -> Any:
+        made = source(path, *given)
+        return dataclasses.replace(made, blocks=broken) if path == files[3] else made
 
     if at == "reading":
-        monkeypatch.setattr(module, "file_source", one_bad)
+        monkeypatch.setattr(reading, "file_source", one_bad)
     else:
         decode = recognizer.decode
         monkeypatch.setattr(recognizer, "decode", lambda one: broken() if one.duration_s > 9 else decode(one))
