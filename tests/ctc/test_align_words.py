@@ -44,16 +44,16 @@ def cheapest_by_plain_search(
                 reach("token", place, cost + row[tokens[place]])
             following = [place + 1] if place + 1 < len(tokens) else []
             if place + 1 in stops:
-                word = stops.index(place + 1) + 1
-                reach("away", word, cost + costs.enter + min(row[0], costs.away))
-                following += firsts[word : word + 1]
+                rest = stops.index(place + 1) + 1
+                reach("away", rest, cost + costs.enter + min(row[0], costs.away))
+                following += firsts[rest : rest + 1]
             for other in following:
                 if kind == "blank" or tokens[other] != tokens[place]:
                     reach("token", other, cost + row[tokens[other]])
-        for word, skipped in enumerate(words):
-            if ("away", word) in now:
-                price = costs.skip * len(skipped) + (costs.enter if word == 0 else 0.0)
-                reach("away", word + 1, now["away", word] + price)
+        for left, skipped in enumerate(words):
+            if ("away", left) in now:
+                price = costs.skip * len(skipped) + (costs.enter if left == 0 else 0.0)
+                reach("away", left + 1, now["away", left] + price)
     ends = [("token", len(tokens) - 1), ("blank", len(tokens) - 1), ("away", len(words))]
     return min(now.get(end, np.inf) for end in ends)
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -59,7 +60,7 @@ def check_structure(text: str) -> ElementTree.Element:
     return root
 
 
-def read_by_pympi(path: Path, text: str) -> "pympi.Eaf":
+def read_by_pympi(path: Path, text: str) -> Any:
     path.write_text(text, encoding="utf-8")
     return pympi.Eaf(str(path))
 
