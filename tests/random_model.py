@@ -13,12 +13,12 @@ from asr.text.tokenizer import CharacterTokenizer
 RATE = 8000
 
 
-def random_model(seed: int = 4, sharpness: float = 6) -> Pretrained:
-    """``sharpness``: what the weights of encoder and head are multiplied by."""
+def random_model(seed: int = 4, sharpness: float = 6, letters: str = "abcdefgh ") -> Pretrained:
+    """``sharpness``: what the weights of encoder and head are multiplied by; ``letters``: its tokens."""
     torch.manual_seed(seed)
     features = LogMel(LogMelConfig(sample_rate=RATE, n_mels=16))
     features.set_normalisation(torch.full((16,), -6.0), torch.full((16,), 2.0))
-    tokenizer = CharacterTokenizer.from_texts(["abcdefgh "])
+    tokenizer = CharacterTokenizer.from_texts([letters])
     subsampling = SubsamplingConfig(factor=2, channels=4, output_size=16)
     model = AcousticModel(BiLstmConfig(num_layers=2, hidden_size=12, subsampling=subsampling), 16, tokenizer.vocab_size)
     with torch.no_grad():

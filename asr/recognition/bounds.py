@@ -82,10 +82,12 @@ class LevelTracker:
             self._levels.append(speech_level(self._last, self._last))
         self._before, self._last = self._last, log_mel
 
-    def level(self) -> SpeechLevel:
-        """That of all pieces so far."""
+    def level(self, ended: bool = True) -> SpeechLevel:
+        """That of all pieces. ``ended=False``: of those before the last one so far, which never change any more; from
+        any thread.
+        """
         levels = list(self._levels)
-        if self._last is not None:
+        if ended and self._last is not None:
             context = self._last if self._before is None else np.concatenate([self._before, self._last])
             levels.append(speech_level(self._last, context))
         frame_s = self.config.hop_length / self.config.sample_rate

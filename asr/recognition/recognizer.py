@@ -354,7 +354,7 @@ class Recognizer:
             return parts
         before, settle = reader.decoded, round(SETTLE_S / self.frame_s)
         held = stitch(parts, self.tokenizer.vocab_size)
-        *cut, _ = cut_emissions(self._gated(reader, held, max(0, len(held) - settle), ended=False))
+        *cut, _ = cut_emissions(self._gated(reader, held, max(0, len(held) - settle), ended=False), ended=False)
         for start_s, part in cut:
             before.hypotheses.append((before.stop_s + start_s, self.decode(part)))
             before.stop += len(part.log_probs)
@@ -381,7 +381,7 @@ class Recognizer:
         if reader.signal is not None:
             gated = apply_gate(held, reader.signal.log_odds(ended), self.frame_s, edge_s, before.first)
         duration_s = reader.samples / config.sample_rate - before.stop_s
-        level = None if reader.level is None else reader.level.level()
+        level = None if reader.level is None else reader.level.level(ended)
         if before.stop:
             edge_s = 0.0
             level = None if level is None else level.part(before.stop_s, before.stop_s + duration_s)

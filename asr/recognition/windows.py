@@ -149,16 +149,18 @@ PART_S = 600.0  # a longer recording is decoded in parts of about this length
 PAUSE_S = 1.0  # without a token: where it may be cut
 
 
-def cut_emissions(emissions: Emissions) -> list[tuple[float, Emissions]]:
+def cut_emissions(emissions: Emissions, ended: bool = True) -> list[tuple[float, Emissions]]:
     """A long recording in parts, each with the second at which it begins; cut in pauses, so that no word is.
 
-    The search for word times takes 2 MB a minute while it runs: for a part instead of ten hours.
+    ``ended=False``: the recording goes on, and a pause at its end may, too. Its middle is not known yet and it is not
+    cut, so that the cuts are those of the whole whenever one looks. The search for word times takes 2 MB a minute while
+    it runs: for a part instead of ten hours.
     """
     frame_s, edge_s, frames = emissions.frame_s, emissions.edge_s, len(emissions.log_probs)
     cuts = [0]
     for start, stop in _runs(emissions.log_probs.argmax(axis=1) == BLANK_ID if frames else np.zeros(0, bool)):
         middle = (start + stop) // 2
-        long_pause = (stop - start) * frame_s >= PAUSE_S
+        long_pause = (stop - start) * frame_s >= PAUSE_S and (ended or stop < frames)
         if long_pause and (middle - cuts[-1]) * frame_s >= PART_S and (frames - middle) * frame_s >= PART_S / 2:
             cuts.append(middle)
     starts_s = [0.0, *(cut * frame_s - edge_s for cut in cuts[1:])]

@@ -8,17 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 import asr.recognition.recognizer
 from asr.cli import main
 from asr.data.manifest import Utterance, write_manifest
-from asr.features import LogMel, LogMelConfig
-from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
-from asr.pretrained import save_pretrained
 from asr.recognition import Recognizer
 from asr.recognition.reliability import CalibrationReport
-from asr.text.tokenizer import CharacterTokenizer
+from tests.random_model import save_random_model
 
 RATE = 8000
 
@@ -35,16 +31,7 @@ def open_gate() -> Iterator[None]:
 def made(open_gate: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A model directory, and a manifest whose references are the model's own texts with every fourth word changed."""
     folder = tmp_path_factory.mktemp("calibrate")
-    torch.manual_seed(4)
-    features = LogMel(LogMelConfig(sample_rate=RATE, n_mels=16))
-    features.set_normalisation(torch.full((16,), -6.0), torch.full((16,), 2.0))
-    tokenizer = CharacterTokenizer.from_texts(["abc "])
-    subsampling = SubsamplingConfig(factor=2, channels=4, output_size=16)
-    model = AcousticModel(BiLstmConfig(num_layers=2, hidden_size=12, subsampling=subsampling), 16, tokenizer.vocab_size)
-    with torch.no_grad():
-        for weight in (model.head.weight, *model.encoder.parameters()):
-            weight.mul_(6)
-    save_pretrained(folder / "model", features, model, tokenizer, {})
+    save_random_model(folder / "model", letters="abc ")
     recognizer = Recognizer.from_pretrained(folder / "model", "cpu", words=False)
     utterances = []
     for number in range(8):

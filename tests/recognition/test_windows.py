@@ -1,5 +1,7 @@
 """Windows: joined they stand frame for frame where the whole stands, for every subsampling factor and length."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,7 @@ from asr.recognition.windows import (
     stitch,
 )
 from asr.subsampling import TIME_STRIDES
-from asr.text.tokenizer import CharacterTokenizer
+from asr.text.tokenizer import BLANK_ID, CharacterTokenizer
 from tests.recognition.test_pool import make_recognizer
 
 SHIFT_S = 0.01
@@ -108,6 +110,18 @@ def test_more_context_brings_the_seams_of_a_model_with_memory_nearer_to_the_whol
         windows = list(cut_windows([log_mel.numpy()], small_sizes(4, context_s)))
         apart.append(float(np.abs(stitch(compute_windows(by(model), windows), 5) - whole).max()))
     assert apart[0] > apart[1] > apart[2] and apart[2] < 1e-2
+
+
+def test_a_pause_that_may_go_on_is_cut_only_when_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blank from 10 s to 16 s: the cut is its middle, 13 s, however much of it was there at first."""
+    monkeypatch.setattr(windows_module, "PART_S", 4.0)
+    tokens = np.ones(200, int)
+    tokens[100:160] = BLANK_ID
+    whole = Emissions(np.log(np.eye(2, dtype=np.float32)[tokens] + 1e-3), 0.1, 0.0, 20.0)
+    for seconds, expected in ((15.0, []), (16.0, []), (17.0, [13.0]), (20.0, [13.0])):
+        part = replace(whole, log_probs=whole.log_probs[: round(10 * seconds)], duration_s=seconds)
+        assert [start_s for start_s, _ in cut_emissions(part, ended=False)[1:]] == pytest.approx(expected)
+    assert [start_s for start_s, _ in cut_emissions(whole)[1:]] == pytest.approx([13.0])
 
 
 @pytest.mark.parametrize("normalization", ["global", "utterance", "none"])

@@ -7,20 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.cli import main
 from asr.data.manifest import Utterance, write_manifest
 from asr.errors import TextError
-from asr.features import LogMel, LogMelConfig
-from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
-from asr.pretrained import save_pretrained
+from asr.features import LogMelConfig
 from asr.recognition import Recognizer
 from asr.recognition.bounds import LevelTracker, PeakOffsets, SpeechLevel, speech_level, word_bounds
 from asr.recognition.words import TimedWords, group_words, word_times
 from asr.text.tokenizer import CharacterTokenizer, SentencePieceTokenizer, Tokenizer, UnitTokenizer, WordTokenizer
+from tests.random_model import save_random_model
 
 LETTERS = CharacterTokenizer.from_texts(["ab c"])
 UNITS = UnitTokenizer([" ", "a", "ng", "ɔ\u0301"])
@@ -185,9 +183,13 @@ def test_a_recording_in_pieces_has_a_level_for_every_frame() -> None:
     log_mel = np.random.default_rng(0).normal(size=(700, 5)).astype(np.float32)
     log_mel[300:350] += 8
     tracker = LevelTracker(LogMelConfig(sample_rate=8000, edge_padding_s=0.1))
+    so_far = []
     for piece in (log_mel[:400], log_mel[400:690], log_mel[690:]):
         tracker.push(piece)
+        so_far.append(tracker.level(ended=False).values)
     pieces = tracker.level()
+    assert [len(one) for one in so_far] == [0, 400, 690]
+    assert all((one == pieces.values[: len(one)]).all() for one in so_far)  # what is there before the end stays
     assert (len(pieces.values), pieces.frame_s, pieces.start_s) == (700, 0.01, -0.1)
     assert pieces.values == pytest.approx(speech_level(log_mel, log_mel), abs=1.0)
     whole = LevelTracker(tracker.config)
@@ -208,18 +210,7 @@ def test_the_level_hears_hiss_beside_a_hum() -> None:
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of random, sharpened weights: its texts mean nothing but are long."""
-    torch.manual_seed(4)
-    features = LogMel(LogMelConfig(sample_rate=8000, n_mels=16))
-    features.set_normalisation(torch.full((16,), -6.0), torch.full((16,), 2.0))
-    tokenizer = CharacterTokenizer.from_texts(["abc "])
-    subsampling = SubsamplingConfig(factor=2, channels=4, output_size=16)
-    model = AcousticModel(BiLstmConfig(num_layers=2, hidden_size=12, subsampling=subsampling), 16, tokenizer.vocab_size)
-    with torch.no_grad():
-        for weight in (model.head.weight, *model.encoder.parameters()):
-            weight.mul_(6)
-    path = tmp_path_factory.mktemp("words") / "model"
-    save_pretrained(path, features, model, tokenizer, {})
-    return path
+    return save_random_model(tmp_path_factory.mktemp("words") / "model", letters="abc ")
 
 
 def noise(seconds: float, seed: int) -> np.ndarray:
