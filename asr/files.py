@@ -57,10 +57,10 @@ def _host() -> str:
 def _is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
-    except OSError:
-        pass
+    except PermissionError:
+        return True  # for somebody else
     return True
 
 

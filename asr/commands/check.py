@@ -74,17 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="utterances of each manifest to decode and analyse, spread evenly (default: 5000)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-    letters = parser.add_argument_group("the alphabet")
-    letters.add_argument(
-        "--alphabet",
-        action="store_true",
-        help="list every token that a training would have, with its count, speakers and an example",
-    )
-    letters.add_argument("--normalizer", default="letters", help="as data.normalizer (default: letters)")
-    letters.add_argument("--graphemes", action="store_true", help="as tokenizer.graphemes: letters with their marks")
-    letters.add_argument(
-        "--units", metavar="FILE|ng,sh", default="", help="as tokenizer.units: letters of several characters"
-    )
+    _add_alphabet(parser.add_argument_group("the alphabet"))
     suspects = parser.add_argument_group("likely wrong transcripts")
     suspects.add_argument(
         "--model", type=model_directory, metavar="MODEL",
@@ -101,28 +91,44 @@ def build_parser() -> argparse.ArgumentParser:
     suspects.add_argument(
         "--html-count", type=count, default=100, metavar="N", help="transcripts on the page (default: 100)"
     )
-    fix = parser.add_argument_group("a cleaned manifest")
-    fix.add_argument(
+    _add_cleaning(parser.add_argument_group("a cleaned manifest"))
+    return parser
+
+
+def _add_alphabet(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--alphabet",
+        action="store_true",
+        help="list every token that a training would have, with its count, speakers and an example",
+    )
+    group.add_argument("--normalizer", default="letters", help="as data.normalizer (default: letters)")
+    group.add_argument("--graphemes", action="store_true", help="as tokenizer.graphemes: letters with their marks")
+    group.add_argument(
+        "--units", metavar="FILE|ng,sh", default="", help="as tokenizer.units: letters of several characters"
+    )
+
+
+def _add_cleaning(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
         "--fix",
         type=Path,
         metavar="OUT.jsonl",
         help="write the first manifest without the utterances that --fix-kinds selects",
     )
-    fix.add_argument(
+    group.add_argument(
         "--fix-kinds", default="default", metavar="KIND,...",
         help="leave out utterances with these findings, e.g. default,clipped,no-silent: default is a set of kinds, "
         "no- takes one out of it; all: every kind (default: default)",
     )  # fmt: skip
-    fix.add_argument(
+    group.add_argument(
         "--fix-suspects",
         type=_share,
         metavar="SHARE",
         help="also leave out the most suspicious transcripts, such as 5%%",
     )
-    fix.add_argument(
+    group.add_argument(
         "--fix-score", type=number, metavar="SCORE", help="also leave out transcripts with at least this score"
     )
-    return parser
 
 
 def run(arguments: list[str]) -> int:

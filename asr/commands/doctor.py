@@ -18,6 +18,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from asr import __version__
+from asr.cores import usable_cores
 from asr.errors import AsrError
 from asr.provenance import commit, processor_name
 from asr.shipped import bundled_folder, starter_directory
@@ -119,9 +120,8 @@ def _tried(name: str, check: Callable[[], tuple[str, str]]) -> Row:
 
 
 def _processor() -> tuple[str, str]:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     flags = {"avx2", "avx512f", "amx_bf16"} & set(_cpu_flags())
-    return f"{processor_name()}, {usable} cores usable{', ' if flags else ''}{', '.join(sorted(flags))}", ""
+    return f"{processor_name()}, {usable_cores()} cores usable{', ' if flags else ''}{', '.join(sorted(flags))}", ""
 
 
 def _cpu_flags() -> list[str]:

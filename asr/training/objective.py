@@ -148,10 +148,9 @@ class TrainedModel(nn.Module):
         if not self.layers and chunks is None:
             log_probs, lengths = self.acoustic(log_mel, frames)
             return [log_probs], lengths
-        depth, parts = self.acoustic.config.num_layers, list[Windows]()
-        hidden, lengths = self.acoustic.subsampling(log_mel, frames)
-        if chunks is not None:
-            parts.append(Windows.of(self.acoustic.subsampling, frames, hidden.size(1), *chunks, layers=depth))
+        subsampling, depth = self.acoustic.subsampling, self.acoustic.config.num_layers
+        hidden, lengths = subsampling(log_mel, frames)
+        parts = () if chunks is None else (Windows.of(subsampling, frames, hidden.size(1), *chunks, layers=depth),)
         outputs = self.acoustic.encoder.outputs(hidden, lengths, self.layers or [depth], *parts)  # type: ignore[operator]
         logits = [self.acoustic.head(outputs[-1])]
         if self.layers:

@@ -77,16 +77,10 @@ def prepare(
     )
     reader = _Reader(options, AnnotationReport())
     parts = {name: _find_parts(corpus, names) for name, names in PARTS.items()} if split == "keep" else {}
-    if not any(parts.values()):
-        splits = split_by_speaker(reader.read(corpus), dev=dev, test=test, seed=seed)
-    elif not parts["train"]:
-        found = ", ".join(path.name for paths in parts.values() for path in paths)
-        raise DataError(
-            f"{corpus} has parts ({found}), but none named train. Give the training part that name; or divide all"
-            " recordings anew, these included, with split=none."
-        )
-    else:
+    if any(parts.values()):
         splits = _own_split(corpus, parts, shares={"dev": dev, "test": test}, seed=seed, reader=reader)
+    else:
+        splits = split_by_speaker(reader.read(corpus), dev=dev, test=test, seed=seed)
     splits = dataclasses.replace(splits, notes=(*splits.notes, *reader.report.lines()))
     summary = write_splits(out, _lowercase(splits) if lowercase else splits)
     if table := reader.report.table():
@@ -116,7 +110,15 @@ class _Reader:
 def _own_split(
     corpus: Path, parts: dict[str, list[Path]], *, shares: dict[str, float], seed: int, reader: _Reader
 ) -> Splits:
-    """The corpus's own parts; dev and test that it lacks are taken from train by speaker."""
+    """The corpus's own parts; dev and test that it lacks are taken from train by speaker. Raises DataError without
+    train.
+    """
+    if not parts["train"]:
+        found = ", ".join(path.name for paths in parts.values() for path in paths)
+        raise DataError(
+            f"{corpus} has parts ({found}), but none named train. Give the training part that name; or divide all"
+            " recordings anew, these included, with split=none."
+        )
     read = {name: [one for path in paths for one in reader.read(path)] for name, paths in parts.items()}
     own = " and ".join(name for name in ("test", "dev") if read[name])
     notes = [f"The corpus's own {own} is kept." if own else "The corpus's own train is kept."]
