@@ -57,7 +57,9 @@ SHAPE_DB, BROAD_DB = 35.0, 25.0  # how far under a frame's strongest band shape 
 
 
 class SignalTracker:
-    """Blocks in, log-odds out; ``log_odds()`` ends it. Holds no more than a block and a window of frames."""
+    """Blocks in, log-odds out; ``log_odds()`` ends it. Holds no more than a block, a window of frames, and the log-odds
+    until they are taken.
+    """
 
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
@@ -66,6 +68,7 @@ class SignalTracker:
         self._frames = np.zeros((0, BANDS + 4), np.float32)
         self._skip = 0  # held frames before the next window's first: 0 at the start, else REACH
         self._scores: list[Array] = []
+        self._taken = 0  # windows
         self._ended = False
 
     def push(self, block: Waveform) -> None:
@@ -93,11 +96,19 @@ class SignalTracker:
             self.push(np.zeros(self._spectrum.length // 2, np.float32))
             self._ended = True
             self._score(len(self._frames))
-            if not self._scores and len(self._frames):
+            if not self._taken and not self._scores and len(self._frames):
                 self._scores.append(
                     window_log_odds(frame_measures(self._frames), min(WINDOW, len(self._frames)), 1)[:1]
                 )
-        return np.concatenate(self._scores) if self._scores else np.full(1 if ended else 0, -math.inf)
+        none = np.full(1 if ended and not self._taken else 0, -math.inf)
+        return np.concatenate(self._scores) if self._scores else none
+
+    def take(self, ended: bool) -> NDArray[np.float64]:
+        """Those of ``log_odds`` that were not taken yet; they are not kept, so that a recording may go on for ever."""
+        found = self.log_odds(ended)
+        self._taken += len(found)
+        self._scores.clear()
+        return found
 
     def _score(self, stop: int) -> None:
         """Score the windows that end before frame ``stop`` of what is held, and drop what no other needs."""

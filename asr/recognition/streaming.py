@@ -7,7 +7,8 @@ recording as look-ahead the result is that of ``Recognizer.transcribe``, to the 
 
 A word is settled once the next one has begun or a pause has come, and, in beam search, all prefixes that are left agree
 on it; what is settled never changes. A segment ends at a pause of ``pause_s`` without a token, as long recordings are
-cut for decoding (asr/recognition/windows.py).
+cut for decoding (asr/recognition/windows.py); one longer than ``MAX_WINDOW_S`` at a shorter one: the longer, the
+shorter, and none is longer than about twice that, so that sound without pauses takes no more memory either.
 """
 
 import math
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 CHUNK_S, LOOK_AHEAD_S = 1.0, 1.0
 LEVEL_S = 30.0  # of sound by which quiet and loud are told, for word times
-MAX_PENDING_S = 60.0  # a segment without a pause ends, too, where so much of it has not settled
 
 
 class RecognizerParts(Protocol):
@@ -255,6 +255,7 @@ class _StreamingText:
         """Begin a segment with the frames that are pending."""
         self._search = begin_search(self.recognizer.decoder, self.recognizer.tokenizer)
         self._search.advance(self._pending)
+        self._first = self._first_pending  # frame of the recording
         self._settled_tokens = 0  # those of settled words
         self._texts: list[str] = []  # the settled words
         self._words: list[Word] = []  # the same with times, where there are any
@@ -267,8 +268,9 @@ class _StreamingText:
         silent = frames - np.maximum.accumulate(tokens)  # of each frame: the frames without a token up to it
         events: list[StreamEvent] = []
         start = 0
-        for stop in [] if last else (np.flatnonzero(silent == self._pause) + 1).tolist():
-            events += self._add(log_probs[start:stop], self._pause, False)
+        pause = max(1, self._pause_now())
+        for stop in [] if last else (np.flatnonzero(silent == pause) + 1).tolist():
+            events += self._add(log_probs[start:stop], pause, False)
             start = stop
         return events + self._add(log_probs[start:], int(silent[-1]) if len(silent) else self._silent, last)
 
@@ -277,7 +279,7 @@ class _StreamingText:
         self._pending, self._ended, self._silent = np.concatenate((self._pending, log_probs)), last, silent
         self._frames += len(log_probs)
         self._search.advance(log_probs)
-        if last or self._silent >= self._pause or len(self._pending) * self.sound.frame_s >= MAX_PENDING_S:
+        if last or self._silent >= self._pause_now():
             return self._end_segment()
         best = self._search.tokens()[self._settled_tokens :]
         sure = best[: self._search.settled() - self._settled_tokens]
@@ -288,6 +290,11 @@ class _StreamingText:
             self._partial = partial
             events.append(StreamEvent(kind="partial", text=partial, start_s=self._covered_s(), end_s=self._end_s()))
         return events
+
+    def _pause_now(self) -> int:
+        """Frames without a token that end the segment, 0 where it ends at once."""
+        length_s = (self._frames - self._first) * self.sound.frame_s
+        return round(self._pause * min(1.0, max(0.0, 2 - length_s / MAX_WINDOW_S)))
 
     def _end_segment(self) -> list[StreamEvent]:
         """Settle all that is pending; the next segment begins in the middle of the pause."""

@@ -5,6 +5,8 @@ Near speech that is at once; where there is none, frames wait until a window of 
 through) or a stretch of ``LONG_S`` without one is sure (they become blank).
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,7 +36,10 @@ class StreamingGate:
     def __init__(self, sample_rate: int, frame_s: float, edge_s: float) -> None:
         self.frame_s, self.edge_s = frame_s, edge_s
         self._tracker = SignalTracker(sample_rate)
-        self._windows: NDArray[np.int8] = np.zeros(0, np.int8)  # of each: SPEECH, NONE or UNKNOWN
+        self._log_odds: NDArray[np.float64] = np.zeros(0)  # of the windows that undecided frames are near
+        self._windows: NDArray[np.int8] = np.zeros(0, np.int8)  # of each of them: SPEECH, NONE or UNKNOWN
+        self._first_window = 0  # number of the first of them in the recording
+        self._any_speech = False
         self._held: LogProbs | None = None
         self._first = 0  # number of the first held frame in the recording
         self._decided = 0  # frames of the recording
@@ -73,20 +78,16 @@ class StreamingGate:
         self._drop()
         return given
 
-    @property
-    def _any_speech(self) -> bool:
-        return bool((self._windows == SPEECH).any())
-
     def _judge_windows(self, last: bool) -> None:
         """Judge the windows that are not yet, where their sound and their emissions are there."""
         assert self._held is not None
-        log_odds = self._tracker.log_odds(ended=last)
+        log_odds = self._log_odds = np.concatenate((self._log_odds, self._tracker.take(ended=last)))
         found = np.full(len(log_odds), UNKNOWN, np.int8)
         found[: len(self._windows)] = self._windows
         short = last and (self._first + len(self._held)) * self.frame_s - 2 * self.edge_s < SHORT_S
         open_ = np.flatnonzero((found == UNKNOWN) | (short & (found == NONE)))
         centres_s = (self._first + np.arange(len(self._held))) * self.frame_s - self.edge_s
-        starts_s = open_ * STEP_S
+        starts_s = (self._first_window + open_) * STEP_S
         first, stop = np.searchsorted(centres_s, starts_s), np.searchsorted(centres_s, starts_s + WINDOW_S)
         whole = (stop < len(self._held)) | last
         lift = MODEL_LIFT * token_sureness(self._held, first, stop)
@@ -96,6 +97,7 @@ class StreamingGate:
         none = whole | (log_odds[open_] + MODEL_LIFT <= THRESHOLD)
         found[open_] = np.where(speech, SPEECH, np.where(none, NONE, UNKNOWN))
         self._windows = found
+        self._any_speech |= bool(speech.any())
 
     def _frames(self, start: int, last: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Of the held frames from ``start`` on: whether each is near speech, and whether it surely is not."""
@@ -103,20 +105,24 @@ class StreamingGate:
         frames = self._first + np.arange(start, len(self._held))
         centres_s = frames * self.frame_s - self.edge_s
         # the windows that a frame is near: those that begin from 1.8 s before it to 1 s after it
-        starts_s = np.arange(len(self._windows)) * STEP_S
+        starts_s = (self._first_window + np.arange(len(self._windows))) * STEP_S
         first = np.searchsorted(starts_s + WINDOW_S + MARGIN_S, centres_s, side="right")
         stop = np.searchsorted(starts_s - MARGIN_S, centres_s, side="right")
         speech = np.concatenate(([0], np.cumsum(self._windows == SPEECH)))
         unknown = np.concatenate(([0], np.cumsum(self._windows == UNKNOWN)))
         near = speech[stop] > speech[np.minimum(first, stop)]
-        heard = last | (centres_s < len(self._windows) * STEP_S - MARGIN_S)
+        heard = last | (centres_s < (self._first_window + len(self._windows)) * STEP_S - MARGIN_S)
         clear = ~near & heard & (unknown[stop] == unknown[np.minimum(first, stop)])
         return near, clear
 
     def _drop(self) -> None:
-        """Forget emissions that nothing reads any more."""
+        """Forget emissions and windows that nothing reads any more."""
         assert self._held is not None
         kept = round(KEPT_S / self.frame_s)
         drop = max(0, self._decided - kept - self._first)
         if drop > kept:
             self._held, self._first = self._held[drop:].copy(), self._first + drop
+            near_s = self._decided * self.frame_s - self.edge_s - WINDOW_S - MARGIN_S
+            windows = max(0, math.floor(near_s / STEP_S) - self._first_window)
+            self._log_odds, self._windows = self._log_odds[windows:].copy(), self._windows[windows:].copy()
+            self._first_window += windows

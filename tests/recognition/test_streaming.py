@@ -1,5 +1,8 @@
 """Streams: with everything as look-ahead they give what whole recordings give; what is settled never changes."""
 
+import gc
+import sys
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -159,20 +162,60 @@ def test_without_word_times_the_text_is_the_same() -> None:
     assert [one.text for one in plain if one.kind == "words"] == [one.text for one in timed if one.kind == "words"]
 
 
-def test_a_long_stream_takes_no_more_memory_than_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asr.features.streaming.HEARD_S", 3.0)
-    monkeypatch.setattr("asr.recognition.streaming.LEVEL_S", 3.0)
-    recognizer = make_recognizer(speech_gate=True)
+@pytest.mark.parametrize(("decoder", "gate"), [("greedy", True), ("beam", False)])
+def test_a_long_stream_takes_no_more_memory_than_a_short_one(
+    monkeypatch: pytest.MonkeyPatch, decoder: str, gate: bool
+) -> None:
+    """Of a sound that repeats: tokens without a pause (which the gate takes for no speech), then silence."""
+    for name in ("features.streaming.HEARD_S", "recognition.streaming.LEVEL_S", "recognition.streaming.MAX_WINDOW_S"):
+        monkeypatch.setattr(f"asr.{name}", 2.0)
+    beam: dict[str, Any] = {"decoder": make_beam()} if decoder == "beam" else {}
+    recognizer = make_recognizer(speech_gate=gate, **beam)
     stream = recognizer.stream(chunk_s=0.5, look_ahead_s=0.5)
-    held: list[int] = []
-    for second in range(40):
-        stream.feed(make_sound(1.0, second) if second % 8 else np.zeros(RATE, np.float32))
-        sound, text = stream._sound, stream._text
-        gate = sound._gate
-        assert gate is not None and gate._held is not None
-        arrays = (sound._mel, sound._features.stream._held, text._pending, gate._held, *sound._waiting)
-        held.append(sum(array.nbytes for array in arrays))
-    assert max(held[20:]) <= 1.2 * max(held[:20])
+    turn = np.concatenate((make_sound(9.0, 7), np.zeros(3 * RATE, np.float32)))
+    most, segments = [], 0
+    for _ in range(8):
+        held = []
+        for start in range(0, len(turn), RATE):
+            segments += sum(event.kind == "segment" for event in stream.feed(turn[start : start + RATE]))
+            held.append(bytes_held(stream))
+        most.append(max(held))
+    assert max(most[6:]) < max(most[:2]) + 1000, "the first 24 s and those after 72 s"
+    assert gate or segments >= 16
+
+
+def bytes_held(root: object) -> int:
+    """Of all objects that ``root`` leads to, the model and the code left out."""
+    waiting, seen, total = [root], set(), 0
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or isinstance(one, (type, ModuleType, FunctionType, torch.nn.Module)):
+            continue
+        seen.add(id(one))
+        total += sys.getsizeof(one) + (one.nbytes if isinstance(one, torch.Tensor) else 0)
+        waiting += [one.base] if isinstance(one, np.ndarray) else gc.get_referents(one)
+    return total
+
+
+@pytest.mark.parametrize("unit", ["a_b_ " + 12 * "_", "a_b_ "])
+def test_a_segment_without_a_pause_ends_at_a_shorter_one(monkeypatch: pytest.MonkeyPatch, unit: str) -> None:
+    """Beyond 4 s the pause of 1 s shrinks, to nothing at 8 s: 12 frames of 0.04 s are enough from 6.08 s on."""
+    monkeypatch.setattr("asr.recognition.streaming.MAX_WINDOW_S", 4.0)
+    tokenizer, recognizer, sound = CharacterTokenizer("abcd "), make_recognizer(), Sound()
+    recognizer.tokenizer = tokenizer
+    live, events = _StreamingText(recognizer, sound, pause_s=1.0), []  # type: ignore[arg-type]
+    path = [tokenizer.encode(letter)[0] if letter != "_" else 0 for letter in unit * 60]
+    log_probs = emissions(path, 0.999, vocab=6)
+    for start in range(0, len(path), 10):
+        sound.samples += 4 * len(log_probs[start : start + 10])
+        events += live.add(log_probs[start : start + 10])
+    events += live.add(log_probs[:0], last=True)
+    segments = [event for event in events if event.kind == "segment"]
+    assert " ".join(one.text for one in segments).split() == ["ab"] * 60
+    lengths = np.diff([one.start_s for one in segments])
+    assert len(lengths) >= 1 and lengths.min() > 6 and lengths.max() < 8 + 10 * 0.04
+    if len(unit) > 5:
+        assert lengths.max() < 6.08 + 2 * len(unit) * 0.04
 
 
 @pytest.mark.parametrize(

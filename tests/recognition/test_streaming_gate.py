@@ -12,10 +12,12 @@ class Tracker:
     """A signal tracker that is told what it hears."""
 
     def __init__(self, odds: np.ndarray) -> None:
-        self.odds, self.heard_s = odds, 0.0
+        self.odds, self.heard_s, self.taken = odds, 0.0, 0
 
-    def log_odds(self, ended: bool = True) -> np.ndarray:
-        return self.odds if ended else self.odds[: max(0, int((self.heard_s - WINDOW_S) / STEP_S) + 1)]
+    def take(self, ended: bool) -> np.ndarray:
+        stop = len(self.odds) if ended else max(self.taken, int((self.heard_s - WINDOW_S) / STEP_S) + 1)
+        given, self.taken = self.odds[self.taken : stop], stop
+        return given
 
 
 def make_case(seed: int) -> tuple[np.ndarray, np.ndarray, float]:
