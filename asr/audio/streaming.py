@@ -1,10 +1,14 @@
 """Sound as it comes: from a pipe, raw or in a format that needs no seeking, or from the microphone.
 
-In: an open binary stream, or the default input device. Out: mono float32 blocks at one rate, as soon as they are there.
-Pipes in a format are read by PyAV (the [media] extra), the microphone by sounddevice (the [microphone] extra).
+In: an open binary stream, bytes that are pushed, or the default input device. Out: mono float32 blocks at one rate, as
+soon as they are there. Formats are read by PyAV (the [media] extra), the microphone by sounddevice (the [microphone]
+extra).
 """
 
+import io
+import threading
 from collections.abc import Iterator
+from queue import SimpleQueue
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -16,6 +20,9 @@ from asr.errors import AudioError, ConfigError
 
 BLOCK_S = 0.1
 _BYTES = 1 << 16  # read at a time, at most
+_MOST_SILENT = 16e6  # bytes that are pushed without any sound in them
+STDIN = "standard input"
+_WITH_RATE = {STDIN: " with --rate HZ"}
 
 
 def raw_blocks(stream: BinaryIO, raw_rate: int, to_rate: int) -> Iterator[np.ndarray]:
@@ -35,10 +42,17 @@ def raw_blocks(stream: BinaryIO, raw_rate: int, to_rate: int) -> Iterator[np.nda
 
 
 def media_blocks(
-    stream: BinaryIO, to_rate: int, channel: int | None = None, track: int | None = None
+    stream: BinaryIO,
+    to_rate: int,
+    channel: int | None = None,
+    track: int | None = None,
+    *,
+    name: str = STDIN,
+    kind: str | None = None,
 ) -> Iterator[np.ndarray]:
     """Any format that FFmpeg reads without seeking: WAV, FLAC, Ogg, MP3, WebM, ... ``channel``: from 0, None mixes;
-    ``track``: from 0, None: the best. Where it begins later than the video, silence comes first.
+    ``track``: from 0, None: the best. Where it begins later than the video, silence comes first. ``kind``: the name
+    of FFmpeg's reader, None: what it finds the sound to be; ``name``: of the sound, in messages.
 
     Raises AudioError where PyAV is not installed, or the stream is no such sound or is damaged.
     """
@@ -46,16 +60,16 @@ def media_blocks(
         import av
     except ImportError:
         raise AudioError(
-            "standard input: reading a format from a pipe as it comes needs PyAV; install it with: pip install"
-            " 'asr-bilstm[media]', or send raw 16-bit sound with --rate HZ"
+            f"{name}: reading a format as it comes needs PyAV; install it with: pip install 'asr-bilstm[media]', or"
+            f" send raw 16-bit sound{_WITH_RATE.get(name, '')}"
         ) from None
     try:
         # the list keeps playlists out, which could name other files and servers
-        whitelist = {"format_whitelist": PIPED}
+        whitelist = {"format_whitelist": kind or PIPED}
         container: Any
-        with av.open(_Pipe(stream), mode="r", options=whitelist, metadata_errors="replace") as container:
+        with av.open(_Pipe(stream), mode="r", format=kind, options=whitelist, metadata_errors="replace") as container:
             resampler, rate = None, 0
-            for frame in container.decode(chosen_track(container, "standard input", track)):
+            for frame in container.decode(chosen_track(container, name, track)):
                 if resampler is None:
                     late_s = (frame.time or 0.0) - begins_s(container)
                     if GAP_S[0] < late_s < GAP_S[1]:
@@ -63,7 +77,7 @@ def media_blocks(
                 if resampler is None or rate != frame.sample_rate:
                     rate = int(frame.sample_rate)
                     resampler = Resampler(rate, to_rate)
-                yield resampler.push(_mono(frame_samples(frame), channel))
+                yield resampler.push(_mono(frame_samples(frame), channel, name))
             if resampler is not None:
                 yield resampler.push(np.zeros(0, np.float32), last=True)
     except (AudioError, MemoryError):
@@ -71,8 +85,8 @@ def media_blocks(
     except Exception as error:  # FFmpeg's errors, and PyAV's own
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise AudioError(
-            f"standard input: is not sound that can be read from a pipe, or is damaged (FFmpeg: {reason}); raw 16-bit"
-            " sound needs --rate HZ, and formats that need seeking (m4a, mp4) are given as files"
+            f"{name}: is not sound that can be read as it comes, or is damaged (FFmpeg: {reason}); raw 16-bit sound is"
+            f" sent{_WITH_RATE.get(name, ' as such')}, and formats that need seeking (m4a, mp4) are given as files"
         ) from None
 
 
@@ -95,6 +109,100 @@ def microphone_blocks(to_rate: int) -> Iterator[np.ndarray]:
         raise AudioError(f"microphone: cannot record ({error}); choose another input device in the system") from None
 
 
+class PushedSound:
+    """Sound in a format, whose bytes are pushed as they come: ``feed`` them, then ``finish``; ``close`` in any case.
+
+    FFmpeg reads and cannot be told to go on later, so it has a thread of its own. That runs only while ``feed`` or
+    ``finish`` waits for it: nothing is decoded ahead of what is taken. ``ended``: no more bytes are taken.
+    """
+
+    def __init__(self, rate: int, *, name: str, kind: str) -> None:
+        """``rate`` of the samples that are given, in Hz; ``name`` and ``kind`` as for ``media_blocks``."""
+        self.ended = False
+        self._rate, self._name, self._kind = rate, name, kind
+        self._bytes = io.BytesIO()
+        self._told: SimpleQueue[bytes] = SimpleQueue()  # to the thread: the next bytes, none at the end
+        self._given: SimpleQueue[np.ndarray | BaseException | None] = SimpleQueue()  # None: it waits, or has ended
+        self._thread = threading.Thread(target=self._decode, name="asr-decode", daemon=True)
+        self._at_end = False
+        self._silent = 0  # bytes since there was sound
+
+    def feed(self, data: bytes) -> Iterator[np.ndarray]:
+        """What the next bytes complete, ``(samples,)`` float32 of about a second each at most.
+
+        Raises AudioError as ``media_blocks``, and where there are megabytes without sound.
+        """
+        if not data or self.ended:
+            return
+        self._silent += len(data)
+        if self._thread.ident is None:
+            self._thread.start()
+            self._take()
+        yield from self._until_waiting(data)
+        if self._silent > _MOST_SILENT:
+            self.close()
+            raise AudioError(f"{self._name}: {_MOST_SILENT / 1e6:g} MB came without any sound in them")
+
+    def finish(self) -> Iterator[np.ndarray]:
+        """The rest. Raises AudioError as ``feed``."""
+        if self._thread.ident is not None and not self.ended:
+            yield from self._until_waiting(b"")
+        self.close()
+
+    def close(self) -> None:
+        """End the thread; safe to repeat, and while ``feed`` is not done."""
+        self.ended = True
+        self._told.put(b"")
+
+    def read(self, size: int) -> bytes:
+        """For FFmpeg, in its thread: the next bytes, once they are there; empty at the end."""
+        block = self._bytes.read(size)
+        if not block and not self._at_end:
+            self._bytes = io.BytesIO(self._exchange(None))
+            block = self._bytes.read(size)
+            self._at_end = not block
+        return block
+
+    def _until_waiting(self, data: bytes) -> Iterator[np.ndarray]:
+        self._told.put(data)
+        held: list[np.ndarray] = []
+        while (block := self._take()) is not None:
+            held.append(block)
+            self._silent = 0
+            if sum(map(len, held)) >= self._rate:
+                yield np.concatenate(held)
+                held.clear()
+            self._told.put(b"")
+        if held:
+            yield np.concatenate(held)
+
+    def _take(self) -> np.ndarray | None:
+        given = self._given.get()
+        if isinstance(given, BaseException):
+            self.close()
+            raise given
+        return given
+
+    def _decode(self) -> None:
+        end = None
+        blocks = media_blocks(self, self._rate, name=self._name, kind=self._kind)  # type: ignore[arg-type]
+        try:
+            for block in blocks:
+                self._exchange(block)
+                if self.ended:
+                    break
+        except BaseException as error:
+            end = error
+        self.ended = True
+        self._given.put(end)
+
+    def _exchange(self, given: np.ndarray | None) -> bytes:
+        if self.ended:
+            return b""
+        self._given.put(given)
+        return self._told.get()
+
+
 class _Pipe:
     """A stream without ``seek``, from which FFmpeg gets what is there instead of waiting for all it asks for."""
 
@@ -115,15 +223,15 @@ def _read(stream: Any, size: int) -> bytes:
     try:
         block: bytes = stream.read1(size) if hasattr(stream, "read1") else stream.read(size)
     except (OSError, ValueError) as error:
-        raise AudioError(f"standard input: cannot be read ({error})") from None
+        raise AudioError(f"{STDIN}: cannot be read ({error})") from None
     return block
 
 
-def _mono(samples: np.ndarray, channel: int | None) -> np.ndarray:
+def _mono(samples: np.ndarray, channel: int | None, name: str) -> np.ndarray:
     """``(frames, channels)`` -> ``(frames,)``."""
     if channel is None:
         mean: np.ndarray = samples.mean(axis=1, dtype=np.float32)
         return mean
     if channel >= samples.shape[1]:
-        raise AudioError(f"standard input: has no channel {channel}; it has {samples.shape[1]}, counted from 0")
+        raise AudioError(f"{name}: has no channel {channel}; it has {samples.shape[1]}, counted from 0")
     return np.ascontiguousarray(samples[:, channel])

@@ -44,12 +44,12 @@ class TooLongError(AudioError):
     """A recording is longer than the server takes."""
 
 
-def as_api_error(error: AsrError) -> ApiError:
-    """What recognition says of a recording."""
+def as_api_error(error: AsrError, param: str = "file") -> ApiError:
+    """What recognition says of a recording, which is in the field ``param``."""
     if isinstance(error, TooLongError):
-        return ApiError(413, str(error), param="file", code="audio_too_long")
+        return ApiError(413, str(error), param=param, code="audio_too_long")
     if isinstance(error, AudioError):
-        return ApiError(400, str(error), param="file", code="invalid_audio")
+        return ApiError(400, str(error), param=param, code="invalid_audio")
     if isinstance(error, (ConfigError, UsageError)):
         return ApiError(400, str(error))
     return ApiError(500, str(error), code="internal_error")

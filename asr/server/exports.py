@@ -33,7 +33,7 @@ class Export(BaseModel):
     format: str
     name: str = "recording"
     duration: _Seconds
-    words: list[ExportedWord]
+    words: Annotated[list[ExportedWord], Field(fail_fast=True)]  # else each of a million errors takes a kilobyte
 
 
 async def export(request: Request) -> Response:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _LISTS = {"timestamp_granularities", "keywords", "include"}
 _MAX_FIELDS, _MAX_FIELD_BYTES = 200, 64 << 10
-_MAX_HOTWORDS = 100
+_MAX_HOTWORDS, _MAX_HOTWORD_CHARACTERS = 100, 10_000  # the second of all; each takes 0.1 kB in a decoder
 ResponseFormat = Literal["json", "text", "srt", "vtt", "verbose_json", "tsv", "ctm", "textgrid", "transcript"]
 
 
@@ -50,17 +50,22 @@ class TranscriptionForm(BaseModel):
     def hotwords(self) -> list[str]:
         """The phrases of ``prompt`` and ``keywords``. Raises ApiError where they are too many."""
         parts = [*self.prompt.replace(";", ",").replace("\n", ",").split(","), *self.keywords]
-        phrases = [part.strip() for part in parts if part.strip()]
-        if len(phrases) > _MAX_HOTWORDS:
-            raise ApiError(
-                400, f"prompt: {len(phrases)} hotwords are too many; at most {_MAX_HOTWORDS}", param="prompt"
-            )
-        return phrases
+        return checked_hotwords([part.strip() for part in parts if part.strip()], _MAX_HOTWORDS, "prompt")
 
     def ignored(self) -> list[str]:
         """The fields that were given and change nothing."""
         fields = {"temperature"} & self.model_fields_set | set(self.model_extra or {})
         return sorted(fields)
+
+
+def checked_hotwords(phrases: list[str], most: int, param: str) -> list[str]:
+    """The phrases. Raises ApiError where they are too many, or too long."""
+    characters = sum(map(len, phrases))
+    if len(phrases) > most or characters > _MAX_HOTWORD_CHARACTERS:
+        given = f"{len(phrases)} hotwords of {characters:,} characters are too many"
+        limits = f"at most {most}, of {_MAX_HOTWORD_CHARACTERS:,} characters in all"
+        raise ApiError(400, f"{param}: {given}; {limits}", param=param)
+    return phrases
 
 
 @dataclass(frozen=True, slots=True)

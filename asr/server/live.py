@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-import numpy as np
 from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import TypeAdapter, ValidationError
 
@@ -22,8 +21,11 @@ from asr.recognition import Recognizer, StreamEvent
 from asr.recognition.streaming import TranscriptStream
 from asr.server.errors import ApiError, as_api_error
 from asr.server.models import Served, log
+from asr.server.sound import SoundBytes, SoundType
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from asr.server.transcriptions import State
 
 STEP_S = 1.0
@@ -47,6 +49,9 @@ class LiveProtocol(Protocol):
     def finish(self, error: ApiError) -> Iterator[Sequence[str]]:
         """The words that are left, and why the session ends."""
 
+    def close(self) -> None:
+        """Release what is held, once nothing else is asked."""
+
 
 class OverError(ApiError):
     """A session has lasted as long as it may."""
@@ -60,6 +65,8 @@ class LiveSound:
 
     def __init__(self, state: "State") -> None:
         self._metrics, self._longest_s = state.metrics, state.options.max_audio_s
+        self._bytes: SoundBytes | None = None
+        self._begin: Callable[[int], TranscriptStream] | None = None
         self._stream: TranscriptStream | None = None
         self._fed_s = self._total_s = 0.0  # of this stream, and of those before
         self.start_s = 0.0  # of this stream, in the session
@@ -74,14 +81,30 @@ class LiveSound:
         """Seconds of sound in the session so far."""
         return self._total_s + self._fed_s
 
-    def feed(
-        self, samples: "np.ndarray[Any, Any]", rate: int, recognizer: Recognizer, options: dict[str, float]
-    ) -> Iterator[list[StreamEvent]]:
-        """What becomes known by the next ``(samples,)``, step by step. Raises OverError, an AsrError of recognition."""
+    def choose(self, kind: SoundType, rate: int, recognizer: Recognizer, **options: float) -> None:
+        """How what comes next is read, by whom it is recognised, and the options of ``Recognizer.stream``."""
+        self.close()
+        self._bytes = SoundBytes(kind, rate, recognizer.sample_rate)
+        self._begin = lambda rate: recognizer.stream(rate, **options)
+
+    def feed(self, data: bytes) -> Iterator[list[StreamEvent]]:
+        """What becomes known by the next bytes, step by step. Raises OverError, or an AsrError."""
+        assert self._bytes is not None
+        for samples in self._bytes.feed(data):
+            yield from self._hear(samples)
+
+    def rest(self) -> Iterator[list[StreamEvent]]:
+        """The same by what was held back, once there are no more bytes; ``finish`` is still to come."""
+        for samples in () if self._bytes is None else self._bytes.rest():
+            yield from self._hear(samples)
+
+    def _hear(self, samples: "np.ndarray[Any, Any]") -> Iterator[list[StreamEvent]]:
+        assert self._bytes is not None and self._begin is not None
+        rate = self._bytes.rate
         step = round(STEP_S * rate)
         for first in range(0, len(samples), step):
             if self._stream is None:
-                self.start_s, self._stream = self.heard_s, recognizer.stream(rate, **options)
+                self.start_s, self._stream = self.heard_s, self._begin(rate)
             block = samples[first : first + step]
             self._fed_s += len(block) / rate
             self._metrics.audio_s.inc(len(block) / rate)
@@ -98,6 +121,13 @@ class LiveSound:
     def drop(self) -> None:
         """Give the stream up."""
         self._total_s, self._fed_s, self._stream = self.heard_s, 0.0, None
+        if self._bytes is not None:
+            self._bytes.cut()
+
+    def close(self) -> None:
+        """Read no more bytes; safe to repeat."""
+        if self._bytes is not None:
+            self._bytes.close()
 
 
 def parsed(text: str) -> Any:
@@ -129,7 +159,11 @@ def _check_origin(socket: WebSocket, origins: Sequence[str]) -> None:
     origin = socket.headers.get("origin")
     if origin is None or "*" in origins or origin in origins:
         return
-    if urlsplit(origin).netloc.lower() != socket.headers.get("host", "").lower():
+    try:
+        own = urlsplit(origin).netloc.lower() == socket.headers.get("host", "").lower()
+    except ValueError:  # no URL at all
+        own = False
+    if not own:
         raise ApiError(403, f"pages of {origin} may not open sockets here; --cors {origin} lets them", code="origin")
 
 
@@ -157,6 +191,7 @@ class _Conversation:
             pass
         finally:
             self._coming.cancel()
+            self._protocol.close()
             await asyncio.gather(self._coming, return_exceptions=True)
 
     async def _talk(self) -> None:

@@ -135,7 +135,7 @@ class Models:
         if name:
             names = ", ".join(self._models)
             raise ApiError(
-                404, f"there is no model {name!r}; the models are: {names}", param="model", code="model_not_found"
+                404, f"there is no model {name[:80]!r}; the models are: {names}", param="model", code="model_not_found"
             )
         return next(iter(self))
 

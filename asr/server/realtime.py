@@ -9,7 +9,7 @@ text behind its words, which may still change and replaces that of the delta bef
 
 import base64
 import binascii
-import io
+import contextlib
 import json
 import math
 import time
@@ -18,16 +18,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import soundfile
-
 from asr.errors import AsrError
 from asr.files import json_value
-from asr.recognition import StreamEvent, Word
+from asr.recognition import Recognizer, StreamEvent, Word
 from asr.server.errors import ApiError, as_api_error
 from asr.server.live import LiveSound, OverError, parsed
 from asr.server.models import Served
-from asr.server.realtime_session import AudioFormat, Session
+from asr.server.realtime_session import Session
 
 if TYPE_CHECKING:
     from asr.server.transcriptions import State
@@ -42,11 +39,12 @@ class Realtime:
     ended = False
 
     def __init__(self, state: "State", served: Served) -> None:
-        self._state, self._recognizer = state, served.recognizer
+        self._state = state
         chosen = {"model": served.name, "language": served.language}
         self._session = Session().updated({"audio": {"input": {"transcription": chosen}}})
         self._id, self._expires = _new_id("sess"), int(time.time() + state.options.max_audio_s)
-        self._sound, self._rest = LiveSound(state), b""
+        self._sound = LiveSound(state)
+        self._choose(served.recognizer, self._session)
         self._previous: str | None = None
         self._begin_item()
 
@@ -68,13 +66,20 @@ class Realtime:
             yield [_error(error, event_id)]
         except AsrError as error:
             self._drop()
-            yield [_error(as_api_error(error), event_id)]
+            yield [_error(as_api_error(error, "audio"), event_id)]
 
     def finish(self, error: ApiError) -> Iterator[Sequence[str]]:
         """Commit what has been heard, and say why the session ends."""
+        with contextlib.suppress(ApiError, AsrError):  # of a file that was cut off: ``error`` tells more
+            for events in self._sound.rest():
+                yield list(self._heard(events))
         if self._sound.begun:
             yield from self._commit()
         yield [_error(error, None)]
+
+    def close(self) -> None:
+        """End what reads the sound."""
+        self._sound.close()
 
     def _answered(self, event: dict[str, Any]) -> Iterator[Sequence[str]]:
         kind = event.get("type")
@@ -102,16 +107,13 @@ class Realtime:
             data = base64.b64decode(audio, validate=True)
         except (binascii.Error, ValueError) as error:
             raise ApiError(400, f"audio: is no base64: {error}", param="audio") from None
-        given = self._session.audio.input.format
-        samples, self._rest = decoded(self._rest + data, given)
-        for events in self._sound.feed(samples, given.rate_hz, self._recognizer, self._session.stream_options):
+        for events in self._sound.feed(data):
             yield list(self._heard(events))
 
     def _commit(self) -> Iterator[Sequence[str]]:
         """End the stream: its words, and the whole of its item, even where that is empty."""
         before = self._previous
         replies = list(self._heard(self._sound.finish()))
-        self._rest = b""
         if self._previous == before or self._texts:
             replies += self._completed(self._sound.heard_s)
         yield replies
@@ -123,12 +125,15 @@ class Realtime:
         session = self._session.updated(given)
         served = self._state.models.get(session.audio.input.transcription.model or "")
         hotwords, _ = served.spelled(session.hotwords())
-        self._recognizer = served.for_hotwords(hotwords)
+        self._choose(served.for_hotwords(hotwords), session)
         self._session = session.updated({"audio": {"input": {"transcription": {"model": served.name}}}})
+
+    def _choose(self, recognizer: Recognizer, session: Session) -> None:
+        given = session.audio.input.format
+        self._sound.choose(given.type, given.rate, recognizer, **session.stream_options)
 
     def _drop(self) -> None:
         self._sound.drop()
-        self._rest = b""
         self._begin_item()
 
     def _begin_item(self) -> None:
@@ -197,20 +202,6 @@ class Realtime:
     def _told(self, kind: str) -> str:
         own = {"object": "realtime.transcription_session", "id": self._id, "expires_at": self._expires}
         return _event(kind, session={**own, **self._session.model_dump()})
-
-
-def decoded(data: bytes, given: AudioFormat) -> "tuple[np.ndarray[Any, Any], bytes]":
-    """Bytes of a format -> ``(samples,)`` int16, and the byte that is half a sample."""
-    if given.type == "audio/pcm":
-        whole = len(data) // 2 * 2
-        return np.frombuffer(data[:whole], "<i2"), data[whole:]
-    law = "ULAW" if given.type == "audio/pcmu" else "ALAW"
-    if not data:
-        return np.zeros(0, np.int16), b""
-    samples, _ = soundfile.read(
-        io.BytesIO(data), format="RAW", subtype=law, channels=1, samplerate=given.rate_hz, dtype="int16"
-    )
-    return samples, b""
 
 
 def _event_of(message: str | bytes) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from asr.recognition.streaming import CHUNK_S
 from asr.recognition.windows import MAX_WINDOW_S, PAUSE_S
 from asr.server.errors import ApiError
 from asr.server.form import TranscriptionForm
+from asr.server.sound import SoundType
 
 API_RATE = 24_000
-_TELEPHONE_RATE = 8000  # of G.711
 _DELAYS: dict[str, dict[str, float]] = {  # docs/how-to/streaming.md has what they cost
     "minimal": {"chunk_s": 0.2, "look_ahead_s": 0.4},
     "low": {"chunk_s": 0.5, "look_ahead_s": 0.5},
@@ -30,15 +30,12 @@ class _Part(BaseModel):
 
 
 class AudioFormat(_Part):
-    """PCM is 16 bits, little-endian, mono; OpenAI takes 24 kHz only. PCMU and PCMA are G.711 at 8 kHz."""
+    """PCM is 16 bits, little-endian, mono, of this ``rate``; OpenAI takes 24 kHz only. PCMU and PCMA are G.711 at 8
+    kHz. Ogg and WebM, beyond OpenAI's, tell their rate themselves.
+    """
 
-    type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"] = "audio/pcm"
+    type: SoundType = "audio/pcm"
     rate: Annotated[int, Field(ge=MIN_RATE_HZ, le=MAX_RATE_HZ)] = API_RATE
-
-    @property
-    def rate_hz(self) -> int:
-        """Samples a second."""
-        return self.rate if self.type == "audio/pcm" else _TELEPHONE_RATE
 
 
 class Transcription(_Part):
@@ -47,7 +44,7 @@ class Transcription(_Part):
     model: str | None = None
     language: str | None = None
     prompt: str | None = None
-    keywords: list[str] | None = None
+    keywords: Annotated[list[str] | None, Field(fail_fast=True)] = None
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
 
 
@@ -89,7 +86,7 @@ class Session(_Part):
 
     type: Literal["transcription"] = "transcription"
     audio: Audio = Audio()
-    include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
+    include: Annotated[list[Literal["item.input_audio_transcription.logprobs"]] | None, Field(fail_fast=True)] = None
 
     def updated(self, given: Any) -> "Session":
         """With the fields that ``given`` has. Raises ApiError for the first that is impossible."""

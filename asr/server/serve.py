@@ -54,7 +54,7 @@ def make_server(app: FastAPI, options: ServeOptions) -> "Server":
         ws_ping_timeout=None,  # an answer waits behind the sound that a client has sent; who stalls is given up anyway
         ws_per_message_deflate=False,
     )
-    return Server(config, app.state.asr.gate, options.grace_s)
+    return Server(config, app.state.asr.gate, options)
 
 
 def _no_fault_of_a_client(record: logging.LogRecord) -> bool:
@@ -65,13 +65,15 @@ def _no_fault_of_a_client(record: logging.LogRecord) -> bool:
 class Server(uvicorn.Server):
     """Tells when it has started; lets running requests and sessions end once it is told to stop."""
 
-    def __init__(self, config: uvicorn.Config, gate: Gate, grace_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, gate: Gate, options: ServeOptions) -> None:
         super().__init__(config)
-        self._gate, self._grace_s = gate, grace_s
+        self._gate, self._grace_s, self._stall_s = gate, options.grace_s, options.stall_s
         self.tell_started: Callable[[], None] = lambda: None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listens."""
+        for listener in sockets or ():
+            _give_up_stalled(listener, self._stall_s)
         await super().startup(sockets)
         self.tell_started()
 
@@ -87,6 +89,12 @@ class Server(uvicorn.Server):
         left_s = self._grace_s - (time.monotonic() - began_s)
         self.config.timeout_graceful_shutdown = max(1, round(left_s))
         await super().shutdown(sockets)
+
+
+def _give_up_stalled(listener: socket.socket, stall_s: float) -> None:
+    """Let Linux end connections whose client takes no bytes of an answer for so long; uvicorn would wait for ever."""
+    if hasattr(socket, "TCP_USER_TIMEOUT") and listener.family in (socket.AF_INET, socket.AF_INET6):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, round(stall_s * 1000)))
 
 
 @contextmanager

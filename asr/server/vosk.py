@@ -1,38 +1,46 @@
 """``/vosk``: live sound as vosk-server's clients send it (github.com/alphacep/vosk-server, websocket/asr_server.py).
 
-In: a ``config``, then binary messages of 16-bit PCM, then ``eof``. Out: exactly one answer to each message of sound,
-the partial text or the words that a pause has ended; and after ``eof`` the rest.
+In: a ``config``, then binary messages of 16-bit PCM (or, beyond vosk's, of G.711, Ogg or WebM), then ``eof``. Out:
+exactly one answer to each message of sound, the partial text or the words that a pause has ended; and after ``eof`` the
+rest.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asr.audio.recording import MAX_RATE_HZ, MIN_RATE_HZ
+from asr.errors import AsrError
 from asr.files import json_value
-from asr.recognition import Recognizer, StreamEvent, Word
+from asr.recognition import StreamEvent, Word
 from asr.server.errors import ApiError
+from asr.server.form import checked_hotwords
 from asr.server.live import LiveSound, parsed
 from asr.server.models import Served
+from asr.server.sound import SoundType
 
 if TYPE_CHECKING:
     from asr.server.transcriptions import State
 
 _RATE = 8000  # of vosk-server, where no config says another
+_MAX_PHRASES = 1000
 
 
 class VoskConfig(BaseModel):
-    """``words``: whether results hold their words' times. ``phrase_list``: here hotwords; in vosk a grammar."""
+    """``words``: whether results hold their words' times. ``phrase_list``: here hotwords; in vosk a grammar.
+    ``format``, beyond vosk's: as the ``type`` of that of ``/v1/realtime``.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
+    format: SoundType = "audio/pcm"
     sample_rate: Annotated[int, Field(ge=MIN_RATE_HZ, le=MAX_RATE_HZ)] = _RATE
     words: bool = True
     max_alternatives: Annotated[int, Field(ge=0)] = 0
-    phrase_list: Annotated[list[str], Field(max_length=1000)] = []
+    phrase_list: Annotated[list[str], Field(fail_fast=True)] = []
 
 
 class Vosk:
@@ -40,8 +48,7 @@ class Vosk:
 
     def __init__(self, state: "State", served: Served) -> None:
         self._served, self._config, self._sound = served, VoskConfig(), LiveSound(state)
-        self._recognizer: Recognizer | None = None
-        self._rest = b""
+        self._chosen = False
         self._settled: list[str] = []  # of the segment that goes on
         self._partial = ""
         self.ended = False
@@ -59,15 +66,28 @@ class Vosk:
         if isinstance(given, dict) and "config" in given:
             self._choose(given["config"])
         elif isinstance(given, dict) and given.get("eof"):
+            found: list[StreamEvent] = []
+            for events in self._sound.rest():
+                found += events
+                yield []
             self.ended = True
-            yield [self._rest_of_it()]
+            yield [self._rest_of_it(found)]
         else:
             raise ApiError(400, 'send {"config": {...}}, binary messages of 16-bit PCM, or {"eof": 1}')
 
     def finish(self, error: ApiError) -> Iterator[Sequence[str]]:
         """The rest, and the error, for which vosk has no form."""
-        last = [self._rest_of_it()] if self._sound.begun else []
+        found: list[StreamEvent] = []
+        with contextlib.suppress(ApiError, AsrError):  # of a file that was cut off: ``error`` tells more
+            for events in self._sound.rest():
+                found += events
+                yield []
+        last = [self._rest_of_it(found)] if self._sound.begun else []
         yield [*last, json.dumps({"error": error.message}, ensure_ascii=False)]
+
+    def close(self) -> None:
+        """End what reads the sound."""
+        self._sound.close()
 
     def _choose(self, given: Any) -> None:
         """As in vosk, what comes once there is sound changes nothing."""
@@ -77,24 +97,24 @@ class Vosk:
             first = error.errors()[0]
             where = ".".join(("config", *(str(one) for one in first["loc"])))
             raise ApiError(400, f"{where}: {first['msg']}, not {str(first['input'])[:80]!r}") from None
-        if self._recognizer is None:
+        if not self._chosen:
             self._config = config
 
     def _hear(self, data: bytes) -> Iterator[Sequence[str]]:
-        if self._recognizer is None:
+        if not self._chosen:
             phrases = [phrase for phrase in self._config.phrase_list if phrase != "[unk]"]
-            self._recognizer = self._served.for_hotwords(self._served.spelled(phrases)[0])
-        data = self._rest + data
-        whole = len(data) // 2 * 2
-        samples, self._rest = np.frombuffer(data[:whole], "<i2"), data[whole:]
+            phrases = checked_hotwords(phrases, _MAX_PHRASES, "config.phrase_list")
+            recognizer = self._served.for_hotwords(self._served.spelled(phrases)[0])
+            self._sound.choose(self._config.format, self._config.sample_rate, recognizer)
+            self._chosen = True
         found: list[StreamEvent] = []
-        for events in self._sound.feed(samples, self._config.sample_rate, self._recognizer, {}):
+        for events in self._sound.feed(data):
             found += events
             yield []
         yield [self._said(found) or self._partially()]
 
-    def _rest_of_it(self) -> str:
-        return self._said(self._sound.finish()) or self._result("", ())
+    def _rest_of_it(self, found: Sequence[StreamEvent]) -> str:
+        return self._said([*found, *self._sound.finish()]) or self._result("", ())
 
     def _said(self, events: Sequence[StreamEvent]) -> str | None:
         """The segments that have ended, as one; None where there is none."""

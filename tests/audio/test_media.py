@@ -1,7 +1,10 @@
 """Audio in media files: they behave as any recording does, and errors name the file."""
 
 import builtins
+import io
 import re
+import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 
 from asr.audio import MEDIA_EXTENSIONS, load_audio, probe, stream_audio
+from asr.audio.streaming import PushedSound, media_blocks
 from asr.errors import AudioError
 
 av = pytest.importorskip("av")
@@ -215,3 +219,49 @@ def test_without_pyav_the_message_says_what_to_install(
     (tmp_path / "a.m4a").write_bytes(head + bytes(100))
     for message in refusals(tmp_path / "a.m4a"):
         assert re.search(rf"is an? .*{name.split()[-1]}.*pip install 'asr-bilstm\[media\]'.*ffmpeg", message)
+
+
+@pytest.mark.parametrize(("kind", "reader"), [("ogg", "ogg"), ("webm", "matroska")])
+def test_pushed_bytes_give_the_samples_of_the_file_as_soon_as_they_are_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, reader: str
+) -> None:
+    monkeypatch.setitem(KINDS, "ogg", ("ogg", "libopus", 48_000))
+    data = write(tmp_path / f"a.{kind}", kind).read_bytes()
+    whole = np.concatenate(list(media_blocks(io.BytesIO(data), RATE, kind=reader)))
+    assert correlation(whole[: int(SECONDS * RATE)], tone(RATE)[: len(whole)]) > 0.98
+    for size in (997, len(data)):
+        pushed, got = PushedSound(RATE, name="it", kind=reader), [0]
+        parts: list[np.ndarray] = []
+        for start in range(0, len(data), size):
+            parts += pushed.feed(data[start : start + size])
+            got.append(sum(map(len, parts)))
+        assert max(map(len, parts)) < 1.1 * RATE and (size > 997 or got[len(got) // 2] > 0.8 * RATE)
+        assert got[-1] > len(whole) - 0.05 * RATE, "all but what the resampler holds"
+        parts += pushed.finish()
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+        assert pushed.ended and list(pushed.feed(data)) == [] == list(pushed.finish())
+
+
+def test_pushed_sound_ends_its_thread_however_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asr.audio.streaming._MOST_SILENT", 100_000)
+    data = write(tmp_path / "a.webm", "webm").read_bytes()
+
+    def pushed() -> PushedSound:
+        return PushedSound(RATE, name="it", kind="matroska")
+
+    for wrong in (b"no sound " * 9999, data[:40] + b"\xff" * 400_000):
+        with pytest.raises(AudioError, match=r"^it: "):
+            list(pushed().feed(wrong))
+    empty = PushedSound(RATE, name="it", kind="ogg")
+    with pytest.raises(AudioError, match=r"^it: 0\.1 MB came without any sound"):
+        for _ in range(30):
+            list(empty.feed(b"OggS" + bytes(9_996)))
+    begun, waiting, unused = pushed(), pushed(), pushed()
+    next(begun.feed(data))
+    list(waiting.feed(data[:1000]))
+    for one in (begun, waiting, unused, empty):
+        one.close()
+    ends_s = time.monotonic() + 20
+    while any(thread.name == "asr-decode" for thread in threading.enumerate()):
+        assert time.monotonic() < ends_s
+        time.sleep(0.01)

@@ -80,6 +80,12 @@ def test_events_are_lines_of_json(model: Path, sound: Path, capsys: pytest.Captu
         (["a.wav", "--format", "jsonl"], "jsonl is for live sound; give --stream"),
         (["a.wav", "--chunk-s", "1"], "--chunk-s is for live sound; give --stream"),
         (["microphone"], "microphone is for live sound; give --stream"),
+        (["a.wav", "--stream", "--channels", "split"], "--channels split is for whole recordings"),
+        (["a.wav", "--stream", "--backend", "onnx-int8"], "--backend onnx-int8: live sound is computed by torch"),
+        (["a.wav", "--stream", "--batch-s", "60"], "--batch-s is for whole recordings"),
+        (["a.wav", "--stream", "--workers", "1"], "--workers is for whole recordings"),
+        (["a.wav", "--stream", "-r"], "--recursive is for whole recordings"),
+        (["a.wav", "--stream", "--n-best", "2"], "--n-best is for whole recordings"),
         (["a.wav", "--stream", "--look-ahead-s", "99"], "look_ahead_s=99.0 must be 0 to 56 seconds"),
     ],
 )
@@ -96,7 +102,7 @@ def test_a_pipe_that_is_no_sound_is_refused(
     pytest.importorskip("av")
     piped(monkeypatch, b"these are no samples " * 100)
     code, _, err = run(capsys, model, "-")
-    assert code == 1 and "is not sound that can be read from a pipe" in err
+    assert code == 1 and "is not sound that can be read as it comes" in err
 
 
 def test_without_a_microphone_one_sentence_says_so(

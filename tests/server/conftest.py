@@ -52,10 +52,13 @@ def sound() -> Sound:
 
 @dataclass
 class Running:
-    """``address`` of a server; its ``state``; ``hold()`` keeps it from finishing any recording within the ``with``."""
+    """``address`` of a server; its ``state`` and open ``connections``; ``hold()`` keeps it from finishing any recording
+    within the ``with``.
+    """
 
     address: str
     state: Any
+    connections: set[Any]
 
     @contextlib.contextmanager
     def hold(self, model: str = "") -> Iterator[None]:
@@ -99,7 +102,9 @@ def start(model: Path) -> Start:
             thread.start()
             try:
                 until(lambda: server.started)
-                yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", app.state.asr)
+                yield Running(
+                    f"http://127.0.0.1:{listener.getsockname()[1]}", app.state.asr, server.server_state.connections
+                )
             finally:
                 server.should_exit = True
                 thread.join(20)

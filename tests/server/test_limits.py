@@ -121,6 +121,17 @@ def test_a_client_that_stalls_is_given_up_and_blocks_one_upload_only_until_then(
     assert post(server, recordings[0]).status == 200
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux ends such connections")
+def test_a_client_that_reads_no_answer_is_given_up(start: Start) -> None:
+    with start(stall_s=0.3) as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        address = urlsplit(server.address)
+        client.connect((address.hostname, address.port))
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 300)  # of the page, more than the network holds
+        until(lambda: server.connections)
+        until(lambda: not server.connections)
+
+
 def test_an_upload_that_breaks_off_leaves_nothing(server: Running, recordings: list[Path]) -> None:
     body, _ = form(recordings[0])
     gone = {"path": PATH, "status": "499"}
@@ -225,6 +236,7 @@ def test_stopping_refuses_what_is_new_and_ends_what_runs(start: Start, recording
         ({"format": "odt"}, "format"),
         ({"duration": -1}, "duration"),
         ({"words": [{"word": "a", "start": 0, "end": 1, "confidence": 2}]}, "words.0.confidence"),
+        ({"words": [0] * 100_000}, "words.0"),
         (None, "the body"),
     ],
 )
