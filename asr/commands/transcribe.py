@@ -159,9 +159,7 @@ def _add_live(group: "argparse._ArgumentGroup") -> None:
 
 
 def _add_machine(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument(
-        "--batch-s", type=seconds, default=60.0, metavar="S", help="most seconds of audio in a batch (default: 60)"
-    )
+    group.add_argument("--batch-s", type=seconds, metavar="S", help="most seconds of audio in a batch (default: 60)")
     group.add_argument("--workers", type=count, metavar="N", help="threads (default: one per core)")
     add_device(group)
 
@@ -236,14 +234,14 @@ def run(arguments: list[str]) -> int:
 
 def _stream(found: argparse.Namespace, options: TranscribeOptions, stopped_by: Sequence[int]) -> int:
     """Print the events of one recording, pipe or microphone; Ctrl-C is how the microphone ends."""
-    live = StreamingOptions(
+    streaming = StreamingOptions(
         chunk_s=found.chunk_s, look_ahead_s=found.look_ahead_s, pause_s=found.pause_s, raw_rate=found.rate
     )
     (path,) = found.paths
     line = RewrittenLine(sys.stdout)
     settled = ""
     try:
-        for event in stream_events(path, options, live):
+        for event in stream_events(path, options, streaming):
             if options.formats == (JSONL,):
                 print(event_line(event), flush=True)
             elif event.kind == "segment":
@@ -278,11 +276,23 @@ def _check_stream(found: argparse.Namespace, options: TranscribeOptions) -> None
         raise UsageError(f"--stream writes to the terminal, as txt or {JSONL}; leave out other formats and folders")
     if found.rate is not None and found.paths[0] != STDIN:
         raise UsageError("--rate is for raw sound on standard input; a file says its own")
-    if options.channel == "split":
-        raise UsageError("--channels split is for whole recordings; leave out --stream, or choose one with --channel N")
+    _check_whole(found, options)
     for name, asked in (("--channel", options.channel), ("--track", options.track)):
         if asked is not None and (found.rate is not None or found.paths[0] == MICROPHONE):
             raise UsageError(f"{name} is for files; raw sound and the microphone have one channel")
+
+
+def _check_whole(found: argparse.Namespace, options: TranscribeOptions) -> None:
+    """Raise UsageError for options that would change nothing in live sound."""
+    if options.channel == "split":
+        raise UsageError("--channels split is for whole recordings; leave out --stream, or choose one with --channel N")
+    if options.backend.startswith("onnx"):
+        raise UsageError(f"--backend {options.backend}: live sound is computed by torch; leave out one or the other")
+    n_best = found.n_best > 1
+    whole = {"--recursive": found.recursive, "--batch-s": found.batch_s, "--workers": found.workers, "--n-best": n_best}
+    for name, asked in whole.items():
+        if asked:
+            raise UsageError(f"{name} is for whole recordings; leave out one or the other of it and --stream")
 
 
 def _interrupted(job: TranscriptionJob) -> str:
@@ -350,7 +360,7 @@ def transcribe_options(found: argparse.Namespace) -> TranscribeOptions:
         cue_limits=_cue_limits(found),
         words=found.words,
         speech_gate=found.speech_gate,
-        batch_s=found.batch_s,
+        batch_s=found.batch_s or 60.0,
         workers=found.workers,
         device=found.device,
         backend=found.backend,

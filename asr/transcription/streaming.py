@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,17 +37,17 @@ class StreamingOptions:
     raw_rate: int | None = None
 
 
-def stream_events(path: str, options: TranscribeOptions, live: StreamingOptions) -> Iterator["StreamEvent"]:
+def stream_events(path: str, options: TranscribeOptions, streaming: StreamingOptions) -> Iterator["StreamEvent"]:
     """The events of the sound at ``path``: a file, "-" for standard input, or "microphone", which has no end.
 
     Ctrl-C ends the sound: what was heard is still given, then KeyboardInterrupt is raised again. Raises an AsrError for
     sound that cannot be read, a model that cannot be streamed, and impossible options.
     """
-    recognizer = build_recognizer(options)
-    chosen: dict[str, Any] = {"chunk_s": live.chunk_s, "look_ahead_s": live.look_ahead_s, "pause_s": live.pause_s}
+    recognizer = build_recognizer(replace(options, backend="torch"))  # which computes streams, whatever is installed
+    chosen: dict[str, Any] = {name: getattr(streaming, name) for name in ("chunk_s", "look_ahead_s", "pause_s")}
     stream = recognizer.stream(**{name: value for name, value in chosen.items() if value is not None})
     interrupted = False
-    with closing(_blocks(path, recognizer, options, live.raw_rate)) as blocks:  # type: ignore[type-var]
+    with closing(_blocks(path, recognizer, options, streaming.raw_rate)) as blocks:  # type: ignore[type-var]
         try:
             for block in blocks:
                 yield from stream.feed(block)
