@@ -1,13 +1,15 @@
-"""A server under load: parallel requests, slow clients and malformed ones beside them; seconds, memory, statuses.
+"""A server under load: parallel requests, clients that send or read slowly and malformed requests beside them.
 
     .venv/bin/asr serve english &
     .venv/bin/python benchmarks/serve_load.py http://127.0.0.1:8000 --pid $!
     .venv/bin/python benchmarks/serve_load.py http://127.0.0.1:8000 --pid $! --live-s 3600
 
 In: the address of a running server, and its process. Out: percentiles of the seconds from request to answer (waits
-after 429 and 503 counted in), how often each status came, whether every text was the same, and the largest memory. Or,
-with --live-s, one session of /v1/realtime: so much sound, as fast as it goes, with a malformed message after each
-minute; turns, words, and the server's memory after the first minute and at the end.
+after 429 and 503 counted in), how often each status came, and the largest memory. Or, with --live-s, --sessions of
+/v1/realtime at a time: so much sound each, as fast as it goes, a malformed message after each minute; turns, words,
+and the server's memory as the sound goes on. The exit code is 1, and the reasons are printed, where a recording was not
+answered, or not with the same text as the others; a malformed request was answered by 500 or by nothing; the memory of
+live sound grew; or the server does not answer any more.
 """
 
 import argparse
@@ -17,7 +19,9 @@ import collections
 import json
 import random
 import statistics
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -31,6 +35,7 @@ PATH = "/v1/audio/transcriptions"
 REALTIME, TEXT = "/v1/realtime", "conversation.item.input_audio_transcription."
 MOST_WAITS = 200
 PIECE_S, PAUSE_S, MINUTE_S = 0.2, 2.0, 60
+MOST_GROWTH = 10e6  # bytes of resident memory, after the first sixth of live sound; allocators are not exact
 
 
 @dataclass
@@ -106,6 +111,26 @@ async def slow_client(address: str, data: bytes, seen: Seen) -> None:
     seen.statuses[f"slow: {status}"] += 1
 
 
+async def slow_reader(address: str, seen: Seen) -> None:
+    """Asks for the page again and again, and reads 20 kB a second of it for 10 s."""
+    place = urlsplit(address)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port, limit=1024)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+    for _ in range(100):
+        await asyncio.sleep(0.1)
+        if not await reader.read(2000):
+            break
+    else:
+        seen.statuses["slow to read: 200"] += 1
+    writer.close()
+
+
+async def healthy(address: str) -> bool:
+    """Whether the server still answers."""
+    status, _, _ = await send(address, b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    return status == "200"
+
+
 async def malformed(address: str, count: int, seen: Seen, recording: bytes) -> None:
     """Requests that are wrong, one after the other: noise, forms cut off, damaged recordings, false lengths."""
     chance = random.Random(1)
@@ -156,6 +181,8 @@ def wrong_message(number: int) -> str:
         json.dumps({"type": noise[:99].decode("latin-1")}),
         "[" * chance.randrange(1, 100_000),
         json.dumps({"type": "session.update", "session": {"audio": {"input": {"format": noise.decode("latin-1")}}}}),
+        json.dumps({"type": "session.update", "session": {"include": [0] * chance.randrange(1, 100_000)}}),
+        json.dumps({"type": "input_audio_buffer.append", "audio": chance.randrange(10**9)}),
     ]
     return kinds[number % len(kinds)]
 
@@ -179,27 +206,43 @@ async def send_live(socket: ClientConnection, seconds: float) -> int:
     return wrong
 
 
-async def live(address: str, pid: int | None, seconds: float) -> None:
-    """One session, and what came of it."""
-    events, words, began_s, first_memory = collections.Counter[str](), 0, time.monotonic(), 0
+async def session(address: str, seconds: float, on_minute: Callable[[], None]) -> list[str]:
+    """One session, and what was wrong with it; ``on_minute`` is called after each minute of its sound."""
+    events, words, began_s = collections.Counter[str](), 0, time.monotonic()
     async with connect(address.replace("http", "ws") + REALTIME, max_size=None, ping_timeout=None) as socket:
         sending = asyncio.create_task(send_live(socket, seconds))
         async for message in socket:
             event = json.loads(message)
             events[event["type"].removeprefix(TEXT)] += 1
             words += len(event["words"]) if event["type"] == f"{TEXT}completed" else 0
-            if pid and event["type"] == "error" and not first_memory:
-                first_memory = memory(pid)
+            if event["type"] == "error":
+                on_minute()
             if event["type"] == "input_audio_buffer.cleared":
                 break
         wrong = await sending
-        took_s = time.monotonic() - began_s
-        print(f"{seconds:g} s of sound in {took_s:.1f} s ({seconds / took_s:.1f} times as fast as it lasts)")
-        print(
-            f"{events['completed']} turns, {words} words; {events['error']} errors for {wrong} messages that were wrong"
-        )
+    took_s = time.monotonic() - began_s
+    print(f"{seconds:g} s of sound in {took_s:.1f} s ({seconds / took_s:.1f} times as fast as it lasts)")
+    print(f"{events['completed']} turns, {words} words; {events['error']} errors for {wrong} messages that were wrong")
+    right = events["error"] == wrong and (words or seconds < PAUSE_S)
+    return [] if right else ["a session without words, or with another number of errors than of wrong messages"]
+
+
+async def live(address: str, pid: int | None, seconds: float, sessions: int) -> list[str]:
+    """Sessions at a time; what was wrong."""
+    minutes: list[int] = []  # resident bytes after each minute of each session's sound
+
+    def on_minute() -> None:
         if pid:
-            print(f"memory: {first_memory / 1e6:.0f} MB after {MINUTE_S} s, {memory(pid) / 1e6:.0f} MB at the end")
+            minutes.append(memory(pid))
+
+    found = await asyncio.gather(*(session(address, seconds, on_minute) for _ in range(sessions)))
+    wrong = [one for each in found for one in each]
+    if minutes:
+        shown = [minutes[round(share * (len(minutes) - 1) / 6)] for share in range(7)]
+        print(f"memory after each sixth of the sound: {', '.join(f'{one / 1e6:.0f}' for one in shown)} MB")
+        if shown[6] - shown[1] > MOST_GROWTH:
+            wrong.append(f"memory grew by {(shown[6] - shown[1]) / 1e6:.0f} MB after the first sixth of the sound")
+    return wrong if await healthy(address) else [*wrong, "the server does not answer any more"]
 
 
 async def load(address: str, pid: int | None, requests: int, slow: int, wrong: int) -> Seen:
@@ -210,29 +253,34 @@ async def load(address: str, pid: int | None, requests: int, slow: int, wrong: i
     await asyncio.gather(
         *(client(address, data, seen) for _ in range(requests)),
         *(slow_client(address, data, seen) for _ in range(slow)),
+        *(slow_reader(address, seen) for _ in range(slow)),
         malformed(address, wrong, seen, recording),
     )
     if watching:
         watching.cancel()
+    seen.statuses["not healthy"] = not await healthy(address)
     return seen
 
 
-def main() -> None:
-    """Parse arguments, load, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("address")
-    parser.add_argument("--pid", type=int, help="the server's process, for its memory")
-    parser.add_argument("--requests", type=int, default=200, help="at a time (default: 200)")
-    parser.add_argument("--slow", type=int, default=20, help="clients that send slowly (default: 20)")
-    parser.add_argument("--malformed", type=int, default=1000, help="requests that are wrong (default: 1000)")
-    parser.add_argument("--live-s", type=float, help="instead: one session of so many seconds of live sound")
-    found = parser.parse_args()
-    if found.live_s:
-        asyncio.run(live(found.address, found.pid, found.live_s))
-        return
-    began_s = time.monotonic()
-    seen = asyncio.run(load(found.address, found.pid, found.requests, found.slow, found.malformed))
-    print(f"{time.monotonic() - began_s:.1f} s in all; {len(seen.texts)} different texts of one recording")
+def faults(seen: Seen, requests: int, slow: int, wrong: int) -> list[str]:
+    """What is not as it must be."""
+    count = seen.statuses
+    checks = {
+        f"{count['200']} of {requests} requests were answered": count["200"] != requests,
+        f"{len(seen.texts)} different texts of one recording": len(seen.texts) != min(1, requests),
+        f"{count['slow: 200']} of {slow} clients that send slowly were answered": count["slow: 200"] != slow,
+        f"{count['slow to read: 200']} of {slow} clients that read slowly were": count["slow to read: 200"] != slow,
+        "malformed requests were answered by 500": count["malformed: 500"] > 0,
+        "malformed requests were not answered in 20 s": count["malformed: no answer in 20 s"] > 0,
+        "malformed requests are missing": sum(n for name, n in count.items() if name.startswith("mal")) != wrong,
+        "the server does not answer any more": count["not healthy"] > 0,
+    }
+    return [fault for fault, found in checks.items() if found]
+
+
+def print_seen(seen: Seen, took_s: float) -> None:
+    """Statuses, seconds, memory."""
+    print(f"{took_s:.1f} s in all")
     for status, count in sorted(seen.statuses.items()):
         print(f"  {count:6,}  {status}")
     if len(seen.seconds) > 1:
@@ -245,5 +293,30 @@ def main() -> None:
         print(f"largest memory of the server: {seen.most_memory / 1e6:.0f} MB")
 
 
+def main() -> int:
+    """Parse arguments, load, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("address")
+    parser.add_argument("--pid", type=int, help="the server's process, for its memory")
+    parser.add_argument("--requests", type=int, default=200, help="at a time (default: 200)")
+    parser.add_argument(
+        "--slow", type=int, default=20, help="clients that send slowly, and that read slowly (default: 20)"
+    )
+    parser.add_argument("--malformed", type=int, default=1000, help="requests that are wrong (default: 1000)")
+    parser.add_argument("--live-s", type=float, help="instead: sessions of so many seconds of live sound")
+    parser.add_argument("--sessions", type=int, default=1, help="of live sound at a time (default: 1)")
+    found = parser.parse_args()
+    if found.live_s:
+        wrong = asyncio.run(live(found.address, found.pid, found.live_s, found.sessions))
+    else:
+        began_s = time.monotonic()
+        seen = asyncio.run(load(found.address, found.pid, found.requests, found.slow, found.malformed))
+        print_seen(seen, time.monotonic() - began_s)
+        wrong = faults(seen, found.requests, found.slow, found.malformed)
+    for fault in wrong:
+        print(f"FAILED: {fault}")
+    return 1 if wrong else 0
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
