@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_outputs(parser.add_argument_group("input and output"))
     _add_cues(parser.add_argument_group("subtitles (srt, vtt, json)"))
-    _add_live(parser.add_argument_group("live sound"))
+    _add_stream(parser.add_argument_group("live sound"))
     add_decoding(parser.add_argument_group("decoding"), where="json")
     _add_machine(parser.add_argument_group("performance"))
     return parser
@@ -144,7 +144,7 @@ def _cue_limits(found: argparse.Namespace) -> CueLimits:
         raise UsageError(text) from None
 
 
-def _add_live(group: "argparse._ArgumentGroup") -> None:
+def _add_stream(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--stream",
         action="store_true",

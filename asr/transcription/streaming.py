@@ -1,4 +1,4 @@
-"""Live transcription: one recording, pipe or microphone to the events of a stream, and each event as a line of JSON.
+"""Live sound to text: one recording, pipe or microphone to the events of a stream, and each event as a line of JSON.
 
 In: ``StreamingOptions`` and where the sound is. Out: ``StreamEvent``s as soon as they are known.
 """
