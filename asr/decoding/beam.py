@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from asr.decoding.config import BeamConfig, check_hotwords
 from asr.decoding.greedy import Alternative, DecodedText, tidy_text
-from asr.decoding.prefixes import Tree, depth_of, new_tree, new_work_space, plant, spell, with_room
+from asr.decoding.prefixes import Tree, new_tree, new_work_space, plant, spell, with_room
 from asr.decoding.records import NODE, Records
 from asr.decoding.search import ENDING, EVERY, advance, finish_prefixes, new_beam
+from asr.decoding.spoken import SpokenWords
 from asr.decoding.tables import Spelling, build_tables, reweighed, spelling_of
 from asr.errors import ConfigError, ModelError
 from asr.lm.model import NgramModel
@@ -71,6 +72,28 @@ def check_sources(
             )
 
 
+def check_spoken(
+    spoken: SpokenWords, model: NgramModel | None, lexicon: Sequence[str] | None, hotwords: Mapping[str, float]
+) -> None:
+    """Raise ConfigError where a search by phones cannot find what the others are about."""
+    if model is not None and model.unit != "word":
+        raise ConfigError(
+            "decoding.pronunciations: needs a language model of words, and this one is of characters; build one with"
+            " --unit word, or decode without pronunciations"
+        )
+    words = [*(lexicon or ()), *(word for phrase in hotwords for word in phrase.split())]
+    if lacking := spoken.lack(words):
+        raise ConfigError(
+            f"decoding.pronunciations: it has no pronunciation in the model's phones of {', '.join(lacking[:10])}; add"
+            " lines WORD PHONE ..., or decode without pronunciations"
+        )
+    if not any(spoken.sounds(word) for word in spoken.pronunciations):
+        raise ConfigError(
+            "decoding.pronunciations: no word of it is in the model's phones,"
+            f" {' '.join(spoken.phones[1:])}; give a dictionary that uses them"
+        )
+
+
 def _check_share(spelling: Spelling, words: Sequence[str]) -> None:
     if spelling.ends_after.any():  # a words tokenizer: a model of few words may well have a large language model
         enough = any(word in set(words) for word in spelling.words())
@@ -119,8 +142,9 @@ class BeamDecoder:
     """Decodes as ``config`` says, where given with a language model, a closed ``lexicon`` and ``hotwords``.
 
     ``language_model`` may count words or characters. ``lexicon``: no other words can be spelled. ``hotwords``: each
-    word or phrase earns its boost (nats) every time it occurs as whole words. The decoder keeps nothing between
-    calls, so one may be used by several threads at once; the search releases the GIL.
+    word or phrase earns its boost (nats) every time it occurs as whole words. ``spoken``: the search goes through the
+    model's phones to the words that they pronounce, and through those alone. The decoder keeps nothing between calls,
+    so one may be used by several threads at once; the search releases the GIL.
 
     Raises ConfigError when a language model or lexicon shares nothing with the tokens, or a hotword cannot be spelled.
     """
@@ -132,14 +156,20 @@ class BeamDecoder:
         language_model: NgramModel | None = None,
         lexicon: Sequence[str] | None = None,
         hotwords: Mapping[str, float] | None = None,
+        spoken: SpokenWords | None = None,
     ) -> None:
         hotwords = dict(hotwords or {})
         check_hotwords(hotwords)
         spelling = spelling_of(tokenizer)
         check_sources(spelling, language_model, lexicon, hotwords)
+        if spoken is not None:
+            check_spoken(spoken, language_model, lexicon, hotwords)
         self.tokenizer = tokenizer
         self.config = config
-        self._tables = build_tables(spelling, config, language_model, lexicon, hotwords)
+        self.reads_phones = spoken is not None
+        self.columns = tokenizer.vocab_size if spoken is None else len(spoken.phones)  # of the log-probabilities
+        self._alphabet = spelling.alphabet
+        self._tables = build_tables(spelling, config, language_model, lexicon, hotwords, spoken)
 
     def reweighted(self, lm_weight: float, word_score: float) -> "BeamDecoder":
         """A decoder that differs in these weights only. It shares this one's tables, so it costs nothing to make."""
@@ -149,7 +179,8 @@ class BeamDecoder:
         return other
 
     def __call__(self, log_probs: npt.ArrayLike, lengths: npt.ArrayLike, tokenizer: Tokenizer) -> list[DecodedText]:
-        """One ``DecodedText`` per utterance from ``log_probs`` ``(batch, frames, vocab)`` and ``lengths`` ``(batch,)``.
+        """One ``DecodedText`` per utterance from ``log_probs`` ``(batch, frames, vocab)``, by phones ``(batch, frames,
+        phones)``, and ``lengths`` ``(batch,)``.
 
         Raises ConfigError when ``tokenizer`` has other tokens than the decoder was made for, ModelError when
         log-probabilities are not numbers.
@@ -178,8 +209,18 @@ class BeamDecoder:
         if not groups:
             return DecodedText(text="", score=-math.inf)
         n_best = tuple(self._alternative(tree, group) for group in groups[: self.config.n_best])
-        tokens = spell(tree.nodes, groups[0][0].node)
+        tokens = self.spelled(tree, groups[0][0].node)
         return DecodedText(text=n_best[0].text, score=n_best[0].score, tokens=tokens, n_best=n_best)
+
+    def spelled(self, tree: Tree, node: int) -> tuple[int, ...]:
+        """The tokenizer's tokens of a prefix; by phones, of the words that have ended."""
+        tokens = spell(tree.nodes, node)
+        if not self.reads_phones:
+            return tokens
+        ended = self._tables.tokens[[token for token in tokens if token >= self.columns]]
+        letters = self._tables.spelling
+        words = ["".join(self._alphabet[one] for one in letters[word["start"] : word["end"]]) for word in ended]
+        return tuple(self.tokenizer.encode(" ".join(words)))
 
     def _texts(self, tree: Tree, beam: Records) -> list[list[_Labelling]]:
         """The beam's labellings that may end here, those of one text together, the likeliest text first."""
@@ -198,7 +239,7 @@ class BeamDecoder:
     def _alternative(self, tree: Tree, group: Sequence[_Labelling]) -> Alternative:
         """Several labellings may read the same (pieces; doubled spaces): the text has the probability of them all."""
         return Alternative(
-            text=tidy_text(self.tokenizer, spell(tree.nodes, group[0].node)),
+            text=tidy_text(self.tokenizer, self.spelled(tree, group[0].node)),
             score=_log_sum([one.score for one in group]),
             ctc_score=_log_sum([one.ctc_score for one in group]),
             lm_score=group[0].lm_score,
@@ -225,13 +266,13 @@ class BeamSearch:
         settings = decoder._tables.settings[0]
         plant(self._tree, int(settings["start_state"]), int(settings["hot_start"]))
         self._beam, self._size = new_beam(width), 1
-        self._space = new_work_space(width, decoder.tokenizer.vocab_size)
-        self._rows = np.zeros((0, decoder.tokenizer.vocab_size), np.float32)  # since the past was decided last
+        self._space = new_work_space(width, decoder.columns)
+        self._rows = np.zeros((0, decoder.columns), np.float32)  # since the past was decided last
 
     def advance(self, log_probs: npt.NDArray[np.float32]) -> None:
         """The next ``(frames, vocab)``. Raises ModelError when they are not log-probabilities."""
         log_probs = np.ascontiguousarray(log_probs, dtype=np.float32)
-        check_log_probs(log_probs, self.decoder.tokenizer.vocab_size)
+        check_log_probs(log_probs, self.decoder.columns)
         frame = len(self._rows)
         rows = np.concatenate((self._rows, log_probs)) if frame else log_probs
         while True:
@@ -246,9 +287,9 @@ class BeamSearch:
     def tokens(self) -> tuple[int, ...]:
         """Those of the best prefix so far."""
         beam = self._beam[: self._size]
-        return (
-            spell(self._tree.nodes, int(beam["node"][np.argmax(beam["total"] + beam["worth"])])) if self._size else ()
-        )
+        if not self._size:
+            return ()
+        return self.decoder.spelled(self._tree, int(beam["node"][np.argmax(beam["total"] + beam["worth"])]))
 
     def settled(self) -> int:
         """How many tokens every prefix begins with that may still win: nothing that follows changes them.
@@ -271,7 +312,7 @@ class BeamSearch:
             left.add(int(nodes[youngest]["parent"]))
         (shared,) = left
         self._keep([self._descends(int(node), shared) for node in beam["node"]])
-        return int(depth_of(nodes, shared))
+        return len(self.decoder.spelled(self._tree, shared))
 
     def _future(self, node: int) -> tuple[int, ...]:
         """What the worth of all that can follow a prefix depends on."""

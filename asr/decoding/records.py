@@ -36,6 +36,7 @@ SETTINGS = np.dtype(
     [
         ("has_trie", np.bool_),
         ("is_closed", np.bool_),  # only words of the trie may be spelled
+        ("by_phones", np.bool_),  # the trie is of pronunciations, and words have no space between them
         ("has_hotwords", np.bool_),
         ("is_plain", np.bool_),  # no prefix is worth more than its paths
         ("model", np.int64),  # NO_MODEL, WORD_MODEL or CHARACTER_MODEL
@@ -54,20 +55,33 @@ SETTINGS = np.dtype(
     ],
     align=True,
 )
-# A token adds the letters spelling[start:end].
+# What a prefix grows by: a token, or a phone that ends a certain word. It adds the letters spelling[start:end].
+# ``column``: of the log-probabilities. By phones: ``word``, the model's number of the word that ends, and ``extra``, what
+# is added to its log-probability.
 TOKEN = np.dtype(
-    [("start", np.int32), ("end", np.int32), ("ends_before", np.bool_), ("ends_after", np.bool_)], align=True
+    [
+        ("start", np.int32),
+        ("end", np.int32),
+        ("column", np.int32),
+        ("word", np.int32),
+        ("extra", np.float32),
+        ("ends_before", np.bool_),
+        ("ends_after", np.bool_),
+    ],
+    align=True,
 )
 # A letter's number in a character model, what is added to its log-probability, and its symbol among the hotwords.
 LETTER = np.dtype([("word", np.int32), ("hot_symbol", np.int32), ("extra", np.float64)], align=True)
 # ``word``: the model's number of the word that ends at the node, -1: none; ``extra`` is added to its log-probability;
-# ``ahead``: the best unigram log-probability at or below it.
+# ``ahead``: the best unigram log-probability at or below it. By phones, words that sound alike end at one node: they
+# are the tokens ``word`` to before ``end_word``.
 TRIE_NODE = np.dtype(
     [
         ("first_child", np.int32),
         ("end_child", np.int32),
         ("letter", np.int32),
         ("word", np.int32),
+        ("end_word", np.int32),
         ("extra", np.float32),
         ("ahead", np.float32),
     ],
@@ -153,11 +167,24 @@ def extend(tables: Tables, old: Any, token: int, new: Any) -> None:
     facts = tables.tokens[token]
     if facts.ends_before:
         end_word(tables, settings, new)
+    if settings.by_phones:
+        _add_phone(tables, settings, facts, new)
     for place in range(facts.start, facts.end):
         _add_letter(tables, settings, new, int(tables.spelling[place]))
-    if facts.ends_after:
+    if facts.ends_after and settings.by_phones:
+        _end_with(tables, settings, new, int(facts.word), float(facts.extra))
+    elif facts.ends_after:
         end_word(tables, settings, new)
     new.worth = worth(tables, settings, new)
+
+
+@compiled
+def _add_phone(tables: Tables, settings: Any, facts: Any, node: Any) -> None:
+    """The trie one phone further; what the model says of the word that ends there is known before its letters."""
+    node.trie_node = child_of(tables.trie, int(node.trie_node), int(facts.column) - 1)
+    node.is_open = True
+    if settings.model == WORD_MODEL:
+        node.ahead = tables.trie[node.trie_node].ahead
 
 
 @compiled
@@ -190,10 +217,18 @@ def end_word(tables: Tables, settings: Any, node: Any) -> None:
     if not node.is_open:
         return
     word, extra = settings.unk, settings.unk_score
-    if settings.has_trie and node.trie_node != OUTSIDE and tables.trie[node.trie_node].word >= 0:
+    if settings.by_phones:
+        node.is_allowed = False  # it has begun, and no phone has ended it
+    elif settings.has_trie and node.trie_node != OUTSIDE and tables.trie[node.trie_node].word >= 0:
         word, extra = int(tables.trie[node.trie_node].word), float(tables.trie[node.trie_node].extra)
     elif settings.is_closed:
         node.is_allowed = False
+    _end_with(tables, settings, node, word, extra)
+
+
+@compiled
+def _end_with(tables: Tables, settings: Any, node: Any, word: int, extra: float) -> None:
+    """The open word ends as the model's ``word``."""
     node.ahead = 0.0
     if settings.model == WORD_MODEL:
         log_prob, node.lm_state = _ask(tables, node.lm_state, word)
@@ -213,8 +248,8 @@ def _add_letter(tables: Tables, settings: Any, node: Any, letter: int) -> None:
             _add_to_model(tables, node, settings.letters)
         _add_to_model(tables, node, letter)
         node.ahead = 0.0
-    if settings.has_trie:
-        node.trie_node = _child(tables.trie, int(node.trie_node), letter)
+    if settings.has_trie and not settings.by_phones:
+        node.trie_node = child_of(tables.trie, int(node.trie_node), letter)
         if node.trie_node == OUTSIDE:
             node.is_allowed = node.is_allowed and not settings.is_closed
         if settings.model == WORD_MODEL:
@@ -224,7 +259,7 @@ def _add_letter(tables: Tables, settings: Any, node: Any, letter: int) -> None:
 
 
 @compiled
-def _child(trie: Records, node: int, letter: int) -> int:
+def child_of(trie: Records, node: int, letter: int) -> int:
     """The trie's node one letter further, or OUTSIDE."""
     if node == OUTSIDE:
         return OUTSIDE

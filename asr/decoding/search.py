@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asr.decoding.prefixes import NOT_FOUND, ROOT, STAY, Ints, Tree, WorkSpace, find, make_heap, put, sift_down
-from asr.decoding.records import NO_MODEL, Records, Tables, compiled, extend, finish, stored
+from asr.decoding.records import NO_MODEL, OUTSIDE, Records, Tables, child_of, compiled, extend, finish, stored
 
 MEMORY = 200  # tokens; some 15 s of speech in characters
 EVERY = 256  # frames
@@ -81,11 +81,12 @@ def _same_future(one: Any, other: Any) -> bool:
 
 
 BLANK = 0
+NO_TOKEN = -2
 
 # A prefix in the beam. Log-probabilities: ``blank``, of its paths that end in a blank; ``label``, of those that end in
 # its last token; ``total``, of both. ``ceiling``: its worth could not be more after one more token. ``head``: the first
 # of its children in the beam, ``sibling``: the next child of the same parent; -1: none. ``recent``: for
-# ``decide_past``.
+# ``decide_past``. ``token``: its last, of which ``last`` is the column.
 PREFIX = np.dtype(
     [
         ("blank", np.float64),
@@ -94,6 +95,7 @@ PREFIX = np.dtype(
         ("worth", np.float64),
         ("ceiling", np.float64),
         ("node", np.int32),
+        ("token", np.int32),
         ("last", np.int32),
         ("head", np.int32),
         ("sibling", np.int32),
@@ -110,7 +112,7 @@ Row = npt.NDArray[np.float32]
 def new_beam(width: int) -> Records:
     """Room for ``width`` prefixes, the first of them the empty one."""
     beam = np.zeros(width, dtype=PREFIX)
-    beam[0] = (0.0, -np.inf, 0.0, 0.0, np.inf, ROOT, -1, -1, -1, 0)
+    beam[0] = (0.0, -np.inf, 0.0, 0.0, np.inf, ROOT, -1, -1, -1, -1, 0)
     return beam
 
 
@@ -216,34 +218,63 @@ def _grow(
     count: int,
 ) -> int:
     """Every prefix with one more token, unless that one is in the beam already; the best of all stay in ``best``."""
-    width, is_plain, best, heap = len(beam), tables.settings[0].is_plain, space.best, space.heap
-    worst = -np.inf  # the score to beat
+    width, by_phones, worst = len(beam), tables.settings[0].by_phones, -np.inf
     if count == width:
-        worst = make_heap(best, heap, count)
+        worst = make_heap(space.best, space.heap, count)
     for slot in range(size):
         prefix = beam[slot]
-        for token in tokens:
-            total = (prefix.blank if token == prefix.last else prefix.total) + float(row[token])
-            if total + prefix.ceiling <= worst or total == -np.inf or _has_child(beam, prefix.head, token):
+        for column in tokens:
+            total = (prefix.blank if column == prefix.last else prefix.total) + float(row[column])
+            if total + prefix.ceiling <= worst or total == -np.inf:
                 continue
-            gain = 0.0 if is_plain else _worth_with(tables, tree, int(prefix.node), token, space.draft[0])
-            if total + gain <= worst:
-                continue
-            if count < width:
-                put(best[count], total, gain, slot, token)
-                count += 1
-                if count == width:
-                    worst = make_heap(best, heap, count)
-            else:
-                put(best[heap[0]], total, gain, slot, token)
-                worst = sift_down(best, heap, 0, count)
+            token, first, end = int(column), 0, 0
+            if by_phones:
+                below = child_of(tables.trie, int(tree.nodes[prefix.node].trie_node), token - 1)
+                if below == OUTSIDE:
+                    continue
+                first, end = int(tables.trie[below].word), int(tables.trie[below].end_word)
+                if tables.trie[below].first_child == tables.trie[below].end_child:
+                    token = NO_TOKEN  # nothing goes on from here
+            if token != NO_TOKEN:
+                count, worst = _offer(tables, tree, beam, slot, token, total, space, count, worst)
+            for ending in range(first, end):  # the words that end with this phone
+                count, worst = _offer(tables, tree, beam, slot, ending, total, space, count, worst)
     return count
+
+
+@compiled
+def _offer(
+    tables: Tables,
+    tree: Tree,
+    beam: Records,
+    slot: int,
+    token: int,
+    total: float,
+    space: WorkSpace,
+    count: int,
+    worst: float,
+) -> tuple[int, float]:
+    """A candidate, prefix ``slot`` with ``token``, if it is among the best; how many there are, and the score to beat
+    (-inf until there are as many as the beam is wide).
+    """
+    prefix, best, heap, width = beam[slot], space.best, space.heap, len(beam)
+    if _has_child(beam, prefix.head, token):
+        return count, worst
+    gain = 0.0 if tables.settings[0].is_plain else _worth_with(tables, tree, int(prefix.node), token, space.draft[0])
+    if total + gain <= worst:
+        return count, worst
+    if count == width:
+        put(best[heap[0]], total, gain, slot, token)
+        return count, sift_down(best, heap, 0, count)
+    put(best[count], total, gain, slot, token)
+    count += 1
+    return count, make_heap(best, heap, count) if count == width else -np.inf
 
 
 @compiled
 def _has_child(beam: Records, child: int, token: int) -> bool:
     """Whether ``child`` or one of its siblings ends in ``token``."""
-    while child != -1 and beam[child].last != token:
+    while child != -1 and beam[child].token != token:
         child = beam[child].sibling
     return child != -1
 
@@ -271,7 +302,8 @@ def _settle(tables: Tables, tree: Tree, beam: Records, size: int, best: Records,
     for place in range(count):
         chosen, prefix, node = best[place], beam[place], tree.nodes[best[place].slot]
         node.slot = place
-        prefix.node, prefix.last = chosen.slot, node.token
+        prefix.node, prefix.token = chosen.slot, node.token
+        prefix.last = tables.tokens[node.token].column if node.token >= 0 else -1
         prefix.blank, prefix.label, prefix.total = chosen.blank, chosen.label, chosen.total
         prefix.worth = chosen.worth
         prefix.ceiling = _ceiling(tables.settings[0], node)

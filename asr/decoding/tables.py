@@ -30,6 +30,7 @@ from asr.decoding.records import (
     Records,
     Tables,
 )
+from asr.decoding.spoken import SpokenWords, spoken_tables
 from asr.lm.model import BOS, EOS, SPACE, UNK, NgramModel
 from asr.text.tokenizer import BLANK_ID, Tokenizer
 
@@ -127,24 +128,41 @@ def build_tables(
     model: NgramModel | None,
     lexicon: Sequence[str] | None,
     hotwords: Mapping[str, float],
+    spoken: SpokenWords | None = None,
 ) -> Tables:
-    """All tables, of the dtypes that the search is compiled for."""
+    """All tables, of the dtypes that the search is compiled for.
+
+    ``spoken``: the log-probabilities are of phones, and what the words of ``lexicon`` (all that have a pronunciation,
+    if None) sound like. ``model`` is one of words then, or None.
+    """
     ngrams = model or NO_NGRAMS
     kind = NO_MODEL if model is None else WORD_MODEL if model.unit == "word" else CHARACTER_MODEL
-    words = _words(spelling, config, ngrams, kind, lexicon, [word for phrase in hotwords for word in phrase.split()])
+    hot_words = [word for phrase in hotwords for word in phrase.split()]
     hot = build_hotwords(hotwords, spelling.alphabet)
-    settings = _settings(config, ngrams, kind, lexicon is not None, hot, spelling)
-    tokens = np.zeros(len(spelling.ends_before), dtype=TOKEN)
-    tokens["start"], tokens["end"] = spelling.start[:-1], spelling.start[1:]
-    tokens["ends_before"], tokens["ends_after"] = spelling.ends_before, spelling.ends_after
+    if spoken is None:
+        letters, tokens = spelling.characters, _tokens(spelling)
+        settings = _settings(config, ngrams, kind, lexicon is not None, hot, tokens, len(spelling.alphabet))
+        words = _words(spelling, config, ngrams, kind, lexicon, hot_words)
+        trie = _trie(words, _unigram(ngrams), None if lexicon is not None else float(settings["outside_ahead"][0]))
+    else:
+        chosen = sorted(spoken.pronunciations if lexicon is None else {*lexicon, *hot_words})
+        chosen = [word for word, fits in zip(chosen, spelling.can_spell(chosen), strict=True) if fits]
+
+        def score_of(word: str) -> tuple[int, float]:
+            known = ngrams.word_id(word)
+            return known, config.unk_score if known == ngrams.unk and word not in hot_words else 0.0
+
+        letters, tokens, trie = spoken_tables(spoken, chosen, spelling.alphabet, score_of, _unigram(ngrams))
+        settings = _settings(config, ngrams, kind, True, hot, tokens, len(spelling.alphabet))
+        settings["by_phones"] = True
     hot_states = np.zeros(len(hot.credit), dtype=HOT_STATE)
     hot_states["credit"], hot_states["gain"] = hot.credit, hot.gain
     return Tables(
         settings=settings,
         tokens=tokens,
-        spelling=spelling.characters,
+        spelling=letters,
         letters=_letters(spelling, config, ngrams, hot),
-        trie=_trie(words, _unigram(ngrams), None if lexicon is not None else float(settings["outside_ahead"][0])),
+        trie=trie,
         hot_next=hot.next_state,
         hot_states=hot_states,
         arc_start=ngrams.arc_start,
@@ -156,8 +174,16 @@ def build_tables(
     )
 
 
+def _tokens(spelling: Spelling) -> Records:
+    tokens = np.zeros(len(spelling.ends_before), dtype=TOKEN)
+    tokens["start"], tokens["end"] = spelling.start[:-1], spelling.start[1:]
+    tokens["column"] = np.arange(len(tokens))
+    tokens["ends_before"], tokens["ends_after"] = spelling.ends_before, spelling.ends_after
+    return tokens
+
+
 def _settings(
-    config: BeamConfig, ngrams: NgramModel, kind: int, is_closed: bool, hot: HotwordAutomaton, spelling: Spelling
+    config: BeamConfig, ngrams: NgramModel, kind: int, is_closed: bool, hot: HotwordAutomaton, tokens: Records, letters: int
 ) -> Records:
     settings = np.zeros(1, dtype=SETTINGS)
     values = {
@@ -165,7 +191,7 @@ def _settings(
         "is_closed": is_closed,
         "has_hotwords": len(hot.gain) > 1,
         "model": kind,
-        "letters": len(spelling.alphabet),
+        "letters": letters,
         "hot_start": hot.start,
         "start_state": ngrams.start_state,
         "unk": ngrams.unk,
@@ -177,26 +203,25 @@ def _settings(
     }
     for name, value in values.items():
         settings[name] = value
-    longest = int(np.diff(spelling.start).max(initial=0)) + 1  # letters of a token and a word's end
-    return _weighed(settings, config, longest, hot.credit, hot.gain)
+    return _weighed(settings, config, tokens, hot.credit, hot.gain)
 
 
 def reweighed(tables: Tables, config: BeamConfig) -> Tables:
     """The same tables with ``lm_weight`` and ``word_score`` of ``config``: nothing else depends on them."""
-    longest = int((tables.tokens["end"] - tables.tokens["start"]).max(initial=0)) + 1
     hot = tables.hot_states
-    return tables._replace(settings=_weighed(tables.settings, config, longest, hot["credit"], hot["gain"]))
+    return tables._replace(settings=_weighed(tables.settings, config, tables.tokens, hot["credit"], hot["gain"]))
 
 
 def _weighed(
     settings: Records,
     config: BeamConfig,
-    longest: int,
+    tokens: Records,
     hot_credit: npt.NDArray[np.float64],
     hot_gain: npt.NDArray[np.float64],
 ) -> Records:
-    """``settings`` with the weights of ``config`` and what follows; a token adds ``longest`` letters at most."""
+    """``settings`` with the weights of ``config`` and what follows."""
     settings = settings.copy()
+    longest = int((tokens["end"] - tokens["start"]).max(initial=0)) + 1  # letters of a token and a word's end
     one = settings[0]
     most_gain = max(config.word_score, 0.0) + longest * max(config.lm_weight * config.unk_score, 0.0)
     settings["most_gain"] = most_gain + float(hot_credit.max()) + longest * max(float(hot_gain.max()), 0.0)

@@ -104,6 +104,30 @@ def every_text(
     return sorted((one for one in scored if one[1] > -math.inf), key=lambda one: -one[1])
 
 
+def every_spoken_text(
+    log_probs: np.ndarray,
+    phones: Sequence[str],
+    pronunciations: Mapping[str, Sequence[Sequence[str]]],
+    worth: Callable[[str], float],
+) -> list[tuple[str, float]]:
+    """The same for words by their sounds: each labelling counts for every row of words that sounds like it."""
+    totals: dict[str, float] = {}
+
+    def divide(sounds: tuple[str, ...], words: list[str], score: float) -> None:
+        if not sounds:
+            text = " ".join(words)
+            totals[text] = float(np.logaddexp(totals.get(text, -np.inf), score))
+        for word, several in pronunciations.items():
+            for one in several:
+                if sounds[: len(one)] == tuple(one):
+                    divide(sounds[len(one) :], [*words, word], score)
+
+    for labels, score in every_labelling(log_probs).items():
+        divide(tuple(phones[one] for one in labels), [], score)
+    scored = [(text, total + worth(text)) for text, total in totals.items()]
+    return sorted((one for one in scored if one[1] > -math.inf), key=lambda one: -one[1])
+
+
 def word_worth(text: str, model: NgramModel, lm_weight: float, word_score: float, unk_score: float) -> float:
     words = text.split()
     unknown = sum(model.word_id(word) == model.unk for word in words)

@@ -8,6 +8,7 @@ import pytest
 
 from asr.decoding import BeamConfig
 from asr.decoding.beam import BeamDecoder
+from asr.decoding.spoken import SpokenWords
 from asr.text.tokenizer import CharacterTokenizer, SentencePieceTokenizer, Tokenizer, UnitTokenizer, WordTokenizer
 from tests.decoding import oracles
 from tests.lm.plain_query import sentence_log_prob
@@ -107,6 +108,32 @@ def test_with_a_closed_lexicon(tmp_path: Path, unit: str) -> None:
         check_equal(
             BeamDecoder(LETTERS, config, model, words), log_probs, oracles.every_text(log_probs, LETTERS.decode, worth)
         )
+
+
+@pytest.mark.parametrize("words", [None, ["ab", "ba"]])
+@pytest.mark.parametrize("boosts", [{}, {"ba b": 1.5}])
+@pytest.mark.parametrize("with_model", [True, False])
+def test_words_by_their_sounds(
+    tmp_path: Path, with_model: bool, boosts: dict[str, float], words: list[str] | None
+) -> None:
+    """With words that sound alike, several pronunciations of one, and words that begin another or are unknown."""
+    sounds = {"a": [["AH"], ["EY", "AH"]], "ab": [["AH", "B"]], "b": [["B"]], "ba": [["AH"], ["B", "AH"]], "bb": [["B", "B"]]}
+    model = oracles.arpa(tmp_path, oracles.WORD_ARPA) if with_model else None
+    phones = ["<blank>", "AH", "B", "EY"]
+    allowed = sounds if words is None else {*words, *(word for phrase in boosts for word in phrase.split())}
+
+    def worth(text: str) -> float:
+        if not set(text.split()) <= set(allowed):
+            return -np.inf
+        unknown = sum(word == "bb" for word in text.split())
+        lm = 0.7 * (sentence_log_prob(model, text.split()) - 1.5 * unknown) if model else 0.0
+        return lm + 0.3 * len(text.split()) + oracles.hotword_worth(text, boosts)
+
+    config = BeamConfig(**WIDE, lm_weight=0.7, word_score=0.3, unk_score=-1.5)
+    decoder = BeamDecoder(LETTERS, config, model, words, boosts, SpokenWords(phones, sounds))
+    for seed in range(2):
+        log_probs = oracles.emissions(6, 4, seed)
+        check_equal(decoder, log_probs, oracles.every_spoken_text(log_probs, phones, sounds, worth))
 
 
 @pytest.mark.parametrize("with_model", [True, False])
