@@ -41,6 +41,11 @@ class Pretrained:
         return self.model.subsampling.factor
 
     @property
+    def phones(self) -> tuple[str, ...]:
+        """The phones that the model tells apart beside its tokens, the blank first."""
+        return self.model.phone_tokens
+
+    @property
     def architecture(self) -> str:
         """The encoder's name."""
         return self.model.config.name
@@ -52,9 +57,10 @@ class Pretrained:
 
     @torch.inference_mode()
     def log_probs(self, log_mel: NDArray[np.float32], frames: NDArray[np.int64]) -> NDArray[np.float32]:
-        """``(batch, frames, n_mels)`` normalised, ``(batch,)`` -> ``(batch, frames', vocab)``."""
+        """``(batch, frames, n_mels)`` normalised, ``(batch,)`` -> ``(batch, frames', vocab + phones)``."""
         device = self.features.mean.device
-        found, _ = self.model(torch.from_numpy(log_mel).to(device), torch.from_numpy(frames).to(device))
+        inputs = torch.from_numpy(log_mel).to(device), torch.from_numpy(frames).to(device)
+        found, _ = self.model(*inputs, phones=True)
         log_probs: NDArray[np.float32] = found.cpu().numpy()
         return log_probs
 
@@ -120,7 +126,7 @@ def from_pretrained(directory: str | Path, device: torch.device | str = "cpu") -
     model_config = _model_config(stored)
     try:
         features = build_features(stored.features)
-        described = model_config, features.config.n_mels, stored.tokenizer.vocab_size
+        described = model_config, features.config.n_mels, stored.tokenizer.vocab_size, stored.phones
         with torch.device("meta"):  # shapes alone: a wrong size must not take the machine's memory
             shapes = {name: tuple(value.shape) for name, value in AcousticModel(*described).state_dict().items()}
     except NOT_UNDERSTOOD as error:
@@ -160,6 +166,7 @@ def _describe(
         "features": asdict(features.config),
         "tokenizer": tokenizer.to_dict(),
         "model": asdict(model.config),
+        **({"phones": list(model.phone_tokens)} if model.phone_tokens else {}),
         "facts": dict(facts),
         "versions": library_versions(),
         "sha256": {WEIGHTS: sha256_file(weights)},

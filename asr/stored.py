@@ -33,7 +33,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a model directory states. ``model``: the architecture as plain values, unchecked; ``sha256``: of weights."""
+    """What a model directory states. ``model``: the architecture as plain values, unchecked; ``sha256``: of weights;
+    ``phones``: those that the model tells apart beside its tokens, the blank first.
+    """
 
     directory: Path
     features: AnyFeaturesConfig
@@ -41,6 +43,7 @@ class Stored:
     model: Mapping[str, Any]
     facts: Mapping[str, Any]
     sha256: str | None
+    phones: tuple[str, ...] = ()
 
     def check_weights(self) -> None:
         """Raise ModelError unless the weights are those that config.json names."""
@@ -82,12 +85,20 @@ def read_stored(directory: str | Path) -> Stored:
     try:
         tokenizer = tokenizer_from_dict(config["tokenizer"])
         features = build_features_config({"level_db": None, **config["features"]})  # None: before 0.2
-        model = config["model"]
+        model, phones = config["model"], _phones(config.get("phones", []))
     except (KeyError, *NOT_UNDERSTOOD) as error:
         raise not_understood(directory, error) from None
     digests = config.get("sha256", {})
     digest = digests.get(WEIGHTS) if isinstance(digests, dict) else None
-    return Stored(directory, features, tokenizer, model, config.get("facts", {}), digest)
+    return Stored(directory, features, tokenizer, model, config.get("facts", {}), digest, phones)
+
+
+def _phones(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(one, str) for one in values) or len(values) == 1:
+        raise ValueError(f"phones: {values!r} is not a list of the blank and phones")
+    if len(set(values)) < len(values):
+        raise ValueError("phones: one is named twice")
+    return tuple(values)
 
 
 def stored_model(directory: str | Path) -> dict[str, Any]:

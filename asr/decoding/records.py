@@ -56,8 +56,8 @@ SETTINGS = np.dtype(
     align=True,
 )
 # What a prefix grows by: a token, or a phone that ends a certain word. It adds the letters spelling[start:end].
-# ``column``: of the log-probabilities. By phones: ``word``, the model's number of the word that ends, and ``extra``, what
-# is added to its log-probability.
+# ``column``: of the log-probabilities. By phones: ``word``, the model's number of the word that ends, and ``extra``,
+# what is added to its log-probability.
 TOKEN = np.dtype(
     [
         ("start", np.int32),

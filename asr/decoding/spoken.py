@@ -1,9 +1,9 @@
 """Words by their sounds: the tables of a search over phones, from a pronouncing dictionary.
 
-In: the phones that a model tells apart, the pronunciations of words, a language model of words. Out: the letters, tokens
-and trie of ``Tables``. The trie is walked by phones; a word ends with its last phone, without a space. What sounds alike
-(``to``, ``two``) ends at one node: the tokens behind the phones are the endings, a last phone together with the word
-that it ends, so that prefixes with different words are different prefixes.
+In: the phones that a model tells apart, the pronunciations of words, a language model of words. Out: the letters,
+tokens and trie of ``Tables``. The trie is walked by phones; a word ends with its last phone, without a space. What
+sounds alike (``to``, ``two``) ends at one node: the tokens behind the phones are the endings, a last phone together
+with the word that it ends, so that prefixes with different words are different prefixes.
 """
 
 import functools

@@ -183,7 +183,13 @@ def _tokens(spelling: Spelling) -> Records:
 
 
 def _settings(
-    config: BeamConfig, ngrams: NgramModel, kind: int, is_closed: bool, hot: HotwordAutomaton, tokens: Records, letters: int
+    config: BeamConfig,
+    ngrams: NgramModel,
+    kind: int,
+    is_closed: bool,
+    hot: HotwordAutomaton,
+    tokens: Records,
+    letters: int,
 ) -> Records:
     settings = np.zeros(1, dtype=SETTINGS)
     values = {

@@ -4,7 +4,7 @@
 encoder is a class with ``(input_size, config)``, ``output_size`` and ``forward(inputs, lengths)``, and one line here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -49,24 +49,27 @@ def build_model_config(values: Mapping[str, Any]) -> ModelConfig:
 class AcousticModel(nn.Module):
     """Subsampling, encoder, CTC head.
 
-    Args: ``n_mels`` input mel bins; ``vocab_size`` tokens with the blank as id 0; ``config`` one of ``ModelConfig``.
+    Args: ``n_mels`` input mel bins; ``vocab_size`` tokens with the blank as id 0; ``config`` one of ``ModelConfig``;
+    ``phones``: of a second CTC head beside that of the tokens, the blank first; none where it is empty.
     """
 
-    def __init__(self, config: ModelConfig, n_mels: int, vocab_size: int) -> None:
+    def __init__(self, config: ModelConfig, n_mels: int, vocab_size: int, phones: Sequence[str] = ()) -> None:
         super().__init__()
         self.config, self.n_mels, self.vocab_size = config, n_mels, vocab_size
+        self.phone_tokens = tuple(phones)
         self.subsampling = ConvSubsampling(n_mels, config.subsampling)
         self.encoder = ENCODERS[config.name][1](self.subsampling.output_size, config)
         output_size: int = self.encoder.output_size  # type: ignore[assignment]
         self.head = nn.Linear(output_size, vocab_size)
+        self.phones = nn.Linear(output_size, len(phones)) if phones else None
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Output frames for log-mel frames: ``(batch,)`` int64 -> ``(batch,)`` int64."""
         return self.subsampling.output_lengths(lengths)
 
-    def forward(self, log_mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, log_mel: Tensor, lengths: Tensor, *, phones: bool = False) -> tuple[Tensor, Tensor]:
         """``(batch, frames, mels)`` float, ``(batch,)`` int64 -> log_probs ``(batch, frames', vocab)`` float32,
-        ``(batch,)``.
+        ``(batch,)``; with ``phones`` those of the phones, where there are any, behind the tokens'.
 
         Raises ValueError when the shapes do not fit.
         """
@@ -75,5 +78,10 @@ class AcousticModel(nn.Module):
                 f"expected log_mel (batch, frames, {self.n_mels}) and lengths (batch,), got {log_mel.shape}"
             )
         hidden, lengths = self.subsampling(log_mel, lengths)
-        logits = self.head(self.encoder(hidden, lengths))
-        return torch.log_softmax(logits.float(), dim=2), lengths
+        return self.log_probs(self.encoder(hidden, lengths), phones=phones), lengths
+
+    def log_probs(self, encoded: Tensor, *, phones: bool = False) -> Tensor:
+        """``(..., encoder's output)`` -> ``(..., vocab)`` or, with ``phones``, ``(..., vocab + phones)``, float32."""
+        heads = [self.head] if self.phones is None or not phones else [self.head, self.phones]
+        parts = [torch.log_softmax(head(encoded).float(), dim=-1) for head in heads]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)

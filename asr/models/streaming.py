@@ -55,7 +55,7 @@ class ModelStream:
     def chunk(
         self, log_mel: NDArray[np.float32], skip: int, keep: int | None, look_ahead: int = 0
     ) -> NDArray[np.float32]:
-        """``(frames, mels)`` -> log-probabilities ``(keep, vocab)`` of the next ``keep`` output frames.
+        """``(frames, mels)`` -> log-probabilities ``(keep, vocab + phones)`` of the next ``keep`` output frames.
 
         ``skip``: output frames of context at the beginning of ``log_mel``: 0 in the first chunk, else ``CONTEXT`` or
         more. ``keep`` None: all to the end of the recording; else as much ``look_ahead`` follows, in output frames.
@@ -65,5 +65,5 @@ class ModelStream:
         hidden = hidden[:, skip:] if keep is None else hidden[:, skip : skip + keep + look_ahead]
         self._carried.keep = hidden.size(1) if keep is None else keep
         encoded = self.encoder.chunk(hidden, self._carried)[0, : self._carried.keep]
-        found: NDArray[np.float32] = torch.log_softmax(self.model.head(encoded).float(), dim=1).cpu().numpy()
+        found: NDArray[np.float32] = self.model.log_probs(encoded, phones=True).cpu().numpy()
         return found

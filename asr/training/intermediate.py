@@ -1,6 +1,8 @@
 """Other tokens for the intermediate loss than the model's: sub-words, or phones out of a pronouncing dictionary.
 
-In: ``LossConfig`` and the training texts. Out: each text as ids of those tokens. They exist in training alone.
+In: ``LossConfig`` and the training texts. Out: each text as ids of those tokens. They exist in training alone, save
+for the phones of a loss on the last layer: the model keeps that head, and recognition may go by it
+(``decoding.pronunciations``).
 
 Source: Sanabria & Metze 2018, "Hierarchical Multi Task Learning With CTC" (arXiv 1807.07104).
 """
@@ -8,17 +10,15 @@ Source: Sanabria & Metze 2018, "Hierarchical Multi Task Learning With CTC" (arXi
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr.errors import ConfigError, DataError
+from asr.errors import DataError
+from asr.text.pronunciations import Pronunciations, read_pronunciations
 from asr.text.tokenizer import BLANK, TokenizerConfig, build_tokenizer
 from asr.training.objective import LossConfig
 
-STRESS = re.compile(r"(?<=^[A-Z]{2})[012]$")  # of cmudict's vowels
-VARIANT = re.compile(r"\(\d+\)$")  # cmudict's further pronunciations of a word
 LISTED = 10  # words in the message
 
 
@@ -55,32 +55,29 @@ def intermediate_targets(config: LossConfig, texts: Sequence[str]) -> Intermedia
     return None
 
 
-def read_pronunciations(path: Path) -> dict[str, list[str]]:
-    """The first pronunciation of each word, in lower case, of a file with lines ``WORD PHONE ...`` such as cmudict's.
+def kept_phones(config: LossConfig, num_layers: int) -> tuple[str, ...]:
+    """The phones of a head that the model keeps, the blank first: where the loss over them is on the last layer.
 
-    Comments (``;;;``, ``#``), cmudict's variants (``WORD(2)``) and stress marks are left out. Raises ConfigError where
-    the file cannot be read or has none.
+    Raises ConfigError for a lexicon that cannot be read.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    except OSError as error:
-        raise ConfigError(f"config: training.loss.intermediate_lexicon={path}: {error.strerror}") from None
-    found: dict[str, list[str]] = {}
-    for line in lines:
-        word, *phones = line.partition(" #")[0].split() or [""]
-        if phones and not word.startswith((";;;", "#")) and not VARIANT.search(word):
-            found.setdefault(word.lower(), [STRESS.sub("", phone) for phone in phones])
-    if not found:
-        raise ConfigError(
-            f"config: training.loss.intermediate_lexicon={path}: no line is a word with its phones (WORD PHONE ...)"
-        )
-    return found
+    lexicon = config.intermediate_lexicon
+    if not (config.intermediate_weight and lexicon and config.intermediate_layer == num_layers):
+        return ()
+    return _phone_tokens(_read(lexicon))
+
+
+def _read(lexicon: str) -> Pronunciations:
+    return read_pronunciations(Path(os.path.expanduser(lexicon)), "config: training.loss.intermediate_lexicon")
+
+
+def _phone_tokens(known: Pronunciations) -> tuple[str, ...]:
+    return (BLANK, *sorted({phone for sounds in known.values() for one in sounds for phone in one}))
 
 
 def _phones(lexicon: str, texts: Sequence[str]) -> IntermediateTargets:
-    known = read_pronunciations(Path(os.path.expanduser(lexicon)))
+    known = _read(lexicon)
     words = {word for text in texts for word in text.split()}
-    tokens = (BLANK, *sorted({phone for word in words for phone in known.get(word.lower(), [])}))
+    tokens = _phone_tokens(known)
     ids = {token: index for index, token in enumerate(tokens)}
     targets = [_spelled(text, known, ids) for text in texts]
     have, missing = sum(map(bool, targets)), sorted(word for word in words if word.lower() not in known)
@@ -92,6 +89,7 @@ def _phones(lexicon: str, texts: Sequence[str]) -> IntermediateTargets:
     return IntermediateTargets(tokens, targets, note)
 
 
-def _spelled(text: str, known: Mapping[str, list[str]], ids: Mapping[str, int]) -> list[int]:
+def _spelled(text: str, known: Pronunciations, ids: Mapping[str, int]) -> list[int]:
+    """By the first pronunciation of each word; none where a word has no pronunciation."""
     words = [known.get(word.lower()) for word in text.split()]
-    return [ids[phone] for phones in words for phone in phones or ()] if all(words) else []
+    return [ids[phone] for sounds in words for phone in (sounds or [()])[0]] if all(words) else []

@@ -32,7 +32,7 @@ class LossConfig:
     the paper) or one of its ``own`` that begins as a copy of it and is not stored with the model. Its targets are the
     model's tokens, or (with a new head of its own, which may be on the last layer, too) ``intermediate_pieces``
     sub-words or the phones of ``intermediate_lexicon``; utterances with a word that the lexicon lacks have no
-    intermediate loss.
+    intermediate loss. Phones on the last layer are stored with the model, for ``decoding.pronunciations``.
 
     ``consistency_weight`` α: each utterance is masked twice (SpecAugment; dropout differs, too), and the loss is the
     mean of both CTC losses + α times what ``asr.ctc.consistency_loss`` gives (paper: 0.2). That costs twice the time
@@ -105,7 +105,8 @@ class ChunkingConfig:
 
 
 class TrainedModel(nn.Module):
-    """``acoustic`` with the intermediate loss's own head, if it has one; ``vocab_size``: of its own tokens, if any.
+    """``acoustic`` with the intermediate loss's own head, if it has one; ``vocab_size``: of its own tokens, if any. A
+    model with phones has that head itself.
 
     Raises ConfigError where the encoder has no such layer.
     """
@@ -131,7 +132,9 @@ class TrainedModel(nn.Module):
                     )
                 raise ConfigError(f"training.loss.intermediate_layer={layer} must be 1 to {last}: {layers}")
             self.layers = [layer, depth]
-            if vocab_size is not None:
+            if acoustic.phones is not None:
+                self.own_head = acoustic.phones
+            elif vocab_size is not None:
                 self.own_head = nn.Linear(acoustic.head.in_features, vocab_size).to(acoustic.head.weight.device)
             elif config.intermediate_head == "own":
                 self.own_head = copy.deepcopy(acoustic.head)

@@ -23,7 +23,7 @@ from asr.seeds import derive_seed, numpy_generator
 from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import Tokenizer, build_tokenizer
 from asr.training.config import TrainingConfig, TrainSettings
-from asr.training.intermediate import IntermediateTargets, intermediate_targets
+from asr.training.intermediate import IntermediateTargets, intermediate_targets, kept_phones
 from asr.training.transfer import choose_tokenizer, take_over
 
 CACHE_NAME = "decoded-audio.cache"
@@ -72,7 +72,8 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
         )
     features = build_features(settings.features)
     torch.manual_seed(derive_seed(settings.seed, "weights"))
-    model = AcousticModel(settings.model, settings.features.n_mels, tokenizer.vocab_size)
+    phones = kept_phones(settings.training.loss, settings.model.num_layers)
+    model = AcousticModel(settings.model, settings.features.n_mels, tokenizer.vocab_size, phones)
     if earlier is not None:
         note = take_over(model, tokenizer, earlier, settings)
     train, dropped = _drop_unspellable(train, tokenizer, features, model, settings)

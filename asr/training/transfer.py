@@ -28,6 +28,7 @@ from asr.text.tokenizer import (
 from asr.training.config import TrainSettings
 
 OWN_FEATURES = ("normalization", "level_db", "edge_padding_s")  # which a run may have otherwise than its source
+HEADS = ("head.", "phones.")
 LISTED = 20  # tokens in the message
 
 
@@ -67,8 +68,11 @@ def take_over(model: AcousticModel, tokenizer: Tokenizer, earlier: Pretrained, s
     where = f"training.init_from={settings.training.init_from}"
     _check_features(where, earlier.features.config, settings.features)
     _check_encoder(where, earlier.model, model)
-    encoder = {name: value for name, value in earlier.model.state_dict().items() if not name.startswith("head.")}
+    encoder = {name: value for name, value in earlier.model.state_dict().items() if not name.startswith(HEADS)}
     model.load_state_dict(encoder, strict=False)
+    if model.phones is not None and earlier.model.phones is not None:
+        rows = [{phone: row for row, phone in enumerate(one.phone_tokens)} for one in (earlier.model, model)]
+        _copy_rows(earlier.model.phones, rows[0], model.phones, rows[1])
     kept = _copy_rows(earlier.model.head, _rows(earlier.tokenizer), model.head, _rows(tokenizer, earlier.tokenizer))
     if tokenizer.tokens == earlier.tokenizer.tokens:
         return f"{where}: all weights and its {tokenizer.vocab_size} tokens are taken over"
@@ -144,7 +148,7 @@ def _check_encoder(where: str, earlier: AcousticModel, model: AcousticModel) -> 
 
 
 def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(value.shape) for name, value in weights.items() if not name.startswith("head.")}
+    return {name: tuple(value.shape) for name, value in weights.items() if not name.startswith(HEADS)}
 
 
 def _listed(title: str, tokens: Sequence[str]) -> str:
