@@ -19,6 +19,7 @@ from asr.text.normalize import NORMALIZERS, get_normalizer
 
 if TYPE_CHECKING:
     from asr.recognition.tuning import DevErrors, TuningResult
+    from asr.text.pronunciations import read_pronunciations
 
 SHOWN = 5
 
@@ -30,6 +31,7 @@ class TuneOptions:
     model: Path
     manifest: Path
     lm: Path
+    pronunciations: Path | None
     out: Path | None
     beam_width: int
     normalizer: str
@@ -54,6 +56,12 @@ def build_parser() -> argparse.ArgumentParser:
         required=True,
         metavar="FILE",
         help="a language model: the output of `asr lm build`, or any ARPA file",
+    )
+    parser.add_argument(
+        "--pronunciations",
+        type=Path,
+        metavar="FILE",
+        help="a pronouncing dictionary such as cmudict, for a model with phones: words are found by their sounds",
     )
     parser.add_argument(
         "--out",
@@ -93,7 +101,9 @@ def run(arguments: list[str]) -> int:
     from asr.recognition.stored_decoding import store_decoding
     from asr.recognition.tuning import MOST_POINTS, DevSet, tune
 
-    language_model = read_lm(options.lm)
+    language_model, spoken = read_lm(options.lm), None
+    if options.pronunciations is not None:
+        spoken = read_pronunciations(options.pronunciations, "--pronunciations")
     greedy = {"name": "greedy"}
     recognizer = Recognizer.from_pretrained(options.model, device=options.device, words=False, decoding=greedy)
     normalizer = get_normalizer(options.normalizer)
@@ -103,7 +113,7 @@ def run(arguments: list[str]) -> int:
         naming_options(("beam_width", "language_model")),
         Progress(MOST_POINTS, "decoding", "pairs of weights") as progress,
     ):
-        result = tune(dev, options.beam_width, language_model, progress.update)
+        result = tune(dev, options.beam_width, language_model, progress.update, spoken)
     print(
         f"{len(utterances):,} utterances of {options.manifest};"
         f" the best {SHOWN} of {len(result.points)} pairs of weights"
@@ -118,10 +128,10 @@ def run(arguments: list[str]) -> int:
     if not options.dry_run:
         facts = result.facts(options.manifest, options.lm)
         if options.out is None:
-            store_decoding(options.model, result.settings, language_model, facts)
+            store_decoding(options.model, result.settings, language_model, facts, spoken)
         else:
             with copy_of_model(options.model, options.out) as fresh:
-                store_decoding(fresh, result.settings, language_model, facts)
+                store_decoding(fresh, result.settings, language_model, facts, spoken)
         where = options.out or options.model
         print(f"stored: {where}/decoding.json and lm.bin; every transcription with this model now uses them")
         print("note: confidence is uncalibrated with this decoder until `asr calibrate` has been run")

@@ -109,6 +109,10 @@ def add_decoding(group: "argparse._ArgumentGroup", *, where: str) -> None:
         "--lexicon", type=Path, metavar="FILE", help="file of allowed words, one per line; no others are recognised"
     )
     group.add_argument(
+        "--pronunciations", type=Path, metavar="FILE",
+        help="pronouncing dictionary, for a model with phones; only its words are recognised; none: by letters",
+    )  # fmt: skip
+    group.add_argument(
         "--hotword", type=hotword, action="append", default=[], metavar="WORD[:BOOST]",
         help=f"prefer a word or phrase; may be repeated (default boost, in nats: {DEFAULT_BOOST})",
     )  # fmt: skip
@@ -126,6 +130,7 @@ def decoder_options(found: argparse.Namespace) -> DecoderOptions:
         lm_weight=found.lm_weight,
         word_score=found.word_score,
         lexicon=found.lexicon,
+        pronunciations=found.pronunciations,
         hotwords=tuple(found.hotword),
         n_best=found.n_best,
     )
@@ -162,7 +167,8 @@ def _check(decoder: DecoderOptions) -> None:
         raise UsageError(f"--lm-weight {decoder.lm_weight} must be 0 or more")
     if decoder.lm_weight is not None and decoder.language_model == NONE:
         raise UsageError("--lm-weight needs a language model, and --lm none excludes it; leave out one or the other")
-    for name, path in (("--lm", decoder.language_model), ("--lexicon", decoder.lexicon)):
+    files = {"--lm": decoder.language_model, "--lexicon": decoder.lexicon, "--pronunciations": decoder.pronunciations}
+    for name, path in files.items():
         if path not in (None, NONE) and not path.is_file():
             raise UsageError(f"{name} {path}: no such file")
 

@@ -4,6 +4,7 @@ In: ``DecodingConfig`` and the model's tokenizer. Out: what the recogniser calls
 imported here only when a beam search is asked for.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -49,21 +50,41 @@ def begin_search(decoder: Decoder, tokenizer: Tokenizer) -> Search:
     return decoder.begin()
 
 
-def build_decoder(settings: DecodingConfig, tokenizer: Tokenizer) -> Decoder:
-    """Greedy decoding or a ``BeamDecoder``, with its language model and lexicon read.
+def reads_phones(decoder: Decoder) -> bool:
+    """Whether ``decoder`` reads log-probabilities of the model's phones in place of those of its tokens."""
+    return getattr(decoder, "reads_phones", False)
 
-    Raises ConfigError when greedy decoding is given what only a beam search uses, when a lexicon cannot be read, or
-    when what is read shares nothing with the tokens; ModelError when the language model cannot be read.
+
+def build_decoder(settings: DecodingConfig, tokenizer: Tokenizer, phones: Sequence[str] = ()) -> Decoder:
+    """Greedy decoding or a ``BeamDecoder``, with its language model, lexicon and pronunciations read.
+
+    ``phones``: of the model, the blank first. Where a hotword or a word of the lexicon has no pronunciation, the search
+    goes by the tokens, which spell every word. Raises ConfigError when greedy decoding is given what only a beam search
+    uses, when a file cannot be read, or when what is read shares nothing with the tokens or phones; ModelError when the
+    language model cannot be read.
     """
     if settings.name == "greedy":
         _check_greedy(settings)
         return greedy_decode
     from asr.decoding.beam import BeamDecoder
+    from asr.decoding.spoken import SpokenWords
     from asr.lm import read_lm
+    from asr.text.pronunciations import read_pronunciations
 
     model = read_lm(Path(settings.language_model)) if settings.language_model else None
     lexicon = read_lexicon(Path(settings.lexicon)) if settings.lexicon else None
-    return BeamDecoder(tokenizer, settings, model, lexicon, settings.hotwords)
+    spoken = None
+    if settings.pronunciations:
+        if not phones:
+            raise ConfigError(
+                f"decoding.pronunciations={settings.pronunciations}: this model knows no phones; train one with"
+                " training.loss.intermediate_lexicon on its last layer, or decode without pronunciations"
+            )
+        spoken = SpokenWords(phones, read_pronunciations(Path(settings.pronunciations), "decoding.pronunciations"))
+        wanted = [*(lexicon or ()), *(word for phrase in settings.hotwords or () for word in phrase.split())]
+        if spoken.lack(wanted):
+            spoken = None
+    return BeamDecoder(tokenizer, settings, model, lexicon, settings.hotwords, spoken)
 
 
 def read_lexicon(path: Path) -> list[str]:
@@ -80,6 +101,6 @@ def read_lexicon(path: Path) -> list[str]:
 
 
 def _check_greedy(settings: DecodingConfig) -> None:
-    for key in ("language_model", "lexicon", "hotwords"):
+    for key in ("language_model", "lexicon", "hotwords", "pronunciations"):
         if getattr(settings, key):
             raise ConfigError(f"decoding.{key} is for the beam search and would be ignored; set decoding.name=beam")

@@ -51,13 +51,15 @@ class DecodingConfig(BeamConfig):
     """How log-probabilities become text: ``name`` is "greedy" or "beam"; all other keys are for the beam.
 
     ``language_model``: path of an ARPA or binary file of `asr lm build`. ``lexicon``: path of a text file, a word a
-    line; no other words can be spelled then. ``hotwords``: words or phrases to prefer, each with the boost in nats for
-    every occurrence.
+    line; no other words can be spelled then. ``pronunciations``: path of a pronouncing dictionary (lines ``WORD PHONE
+    ...``); words are found by the model's phones then, those of the dictionary alone. ``hotwords``: words or phrases to
+    prefer, each with the boost in nats for every occurrence.
     """
 
     name: str = "greedy"
     language_model: str | None = None  # path of an ARPA or binary file of `asr lm build`
     lexicon: str | None = None  # path of a text file, one word per line; no other words are recognised
+    pronunciations: str | None = None  # path of a pronouncing dictionary: only its words, by the model's phones
     hotwords: dict[str, float] | None = None  # e.g. {ann arbor: 6.0}: nats added for each occurrence
 
     def __post_init__(self) -> None:

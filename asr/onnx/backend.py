@@ -7,7 +7,6 @@ torch is not imported. One thread a call: recognition runs a worker a core, so t
 import functools
 import os
 import sys
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +99,7 @@ class OnnxPretrained:
         self.directory = stored.directory
         self.features = _features(stored, weights["features.mean"], weights["features.std"])
         self.tokenizer: Tokenizer = stored.tokenizer
-        self.facts: Mapping[str, Any] = stored.facts
+        self.phones, self.facts = stored.phones, stored.facts
         self.factor = subsampling_factor(stored)
         self.architecture = str(stored.model.get("name"))
         self.parameters = sum(one.size for name, one in weights.items() if name.startswith("model."))
@@ -115,8 +114,9 @@ class OnnxPretrained:
             self.model = OnnxModel(exported(stored, weights, int8=backend == "onnx-int8"), str(stored.directory))
 
     def log_probs(self, log_mel: Array, frames: NDArray[np.int64]) -> Array:
-        """``(batch, frames, n_mels)`` normalised, ``(batch,)`` -> ``(batch, frames', vocab)``."""
-        return self.model(log_mel, frames)[0]
+        """``(batch, frames, n_mels)`` normalised, ``(batch,)`` -> ``(batch, frames', vocab + phones)``."""
+        tokens, _, *phones = self.model(log_mel, frames)
+        return np.concatenate((tokens, *phones), axis=2) if phones else tokens
 
     @functools.cached_property
     def _pretrained(self) -> "Pretrained":
@@ -158,11 +158,9 @@ class OnnxModel:
             raise ModelError(f"{name}: onnxruntime cannot read it ({reason}); export it again") from None
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
-    def __call__(self, log_mel: Array, lengths: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
+    def __call__(self, log_mel: Array, lengths: NDArray[np.int64]) -> list[Any]:
         """``(batch, frames, mels)`` float32, ``(batch,)`` int64 -> log_probs ``(batch, frames', vocab)``, ``(batch,)``,
-        as ``AcousticModel.forward``.
+        as ``AcousticModel.forward``; of a model with phones then theirs, ``(batch, frames', phones)``.
         """
-        found: tuple[Array, NDArray[np.int64]] = self._session.run(
-            ["log_probs", "log_probs_len"], {"x": log_mel, "x_lens": lengths}
-        )
+        found: list[Any] = self._session.run(None, {"x": log_mel, "x_lens": lengths})
         return found

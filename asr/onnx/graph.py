@@ -25,6 +25,7 @@ from asr.errors import ConfigError, ModelError
 from asr.schema import build
 from asr.subsampling import TIME_STRIDES, SubsamplingConfig
 
+HEADS = {"head": "log_probs", "phones": "phone_log_probs"}  # of a model, and the outputs that they become
 OPSET = 17  # the first with LayerNormalization
 IR_VERSION = 8  # of opset 17: older runtimes refuse what they do not know
 INT8_MAX = 127
@@ -72,7 +73,8 @@ def acoustic_graph(model: Mapping[str, Any], weights: Weights, n_mels: int, *, i
     """The ``onnx.ModelProto`` of a model: its settings, as in config.json, and its ``weights`` by torch's names.
 
     Inputs ``x`` ``(N, T, mels)`` float32 and ``x_lens`` ``(N,)`` int64; outputs ``log_probs`` ``(N, T', vocab)``
-    float32 and ``log_probs_len`` ``(N,)`` int64. Raises ModelError (see ``check_exportable``, and where weights and
+    float32, ``log_probs_len`` ``(N,)`` int64 and, of a model with phones, ``phone_log_probs`` ``(N, T', phones)``.
+    Raises ModelError (see ``check_exportable``, and where weights and
     settings do not fit together), or ConfigError where the package onnx is absent.
     """
     kind = check_exportable(model, int8=int8)
@@ -80,8 +82,10 @@ def acoustic_graph(model: Mapping[str, Any], weights: Weights, n_mels: int, *, i
     graph = _Graph(weights, kind, int8)
     hidden, lengths = graph.subsampling(TIME_STRIDES[settings.factor], "x", "x_lens")
     hidden = graph.stack(model, hidden, lengths)
-    logits = graph.linear(hidden, "head")
-    graph.add("Transpose", graph.add("LogSoftmax", logits, axis=2), perm=[1, 0, 2], name="log_probs")
+    for head, name in HEADS.items():
+        if f"{head}.weight" in weights:
+            logits = graph.linear(hidden, head)
+            graph.add("Transpose", graph.add("LogSoftmax", logits, axis=2), perm=[1, 0, 2], name=name)
     graph.add("Identity", lengths, name="log_probs_len")
     return graph.finished(n_mels)
 
@@ -120,10 +124,12 @@ class _Graph:
             raise ModelError(f"model: the settings do not ask for the weight {min(self.unused)}; they do not fit")
         helper, kinds = self.onnx.helper, self.onnx.TensorProto
         inputs = [("x", kinds.FLOAT, ["N", "T", n_mels]), ("x_lens", kinds.INT64, ["N"])]
-        outputs = [
-            ("log_probs", kinds.FLOAT, ["N", "T_out", len(self.weights["head.bias"])]),
-            ("log_probs_len", kinds.INT64, ["N"]),
+        tokens, *phones = [
+            (name, kinds.FLOAT, ["N", "T_out", len(self.weights[f"{head}.bias"])])
+            for head, name in HEADS.items()
+            if f"{head}.bias" in self.weights
         ]
+        outputs = [tokens, ("log_probs_len", kinds.INT64, ["N"]), *phones]
         described = [[helper.make_tensor_value_info(*one) for one in side] for side in (inputs, outputs)]
         graph = helper.make_graph(self.nodes, "acoustic_model", *described, self.constants)
         versions = [helper.make_opsetid("", OPSET), *([helper.make_opsetid("com.microsoft", 1)] * self.int8)]

@@ -166,7 +166,8 @@ def train_inputs(config: "RunConfig") -> str:
 
 def evaluate_inputs(config: "RunConfig") -> str:
     """The model, the test manifests, the scoring and decoding settings, and the files that decoding reads."""
-    decoding_files = [Path(name) for name in (config.decoding.language_model, config.decoding.lexicon) if name]
+    decoding = config.decoding
+    decoding_files = [Path(one) for one in (decoding.language_model, decoding.lexicon, decoding.pronunciations) if one]
     return digest(
         [
             asdict(config.scoring),

@@ -9,7 +9,7 @@ import copy
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.cores import usable_cores
+from asr.ctc import frames_needed
 from asr.data.manifest import Utterance
 from asr.decoding import DecodedText, greedy_decode
-from asr.decoding.build import Decoder, build_decoder
+from asr.decoding.build import Decoder, build_decoder, reads_phones
 from asr.decoding.config import DecodingConfig
 from asr.errors import AsrError
 from asr.onnx.backend import OnnxPretrained, load_with_backend
@@ -83,6 +84,7 @@ class Recognizer:
         """``words``: find word times and confidence, by ``calibration`` a probability. ``device``: of the model."""
         self.pretrained, self.frontend = pretrained, pretrained.features
         self.tokenizer: Tokenizer = pretrained.tokenizer
+        self.columns = self.tokenizer.vocab_size + len(pretrained.phones)  # of the model's output
         self.facts: Mapping[str, Any] = pretrained.facts
         self.device = device
         self.decoder = decoder
@@ -125,7 +127,7 @@ class Recognizer:
         name, pretrained, chosen = load_with_backend(backend, found, device)
         calibration = read_calibration(found) if words and calibrated else None
         settings = choose_decoding(found, decoding or {})
-        decoder = build_decoder(settings, pretrained.tokenizer)
+        decoder = build_decoder(settings, pretrained.tokenizer, pretrained.phones)
         recognizer = cls(pretrained, chosen, decoder, speech_gate=speech_gate, words=words, calibration=calibration)
         recognizer.decoding, recognizer.backend = settings, name
         return recognizer
@@ -251,7 +253,7 @@ class Recognizer:
         other = copy.copy(self)
         settings = {**asdict(self.decoding), "name": "beam", "hotwords": dict(hotwords)}
         other.decoding = build(DecodingConfig, settings, "decoding")
-        other.decoder = build_decoder(other.decoding, self.tokenizer)
+        other.decoder = build_decoder(other.decoding, self.tokenizer, self.pretrained.phones)
         return other
 
     def request_pool(
@@ -294,7 +296,9 @@ class Recognizer:
         return joined([(start_s, self._decode_part(part)) for start_s, part in parts])
 
     def _decode_part(self, emissions: Emissions) -> Hypothesis:
-        decoded = self.decoder(emissions.log_probs[None], [len(emissions.log_probs)], self.tokenizer)[0]
+        read = emissions.phones if reads_phones(self.decoder) else emissions.log_probs
+        assert read is not None  # no decoder is built for phones that the model lacks
+        decoded = self.decoder(read[None], [len(read)], self.tokenizer)[0]
         timed = self.timed_words(emissions, decoded) if self.words else None
         return Hypothesis(
             text=decoded.text,
@@ -307,7 +311,18 @@ class Recognizer:
         )
 
     def timed_words(self, emissions: Emissions, decoded: DecodedText) -> TimedWords:
-        """The words of one recording's text, with their times and confidence."""
+        """The words of one recording's text, with their times and confidence.
+
+        What was found by phones may have more letters than there are frames: each frame counts several times then.
+        """
+        frames, needed = len(emissions.log_probs), frames_needed(decoded.tokens)
+        times = -(-needed // frames) if frames and reads_phones(self.decoder) else 1
+        if times > 1:
+            frame_s = emissions.frame_s / times
+            edge_s = emissions.edge_s + (times - 1) / 2 * frame_s
+            log_probs = np.repeat(emissions.log_probs, times, axis=0)
+            timed = self.timed_words(replace(emissions, log_probs=log_probs, frame_s=frame_s, edge_s=edge_s), decoded)
+            return replace(timed, stops=tuple(-(-stop // times) for stop in timed.stops))
         return word_times(
             emissions.log_probs,
             decoded.tokens,
@@ -353,7 +368,7 @@ class Recognizer:
         if self.decoding.n_best > 1:  # of the whole
             return parts
         before, settle = reader.decoded, round(SETTLE_S / self.frame_s)
-        held = stitch(parts, self.tokenizer.vocab_size)
+        held = stitch(parts, self.columns)
         *cut, _ = cut_emissions(self._gated(reader, held, max(0, len(held) - settle), ended=False), ended=False)
         for start_s, part in cut:
             before.hypotheses.append((before.stop_s + start_s, self.decode(part)))
@@ -371,21 +386,25 @@ class Recognizer:
 
     def _emissions(self, reader: Reader, parts: list[Array]) -> Emissions:
         """One recording's windows as its emissions, gated; without what is decoded."""
-        held = stitch(parts, self.tokenizer.vocab_size)
+        held = stitch(parts, self.columns)
         return self._gated(reader, held, len(held), ended=True)
 
     def _gated(self, reader: Reader, held: Array, stop: int, *, ended: bool) -> Emissions:
         """What is held up to ``stop``, from where the decoded part of the recording ends: that is its second 0."""
         config, before = self.frontend.config, reader.decoded
         edge_s, gated = -config.first_frame_s, held
+        tokens = self.tokenizer.vocab_size
         if reader.signal is not None:
-            gated = apply_gate(held, reader.signal.log_odds(ended), self.frame_s, edge_s, before.first)
+            gated = apply_gate(held, reader.signal.log_odds(ended), self.frame_s, edge_s, before.first, tokens)
         duration_s = reader.samples / config.sample_rate - before.stop_s
         level = None if reader.level is None else reader.level.level(ended)
         if before.stop:
             edge_s = 0.0
             level = None if level is None else level.part(before.stop_s, before.stop_s + duration_s)
-        return Emissions(gated[before.stop - before.first : stop], self.frame_s, edge_s, duration_s, level)
+        gated = gated[before.stop - before.first : stop]
+        phones = np.ascontiguousarray(gated[:, tokens:]) if self.columns > tokens else None
+        gated = gated if phones is None else np.ascontiguousarray(gated[:, :tokens])
+        return Emissions(gated, self.frame_s, edge_s, duration_s, level, phones)
 
 
 load_model = Recognizer.from_pretrained

@@ -253,24 +253,34 @@ NEVER = -50.0  # log-probability of all but blank without speech; finite, so tha
 WINDOW_S, STEP_S = WINDOW * HOP_S, WINDOW_HOP * HOP_S
 
 
-def apply_gate(log_probs: LogProbs, log_odds: Reals, frame_s: float, edge_s: float, first: int = 0) -> LogProbs:
+def apply_gate(
+    log_probs: LogProbs,
+    log_odds: Reals,
+    frame_s: float,
+    edge_s: float,
+    first: int = 0,
+    vocab_size: int | None = None,
+) -> LogProbs:
     """Emissions ``(frames, vocab)`` with blanks where there is no speech; the same array where there is speech
     throughout.
 
     ``log_odds`` of ``SignalTracker``; frame ``t`` of the recording is centred on ``t * frame_s - edge_s`` seconds.
     ``first``: the frame with which ``log_probs`` begin. Where they are a part, their first and last ``SETTLE_S`` may be
-    gated otherwise than in the whole.
+    gated otherwise than in the whole. ``vocab_size``: columns of tokens, where those of phones follow.
     """
-    return mute(log_probs, mute_frames(log_probs, log_odds, frame_s, edge_s, first))
+    frames = mute_frames(log_probs[:, :vocab_size], log_odds, frame_s, edge_s, first)
+    return mute(log_probs, frames, vocab_size)
 
 
-def mute(log_probs: LogProbs, frames: NDArray[np.bool_]) -> LogProbs:
+def mute(log_probs: LogProbs, frames: NDArray[np.bool_], vocab_size: int | None = None) -> LogProbs:
     """Emissions ``(frames, vocab)`` with certain blanks where ``frames`` is True; the same array where none is."""
     if not frames.any():
         return log_probs
     gated = log_probs.copy()
     gated[frames] = NEVER
     gated[frames, BLANK_ID] = 0.0
+    if vocab_size is not None and vocab_size < gated.shape[1]:
+        gated[frames, vocab_size] = 0.0  # the phones' blank
     return gated
 
 

@@ -19,17 +19,23 @@ from asr.recognition.calibration import FILE as CALIBRATION
 from asr.schema import build
 from asr.shipped import check_not_shipped
 from asr.stored import read_extra, write_extra
+from asr.text.pronunciations import Pronunciations, pronunciations_gz
 
 FILE = "decoding.json"
-LANGUAGE_MODEL = "lm.bin"
-OF_THE_LANGUAGE_MODEL = ("language_model", "lm_weight", "word_score", "unk_score")
+LANGUAGE_MODEL, PRONUNCIATIONS = "lm.bin", "pronunciations.txt.gz"
+PATHS = ("language_model", "lexicon", "pronunciations")  # keys of the settings
+OF_THE_LANGUAGE_MODEL = ("language_model", "lm_weight", "word_score", "unk_score", "pronunciations")
 
 
 def store_decoding(
-    directory: Path, settings: DecodingConfig, language_model: NgramModel, facts: Mapping[str, Any]
+    directory: Path,
+    settings: DecodingConfig,
+    language_model: NgramModel,
+    facts: Mapping[str, Any],
+    pronunciations: Pronunciations | None = None,
 ) -> None:
-    """Make ``settings`` the default of a model directory, with a copy of their language model. ``facts``: how they were
-    found.
+    """Make ``settings`` the default of a model directory, with a copy of their language model and, where they go by
+    phones, the ``pronunciations`` of the words that it knows. ``facts``: how they were found.
 
     Settings that name other files (a lexicon) are refused with ConfigError: they would not travel. A calibration of
     confidence, which was fitted to the decoder before, is deleted.
@@ -39,8 +45,15 @@ def store_decoding(
     check_not_shipped(directory)
     with atomic_path(directory / LANGUAGE_MODEL) as temporary, temporary.open("wb") as stream:
         write_binary(stream, language_model)
-    values = {key: value for key, value in asdict(settings).items() if key not in ("language_model", "lexicon")}
-    found = {"settings": values, "sha256": {LANGUAGE_MODEL: sha256_file(directory / LANGUAGE_MODEL)}}
+    files = [LANGUAGE_MODEL]
+    if pronunciations is not None:
+        words = set(language_model.words)
+        content = pronunciations_gz({word: sounds for word, sounds in pronunciations.items() if word in words})
+        with atomic_path(directory / PRONUNCIATIONS) as temporary:
+            temporary.write_bytes(content)
+        files.append(PRONUNCIATIONS)
+    values = {key: value for key, value in asdict(settings).items() if key not in PATHS}
+    found = {"settings": values, "sha256": {name: sha256_file(directory / name) for name in files}}
     write_extra(directory, FILE, {**found, "facts": dict(facts)})
     (directory / CALIBRATION).unlink(missing_ok=True)
 
@@ -54,21 +67,23 @@ def read_decoding(directory: Path) -> DecodingConfig | None:
     if values is None:
         return None
     again = "tune again (asr lm tune), or delete it"
-    language_model = directory / LANGUAGE_MODEL
     try:
         settings = build(DecodingConfig, values["settings"], "decoding")
-        expected = values["sha256"][LANGUAGE_MODEL]
+        expected = {LANGUAGE_MODEL: values["sha256"][LANGUAGE_MODEL], **values["sha256"]}
     except (KeyError, TypeError, ConfigError) as error:
         raise ModelError(f"{directory / FILE}: cannot be understood ({error}); {again}") from None
     if settings.name == "greedy":
         raise ModelError(f"{directory / FILE}: is for greedy decoding, which uses no language model; {again}")
-    if settings.lexicon is not None or settings.language_model is not None:
+    if any(getattr(settings, key) is not None for key in PATHS):
         raise ModelError(
             f"{directory / FILE}: names a lexicon or language model file, which a model directory may not do; {again}"
         )
-    if not language_model.is_file() or sha256_file(language_model) != expected:
-        raise ModelError(f"{language_model}: absent, or not the one that {FILE} was made with; {again}")
-    return replace(settings, language_model=str(language_model))
+    for name in [one for one in (LANGUAGE_MODEL, PRONUNCIATIONS) if one in expected]:
+        path = directory / name
+        if not path.is_file() or sha256_file(path) != expected[name]:
+            raise ModelError(f"{path}: absent, or not the one that {FILE} was made with; {again}")
+    pronunciations = str(directory / PRONUNCIATIONS) if PRONUNCIATIONS in expected else None
+    return replace(settings, language_model=str(directory / LANGUAGE_MODEL), pronunciations=pronunciations)
 
 
 def choose_decoding(directory: Path, given: Mapping[str, Any]) -> DecodingConfig:

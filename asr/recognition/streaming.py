@@ -20,7 +20,7 @@ import numpy as np
 
 from asr.audio import Resampler
 from asr.decoding import DecodedText
-from asr.decoding.build import Decoder, begin_search
+from asr.decoding.build import Decoder, begin_search, reads_phones
 from asr.decoding.greedy import tidy_text
 from asr.errors import ConfigError
 from asr.features import StreamingFeatures
@@ -46,6 +46,7 @@ class RecognizerParts(Protocol):
 
     tokenizer: Tokenizer
     decoder: Decoder
+    columns: int
     speech_gate: bool
     words: bool
     frame_s: float
@@ -153,7 +154,7 @@ class _StreamingEmissions:
     def __init__(self, recognizer: RecognizerParts, options: StreamOptions) -> None:
         config = recognizer.features.config
         self.rate, self.frame_s = config.sample_rate, recognizer.frame_s
-        self.edge_s, self.vocab_size = -config.first_frame_s, recognizer.tokenizer.vocab_size
+        self.edge_s, self.columns = -config.first_frame_s, recognizer.columns
         self.samples = 0  # heard
         self._waiting: list[Waveform] = []
         self._taken = 0  # samples given to the features
@@ -161,7 +162,8 @@ class _StreamingEmissions:
 
         self._model, self._most_context = ModelStream(recognizer.model), CONTEXT
         self._features = StreamingFeatures(recognizer.features)
-        self._gate = StreamingGate(self.rate, self.frame_s, self.edge_s) if recognizer.speech_gate else None
+        tokens = recognizer.tokenizer.vocab_size
+        self._gate = StreamingGate(self.rate, self.frame_s, self.edge_s, tokens) if recognizer.speech_gate else None
         look_ahead_s = options.look_ahead_s
         if look_ahead_s is None:
             look_ahead_s = LOOK_AHEAD_S if self._model.looks_ahead else 0.0
@@ -179,7 +181,7 @@ class _StreamingEmissions:
             self._waiting.append(block)
 
     def chunk(self) -> Array | None:
-        """The gated frames ``(frames, vocab)`` that the next chunk decides; None while its look-ahead is missing."""
+        """The gated frames ``(frames, columns)`` that the next chunk decides; None while its look-ahead is missing."""
         frames = self._model.frames_needed(self._outputs + self._chunk + self._look_ahead)
         needed = self._features.stream.samples_needed(frames)
         if needed > self.samples:
@@ -198,7 +200,7 @@ class _StreamingEmissions:
         """All the rest, once the recording has ended."""
         self._take(self.samples - self._taken)
         normalised, plain = self._features.frames(last=True)
-        log_probs = np.zeros((0, self.vocab_size), np.float32)
+        log_probs = np.zeros((0, self.columns), np.float32)
         if len(normalised) > self._context * self._model.factor:
             log_probs = self._model.chunk(normalised, self._context, None)
         self._keep_mel(plain, self._context, None)
@@ -248,13 +250,15 @@ class _StreamingText:
         self._frames = 0  # of the recording so far
         self._silent = 0  # the last frames without a token
         self._ended = False
-        self._pending = np.zeros((0, sound.vocab_size), np.float32)  # frames behind the last settled word
+        self._tokens = recognizer.tokenizer.vocab_size  # columns; those of phones follow
+        self._read = slice(self._tokens, None) if reads_phones(recognizer.decoder) else slice(self._tokens)
+        self._pending = np.zeros((0, sound.columns), np.float32)  # frames behind the last settled word
         self._begin_segment()
 
     def _begin_segment(self) -> None:
         """Begin a segment with the frames that are pending."""
         self._search = begin_search(self.recognizer.decoder, self.recognizer.tokenizer)
-        self._search.advance(self._pending)
+        self._search.advance(self._pending[:, self._read])
         self._first = self._first_pending  # frame of the recording
         self._settled_tokens = 0  # those of settled words
         self._texts: list[str] = []  # the settled words
@@ -262,9 +266,9 @@ class _StreamingText:
         self._partial = ""
 
     def add(self, log_probs: Array, last: bool = False) -> list[StreamEvent]:
-        """The events of the next frames ``(frames, vocab)``. ``last``: there are no others."""
+        """The events of the next frames ``(frames, columns)``. ``last``: there are no others."""
         frames = np.arange(len(log_probs))
-        tokens = np.where(log_probs.argmax(axis=1) != BLANK_ID, frames, -1 - self._silent)
+        tokens = np.where(log_probs[:, : self._tokens].argmax(axis=1) != BLANK_ID, frames, -1 - self._silent)
         silent = frames - np.maximum.accumulate(tokens)  # of each frame: the frames without a token up to it
         events: list[StreamEvent] = []
         start = 0
@@ -278,7 +282,7 @@ class _StreamingText:
         """Frames with a pause at most at their end; ``silent``: those without a token up to it."""
         self._pending, self._ended, self._silent = np.concatenate((self._pending, log_probs)), last, silent
         self._frames += len(log_probs)
-        self._search.advance(log_probs)
+        self._search.advance(log_probs[:, self._read])
         if last or self._silent >= self._pause_now():
             return self._end_segment()
         best = self._search.tokens()[self._settled_tokens :]
@@ -348,7 +352,8 @@ class _StreamingText:
         """What is pending; its second 0 is ``_start_s``."""
         start_s, edge_s = self._start_s(), 0.0 if self._first_pending else self.sound.edge_s
         level = self.sound.speech_level(start_s, self._end_s())
-        return Emissions(self._pending, self.sound.frame_s, edge_s, self._end_s() - start_s, level)
+        pending = np.ascontiguousarray(self._pending[:, : self._tokens])
+        return Emissions(pending, self.sound.frame_s, edge_s, self._end_s() - start_s, level)
 
     def _cut(self, frames: int) -> None:
         """The first ``frames`` of those pending are not needed any more."""

@@ -33,8 +33,9 @@ KEPT_S = WINDOW_S + 2 * MARGIN_S  # of emissions that are decided: windows that 
 class StreamingGate:
     """``hear`` sound, ``add`` emissions, take what is ``decided``."""
 
-    def __init__(self, sample_rate: int, frame_s: float, edge_s: float) -> None:
-        self.frame_s, self.edge_s = frame_s, edge_s
+    def __init__(self, sample_rate: int, frame_s: float, edge_s: float, vocab_size: int | None = None) -> None:
+        """``vocab_size``: columns of tokens in the emissions, where those of phones follow."""
+        self.frame_s, self.edge_s, self.vocab_size = frame_s, edge_s, vocab_size
         self._tracker = SignalTracker(sample_rate)
         self._log_odds: NDArray[np.float64] = np.zeros(0)  # of the windows that undecided frames are near
         self._windows: NDArray[np.int8] = np.zeros(0, np.int8)  # of each of them: SPEECH, NONE or UNKNOWN
@@ -73,7 +74,7 @@ class StreamingGate:
                 muted = long
             flags += [muted] * (stop - place)
             self._muted, place = muted, stop
-        given = mute(self._held[start : start + place], np.array(flags, bool))
+        given = mute(self._held[start : start + place], np.array(flags, bool), self.vocab_size)
         self._decided += place
         self._drop()
         return given
@@ -90,9 +91,10 @@ class StreamingGate:
         starts_s = (self._first_window + open_) * STEP_S
         first, stop = np.searchsorted(centres_s, starts_s), np.searchsorted(centres_s, starts_s + WINDOW_S)
         whole = (stop < len(self._held)) | last
-        lift = MODEL_LIFT * token_sureness(self._held, first, stop)
+        held = self._held[:, : self.vocab_size]
+        lift = MODEL_LIFT * token_sureness(held, first, stop)
         if short:
-            lift = SHORT_LIFT * token_sureness(self._held, np.zeros(1, int), np.full(1, len(self._held)))
+            lift = SHORT_LIFT * token_sureness(held, np.zeros(1, int), np.full(1, len(held)))
         speech = (log_odds[open_] > THRESHOLD) | (whole & (log_odds[open_] + lift > THRESHOLD))
         none = whole | (log_odds[open_] + MODEL_LIFT <= THRESHOLD)
         found[open_] = np.where(speech, SPEECH, np.where(none, NONE, UNKNOWN))

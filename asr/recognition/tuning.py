@@ -19,12 +19,14 @@ from asr.data.manifest import Utterance
 from asr.decoding import DecodingConfig, greedy_decode
 from asr.decoding.beam import BeamDecoder
 from asr.decoding.build import Decoder
+from asr.decoding.spoken import SpokenWords
 from asr.errors import AsrError, DataError
 from asr.lm.model import NgramModel
 from asr.recognition.recognizer import Recognizer
 from asr.recognition.windows import Emissions
 from asr.scoring.counts import count_character_errors, count_word_errors
 from asr.text.normalize import Normalizer
+from asr.text.pronunciations import Pronunciations
 
 LM_WEIGHTS = (0.2, 0.6, 1.0, 1.4)
 WORD_SCORES = (-1.0, 0.5, 2.0)
@@ -144,17 +146,23 @@ class TuningResult:
 
 
 def tune(
-    dev: DevSet, beam_width: int, language_model: NgramModel, on_point: Callable[[], None] = lambda: None
+    dev: DevSet,
+    beam_width: int,
+    language_model: NgramModel,
+    on_point: Callable[[], None] = lambda: None,
+    pronunciations: Pronunciations | None = None,
 ) -> TuningResult:
     """Decode ``dev`` greedily, by beam alone, and with the language model at every pair of weights that is tried.
 
-    ``on_point()`` is called after each of these pairs, ``MOST_POINTS`` times at most.
+    ``pronunciations``: the beam searches go by the model's phones. ``on_point()`` is called after each of these pairs,
+    ``MOST_POINTS`` times at most.
     """
     tokenizer = dev.recognizer.tokenizer
     settings = DecodingConfig(name="beam", beam_width=beam_width)
     greedy = dev.errors(greedy_decode)
-    alone = dev.errors(BeamDecoder(tokenizer, settings))
-    decoder = BeamDecoder(tokenizer, settings, language_model)
+    spoken = None if pronunciations is None else SpokenWords(dev.recognizer.pretrained.phones, pronunciations)
+    alone = dev.errors(BeamDecoder(tokenizer, settings, spoken=spoken))
+    decoder = BeamDecoder(tokenizer, settings, language_model, spoken=spoken)
 
     def errors_at(lm_weight: float, word_score: float) -> DevErrors:
         errors = dev.errors(decoder.reweighted(lm_weight, word_score))

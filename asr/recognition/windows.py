@@ -104,7 +104,8 @@ class Emissions:
 
     Frame ``t`` is centred on ``t * frame_s - edge_s`` seconds into the recording: ``edge_s`` is the silence that the
     model was given in front, negative where the first window begins with the recording (Kaldi's features). ``level``:
-    where speech is, for word times; None where none are wanted.
+    where speech is, for word times; None where none are wanted. ``phones`` ``(frames, phones)``: those of the model's
+    phones, where it has any.
     """
 
     log_probs: Array
@@ -112,6 +113,7 @@ class Emissions:
     edge_s: float
     duration_s: float
     level: SpeechLevel | None = None
+    phones: Array | None = None
 
 
 def frame_seconds(features: FeaturesConfig, factor: int) -> float:
@@ -123,10 +125,10 @@ LogProbs = Callable[[Array, NDArray[np.int64]], Array]  # ``log_probs`` of a Pre
 
 
 def compute_windows(log_probs_of: LogProbs, windows: Sequence[Window]) -> list[Array]:
-    """One batch through the model -> for each window the kept frames ``(frames, vocab)``.
+    """One batch through the model -> for each window the kept frames ``(frames, columns)``: tokens, then phones.
 
     ``log_probs_of``: normalised frames ``(batch, frames, n_mels)``, padded, and their numbers ``(batch,)`` to
-    log-probabilities ``(batch, frames', vocab)``.
+    log-probabilities ``(batch, frames', columns)``.
     """
     frames = np.array([len(window.log_mel) for window in windows])
     log_mel = np.zeros((len(windows), frames.max(), windows[0].log_mel.shape[1]), np.float32)
@@ -136,11 +138,11 @@ def compute_windows(log_probs_of: LogProbs, windows: Sequence[Window]) -> list[A
     return [row[window.skip : window.skip + window.keep].copy() for window, row in kept]
 
 
-def stitch(parts: list[Array], vocab_size: int) -> Array:
-    """The kept frames of all windows, in order, as one ``(frames, vocab)``; ``parts`` is emptied, as it would else be
+def stitch(parts: list[Array], columns: int) -> Array:
+    """The kept frames of all windows, in order, as one ``(frames, columns)``; ``parts`` is emptied, as it would else be
     held twice (10 MB of an hour) while the text is decoded.
     """
-    whole = np.concatenate(parts) if parts else np.zeros((0, vocab_size), np.float32)
+    whole = np.concatenate(parts) if parts else np.zeros((0, columns), np.float32)
     parts.clear()
     return whole
 
@@ -174,6 +176,7 @@ def cut_emissions(emissions: Emissions, ended: bool = True) -> list[tuple[float,
                 edge_s=edge_s if first == 0 else 0.0,
                 duration_s=stop_s - start_s,
                 level=None if emissions.level is None else emissions.level.part(start_s, stop_s),
+                phones=None if emissions.phones is None else emissions.phones[first:stop],
             ),
         )
         for first, start_s, (stop, stop_s) in zip(cuts, starts_s, stops, strict=True)

@@ -1,10 +1,14 @@
 """Pronouncing dictionaries such as cmudict: what the words of a language sound like.
 
-In: a file with lines ``WORD PHONE ...``. Out: per word its pronunciations, each a row of phones. Comments (``;;;``,
-``#``) and cmudict's stress marks are left out; its variants (``WORD(2)``) belong to the word.
+In: a file with lines ``WORD PHONE ...``, which gzip may have compressed. Out: per word its pronunciations, each a row
+of phones. Comments (``;;;``, ``#``) and cmudict's stress marks are left out; its variants (``WORD(2)``) belong to the
+word.
 """
 
+import functools
+import gzip
 import re
+import zlib
 from pathlib import Path
 
 from asr.errors import ConfigError
@@ -20,15 +24,16 @@ def read_pronunciations(path: Path, key: str) -> Pronunciations:
     Raises ConfigError, which names the setting ``key``, where the file cannot be read or has none.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    except OSError as error:
-        raise ConfigError(f"{key}={path}: {error.strerror}") from None
+        content = path.read_bytes()
+        lines = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig", "replace")
+    except (OSError, EOFError, zlib.error) as error:
+        raise ConfigError(f"{key}={path}: {getattr(error, 'strerror', None) or error}") from None
     found: Pronunciations = {}
-    for line in lines:
+    for line in lines.splitlines():
         word, *phones = line.partition(" #")[0].split() or [""]
         if phones and not word.startswith((";;;", "#")):
             sounds = found.setdefault(VARIANT.sub("", word).lower(), [])
-            one = tuple(STRESS.sub("", phone) for phone in phones)
+            one = tuple(map(_without_stress, phones))
             if one not in sounds:
                 sounds.append(one)
     if not found:
@@ -36,7 +41,12 @@ def read_pronunciations(path: Path, key: str) -> Pronunciations:
     return found
 
 
-def write_pronunciations(path: Path, pronunciations: Pronunciations) -> None:
-    """The file that ``read_pronunciations`` reads, in the order of the words."""
+def pronunciations_gz(pronunciations: Pronunciations) -> bytes:
+    """The compressed file that ``read_pronunciations`` reads, in the order of the words; equal for equal ones."""
     lines = [f"{word} {' '.join(one)}\n" for word, sounds in sorted(pronunciations.items()) for one in sounds]
-    path.write_text("".join(lines), encoding="utf-8")
+    return gzip.compress("".join(lines).encode(), mtime=0)
+
+
+@functools.cache
+def _without_stress(phone: str) -> str:
+    return STRESS.sub("", phone)

@@ -257,7 +257,9 @@ def _prepare_folder(folder: Path) -> None:
 
 def _settings(options: TranscribeOptions) -> dict[str, Any]:
     """What a transcript depends on besides the recording: the model's files, the options, and the files they name."""
-    files = [*sorted(options.model.glob("*.json")), options.decoder.language_model, options.decoder.lexicon]
+    decoder = options.decoder
+    given = decoder.language_model, decoder.lexicon, decoder.pronunciations
+    files = [*sorted(options.model.glob("*.json")), *given]
     fingerprints = {path.name: sha256_file(path) for path in files if path is not None and path.is_file()}
     plain: dict[str, Any] = json.loads(json.dumps({"files": fingerprints, "settings": options.settings()}))
     return plain

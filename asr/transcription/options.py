@@ -27,6 +27,7 @@ class DecoderOptions:
     lm_weight: float | None = None
     word_score: float | None = None
     lexicon: Path | None = None
+    pronunciations: Path | None = None  # Path("none"): by letters, whatever the model directory holds
     hotwords: tuple[tuple[str, float], ...] = ()
     n_best: int = 1
 
@@ -38,12 +39,15 @@ class DecoderOptions:
             "lm_weight": self.lm_weight,
             "word_score": self.word_score,
             "lexicon": None if self.lexicon is None else str(self.lexicon),
+            "pronunciations": None if self.pronunciations in (None, NONE) else str(self.pronunciations),
             "hotwords": dict(self.hotwords) or None,
             "n_best": self.n_best if self.n_best > 1 else None,
         }
         given = {key: value for key, value in values.items() if value is not None}
         if self.language_model == NONE:
             given["language_model"] = None
+        if self.pronunciations == NONE:
+            given["pronunciations"] = None
         name = self.name or ("beam" if given else None)
         return given if name is None else {"name": name, **given}
 

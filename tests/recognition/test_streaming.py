@@ -104,7 +104,7 @@ def make_beam() -> BeamDecoder:
 class Sound:
     """Emissions that come a few frames at a time, as from a model; a second of sound is 25 frames."""
 
-    frame_s, edge_s, rate, vocab_size = 0.04, 0.0, 100, 6
+    frame_s, edge_s, rate, columns = 0.04, 0.0, 100, 6
 
     def __init__(self) -> None:
         self.samples = 0

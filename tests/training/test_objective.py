@@ -13,6 +13,7 @@ from asr.data.manifest import read_manifest
 from asr.errors import ConfigError, DataError, TrainingError
 from asr.features import LogMelConfig, SpecAugmentConfig, build_features, spec_augment
 from asr.models import AcousticModel
+from asr.pretrained import from_pretrained
 from asr.seeds import derive_seed
 from asr.training.checkpoint import MovingAverage, load_checkpoint
 from asr.training.config import OptimizerConfig
@@ -250,3 +251,28 @@ def test_a_changed_lexicon_is_no_way_to_resume(tones: Path, tmp_path: Path) -> N
     (tmp_path / "run" / "model" / "config.json").unlink()
     with pytest.raises(TrainingError, match="the targets of the intermediate loss are others than when this run began"):
         train(chosen, tmp_path / "run", Quiet())
+
+
+def test_phones_on_the_last_layer_stay_with_the_model_and_go_on_to_the_next(tones: Path, tmp_path: Path) -> None:
+    lexicon = tmp_path / "lexicon"
+    texts = {one.text for one in read_manifest(tones / "train.jsonl")}
+    lexicon.write_text("".join(f"{text} {' '.join(text)}\n" for text in texts))
+    loss = {"intermediate_weight": 0.3, "intermediate_lexicon": str(lexicon), "intermediate_layer": 1}
+    chosen = settings(tones, training__loss=loss, training__max_steps=3, model__num_layers=1)
+    train(chosen, tmp_path / "run", Quiet())
+    found = from_pretrained(tmp_path / "run" / "model")
+    letters = tuple(sorted(set("".join(texts))))
+    assert found.phones == ("<blank>", *letters)
+    state = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert found.model.phones is not None
+    assert torch.equal(found.model.phones.weight, state["intermediate_head"]["weight"])
+    assert not torch.equal(found.model.phones.weight, prepare_setup(chosen).model.phones.weight)  # type: ignore[union-attr]
+    lexicon.write_text(lexicon.read_text() + "another Q\n")  # one more phone: the others go on
+    first = str(tmp_path / "run" / "model")
+    again = settings(tones, training__loss=loss, training__init_from=first, model__num_layers=1)
+    taken = prepare_setup(again).model
+    assert taken.phone_tokens == ("<blank>", "Q", *letters) and taken.phones is not None
+    rows = [0, *range(2, len(letters) + 2)]
+    assert torch.equal(taken.phones.weight[rows], found.model.phones.weight)
+    plain = settings(tones, training__init_from=first, model__num_layers=1)
+    assert prepare_setup(plain).model.phones is None
