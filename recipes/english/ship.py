@@ -1,17 +1,18 @@
 """Put a trained model into the package as ``english``: weights in fp16, language model, calibration, model card.
 
-    python -m recipes.english.ship runs/english/model data/english --lm english.bin
+    python -m recipes.english.ship runs/english/model data/english --lm english.bin --pronunciations english.dict
 
 In: a model directory, the folder that prepare.py wrote, and a language model that is small enough (README.md says how
-it was pruned). Out: ``pretrained/english``, at most 20 MB, whose README.md is the model card; its figures are in
-card.json, read from files that `asr lm tune` and `asr evaluate` wrote for these very weights. Work in between is kept
-in ``--work`` and done once: rerun to resume. Without --lm the model keeps the decoding that it has.
+it was pruned); for a model with phones a pronouncing dictionary. Out: ``pretrained/english``, at most 20 MB, whose
+README.md is the model card; its figures are in card.json, read from files that `asr lm tune` and `asr evaluate` wrote
+for these very weights. Work in between is kept in ``--work`` and done once: rerun to resume. Without --lm the model
+keeps the decoding that it has.
 """
 
 import argparse
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -28,9 +29,10 @@ from asr.recognition import Recognizer
 from asr.recognition.calibration import FILE as CALIBRATION
 from asr.recognition.calibration import read_calibration, store_calibration
 from asr.recognition.stored_decoding import FILE as DECODING
-from asr.recognition.stored_decoding import LANGUAGE_MODEL, read_decoding, store_decoding
+from asr.recognition.stored_decoding import LANGUAGE_MODEL, PRONUNCIATIONS, read_decoding, store_decoding
 from asr.shipped import weights_sha256
 from asr.stored import read_extra
+from asr.text.pronunciations import read_pronunciations
 from recipes.english.card import collect, render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Ship a model; returns the exit code."""
     given = _parser().parse_args(arguments)
     try:
-        ship(given.model, given.data, given.lm, given.work, given.out, given.tests)
+        if given.pronunciations and not given.lm:
+            raise UsageError("--pronunciations goes with --lm, whose words they are of")
+        search = ["--beam-width", given.beam_width]
+        search += ["--pronunciations", given.pronunciations] if given.pronunciations else []
+        ship(given.model, given.data, given.lm, given.work, given.out, given.tests, search)
     except AsrError as error:
         sys.stderr.write(f"ship: error: {error}\n")
         return error.exit_code
@@ -56,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("model", type=Path, metavar="MODEL", help="the model directory of a training")
     parser.add_argument("data", type=Path, metavar="DATA", help="the manifests that it was trained with")
     parser.add_argument("--lm", type=Path, metavar="FILE", help="a language model to tune on dev and ship")
+    parser.add_argument("--pronunciations", type=Path, metavar="FILE", help="of the words, for a model with phones")
+    parser.add_argument("--beam-width", type=int, default=32, metavar="N", help="of the search (default: %(default)s)")
     parser.add_argument(
         "--work", type=Path, default=Path("runs/ship-english"), help="what is in between (default: %(default)s)"
     )
@@ -66,11 +74,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def ship(model: Path, data: Path, lm: Path | None, work: Path, out: Path, tests: list[str] | None = None) -> None:
-    """All steps but those whose results are in ``work`` already. Raises an AsrError, with ``out`` unchanged."""
+def ship(
+    model: Path,
+    data: Path,
+    lm: Path | None,
+    work: Path,
+    out: Path,
+    tests: list[str] | None = None,
+    search: Sequence[object] = (),
+) -> None:
+    """All steps but those whose results are in ``work`` already; ``search``: more options of `asr lm tune`.
+
+    Raises an AsrError, with ``out`` unchanged.
+    """
     names = tests if tests is not None else sorted(path.stem for path in data.glob("test*.jsonl"))
     staged = work / "model"
-    _convert(model, data, lm, staged)
+    _convert(model, data, lm, staged, search)
     sizes = _sizes(staged)
     for name in names:
         for backend in BACKENDS:
@@ -78,7 +97,7 @@ def ship(model: Path, data: Path, lm: Path | None, work: Path, out: Path, tests:
             _evaluate(staged, data / f"{name}.jsonl", work / "evaluation" / folder, backend)
     card = collect(staged, data, work / "evaluation", sizes, read_json_object(work / "fp16.json"))
     with copy_of_model(staged, out) as fresh:
-        for name in (DECODING, LANGUAGE_MODEL, CALIBRATION):
+        for name in (DECODING, LANGUAGE_MODEL, PRONUNCIATIONS, CALIBRATION):
             if (staged / name).is_file():
                 shutil.copyfile(staged / name, fresh / name)
         write_json(fresh / "card.json", card)
@@ -86,9 +105,10 @@ def ship(model: Path, data: Path, lm: Path | None, work: Path, out: Path, tests:
     sys.stdout.write(f"{out}: {sum(sizes.values()) / 1e6:.2f} MB\n")
 
 
-def _convert(model: Path, data: Path, lm: Path | None, staged: Path) -> None:
+def _convert(model: Path, data: Path, lm: Path | None, staged: Path, search: Sequence[object]) -> None:
     """The model in fp16 with its language model and calibration, unless ``staged`` was made from the same files."""
-    made_from = {"weights": weights_sha256(model), "lm": sha256_file(lm) if lm else None}
+    made_from: dict[str, Any] = {"weights": weights_sha256(model), "lm": sha256_file(lm) if lm else None}
+    made_from["search"] = [str(one) for one in search]
     record = staged.parent / "made_from.json"
     if read_json_object(record) == made_from:
         return
@@ -100,10 +120,12 @@ def _convert(model: Path, data: Path, lm: Path | None, staged: Path) -> None:
     write_json(staged.parent / "fp16.json", fp16_difference(model, staged, dev))
     stored, calibration = read_decoding(model), read_calibration(model)
     if lm is not None:
-        _asr("lm", "tune", staged, dev, "--lm", lm)
+        _asr("lm", "tune", staged, dev, "--lm", lm, *search)
     elif stored is not None and stored.language_model is not None:
         facts = (read_extra(model, DECODING) or {}).get("facts", {})
-        store_decoding(staged, stored, read_lm(stored.language_model), facts)
+        own = stored.pronunciations
+        words = None if own is None else read_pronunciations(Path(own), PRONUNCIATIONS)
+        store_decoding(staged, stored, read_lm(stored.language_model), facts, words)
     if lm is None and calibration is not None:
         store_calibration(staged, calibration)
     else:
@@ -113,7 +135,7 @@ def _convert(model: Path, data: Path, lm: Path | None, staged: Path) -> None:
 
 def _sizes(staged: Path, more: Mapping[str, int] = MappingProxyType({})) -> dict[str, int]:
     """The files of the model and their bytes. Raises UsageError where they are too many, with ``more`` added."""
-    kinds = (".safetensors", ".bin", ".json")
+    kinds = (".safetensors", ".bin", ".json", ".gz")
     sizes = {path.name: path.stat().st_size for path in sorted(staged.iterdir()) if path.suffix in kinds} | dict(more)
     if sum(sizes.values()) > MOST_BYTES:
         listed = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in sizes.items())
