@@ -66,6 +66,7 @@ class LiveSound:
     def __init__(self, state: "State") -> None:
         self._metrics, self._longest_s = state.metrics, state.options.max_audio_s
         self._bytes: SoundBytes | None = None
+        self._wanted: tuple[SoundType, int, int] | None = None  # what it was made for
         self._begin: Callable[[int], TranscriptStream] | None = None
         self._stream: TranscriptStream | None = None
         self._fed_s = self._total_s = 0.0  # of this stream, and of those before
@@ -83,8 +84,10 @@ class LiveSound:
 
     def choose(self, kind: SoundType, rate: int, recognizer: Recognizer, **options: float) -> None:
         """How what comes next is read, by whom it is recognised, and the options of ``Recognizer.stream``."""
-        self.close()
-        self._bytes = SoundBytes(kind, rate, recognizer.sample_rate)
+        wanted = (kind, rate, recognizer.sample_rate)
+        if wanted != self._wanted:  # else a file that is being sent goes on
+            self.close()
+            self._bytes, self._wanted = SoundBytes(*wanted), wanted
         self._begin = lambda rate: recognizer.stream(rate, **options)
 
     def feed(self, data: bytes) -> Iterator[list[StreamEvent]]:

@@ -20,8 +20,9 @@ _READERS = {"audio/ogg": "ogg", "audio/webm": "matroska"}
 
 
 def _without_parameters(given: Any) -> Any:
-    """``audio/webm; codecs=opus``, as browsers call what they record, is ``audio/webm``."""
-    return given.partition(";")[0].strip().lower() if isinstance(given, str) else given
+    """``audio/webm; codecs=opus``, as browsers call it, is ``audio/webm``; those of PCM could tell another rate."""
+    kind = given.partition(";")[0].strip().lower() if isinstance(given, str) else ""
+    return kind if kind in _READERS else given
 
 
 SoundType = Annotated[

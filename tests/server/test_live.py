@@ -203,7 +203,7 @@ def encoded(sound: Sound, kind: str) -> bytes:
 
 @pytest.mark.parametrize(("kind", "reader"), [("ogg", "ogg"), ("webm", "matroska")])
 def test_opus_is_decoded_as_it_comes(server: Running, model: Path, sound: Sound, kind: str, reader: str) -> None:
-    """The file goes on behind a commit; in vosk's protocol ``eof`` gives its last samples, too."""
+    """The file goes on behind a commit and an update; in vosk's protocol ``eof`` gives its last samples, too."""
     data, pushed = encoded(sound, kind), PushedSound(RATE, name="it", kind=reader)
     half = len(data) * 2 // 3
     with open_socket(server) as socket:
@@ -218,6 +218,7 @@ def test_opus_is_decoded_as_it_comes(server: Running, model: Path, sound: Sound,
             segments, _ = streamed(model, np.concatenate(list(pushed.feed(part))), RATE)
             expected = " ".join(one.text for one in segments)
             assert event(socket, f"{TEXT}.completed")["transcript"] == expected != ""
+            socket.send('{"type": "session.update", "session": {}}')
     pushed.close()
     segments, words = streamed(model, np.concatenate(list(media_blocks(io.BytesIO(data), RATE))), RATE)
     with open_socket(server, "/vosk") as socket:
@@ -275,6 +276,8 @@ BAD = [
 ]
 BAD_INPUTS: list[tuple[dict[str, Any], str]] = [
     ({"format": {"type": "audio/flac"}}, "format.type"),
+    ({"format": {"type": "audio/pcm;rate=16000"}}, "format.type"),
+    ({"format": {"type": [1]}}, "format.type"),
     ({"format": {"rate": 10}}, "format.rate"),
     ({"format": {"rate": 10**9}}, "format.rate"),
     ({"format": {"rate": "fast"}}, "format.rate"),
