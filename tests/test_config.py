@@ -1,5 +1,6 @@
 """Configuration: every word of conf/ builds, every wrong one gets a message that names it."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,19 @@ def test_a_failure_ends_a_sweep_and_is_told(recipe: Path, tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="no"):
         run_composed(recipe, [f"run_dir={tmp_path}", "-m", "seed=1,2"], fail)
     assert seen == [1]
+
+
+def test_what_hydra_can_be_asked_for_besides_a_configuration_is_done(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["run_dir=x", "tokenizer.name=${hydra:runtime.choices.model}"]
+    assert run_composed(recipe, words, lambda composed: composed.tokenizer.name) == ["bilstm"]
+    sweeps = write_recipe(tmp_path / "sweeps", text="defaults: [base, _self_]\nhydra: {mode: MULTIRUN}\n")
+    assert [job.seed for job in run_composed(sweeps, ["run_dir=x", "seed=1,2"], lambda composed: composed)] == [1, 2]
+    words = ["run_dir=x", "hydra.job.chdir=true", "hydra.run.dir=there", "+hydra.job.env_set.ASR_TEST=set"]
+    seen = run_composed(recipe, words, lambda composed: (Path.cwd(), os.environ["ASR_TEST"]))
+    assert seen == [(tmp_path / "there", "set")] and Path.cwd() == tmp_path and "ASR_TEST" not in os.environ
 
 
 def test_a_recipe_must_be_yaml(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ logging, output folders and tracebacks are switched off; its messages become Con
 """
 
 import contextlib
+import copy
 import math
 import os
 import re
@@ -51,7 +52,6 @@ def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], An
     """
     flags, overrides = _sorted(words)
     overrides = [_plain_path(word) for word in overrides]
-    swept = _swept_keys(overrides)
     results: list[Any] = []
     failures: list[BaseException] = []
     process = os.getpid()
@@ -60,7 +60,7 @@ def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], An
         if failures:
             return math.nan
         try:
-            results.append(task(_own_folder(config, swept)))
+            results.append(task(_own_folder(config, overrides)))
         except (Exception, KeyboardInterrupt) as error:
             if os.getpid() != process:
                 raise  # a launcher runs this job in another process, and brings its error here
@@ -73,10 +73,10 @@ def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], An
     paths, overrides = _search_path(recipe, overrides)
     ours = [f"hydra.searchpath=[{','.join(map(_quoted, paths))}]", *QUIET]
     try:
-        _call(job, recipe, [*flags, *ours, *overrides])
+        _call(job, recipe, flags, [*ours, *overrides])
         if "job" in flags and not {"-m", "--multirun"} & set(flags):  # Hydra has printed the configuration
             task = _check
-            _call(job, recipe, [*ours, *overrides])
+            _call(job, recipe, [], [*ours, *overrides])
     except Exception:
         if not failures:
             raise
@@ -168,12 +168,13 @@ def _quoted(value: str) -> str:
     return "'" + re.sub(r"(\\*)'", r"\1\1\\'", value) + "'"
 
 
-def _call(job: Callable[[DictConfig], Any], recipe: Path, words: list[str]) -> None:
+def _call(job: Callable[[DictConfig], Any], recipe: Path, flags: list[str], words: list[str]) -> None:
     application = hydra.main(version_base="1.3", config_path=str(recipe.parent.resolve()), config_name=recipe.stem)(job)
     saved_arguments, saved_environment = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv, os.environ["HYDRA_FULL_ERROR"] = [f"asr train {recipe}", *words], "1"
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = [f"asr train {recipe}", *flags, *words], "1"
     try:
-        application()
+        if flags or not _done_alone(job, recipe, words):
+            application()
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(error, recipe)) from None
     except yaml.YAMLError as error:
@@ -188,9 +189,36 @@ def _call(job: Callable[[DictConfig], Any], recipe: Path, words: list[str]) -> N
             os.environ["HYDRA_FULL_ERROR"] = saved_environment
 
 
-def _own_folder(config: DictConfig, swept: set[str]) -> DictConfig:
+def _done_alone(job: Callable[[DictConfig], Any], recipe: Path, words: list[str]) -> bool:
+    """Call ``job`` with the configuration, composed once: Hydra's own start composes it first to see if it is a sweep.
+
+    False, and nothing was called, where recipe or words ask for what only that start does (sweeps, callbacks, variables
+    of the environment, folders of Hydra's own), or are wrong, which it says.
+    """
+    with hydra.initialize_config_dir(str(recipe.parent.resolve()), job_name="asr", version_base="1.3"):
+        try:
+            config = hydra.compose(recipe.stem, words, return_hydra_config=True)
+        except Exception:
+            return False
+        asked = config.hydra
+        plain = asked.output_subdir is None and asked.run.dir == "." and not asked.job.chdir and not asked.job.env_set
+        if not plain or asked.callbacks or (asked.mode and asked.mode.name == "MULTIRUN"):
+            return False
+        HydraConfig.instance().set_config(config)  # for ${hydra:...}
+        own = copy.deepcopy(config)
+        with open_dict(own):
+            del own["hydra"]
+        try:
+            job(own)
+        finally:
+            HydraConfig.instance().cfg = None
+    return True
+
+
+def _own_folder(config: DictConfig, overrides: list[str]) -> DictConfig:
     hydra_config = HydraConfig.get()
     if hydra_config.mode and hydra_config.mode.name == "MULTIRUN":
+        swept = _swept_keys(overrides)
         if OmegaConf.is_missing(config, "run_dir"):
             raise ConfigError("config: run_dir is not set; give the folder for this sweep (run_dir=runs/NAME)")
         words = [word for word in hydra_config.overrides.task if word.partition("=")[0] in swept]
