@@ -4,6 +4,7 @@ Nothing goes in. Out: short texts for run.json, model directories and the result
 be repeated, or doubted. torch is imported only to describe the machine.
 """
 
+import functools
 import importlib.metadata
 import platform
 import shlex
@@ -48,13 +49,15 @@ def commit() -> str:
 
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that matter for repeating a result; those not installed are left out."""
-    versions = {}
-    for name in LIBRARIES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
+    return {name: version for name in LIBRARIES if (version := _version(name))}
+
+
+@functools.cache  # every export of a model asks, and each answer is parsed from a file of many lines
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def processor_name() -> str:
