@@ -52,8 +52,9 @@ demo: $(READY) ## make a small spoken-digits corpus, train on it, transcribe, sh
 	    $(PY) -m asr transcribe $(SENTENCE); \
 	    else echo 'This checkout comes without the model `english`: no sentence is transcribed with it.'; fi
 
-# A test file stays in one process, so that what its tests share is made once.
-PYTEST = mkdir -p $(VENV)/tmp && $(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --basetemp=$(VENV)/tmp/pytest
+# A test file stays in one process, so that what its tests share is made once; tests/conftest.py orders the files.
+PYTEST = mkdir -p $(VENV)/tmp && $(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
+    --no-loadscope-reorder --basetemp=$(VENV)/tmp/pytest
 
 .PHONY: test
 test: $(READY) ## run the quick tests, on all cores (up to 4)

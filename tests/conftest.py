@@ -1,7 +1,8 @@
-"""What all tests share: one thread a process, no colour, and the real corpora where they are at hand."""
+"""What all tests share: one thread a process, an order, and the real corpora where they are at hand."""
 
 import os
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,13 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
+LONGEST = ("training", "commands", "tests", "recognition", "server", "models")  # folders of long files
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, so that at the end no process waits for another's long one."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +39,17 @@ def corpora() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real corpora at {folder} (set ASR_CORPORA to their folder)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def draw_curves() -> Iterator[Callable[..., None]]:
+    """No run draws its curves, which takes longer than training a tiny model; a test can put this, ``draw``, back."""
+    from asr.training.logs import RunLogs
+
+    with pytest.MonkeyPatch.context() as patch:
+        real = RunLogs.draw
+        patch.setattr(RunLogs, "draw", lambda self: None)
+        yield real
 
 
 @pytest.fixture

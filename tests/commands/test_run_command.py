@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from asr.cli import main
+from asr.training.logs import RunLogs
 from tests.tiny_run import SETTINGS, make_corpus
 
 PREPARE = '''
@@ -62,7 +64,10 @@ def runner(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Runner:
     return Runner(tmp_path, capsys)
 
 
-def test_a_recipe_runs_whole_and_then_every_stage_is_up_to_date(runner: Runner) -> None:
+def test_a_recipe_runs_whole_and_then_every_stage_is_up_to_date(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, draw_curves: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(RunLogs, "draw", draw_curves)
     assert runner() == ["prepare", "train", "evaluate", "report"]
     page = (runner.run_dir / "report.md").read_text()
     summary = json.loads((runner.run_dir / "evaluation" / "test" / "summary.json").read_text())

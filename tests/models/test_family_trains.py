@@ -8,7 +8,6 @@ import pytest
 
 from asr.errors import Interrupted
 from asr.pretrained import from_pretrained
-from asr.training.logs import RunLogs
 from asr.training.records import StepRecord
 from asr.training.start import train
 from tests.models.family import FAMILY
@@ -26,7 +25,6 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_stopped_in_mid_epoch_ends_in_the_same_bits(
     form: str, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(RunLogs, "draw", lambda self: None)
     monkeypatch.setattr("asr.training.trainer.LOG_EVERY_STEPS", 1)
     options = {f"model__{key}": value for key, value in FAMILY[form].items()}
     chosen = settings(tones, training__epochs=2, **{"model__num_layers": 1, "model__hidden_size": 12, **options})

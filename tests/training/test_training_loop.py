@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from asr.pretrained import from_pretrained
 from asr.training.checkpoint import average_weights, load_checkpoint
 from asr.training.config import ScheduleConfig, TrainingConfig
 from asr.training.evaluate import DevResult, DevUtterances, plateau_warning
+from asr.training.logs import RunLogs
 from asr.training.start import train
 from asr.training.step import Stepper, learning_rate_factor
 from tests.tiny_run import Quiet, equal_weights, settings, weights
@@ -303,8 +304,10 @@ def test_metrics_hold_a_line_for_each_epoch_and_every_tenth_step(tones: Path, tm
     assert {"train_loss", "dev_wer", "dev_cer", "dev_loss", "seconds", "audio_s", "learning_rate"} <= lines[-1].keys()
 
 
-def test_curves_and_tensorboard_are_left(tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
+def test_curves_and_tensorboard_are_left(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, draw_curves: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(RunLogs, "draw", draw_curves)
     train(settings(tones, training__tensorboard=True, training__epochs=2), tmp_path, Quiet())
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert list((tmp_path / "tensorboard").glob("events.*"))
