@@ -2,8 +2,6 @@
 
 import io
 import json
-import multiprocessing
-import subprocess
 import sys
 import tarfile
 import time
@@ -18,15 +16,24 @@ from asr.cli import main
 from asr.data.manifest import read_manifest
 from asr.models import ENCODERS
 from asr.pretrained import from_pretrained
+from benchmarks import gpu
 from benchmarks.gpu import BOUNDS, HUNG, Part, build_parser, differences
 from benchmarks.gpu_english import bring, run_english
 from benchmarks.gpu_pack import PACKAGES, pack_data, pinned
+from tests.forked import Forked
 from tests.tiny_run import make_corpus
 
 
-def run(repository: Path, out: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "benchmarks/gpu.py", "--device", "cpu", "--toy", "--out", str(out), *words]
-    return subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=300, check=False)
+def run(out: Path, *words: str) -> tuple[int | None, str, str]:
+    """Its exit code, output and errors."""
+
+    def benchmark() -> int:
+        sys.argv = ["gpu.py", "--device", "cpu", "--toy", "--out", str(out), *words]
+        return gpu.main()
+
+    process = Forked(benchmark, out / "said")
+    out_, errors = process.communicate(300)
+    return process.returncode, out_, errors
 
 
 def rows(out: Path, part: str) -> dict[str, Any]:
@@ -34,12 +41,12 @@ def rows(out: Path, part: str) -> dict[str, Any]:
     return found
 
 
-def test_its_parts_run_and_what_was_measured_is_not_measured_again(tmp_path: Path, repository: Path) -> None:
-    late = run(repository, tmp_path, "smoke", "--limit-s", "0")
-    assert late.returncode == 1 and "rerun to resume" in late.stdout
-    ended = run(repository, tmp_path)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "english: left out, it needs --data FOLDER" in ended.stdout
+def test_its_parts_run_and_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
+    code, said, _ = run(tmp_path, "smoke", "--limit-s", "0")
+    assert code == 1 and "rerun to resume" in said
+    code, said, errors = run(tmp_path)
+    assert code == 0, said + errors
+    assert "english: left out, it needs --data FOLDER" in said
     smoke, throughput, scaling = (rows(tmp_path, name) for name in ("smoke", "throughput", "scaling"))
     assert set(smoke) == {f"{name} fp32" for name in ENCODERS} and all(row["within"] for row in smoke.values())
     assert set(throughput) == {"fp32"} and throughput["fp32"]["within"]
@@ -49,9 +56,9 @@ def test_its_parts_run_and_what_was_measured_is_not_measured_again(tmp_path: Pat
     assert row["ratio_to_packed"]["packed"] == 1 and row["ratio_to_packed"]["ours"] > 0
     assert {name.split()[0] for name in scaling} == {"count", "seconds", "layers", "hidden_size"}
     assert "| layers 2 |" in (tmp_path / "scaling.md").read_text()
-    again = run(repository, tmp_path)
-    kept = [line for line in again.stdout.splitlines() if "english" not in line]
-    assert again.returncode == 0 and kept == ["smoke: good", "throughput: good", "scaling: good"]
+    code, said, _ = run(tmp_path)
+    kept = [line for line in said.splitlines() if "english" not in line]
+    assert code == 0 and kept == ["smoke: good", "throughput: good", "scaling: good"]
 
 
 def test_a_difference_beyond_the_bounds_or_a_nan_is_not_within() -> None:
@@ -74,11 +81,10 @@ def test_a_row_that_hung_is_not_tried_again_and_one_that_failed_is(tmp_path: Pat
     first.row("failed", fail)
     first.row("unfinished", lambda: None)
     assert first.rows == {"failed": {"error": "CUDA error"}} and not first.complete
-    hangs = "import time; from pathlib import Path; from benchmarks.gpu import Part;"
-    place = repr(str(tmp_path / "part.json"))
-    hangs += f"Part(Path({place}), {{}}, time.monotonic() + 60, 0.2).row('hung', lambda: time.sleep(9))"
-    ended = subprocess.run([sys.executable, "-c", hangs], capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode != 0 and "Timeout" in ended.stderr
+    hangs = Part(tmp_path / "part.json", {}, time.monotonic() + 60, 0.2)
+    ended = Forked(lambda: hangs.row("hung", lambda: time.sleep(9)), tmp_path / "said")
+    _, errors = ended.communicate(60)
+    assert ended.returncode != 0 and "Timeout" in errors
     again = part()
     assert again.rows["hung"] == {"error": HUNG}
     again.row("hung", lambda: pytest.fail("tried again"))
@@ -114,25 +120,6 @@ class Deadline(Part):
         return 0.0 if self.is_up() else 600.0
 
 
-class Forked:
-    """``asr`` in a forked process, which has imported everything already; as subprocess.Popen."""
-
-    def __init__(self, *words: str) -> None:
-        self.process = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(main(list(words))))
-        self.process.start()
-        self.terminate, self.kill = self.process.terminate, self.process.kill
-
-    @property
-    def returncode(self) -> int | None:
-        return self.process.exitcode
-
-    def poll(self) -> int | None:
-        return self.process.exitcode
-
-    def wait(self, seconds: float) -> None:
-        self.process.join(seconds)
-
-
 def test_the_english_part_stops_in_time_resumes_evaluates_and_brings_the_model(
     tmp_path: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,11 +129,13 @@ def test_the_english_part_stops_in_time_resumes_evaluates_and_brings_the_model(
         "features.sample_rate=8000",
         "features.n_mels=16",
         "training.save_every_steps=1",
-        "training.epochs=40",
+        "training.epochs=20",
     ):
         words += ["--set", setting]
     options = build_parser().parse_args(words)
-    monkeypatch.setattr("benchmarks.gpu_english._asr", Forked)
+    monkeypatch.setattr(
+        "benchmarks.gpu_english._asr", lambda *words: Forked(lambda: main(list(words)), tmp_path / "said")
+    )
     checkpoint = out / "english" / "checkpoints" / "last.ckpt"
     stopped = Deadline(out / "english.json", checkpoint.exists)
     run_english(stopped, torch.device("cpu"), options)
@@ -154,7 +143,7 @@ def test_the_english_part_stops_in_time_resumes_evaluates_and_brings_the_model(
     ended = Deadline(out / "english.json", lambda: False)
     run_english(ended, torch.device("cpu"), options)
     assert ended.good and set(ended.rows) == {"train", "dev", "test"}
-    assert ended.rows["train"]["epoch"] == 40 and ended.rows["test"]["wer"] >= 0
+    assert ended.rows["train"]["epoch"] == 20 and ended.rows["test"]["wer"] >= 0
     starts = json.loads((out / "english" / "run.json").read_text())["starts"]
     assert len(starts) == 2 and starts[1]["from_step"] > 0
 

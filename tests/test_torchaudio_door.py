@@ -1,9 +1,9 @@
 """torchaudio is imported with any torch; where that is impossible, nothing else breaks (DESIGN, Dependencies)."""
 
 import importlib
-import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from asr import torchaudio_door
+from tests.forked import Forked
 
 
 @pytest.fixture
@@ -96,11 +97,15 @@ def test_none_comes_back_where_torchaudio_is_absent_or_broken(
     assert "torchaudio._extension" not in sys.modules
 
 
-def test_the_package_does_without_torchaudio() -> None:
-    code = (
-        "import sys; sys.modules['torchaudio'] = None\n"
-        "import asr.torchaudio_door, asr.features, asr.models, asr.ctc\n"
-        "assert asr.torchaudio_door.load_torchaudio() is None"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+def test_the_package_does_without_torchaudio(tmp_path: Path) -> None:
+    def import_without() -> None:
+        for name in [one for one in sys.modules if one.partition(".")[0] in ("asr", "torchaudio")]:
+            del sys.modules[name]
+        sys.modules["torchaudio"] = None  # type: ignore[assignment]
+        for name in ("features", "models", "ctc"):
+            importlib.import_module(f"asr.{name}")
+        assert importlib.import_module("asr.torchaudio_door").load_torchaudio() is None
+
+    process = Forked(import_without, tmp_path)
+    _, errors = process.communicate(120)
+    assert process.returncode == 0, errors

@@ -1,10 +1,7 @@
 """``asr probe``: each experiment leaves a plot and figures that can be repeated; the family's trainings resume."""
 
-import contextlib
 import importlib
 import json
-import multiprocessing
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from asr.models import AcousticModel, build_model_config
 from asr.probes import processes
 from asr.probes.family import family_row, read_reports, render_table
 from asr.probes.trainings import chosen_members
+from tests.forked import Forked
 from tests.tiny_run import SETTINGS, make_corpus, overrides, write_recipe
 
 FSDD = str(recipes_dir() / "fsdd")
@@ -131,28 +129,6 @@ def test_the_table_puts_the_best_first_and_shows_both_intervals() -> None:
     assert lines[3] == "| rnn | 7 | 61 | 2 / 6 | 4.00 | [2.50, 6.00] | [0.00, 9.90] | 3.00, 5.00 |"
 
 
-class Forked:
-    """``asr ARGUMENTS`` in a process forked from this one, which need not import torch again."""
-
-    def __init__(self, arguments: list[str], folder: Path) -> None:
-        self._process = multiprocessing.get_context("fork").Process(target=self._run, args=(arguments, folder))
-        self._process.start()
-
-    @staticmethod
-    def _run(arguments: list[str], folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "log.txt").open("a") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-            code = main(arguments)
-        os._exit(code)
-
-    def poll(self) -> int | None:
-        return self._process.exitcode
-
-    @property
-    def returncode(self) -> int | None:
-        return self._process.exitcode
-
-
 @pytest.mark.slow
 def test_a_family_is_trained_once_and_its_table_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -164,7 +140,11 @@ def test_a_family_is_trained_once_and_its_table_written(
 
     def start_first(arguments: list[str], folder: Path) -> Any:
         started.append(folder)
-        return start(arguments, folder) if len(started) == 1 else Forked(arguments, folder)
+        return (
+            start(arguments, folder)
+            if len(started) == 1
+            else Forked(lambda: main(arguments), tmp_path / "said" / folder.name)
+        )
 
     monkeypatch.setattr(processes, "start_training", start_first)
     data, recipes = make_corpus(tmp_path / "data"), tmp_path / "recipes"

@@ -1,17 +1,21 @@
 """`asr train` as a person meets it: signals, kills, locks, sweeps, and going on."""
 
 import re
+import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from asr.cli import main
 from asr.training.checkpoint import load_checkpoint
 from benchmarks import kill_resume
+from tests.forked import Forked
 from tests.tiny_run import ROOT, make_corpus, overrides, start_asr, timeless_metrics, weights, write_recipe
 
 LONG = {"training__epochs": 5000, "training__save_every_steps": 5}
@@ -27,6 +31,10 @@ def recipe(tmp_path: Path) -> str:
     return str(write_recipe(tmp_path / "recipe"))
 
 
+def fork_asr(arguments: list[str], folder: Path) -> Forked:
+    return Forked(lambda: main(arguments), folder / "forked")
+
+
 def wait_for(path: Path, process: object, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not path.exists() and process.poll() is None and time.monotonic() < end:  # type: ignore[attr-defined]
@@ -34,12 +42,16 @@ def wait_for(path: Path, process: object, seconds: float = 60) -> None:
     assert path.exists()
 
 
-@pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGTERM, 143, "SIGTERM"), (signal.SIGINT, 130, "Ctrl-C")])
+@pytest.mark.parametrize(
+    ("number", "code", "name", "start"),
+    [(signal.SIGTERM, 143, "SIGTERM", start_asr), (signal.SIGINT, 130, "Ctrl-C", fork_asr)],
+)
 def test_a_signal_saves_ends_with_its_code_and_says_how_to_go_on(
-    corpus: Path, tmp_path: Path, recipe: str, number: int, code: int, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+    corpus: Path, tmp_path: Path, recipe: str, number: int, code: int, name: str,
+    start: Callable[[list[str], Path], Any], capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     run = tmp_path / "run"
-    process = start_asr(["train", recipe, *overrides(corpus, run, data__workers=1, **LONG)], tmp_path)
+    process = start(["train", recipe, *overrides(corpus, run, data__workers=1, **LONG)], tmp_path)
     wait_for(run / "checkpoints" / "last.ckpt", process)
     assert main(["train", recipe, *overrides(corpus, run, data__workers=0, **LONG)]) == 1  # a second run in the folder
     assert f"in use by process {process.pid}; wait for it" in capsys.readouterr().err
@@ -138,20 +150,26 @@ def test_a_start_that_is_refused_for_its_data_leaves_the_run_as_it_was(
     assert main(["train", str(run)]) == 0
 
 
-@pytest.mark.parametrize("limit", [24, 40])
-def test_too_few_file_descriptors_for_workers_end_with_what_to_do(
-    corpus: Path, tmp_path: Path, recipe: str, limit: int
-) -> None:
-    import resource
+def test_too_few_file_descriptors_for_workers_end_with_what_to_do(corpus: Path, tmp_path: Path, recipe: str) -> None:
+    """Few for a whole process, and not so few for one that has imported everything."""
 
-    def few() -> None:
+    def few(limit: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
-    given = overrides(corpus, tmp_path / "run", data__workers=4)
-    command = [sys.executable, "-m", "asr", "train", recipe, *given]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, preexec_fn=few, timeout=120, check=False)
-    assert ended.returncode == 1 and ended.stderr.count("asr: error:") == 1 and "Traceback" not in ended.stderr
-    assert "too many open files" in ended.stderr and "raise the limit with `ulimit -n 4096`" in ended.stderr
+    def forked() -> int:
+        few(40)
+        return main(words)
+
+    words = ["train", recipe, *overrides(corpus, tmp_path / "run", data__workers=4)]
+    new = subprocess.Popen(
+        [sys.executable, "-m", "asr", *words], cwd=ROOT, text=True, preexec_fn=lambda: few(24),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    for start in (lambda: new, lambda: Forked(forked, tmp_path / "said")):
+        process: Any = start()
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 1 and said.count("asr: error:") == 1 and "Traceback" not in said
+        assert "too many open files" in said and "raise the limit with `ulimit -n 4096`" in said
 
 
 def test_a_sweep_trains_each_job_in_a_folder_of_its_own(
@@ -200,18 +218,15 @@ def test_what_is_wrong_with_the_words_is_said(
 
 
 def test_a_disk_that_fills_up_ends_with_a_line_and_no_traceback(corpus: Path, tmp_path: Path, recipe: str) -> None:
-    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000));"
-    limited = f"{limit} from asr.cli import main; sys.exit(main())"
-    import os
-    import subprocess
+    def limited() -> int:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+        return main(["train", recipe, *overrides(corpus, tmp_path / "run")])
 
-    done = subprocess.run(
-        [sys.executable, "-c", limited, "train", recipe, *overrides(corpus, tmp_path / "run")],
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "asr: error: " in done.stderr and "Traceback" not in done.stderr
-    assert "last.ckpt: cannot be saved" in done.stderr or "File too large" in done.stderr
+    process = Forked(limited, tmp_path / "said")
+    _, said = process.communicate(120)
+    assert process.returncode == 1
+    assert "asr: error: " in said and "Traceback" not in said
+    assert "last.ckpt: cannot be saved" in said or "File too large" in said
 
 
 def test_cfg_job_prints_the_configuration_without_waiting_for_torch() -> None:
