@@ -59,7 +59,7 @@ def test_the_command_line_python_and_the_server_say_the_same(
 ) -> None:
     sound, rate = soundfile.read(FILES / "sentence.ogg")
     long = tmp_path / "long.wav"  # several windows and parts
-    soundfile.write(long, np.concatenate([np.r_[sound, np.zeros(rate)]] * (80 * rate // len(sound))), rate)
+    soundfile.write(long, np.concatenate([np.r_[sound, np.zeros(rate)]] * (60 * rate // len(sound))), rate)
     files = [FILES / "sentence.ogg", long]
     model = asr.load_model("english")
     with served(env={"ASR_API_KEY": "key"}) as (address, process):

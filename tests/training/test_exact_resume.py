@@ -28,6 +28,16 @@ def _log_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asr.training.trainer.LOG_EVERY_STEPS", 1)
 
 
+@pytest.fixture(scope="module")
+def whole(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run with the settings as they are that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("asr.training.trainer.LOG_EVERY_STEPS", 1)
+        train(settings(tones), folder, Quiet())
+    return folder
+
+
 def train_with_stops(chosen: TrainSettings, run_dir: Path, stops: Iterable[int]) -> None:
     """Train to the end, with SIGTERM after each of the steps ``stops`` and a new start after each."""
     waiting = set(stops)
@@ -134,10 +144,9 @@ def test_another_seed_gives_other_weights(tones: Path, tmp_path: Path) -> None:
 
 
 def test_a_signal_during_the_dev_pass_stops_the_run_and_the_pass_is_repeated(
-    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tones: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = settings(tones)
-    train(chosen, tmp_path / "whole", Quiet())
 
     def signalled(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
@@ -149,14 +158,13 @@ def test_a_signal_during_the_dev_pass_stops_the_run_and_the_pass_is_repeated(
     assert caught.value.exit_code == 130
     monkeypatch.setattr("asr.training.trainer.evaluate_dev", evaluate_dev)
     train(chosen, tmp_path / "stopped", Quiet())
-    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+    assert_same_run(whole, tmp_path / "stopped")
 
 
 def test_a_signal_while_averaged_weights_are_tried_leaves_the_last_epochs_weights_in_the_checkpoint(
-    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tones: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = settings(tones)
-    train(chosen, tmp_path / "whole", Quiet())
 
     def signalled(states: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -167,7 +175,7 @@ def test_a_signal_while_averaged_weights_are_tried_leaves_the_last_epochs_weight
         train(chosen, tmp_path / "stopped", Quiet())
     monkeypatch.setattr("asr.training.trainer.average_weights", average_weights)
     train(chosen, tmp_path / "stopped", Quiet())
-    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+    assert_same_run(whole, tmp_path / "stopped")
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_end_of_the_step(tones: Path, tmp_path: Path) -> None:
@@ -193,10 +201,9 @@ class Killed(BaseException):
 @pytest.mark.parametrize("moment", ["append_metrics", "save", "_export", "keep_epoch"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_around_any_write_of_an_epochs_end_nothing_is_lost_or_written_twice(
-    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, after: bool
+    tones: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, after: bool
 ) -> None:
     chosen = settings(tones, training__save_every_steps=5)  # step 5 is the last of the first epoch
-    train(chosen, tmp_path / "whole", Quiet())
     owner: Any = RunDir if moment == "append_metrics" else CheckpointManager
     honest = getattr(owner, moment)
     calls = 0
@@ -218,21 +225,22 @@ def test_killed_around_any_write_of_an_epochs_end_nothing_is_lost_or_written_twi
         train(chosen, tmp_path / "killed", Quiet())
     monkeypatch.setattr(owner, moment, honest)
     train(chosen, tmp_path / "killed", Quiet())
-    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    assert_same_run(whole, tmp_path / "killed")
 
 
-def test_killed_before_the_first_checkpoint_it_begins_again_with_clean_metrics(tones: Path, tmp_path: Path) -> None:
+def test_killed_before_the_first_checkpoint_it_begins_again_with_clean_metrics(
+    tones: Path, whole: Path, tmp_path: Path
+) -> None:
     def kill(record: StepRecord) -> None:
         if record.step == 3:
             raise Killed
 
-    train(settings(tones), tmp_path / "whole", Quiet())
     with pytest.raises(Killed):
         train(settings(tones), tmp_path / "killed", Quiet(kill))
     with (tmp_path / "killed" / "metrics.jsonl").open("a") as stream:
         stream.write('{"kind": "step", "st')  # the line that the kill cut short
     train(settings(tones), tmp_path / "killed", Quiet())
-    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    assert_same_run(whole, tmp_path / "killed")
 
 
 def test_a_finished_run_that_is_extended_equals_one_of_as_many_epochs_from_the_beginning(
