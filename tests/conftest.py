@@ -1,5 +1,6 @@
 """What all tests share: one thread a process, an order, and the real corpora where they are at hand."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -18,6 +19,16 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = ("training", "commands", "tests", "recognition", "server", "models")  # folders of long files
+
+# While everything is imported and collected nothing becomes garbage, and what is there then stays: the collector would
+# look through it again and again.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Memory is looked after again, but for what is there by now."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,7 @@
 """DESIGN's table as a test: imports go one way only, and some things are allowed in few rooms only."""
 
 import ast
+import functools
 import graphlib
 import itertools
 import re
@@ -144,7 +145,9 @@ def import_graph(modules: Mapping[str, Path]) -> dict[str, set[str]]:
     return graph
 
 
-GRAPH = import_graph(MODULES)
+@functools.cache  # when a test asks, not in every process that collects
+def whole_graph() -> dict[str, set[str]]:
+    return import_graph(MODULES)
 
 
 def modules_in(rooms: set[str]) -> list[str]:
@@ -159,7 +162,7 @@ def test_every_room_stands_in_the_table() -> None:
 def test_imports_never_go_to_a_later_room() -> None:
     upward = [
         f"{module} imports {name}"
-        for module, names in GRAPH.items()
+        for module, names in whole_graph().items()
         for name in sorted(names)
         if room(module) != "" and room(name) != room(module) and RANK[room(name)] >= RANK[room(module)]
         if not {room(module), room(name)} <= LAYERS[1]
@@ -169,7 +172,7 @@ def test_imports_never_go_to_a_later_room() -> None:
 
 def test_imports_never_run_in_a_circle() -> None:
     # asr/__init__ imports only when called, and everything is inside it
-    assert not circle({module: names - {"asr"} for module, names in GRAPH.items() if module != "asr"})
+    assert not circle({module: names - {"asr"} for module, names in whole_graph().items() if module != "asr"})
 
 
 def circle(graph: Mapping[str, set[str]]) -> list[str]:
@@ -224,7 +227,7 @@ def test_rooms_know_nothing_of_what_the_design_hides_from_them() -> None:
         f"{module} imports {name}"
         for here, hidden in KNOWS_NOTHING_OF.items()
         for module in modules_in({here})
-        for name in sorted(GRAPH[module])
+        for name in sorted(whole_graph()[module])
         if room(name) in hidden
     ]
     assert not found
@@ -234,7 +237,7 @@ def test_a_command_knows_no_other_command() -> None:
     verbs = _verbs()
     found = [
         f"{module} imports {name}"
-        for module, names in GRAPH.items()
+        for module, names in whole_graph().items()
         for name in names & verbs
         if room(module) == "commands" and name != module
     ]
