@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from asr.audio.media import GAP_S, PIPED, begins_s, chosen_track, frame_samples
-from asr.audio.recording import MAX_RATE_HZ, MIN_RATE_HZ
+from asr.audio.recording import MAX_RATE_HZ, MIN_RATE_HZ, check_rate
 from asr.audio.resample import Resampler
 from asr.errors import AudioError, ConfigError
 
@@ -71,11 +71,12 @@ def media_blocks(
             resampler, rate = None, 0
             for frame in container.decode(chosen_track(container, name, track)):
                 if resampler is None:
-                    late_s = (frame.time or 0.0) - begins_s(container)
-                    if GAP_S[0] < late_s < GAP_S[1]:
-                        yield np.zeros(round(late_s * to_rate), np.float32)
+                    yield from _silence((frame.time or 0.0) - begins_s(container), to_rate)
                 if resampler is None or rate != frame.sample_rate:
+                    if resampler is not None:
+                        yield resampler.push(np.zeros(0, np.float32), last=True)
                     rate = int(frame.sample_rate)
+                    check_rate(name, rate)  # one of 1 Hz would make gigabytes of a kilobyte
                     resampler = Resampler(rate, to_rate)
                 yield resampler.push(_mono(frame_samples(frame), channel, name))
             if resampler is not None:
@@ -88,6 +89,13 @@ def media_blocks(
             f"{name}: is not sound that can be read as it comes, or is damaged (FFmpeg: {reason}); raw 16-bit sound is"
             f" sent{_WITH_RATE.get(name, ' as such')}, and formats that need seeking (m4a, mp4) are given as files"
         ) from None
+
+
+def _silence(late_s: float, rate: int) -> Iterator[np.ndarray]:
+    """That of a track that begins late, a second at a time."""
+    left = round(late_s * rate) if GAP_S[0] < late_s < GAP_S[1] else 0
+    for start in range(0, left, rate):
+        yield np.zeros(min(rate, left - start), np.float32)
 
 
 def microphone_blocks(to_rate: int) -> Iterator[np.ndarray]:

@@ -242,6 +242,17 @@ def test_pushed_bytes_give_the_samples_of_the_file_as_soon_as_they_are_complete(
         assert pushed.ended and list(pushed.feed(data)) == [] == list(pushed.finish())
 
 
+def test_small_files_as_they_come_make_no_large_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, "slow", ("matroska", "pcm_s16le", 100))
+    slow = io.BytesIO(write(tmp_path / "slow.mkv", "slow").read_bytes())
+    with pytest.raises(AudioError, match=r"^standard input: has a sample rate of 100 Hz"):
+        list(media_blocks(slow, RATE))
+    monkeypatch.setattr("asr.audio.streaming.begins_s", lambda container: -3000.25)
+    late = io.BytesIO(write(tmp_path / "late.webm", "webm").read_bytes())
+    lengths = [len(block) for block in media_blocks(late, RATE)]
+    assert max(lengths) <= RATE and sum(lengths) / RATE == pytest.approx(3000.25 + SECONDS, abs=0.1)
+
+
 def test_pushed_sound_ends_its_thread_however_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asr.audio.streaming._MOST_SILENT", 100_000)
     data = write(tmp_path / "a.webm", "webm").read_bytes()
