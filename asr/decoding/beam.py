@@ -17,7 +17,7 @@ from asr.decoding.config import BeamConfig, check_hotwords
 from asr.decoding.greedy import Alternative, DecodedText, tidy_text
 from asr.decoding.prefixes import Tree, new_tree, new_work_space, plant, spell, with_room
 from asr.decoding.records import NODE, Records
-from asr.decoding.search import ENDING, EVERY, advance, finish_prefixes, new_beam
+from asr.decoding.search import ENDING, advance, finish_prefixes, new_beam
 from asr.decoding.spoken import SpokenWords
 from asr.decoding.tables import Spelling, build_tables, reweighed, spelling_of
 from asr.errors import ConfigError, ModelError
@@ -282,7 +282,8 @@ class BeamSearch:
             if frame == len(rows):
                 break
             self._tree = with_room(self._tree, self._beam, self._size)
-        self._rows = rows[len(rows) // EVERY * EVERY :].copy()
+        every = int(self.decoder._tables.settings[0]["decide_every"])
+        self._rows = rows[len(rows) // every * every :].copy()
 
     def tokens(self) -> tuple[int, ...]:
         """Those of the best prefix so far."""

@@ -50,6 +50,8 @@ SETTINGS = np.dtype(
         ("unk_score", np.float64),
         ("outside_ahead", np.float64),  # as ``ahead`` of the trie, for letters that begin no word
         ("most_gain", np.float64),  # what one token can add to a prefix's worth, at most
+        ("memory", np.int64),  # tokens, and after how many frames the past is decided; see search.py
+        ("decide_every", np.int64),
         ("blank_skip", np.float64),
         ("token_min_log_prob", np.float64),
     ],

@@ -5,10 +5,10 @@ Per prefix the probabilities of the paths that end in a blank and of those that 
 (Graves and Jaitly, 2014; Hannun et al., 2014), as natural logarithms in float64. With a beam as wide as there are
 prefixes and both bounds off it is exact. Nothing is allocated in the loop.
 
-The distant past is decided (``decide_past``): of prefixes that end in the same ``MEMORY`` tokens and are at the same
+The distant past is decided (``decide_past``): of prefixes that end in the same ``memory`` tokens and are at the same
 place in the words, the language model and the hotwords only the best is kept. All that can follow is worth the same to
 both, so the better one stays the better. Without this a long recording's open questions fill the beam: five of them,
-from its first minute, make 32 prefixes, and none is left for the present. Texts of up to ``MEMORY`` tokens lose no
+from its first minute, make 32 prefixes, and none is left for the present. Texts of up to ``memory`` tokens lose no
 alternative.
 """
 
@@ -21,15 +21,12 @@ import numpy.typing as npt
 from asr.decoding.prefixes import NOT_FOUND, ROOT, STAY, Ints, Tree, WorkSpace, find, make_heap, put, sift_down
 from asr.decoding.records import NO_MODEL, OUTSIDE, Records, Tables, child_of, compiled, extend, finish, stored
 
-MEMORY = 200  # tokens; some 15 s of speech in characters
-EVERY = 256  # frames
-
 
 @compiled
-def decide_past(nodes: Records, beam: Records, size: int) -> int:
+def decide_past(nodes: Records, beam: Records, size: int, memory: int) -> int:
     """Remove prefixes with the future of a better one from the first ``size`` of ``beam``; how many are left."""
     for slot in range(size):
-        beam[slot].recent = _recent(nodes, int(beam[slot].node))
+        beam[slot].recent = _recent(nodes, int(beam[slot].node), memory)
     left = 0
     for slot in range(size):
         if _is_beaten(nodes, beam, size, slot):
@@ -43,10 +40,10 @@ def decide_past(nodes: Records, beam: Records, size: int) -> int:
 
 
 @compiled
-def _recent(nodes: Records, node: int) -> np.uint64:
-    """A hash of the last ``MEMORY`` tokens; 0 when there are fewer."""
+def _recent(nodes: Records, node: int, memory: int) -> np.uint64:
+    """A hash of the last ``memory`` tokens; 0 when there are fewer."""
     mixed = np.uint64(1)
-    for _ in range(MEMORY):
+    for _ in range(memory):
         if node == 0:
             return np.uint64(0)
         mixed = (mixed ^ np.uint64(nodes[node].token)) * np.uint64(0x9E3779B97F4A7C15)
@@ -133,8 +130,8 @@ def advance(
     frames, width, settings = len(log_probs), len(beam), tables.settings[0]
     for frame in range(first, frames):
         row = log_probs[frame]
-        if frame % EVERY == EVERY - 1:
-            size = decide_past(tree.nodes, beam, size)
+        if frame % settings.decide_every == settings.decide_every - 1:
+            size = decide_past(tree.nodes, beam, size, settings.memory)
         if row[BLANK] > settings.blank_skip:
             _add_blank(float(row[BLANK]), beam, size)
             continue

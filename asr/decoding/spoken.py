@@ -51,10 +51,13 @@ def spoken_tables(
     number alone, natural log, (model's words,).
     """
     number = {phone: index for index, phone in enumerate(spoken.phones)}
+    character = {phone: chr(index) for phone, index in number.items() if index}
     sounds: dict[str, list[str]] = {}  # the words of each pronunciation, whose phones are characters here
     for word in sorted(words):
-        for one in spoken.sounds(word):
-            sounds.setdefault("".join(chr(number[phone]) for phone in one), []).append(word)
+        for one in spoken.pronunciations.get(word, ()):
+            spelled = [character[phone] for phone in one if phone in character]
+            if spelled and len(spelled) == len(one):
+                sounds.setdefault("".join(spelled), []).append(word)
     endings = [(sound, word) for sound, alike in sounds.items() for word in alike]
     tokens = np.zeros(len(number) + len(endings), dtype=TOKEN)
     tokens["column"] = [*range(len(number)), *(ord(sound[-1]) for sound, _ in endings)]
@@ -62,7 +65,7 @@ def spoken_tables(
     scores = [score_of(word) for _, word in endings]
     behind["word"], behind["extra"] = [one for one, _ in scores], [extra for _, extra in scores]
     behind["end"] = np.cumsum([len(word) for _, word in endings])
-    behind["start"] = behind["end"] - [len(word) for _, word in endings]
+    behind["start"][1:] = behind["end"][:-1]
     behind["ends_after"] = True
     trie = _trie(sounds, len(number), np.maximum(unigram[behind["word"]] + behind["extra"], IMPOSSIBLE))
     letter = {one: index for index, one in enumerate(alphabet)}

@@ -32,8 +32,8 @@ def read_pronunciations(path: Path, key: str) -> Pronunciations:
     for line in lines.splitlines():
         word, *phones = line.partition(" #")[0].split() or [""]
         if phones and not word.startswith((";;;", "#")):
-            sounds = found.setdefault(VARIANT.sub("", word).lower(), [])
             one = tuple(map(_without_stress, phones))
+            sounds = found.setdefault((VARIANT.sub("", word) if word[-1] == ")" else word).lower(), [])
             if one not in sounds:
                 sounds.append(one)
     if not found:
