@@ -1,5 +1,6 @@
 """A beam that is wide enough, with its bounds off, gives what counting every path gives: texts, order and scores."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,10 @@ def test_words_by_their_sounds(
     decoder = BeamDecoder(LETTERS, config, model, words, boosts, SpokenWords(phones, sounds))
     for seed in range(2):
         log_probs = oracles.emissions(6, 4, seed)
-        check_equal(decoder, log_probs, oracles.every_spoken_text(log_probs, phones, sounds, worth))
+        expected = oracles.every_spoken_text(log_probs, phones, sounds, worth)
+        check_equal(decoder, log_probs, expected)
+        decided = BeamDecoder(LETTERS, replace(config, n_best=1), model, words, boosts, SpokenWords(phones, sounds))
+        assert decided.decode(log_probs).text == expected[0][0]  # the others are given up on the way
 
 
 @pytest.mark.parametrize("with_model", [True, False])
