@@ -95,7 +95,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 def summary(recipes: Path) -> str:
     """A Markdown table of every recipe's models and tests: mean WER and CER over the runs, and the training's time.
 
-    Runs differ in their seeds, or in what was left out: of tests "new speaker: NAME" it has the mean over the names.
+    Of several decodings of one model and test it has the greedy one and the best. Runs differ in their seeds, or in what was left out: of tests "new speaker: NAME" it has the mean over the names.
     """
     lines = [
         "| recipe | model | test | decoding | runs | WER % | CER % | trained in |",
@@ -103,7 +103,11 @@ def summary(recipes: Path) -> str:
     ]
     for recipe in sorted(path.parent for path in recipes.glob("*/results.json")):
         rows = [{**row, "test": row["test"].partition(":")[0]} for row in read(recipe)]
-        for (model, test, decoding), group in _groups(rows).items():
+        groups = _groups(rows)
+        for (model, test, decoding), group in groups.items():
+            others = [(_mean_wer(one), key) for key, one in groups.items() if key[:2] == (model, test)]
+            if decoding != GREEDY and (model, test, decoding) != min(others)[1]:
+                continue
             wer, cer = (_spread(group, key) if len(group) > 1 else f"{group[0][key]:.2f}" for key in ("wer", "cer"))
             minutes = sum(row["seconds"] for row in group) / len(group) / 60
             name = f"[{recipe.name}](recipes/{recipe.name}/README.md)"
@@ -153,6 +157,10 @@ def _groups(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str, str], list[d
 
 def _group(row: dict[str, Any]) -> tuple[str, str, str]:
     return row["model"], row["test"], row.get("decoding", GREEDY)
+
+
+def _mean_wer(rows: Sequence[dict[str, Any]]) -> float:
+    return float(sum(row["wer"] for row in rows) / len(rows))
 
 
 def _spread(rows: Sequence[dict[str, Any]], key: str) -> str:
