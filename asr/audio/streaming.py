@@ -174,20 +174,23 @@ class PushedSound:
     def _until_waiting(self, data: bytes) -> Iterator[np.ndarray]:
         self._told.put(data)
         held: list[np.ndarray] = []
-        while (block := self._take()) is not None:
-            held.append(block)
-            self._silent = 0
-            if sum(map(len, held)) >= self._rate:
-                yield np.concatenate(held)
-                held.clear()
-            self._told.put(b"")
+        try:
+            while (block := self._take()) is not None:
+                held.append(block)
+                self._silent = 0
+                if sum(map(len, held)) >= self._rate:
+                    yield np.concatenate(held)
+                    held.clear()
+                self._told.put(b"")
+        except BaseException:  # or who takes the blocks has failed: the thread waits in mid-file
+            self.close()
+            raise
         if held:
             yield np.concatenate(held)
 
     def _take(self) -> np.ndarray | None:
         given = self._given.get()
         if isinstance(given, BaseException):
-            self.close()
             raise given
         return given
 

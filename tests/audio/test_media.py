@@ -268,7 +268,8 @@ def test_pushed_sound_ends_its_thread_however_it_ends(tmp_path: Path, monkeypatc
         for _ in range(30):
             list(empty.feed(b"OggS" + bytes(9_996)))
     begun, waiting, unused = pushed(), pushed(), pushed()
-    next(begun.feed(data))
+    next(begun.feed(data))  # and no more of it
+    assert begun.ended
     list(waiting.feed(data[:1000]))
     for one in (begun, waiting, unused, empty):
         one.close()
