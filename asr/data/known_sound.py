@@ -1,0 +1,62 @@
+"""Which sound is in the splits of a corpus already, however its files are called.
+
+In: the utterances of each split. Out: for another utterance, which splits hold sound of its recording, or sound of its
+own span. A recording is known by its path, links followed, or by its bytes: a copy under another name is the same one.
+Files of one size are compared by SHA-256, so that most are never read.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+from asr.data.manifest import Utterance
+from asr.files import sha256_file
+
+TOUCH_S = 0.02  # segments of one recording may touch
+
+Span = tuple[float, float, int | None]  # seconds; the channel
+
+
+class KnownSound:
+    """The sound of ``splits``, by name; ``add`` makes further sound known."""
+
+    def __init__(self, splits: Mapping[str, Iterable[Utterance]]) -> None:
+        self._by_size: dict[int, list[str]] = defaultdict(list)
+        self._names: dict[str, str] = {}
+        self._digest = cache(lambda path: sha256_file(Path(path)))
+        self._spans: dict[str, dict[str, list[Span]]] = defaultdict(lambda: defaultdict(list))
+        for name, utterances in splits.items():
+            for utterance in utterances:
+                self.add(name, utterance)
+
+    def add(self, split: str, utterance: Utterance) -> None:
+        """Make its span known as part of ``split``."""
+        stop_s = utterance.start_s + utterance.duration_s
+        self._spans[self.recording(utterance.audio)][split].append((utterance.start_s, stop_s, utterance.channel))
+
+    def recording(self, audio: str) -> str:
+        """One path for all copies of a recording. Raises OSError where the file cannot be read."""
+        real = os.path.realpath(audio)
+        if real not in self._names:
+            of_this_size = self._by_size[os.path.getsize(real)]
+            twin = next((one for one in of_this_size if self._digest(one) == self._digest(real)), None)
+            if twin is None:
+                of_this_size.append(real)
+            self._names[real] = twin or real
+        return self._names[real]
+
+    def splits_of(self, audio: str) -> set[str]:
+        """The splits that hold sound of this recording."""
+        return set(self._spans.get(self.recording(audio), ()))
+
+    def overlapping(self, utterance: Utterance) -> str | None:
+        """A split that holds sound of the utterance's own span, or None."""
+        start_s, stop_s = utterance.start_s, utterance.start_s + utterance.duration_s
+        for split, spans in self._spans.get(self.recording(utterance.audio), {}).items():
+            for other_s, other_stop_s, channel in spans:
+                same = channel is None or utterance.channel is None or channel == utterance.channel
+                if same and min(stop_s, other_stop_s) - max(start_s, other_s) > TOUCH_S:
+                    return split
+        return None
