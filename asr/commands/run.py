@@ -24,7 +24,9 @@ Run a whole recipe: prepare the corpus, train, evaluate on the test sets, report
 A stage that is up to date is skipped: its outputs are unchanged and were made from the same inputs.
 
   corpus=FOLDER              the corpus folder (not needed by recipes that make their own)
-  stages=[train,evaluate]    run only these stages of prepare, train, evaluate, report
+  untranscribed=FOLDER       recordings without texts (or a manifest of them), to train on with the model's own texts
+  previous=RUN_DIR           train on from an earlier run on less of this corpus, keep its test set, and compare
+  stages=[train,evaluate]    run only these stages of prepare, train, self-train, evaluate, report
   prepare.KEY=VALUE          an option of the recipe's prepare.py
   key=value                  changes a config key; --cfg job prints them all"""
 
@@ -46,10 +48,15 @@ def run(arguments: list[str]) -> int:
 
 def _run_composed(recipe: Path, composed: "DictConfig", command: list[str]) -> None:
     from asr.config.typed import plain_config, set_data_dir, typed_config, with_source_sizes
+    from asr.pipeline.previous import with_previous
     from asr.pipeline.stages import run_recipe
 
-    values = with_source_sizes(plain_config(set_data_dir(composed)), command[2:])
-    run_recipe(recipe, values, typed_config(values), command, _Console())
+    values, console = plain_config(set_data_dir(composed)), _Console()
+    if values.get("previous") is not None:
+        values, said = with_previous(values, {word.lstrip("+").partition("=")[0] for word in command[2:]})
+        console.message(said)
+    values = with_source_sizes(values, command[2:])
+    run_recipe(recipe, values, typed_config(values), command, console)
 
 
 class _Console:
@@ -59,6 +66,10 @@ class _Console:
         """The stage's name, and whether it is skipped."""
         title = styled(name, "bold", stream=sys.stderr)
         print(f"{title}: up to date, skipped" if up_to_date else title, file=sys.stderr, flush=True)
+
+    def message(self, text: str) -> None:
+        """A line on stderr."""
+        print(text, file=sys.stderr, flush=True)
 
     def prepared(self, summary: str) -> None:
         """The recipe's summary."""

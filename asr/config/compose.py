@@ -29,7 +29,7 @@ from asr.schema import nearest
 _ALONE = ("-m", "--multirun", "--resolve")
 _EXAMPLES = {"--cfg": "--cfg job", "-c": "-c job", "--info": "--info defaults"}
 _WITH_VALUE = tuple(_EXAMPLES)
-FOLDERS = ("run_dir", "data.dir", "data.cache_dir", "corpus", "training.init_from")
+FOLDERS = ("run_dir", "data.dir", "data.cache_dir", "corpus", "untranscribed", "previous", "training.init_from")
 QUIET = (
     "hydra.output_subdir=null",
     "hydra.run.dir=.",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asr.config.recipes import conf_dir
-from asr.config.typed import ScoringConfig
+from asr.config.typed import ScoringConfig, SelfTrainingConfig
 from asr.decoding.config import DecodingConfig
 from asr.features import AugmentConfig, KaldiFbankConfig, LogMelConfig
 from asr.files import write_text
@@ -78,6 +78,7 @@ GROUPS: dict[str, Group] = {
     "optimizer/adamw": Group(OptimizerConfig()),
     "schedule/cosine": Group(ScheduleConfig()),
     "scoring/basic": Group(ScoringConfig()),
+    "self_training/default": Group(SelfTrainingConfig(), "With untranscribed=FOLDER: rounds of pseudo-labels."),
     "tokenizer/characters": Group(TokenizerConfig()),
     "training/default": Group(TrainingConfig()),
 }

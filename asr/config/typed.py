@@ -38,7 +38,7 @@ FREE_KEYS = (
 )
 # What a run may be continued with otherwise: its end. It is then trained on from where it is.
 END_KEYS = frozenset(("training.epochs", "training.patience", "training.max_steps", "training.least_steps"))
-STAGES = ("prepare", "train", "evaluate", "report")
+STAGES = ("prepare", "train", "self-train", "evaluate", "report")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -54,16 +54,44 @@ class ScoringConfig:
 
 
 @dataclass(kw_only=True, slots=True)
+class SelfTrainingConfig:
+    """Rounds of training on untranscribed recordings with the model's own texts (asr/pipeline/self_training.py).
+
+    ``keep``: share of the recognised sound that is trained on, the most confident of it. ``min_confidence``: of an
+    utterance, the expected share of right words. ``epochs``: of a round; None: as many as make it hear half as much
+    sound as the training before the rounds.
+    """
+
+    rounds: int = 3  # at most; a round that does not improve dev is the last
+    keep: float = 0.8  # share of the recognised sound to train on, the most confident first
+    min_confidence: float = 0.2  # expected share of right words, below which an utterance is left out
+    epochs: int | None = None  # of a round; null: half the sound of the training before
+
+    def __post_init__(self) -> None:
+        check(self.rounds >= 1, f"self_training.rounds={self.rounds} must be at least 1")
+        check(0 < self.keep <= 1, f"self_training.keep={self.keep} must be more than 0, and at most 1")
+        check(
+            0 <= self.min_confidence <= 1,
+            f"self_training.min_confidence={self.min_confidence} must be 0 to 1",
+        )
+        epochs = self.epochs
+        check(epochs is None or epochs >= 1, f"self_training.epochs={epochs} must be at least 1, or null")
+
+
+@dataclass(kw_only=True, slots=True)
 class RunConfig:
     """A recipe, whole: what to train and where, and what ``asr run`` does around it."""
 
     run_dir: Path
     train: TrainSettings
     corpus: str | None = None
+    untranscribed: str | None = None
+    previous: str | None = None
     prepare: dict[str, Any] = field(default_factory=dict)
     stages: list[str] = field(default_factory=lambda: list(STAGES))
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    self_training: SelfTrainingConfig = field(default_factory=SelfTrainingConfig)
 
     def __post_init__(self) -> None:
         for stage in self.stages:
@@ -73,7 +101,8 @@ class RunConfig:
 def typed_config(composed: DictConfig | Mapping[str, Any]) -> RunConfig:
     """The typed form of a composed config. Raises ConfigError naming the key that is unknown, missing or wrong."""
     values = plain_config(composed)
-    names = ("run_dir", "corpus", "prepare", "stages", "decoding", "scoring")
+    paths = ("corpus", "untranscribed", "previous")
+    names = ("run_dir", *paths, "prepare", "stages", "decoding", "scoring", "self_training")
     own: dict[str, Any] = {name: values.pop(name) for name in names if name in values}
     if not own.get("run_dir"):
         raise ConfigError("config: run_dir is not set; give a folder for this run (run_dir=runs/NAME)")
@@ -87,7 +116,8 @@ def typed_config(composed: DictConfig | Mapping[str, Any]) -> RunConfig:
     if model is not None:
         settings.model = build_model_config(model)
     own["run_dir"] = Path(str(own["run_dir"]))
-    own["corpus"] = None if own.get("corpus") is None else str(own["corpus"])
+    for key in paths:
+        own[key] = None if own.get(key) is None else str(own[key])
     return build(RunConfig, {**own, "train": settings})
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from asr.errors import ConfigError
 from asr.files import write_text
+from asr.pipeline.previous import keep_parts
 
 if TYPE_CHECKING:
     from asr.config.typed import RunConfig
@@ -29,8 +30,8 @@ def prepare(recipe: Path, config: "RunConfig") -> str:
         if changed():
             raise ConfigError(
                 f"{config.run_dir}: its training began on other data than the corpus and the options of prepare now"
-                f" give. The manifests in {data} are unchanged. To train on the new data give another run_dir (and"
-                f" training.init_from={config.run_dir / 'model'} to start from this run's weights); to resume with the"
+                f" give. The manifests in {data} are unchanged. To train on the new data give another run_dir, with"
+                f" previous={config.run_dir} to start from this run's model and keep its test set; to resume with the"
                 " old data skip prepare: stages=[train,evaluate,report]"
             )
     return summary
@@ -39,9 +40,10 @@ def prepare(recipe: Path, config: "RunConfig") -> str:
 def _run_prepare(recipe: Path, config: "RunConfig") -> str:
     from asr.data.prepare import CorpusMissing, run_prepare
 
-    corpus = Path(config.corpus) if config.corpus else None
+    corpus, data = Path(config.corpus) if config.corpus else None, Path(config.train.data.dir)
     try:
-        return run_prepare(recipe.parent, corpus, Path(config.train.data.dir), config.prepare)
+        summary = run_prepare(recipe.parent, corpus, data, config.prepare)
+        return summary if config.previous is None else f"{summary}\n\n{keep_parts(Path(config.previous), data)}"
     except CorpusMissing:
         raise ConfigError(f"{recipe.parent} needs a corpus: give its folder with corpus=FOLDER") from None
 

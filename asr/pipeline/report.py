@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from asr.errors import ModelError
 from asr.files import write_text
+from asr.pipeline.comparison import comparison_section, history_section
+from asr.pipeline.self_training import rounds_table
 
 if TYPE_CHECKING:
     from asr.config.typed import RunConfig
@@ -41,6 +43,9 @@ def _page(recipe: Path, config: "RunConfig", model: dict[str, Any], summaries: S
         "",
         "![learning curves](curves.png)",
         "",
+        *comparison_section(config, [path.parent for path in summaries]),
+        *rounds_table(config.run_dir),
+        *history_section(config, summaries),
         "## Training",
         "",
         "| | |",

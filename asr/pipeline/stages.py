@@ -1,4 +1,4 @@
-"""The four stages of `asr run`: their inputs, outputs and work, and the records of which are up to date.
+"""The stages of `asr run`: their inputs, outputs and work, and the records of which are up to date.
 
 In: a recipe and its composed configuration. Out: the files of each stage, and stages.json in the run folder. A stage is
 skipped when its outputs are unchanged and were made from the same inputs.
@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from asr.errors import DataError, UsageError
 from asr.files import file_hashes, files_below, read_json_object, sha256_file, write_json
+from asr.pipeline.comparison import compare_with_earlier, compared_sets, comparison_files, earlier_model
 from asr.pipeline.evaluation import EvaluateOptions, EvaluationResult, evaluate
 from asr.pipeline.preparation import prepare
+from asr.pipeline.previous import check_held_out
 from asr.pipeline.report import write_run_report
+from asr.pipeline.self_training import FOLDER, ROUNDS, base_model, self_train
 from asr.pipeline.training import train_composed
+from asr.pipeline.untranscribed import check_untranscribed
 from asr.text.normalize import get_normalizer
 
 if TYPE_CHECKING:
@@ -31,6 +35,9 @@ class RunObserver(Protocol):
 
     def stage(self, name: str, up_to_date: bool) -> None:
         """A stage begins, or is skipped because it is up to date."""
+
+    def message(self, text: str) -> None:
+        """A line for the user."""
 
     def prepared(self, summary: str) -> None:
         """The corpus is prepared."""
@@ -50,12 +57,16 @@ class RunObserver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage: the hash of its inputs, the files it writes, and its work."""
+    """One stage: the hash of its inputs, the files it writes, and its work.
+
+    ``renews``: stages whose outputs it changes, and which stay up to date.
+    """
 
     name: str
     inputs: Callable[[], str]
     outputs: Callable[[], list[Path]]
     work: Callable[[], None]
+    renews: tuple["Stage", ...] = ()
 
 
 class StageRecords:
@@ -77,6 +88,9 @@ class StageRecords:
             return  # the main process writes the records
         records = read_json_object(self.path)
         records[stage.name] = {"inputs": stage.inputs(), "outputs": file_hashes(stage.outputs())}
+        for one in stage.renews:
+            if records.get(one.name, {}).get("inputs") == one.inputs():
+                records[one.name]["outputs"] = file_hashes(one.outputs())
         write_json(self.path, records)
 
 
@@ -85,6 +99,8 @@ def run_recipe(
 ) -> None:
     """Run the stages that ``config.stages`` names, in their order. ``command``: the arguments after ``asr``."""
     _check_processes(config)
+    if config.untranscribed and "self-train" in config.stages:
+        check_untranscribed(Path(config.untranscribed))  # before anything is trained
     records = StageRecords(config.run_dir / "stages.json")
     for stage in recipe_stages(recipe, composed, config, command, observer):
         if stage.name in config.stages:
@@ -108,9 +124,24 @@ def recipe_stages(
     run_dir = config.run_dir
 
     def train() -> None:
+        if config.previous is not None:
+            check_held_out(Path(config.previous), _data(config))
         with observer.training() as training:
             train_composed(composed, command, training)
 
+    trained = Stage(
+        "train",
+        lambda: train_inputs(config),
+        lambda: [run_dir / "model" / "config.json", run_dir / "metrics.jsonl"],
+        train,
+    )
+    improved = Stage(
+        "self-train",
+        lambda: self_train_inputs(config, config.self_training.rounds),
+        lambda: [run_dir / "model" / "config.json", run_dir / FOLDER / ROUNDS],
+        lambda: self_train(config, command, self_train_inputs(config), observer),
+        renews=(trained,),
+    )
     return [
         Stage(
             "prepare",
@@ -118,12 +149,8 @@ def recipe_stages(
             lambda: prepare_outputs(config),
             lambda: observer.prepared(prepare(recipe, config)),
         ),
-        Stage(
-            "train",
-            lambda: train_inputs(config),
-            lambda: [run_dir / "model" / "config.json", run_dir / "metrics.jsonl"],
-            train,
-        ),
+        trained,
+        *([improved] if config.untranscribed else []),
         Stage(
             "evaluate",
             lambda: evaluate_inputs(config),
@@ -148,7 +175,8 @@ def prepare_inputs(recipe: Path, config: "RunConfig") -> str:
     if isinstance(table, str) and Path(table).is_file():
         files.append(Path(table))
     code = [(path.name, sha256_file(path)) for path in files]
-    return digest([code, config.prepare, config.corpus, _listing(Path(config.corpus)) if config.corpus else None])
+    made_from = [code, config.prepare, config.corpus, _listing(Path(config.corpus)) if config.corpus else None]
+    return digest([*made_from, config.previous] if config.previous else made_from)
 
 
 def prepare_outputs(config: "RunConfig") -> list[Path]:
@@ -164,29 +192,36 @@ def train_inputs(config: "RunConfig") -> str:
     return digest([asdict(config.train), _hashes([*files, Path(units)] if isinstance(units, str) else files)])
 
 
+def self_train_inputs(config: "RunConfig", rounds: int = 0) -> str:
+    """The model that the training made, all manifests, the recordings' names, sizes and times, and the settings."""
+    source = Path(str(config.untranscribed))
+    options = {**asdict(config.self_training), "rounds": rounds}
+    manifests = [_data(config) / "train.jsonl", _data(config) / "dev.jsonl", *_tests(config)]
+    hashes = _hashes([base_model(config.run_dir) / "config.json", *manifests, *_decoding_files(config)])
+    settings = [options, asdict(config.decoding), config.scoring.normalizer]
+    return digest([settings, [digest_of for _, digest_of in hashes], _listing(source) if source.exists() else None])
+
+
 def evaluate_inputs(config: "RunConfig") -> str:
     """The model, the test manifests, the scoring and decoding settings, and the files that decoding reads."""
-    decoding = config.decoding
-    decoding_files = [Path(one) for one in (decoding.language_model, decoding.lexicon, decoding.pronunciations) if one]
-    return digest(
-        [
-            asdict(config.scoring),
-            asdict(config.decoding),
-            _hashes([config.run_dir / "model" / "config.json", *_tests(config), *decoding_files]),
-        ]
-    )
+    tests, earlier = _tests(config), earlier_model(config)
+    files = [config.run_dir / "model" / "config.json", *tests, *_decoding_files(config)]
+    more = [earlier / "config.json", *compared_sets(config, tests)] if earlier else []
+    return digest([asdict(config.scoring), asdict(config.decoding), _hashes([*files, *more])])
 
 
 def evaluate_outputs(config: "RunConfig") -> list[Path]:
-    """The four files of each test set's report."""
+    """The four files of each test set's report, and what it shows against an earlier model."""
     names = ("summary.json", "results.jsonl", "breakdown.json", "report.md")
-    return [config.run_dir / "evaluation" / path.stem / name for path in _tests(config) for name in names]
+    reports = [config.run_dir / "evaluation" / path.stem / name for path in _tests(config) for name in names]
+    return [*reports, *comparison_files(config, _tests(config))]
 
 
 def report_inputs(config: "RunConfig") -> str:
-    """The model's facts, the training's metrics and the summaries."""
+    """The model's facts, the training's metrics, the rounds of self-training and the summaries."""
     run_dir = config.run_dir
-    return digest(_hashes([run_dir / "model" / "config.json", run_dir / "metrics.jsonl", *_summaries(config)]))
+    files = [run_dir / "model" / "config.json", run_dir / "metrics.jsonl", run_dir / FOLDER / ROUNDS]
+    return digest(_hashes([*files, *_summaries(config), *comparison_files(config, _tests(config))]))
 
 
 def _evaluate_tests(config: "RunConfig", observer: RunObserver) -> None:
@@ -195,11 +230,12 @@ def _evaluate_tests(config: "RunConfig", observer: RunObserver) -> None:
     if not tests:
         raise DataError(f"{_data(config)}: no test.jsonl to evaluate on; prepare it, or leave evaluate out of stages")
     trained = _data(config) / "train.jsonl"
-    for path in tests:
+
+    def evaluated(model: Path, manifest: Path, out: Path) -> EvaluationResult:
         options = EvaluateOptions(
-            model=config.run_dir / "model",
-            manifest=path,
-            out=config.run_dir / "evaluation" / path.stem,
+            model=model,
+            manifest=manifest,
+            out=out,
             normalizer=get_normalizer(config.scoring.normalizer),
             decoding=asdict(config.decoding),
             worst=config.scoring.worst,
@@ -207,8 +243,17 @@ def _evaluate_tests(config: "RunConfig", observer: RunObserver) -> None:
             device=config.train.training.device,
         )
         with observer.transcribing() as on_progress:
-            result = evaluate(options, on_progress)
-        observer.evaluated(result)
+            return evaluate(options, on_progress)
+
+    for path in tests:
+        observer.evaluated(evaluated(config.run_dir / "model", path, config.run_dir / "evaluation" / path.stem))
+    for line in compare_with_earlier(config, tests, evaluated):
+        observer.message(line)
+
+
+def _decoding_files(config: "RunConfig") -> list[Path]:
+    decoding = config.decoding
+    return [Path(one) for one in (decoding.language_model, decoding.lexicon, decoding.pronunciations) if one]
 
 
 def _data(config: "RunConfig") -> Path:
