@@ -19,7 +19,6 @@ from asr.text.normalize import NORMALIZERS, get_normalizer
 
 if TYPE_CHECKING:
     from asr.recognition.tuning import DevErrors, TuningResult
-    from asr.text.pronunciations import read_pronunciations
 
 SHOWN = 5
 
@@ -100,12 +99,18 @@ def run(arguments: list[str]) -> int:
     from asr.recognition import Recognizer
     from asr.recognition.stored_decoding import store_decoding
     from asr.recognition.tuning import MOST_POINTS, DevSet, tune
+    from asr.text.pronunciations import read_pronunciations
 
     language_model, spoken = read_lm(options.lm), None
     if options.pronunciations is not None:
         spoken = read_pronunciations(options.pronunciations, "--pronunciations")
     greedy = {"name": "greedy"}
     recognizer = Recognizer.from_pretrained(options.model, device=options.device, words=False, decoding=greedy)
+    if spoken is not None and not recognizer.pretrained.phones:
+        raise ModelError(
+            f"--pronunciations: {options.model} knows no phones; train a model with training.loss.intermediate_lexicon"
+            " on its last layer, or tune without"
+        )
     normalizer = get_normalizer(options.normalizer)
     with Progress(len(utterances), "running the model", "utterances") as progress:
         dev = DevSet.of(recognizer, utterances, normalizer, progress.update)

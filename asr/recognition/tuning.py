@@ -11,10 +11,12 @@ drawn at random: the same dev set gives the same weights.
 
 import itertools
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
+from asr.cores import usable_cores
 from asr.data.manifest import Utterance
 from asr.decoding import DecodingConfig, greedy_decode
 from asr.decoding.beam import BeamDecoder
@@ -100,7 +102,8 @@ class DevSet:
     def errors(self, decoder: Decoder) -> DevErrors:
         """The errors of all texts that ``decoder`` makes of the model's output."""
         self.recognizer.decoder = decoder
-        texts = [self.normalizer(self.recognizer.decode(one).text) for one in self.emissions]
+        with ThreadPoolExecutor(usable_cores()) as pool:  # the search releases the GIL
+            texts = list(pool.map(lambda one: self.normalizer(self.recognizer.decode(one).text), self.emissions))
         pairs = list(zip(self.references, texts, strict=True))
         return DevErrors(
             words=sum(count_word_errors(*pair).errors for pair in pairs),

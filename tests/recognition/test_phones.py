@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
+from asr.cli import main
+from asr.data.manifest import Utterance, write_manifest
 from asr.decoding import DecodingConfig
 from asr.decoding.beam import BeamDecoder
 from asr.decoding.spoken import SpokenWords
@@ -112,6 +115,22 @@ def test_a_model_without_phones_and_a_dictionary_of_others_are_refused(directory
     words = SpokenWords(PHONES, {"a": [["AH"]]})
     with pytest.raises(ConfigError, match="needs a language model of words"):
         BeamDecoder(TOKENIZER, DecodingConfig(**BEAM), model, spoken=words)
+
+
+def test_tuning_takes_and_stores_a_dictionary(
+    directory: Path, tmp_path: Path, sound: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asr.recognition.recognizer.apply_gate", lambda log_probs, *_: log_probs)  # it is no speech
+    text = load(directory).transcribe(sound, RATE).text
+    soundfile.write(tmp_path / "a.wav", sound, RATE, subtype="FLOAT")
+    dev = Utterance(id="a", audio=str(tmp_path / "a.wav"), duration_s=4.0, text=text)
+    write_manifest(tmp_path / "dev.jsonl", [dev])
+    oracles.arpa(tmp_path, oracles.WORD_ARPA)
+    words = ["lm", "tune", str(directory / "model"), str(tmp_path / "dev.jsonl"), "--lm", str(tmp_path / "model.arpa")]
+    words += ["--out", str(tmp_path / "tuned"), "--pronunciations", str(directory / "words.dict")]
+    assert main(words) == 0
+    assert (tmp_path / "tuned" / "pronunciations.txt.gz").is_file()
+    assert Recognizer.from_pretrained(tmp_path / "tuned", "cpu").decoding.pronunciations is not None
 
 
 def test_a_model_directory_keeps_the_pronunciations_of_its_words(
