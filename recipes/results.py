@@ -95,7 +95,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 def summary(recipes: Path) -> str:
     """A Markdown table of every recipe's models and tests: mean WER and CER over the runs, and the training's time.
 
-    Of several decodings of one model and test it has the greedy one and the best. Runs differ in their seeds, or in what was left out: of tests "new speaker: NAME" it has the mean over the names.
+    Of several decodings of one model and test it has the greedy one and the best. Runs differ in their seeds, or in
+    what was left out: of tests "new speaker: NAME" it has the mean over the names.
     """
     lines = [
         "| recipe | model | test | decoding | runs | WER % | CER % | trained in |",
