@@ -5,12 +5,13 @@ taken one after another and which knows the recording's length once they have al
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from asr.recognition.hypothesis import Channel, Hypothesis, merged
 from asr.recognition.speech_gate import SignalTracker
 from asr.recognition.windows import MAX_WINDOW_S, Window, WindowSizes, cut_windows
 
+T = TypeVar("T")
 Waveform = NDArray[np.float32]
 GATE_LEVEL_DB = -25.0  # near that of the recordings that the speech gate was fitted on
 BLOCK_S = MAX_WINDOW_S  # what fits into one window comes in one block, and so is computed as a whole
@@ -76,6 +78,15 @@ def sources_of(
         own = file_sources(path, sample_rate, index, channel, track)
         counts.append(len(own))
         yield from own
+
+
+def raised(results: Generator[T | AsrError, None, None]) -> Iterator[T]:
+    """The results; the first error among them is raised."""
+    with closing(results):
+        for result in results:
+            if isinstance(result, AsrError):
+                raise result
+            yield result
 
 
 def by_file(

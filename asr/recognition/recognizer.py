@@ -7,9 +7,9 @@ decoded, hours of it in parts. Neither batches nor the number of workers change 
 
 import copy
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.cores import usable_cores
-from asr.ctc import frames_needed
 from asr.data.manifest import Utterance
 from asr.decoding import DecodedText, greedy_decode
 from asr.decoding.build import Decoder, build_decoder, reads_phones
@@ -29,7 +28,7 @@ from asr.recognition.calibration import Calibration, read_calibration
 from asr.recognition.given import AudioInput, check_choice, given_sources
 from asr.recognition.hypothesis import Channel, Hypothesis, joined, merged
 from asr.recognition.pool import Pool, PoolProgress
-from asr.recognition.reading import AudioSource, Reader, by_file, source_of, sources_of, utterance_source
+from asr.recognition.reading import AudioSource, Reader, by_file, raised, source_of, sources_of, utterance_source
 from asr.recognition.request_pool import RequestPool, Task
 from asr.recognition.speech_gate import SETTLE_S, apply_gate
 from asr.recognition.stored_decoding import choose_decoding
@@ -44,6 +43,7 @@ from asr.recognition.windows import (
     cut_emissions,
     frame_seconds,
     stitch,
+    without_phones,
 )
 from asr.recognition.words import TimedWords, word_times
 from asr.schema import build
@@ -166,7 +166,7 @@ class Recognizer:
         """
         with given_sources(audio, sample_rate, self.sample_rate, channel, track) as sources:
             workers = 1 if sum(source.duration_s() for source in sources) <= MAX_WINDOW_S else None
-            found = list(_raised(self._pooled(sources, self._finish, workers=workers)))
+            found = list(raised(self._pooled(sources, self._finish, workers=workers)))
         return merged(found) if channel == "split" else found[0]
 
     def stream(
@@ -234,7 +234,7 @@ class Recognizer:
         """
         sources = (utterance_source(utterance, self.sample_rate) for utterance in utterances)
         found: list[Hypothesis] = []
-        for hypothesis in _raised(self._pooled(sources, self._finish, workers=workers, batch_s=batch_s)):
+        for hypothesis in raised(self._pooled(sources, self._finish, workers=workers, batch_s=batch_s)):
             found.append(hypothesis)
             if progress is not None:
                 progress(len(found), len(utterances))
@@ -242,7 +242,7 @@ class Recognizer:
 
     def transcribe_waveforms(self, waveforms: Sequence[Waveform]) -> list[Hypothesis]:
         """Mono waveforms ``(samples,)`` at the model's rate -> a hypothesis each."""
-        return [self.decode(emissions) for emissions in _raised(self.emissions(waveforms, workers=1))]
+        return [self.decode(emissions) for emissions in raised(self.emissions(waveforms, workers=1))]
 
     def with_hotwords(self, hotwords: Mapping[str, float]) -> "Recognizer":
         """The same model, decoding with these words or phrases preferred, each by its boost in nats.
@@ -311,18 +311,7 @@ class Recognizer:
         )
 
     def timed_words(self, emissions: Emissions, decoded: DecodedText) -> TimedWords:
-        """The words of one recording's text, with their times and confidence.
-
-        What was found by phones may have more letters than there are frames: each frame counts several times then.
-        """
-        frames, needed = len(emissions.log_probs), frames_needed(decoded.tokens)
-        times = -(-needed // frames) if frames and reads_phones(self.decoder) else 1
-        if times > 1:
-            frame_s = emissions.frame_s / times
-            edge_s = emissions.edge_s + (times - 1) / 2 * frame_s
-            log_probs = np.repeat(emissions.log_probs, times, axis=0)
-            timed = self.timed_words(replace(emissions, log_probs=log_probs, frame_s=frame_s, edge_s=edge_s), decoded)
-            return replace(timed, stops=tuple(-(-stop // times) for stop in timed.stops))
+        """The words of one recording's text, with their times and confidence."""
         return word_times(
             emissions.log_probs,
             decoded.tokens,
@@ -334,6 +323,7 @@ class Recognizer:
             n_best=decoded.n_best,
             calibration=self.calibration,
             device=self.device,
+            must_fit=not reads_phones(self.decoder),  # what phones say may have more letters than there are frames
         )
 
     def _pooled(
@@ -401,19 +391,8 @@ class Recognizer:
         if before.stop:
             edge_s = 0.0
             level = None if level is None else level.part(before.stop_s, before.stop_s + duration_s)
-        gated = gated[before.stop - before.first : stop]
-        phones = np.ascontiguousarray(gated[:, tokens:]) if self.columns > tokens else None
-        gated = gated if phones is None else np.ascontiguousarray(gated[:, :tokens])
+        gated, phones = without_phones(gated[before.stop - before.first : stop], tokens)
         return Emissions(gated, self.frame_s, edge_s, duration_s, level, phones)
 
 
 load_model = Recognizer.from_pretrained
-
-
-def _raised(results: Generator[T | AsrError, None, None]) -> Iterator[T]:
-    """The results; the first error among them is raised."""
-    with closing(results):
-        for result in results:
-            if isinstance(result, AsrError):
-                raise result
-            yield result

@@ -29,7 +29,7 @@ from asr.recognition.given import checked_rate, mono_samples
 from asr.recognition.hypothesis import Word
 from asr.recognition.reading import GATE_LEVEL_DB, Waveform
 from asr.recognition.streaming_gate import StreamingGate
-from asr.recognition.windows import MAX_WINDOW_S, PAUSE_S, Array, Emissions
+from asr.recognition.windows import MAX_WINDOW_S, PAUSE_S, Array, Emissions, without_phones
 from asr.recognition.words import TimedWords, complete_words, group_words
 from asr.text.tokenizer import BLANK_ID, Tokenizer
 
@@ -352,8 +352,8 @@ class _StreamingText:
         """What is pending; its second 0 is ``_start_s``."""
         start_s, edge_s = self._start_s(), 0.0 if self._first_pending else self.sound.edge_s
         level = self.sound.speech_level(start_s, self._end_s())
-        pending = np.ascontiguousarray(self._pending[:, : self._tokens])
-        return Emissions(pending, self.sound.frame_s, edge_s, self._end_s() - start_s, level)
+        pending, phones = without_phones(self._pending, self._tokens)
+        return Emissions(pending, self.sound.frame_s, edge_s, self._end_s() - start_s, level, phones)
 
     def _cut(self, frames: int) -> None:
         """The first ``frames`` of those pending are not needed any more."""

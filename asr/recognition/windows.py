@@ -116,6 +116,13 @@ class Emissions:
     phones: Array | None = None
 
 
+def without_phones(columns: Array, vocab_size: int) -> tuple[Array, Array | None]:
+    """``(frames, vocab + phones)`` parted; None where there are no phones."""
+    if columns.shape[1] == vocab_size:
+        return columns, None
+    return np.ascontiguousarray(columns[:, :vocab_size]), np.ascontiguousarray(columns[:, vocab_size:])
+
+
 def frame_seconds(features: FeaturesConfig, factor: int) -> float:
     """From one output frame to the next, exactly: hop length times ``factor`` over the rate."""
     return features.hop_length * factor / features.sample_rate

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.ctc import frames_needed
 from asr.ctc.align import forced_align
 from asr.decoding.greedy import Alternative
 from asr.recognition.bounds import PeakOffsets, SpeechLevel, word_bounds
@@ -49,14 +50,19 @@ def word_times(
     n_best: Sequence[Alternative] = (),
     calibration: Calibration | None = None,
     device: object = "cpu",
+    must_fit: bool = True,
 ) -> TimedWords:
     """Times and confidence of the words that ``tokens`` spell, for one whole recording of ``duration_s``.
 
     ``log_probs`` ``(frames, vocab)``, natural logs; frame t is centred on ``start_s + t * frame_s`` seconds, where
     ``start_s`` is negative if silence was put before the recording. ``level``: see ``speech_level``; without it, times
     come from CTC's peaks alone, and are worse. ``device``: where the model runs, see ``forced_align``. Raises TextError
-    when ``tokens`` do not fit ``log_probs``.
+    when ``tokens`` do not fit ``log_probs``; without ``must_fit`` each frame counts as several then.
     """
+    times = 1 if must_fit else max(1, -(-frames_needed(tokens) // max(1, len(log_probs))))
+    if times > 1:  # of frame t the parts are centred around its own centre
+        log_probs, frame_s = np.repeat(log_probs, times, axis=0), frame_s / times
+        start_s -= (times - 1) / 2 * frame_s
     alignment = forced_align(log_probs, tokens, device)
     grouped = group_words(tokens, tokenizer)
     if not grouped:
@@ -75,7 +81,7 @@ def word_times(
         words=tuple(Word(text, start, end, sure) for text, (start, end), sure in rows),
         confidence=float(confidence.mean()),
         evidence=tuple(tuple(row) for row in evidence.tolist()),
-        stops=tuple(alignment.spans[stop - 1].end_frame for _, stop in spans),
+        stops=tuple(-(-alignment.spans[stop - 1].end_frame // times) for _, stop in spans),
     )
 
 
