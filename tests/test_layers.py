@@ -7,7 +7,7 @@ import itertools
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -90,13 +90,22 @@ def room(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
-def imports(module: str, modules: Mapping[str, Path] = MODULES) -> Iterator[str]:
+def imports(module: str, modules: Mapping[str, Path] = MODULES) -> Sequence[str]:
     """Every module that ``module`` names in an import: late ones and those under TYPE_CHECKING count too.
 
     So does what is imported by name at run time, ``importlib.import_module("name")``. ``from package import module``
     names the package as well, as it runs its ``__init__``; only ``asr`` itself, whose ``__init__`` imports nothing, is
     left out.
     """
+    return _own_imports(module) if modules is MODULES else tuple(_imports(module, modules))
+
+
+@functools.cache  # many tests ask, and a second goes by in reading all files
+def _own_imports(module: str) -> tuple[str, ...]:
+    return tuple(_imports(module, MODULES))
+
+
+def _imports(module: str, modules: Mapping[str, Path]) -> Iterator[str]:
     path = modules[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
