@@ -187,7 +187,7 @@ def open_recording(path: AudioPath, track: int | None = None) -> AnyRecording:
     if kind is not None or track:
         return _media_recording(path, kind or OTHER, track)
     try:
-        return Recording(path)
+        return Recording(path, head)
     except UnknownFormatError as error:
         unknown = error
     try:

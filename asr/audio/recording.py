@@ -76,14 +76,14 @@ class Recording:
         format, subtype: as libsndfile names them, such as `WAV` and `PCM_16`.
     """
 
-    def __init__(self, path: AudioPath) -> None:
-        """Open and check `path`.
+    def __init__(self, path: AudioPath, head: bytes | None = None) -> None:
+        """Open and check `path`; `head` is what `read_head` gives, where it is known.
 
         Raises:
             AudioError: it cannot be read; the message says what, why and what to do.
         """
         self.path = path
-        head = read_head(path)
+        head = head or read_head(path)
         length = mp3_length(path) if is_mp3(head) else None
         rest = wav_rest(path, head)
         self._quiet = length is not None
