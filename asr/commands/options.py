@@ -85,8 +85,8 @@ def add_device(group: "argparse.ArgumentParser | argparse._ArgumentGroup") -> No
         "--backend",
         choices=BACKENDS,
         default="auto",
-        help="what runs the acoustic model; auto: onnx where `asr export` wrote MODEL/model.onnx, onnxruntime is "
-        "installed and the device is the CPU, else torch (default: auto)",
+        help="what runs the acoustic model; auto: onnx on the CPU where onnx and onnxruntime are installed and the "
+        "model has an ONNX form, which starts sooner and gives the same texts; else torch (default: auto)",
     )
 
 

@@ -5,8 +5,9 @@ torch is not imported. One thread a call: recognition runs a worker a core, so t
 """
 
 import functools
+import logging
 import os
-import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.errors import ConfigError, ModelError
+from asr.errors import AsrError, ConfigError, ModelError
 from asr.features import ArrayLogMel, LogMelConfig, RecordingFeatures
 from asr.onnx import BACKENDS, FILES
 from asr.onnx.export import exported, subsampling_factor
+from asr.onnx.graph import has_onnx_form
 from asr.schema import check_choice
-from asr.stored import Stored, read_stored
+from asr.shipped import MODEL_CONFIG as CONFIG
+from asr.stored import WEIGHTS, Stored, one_line, read_stored
 from asr.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -27,18 +30,19 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA's, AMD's, Windows' for Linux
+log = logging.getLogger("asr.onnx")
 
 
 def choose_backend(backend: str, directory: Path, device: str) -> str:
     """The backend that is used on ``device``, as the user names it.
 
-    "auto" is onnx where the directory holds an export, onnxruntime is installed and the device is the CPU; else torch.
-    Raises ConfigError for another name, a GPU, or a package that is absent.
+    "auto" is onnx where it is installed, the device is the CPU, and the directory holds an export or one can be made
+    in memory (torch is not imported to find out, unless there may be a GPU); else torch. Raises ConfigError for another
+    name, a GPU, or a package that is absent; ModelError where the directory is none.
     """
     check_choice("backend", backend, BACKENDS)
     if backend == "auto":
-        ready = (directory / FILES["onnx"]).is_file() and find_spec("onnxruntime") is not None
-        return "onnx" if ready and _is_cpu(device) else "torch"
+        return "onnx" if _has_onnx_form(directory) and _is_cpu(device) else "torch"
     if backend != "torch":
         if device not in ("auto", "cpu"):
             raise ConfigError(
@@ -51,25 +55,48 @@ def choose_backend(backend: str, directory: Path, device: str) -> str:
 def load_with_backend(backend: str, directory: Path, device: str) -> "tuple[str, Pretrained | OnnxPretrained, Any]":
     """The backend that is used (``choose_backend``), the model, and the device that it is on.
 
-    Torch is imported only where it is the backend. Raises as ``choose_backend`` and the loading.
+    Torch is imported only where it is the backend. With "auto" it also takes over, with the same results, where a
+    model cannot be turned into ONNX after all; of a damaged directory it says what is wrong. Raises as
+    ``choose_backend`` and the loading.
     """
-    backend = choose_backend(backend, directory, device)
-    if backend != "torch":
-        return backend, OnnxPretrained(directory, backend), "cpu"
+    chosen = choose_backend(backend, directory, device)
+    if chosen != "torch":
+        try:
+            return chosen, OnnxPretrained(directory, chosen), "cpu"
+        except AsrError as error:
+            if backend != "auto" or (directory / FILES[chosen]).is_file() or find_spec("torch") is None:
+                raise
+            log.debug("%s: backend torch, because onnx failed: %s", directory, error)
     from asr.devices import choose_device
     from asr.pretrained import from_pretrained
 
-    chosen = choose_device(device)
-    return backend, from_pretrained(directory, chosen), chosen
+    on = choose_device(device)
+    return "torch", from_pretrained(directory, on), on
+
+
+def _has_onnx_form(directory: Path) -> bool:
+    """Whether the model runs in onnxruntime here: from its export, or from one made in memory."""
+    if find_spec("onnxruntime") is None:
+        return False
+    if (directory / FILES["onnx"]).is_file():
+        return True
+    if find_spec("onnx") is None:
+        return False
+    stored = read_stored(directory)
+    return isinstance(stored.features, LogMelConfig) and has_onnx_form(stored.model)
 
 
 def _is_cpu(device: str) -> bool:
     """Whether ``device`` is the CPU; torch, which takes seconds to import, is asked only where a GPU is likely."""
-    if device == "auto" and sys.platform == "linux" and not any(map(os.path.exists, GPU_DRIVERS)):
+    if device == "cpu":
+        return True
+    if device == "auto" and os.name == "posix" and not any(map(os.path.exists, GPU_DRIVERS)):
+        return True
+    if device == "auto" and find_spec("torch") is None:
         return True
     from asr.devices import choose_device
 
-    return device == "cpu" or choose_device(device).type == "cpu"
+    return choose_device(device).type == "cpu"
 
 
 def require_onnxruntime() -> Any:
@@ -97,7 +124,7 @@ class OnnxPretrained:
         stored.check_weights()
         weights = stored.weights()
         self.directory = stored.directory
-        self.features = _features(stored, weights["features.mean"], weights["features.std"])
+        self.features = _features(stored, weights)
         self.tokenizer: Tokenizer = stored.tokenizer
         self.phones, self.facts = stored.phones, stored.facts
         self.factor = subsampling_factor(stored)
@@ -112,6 +139,17 @@ class OnnxPretrained:
                 )
         else:
             self.model = OnnxModel(exported(stored, weights, int8=backend == "onnx-int8"), str(stored.directory))
+        self._check_fit()
+
+    def _check_fit(self) -> None:
+        """Raise ModelError where features, model and tokens are not of one another's sizes."""
+        n_mels, vocab_size = self.features.config.n_mels, self.tokenizer.vocab_size
+        try:
+            found = self.log_probs(np.zeros((1, 2 * self.factor, n_mels), np.float32), np.array([2 * self.factor]))
+        except Exception as error:  # as in OnnxModel
+            raise ModelError(f"{self.directory}: its weights do not fit {CONFIG}: {one_line(error)}") from None
+        if found.shape != (1, 2, vocab_size + len(self.phones)):
+            raise ModelError(f"{self.directory}: its weights do not fit {CONFIG}: {vocab_size} tokens by {CONFIG}")
 
     def log_probs(self, log_mel: Array, frames: NDArray[np.int64]) -> Array:
         """``(batch, frames, n_mels)`` normalised, ``(batch,)`` -> ``(batch, frames', vocab + phones)``."""
@@ -129,8 +167,14 @@ class OnnxPretrained:
         return self._pretrained
 
 
-def _features(stored: Stored, mean: Array, std: Array) -> RecordingFeatures:
-    """In NumPy, or of a kind that only torch computes."""
+def _features(stored: Stored, weights: Mapping[str, NDArray[Any]]) -> RecordingFeatures:
+    """In NumPy, or of a kind that only torch computes. Raises ModelError where the weights are not of its size."""
+    mean, std = weights.get("features.mean"), weights.get("features.std")
+    if mean is None or std is None or not mean.shape == std.shape == (stored.features.n_mels,):
+        raise ModelError(
+            f"{stored.directory / WEIGHTS}: does not fit {CONFIG}: features.mean and features.std of"
+            f" {stored.features.n_mels} mels by {CONFIG}"
+        )
     if isinstance(stored.features, LogMelConfig):
         return ArrayLogMel(stored.features, mean, std)
     import torch

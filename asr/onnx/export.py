@@ -38,7 +38,9 @@ def export_model(directory: str | Path, *, int8: bool = False) -> bytes:
     require_onnx()
     stored = read_stored(directory)
     stored.check_weights()
-    return exported(stored, stored.weights(), int8=int8)
+    content = exported(stored, stored.weights(), int8=int8)
+    require_onnx().checker.check_model(content)
+    return content
 
 
 def exported(stored: Stored, weights: Weights, *, int8: bool) -> bytes:

@@ -53,13 +53,18 @@ def require_onnx() -> Any:
     return onnx
 
 
+def has_onnx_form(model: Mapping[str, Any]) -> bool:
+    """Whether ONNX's recurrent nodes can express an encoder. ``model``: its settings, as in config.json, unchecked."""
+    return isinstance(model, Mapping) and str(model.get("name")) in KINDS and not model.get("projection_size")
+
+
 def check_exportable(model: Mapping[str, Any], *, int8: bool = False) -> str:
     """The kind of an encoder's cells. Raises ModelError for one that ONNX's recurrent nodes cannot express, or not in
-    int8. ``model``: its settings, as in config.json.
+    int8. ``model``: as for ``has_onnx_form``.
     """
-    name, projected = str(model.get("name")), model.get("projection_size")
-    if name not in KINDS or projected:
-        what = f"model={name}" + (" with a projection" if projected else "")
+    name = str(model.get("name"))
+    if not has_onnx_form(model):
+        what = f"model={name}" + (" with a projection" if model.get("projection_size") else "")
         raise ModelError(
             f"{what} has no ONNX form here: bilstm, lstm, gru and rnn without projection_size have one; use"
             " backend torch"
@@ -119,7 +124,7 @@ class _Graph:
         return self.weights[name].astype(np.float32, copy=False)
 
     def finished(self, n_mels: int) -> Any:
-        """The checked model."""
+        """The model."""
         if self.unused:
             raise ModelError(f"model: the settings do not ask for the weight {min(self.unused)}; they do not fit")
         helper, kinds = self.onnx.helper, self.onnx.TensorProto
@@ -133,9 +138,7 @@ class _Graph:
         described = [[helper.make_tensor_value_info(*one) for one in side] for side in (inputs, outputs)]
         graph = helper.make_graph(self.nodes, "acoustic_model", *described, self.constants)
         versions = [helper.make_opsetid("", OPSET), *([helper.make_opsetid("com.microsoft", 1)] * self.int8)]
-        model = helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION, producer_name="asr-bilstm")
-        self.onnx.checker.check_model(model)
-        return model
+        return helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION, producer_name="asr-bilstm")
 
     def linear(self, hidden: str, name: str) -> str:
         """``W x + b`` over the last axis."""

@@ -70,7 +70,7 @@ def _features_and_model(model: Path | None, device: str) -> "tuple[Features, Rec
         return LogMel(LogMelConfig(n_mels=64)), None
     from asr.recognition import Recognizer
 
-    recognizer = Recognizer.from_pretrained(model, device=device, words=False)
+    recognizer = Recognizer.from_pretrained(model, device=device, words=False, backend="torch")
     return recognizer.features, recognizer
 
 

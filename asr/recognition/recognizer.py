@@ -117,7 +117,7 @@ class Recognizer:
             calibrated: make confidence a probability where the directory has a calibration.json.
             decoding: keys of ``DecodingConfig`` that replace those of the directory's decoding.json (greedy where there
                 is none), e.g. ``{"name": "beam", "language_model": "lm.bin", "hotwords": {"ann": 5.0}}``.
-            backend: "torch"; "onnx" or "onnx-int8" on the CPU; "auto" (onnx where `asr export` wrote there).
+            backend: "torch"; "onnx" or "onnx-int8" on the CPU; "auto": see ``asr.onnx.backend.choose_backend``.
 
         Raises:
             ModelError: the directory is absent, damaged, or does not fit.

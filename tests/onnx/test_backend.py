@@ -64,15 +64,78 @@ def test_int8_is_near_and_not_the_same(directory: Path) -> None:
     assert error.max() > 1e-3 and error.mean() < 0.5
 
 
-def test_auto_uses_an_export_where_there_is_one(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load(directory, "auto").backend == load_model(directory).backend == "torch"
-    assert main(["export", str(directory)]) == 0
+def test_auto_is_onnx_where_it_is_installed_and_the_device_is_the_cpu(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert load(directory, "auto").backend == load_model(directory).backend == "onnx"
     assert load(directory, "torch").backend == "torch"
-    monkeypatch.setattr("asr.devices.choose_device", torch.device)
-    assert choose_backend("auto", directory, "cuda") == "torch"
-    monkeypatch.setattr("asr.onnx.backend.find_spec", lambda name: None)
+    with monkeypatch.context() as patched:
+        patched.setattr("asr.devices.choose_device", lambda name: torch.device("cuda"))
+        assert choose_backend("auto", directory, "cuda") == "torch"
+        assert choose_backend("auto", directory, "cpu") == "onnx"
+        patched.setattr("asr.onnx.backend.GPU_DRIVERS", (str(directory),))
+        assert choose_backend("auto", directory, "auto") == "torch"
+        patched.setattr("asr.onnx.backend.find_spec", lambda name: None if name == "torch" else name)
+        assert choose_backend("auto", directory, "auto") == "onnx"
+    installed = ["onnxruntime"]
+    monkeypatch.setattr("asr.onnx.backend.find_spec", lambda name: name if name in installed else None)
+    assert load(directory, "auto").backend == "torch"  # nothing to make an export with
+    assert main(["export", str(directory)]) == 0
+    assert load(directory, "auto").backend == load_model(directory).backend == "onnx"
+    installed.clear()
     assert load(directory, "auto", "cpu").backend == "torch"
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [("model", {"name": "conformer"}), ("model", {"projection_size": 4}), ("features", {"name": "kaldi"})],
+)
+def test_auto_is_torch_where_a_model_has_no_onnx_form_or_needs_torch(
+    directory: Path, part: str, values: dict[str, Any]
+) -> None:
+    described = json.loads((directory / "config.json").read_text())
+    described[part].update(values)
+    if part == "features":
+        del described[part]["log_floor"]
+    (directory / "config.json").write_text(json.dumps(described))
+    assert choose_backend("auto", directory, "cpu") == "torch"
+
+
+def test_auto_falls_back_to_torch_and_hides_no_error(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> bytes:
+        raise ModelError("not this one")
+
+    with monkeypatch.context() as patched, caplog.at_level("DEBUG", "asr.onnx"):
+        patched.setattr("asr.onnx.backend.exported", fail)
+        assert load(directory, "auto").backend == "torch"
+        assert "backend torch, because onnx failed: not this one" in caplog.text
+        with pytest.raises(ModelError, match="not this one"):
+            load(directory, "onnx")
+        patched.setattr("asr.onnx.backend.find_spec", lambda name: None if name == "torch" else name)
+        with pytest.raises(ModelError, match="not this one"):
+            load(directory, "auto")
+    weights = (directory / "model.safetensors").read_bytes()
+    (directory / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    with pytest.raises(ModelError, match="damaged, its SHA-256"):
+        load(directory, "auto")
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [("tokenizer", {"characters": list(" abcdefghi")}), ("features", {"n_mels": 15}), ("model", {"num_layers": 3})],
+)
+def test_what_does_not_fit_together_is_refused_when_it_is_loaded(
+    directory: Path, part: str, values: dict[str, Any]
+) -> None:
+    described = json.loads((directory / "config.json").read_text())
+    assert values.keys() <= described[part].keys()
+    described[part].update(values)
+    (directory / "config.json").write_text(json.dumps(described))
+    for backend in ("auto", "torch", "onnx"):
+        with pytest.raises(ModelError, match=r"do(es)? not fit|cannot be understood"):
+            load(directory, backend)
 
 
 def test_an_export_of_other_weights_or_a_damaged_one_is_refused(directory: Path, tmp_path: Path) -> None:
@@ -160,7 +223,7 @@ def test_transcription_with_onnx_needs_no_torch_and_gives_the_same(
         "import sys",
         f"sys.modules.update(dict.fromkeys({HEAVY!r}))",  # as if they were not installed
         "from asr.cli import main",
-        f"codes = [main([*{command!r}, one]) for one in ('onnx', 'onnx-int8')]",
+        f"codes = [main([*{command!r}, one]) for one in ('auto', 'onnx-int8')]",
         "sys.exit(any(codes) or 'numba' in sys.modules)",
     ]
     run = [sys.executable, "-c", "\n".join(lines)]
@@ -172,7 +235,7 @@ def test_transcription_with_onnx_needs_no_torch_and_gives_the_same(
     assert (
         found["text"] == expected["text"]
         and len(expected["text"]) > 10
-        and rounded["settings"]["backend"] == "onnx-int8"
+        and [one["settings"]["backend"] for one in (found, rounded)] == ["onnx", "onnx-int8"]
     )
     for one, other in zip(found["words"], expected["words"], strict=True):
         assert [one[key] for key in KEYS] == [other[key] for key in KEYS]

@@ -234,10 +234,10 @@ def test_a_rate_that_contradicts_is_refused(recognizer: Recognizer, utterances: 
         recognizer.transcribe({"array": make_waveform(0.1, 0), "sampling_rate": 8000}, sample_rate=16000)
 
 
-def test_what_is_printed_is_short_and_says_what_it_is(recognizer: Recognizer) -> None:
+def test_what_is_printed_is_short_and_says_what_it_is(directory: Path) -> None:
     assert re.fullmatch(
         rf"Recognizer\(bilstm of 0\.0 million parameters, \d+ tokens, {RATE} Hz, greedy decoding, on cpu\)",
-        repr(recognizer),
+        repr(Recognizer.from_pretrained(directory, device="cpu", backend="torch")),
     )
     word = Word("hello", 0.1234, 0.5, 0.987)
     assert repr(word) == "Word('hello', 0.12 to 0.50 s, confidence=0.99)"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import asr
+from asr.cli import main
 from asr.transcription import render_transcript
 from tests.server.conftest import Running, Start
 
@@ -71,6 +72,37 @@ def test_verbose_json_has_words_with_times_and_segments_that_cover_them(
     assert answer.segments[0].start == answer.words[0].start and answer.segments[-1].end == answer.words[-1].end
     assert all(one.end <= two.start for one, two in zip(answer.segments, answer.segments[1:], strict=False))
     assert all(segment.avg_logprob < 0 < segment.compression_ratio for segment in answer.segments)
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_all_faces_give_what_torch_gives(
+    start: Start, model: Path, recordings: list[Path], capsys: pytest.CaptureFixture[str], backend: str
+) -> None:
+    """Python, the command line, the server, and live sound that is heard to its end before it is decided."""
+    path = recordings[2]
+    whole = asr.load_model(model, speech_gate=False, backend="torch").transcribe(path)
+    python = asr.load_model(model, speech_gate=False, backend=backend).transcribe(path)
+    command = ["transcribe", str(model), str(path), "--no-speech-gate", "--backend", backend, "--format"]
+    assert main([*command, "json"]) == 0
+    (written,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert main([*command, "jsonl", "--stream", "--look-ahead-s", "30", "--pause-s", "30"]) == 0
+    events = map(json.loads, capsys.readouterr().out.splitlines())
+    (live,) = (event for event in events if event["kind"] == "segment")
+    with start(backend=backend) as running:
+        client = openai.OpenAI(base_url=f"{running.address}/v1", api_key="any", max_retries=0)
+        served = ask(client, path, response_format="verbose_json", timestamp_granularities=["word"])
+    keys = ("word", "start_s", "end_s", "confidence")
+    faces = [[tuple(word[key] for key in keys) for word in face["words"]] for face in (written, live)]
+    faces.append([(one.word, one.start, one.end, one.confidence) for one in served.words])
+    assert {python.text, written["text"], live["text"], served.text} == {whole.text} and len(whole.words) > 30
+    for face in faces:
+        assert [word[:3] for word in face] == [
+            (one.text, pytest.approx(one.start_s, abs=1e-5), pytest.approx(one.end_s, abs=1e-5)) for one in whole.words
+        ]
+        # onnxruntime's rounding, through the weights of this model, which are random and large
+        assert [word[3] for word in face] == pytest.approx([one.confidence for one in whole.words], abs=5e-3)
+    assert [one[3] for one in faces[0]] == pytest.approx([one.confidence for one in python.words], abs=1e-5)
+    assert [one[3] for one in faces[2]] == pytest.approx([one.confidence for one in python.words], abs=1e-5)
 
 
 def test_verbose_json_has_segments_only_unless_words_are_asked_for(client: Any, recordings: list[Path]) -> None:
