@@ -73,7 +73,7 @@ TOKEN = np.dtype(
     align=True,
 )
 # A letter's number in a character model, what is added to its log-probability, and its symbol among the hotwords.
-LETTER = np.dtype([("word", np.int32), ("hot_symbol", np.int32), ("extra", np.float64)], align=True)
+LETTER = np.dtype([("word", np.int64), ("hot_symbol", np.int32), ("extra", np.float64)], align=True)
 # ``word``: the model's number of the word that ends at the node, -1: none; ``extra`` is added to its log-probability;
 # ``ahead``: the best unigram log-probability at or below it. By phones, words that sound alike end at one node: they
 # are the tokens ``word`` to before ``end_word``.
@@ -120,7 +120,7 @@ class Tables(NamedTuple):
 
     settings: Records  # (1,)
     tokens: Records  # (vocab,)
-    spelling: npt.NDArray[np.int32]
+    spelling: npt.NDArray[np.int64]
     letters: Records  # (alphabet + 1,), the space last
     trie: Records  # (nodes,)
     hot_next: npt.NDArray[np.int32]  # (states, symbols)
@@ -137,9 +137,11 @@ def compiled(function: F) -> F:
     """Compile a part of the search; what ``stored`` keeps on disk holds its parts.
 
     The search allocates nothing, so its functions need no reference counts (``_nrt``). With them, which are atomic,
-    the search took 2.5 times as long.
+    the search took 2.5 times as long. Python calls no part, so none needs the wrappers for that, a third of all that
+    there is to compile. Numbers of words and letters are int64 everywhere: of another type a part is compiled again.
     """
-    return JIT(nogil=True, _nrt=False)(function)  # type: ignore[no-any-return]
+    options = {"nogil": True, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return JIT(**options)(function)  # type: ignore[no-any-return]
 
 
 def stored(function: F) -> F:
@@ -149,7 +151,7 @@ def stored(function: F) -> F:
     search's files in it makes a change of any of them count.
     """
     function.__qualname__ = f"{function.__qualname__}_{_digest()}"
-    return JIT(cache=True, nogil=True, _nrt=False)(function)  # type: ignore[no-any-return]
+    return JIT(cache=True, nogil=True, _nrt=False, no_cfunc_wrapper=True)(function)  # type: ignore[no-any-return]
 
 
 @functools.cache

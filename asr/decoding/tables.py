@@ -164,7 +164,7 @@ def build_tables(
     return Tables(
         settings=settings,
         tokens=tokens,
-        spelling=letters,
+        spelling=letters.astype(np.int64),
         letters=_letters(spelling, config, ngrams, hot),
         trie=trie,
         hot_next=hot.next_state,
