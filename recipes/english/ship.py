@@ -6,7 +6,7 @@ In: a model directory, the folder that prepare.py wrote, and a language model th
 it was pruned); for a model with phones a pronouncing dictionary. Out: ``pretrained/english``, at most 20 MB, whose
 README.md is the model card; its figures are in card.json, read from files that `asr lm tune` and `asr evaluate` wrote
 for these very weights. Work in between is kept in ``--work`` and done once: rerun to resume. Without --lm the model
-keeps the decoding that it has.
+keeps the decoding that it has. With ``pretrained/english`` in place of MODEL the shipped model gets a new card.
 """
 
 import argparse
@@ -38,7 +38,12 @@ from recipes.english.card import collect, render
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "pretrained" / "english"
 MOST_BYTES = 20_000_000
-BACKENDS = ("torch", "onnx", "onnx-int8")  # evaluated; the extra [onnx] is needed
+EVALUATIONS = {  # options of `asr evaluate`, by what they add to the name of a test set; the extra [onnx] is needed
+    "": ("--backend", "torch"),
+    "-greedy": ("--backend", "torch", "--decoder", "greedy"),  # of a model with a language model
+    "-onnx": ("--backend", "onnx"),
+    "-onnx-int8": ("--backend", "onnx-int8"),
+}
 COMPARED = 20  # dev utterances on which fp16 is compared with fp32
 
 
@@ -92,9 +97,9 @@ def ship(
     _convert(model, data, lm, staged, search)
     sizes = _sizes(staged)
     for name in names:
-        for backend in BACKENDS:
-            folder = name if backend == "torch" else f"{name}-{backend}"
-            _evaluate(staged, data / f"{name}.jsonl", work / "evaluation" / folder, backend)
+        for added, options in EVALUATIONS.items():
+            if added != "-greedy" or (staged / DECODING).is_file():
+                _evaluate(staged, data / f"{name}.jsonl", work / "evaluation" / f"{name}{added}", options)
     card = collect(staged, data, work / "evaluation", sizes, read_json_object(work / "fp16.json"))
     with copy_of_model(staged, out) as fresh:
         for name in (DECODING, LANGUAGE_MODEL, PRONUNCIATIONS, CALIBRATION):
@@ -106,18 +111,22 @@ def ship(
 
 
 def _convert(model: Path, data: Path, lm: Path | None, staged: Path, search: Sequence[object]) -> None:
-    """The model in fp16 with its language model and calibration, unless ``staged`` was made from the same files."""
+    """The model in fp16 with its language model and calibration, unless ``staged`` was made from the same files.
+
+    One that was shipped before stays as it is: it is rounded already, and its card says what that changed.
+    """
     made_from: dict[str, Any] = {"weights": weights_sha256(model), "lm": sha256_file(lm) if lm else None}
     made_from["search"] = [str(one) for one in search]
     record = staged.parent / "made_from.json"
     if read_json_object(record) == made_from:
         return
     whole = from_pretrained(model)
-    facts = {**whole.facts, "float32_sha256": made_from["weights"]}
+    facts = {"float32_sha256": made_from["weights"], **whole.facts}
     save_pretrained(staged, whole.features, whole.model, whole.tokenizer, facts, dtype=torch.float16)
     _sizes(staged, {str(lm): read_lm(lm).nbytes} if lm else {})  # before the time that tuning takes
     dev = data / "dev.jsonl"
-    write_json(staged.parent / "fp16.json", fp16_difference(model, staged, dev))
+    rounding = read_json_object(model / "card.json").get("fp16") or fp16_difference(model, staged, dev)
+    write_json(staged.parent / "fp16.json", rounding)
     stored, calibration = read_decoding(model), read_calibration(model)
     if lm is not None:
         _asr("lm", "tune", staged, dev, "--lm", lm, *search)
@@ -170,7 +179,7 @@ def fp16_difference(model: Path, half: Path, dev: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _evaluate(staged: Path, manifest: Path, out: Path, backend: str) -> None:
+def _evaluate(staged: Path, manifest: Path, out: Path, options: Sequence[str]) -> None:
     """`asr evaluate`, unless ``out`` holds its result for the same weights, decoding and manifest."""
     summary = read_json_object(out / "summary.json")
     made_for = {
@@ -179,7 +188,7 @@ def _evaluate(staged: Path, manifest: Path, out: Path, backend: str) -> None:
     }
     if summary.get("model_sha256") == weights_sha256(staged) and read_json_object(out / "made_for.json") == made_for:
         return
-    _asr("evaluate", staged, manifest, "--out", out, "--backend", backend)
+    _asr("evaluate", staged, manifest, "--out", out, *options)
     write_json(out / "made_for.json", made_for)
 
 

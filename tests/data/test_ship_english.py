@@ -87,6 +87,16 @@ def test_the_card_says_what_the_files_say(trained: Path, shipped: Path) -> None:
     assert {one["group"]: one["utterances"] for one in test["groups"]} == {"gender f": 3, "gender m": 4}
 
 
+def test_a_shipped_model_is_shipped_again_as_it_is(trained: Path, shipped: Path) -> None:
+    again = trained / "again"
+    words = [shipped, trained / "data", "--work", trained / "second", "--out", again, "--tests"]
+    assert ship.main([str(word) for word in words]) == 0
+    for name in ("model.safetensors", "calibration.json"):
+        assert (again / name).read_bytes() == (shipped / name).read_bytes()
+    old, new = (json.loads((folder / "card.json").read_text()) for folder in (shipped, again))
+    assert new == {**old, "tests": [], "backends": []} and old["fp16"]["largest_nats"] > 0
+
+
 def test_it_is_done_once_and_results_of_other_weights_are_refused(
     trained: Path, shipped: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
