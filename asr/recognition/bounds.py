@@ -109,6 +109,11 @@ def speech_level(log_mel: NDArray[np.float32], context: NDArray[np.float32]) -> 
     return level
 
 
+def sounding(level: SpeechLevel) -> NDArray[np.bool_]:
+    """Which frames are rather speech than silence, ``(frames,)``."""
+    return _gain(level)[0] > 0
+
+
 def word_bounds(
     first_s: Array, last_s: Array, duration_s: float, level: SpeechLevel, offsets: PeakOffsets
 ) -> NDArray[np.float64]:
