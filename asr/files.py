@@ -34,10 +34,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         os.chmod(temporary, 0o666 & ~umask())
         os.replace(temporary, path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -161,7 +161,8 @@ def file_hashes(paths: Iterable[Path]) -> dict[str, str | None]:
     return {str(path): sha256_file(path) if path.is_file() else None for path in paths}
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on disk: they outlive a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from asr.errors import TranscriptError
 from asr.recognition import Hypothesis, Word
 from asr.server.errors import ApiError
+from asr.server.form import body_of
 from asr.transcription import Provenance, render_transcript
 
 _MAX_BYTES = 16_000_000
@@ -36,15 +37,11 @@ class Export(BaseModel):
     words: Annotated[list[ExportedWord], Field(fail_fast=True)]  # else each of a million errors takes a kilobyte
 
 
-async def export(request: Request) -> Response:
+async def export(request: Request, stall_s: float) -> Response:
     """The answer to POST /v1/transcripts. Raises ApiError."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _MAX_BYTES:
-            raise ApiError(413, f"the transcript is larger than {_MAX_BYTES / 1e6:g} MB")
+    body = await body_of(request, _MAX_BYTES, stall_s)
     try:
-        given = Export.model_validate_json(bytes(body))
+        given = Export.model_validate_json(body)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the body"

@@ -91,7 +91,7 @@ async def _receive(request: Request, options: "ServeOptions", folder: Path) -> t
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
         raise _too_large(limit)
-    limited = Request(request.scope, _bounded(request.receive, limit, options.stall_s))
+    limited = Request(request.scope, _bounded(request.receive, limit, options.stall_s, _too_large(limit)))
     try:
         async with limited.form(max_files=1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES) as fields:
             return _checked(fields), await _stored(fields.get("file"), folder)
@@ -104,7 +104,16 @@ async def _receive(request: Request, options: "ServeOptions", folder: Path) -> t
         raise ApiError(503, f"the recording cannot be stored: {reason}", code="storage", retry_after_s=60) from None
 
 
-def _bounded(receive: Receive, limit: int, stall_s: float) -> Receive:
+async def body_of(request: Request, limit: int, stall_s: float) -> bytes:
+    """A body that is no form, of at most ``limit`` bytes. Raises ApiError."""
+    too_large = ApiError(413, f"the body is larger than {limit / 1e6:g} MB", code="body_too_large")
+    try:
+        return await Request(request.scope, _bounded(request.receive, limit, stall_s, too_large)).body()
+    except ClientDisconnect:
+        raise ApiError(499, "the client went away", code="cancelled") from None
+
+
+def _bounded(receive: Receive, limit: int, stall_s: float, too_large: ApiError) -> Receive:
     """``receive`` that gives up a body beyond ``limit`` bytes, and a client that sends nothing for ``stall_s``."""
     got = 0
 
@@ -116,7 +125,7 @@ def _bounded(receive: Receive, limit: int, stall_s: float) -> Receive:
             raise ApiError(408, f"nothing was received for {stall_s:g} s", code="stalled") from None
         got += len(message.get("body", b""))
         if got > limit:
-            raise _too_large(limit)
+            raise too_large
         return message
 
     return bounded

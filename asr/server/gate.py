@@ -5,8 +5,9 @@ import contextlib
 import hashlib
 import hmac
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from asr.server.errors import ApiError
 
@@ -37,6 +38,18 @@ class Gate:
             said = "is wrong" if given else "is missing"
             message = f"the API key {said}; send it as 'Authorization: Bearer KEY'"
             raise ApiError(401, message, code="invalid_api_key")
+
+    def check_origin(self, headers: Mapping[str, str]) -> None:
+        """Raise ApiError (403) unless a page of this server asks, or one that CORS names; others than browsers may."""
+        origin, origins = headers.get("origin"), self._options.origins
+        if origin is None or "*" in origins or origin in origins:
+            return
+        try:
+            own = urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+        except ValueError:  # no URL at all
+            own = False
+        if not own:
+            raise ApiError(403, f"pages of {origin} may not ask here; --cors {origin} lets them", code="origin")
 
     @contextlib.contextmanager
     def upload(self) -> Iterator[None]:

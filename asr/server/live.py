@@ -11,7 +11,6 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
 from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import TypeAdapter, ValidationError
@@ -145,7 +144,7 @@ async def converse(socket: WebSocket, state: "State", make: Callable[["State", S
     """Answer a handshake, and all that follows; refusals are HTTP responses, as those of other requests."""
     with contextlib.ExitStack() as held:
         try:
-            _check_origin(socket, state.options.origins)
+            state.gate.check_origin(socket.headers)
             offered = [one.strip() for one in socket.headers.get("sec-websocket-protocol", "").split(",")]
             state.gate.check_key(_authorization(socket, offered))
             served = state.models.get(socket.query_params.get("model", ""))
@@ -155,19 +154,6 @@ async def converse(socket: WebSocket, state: "State", make: Callable[["State", S
             return
         await socket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None)
         await _Conversation(socket, state, make(state, served), ending).run()
-
-
-def _check_origin(socket: WebSocket, origins: Sequence[str]) -> None:
-    """Pages of this server may open sockets, and those that CORS names; browsers ask nobody else."""
-    origin = socket.headers.get("origin")
-    if origin is None or "*" in origins or origin in origins:
-        return
-    try:
-        own = urlsplit(origin).netloc.lower() == socket.headers.get("host", "").lower()
-    except ValueError:  # no URL at all
-        own = False
-    if not own:
-        raise ApiError(403, f"pages of {origin} may not open sockets here; --cors {origin} lets them", code="origin")
 
 
 def _authorization(socket: WebSocket, offered: Sequence[str]) -> str | None:

@@ -250,7 +250,7 @@ def test_a_full_disk_is_reported_and_the_last_checkpoint_is_unchanged(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("asr.files._sync", full)
+    monkeypatch.setattr("asr.files.sync", full)
     monkeypatch.setattr(RunDir, "forget_metrics_after", lambda *_: None)
     monkeypatch.setattr(RunDir, "record_start", lambda *_: None)
     with pytest.raises(TrainingError, match=r"last.ckpt: cannot be saved \(No space left on device.*is unchanged"):
