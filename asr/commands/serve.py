@@ -9,6 +9,7 @@ import importlib.util
 import logging
 import os
 import sys
+from pathlib import Path
 
 from asr.commands.options import add_decoding, add_device, count, decoder_options, seconds, whole_number
 from asr.errors import UsageError
@@ -29,6 +30,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "models", nargs="*", metavar="[NAME=]MODEL",
         help="model directories, by the name that clients ask for; the first is the default (default: english)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--corpus", type=Path, metavar="DIR",
+        help="draft the recordings in DIR with the first model, to be corrected in a browser at /corpus",
     )  # fmt: skip
     network = parser.add_argument_group("network")
     network.add_argument("--host", default=default.host, help="address to listen on (default: %(default)s)")
@@ -92,6 +97,8 @@ def run(arguments: list[str]) -> int:
 
     def ready(address: str) -> None:
         print(f"asr: serving {', '.join(options.models)} on {address}; Ctrl-C stops", file=sys.stderr, flush=True)
+        if options.corpus is not None:
+            print(f"asr: correct the drafts of {options.corpus} at {address}/corpus", file=sys.stderr, flush=True)
 
     serve(options, ready)
     return 0

@@ -6,7 +6,7 @@ In: options. Out: a FastAPI application; its models end with it.
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, WebSocket
@@ -15,6 +15,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asr import __version__
+from asr.server.corpus import Corpus
+from asr.server.corpus_drafting import Drafting
+from asr.server.corpus_paths import add_corpus_paths
 from asr.server.errors import ApiError, add_error_handlers
 from asr.server.exports import export
 from asr.server.form import TranscriptionForm
@@ -39,36 +42,48 @@ _PAGE_HEADERS = {
 def create_app(options: ServeOptions) -> FastAPI:
     """Load the models and make the application. Raises an AsrError."""
     metrics = Metrics()
-    state = State(options, load_models(options, metrics), Gate(options, metrics), metrics)
+    with contextlib.ExitStack() as opened:
+        corpus = opened.enter_context(contextlib.closing(Corpus(options.corpus))) if options.corpus else None
+        models = load_models(options, metrics)
+        opened.callback(models.close)
+        served = next(iter(models))
+        drafting = Drafting(corpus, served, options.max_audio_s, options.workers) if corpus else None
+        held = opened.pop_all()
+    state = State(options, models, Gate(options, metrics), metrics)
 
     @contextlib.asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        try:
+        with held, drafting or contextlib.nullcontext():
             yield
-        finally:
-            state.models.close()
 
     app = FastAPI(title="asr", version=__version__, lifespan=life, docs_url=None, redoc_url=None)
     app.state.asr = state
     add_error_handlers(app)
-    _add_paths(app, state)
+    key = Depends(_key_check(state.gate))
+    _add_paths(app, state, key)
+    if corpus is not None:
+        add_corpus_paths(app, corpus, state.gate, options, served.unspelled, [key])
     _add_sockets(app, state)
     app.add_middleware(_Measured, metrics=metrics)
     if options.origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(options.origins),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "PUT"],
             allow_headers=["*"],
             expose_headers=["x-request-id", "retry-after", IGNORED],
         )
     return app
 
 
-def _add_paths(app: FastAPI, state: State) -> None:
+def _key_check(gate: Gate) -> Callable[[Request], Awaitable[None]]:
     async def key(request: Request) -> None:
-        state.gate.check_key(request.headers.get("authorization"))
+        gate.check_key(request.headers.get("authorization"))
 
+    return key
+
+
+def _add_paths(app: FastAPI, state: State, key: Any) -> None:
     page = render_page()
 
     @app.get("/", include_in_schema=False)
@@ -87,17 +102,17 @@ def _add_paths(app: FastAPI, state: State) -> None:
         why = "stopping" if state.gate.stopping else "" if state.models.alive else "recognition ended"
         return JSONResponse({"status": why or "ready"}, 503 if why else 200)
 
-    @app.get("/metrics", dependencies=[Depends(key)])
+    @app.get("/metrics", dependencies=[key])
     async def figures() -> Response:
         """Prometheus' text format."""
         return PlainTextResponse(state.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @app.get("/v1/models", dependencies=[Depends(key)])
+    @app.get("/v1/models", dependencies=[key])
     async def models() -> dict[str, Any]:
         """All models; the first is the default."""
         return {"object": "list", "data": [_described(one) for one in state.models]}
 
-    @app.get("/v1/models/{name:path}", dependencies=[Depends(key)])
+    @app.get("/v1/models/{name:path}", dependencies=[key])
     async def model(name: str) -> dict[str, Any]:
         """One model."""
         return _described(state.models.get(name))
@@ -106,17 +121,17 @@ def _add_paths(app: FastAPI, state: State) -> None:
     form["schema"]["properties"]["file"] = {"type": "string", "format": "binary"}
     body = {"required": True, "content": {"multipart/form-data": form}}
 
-    @app.post("/v1/audio/transcriptions", dependencies=[Depends(key)], openapi_extra={"requestBody": body})
+    @app.post("/v1/audio/transcriptions", dependencies=[key], openapi_extra={"requestBody": body})
     async def transcriptions(request: Request) -> Response:
         """A recording's text."""
         return await transcribe(request, state)
 
-    @app.post("/v1/transcripts", dependencies=[Depends(key)])
+    @app.post("/v1/transcripts", dependencies=[key])
     async def transcripts(request: Request) -> Response:
         """Words, perhaps changed, as a file of a format."""
-        return await export(request)
+        return await export(request, state.options.stall_s)
 
-    @app.post("/v1/audio/translations", dependencies=[Depends(key)])
+    @app.post("/v1/audio/translations", dependencies=[key])
     async def translations() -> Response:
         """Not possible."""
         raise ApiError(400, "these models transcribe and do not translate; use /v1/audio/transcriptions")

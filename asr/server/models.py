@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Lock
@@ -53,9 +53,14 @@ class Served:
         language = self.recognizer.facts.get("language")
         return language if isinstance(language, str) else None
 
+    @property
+    def normalizer(self) -> Callable[[str], str]:
+        """What makes a text like those that the model was trained on."""
+        return get_normalizer(str(self.recognizer.facts.get("normalizer", "basic")))
+
     def spelled(self, phrases: Iterable[str]) -> tuple[list[str], list[str]]:
         """The phrases as the model writes them, without repetitions, and those that it cannot spell."""
-        normalizer = get_normalizer(str(self.recognizer.facts.get("normalizer", "basic")))
+        normalizer = self.normalizer
         found: dict[str, None] = {}
         unknown = []
         for phrase in phrases:
@@ -74,6 +79,16 @@ class Served:
             return False
         return True
 
+    def unspelled(self, text: str) -> str | None:
+        """What the model cannot spell of a text, as it is or normalised; None where it can."""
+        if self._can_spell(text):
+            return None
+        try:
+            self.recognizer.tokenizer.encode(self.normalizer(text))
+        except TextError as error:
+            return str(error)
+        return None
+
     def for_hotwords(self, hotwords: list[str]) -> Recognizer:
         """The recogniser that prefers these, as ``spelled`` gives them; reading the language model takes a moment."""
         if not hotwords:
@@ -91,10 +106,10 @@ class Served:
     def transcribe(self, recognizer: Recognizer, path: str, name: str, max_audio_s: float) -> Task[Hypothesis]:
         """Begin with the recording in ``path``, which messages call ``name``."""
         source = file_source(path, self.recognizer.sample_rate)
-        return recognizer.submit(self.pool, _limited(source, name, max_audio_s, self.recognizer.sample_rate))
+        return recognizer.submit(self.pool, limited(source, name, max_audio_s, self.recognizer.sample_rate))
 
 
-def _limited(source: AudioSource, name: str, max_audio_s: float, sample_rate: int) -> AudioSource:
+def limited(source: AudioSource, name: str, max_audio_s: float, sample_rate: int) -> AudioSource:
     """The source, which raises TooLongError beyond the limit: by its header, or where reading gets there."""
 
     def check(seconds: float) -> None:

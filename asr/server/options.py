@@ -32,6 +32,7 @@ class ServeOptions:
     device: str = "auto"
     backend: str = "auto"  # auto, torch, onnx or onnx-int8
     workers: int | None = None  # threads that compute, for each model, and for live sound; None: one a core
+    corpus: Path | None = None  # recordings to be corrected at /corpus, drafted by the first model
     speech_gate: bool = True
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
 

@@ -1,0 +1,172 @@
+"""The paths below ``/corpus``: the queue of segments, one of them, its sound, and its corrections.
+
+In: requests. Out: JSON in the server's form; 409 with the segment as it is where somebody else was faster.
+"""
+
+import io
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import soundfile
+from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi.params import Depends
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field, ValidationError
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+
+from asr.audio import load_audio, probe
+from asr.errors import AudioError
+from asr.server.corpus import Corpus, Segment, StaleError
+from asr.server.corpus_log import Seconds
+from asr.server.errors import ApiError
+from asr.server.form import body_of
+
+if TYPE_CHECKING:
+    from asr.server.gate import Gate
+    from asr.server.options import ServeOptions
+
+_MAX_BYTES, _MAX_TEXT, _MAX_NAME = 64_000, 5000, 100
+_MOST = 500  # segments in an answer
+
+
+class Undo(BaseModel):
+    """``version``: the one that is undone; ``seconds`` of work."""
+
+    by: Annotated[str, Field(max_length=_MAX_NAME)] = ""
+    version: Annotated[int, Field(ge=0)]
+    seconds: Seconds = 0.0
+
+
+class Change(Undo):
+    """``version``: the one that was changed."""
+
+    text: Annotated[str, Field(max_length=_MAX_TEXT)]
+    status: Literal["corrected", "skipped"] = "corrected"
+
+
+B = TypeVar("B", bound=Undo)
+
+
+def add_corpus_paths(
+    app: FastAPI,
+    corpus: Corpus,
+    gate: "Gate",
+    options: "ServeOptions",
+    unspelled: Callable[[str], str | None],
+    dependencies: Sequence[Depends] = (),
+) -> None:
+    """``unspelled(text)``: what the model cannot spell of it, None where it can. ``dependencies``: of each path."""
+    paths = APIRouter(prefix="/corpus/segments", dependencies=list(dependencies))
+
+    @paths.get("")
+    def segments(
+        order: Literal["useful", "recording"] = "useful",
+        status: Literal["open", "corrected", "skipped", "all"] = "open",
+        offset: Annotated[int, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=1, le=_MOST)] = 50,
+    ) -> dict[str, Any]:
+        """The queue."""
+        return corpus.queue(order, status, offset, limit)
+
+    @paths.get("/{name}")
+    def segment(name: str) -> dict[str, Any]:
+        """One segment."""
+        return corpus.state(_found(corpus, name))
+
+    @paths.get("/{name}/audio")
+    def audio(name: str) -> Response:
+        """Its sound, 16 bits, mono."""
+        return Response(_wave(_found(corpus, name)), media_type="audio/wav", headers={"Cache-Control": "no-cache"})
+
+    async def changed(request: Request, name: str, kind: type[B], change: Callable[[Segment, B], None]) -> JSONResponse:
+        gate.check_origin(request.headers)
+        found = _found(corpus, name)
+        given = await _body(request, kind, options.stall_s)
+        try:
+            await run_in_threadpool(change, found, given)
+        except StaleError as error:
+            code = "nothing_to_undo" if error.nothing else "stale_version"
+            answer = ApiError(409, error.message, param="version", code=code).body()
+            return JSONResponse({**answer, "current": await run_in_threadpool(corpus.state, found)}, 409)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise ApiError(503, f"nothing was saved: {why}", code="storage", retry_after_s=60) from None
+        state = await run_in_threadpool(corpus.state, found)
+        told = unspelled(state["text"]) if isinstance(given, Change) and given.status == "corrected" else None
+        state["warnings"] = [told] if told else []
+        return JSONResponse(state, background=BackgroundTask(corpus.refresh))
+
+    @paths.put("/{name}")
+    async def correct(request: Request, name: str) -> JSONResponse:
+        """A correction, or that the segment is to be left out."""
+
+        def save(segment: Segment, given: Change) -> None:
+            corpus.save(segment, given.status, given.text, given.by, given.version, given.seconds)
+
+        return await changed(request, name, Change, save)
+
+    @paths.post("/{name}/undo")
+    async def undo(request: Request, name: str) -> JSONResponse:
+        """The state before the last change that still holds."""
+
+        def back(segment: Segment, given: Undo) -> None:
+            corpus.undo(segment, given.by, given.version, given.seconds)
+
+        return await changed(request, name, Undo, back)
+
+    app.include_router(paths)
+
+
+def _found(corpus: Corpus, name: str) -> Segment:
+    if (segment := corpus.find(name)) is None:
+        raise ApiError(404, f"there is no segment {name[:40]!r}", code="segment_not_found")
+    return segment
+
+
+async def _body(request: Request, kind: type[B], stall_s: float) -> B:
+    """What was sent, its texts tidied. Raises ApiError."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise ApiError(
+            415, "the body must be JSON, with Content-Type: application/json"
+        )  # which other sites cannot send
+    content = await body_of(request, _MAX_BYTES, stall_s)
+    try:
+        given = kind.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ApiError(422, f"{where or 'the body'}: {first['msg']}", param=where or None) from None
+    given.by = _tidy(given.by, "by")
+    if isinstance(given, Change):
+        given.text = _tidy(given.text, "text")
+        if given.status == "corrected" and not given.text:
+            raise ApiError(422, "text: is empty; skip a segment in which nothing is said", param="text")
+    return given
+
+
+def _tidy(text: str, param: str) -> str:
+    text = " ".join(text.split())
+    if any(unicodedata.category(one) == "Cc" for one in text):
+        raise ApiError(422, f"{param}: holds a control character", param=param)
+    return text
+
+
+def _wave(segment: Segment) -> bytes:
+    """Raises ApiError where the recording is gone, or is another one by now."""
+    path = segment.recording.path
+    try:
+        status = path.stat()
+        if (status.st_size, status.st_mtime_ns) != (segment.recording.size, segment.recording.mtime_ns):
+            raise ApiError(410, f"{segment.recording.name} has changed; restart the server", code="recording_changed")
+        rate = probe(path).sample_rate
+        samples = load_audio(
+            path, sample_rate=rate, start_s=segment.start_s, duration_s=segment.end_s - segment.start_s
+        )
+    except (OSError, AudioError) as error:
+        message = str(error).replace(str(path), segment.recording.name)
+        raise ApiError(410, f"{segment.recording.name} cannot be read: {message}", code="recording_gone") from None
+    stream = io.BytesIO()
+    soundfile.write(stream, samples.clip(-1, 1), rate, format="WAV", subtype="PCM_16")
+    return stream.getvalue()
