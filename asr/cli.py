@@ -31,6 +31,7 @@ VERBS: dict[str, str] = {
     "evaluate": "transcribe a manifest and report the errors",
     "export": "write a model as an ONNX file, in float32 or int8",
     "lm": "build, inspect and mix n-gram language models",
+    "suggest": "rank untranscribed recordings by what transcripts of them would teach",
     "calibrate": "calibrate word confidence on a dev manifest",
     "score": "report WER and CER between two files of transcripts",
     "compare": "compare systems: differences, significance, where they differ",

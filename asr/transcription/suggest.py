@@ -1,0 +1,233 @@
+"""Which recordings to transcribe next: from files, folders and manifests to a ranked manifest.
+
+In: ``SuggestOptions``: a model, recordings that nobody has transcribed, and manifests of what is transcribed. Out: a
+``SuggestResult``: every recording, or segment of a long one, as an utterance without text, the most useful first
+(asr/recognition/suggestions.py), and what could not be read. ``write_suggestions`` puts them into a manifest.
+"""
+
+import contextlib
+import math
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asr.audio import probe
+from asr.data.manifest import Scalar, Utterance, read_manifest, write_manifest
+from asr.errors import AsrError, AudioError, UsageError
+from asr.files import finite
+from asr.recognition.suggestions import Candidate, Suggestion, rank_untranscribed
+from asr.text.normalize import get_normalizer
+from asr.transcription.drafts import draft, speech_spans
+from asr.transcription.inputs import STDIN, find_inputs
+
+if TYPE_CHECKING:
+    from asr.recognition import Recognizer
+    from asr.recognition.windows import Emissions
+
+OnProgress = Callable[[float, float], None]
+WHOLE_S = 20.0  # a longer recording is cut into segments
+TOUCH_S = 0.02  # segments of one recording may touch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestOptions:
+    """``paths``: recordings, folders (``recursive``: with subfolders) and manifests, whose lines with a text are
+    transcribed, as are all of ``transcribed``. ``second``: another model, whose drafts are compared. ``minutes`` of
+    audio to choose; None: all.
+    """
+
+    model: Path
+    paths: Sequence[str]
+    transcribed: Sequence[Path] = ()
+    second: Path | None = None
+    minutes: float | None = None
+    recursive: bool = False
+    device: str = "auto"
+    backend: str = "auto"
+
+
+@dataclass(slots=True)
+class SuggestResult:
+    """``suggestions``, the most useful first, and the ``utterances`` by their ids; ``failed``: the messages about those
+    that cannot be read; ``notes`` on the rest.
+    """
+
+    suggestions: list[Suggestion] = field(default_factory=list)
+    utterances: dict[str, Utterance] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def chosen(self) -> list[Suggestion]:
+        """Those within the budget."""
+        return [one for one in self.suggestions if one.within_budget]
+
+
+def suggest(options: SuggestOptions, on_progress: OnProgress = lambda done_s, total_s: None) -> SuggestResult:
+    """Draft everything and rank it. ``on_progress(done_s, total_s)``: seconds of audio.
+
+    Raises UsageError where there is nothing to rank, and what reading manifests and models raises.
+    """
+    result = SuggestResult()
+    recordings, known = _read(options, result)
+    if not recordings:
+        return result
+    from asr.recognition import Recognizer  # after what is wrong with the arguments is said
+
+    models = [
+        Recognizer.from_pretrained(one, device=options.device, backend=options.backend)
+        for one in (options.model, options.second)
+        if one is not None
+    ]
+    normalize = get_normalizer(str(models[0].facts.get("normalizer", "basic")))
+    spans = _Spans(known)
+    candidates, left_out = [], 0
+    for utterance, texts, confidence in _drafts(models, recordings, result.failed, on_progress):
+        if spans.overlap(utterance):
+            left_out += 1
+            continue
+        result.utterances[utterance.id] = utterance
+        candidates.append(
+            Candidate(
+                id=utterance.id,
+                duration_s=utterance.duration_s,
+                text=normalize(texts[0]),
+                confidence=confidence,
+                second_text=normalize(texts[1]) if len(texts) > 1 else None,
+                speaker=utterance.speaker,
+            )
+        )
+    if left_out:
+        result.notes.append(f"{left_out:,} recordings or segments are transcribed already, and left out")
+    budget_s = math.inf if options.minutes is None else 60 * options.minutes
+    result.suggestions = rank_untranscribed(candidates, [(normalize(one.text), one.speaker) for one in known], budget_s)
+    _check_budget(options, result)
+    return result
+
+
+def write_suggestions(path: Path, result: SuggestResult) -> None:
+    """A manifest of what is chosen, in order and without texts; drafts, scores and reasons are further fields."""
+    rows = []
+    for rank, one in enumerate(result.chosen, start=1):
+        utterance, candidate = result.utterances[one.candidate.id], one.candidate
+        own: dict[str, Scalar] = {
+            "rank": rank,
+            "score": finite(one.score, 4),
+            "confidence": finite(candidate.confidence, 4),
+            "draft": candidate.text,
+            "why": "; ".join(one.reasons),
+            "rare": " ".join(one.rare),
+            "duplicate_of": one.duplicate_of,
+        }
+        if candidate.second_text is not None:
+            own |= {"second_draft": candidate.second_text, "disagreement": finite(candidate.disagreement, 4)}
+        rows.append(replace(utterance, extra={**utterance.extra, **own}))
+    write_manifest(path, rows)
+
+
+def _read(options: SuggestOptions, result: SuggestResult) -> tuple[list[Utterance], list[Utterance]]:
+    """The utterances without a text, each with an id of its own, and those with one."""
+    manifests = [path for path in options.paths if path.endswith(".jsonl") and not os.path.isdir(path)]
+    lines = [one for path in manifests for one in read_manifest(path)]
+    known = [one for path in options.transcribed for one in read_manifest(path)]
+    known = [one for one in [*known, *lines] if one.text.strip()]
+    found = [one for one in lines if not one.text.strip()]
+    if others := [path for path in options.paths if path not in manifests]:
+        found += _files(others, options.recursive, result)
+    if not found and not result.failed:
+        raise UsageError(
+            f"{' '.join(manifests)}: every line has a text, so there is nothing to choose from; give recordings, or"
+            ' manifests with lines of "text": ""'
+        )
+    if not known:
+        result.notes.append("no transcribed texts are given (--transcribed MANIFEST), so no letters count as rare")
+    taken: Counter[str] = Counter()
+    for place, one in enumerate(found):
+        taken[one.id] += 1
+        if taken[one.id] > 1:
+            found[place] = replace(one, id=f"{one.id}-{taken[one.id]}")
+    return found, known
+
+
+def _files(paths: Sequence[str], recursive: bool, result: SuggestResult) -> Iterator[Utterance]:
+    """Every recording, whole; those that cannot be opened go to ``result.failed``."""
+    if STDIN in paths:
+        raise UsageError("'-': what comes from a pipe cannot be transcribed later; give files, folders or manifests")
+    inputs, problems, note = find_inputs(paths, Path(), recursive=recursive)
+    result.failed += [one.message for one in problems]
+    result.notes += [] if note is None else [note]
+    for one in inputs:
+        try:
+            duration_s = probe(one.path).duration_s
+        except AudioError as error:
+            result.failed.append(str(error))
+        else:
+            name = one.relative.with_suffix("").as_posix()
+            yield Utterance(id=name, audio=os.path.abspath(one.path), duration_s=round(duration_s, 6), text="")
+
+
+class _Spans:
+    """Whether an utterance has sound of the spans of others."""
+
+    def __init__(self, others: Iterable[Utterance]) -> None:
+        self._of: dict[str, list[Utterance]] = defaultdict(list)
+        for one in others:
+            self._of[os.path.realpath(one.audio)].append(one)
+
+    def overlap(self, utterance: Utterance) -> bool:
+        stop_s = utterance.start_s + utterance.duration_s
+        return any(
+            min(stop_s, one.start_s + one.duration_s) - max(utterance.start_s, one.start_s) > TOUCH_S
+            and (None in (one.channel, utterance.channel) or one.channel == utterance.channel)
+            for one in self._of.get(os.path.realpath(utterance.audio), ())
+        )
+
+
+def _drafts(
+    models: "Sequence[Recognizer]", recordings: Sequence[Utterance], failed: list[str], on_progress: OnProgress
+) -> Iterator[tuple[Utterance, list[str], float | None]]:
+    """Each recording, or segment of a long one, with the models' texts and the confidence of the first."""
+    sources = [_source(one) for one in recordings]
+    total_s, done_s = sum(one.duration_s for one in recordings), 0.0
+    heard = zip(*(model.emissions(sources) for model in models), strict=True)
+    for one, emitted in zip(recordings, heard, strict=True):
+        good = [each for each in emitted if not isinstance(each, AsrError)]
+        if len(good) < len(emitted):
+            failed.append(next(str(each) for each in emitted if isinstance(each, AsrError)))
+        else:
+            yield from _segments(models, one, good)
+        done_s += one.duration_s
+        on_progress(done_s, total_s)
+
+
+def _source(one: Utterance) -> "Utterance | Path":
+    """What to read: a file as a stream where the utterance is all of it, as it may be hours long."""
+    if one.start_s == 0 and one.channel is None and one.duration_s > WHOLE_S:
+        with contextlib.suppress(AudioError):  # recognition will say it
+            return Path(one.audio) if probe(one.audio).duration_s - one.duration_s < TOUCH_S else one
+    return one
+
+
+def _segments(
+    models: "Sequence[Recognizer]", one: Utterance, emitted: "Sequence[Emissions]"
+) -> Iterator[tuple[Utterance, list[str], float | None]]:
+    spans = speech_spans(emitted[0]) if one.duration_s > WHOLE_S else []
+    for start_s, stop_s in spans:
+        own = [draft(model, emissions, (start_s, stop_s)) for model, emissions in zip(models, emitted, strict=True)]
+        at_s = round(one.start_s + start_s, 3)
+        segment = replace(one, id=f"{one.id}-{at_s:.2f}", start_s=at_s, duration_s=round(stop_s - start_s, 3))
+        yield segment, [each.text for each in own], own[0].confidence
+    if not spans:
+        whole = [model.decode(emissions) for model, emissions in zip(models, emitted, strict=True)]
+        yield one, [each.text for each in whole], whole[0].confidence
+
+
+def _check_budget(options: SuggestOptions, result: SuggestResult) -> None:
+    if result.suggestions and not result.chosen:
+        least_s = min(one.duration_s for one in result.utterances.values())
+        raise UsageError(
+            f"--minutes {options.minutes:g}: the shortest recording or segment has {least_s:.1f} s; give more"
+        )
