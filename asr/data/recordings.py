@@ -68,7 +68,7 @@ def with_durations(
     everything = list(utterances)
     files = sorted({utterance.audio for utterance in everything})
     with ThreadPoolExecutor(threads) as pool:
-        durations = dict(zip(files, pool.map(_duration_or_problem, files), strict=True))
+        durations = dict(zip(files, pool.map(duration_or_problem, files), strict=True))
     unreadable = {file: length for file, length in durations.items() if isinstance(length, str)}
     dropped, hint = _faults(unreadable, len(files))
     found = [*problems, *_repeated_ids(everything)]
@@ -119,7 +119,8 @@ def _span_problems(utterance: Utterance, length_s: float) -> list[str]:
     return []
 
 
-def _duration_or_problem(path: str) -> float | str:
+def duration_or_problem(path: str) -> float | str:
+    """A recording's length in seconds, or why it cannot be in a manifest."""
     try:
         path.encode()
     except UnicodeEncodeError:

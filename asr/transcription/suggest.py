@@ -9,18 +9,19 @@ import contextlib
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.audio import probe
 from asr.data.manifest import Scalar, Utterance, read_manifest, write_manifest
+from asr.data.recordings import duration_or_problem
 from asr.errors import AsrError, AudioError, UsageError
 from asr.files import finite
 from asr.recognition.suggestions import Candidate, Suggestion, rank_untranscribed
 from asr.text.normalize import get_normalizer
-from asr.transcription.drafts import draft, speech_spans
+from asr.transcription.drafts import MARGIN_S, draft, speech_spans
 from asr.transcription.inputs import STDIN, find_inputs
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 OnProgress = Callable[[float, float], None]
 WHOLE_S = 20.0  # a longer recording is cut into segments
-TOUCH_S = 0.02  # segments of one recording may touch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +83,15 @@ def suggest(options: SuggestOptions, on_progress: OnProgress = lambda done_s, to
         if one is not None
     ]
     normalize = get_normalizer(str(models[0].facts.get("normalizer", "basic")))
-    spans = _Spans(known)
+    spans = _Spans()
+    for one in known:
+        spans.add(one)
     candidates, left_out = [], 0
     for utterance, texts, confidence in _drafts(models, recordings, result.failed, on_progress):
         if spans.overlap(utterance):
             left_out += 1
             continue
+        spans.add(utterance)
         result.utterances[utterance.id] = utterance
         candidates.append(
             Candidate(
@@ -101,7 +104,7 @@ def suggest(options: SuggestOptions, on_progress: OnProgress = lambda done_s, to
             )
         )
     if left_out:
-        result.notes.append(f"{left_out:,} recordings or segments are transcribed already, and left out")
+        result.notes.append(f"{left_out:,} recordings or segments are transcribed already, or given twice: left out")
     budget_s = math.inf if options.minutes is None else 60 * options.minutes
     result.suggestions = rank_untranscribed(candidates, [(normalize(one.text), one.speaker) for one in known], budget_s)
     _check_budget(options, result)
@@ -160,27 +163,29 @@ def _files(paths: Sequence[str], recursive: bool, result: SuggestResult) -> Iter
     result.failed += [one.message for one in problems]
     result.notes += [] if note is None else [note]
     for one in inputs:
-        try:
-            duration_s = probe(one.path).duration_s
-        except AudioError as error:
-            result.failed.append(str(error))
+        length_s = duration_or_problem(os.path.abspath(one.path))
+        if isinstance(length_s, str):
+            result.failed.append(length_s)
         else:
             name = one.relative.with_suffix("").as_posix()
-            yield Utterance(id=name, audio=os.path.abspath(one.path), duration_s=round(duration_s, 6), text="")
+            yield Utterance(id=name, audio=os.path.abspath(one.path), duration_s=round(length_s, 6), text="")
 
 
 class _Spans:
-    """Whether an utterance has sound of the spans of others."""
+    """The spans of utterances, ``add``ed one by one."""
 
-    def __init__(self, others: Iterable[Utterance]) -> None:
+    def __init__(self) -> None:
         self._of: dict[str, list[Utterance]] = defaultdict(list)
-        for one in others:
-            self._of[os.path.realpath(one.audio)].append(one)
+
+    def add(self, utterance: Utterance) -> None:
+        self._of[os.path.realpath(utterance.audio)].append(utterance)
 
     def overlap(self, utterance: Utterance) -> bool:
+        """Whether another one has sound of it, beyond what margins may share."""
         stop_s = utterance.start_s + utterance.duration_s
         return any(
-            min(stop_s, one.start_s + one.duration_s) - max(utterance.start_s, one.start_s) > TOUCH_S
+            min(stop_s, one.start_s + one.duration_s) - max(utterance.start_s, one.start_s)
+            > min(2 * MARGIN_S, one.duration_s / 2, utterance.duration_s / 2)
             and (None in (one.channel, utterance.channel) or one.channel == utterance.channel)
             for one in self._of.get(os.path.realpath(utterance.audio), ())
         )
@@ -207,7 +212,7 @@ def _source(one: Utterance) -> "Utterance | Path":
     """What to read: a file as a stream where the utterance is all of it, as it may be hours long."""
     if one.start_s == 0 and one.channel is None and one.duration_s > WHOLE_S:
         with contextlib.suppress(AudioError):  # recognition will say it
-            return Path(one.audio) if probe(one.audio).duration_s - one.duration_s < TOUCH_S else one
+            return Path(one.audio) if probe(one.audio).duration_s - one.duration_s < 0.02 else one
     return one
 
 
