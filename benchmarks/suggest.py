@@ -235,7 +235,7 @@ def render(rows: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str,
     ]
     for row in rows:
         wer, cer = (
-            f"{one['mean']:.1f}{_ends(None if one['low'] is None else (one['low'], one['high']))}"
+            f"{one['mean']:.2f}{_ends(None if one['low'] is None else (one['low'], one['high']))}"
             for one in (row["words"], row["characters"])
         )
         cells = [f"{row['minutes']:g}", row["method"], len(row["seeds"]), wer, cer]
@@ -254,7 +254,7 @@ def render(rows: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str,
 
 
 def _ends(interval: Sequence[float] | None) -> str:
-    return "" if interval is None else f" [{interval[0]:.1f}, {interval[1]:.1f}]"
+    return "" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]"
 
 
 def say(line: str) -> None:

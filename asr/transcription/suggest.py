@@ -8,7 +8,7 @@ In: ``SuggestOptions``: a model, recordings that nobody has transcribed, and man
 import contextlib
 import math
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from asr.audio import probe
 from asr.data.annotation.segments import SegmentRules, TimedSegment, make_segments
+from asr.data.known_sound import KnownSound
 from asr.data.manifest import Scalar, Utterance, read_manifest, write_manifest
 from asr.data.recordings import duration_or_problem
 from asr.errors import AsrError, AudioError, UsageError
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 
 OnProgress = Callable[[float, float], None]
 WHOLE_S = 20.0  # a longer recording is cut into segments
-MARGIN_S = 0.2  # of the pauses beside a segment, half of each at most
-_RULES = SegmentRules(leave_out="", remove="", join=math.inf, pause=0.7, longest=15.0, pad=MARGIN_S)
+_RULES = SegmentRules(leave_out="", remove="", join=math.inf, pause=0.7, longest=15.0, pad=0.2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,15 +85,13 @@ def suggest(options: SuggestOptions, on_progress: OnProgress = lambda done_s, to
         if one is not None
     ]
     normalize = get_normalizer(str(models[0].facts.get("normalizer", "basic")))
-    spans = _Spans()
-    for one in known:
-        spans.add(one)
+    sound = KnownSound({"transcribed": known})
     candidates, left_out = [], 0
     for utterance, texts, confidence in _drafts(models, recordings, result.failed, on_progress):
-        if spans.overlap(utterance):
+        if sound.overlapping(utterance) is not None:
             left_out += 1
             continue
-        spans.add(utterance)
+        sound.add("given", utterance)
         result.utterances[utterance.id] = utterance
         candidates.append(
             Candidate(
@@ -171,26 +169,6 @@ def _files(paths: Sequence[str], recursive: bool, result: SuggestResult) -> Iter
         else:
             name = one.relative.with_suffix("").as_posix()
             yield Utterance(id=name, audio=os.path.abspath(one.path), duration_s=round(length_s, 6), text="")
-
-
-class _Spans:
-    """The spans of utterances, ``add``ed one by one."""
-
-    def __init__(self) -> None:
-        self._of: dict[str, list[Utterance]] = defaultdict(list)
-
-    def add(self, utterance: Utterance) -> None:
-        self._of[os.path.realpath(utterance.audio)].append(utterance)
-
-    def overlap(self, utterance: Utterance) -> bool:
-        """Whether another one has sound of it, beyond what margins may share."""
-        stop_s = utterance.start_s + utterance.duration_s
-        return any(
-            min(stop_s, one.start_s + one.duration_s) - max(utterance.start_s, one.start_s)
-            > min(2 * MARGIN_S, one.duration_s / 2, utterance.duration_s / 2)
-            and (None in (one.channel, utterance.channel) or one.channel == utterance.channel)
-            for one in self._of.get(os.path.realpath(utterance.audio), ())
-        )
 
 
 def _drafts(

@@ -45,7 +45,7 @@ def hears(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, float] | None
 def record(folder: Path, *names: str, seconds: float = 1.0) -> Path:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(folder / name, make_waveform(seconds, 0), RATE)
+        soundfile.write(folder / name, make_waveform(seconds, sum(map(ord, name))), RATE)
     return folder
 
 
