@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.audio import probe
-from asr.data.annotation.segments import SegmentRules, TimedSegment, make_segments
 from asr.data.known_sound import KnownSound
 from asr.data.manifest import Scalar, Utterance, read_manifest, write_manifest
 from asr.data.recordings import duration_or_problem
@@ -23,15 +22,15 @@ from asr.errors import AsrError, AudioError, UsageError
 from asr.files import finite
 from asr.recognition.suggestions import Candidate, Suggestion, rank_untranscribed
 from asr.text.normalize import get_normalizer
+from asr.transcription.drafts import draft, speech_spans
 from asr.transcription.inputs import STDIN, find_inputs
 
 if TYPE_CHECKING:
-    from asr.recognition import Recognizer, Word
+    from asr.recognition import Recognizer
     from asr.recognition.windows import Emissions
 
 OnProgress = Callable[[float, float], None]
 WHOLE_S = 20.0  # a longer recording is cut into segments
-_RULES = SegmentRules(leave_out="", remove="", join=math.inf, pause=0.7, longest=15.0, pad=0.2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,27 +198,17 @@ def _source(one: Utterance) -> "Utterance | Path":
 def _segments(
     models: "Sequence[Recognizer]", one: Utterance, emitted: "Sequence[Emissions]"
 ) -> Iterator[tuple[Utterance, list[str], float | None]]:
-    """The utterance, or where it is long its segments, cut at pauses between words of the first model."""
-    heard = [model.decode(emissions) for model, emissions in zip(models, emitted, strict=True)]
-    spoken = [
-        TimedSegment(start_s=word.start_s, end_s=word.end_s, text=word.text, speaker=None, tier="")
-        for word in heard[0].words
-    ]
-    if one.duration_s <= WHOLE_S or not spoken:
-        yield one, [each.text for each in heard], heard[0].confidence
-        return
-    for piece in make_segments(spoken, one.duration_s, _RULES):
-        words = [[word for word in each.words if _inside(word, piece)] for each in heard]
-        if piece.reason is None and words[0]:
-            at_s = round(one.start_s + piece.start_s, 3)
-            name = f"{one.id}-{at_s:.2f}"
-            segment = replace(one, id=name, start_s=at_s, duration_s=round(piece.duration_s, 3))
-            confidence = sum(word.confidence for word in words[0]) / len(words[0])
-            yield segment, [" ".join(word.text for word in each) for each in words], confidence
-
-
-def _inside(word: "Word", piece: TimedSegment) -> bool:
-    return piece.start_s <= (word.start_s + word.end_s) / 2 < piece.end_s
+    """The utterance; where it is long the segments of its speech, cut as for the correction page."""
+    heard = list(zip(models, emitted, strict=True))
+    spans = speech_spans(emitted[0]) if one.duration_s > WHOLE_S else []
+    for start_s, stop_s in spans:
+        own = [draft(model, emissions, (start_s, stop_s)) for model, emissions in heard]
+        at_s = round(one.start_s + start_s, 3)
+        segment = replace(one, id=f"{one.id}-{at_s:.2f}", start_s=at_s, duration_s=round(stop_s - start_s, 3))
+        yield segment, [each.text for each in own], own[0].confidence
+    if not spans:
+        whole = [model.decode(emissions) for model, emissions in heard]
+        yield one, [each.text for each in whole], whole[0].confidence
 
 
 def _check_budget(options: SuggestOptions, result: SuggestResult) -> None:
