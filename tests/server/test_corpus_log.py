@@ -113,8 +113,8 @@ def test_a_line_that_was_never_finished_was_never_acknowledged(folder: Path, kep
         segment = corpus.find(ids(corpus)[0])
         assert segment is not None and (segment.text, segment.version) == ("two", 2)
         corpus.save(segment, "corrected", "four", "ben", 2, 0)
-    assert log.read_bytes().count(b"\n") == 3
-    assert read_manifest(folder / "corrected.jsonl")[0].text == "four"
+    with contextlib.closing(Corpus(folder)):  # and it can be read again
+        assert read_manifest(folder / "corrected.jsonl")[0].text == "four"
 
 
 def damaged(folder: Path) -> None:
