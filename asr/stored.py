@@ -17,7 +17,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from asr.errors import ConfigError, ModelError
+from asr.errors import ConfigError, ModelDamagedError, ModelError, ModelMissingError
 from asr.features.config import AnyFeaturesConfig, build_features_config
 from asr.files import sha256_file, write_json
 from asr.shipped import MODEL_CONFIG as CONFIG
@@ -49,20 +49,20 @@ class Stored:
         """Raise ModelError unless the weights are those that config.json names."""
         weights = self.directory / WEIGHTS
         if not weights.is_file():
-            raise ModelError(f"{weights}: absent; the model directory is incomplete, copy it again")
+            raise ModelMissingError(f"{weights}: absent; the model directory is incomplete, copy it again")
         try:
             found = sha256_file(weights)
         except OSError as error:
-            raise ModelError(f"{weights}: cannot be read ({error.strerror})") from None
+            raise ModelMissingError(f"{weights}: cannot be read ({error.strerror})") from None
         if found != self.sha256:
-            raise ModelError(
+            raise ModelDamagedError(
                 f"{weights}: damaged, its SHA-256 is not the one in {CONFIG}; copy the model directory again"
             )
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """Those of the model, their names after "model.", and of the features ("features."); as they are stored.
 
-        Raises ModelError where they cannot be read or are not finite.
+        Raises ModelError where they cannot be read, are not finite, or are not for these features and tokens.
         """
         path = self.directory / WEIGHTS
         try:
@@ -71,7 +71,14 @@ class Stored:
             raise ModelError(f"{path}: does not fit {CONFIG}: {one_line(error)}") from None
         for name, values in arrays.items():
             if not np.isfinite(values).all():
-                raise ModelError(f"{path}: {name} holds NaN or infinity; its training diverged, use an earlier model")
+                raise ModelDamagedError(
+                    f"{path}: {name} holds NaN or infinity; its training diverged, use an earlier model"
+                )
+        mels, vocab = (self.features.n_mels,), (self.tokenizer.vocab_size,)
+        for name, shape in {"features.mean": mels, "features.std": mels, "model.head.bias": vocab}.items():
+            found = arrays[name].shape if name in arrays else "absent"
+            if found != shape:
+                raise ModelError(f"{path}: does not fit {CONFIG}: {name} is {found}, and {shape} by {CONFIG}")
         return arrays
 
 
@@ -130,9 +137,11 @@ def read_extra(directory: Path, name: str) -> dict[str, Any] | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: cannot be read ({one_line(error)}); create it again, or delete it") from None
+        raise ModelDamagedError(f"{path}: cannot be read ({one_line(error)}); create it again, or delete it") from None
     if not isinstance(values, dict) or "weights_sha256" not in values:
-        raise ModelError(f"{path}: damaged, it does not name the weights it belongs to; create it again, or delete it")
+        raise ModelDamagedError(
+            f"{path}: damaged, it does not name the weights it belongs to; create it again, or delete it"
+        )
     if values.pop("weights_sha256") != _read_config(directory).get("sha256", {}).get(WEIGHTS):
         raise ModelError(f"{path}: belongs to other weights than {WEIGHTS}; create it again, or delete it")
     return values
@@ -142,14 +151,14 @@ def _read_config(directory: Path) -> dict[str, Any]:
     path = directory / CONFIG
     if not path.is_file():
         if not directory.exists():
-            raise ModelError(f"{directory}: not a model directory (no such folder); check the path")
+            raise ModelMissingError(f"{directory}: not a model directory (no such folder); check the path")
         known = f"did you mean {directory / 'model'}?" if (directory / "model" / CONFIG).is_file() else None
         hint = known or "give the folder `model` of a training run"
-        raise ModelError(f"{directory}: not a model directory (it has no {CONFIG}); {hint}")
+        raise ModelMissingError(f"{directory}: not a model directory (it has no {CONFIG}); {hint}")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: cannot be read ({one_line(error)})") from None
+        raise ModelDamagedError(f"{path}: cannot be read ({one_line(error)})") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         found = config.get("format") if isinstance(config, dict) else None
         raise ModelError(

@@ -15,6 +15,7 @@ symmetric; inputs and states are quantised when they are known. Subsampling, the
 of the shipped model's frames 0.47 % then have another best token than in float32, with the first layer in int8 0.89 %.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -85,7 +86,10 @@ def acoustic_graph(model: Mapping[str, Any], weights: Weights, n_mels: int, *, i
     kind = check_exportable(model, int8=int8)
     settings = build(SubsamplingConfig, model.get("subsampling", {}), "model.subsampling")
     graph = _Graph(weights, kind, int8)
-    hidden, lengths = graph.subsampling(TIME_STRIDES[settings.factor], "x", "x_lens")
+    strides = TIME_STRIDES[settings.factor]
+    mels = math.ceil(n_mels / 2 ** len(strides))  # each convolution halves them
+    graph.expect("subsampling.linear.weight", settings.channels * mels, "model.subsampling.channels, features.n_mels")
+    hidden, lengths = graph.subsampling(strides, "x", "x_lens")
     hidden = graph.stack(model, hidden, lengths)
     for head, name in HEADS.items():
         if f"{head}.weight" in weights:
@@ -122,6 +126,11 @@ class _Graph:
             raise ModelError(f"model: the weights have no {name}, which the settings ask for; they do not fit together")
         self.unused.discard(name)
         return self.weights[name].astype(np.float32, copy=False)
+
+    def expect(self, name: str, columns: int, key: str) -> None:
+        """Raise ModelError unless a weight has as many columns as a setting, ``key``, asks for."""
+        if (shape := self.weight(name).shape)[-1] != columns:
+            raise ModelError(f"model: {name} is {shape}, and {key} asks for {columns} columns; they do not fit")
 
     def finished(self, n_mels: int) -> Any:
         """The model."""
@@ -190,6 +199,8 @@ class _Graph:
         for count in range(layers):
             normed = self.norm(hidden, f"encoder.norms.{count}") if normalised else hidden
             int8 = self.int8 and (count > 0 or layers == 1)
+            recurrent = f"encoder.layers.{count}.forward_{self.kind}.weight_hh_l0"
+            self.expect(recurrent, model["hidden_size"], "model.hidden_size")
             outputs, size = self.layer(f"encoder.layers.{count}", normed, lengths, int8=int8)
             if model["residual"] and size == width:
                 outputs = self.add("Add", outputs, hidden)
