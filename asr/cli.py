@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from asr import __version__
-from asr.errors import AsrError, RecordingNote, UsageError
+from asr.errors import AsrError, InternalError, Interrupted, RecordingNote, UsageError
 from asr.terminal import SafeStream, styled
 
 VERBS: dict[str, str] = {
@@ -44,6 +44,7 @@ VERBS: dict[str, str] = {
 }
 
 _MOST_NOTES = 3
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 _EXAMPLES = """\
 examples:
@@ -115,7 +116,7 @@ def _report(error: BaseException) -> int:
     _flush_or_silence(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return 141
-    message, code = _explain(error)
+    message, code, error_id = _explain(error)
     if os.environ.get("ASR_DEBUG") == "1":
         import traceback
 
@@ -123,27 +124,29 @@ def _report(error: BaseException) -> int:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if message:
             lines = re.sub(r"\n(?! )", "\n  ", message)  # what a message quotes cannot look like a line of ours
-            print(f"{styled('asr: error:', 'red', stream=sys.stderr)} {lines}", file=sys.stderr, flush=True)
+            begin = styled(f"asr: error[{error_id}]:", "red", stream=sys.stderr)
+            print(f"{begin} {lines}", file=sys.stderr, flush=True)
     return code
 
 
-def _explain(error: BaseException) -> tuple[str, int]:
-    """The message and the exit code."""
+def _explain(error: BaseException) -> tuple[str, int, str]:
+    """The message, the exit code, and the id that docs/reliability.md explains."""
     if isinstance(error, AsrError):
-        return str(error), error.exit_code
+        return str(error), error.exit_code, error.id
     if isinstance(error, KeyboardInterrupt):
-        return "", 130
+        return "", 130, Interrupted.id
     if isinstance(error, SystemExit):
-        return "", _exit_code(error)
+        return "", _exit_code(error), UsageError.id
     if isinstance(error, MemoryError) or _is_torch_out_of_memory(error):
-        return "out of memory; close other programs, or use smaller batches or a smaller model", 1
+        return "out of memory; close other programs, or use smaller batches or a smaller model", 1, "memory"
     if isinstance(error, ModuleNotFoundError) and not (error.name or "asr").startswith("asr"):
-        return f"the Python package {error.name!r} is not installed; `make` sets everything up", 1
+        return f"the Python package {error.name!r} is not installed; `make` sets everything up", 1, "package"
     if isinstance(error, OSError):
-        return _explain_os_error(error), 1
+        return _explain_os_error(error), 1, "disk-full" if error.errno in _NO_SPACE else AsrError.id
     text = " ".join(str(error).split())
     named = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return f"internal error: {named}; please report it, with what the same command prints under ASR_DEBUG=1", 70
+    message = f"internal error: {named}; please report it, with what the same command prints under ASR_DEBUG=1"
+    return message, InternalError.exit_code, InternalError.id
 
 
 def _explain_os_error(error: OSError) -> str:

@@ -9,7 +9,7 @@ as well, through ``model_directory``.
 import os
 from pathlib import Path
 
-from asr.errors import AsrError, ModelError, UsageError
+from asr.errors import AsrError, ModelError, ModelMissingError, UsageError
 from asr.files import read_json_object
 
 STARTER = "english"
@@ -38,7 +38,7 @@ def starter_directory() -> Path:
     """The starter's model directory. Raises ModelError, which says what to do, where there is none."""
     folder = find_starter()
     if folder is None:
-        raise ModelError(
+        raise ModelMissingError(
             f"this installation comes without the model {STARTER!r}; give a model directory of your own, such as"
             " runs/mine/model (to train one: asr run recipes/folder/bilstm.yaml corpus=FOLDER run_dir=runs/mine)"
         )

@@ -91,7 +91,7 @@ def test_no_verb_shows_the_help_and_fails_as_misuse() -> None:
 def test_an_unknown_verb_is_misuse_and_is_answered_with_the_verbs(word: str, expected: str) -> None:
     done = asr(word)
     assert done.returncode == 2
-    assert done.stderr.startswith("asr: error: unknown ")
+    assert done.stderr.startswith("asr: error[usage]: unknown ")
     assert expected in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
@@ -106,28 +106,33 @@ def test_every_verb_explains_itself_without_torch(verb: str, repository: Path) -
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "message"),
+    ("error", "code", "kind", "message"),
     [
-        (UsageError("give a model directory"), 2, "give a model directory"),
-        (DataError("train.jsonl:3: no text"), 1, "train.jsonl:3: no text"),
-        (MemoryError(), 1, "out of memory"),
-        (OSError(errno.ENOSPC, "No space left on device", "runs/a"), 1, "'runs/a': the disk is full"),
-        (PermissionError(errno.EACCES, "Permission denied", b"a.wav"), 1, "'a.wav': permission denied"),
-        (FileNotFoundError(errno.ENOENT, "No such file or directory", "x"), 1, "'x': No such file or directory"),
-        (TimeoutError(), 1, "TimeoutError"),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 1, "out of memory"),
-        (ModuleNotFoundError("No module named 'jiwer'", name="jiwer"), 1, "'jiwer' is not installed"),
-        (ValueError("two\nlines"), 70, "internal error: ValueError: two lines; please report it"),
-        (RecursionError(), 70, "internal error: RecursionError"),
+        (UsageError("give a model directory"), 2, "usage", "give a model directory"),
+        (DataError("train.jsonl:3: no text"), 1, "data", "train.jsonl:3: no text"),
+        (MemoryError(), 1, "memory", "out of memory"),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/a"), 1, "disk-full", "'runs/a': the disk is full"),
+        (PermissionError(errno.EACCES, "Permission denied", b"a.wav"), 1, "system", "'a.wav': permission denied"),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file or directory", "x"),
+            1,
+            "system",
+            "'x': No such file or directory",
+        ),
+        (TimeoutError(), 1, "system", "TimeoutError"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 1, "memory", "out of memory"),
+        (ModuleNotFoundError("No module named 'jiwer'", name="jiwer"), 1, "package", "'jiwer' is not installed"),
+        (ValueError("two\nlines"), 70, "internal", "internal error: ValueError: two lines; please report it"),
+        (RecursionError(), 70, "internal", "internal error: RecursionError"),
     ],
 )
 def test_every_error_is_one_line_with_its_exit_code(
-    error: BaseException, code: int, message: str, verb_that: Install, capsys: Capsys
+    error: BaseException, code: int, kind: str, message: str, verb_that: Install, capsys: Capsys
 ) -> None:
     verb_that(raises(error))
     assert cli.main(["check"]) == code
     stderr = capsys.readouterr().err
-    assert stderr.startswith("asr: error: ")
+    assert stderr.startswith(f"asr: error[{kind}]: ")
     assert message in stderr
     assert len(stderr.splitlines()) == 1
 
@@ -191,7 +196,9 @@ def test_a_full_disk_behind_stdout_is_told_in_one_line() -> None:
             [sys.executable, "-m", "asr", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
         )
     assert done.returncode == 1
-    assert done.stderr.splitlines() == ["asr: error: the disk is full; free some space and run the same command again"]
+    assert done.stderr.splitlines() == [
+        "asr: error[disk-full]: the disk is full; free some space and run the same command again"
+    ]
 
 
 def test_text_that_the_terminal_cannot_show_is_escaped_not_fatal() -> None:

@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 
-from asr.errors import AudioError, RecordingNote
+from asr.errors import AudioDamagedError, AudioError, AudioFormatError, AudioMissingError, RecordingNote
 from asr.terminal import printable
 
 AudioPath = str | os.PathLike[str]
@@ -25,9 +25,9 @@ def shown(path: AudioPath) -> str:
     return printable(os.fspath(path))
 
 
-def damaged(path: AudioPath, why: str) -> AudioError:
-    """The error for a recording that is incomplete or damaged; `why` continues 'PATH: '."""
-    return AudioError(f"{shown(path)}: {why}. {_AGAIN}")
+def damaged(path: AudioPath, why: str, kind: type[AudioError] = AudioDamagedError) -> AudioError:
+    """The error for a recording that is incomplete, damaged, or none; `why` continues 'PATH: '."""
+    return kind(f"{shown(path)}: {why}. {_AGAIN}")
 
 
 def note(path: AudioPath, what: str) -> None:
@@ -38,7 +38,7 @@ def note(path: AudioPath, what: str) -> None:
 def check_finite(path: AudioPath, block: np.ndarray) -> np.ndarray:
     """The block of samples; raises AudioError where it holds NaN or infinity."""
     if not np.isfinite(block).all():
-        raise AudioError(
+        raise AudioDamagedError(
             f"{shown(path)}: holds samples that are not numbers (NaN or infinity). "
             "Export it again as 16-bit PCM, or leave it out."
         )
@@ -93,20 +93,22 @@ def read_head(path: AudioPath) -> bytes:
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            raise AudioError(f"{name}: is a folder, not a recording. Name the files in it.")
+            raise AudioMissingError(f"{name}: is a folder, not a recording. Name the files in it.")
         if not stat.S_ISREG(mode):
-            raise AudioError(f"{name}: is a pipe or a device, not a regular file. Save the audio to a file first.")
+            raise AudioMissingError(
+                f"{name}: is a pipe or a device, not a regular file. Save the audio to a file first."
+            )
         with open(path, "rb") as stream:
             head = stream.read(HEAD_BYTES)
     except FileNotFoundError:
-        raise AudioError(f"{name}: no such file. Check the path, and that the disk is mounted.") from None
+        raise AudioMissingError(f"{name}: no such file. Check the path, and that the disk is mounted.") from None
     except PermissionError:
-        raise AudioError(
+        raise AudioMissingError(
             f"{name}: cannot be read (permission denied). Change its permissions, for instance with chmod +r."
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise AudioError(f"{name}: cannot be opened ({reason}). Check the path and the disk.") from None
+        raise AudioMissingError(f"{name}: cannot be opened ({reason}). Check the path and the disk.") from None
     _refuse_other_kinds(name, head)
     return head
 
@@ -115,4 +117,4 @@ def _refuse_other_kinds(name: str, head: bytes) -> None:
     if not head:
         raise damaged(name, "is empty (0 bytes)")
     if (kind := _no_audio_kind(head)) is not None:
-        raise damaged(name, f"is not audio: it is {kind}")
+        raise damaged(name, f"is not audio: it is {kind}", AudioFormatError)

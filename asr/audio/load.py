@@ -23,7 +23,7 @@ from asr.audio.media import OTHER, MediaRecording
 from asr.audio.recording import MAX_RATE_HZ, MIN_RATE_HZ, Recording, UnknownFormatError, check_rate
 from asr.audio.resample import CONTEXT_S, common_period, resample_blocks
 from asr.audio.truncation import joined_kind
-from asr.errors import AudioError
+from asr.errors import AudioError, AudioFormatError, AudioPartError
 
 AnyRecording = Recording | MediaRecording
 
@@ -83,13 +83,13 @@ def load_audio(
     with open_recording(path, track) as recording:
         span = _plan(recording, sample_rate, start_s, duration_s)
         if span.samples / sample_rate > max_duration_s:
-            raise AudioError(
+            raise AudioPartError(
                 f"{shown(path)}: {span.samples / sample_rate / 3600:.2f} h were requested; at most "
                 f"{max_duration_s / 3600:.2f} h are loaded at once. Give a start and a duration, or cut the file."
             )
         pieces = [piece for piece in _waveform(recording, span, sample_rate, channel) if len(piece)]
     if not pieces:
-        raise AudioError(
+        raise AudioPartError(
             f"{shown(path)}: the part is shorter than one sample at {sample_rate:,} Hz. Request a longer one."
         )
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
@@ -120,7 +120,7 @@ def stream_audio(
     """
     block_samples = round(block_s * sample_rate)
     if block_samples < 1:
-        raise AudioError(f"{shown(path)}: blocks of {block_s} s are shorter than one sample. Request longer ones.")
+        raise AudioPartError(f"{shown(path)}: blocks of {block_s} s are shorter than one sample. Request longer ones.")
     with open_recording(path, track) as recording:
         span = _plan(recording, sample_rate, 0.0, None)
         waiting: list[np.ndarray] = []
@@ -194,7 +194,7 @@ def open_recording(path: AudioPath, track: int | None = None) -> AnyRecording:
         return _media_recording(path, OTHER, track)
     except AudioError as second:
         more = " Or install PyAV, which reads more: pip install 'asr-bilstm[media]'." if "PyAV" in str(second) else ""
-        raise AudioError(f"{unknown}{more}") from None
+        raise AudioFormatError(f"{unknown}{more}") from None
 
 
 def _media_recording(path: AudioPath, kind: str, track: int | None) -> MediaRecording:
@@ -238,12 +238,12 @@ def _plan(recording: AnyRecording, to_rate: int, start_s: float, duration_s: flo
 def _check_span(recording: AnyRecording, start_s: float, duration_s: float | None) -> None:
     name, file_s = shown(recording.path), recording.frames / recording.sample_rate
     if not (math.isfinite(start_s) and start_s >= 0):
-        raise AudioError(f"{name}: start_s is {start_s}; it must be 0 or more seconds.")
+        raise AudioPartError(f"{name}: start_s is {start_s}; it must be 0 or more seconds.")
     if duration_s is not None and not (math.isfinite(duration_s) and duration_s > 0):
-        raise AudioError(f"{name}: duration_s is {duration_s}; it must be more than 0 seconds.")
+        raise AudioPartError(f"{name}: duration_s is {duration_s}; it must be more than 0 seconds.")
     if start_s >= file_s or (duration_s is not None and start_s + duration_s > file_s + END_TOLERANCE_S):
         end = "its end" if duration_s is None else f"{start_s + duration_s:.3f} s"
-        raise AudioError(
+        raise AudioPartError(
             f"{name}: the part from {start_s:.3f} s to {end} is outside the recording, which lasts {file_s:.3f} s. "
             "Correct start_s and duration_s (run: asr check MANIFEST)."
         )
@@ -252,7 +252,7 @@ def _check_span(recording: AnyRecording, start_s: float, duration_s: float | Non
 def _waveform(recording: AnyRecording, span: _Span, to_rate: int, channel: int | None) -> Iterator[np.ndarray]:
     """The span's samples in pieces: decoded, mixed, resampled, and trimmed to the plan."""
     if channel is not None and not 0 <= channel < recording.channels:
-        raise AudioError(
+        raise AudioPartError(
             f"{shown(recording.path)}: has no channel {channel}; it has {recording.channels} (the first is "
             "channel 0). "
             "Correct the channel, or give none to average them all."

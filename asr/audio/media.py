@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from asr.audio.head import AudioPath, check_finite, damaged, shown
-from asr.errors import AsrError, AudioError
+from asr.errors import AsrError, AudioFormatError, AudioPartError
 
 # FFmpeg may try the reader of the file's own kind only: playlists could name other files and servers.
 _READERS = {"mp4": "mov", "matroska": "matroska", "asf": "asf", "aac": "aac", "amr": "amr", "flv": "flv", "avi": "avi"}
@@ -146,7 +146,7 @@ class _Container:
             raise
         except Exception as error:  # FFmpeg's errors, and PyAV's own on what they did not foresee
             self.close()
-            raise damaged(path, f"is not audio that can be read (FFmpeg: {_reason(error)})") from None
+            raise damaged(path, f"is not audio that can be read (FFmpeg: {_reason(error)})", AudioFormatError) from None
 
     def close(self) -> None:
         if self._container is not None:
@@ -201,12 +201,12 @@ def chosen_track(container: Any, name: str, track: int | None) -> Any:
     """The audio track number `track`, from 0, or the best one. Raises AudioError, which calls the file `name`."""
     tracks = container.streams.audio
     if not tracks:
-        raise AudioError(f"{name}: has no audio track (a video without sound?). Take it out of the list.")
+        raise AudioFormatError(f"{name}: has no audio track (a video without sound?). Take it out of the list.")
     if track is None:
         return container.streams.best("audio")
     if track >= len(tracks):
         there = ", ".join(f"{number}: {_described(one)}" for number, one in enumerate(tracks))
-        raise AudioError(f"{name}: has no audio track {track}; it has {there}. Correct the track, or give none.")
+        raise AudioPartError(f"{name}: has no audio track {track}; it has {there}. Correct the track, or give none.")
     return tracks[track]
 
 
@@ -228,7 +228,7 @@ def _survey(path: str, kind: str, size: int, mtime_ns: int, track: int | None) -
         for rate, piece in opened.pieces():
             found = (rate, piece.shape[1])
             if shape is not None and found != shape:
-                raise AudioError(
+                raise AudioFormatError(
                     f"{shown(path)}: changes from {shape[0]:,} Hz, {shape[1]} channels to {found[0]:,} Hz, {found[1]} "
                     f"channels after {frames / shape[0]:.1f} s. Convert it first: ffmpeg -i INPUT -ar 16000 OUTPUT.wav"
                 )
@@ -267,7 +267,9 @@ def frame_samples(frame: Any) -> np.ndarray:
     if not frame.format.is_planar:
         values = values.reshape(-1, len(frame.layout.channels)).T
     if name not in _SCALES:
-        raise AudioError(f"the sound's sample format {name} is unknown. Convert it first: ffmpeg -i INPUT OUTPUT.wav")
+        raise AudioFormatError(
+            f"the sound's sample format {name} is unknown. Convert it first: ffmpeg -i INPUT OUTPUT.wav"
+        )
     scaled = values.astype(np.float64) - 128.0 if name == "u8" else values
     samples: np.ndarray = np.ascontiguousarray((scaled / _SCALES[name]).T, np.float32)
     return samples
@@ -278,7 +280,7 @@ def _pyav(path: AudioPath, kind: str) -> ModuleType:
     try:
         import av
     except ImportError:
-        raise AudioError(
+        raise AudioFormatError(
             f"{shown(path)}: is {_KIND_NAMES[kind]}; reading it needs PyAV. Install it with: "
             "pip install 'asr-bilstm[media]', or convert the file: ffmpeg -i INPUT OUTPUT.wav"
         ) from None

@@ -21,7 +21,7 @@ import soundfile
 
 from asr.audio.head import AudioPath, check_finite, damaged, note, read_head, shown
 from asr.audio.truncation import Mp3Length, WavRest, is_mp3, missing_bytes, mp3_length, wav_rest
-from asr.errors import AudioError
+from asr.errors import AudioDamagedError, AudioError, AudioFormatError
 
 MIN_RATE_HZ = 4_000
 MAX_RATE_HZ = 384_000
@@ -37,7 +37,7 @@ _MP3_SLACK_FRAMES = 2
 _SHORTFALL_S = 0.25
 
 
-class UnknownFormatError(AudioError):
+class UnknownFormatError(AudioFormatError):
     """libsndfile does not read the file; another reader may."""
 
 
@@ -194,7 +194,7 @@ class Recording:
         if length.declared_end is not None and (missing := length.declared_end - os.path.getsize(self.path)) > 0:
             raise damaged(self.path, f"is cut short: the last {missing:,} bytes that its header declares are not there")
         if length.joined:
-            raise AudioError(
+            raise AudioDamagedError(
                 f"{shown(self.path)}: holds sound after the end that its header declares (two MP3 files joined?), "
                 f"and only the first {frames / self.sample_rate:.1f} s would be read. "
                 "Decode all of it first: ffmpeg -i INPUT OUTPUT.wav"
@@ -203,7 +203,7 @@ class Recording:
             return frames
         self._slack = _MP3_SLACK_FRAMES * length.frame_samples
         if frames < length.walked_samples - self._slack:
-            raise AudioError(
+            raise AudioDamagedError(
                 f"{shown(self.path)}: is an MP3 of varying bit rate without a length header, of which only "
                 f"{frames / self.sample_rate:.1f} of {length.walked_samples / self.sample_rate:.1f} s would be read. "
                 "Write the header, without loss: ffmpeg -i INPUT -c copy OUTPUT.mp3"
@@ -253,7 +253,7 @@ class Recording:
 def check_rate(path: AudioPath, sample_rate: int) -> None:
     """Raise AudioError where a header declares a sample rate outside `MIN_RATE_HZ` to `MAX_RATE_HZ`."""
     if not MIN_RATE_HZ <= sample_rate <= MAX_RATE_HZ:
-        raise AudioError(
+        raise AudioDamagedError(
             f"{shown(path)}: has a sample rate of {sample_rate:,} Hz by its header, outside {MIN_RATE_HZ:,} to "
             f"{MAX_RATE_HZ:,} Hz. The header is probably damaged; export the recording again."
         )

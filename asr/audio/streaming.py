@@ -16,7 +16,7 @@ import numpy as np
 from asr.audio.media import GAP_S, PIPED, begins_s, chosen_track, frame_samples
 from asr.audio.recording import MAX_RATE_HZ, MIN_RATE_HZ, check_rate
 from asr.audio.resample import Resampler
-from asr.errors import AudioError, ConfigError
+from asr.errors import AudioError, AudioFormatError, AudioPartError, ConfigError
 
 BLOCK_S = 0.1
 _BYTES = 1 << 16  # read at a time, at most
@@ -85,7 +85,7 @@ def media_blocks(
         raise
     except Exception as error:  # FFmpeg's errors, and PyAV's own
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise AudioError(
+        raise AudioFormatError(
             f"{name}: is not sound that can be read as it comes, or is damaged (FFmpeg: {reason}); raw 16-bit sound is"
             f" sent{_WITH_RATE.get(name, ' as such')}, and formats that need seeking (m4a, mp4) are given as files"
         ) from None
@@ -244,5 +244,5 @@ def _mono(samples: np.ndarray, channel: int | None, name: str) -> np.ndarray:
         mean: np.ndarray = samples.mean(axis=1, dtype=np.float32)
         return mean
     if channel >= samples.shape[1]:
-        raise AudioError(f"{name}: has no channel {channel}; it has {samples.shape[1]}, counted from 0")
+        raise AudioPartError(f"{name}: has no channel {channel}; it has {samples.shape[1]}, counted from 0")
     return np.ascontiguousarray(samples[:, channel])

@@ -327,12 +327,13 @@ class _Console:
         """On stdout, at once."""
         print(text, end="", flush=True)
 
-    def failed(self, label: str, message: str) -> None:
+    def failed(self, label: str, message: str, error_id: str) -> None:
         """A line of its own on stderr."""
+        line = f"asr: error[{error_id}]: {message}"
         if self._line is not None:
-            self._line.write_line(f"asr: error: {message}")
+            self._line.write_line(line)
         else:
-            print(f"asr: error: {message}", file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)
 
     def finished(self) -> None:
         """Ends the line of progress; safe to repeat."""

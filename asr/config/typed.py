@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from asr.decoding.config import DecodingConfig
-from asr.errors import ConfigError, ModelError, UsageError
+from asr.errors import ConfigError, ModelDamagedError, UsageError
 from asr.files import write_text
 from asr.models import build_model_config
 from asr.schema import build, check, check_choice, to_plain
@@ -200,9 +200,9 @@ def _stored_values(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ModelError(f"{path}: the run's configuration cannot be read ({error})") from None
+        raise ModelDamagedError(f"{path}: the run's configuration cannot be read ({error})") from None
     if not isinstance(values, dict):
-        raise ModelError(f"{path}: the run's configuration is not a mapping of keys")
+        raise ModelDamagedError(f"{path}: the run's configuration is not a mapping of keys")
     if isinstance(values.get("data"), dict):
         values["data"].pop("keep_mb", None)  # of runs begun before data.cache_mb
     if isinstance(values.get("features"), dict):

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from asr.errors import DataError
+from asr.errors import DownloadError
 from asr.files import write_json
 from asr.terminal import Progress
 
@@ -61,10 +61,10 @@ def fetch(
         pause_s: pause before the second attempt; doubled each time, up to a minute.
 
     Raises:
-        DataError: if the server refuses, the connection keeps failing, the disk is full, or the checksum differs.
+        DownloadError: if the server refuses, the connection keeps failing, the disk is full, or the checksum differs.
     """
     if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
-        raise DataError(f"{url} cannot be downloaded: only http and https addresses are supported.")
+        raise DownloadError(f"{url} cannot be downloaded: only http and https addresses are supported.")
     if destination.is_file() and _checksum_mismatch(destination, sha256, md5) is None:
         return destination
     destination.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def fetch(
         mismatch = _checksum_mismatch(part.path, sha256, md5)
         if mismatch is not None:
             part.forget()
-            raise DataError(
+            raise DownloadError(
                 f"{url} arrived with the wrong {mismatch}. It was deleted: try again, or download it yourself."
             )
         os.replace(part.path, destination)
@@ -91,7 +91,7 @@ def fetch_archive(
     next to it, because unpacking was then interrupted.
 
     Raises:
-        DataError: as ``fetch`` and ``extract``.
+        DownloadError: as ``fetch`` and ``extract``.
     """
     name = Path(urllib.parse.urlsplit(url).path).name
     mark = folder / f".{name}.done"
@@ -144,14 +144,14 @@ def _download(url: str, part: _Part, report: Report, attempts: int, pause_s: flo
             reason = "the connection closed early"
         except urllib.error.HTTPError as error:
             if error.code not in TRANSIENT_STATUSES:
-                raise DataError(f"{url}: {_answer(error)}. Is the address right?") from None
+                raise DownloadError(f"{url}: {_answer(error)}. Is the address right?") from None
             reason = _answer(error)
         except _TRANSIENT_ERRORS as error:
             reason = str(getattr(error, "reason", None) or error) or type(error).__name__
         failures = 1 if part.size() > before else failures + 1
         if failures >= attempts:
             kept = f" {part.size()} bytes are kept in {part.path}: the same command resumes from there."
-            raise DataError(f"{url} cannot be downloaded: {reason} ({attempts} attempts).{kept if part.size() else ''}")
+            raise DownloadError(f"{url} cannot be downloaded: {reason} ({attempts} attempts).{kept if part.size() else ''}")
         time.sleep(min(60.0, pause_s * 2 ** (failures - 1)))
 
 
@@ -197,7 +197,7 @@ def _copy(response: http.client.HTTPResponse, stream: IO[bytes], done: int, tota
         try:
             stream.write(block)
         except OSError as error:
-            raise DataError(f"{stream.name} cannot be written: {error.strerror}.") from error
+            raise DownloadError(f"{stream.name} cannot be written: {error.strerror}.") from error
         done += len(block)
         report(done, total)
     return done
@@ -206,7 +206,7 @@ def _copy(response: http.client.HTTPResponse, stream: IO[bytes], done: int, tota
 def _check_space(path: Path, url: str, wanted: int | None) -> None:
     free = shutil.disk_usage(path.parent).free
     if wanted is not None and wanted > free:
-        raise DataError(
+        raise DownloadError(
             f"{url} needs {wanted / 1e9:.1f} GB, but {path.parent} has {free / 1e9:.1f} GB free: free some space."
         )
 
@@ -230,7 +230,7 @@ def _only_one(path: Path, url: str) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DataError(f"{url} is being downloaded into {path.parent} by another process: wait for it.") from None
+            raise DownloadError(f"{url} is being downloaded into {path.parent} by another process: wait for it.") from None
         try:
             yield
         finally:
@@ -241,7 +241,7 @@ def extract(archive: Path, folder: Path) -> None:
     """Unpack ``archive`` below ``folder``; existing files are overwritten.
 
     Raises:
-        DataError: if it is not an archive, is damaged, the disk is full, or a member would be outside ``folder``.
+        DownloadError: if it is not an archive, is damaged, the disk is full, or a member would be outside ``folder``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -250,13 +250,13 @@ def extract(archive: Path, folder: Path) -> None:
         elif zipfile.is_zipfile(archive):
             _extract_zip(archive, folder)
         else:
-            raise DataError(f"{archive} is neither a tar nor a zip archive: delete it and download it again.")
+            raise DownloadError(f"{archive} is neither a tar nor a zip archive: delete it and download it again.")
     except (tarfile.FilterError, _UnsafeMember) as error:
-        raise DataError(f"{archive} is not safe to unpack: {error}. Delete it.") from error
+        raise DownloadError(f"{archive} is not safe to unpack: {error}. Delete it.") from error
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
-        raise DataError(f"{archive} is damaged ({error}): delete it and download it again.") from error
+        raise DownloadError(f"{archive} is damaged ({error}): delete it and download it again.") from error
     except OSError as error:
-        raise DataError(f"{archive} cannot be unpacked into {folder}: {error.strerror or error}.") from error
+        raise DownloadError(f"{archive} cannot be unpacked into {folder}: {error.strerror or error}.") from error
 
 
 class _UnsafeMember(Exception):
@@ -265,7 +265,7 @@ class _UnsafeMember(Exception):
 
 def _extract_tar(archive: Path, folder: Path) -> None:
     if not hasattr(tarfile, "data_filter"):
-        raise DataError("This Python cannot unpack archives safely: use 3.11.4 or later.")
+        raise DownloadError("This Python cannot unpack archives safely: use 3.11.4 or later.")
     with tarfile.open(archive) as tar:  # a stream is read once: a corpus may have 20 GB
         tar.extractall(folder, filter=_files_only)
 

@@ -16,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from asr.errors import ModelError
+from asr.errors import ModelDamagedError
 from asr.lm.model import BOS, EOS, SPACE, UNK
 from asr.lm.trie import NgramTrie, backed_off, suffix_nodes
 
@@ -272,7 +272,7 @@ class _Reader:
     def _add_special(self, rows: list[NgramRows]) -> None:
         """Append <unk> and <s> where the file has none; refuse a file without </s>."""
         if EOS.encode() not in self._ids:
-            raise ModelError(f"{self._name}: has no </s> among its unigrams, so it cannot end a sentence")
+            raise ModelDamagedError(f"{self._name}: has no </s> among its unigrams, so it cannot end a sentence")
         for word, log10 in ((UNK.encode(), _MISSING_UNK_LOG10), (BOS.encode(), LOWEST_LOG10)):
             if word not in self._ids:
                 self._ids[word] = len(self._ids)
@@ -294,12 +294,12 @@ class _Reader:
         try:
             return word.decode("utf-8")
         except UnicodeDecodeError:
-            raise ModelError(
+            raise ModelDamagedError(
                 f"{self._name}: the word {word!r} is not UTF-8. Convert the file (iconv -t UTF-8)."
             ) from None
 
-    def _error(self, message: str) -> ModelError:
-        return ModelError(f"{self._name}:{self.line}: {message}")
+    def _error(self, message: str) -> ModelDamagedError:
+        return ModelDamagedError(f"{self._name}:{self.line}: {message}")
 
 
 def _known(words: "list[bytes] | tuple[bytes, ...]") -> "list[bytes] | tuple[bytes, ...]":

@@ -33,7 +33,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from asr.errors import ModelError
+from asr.errors import ModelDamagedError, ModelError, ModelMissingError
 from asr.files import atomic_path
 from asr.lm.arpa import LN_10, LOWEST_LOG10, read_arpa
 from asr.lm.model import BOS, EOS, UNITS, UNK, NgramModel
@@ -172,7 +172,9 @@ def _aligned(length: int) -> int:
 
 
 def _damaged(name: str) -> ModelError:
-    return ModelError(f"{name}: the language model is damaged (its checksum does not fit); fetch or build it again")
+    return ModelDamagedError(
+        f"{name}: the language model is damaged (its checksum does not fit); fetch or build it again"
+    )
 
 
 _GZIP = b"\x1f\x8b"
@@ -206,11 +208,13 @@ def _read(name: str) -> NgramModel | NgramTrie:
             unzipped: BinaryIO = io.BufferedReader(gzip.GzipFile(fileobj=stream))
             return read_arpa(unzipped, name)
     except FileNotFoundError:
-        raise ModelError(f"{name}: no such language model. Check the path, or make one with: asr lm build") from None
+        raise ModelMissingError(
+            f"{name}: no such language model. Check the path, or make one with: asr lm build"
+        ) from None
     except IsADirectoryError:
-        raise ModelError(f"{name}: is a folder, not a language model (.arpa, .arpa.gz or .bin)") from None
+        raise ModelMissingError(f"{name}: is a folder, not a language model (.arpa, .arpa.gz or .bin)") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ModelError(f"{name}: its compression is damaged ({error}); fetch or build it again") from None
+        raise ModelDamagedError(f"{name}: its compression is damaged ({error}); fetch or build it again") from None
 
 
 _CHUNK_NGRAMS = 50_000

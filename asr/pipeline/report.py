@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.errors import ModelError
+from asr.errors import ModelMissingError
 from asr.files import write_text
 from asr.pipeline.comparison import comparison_section, history_section
 from asr.pipeline.self_training import rounds_table
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def write_run_report(recipe: Path, config: "RunConfig", summaries: Sequence[Path]) -> Path:
-    """Write report.md and return its path. Raises ModelError if the run has no model yet."""
+    """Write report.md and return its path. Raises ModelMissingError if the run has no model yet."""
     described = config.run_dir / "model" / "config.json"
     if not described.is_file():
-        raise ModelError(
+        raise ModelMissingError(
             f"{config.run_dir}: no model to report on; run the stage train first (stages=[train,evaluate,report])"
         )
     page = config.run_dir / "report.md"

@@ -6,6 +6,7 @@ and SIGTERM let all trainings save first, as does the end of this process for wh
 
 import ctypes
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -89,4 +90,4 @@ def _last_line(log: Path) -> str:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise AsrError(f"{log}: cannot be read ({error.strerror})") from None
-    return next((line.removeprefix("asr: error: ") for line in reversed(lines) if line.strip()), str(log))
+    return next((re.sub(r"^asr: error\[[\w-]+\]: ", "", line) for line in reversed(lines) if line.strip()), str(log))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from asr.ctc.align import Alignment
 from asr.decoding.greedy import Alternative
-from asr.errors import ConfigError, DataError, ModelError
+from asr.errors import ConfigError, DataError, ModelDamagedError
 from asr.schema import build
 from asr.stored import read_extra, write_extra
 from asr.text.tokenizer import BLANK_ID
@@ -222,5 +222,7 @@ def _checked(values: Mapping[str, Any], path: Path) -> Calibration:
         if not good or min(calibration.scale) <= 0:
             raise ValueError("its numbers do not fit the evidence of this version")
     except (ConfigError, TypeError, ValueError) as error:
-        raise ModelError(f"{path}: damaged ({error}); make it again with `asr calibrate`, or delete it") from None
+        raise ModelDamagedError(
+            f"{path}: damaged ({error}); make it again with `asr calibrate`, or delete it"
+        ) from None
     return calibration

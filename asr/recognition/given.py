@@ -129,7 +129,7 @@ def _on_disk(audio: Any) -> Iterator[Path]:
         try:
             yield path
         except AudioError as error:
-            raise AudioError(str(error).replace(str(path), given)) from None
+            raise type(error)(str(error).replace(str(path), given)) from None
 
 
 def _copy(audio: Any, file: Any) -> None:

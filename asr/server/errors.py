@@ -11,7 +11,9 @@ from asr.errors import AsrError, AudioError, ConfigError, UsageError
 
 
 class ApiError(Exception):
-    """``param``: the field that is wrong; ``code``: a word for programs; ``retry_after_s``: when to ask again."""
+    """``param``: the field that is wrong; ``retry_after_s``: when to ask again; ``code``: a word for programs, which
+    docs/reliability.md explains; ``invalid_request`` or ``internal_error``, by ``status``, where none is given.
+    """
 
     def __init__(
         self,
@@ -23,7 +25,8 @@ class ApiError(Exception):
         retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
-        self.status, self.message, self.param, self.code = status, message, param, code
+        self.status, self.message, self.param = status, message, param
+        self.code = code or ("invalid_request" if status < 500 else "internal_error")
         self.headers = {} if retry_after_s is None else {"Retry-After": str(max(1, math.ceil(retry_after_s)))}
         if status == 401:
             self.headers["WWW-Authenticate"] = "Bearer"

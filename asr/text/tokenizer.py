@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from asr.errors import ConfigError, DataError, ModelError, TextError
+from asr.errors import ConfigError, DataError, ModelDamagedError, ModelError, TextError
 from asr.schema import check, check_choice
 
 BLANK_ID = 0
@@ -245,11 +245,11 @@ class SentencePieceTokenizer(_TokenTable):
         try:
             self._processor = spm.SentencePieceProcessor(model_proto=model)
         except (RuntimeError, TypeError) as error:
-            raise ModelError(f"tokenizer: the sentencepiece model cannot be read: {error}") from None
+            raise ModelDamagedError(f"tokenizer: the sentencepiece model cannot be read: {error}") from None
         self._model = model
         pieces = self._processor.get_piece_size() if model else 0  # no bytes at all load as no model, without an error
         if not pieces:
-            raise ModelError("tokenizer: the sentencepiece model holds no pieces")
+            raise ModelDamagedError("tokenizer: the sentencepiece model holds no pieces")
         super().__init__(self._processor.id_to_piece(index) for index in range(pieces))
 
     @classmethod
@@ -315,7 +315,7 @@ def tokenizer_from_dict(values: Mapping[str, Any]) -> Tokenizer:
         if values["name"] == "sentencepiece":
             return SentencePieceTokenizer(base64.b64decode(values["model_base64"], validate=True))
     except (KeyError, TypeError, ValueError, AttributeError, TextError) as error:
-        raise ModelError(f"tokenizer: the stored description is damaged ({error!r})") from None
+        raise ModelDamagedError(f"tokenizer: the stored description is damaged ({error!r})") from None
     raise ModelError(f"tokenizer: {values['name']!r} is unknown; choices: {', '.join((*NAMES, 'units'))}")
 
 

@@ -16,7 +16,7 @@ from typing import Any, NotRequired, Protocol, TypedDict, cast
 import torch
 from torch import nn
 
-from asr.errors import ModelError, TrainingError
+from asr.errors import ModelDamagedError, ModelError, ModelMissingError, TrainingError
 from asr.features import Features
 from asr.files import atomic_path
 from asr.models import AcousticModel
@@ -55,16 +55,16 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"{path}: no checkpoint can be read here ({error.strerror})") from None
+        raise ModelMissingError(f"{path}: no checkpoint can be read here ({error.strerror})") from None
     if not content.startswith(MAGIC) or len(content) < HEADER_BYTES:
-        raise ModelError(f"{path}: not a checkpoint of this program")
+        raise ModelDamagedError(f"{path}: not a checkpoint of this program")
     payload = memoryview(content)[HEADER_BYTES:]
     if hashlib.sha256(payload).hexdigest().encode() != content[len(MAGIC) : HEADER_BYTES - 1]:
-        raise ModelError(f"{path}: damaged, its SHA-256 does not match; use an earlier copy, or train again")
+        raise ModelDamagedError(f"{path}: damaged, its SHA-256 does not match; use an earlier copy, or train again")
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:  # torch's own text advises weights_only=False: never repeat it
-        raise ModelError(f"{path}: holds more than data, so it is not loaded ({type(error).__name__})") from None
+        raise ModelDamagedError(f"{path}: holds more than data, so it is not loaded ({type(error).__name__})") from None
     return state
 
 

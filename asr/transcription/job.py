@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from asr.errors import AsrError, InternalError, UsageError
+from asr.errors import AsrError, AudioMissingError, InternalError, UsageError
 from asr.files import check_output_folder, sha256_file
 from asr.shipped import weights_sha256
 from asr.terminal import printable
@@ -44,8 +44,8 @@ class TranscriptionObserver(Protocol):
     def transcript(self, text: str) -> None:
         """A transcript in the format asked for, with its newline, where no files are written."""
 
-    def failed(self, label: str, message: str) -> None:
-        """A recording has no transcript, and why."""
+    def failed(self, label: str, message: str, error_id: str) -> None:
+        """A recording has no transcript, why, and the ``id`` of the error."""
 
     def finished(self) -> None:
         """Recognition is over."""
@@ -80,7 +80,7 @@ class TranscriptionJob:
             _prepare_folder(options.output_dir)
             self.failures = options.output_dir / FAILURES
         for problem in problems:
-            self._fail(problem.label, problem.message)
+            self._fail(problem.label, problem.message, AudioMissingError.id)
         self.total = len(inputs) + len(problems)
         if options.to_files:
             outputs = OutputFiles(
@@ -121,7 +121,7 @@ class TranscriptionJob:
             if self.options.skip_existing and outputs.is_up_to_date(one):
                 self.up_to_date += 1
             elif (refusal := outputs.refusal(one)) is not None:
-                self._fail(one.input.label, refusal)
+                self._fail(one.input.label, refusal, AsrError.id)
             else:
                 todo.append(one)
         return todo
@@ -144,7 +144,8 @@ class TranscriptionJob:
                     self.transcribed += 1
                     self.empty += not result.text.strip()
                 except AsrError as error:
-                    self._fail(label, str(error).replace(str(paths[number]), label) if label == STDIN else str(error))
+                    message = str(error).replace(str(paths[number]), label) if label == STDIN else str(error)
+                    self._fail(label, message, error.id)
         self.observer.finished()
 
     def _write(self, outputs: OutputFiles, planned: PlannedTranscript, hypothesis: "Hypothesis") -> None:
@@ -180,13 +181,14 @@ class TranscriptionJob:
         tiers = tier_file(one, format_name) if wanted else None
         return dataclasses.replace(self._provenance, audio=audio, channel=self.options.channel, tiers=tiers)
 
-    def _fail(self, label: str, message: str) -> None:
+    def _fail(self, label: str, message: str, error_id: str) -> None:
         """Report what failed, and add it to failures.jsonl. Raises OSError."""
         self.failed += 1
-        self.observer.failed(printable(label), printable(message))
+        self.observer.failed(printable(label), printable(message), error_id)
         if self.failures is None:
             return
-        record = {"path": label, "message": message, "time": datetime.now(UTC).isoformat(timespec="seconds")}
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        record = {"path": label, "id": error_id, "message": message, "time": time}
         line = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace")
         with self.failures.open("ab") as stream:
             stream.write(line + b"\n")

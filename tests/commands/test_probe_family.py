@@ -39,7 +39,7 @@ class Started:
 
     def __call__(self, asked: list[str], folder: Path) -> "subprocess.Popen[bytes]":
         folder.mkdir(parents=True)
-        (folder / "log.txt").write_text(f"asr: error: {folder.name} broke\n")
+        (folder / "log.txt").write_text(f"asr: error[training]: {folder.name} broke\n")
         process = subprocess.Popen(
             [sys.executable, "-c", f"import time; time.sleep(0.2); exit({self.codes[asked[0]]})"]
         )

@@ -59,7 +59,7 @@ def test_a_signal_saves_ends_with_its_code_and_says_how_to_go_on(
     _, said = process.communicate(timeout=60)
     assert process.returncode == code
     last = said.strip().splitlines()[-1]
-    assert last.startswith(f"asr: error: stopped by {name} at epoch ")
+    assert last.startswith(f"asr: error[interrupted]: stopped by {name} at epoch ")
     assert last.endswith(f"saved. To resume with the same command, or with: asr train {run}")
     step = load_checkpoint(run / "checkpoints" / "last.ckpt")["progress"]["step"]
     assert f"step {step};" in last
@@ -168,7 +168,7 @@ def test_too_few_file_descriptors_for_workers_end_with_what_to_do(corpus: Path, 
     for start in (lambda: new, lambda: Forked(forked, tmp_path / "said")):
         process: Any = start()
         _, said = process.communicate(timeout=120)
-        assert process.returncode == 1 and said.count("asr: error:") == 1 and "Traceback" not in said
+        assert process.returncode == 1 and said.count("asr: error[") == 1 and "Traceback" not in said
         assert "too many open files" in said and "raise the limit with `ulimit -n 4096`" in said
 
 
@@ -225,7 +225,7 @@ def test_a_disk_that_fills_up_ends_with_a_line_and_no_traceback(corpus: Path, tm
     process = Forked(limited, tmp_path / "said")
     _, said = process.communicate(120)
     assert process.returncode == 1
-    assert "asr: error: " in said and "Traceback" not in said
+    assert "asr: error[" in said and "Traceback" not in said
     assert "last.ckpt: cannot be saved" in said or "File too large" in said
 
 

@@ -39,7 +39,9 @@ def test_a_bad_file_is_named_and_the_rest_goes_on(stub: Stub, model: Path, tmp_p
     assert asr(model, *(folder / f"{name}.wav" for name in "axbc")) == 1
     found = capsys.readouterr()
     assert found.out.splitlines() == [f"{folder}/a.wav\tone", f"{folder}/c.wav\tthree"]
-    assert f"asr: error: {folder}/x.wav: no such file" in found.err and f"{folder}/b.wav: is damaged" in found.err
+    assert (
+        f"asr: error[audio]: {folder}/x.wav: no such file" in found.err and f"{folder}/b.wav: is damaged" in found.err
+    )
 
 
 @pytest.mark.parametrize("options", [(), ("--output-dir", "out")])
@@ -89,7 +91,7 @@ def test_standard_input_is_a_recording(stub: Stub, model: Path, monkeypatch: pyt
 def test_a_fault_of_standard_input_is_told_by_that_name(stub: Stub, model: Path, monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"BAD")))
     assert asr(model, "-") == 1
-    assert "asr: error: -: is damaged" in capsys.readouterr().err
+    assert "asr: error[audio]: -: is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["a b.wav", "ü'\"日本.wav", "-x.wav", "a=b(1).wav", "new\nline.wav", "*\t.wav"])

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from asr.audio.load import mixed, open_recording
 from asr.data.manifest import Utterance
 from asr.data.quality.findings import Finding, list_counts, manifest_finding, utterance_finding
-from asr.errors import AudioError
+from asr.errors import AudioError, AudioPartError
 
 LONGEST_S = 600.0  # of a longer utterance the first ten minutes are decoded
 _FRAME_S = 0.02
@@ -121,7 +121,7 @@ def analyse(utterance: Utterance) -> SoundStatistics:
         stop = min(recording.frames, start + round(min(utterance.duration_s, LONGEST_S) * rate))
         channel = utterance.channel
         if start >= stop or (channel is not None and channel >= recording.channels):
-            raise AudioError(f"{utterance.audio}: does not contain the span or the channel of {utterance.id}.")
+            raise AudioPartError(f"{utterance.audio}: does not contain the span or the channel of {utterance.id}.")
         samples = np.concatenate(list(recording.blocks(start, stop)))  # (frames, channels)
         facts = (recording.channels, str(recording.format), str(recording.subtype))
     if channel is not None:
