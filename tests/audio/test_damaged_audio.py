@@ -1,7 +1,9 @@
-"""Every bad recording is refused with one message that names the file, the error and the remedy."""
+"""Every bad recording is refused with one message that names the file, the error and the remedy.
+
+More cases, by the command line: tests/faults/audio.py.
+"""
 
 import contextlib
-import os
 import re
 import struct
 import warnings
@@ -36,26 +38,6 @@ def refusal(read: Callable[[Path], object], path: Path) -> str:
     return message
 
 
-@pytest.mark.timeout(20)
-@pytest.mark.parametrize("read", READERS)
-def test_what_is_no_regular_file_with_something_in_it_is_refused(
-    tmp_path: Path, read: Callable[[Path], object]
-) -> None:
-    (tmp_path / "folder.wav").mkdir()
-    os.mkfifo(tmp_path / "fifo.wav")
-    (tmp_path / "empty.wav").touch()
-    (tmp_path / "loop.wav").symlink_to("loop.wav")
-
-    assert re.search("no such file", refusal(read, tmp_path / "absent.wav"))
-    assert re.search("is a folder", refusal(read, tmp_path / "folder.wav"))
-    assert re.search("is a pipe or a device", refusal(read, tmp_path / "fifo.wav"))
-    assert re.search(r"is empty \(0 bytes\)", refusal(read, tmp_path / "empty.wav"))
-    with pytest.raises(AudioError, match=r"loop\.wav.*cannot be opened"):
-        read(tmp_path / "loop.wav")
-    with pytest.raises(AudioError, match="null byte"):
-        read(Path("a\0.wav"))
-
-
 def test_a_file_without_the_right_to_read_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def deny(*_: object) -> None:  # root, as which tests may run, is denied nothing
         raise PermissionError(13, "Permission denied")
@@ -66,25 +48,10 @@ def test_a_file_without_the_right_to_read_it_is_refused(tmp_path: Path, monkeypa
     assert re.search("permission denied", refusal(probe, tmp_path / "secret.wav"))
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"hello, this is text\n" * 100, "is not audio"),
-        (b"RIFF\x00\x00\x00\x00WAVE", "is not audio that can be read"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
-        (b"<!DOCTYPE html><html>404</html>", "web page"),
-        (b"PK\x03\x04" + bytes(100), "archive"),
-        (bytes(5_000), "zero bytes only"),
-        (b"\xff\xfb" + b"\xff" * 3_000, "is not audio"),
-        (np.random.default_rng(1).bytes(5_000), "is not audio"),
-    ],
-)
-@pytest.mark.parametrize("name", ["a.wav", "a.mp3", "a.raw", "a"])
-def test_what_holds_no_readable_audio_is_refused(tmp_path: Path, content: bytes, words: str, name: str) -> None:
-    path = tmp_path / name
-    path.write_bytes(content)
-
-    assert re.search(words, refusal(load_audio, path))
+@pytest.mark.parametrize("read", READERS)
+def test_a_name_that_no_file_can_have_is_refused(read: Callable[[Path], object]) -> None:
+    with pytest.raises(AudioError, match="null byte"):
+        read(Path("a\0.wav"))
 
 
 @pytest.mark.parametrize("extension", ["wav", "aiff", "au", "caf", "w64", "sph", "rf64", "ogg", "opus", "flac", "mp3"])
@@ -149,23 +116,6 @@ def test_sound_spoiled_in_the_middle_is_refused(tmp_path: Path, extension: str) 
     path.write_bytes(content)
 
     assert re.search("damaged or cut", refusal(load_audio, path))
-
-
-@pytest.mark.parametrize("rate", [1, 3_999, 384_001, 2_000_000_000])
-def test_a_header_with_an_absurd_rate_is_refused(tmp_path: Path, rate: int) -> None:
-    content = bytearray(audio_bytes(tmp_path, "wav"))
-    content[24:28] = struct.pack("<I", rate)
-    path = tmp_path / "absurd.wav"
-    path.write_bytes(content)
-
-    for read in READERS:
-        assert re.search(rf"sample rate of {rate:,} Hz by its header, outside 4,000 to 384,000 Hz", refusal(read, path))
-
-
-def test_a_header_without_samples_is_refused(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", NOISE[:0], 16_000)
-
-    assert re.search("declares no samples", refusal(probe, tmp_path / "a.wav"))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

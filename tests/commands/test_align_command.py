@@ -77,22 +77,3 @@ def test_segments_are_utterances_that_training_can_read(
     assert align(model, audio, text, *options, "--min-confidence", 1) == 0
     left_out = json.loads((corpus / "left-out.json").read_text())["left_out"]
     assert any(one["reason"] == "confidence below 1" for one in left_out)
-
-
-def test_wrong_input_is_one_message(case: tuple[Path, Path, Hypothesis], tmp_path: Path, capsys: Any) -> None:
-    model, audio, _ = case
-    text = tmp_path / "text.txt"
-    text.write_text("abba")
-
-    def error(*arguments: object) -> str:
-        assert align(*arguments) in (1, 2)
-        return str(capsys.readouterr().err).splitlines()[-1]
-
-    assert "a recording and its text go after it" in error(model, audio)
-    assert "required: TEXT" in error(audio)
-    assert "not a model directory" in error(tmp_path, audio, text)
-    assert "no such file" in error(model, tmp_path / "none.wav", text).lower()
-    assert "check the path" in error(model, audio, tmp_path / "none.txt")
-    assert "is not text" in error(model, audio, audio) or "not UTF-8" in error(model, audio, audio)
-    assert "--output-dir" in error(model, audio, text, "--format", "srt,vtt")
-    assert "min_confidence" in error(model, audio, text, "--segments", tmp_path, "--min-confidence", 2)

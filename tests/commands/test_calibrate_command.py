@@ -86,11 +86,6 @@ def test_a_dev_set_in_which_nothing_is_recognised_is_refused(
     assert "recognised no word" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["m"], ["m", "d", "--normalizer", "?"], ["m", "d", "--outt", "x"]])
-def test_mistyped_options_are_exit_code_2(words: list[str]) -> None:
-    assert main(["calibrate", *words]) == 2
-
-
 def test_few_errors_and_a_worse_brier_score_are_noted() -> None:
     good = CalibrationReport(
         words=100, wrong_words=20, how="", ece_before=0.1, ece_after=0.1, ece_of_chance=0.0, brier_before=0.1,

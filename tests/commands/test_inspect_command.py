@@ -82,33 +82,6 @@ def test_of_a_long_recording_the_first_30_seconds_are_inspected_with_a_note(
     assert "of the 32.0 s from there, the first 30 s" in output.err and "30.00 s in 1501 frames" in output.out
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "message"),
-    [
-        (["--duration", "31"], 2, "--duration 31 is too long: at most 30 s"),
-        (["--start", "-1"], 2, "--start -1 must not be negative"),
-        (["--layer", "3"], 1, "no layer 3; its bilstm has layers 1 to 2"),
-        (["--start", "9"], 1, "tones.wav"),
-        (["--html", "x", "--npz", "x"], 2, "the same file"),
-        (["--html", "."], 2, "is a folder"),
-        (["--html", "tones.wav/page.html"], 2, "tones.wav is a file, and a folder is needed there"),
-    ],
-)
-def test_what_cannot_be_done_gives_one_message(
-    words: list[str],
-    code: int,
-    message: str,
-    model: Path,
-    audio: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(audio.parent)
-    assert cli.main(["inspect", str(model), str(audio), *words]) == code
-    output = capsys.readouterr().err
-    assert message in output and len(output.strip().splitlines()) == 1 and "Traceback" not in output
-
-
 def test_a_recording_of_one_frame_has_arrays_without_signals(model: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "click.wav", make_waveform(0.01), RATE)
     words = ["inspect", str(model), str(tmp_path / "click.wav"), "--npz", str(tmp_path / "a.npz")]

@@ -85,35 +85,6 @@ def test_mix_and_convert(text: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert found == pytest.approx(sentence_log_prob(read_lm(tmp_path / "mixed.bin"), words), abs=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "message"),
-    [
-        (["bild"], 2, "did you mean `asr lm build`"),
-        (["build", "TEXT", "--out", "x.bin", "--prune", "1"], 2, "prune must begin with 0"),
-        (["build", "TEXT", "--out", "x.bin", "--order", "0"], 2, "order must be 1 to 10"),
-        (["build", "TEXT", "--out", "x.bin", "--replace", "mr"], 2, "must be WORD=TEXT"),
-        (["build", "none.txt", "--out", "x.bin"], 1, "no such text"),
-        (["info", "none.bin"], 1, "no such language model"),
-        (["perplexity", "TEXT", "TEXT"], 1, "not an ARPA file"),
-        (["mix", "none.bin", "--weights", "1", "--out", "x.bin"], 2, "two or more"),
-        (["mix", "a", "b", "--weights", "1", "--out", "x.bin"], 2, "one per model"),
-        (["mix", "a", "b", "--weights", "1", "-1", "--out", "x.bin"], 2, "above 0"),
-    ],
-)
-def test_mistakes_get_one_line(
-    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-    words: list[str], code: int, message: str,
-) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-
-    assert lm(*(str(text) if word == "TEXT" else word for word in words)) == code
-
-    shown = capsys.readouterr()
-    assert message in shown.err
-    assert "Traceback" not in shown.err
-    assert not (tmp_path / "x.bin").exists()
-
-
 def test_help_names_every_subverb(capsys: pytest.CaptureFixture[str]) -> None:
     assert lm("--help") == 0
     shown = capsys.readouterr().out

@@ -126,33 +126,6 @@ def test_the_same_command_writes_the_same_page(results: Path, manifest: Path, tm
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["{results}", "--html", "{results}/results.jsonl"], "is an input"),
-        (["{results}", "--html", "{results}"], "is a folder"),
-        (["{results}", "--html", "x.html", "--json", "x.html"], "two outputs have the same file"),
-        (["{results}", "{results}"], "the same name"),
-        (["{results}", "--name", "a", "--name", "b"], "--name is given 2 times for 1 results"),
-        (["{results}", "--html", "x.html", "--audio", "embed"], "give their manifest"),
-        (["{run}"], "has recorded nothing yet"),
-        (["{results}", "--against", "{run}"], "--against compares training runs"),
-        (["{run}", "{results}"], "not both at once"),
-        (["{results}/nothing"], "cannot be read"),
-        (["{empty}"], "holds neither results.jsonl"),
-    ],
-)
-def test_what_cannot_be_done_gives_one_message(
-    results: Path, tmp_path: Path, words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "metrics.jsonl").touch()
-    (tmp_path / "empty").mkdir()
-    places = {"results": results, "run": tmp_path / "run", "empty": tmp_path / "empty"}
-    assert main(["report", *(word.format(**places) for word in words)]) in (1, 2)
-    assert expected in capsys.readouterr().err and not Path("x.html").exists()
-
-
 def test_the_worst_are_chosen_then_others_at_random() -> None:
     pairs = {f"u{n:02d}": ("a b c", "a b c" if n > 3 else " ".join("abc"[: 2 - n % 2])) for n in range(20)}
     chosen = choose_clips([results_of(pairs)], dict.fromkeys(pairs), 4)

@@ -61,11 +61,6 @@ def test_ids_that_do_not_match_are_one_message_and_exit_code_1(
     assert "read as" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("bad", [["--worst", "-1"], ["--normalizer", "klingon"], ["--format", "ctms"], ["--out"]])
-def test_mistyped_options_are_exit_code_2(texts: tuple[str, str], bad: list[str]) -> None:
-    assert main(["score", *texts, *bad]) == 2
-
-
 def test_lines_without_ids_are_said_to_be_matched_by_number(
     texts: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

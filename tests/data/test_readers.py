@@ -196,15 +196,6 @@ def test_table_errors_come_with_their_lines(tmp_path: Path) -> None:
         assert part in message
 
 
-def test_table_without_the_needed_columns_says_which(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("name,words\na.wav,x\n")
-    with pytest.raises(DataError, match=r"no column for audio in the header 'name,words'"):
-        read_table(tmp_path / "t.csv")
-    (tmp_path / "u.csv").write_text("audio,text\n")
-    with pytest.raises(DataError, match=r"contains no utterances"):
-        read_table(tmp_path / "u.csv")
-
-
 def test_nemo_lines_give_offset_and_duration(tmp_path: Path) -> None:
     write_tone(tmp_path / "a.wav", 2.0)
     rows = [

@@ -107,41 +107,6 @@ def test_a_missing_context_is_put_in_without_changing_a_probability() -> None:
     assert sentence_log_prob(model, ["b", "b"]) == pytest.approx(log10 * np.log(10), abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "line", "words"),
-    [
-        ("-0.6\ta", "x0.6\ta", 10, "'x0.6' should be a log-probability"),
-        ("-0.6\ta\t-0.2", "-0.6\ta\tnan", 10, "'nan' cannot be a backoff weight"),
-        ("-0.6\ta", "0.6\ta", 10, "above 0"),
-        ("-0.6\ta\t-0.2", "-0.6", 10, "1 fields"),
-        ("-0.3\ta b", "-0.3\ta z", 15, "'z' is not among the unigrams"),
-        ("-0.3\ta b", "-0.3\ta b c\t0", 15, "5 fields"),
-        ("-0.6\ta", "-0.6\tb", 11, "'b' is among the unigrams already"),
-        ("-0.3\ta b", "-0.3\t<s> a", 15, "is in the file already"),
-        ("ngram 2=4", "ngram 2=5", 19, "ends here"),
-        ("ngram 2=4", "ngram 2=3", 17, "expected the section \\3-grams:"),
-        ("ngram 1=5", "ngram 2=5", 2, "count of order 1"),
-        ("ngram 1=5", "ngram 1=999999999999999", 6, "promises 999,999,999,999,999 n-grams of order 1"),
-        ("ngram 1=5", f"ngram 1={10**30}", 6, "more than memory holds"),
-        ("\\end\\\n", "", 22, "expected \\end\\ after 2"),
-        ("\\data\\", "\\dota\\", 23, "not an ARPA file"),
-    ],
-)
-def test_a_faulty_line_is_named(before: str, after: str, line: int, words: str) -> None:
-    assert before in ARPA
-
-    with pytest.raises(ModelError) as caught:
-        model_of(ARPA.replace(before, after))
-
-    assert str(caught.value).startswith(f"<text>:{line}: "), caught.value
-    assert words in str(caught.value)
-
-
-def test_a_model_that_cannot_end_a_sentence_is_refused() -> None:
-    with pytest.raises(ModelError, match="no </s>"):
-        model_of(ARPA.replace("</s>", "stop"))
-
-
 def test_wherever_an_arpa_file_is_cut_one_error_says_so(tmp_path: Path) -> None:
     content = ARPA.rstrip().encode()
     zipped = gzip.compress(content)
@@ -189,13 +154,3 @@ def test_a_binary_with_numbers_that_point_outside_is_refused(tmp_path: Path, tri
             write_binary(stream, replace(model, **{name: array}))
         with (tmp_path / "bad.bin").open("rb") as stream, pytest.raises(ModelError, match="damaged"):
             read_binary(stream, "bad.bin")
-
-
-def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no such language model"):
-        read_lm(tmp_path / "none.arpa")
-    with pytest.raises(ModelError, match="is a folder"):
-        read_lm(tmp_path)
-    (tmp_path / "text").write_text("once upon a time\n", encoding="utf-8")
-    with pytest.raises(ModelError, match="not an ARPA file"):
-        read_lm(tmp_path / "text")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from asr.errors import DataError, ScoringError, UsageError
+from asr.errors import DataError, ScoringError
 from asr.scoring.export import WRITERS, Timing, export
 from asr.scoring.formats import FORMATS, TimedWord
 from asr.scoring.read import read_pair
@@ -125,12 +125,6 @@ def test_faults_of_stm_ctm_and_tables_come_with_their_lines(tmp_path: Path) -> N
         assert expected in str(caught.value)
 
 
-def test_a_table_without_the_columns_is_told_which_it_needs(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("name,words\na,x\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"a\.csv:1: the header has no column for the id: none of id, utterance"):
-        read_pair(tmp_path / "a.csv", tmp_path / "a.csv", format_name="csv")
-
-
 def test_spoken_digits_are_no_times(tmp_path: Path) -> None:
     (tmp_path / "texts").write_text("u_1 3 5 1 2 7\nu_2 1 2 2 3\nu_3 4 4 5 6 1\n", encoding="utf-8")
     assert read_pair(tmp_path / "texts", tmp_path / "texts")[0].format == "kaldi"
@@ -179,25 +173,6 @@ def test_what_a_format_would_read_as_something_else_is_not_exported(tmp_path: Pa
 
 def test_every_format_has_one_way_to_be_read() -> None:
     assert all((one.parse_lines is None) != (one.parse_document is None) for one in FORMATS.values())
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "candidates"),
-    [
-        ("x", "r1 1 s1 0 5 hello world\n", "stm, kaldi or plain"),
-        ("x.txt", "r1 1 s1 0 5 hello world\nr1 1 s2 5 7 yes it is\n", "stm, kaldi or plain"),
-        ("x", "r1 1 0 1 hello\nr1 1 1 1 world\n", "ctm, kaldi or plain"),
-        ("x", "u1,the cat\nu2,it sat\n", "csv, kaldi or plain"),
-        ("x", "u1;the cat\nu2;it sat\n", "csv, kaldi or plain"),
-        ("x", "u1\tann\tthe cat\nu2\tbob\tit sat\n", "tsv, kaldi or plain"),
-    ],
-)
-def test_what_may_be_one_format_or_another_is_asked(tmp_path: Path, name: str, content: str, candidates: str) -> None:
-    (tmp_path / name).write_text(content, encoding="utf-8")
-    with pytest.raises(
-        UsageError, match=rf"{name} may be {candidates}: its first line is .*Say which one with --format"
-    ):
-        read_pair(tmp_path / name, tmp_path / name)
 
 
 def test_the_ending_of_a_file_says_its_format(tmp_path: Path) -> None:

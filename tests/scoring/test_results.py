@@ -52,49 +52,6 @@ def test_extras_cannot_overwrite_what_was_scored(report: ScoreReport, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_bad_result_line_is_told_with_its_number(report: ScoreReport, tmp_path: Path) -> None:
-    path = tmp_path / "r.jsonl"
-    write_results(path, report)
-    good = json.loads(path.read_text(encoding="utf-8").split("\n")[0])
-    bad = [
-        "{",
-        "5",
-        json.dumps({"id": "x"}),
-        json.dumps(good),
-        json.dumps(good | {"id": "n", "word_errors": {"hits": -1}}),
-        json.dumps(good | {"id": "m", "hypothesis": None}),
-    ]
-    path.write_text("\n".join([json.dumps(good), *bad]), encoding="utf-8")
-    with pytest.raises(DataError) as caught:
-        read_results(path)
-    for expected in (
-        ":2: is not JSON (Expecting",
-        ":3: is not a JSON object",
-        ":4: lacks reference, hypothesis",
-        ":5: the id 'u1' comes twice",
-        ":6: 'word_errors' must hold whole numbers",
-        ":7: 'hypothesis' must be text",
-    ):
-        assert f"{path}{expected}" in str(caught.value)
-
-
-def test_results_of_two_normalisers_are_not_added_up(report: ScoreReport, tmp_path: Path) -> None:
-    path = tmp_path / "r.jsonl"
-    write_results(path, report)
-    lines = path.read_text(encoding="utf-8").split("\n")
-    path.write_text("\n".join([lines[0], lines[1].replace("basic v1", "none v1")]), encoding="utf-8")
-    with pytest.raises(DataError, match=r"mixes normalisers \(basic v1, none v1\)"):
-        read_results(path)
-
-
-def test_absent_and_empty_results_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"absent.jsonl: cannot be read: No such file"):
-        read_results(tmp_path / "absent.jsonl")
-    (tmp_path / "empty.jsonl").touch()
-    with pytest.raises(DataError, match=r"empty.jsonl: is empty"):
-        read_results(tmp_path / "empty.jsonl")
-
-
 def test_the_summary_holds_percentages_and_null_where_there_is_no_rate(report: ScoreReport) -> None:
     summary = summarize(report)
     assert summary["wer"] == 50.0  # caf\u00e9 one [two] / [uh] / yes: 2 errors in 4 words

@@ -12,10 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.faults.requests import PATH, REQUESTS, Request, transcript
 from tests.server.conftest import Running, Start, until
-
-PATH = "/v1/audio/transcriptions"
-HEAD = b"--cut\r\nContent-Disposition: form-data; name="
 
 
 @pytest.fixture(scope="module")
@@ -142,29 +140,12 @@ def test_an_upload_that_breaks_off_leaves_nothing(server: Running, recordings: l
     assert post(server, recordings[0]).status == 200
 
 
-@pytest.mark.parametrize(
-    ("body", "kind", "message"),
-    [
-        (b"{}", "application/json", "multipart/form-data"),
-        (b"", "multipart/form-data; boundary=cut", "form"),
-        (b"--cut\r\nnonsense", "multipart/form-data; boundary=cut", "form"),
-        (b"--cut\r\n\r\n\r\n--cut--\r\n", "multipart/form-data; boundary=cut", "form"),
-        (b"x", "multipart/form-data", "form"),
-        (HEAD + b'"model"\r\n\r\ntiny\r\n--cut--\r\n', "multipart/form-data; boundary=cut", "'file' is missing"),
-        (HEAD + b'"file"\r\n\r\ntext\r\n--cut--\r\n', "multipart/form-data; boundary=cut", "'file' is missing"),
-        (HEAD + b'"file"; filename="a"\r\n\r\n\r\n--cut--\r\n', "multipart/form-data; boundary=cut", "empty"),
-        (HEAD + b'"prompt"\r\n\r\n' + b"a" * 70_000 + b"\r\n--cut--", "multipart/form-data; boundary=cut", "64KB"),
-    ],
-)  # fmt: skip
-def test_a_malformed_request_is_answered_with_its_fault(server: Running, body: bytes, kind: str, message: str) -> None:
-    answer = ask(server, "POST", PATH, body, {"Content-Type": kind})
-    assert answer.status == 400 and message in answer.error["message"]
-
-
-def test_unknown_paths_and_methods_have_the_form_of_other_errors(server: Running) -> None:
-    assert ask(server, "GET", "/v1/chat").error["code"] == "unknown_url"
-    assert ask(server, "GET", PATH).status == 405
-    assert "translate" in ask(server, "POST", "/v1/audio/translations").error["message"]
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda one: one.given.replace(" ", "-"))
+def test_a_faulty_request_is_answered_with_its_fault(server: Running, request_: Request) -> None:
+    headers = {"Content-Type": request_.kind, **request_.headers}
+    answer = ask(server, request_.method, request_.path, request_.body, headers)
+    assert (answer.status, answer.error["code"]) == (request_.status, request_.code)
+    assert request_.says in f"{answer.error['param']} {answer.error['message']}"
 
 
 def test_time_is_limited(start: Start, recordings: list[Path]) -> None:
@@ -230,21 +211,5 @@ def test_stopping_refuses_what_is_new_and_ends_what_runs(start: Start, recording
         assert found[0].status == 200
 
 
-@pytest.mark.parametrize(
-    ("changes", "param"),
-    [
-        ({"format": "odt"}, "format"),
-        ({"duration": -1}, "duration"),
-        ({"words": [{"word": "a", "start": 0, "end": 1, "confidence": 2}]}, "words.0.confidence"),
-        ({"words": [0] * 100_000}, "words.0"),
-        (None, "the body"),
-    ],
-)
-def test_a_transcript_that_cannot_be_written_is_refused_with_its_fault(
-    server: Running, changes: dict[str, Any] | None, param: str
-) -> None:
-    good = {"format": "srt", "duration": 1, "words": [{"word": "a", "start": 0, "end": 1}]}
-    assert ask(server, "POST", "/v1/transcripts", json.dumps(good).encode()).body.endswith(b"\na\n\n")
-    body = b"no json" if changes is None else json.dumps({**good, **changes}).encode()
-    answer = ask(server, "POST", "/v1/transcripts", body)
-    assert answer.status == 400 and answer.error["param"] == param
+def test_a_transcript_that_the_page_has_edited_is_written(server: Running) -> None:
+    assert ask(server, "POST", "/v1/transcripts", transcript()).body.endswith(b"\na\n\n")

@@ -70,13 +70,6 @@ def test_all_errors_come_at_once_with_their_lines(rules: Rules) -> None:
         assert expected in message
 
 
-def test_a_file_without_rules_and_an_absent_one_are_refused(rules: Rules, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"my\.glm: contains no rules"):
-        with_replacements(get_normalizer("basic"), rules(";; nothing\n"))
-    with pytest.raises(DataError, match=r"absent\.glm: cannot be read"):
-        with_replacements(get_normalizer("basic"), tmp_path / "absent.glm")
-
-
 def test_a_rule_may_restate_itself(rules: Rules) -> None:
     assert with_replacements(get_normalizer("none"), rules("A B => A B\n"))("A B") == "A B"
 
