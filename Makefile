@@ -64,6 +64,15 @@ test: $(READY) ## run the quick tests, on all cores (up to 4)
 test-all: $(READY) ## run all tests, the slow ones too
 	@$(PYTEST) -m "slow or not slow" --timeout=3600
 
+.PHONY: torture
+torture: $(READY) ## run every test with bad input, hostile files, kills and full disks, the slow ones too
+	@$(PYTEST) -m "slow or not slow" --timeout=3600 tests/faults tests/server/test_limits.py tests/test_no_foreign_code.py \
+	    tests/training/test_killed.py tests/training/test_before_step_one.py tests/commands/test_train_command.py
+
+.PHONY: fuzz
+fuzz: $(READY) ## change files of every format at random and read them: FUZZ_S=60 seconds for each
+	@FUZZ_S=$(or $(FUZZ_S),60) $(PYTEST) --timeout=3600 tests/faults/test_fuzz.py
+
 FSDD := ../shared/corpora/free-spoken-digit-dataset
 AN4 := ../shared/corpora/an4
 ARTICLE := docs/lstm

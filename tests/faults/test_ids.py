@@ -9,7 +9,7 @@ from tests.faults.ids import EXIT_CODES, PAGE
 
 PROSE = PAGE.read_text(encoding="utf-8")
 BY_THE_COMMAND_LINE = {"disk-full": 1, "memory": 1, "package": 1}  # asr/cli.py, of Python's own exceptions
-CODE = re.compile(r'code="([a-z_]+)"|else "([a-z_]+)"\)|404: "([a-z_]+)"')
+CODE = re.compile(r'code="([a-z_]+)"|code or \("([a-z_]+)"|else "([a-z_]+)"\)|404: "([a-z_]+)"')
 TABLES = {module.__name__.rpartition(".")[2]: module.CASES for module in (audio, configs, manifests, models, texts)}
 
 
