@@ -101,7 +101,7 @@ def _search_path(recipe: Path, overrides: list[str]) -> tuple[list[str], list[st
     name, then conf/; and the words without theirs.
     """
     paths: list[str] = []
-    with contextlib.suppress(OSError, ValueError, yaml.YAMLError):  # what is wrong with the recipe Hydra says
+    with contextlib.suppress(OSError, ValueError, yaml.YAMLError, RecursionError):  # what is wrong with the recipe Hydra says
         own = yaml.safe_load(recipe.read_text(encoding="utf-8"))
         group = own.get("hydra") if isinstance(own, dict) else None
         paths += (group.get("searchpath") if isinstance(group, dict) else None) or []
@@ -177,7 +177,7 @@ def _call(job: Callable[[DictConfig], Any], recipe: Path, flags: list[str], word
             application()
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(error, recipe)) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"config: {recipe}: not YAML: {' '.join(str(error).split())}") from None
     except AssertionError as error:  # Hydra's own way to refuse some sweeps
         raise ConfigError(f"config: {error}") from None

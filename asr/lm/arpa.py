@@ -10,6 +10,7 @@ backing off gives it and weight 1, which changes no probability.
 import itertools
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -113,6 +114,7 @@ LOWEST_LOG10 = -99.0  # what ARPA files write for a probability of 0
 _MISSING_UNK_LOG10 = -100.0
 _CHUNK_LINES = 20_000
 _MOST_ORDERS = 20
+_LONGEST_LINE = 1 << 20  # bytes
 
 
 def read_arpa(stream: BinaryIO, name: str) -> NgramTrie:
@@ -204,7 +206,7 @@ class _Reader:
 
     def _next_rows(self, most: int) -> tuple[list[list[bytes]], list[int]]:
         """At most ``most`` lines that are not blank, split at white space, with their line numbers."""
-        lines = list(itertools.islice(self._stream, min(most, _CHUNK_LINES)))
+        lines = list(itertools.islice(self._lines(), min(most, _CHUNK_LINES)))
         fields = [line.split() for line in lines]
         numbers = list(range(self.line + 1, self.line + 1 + len(lines)))
         self.line += len(lines)
@@ -282,9 +284,16 @@ class _Reader:
                     np.append(rows[0].backoff, np.float32(0.0)),
                 )
 
+    def _lines(self) -> Iterator[bytes]:
+        """The lines from here on; a file without line ends (zipped zeros) must not take the memory."""
+        while line := self._stream.readline(_LONGEST_LINE):
+            if len(line) == _LONGEST_LINE:
+                raise self._error(f"a line of {_LONGEST_LINE:,} bytes and more: this is not an ARPA file")
+            yield line
+
     def _next_filled(self) -> bytes | None:
         """The next line that is not blank, stripped; None at the end."""
-        for line in iter(self._stream.readline, b""):
+        for line in self._lines():
             self.line += 1
             if stripped := line.removeprefix(b"\xef\xbb\xbf").strip():
                 return stripped

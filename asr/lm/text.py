@@ -22,6 +22,7 @@ from asr.text.normalize import get_normalizer
 
 _SUFFIXES = (".txt", ".txt.gz", ".text", ".text.gz", ".jsonl", ".jsonl.gz")
 _GZIP = b"\x1f\x8b"
+_LONGEST_LINE = 1 << 24  # bytes; zipped zeros must not take the memory
 
 # An end of sentence: marks, closing quotes and brackets, white space, and what opens the next.
 _END = re.compile(r"(?P<word>[\w'’]*)(?P<mark>[.!?…]+)[\"'”’»)\]_*]*(?P<gap>\s+)(?=[\"'“‘«(\[_*—–-]*(?P<next>\w))")
@@ -161,9 +162,10 @@ def _lines(path: Path) -> Iterable[bytes]:
             zipped = stream.read(2) == _GZIP
             stream.seek(0)
             content: BinaryIO | gzip.GzipFile = gzip.GzipFile(fileobj=stream) if zipped else stream
-            first = content.readline().removeprefix(b"\xef\xbb\xbf")
-            yield first
-            yield from content
+            while line := content.readline(_LONGEST_LINE):
+                if len(line) == _LONGEST_LINE:
+                    raise DataError(f"{path}: a line has {_LONGEST_LINE:,} bytes and more; write a sentence a line")
+                yield line
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: its compression is damaged ({error})") from None
 
