@@ -201,7 +201,10 @@ def _has_semicolons(header: Line) -> bool:
 
 def _parse(lines: Sequence[Line], role: Role, delimiter: str) -> Parsed:
     header, *rows = filled(lines)
-    names = _cells(header, delimiter)
+    try:
+        names = _cells(header, delimiter)
+    except ValueError as error:
+        return Parsed(problems=[(header.number, str(error))])
     id_column, text_column = _column(names, ID_KEYS), _column(names, TEXT_KEYS[role])
     if id_column is None or text_column is None:
         lacking, wanted = ("id", ID_KEYS) if id_column is None else (role, TEXT_KEYS[role])
