@@ -101,7 +101,8 @@ def _search_path(recipe: Path, overrides: list[str]) -> tuple[list[str], list[st
     name, then conf/; and the words without theirs.
     """
     paths: list[str] = []
-    with contextlib.suppress(OSError, ValueError, yaml.YAMLError, RecursionError):  # what is wrong with the recipe Hydra says
+    # What is wrong with the recipe Hydra says.
+    with contextlib.suppress(OSError, ValueError, yaml.YAMLError, RecursionError):
         own = yaml.safe_load(recipe.read_text(encoding="utf-8"))
         group = own.get("hydra") if isinstance(own, dict) else None
         paths += (group.get("searchpath") if isinstance(group, dict) else None) or []

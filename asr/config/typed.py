@@ -200,7 +200,8 @@ def _stored_values(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise ModelDamagedError(f"{path}: the run's configuration cannot be read ({error})") from None
+        why = " ".join(str(error).split())
+        raise ModelDamagedError(f"{path}: the run's configuration cannot be read ({why})") from None
     if not isinstance(values, dict):
         raise ModelDamagedError(f"{path}: the run's configuration is not a mapping of keys")
     if isinstance(values.get("data"), dict):
