@@ -1,0 +1,146 @@
+"""Whatever stands in a file, its reader returns or says what is wrong: no other exception, and no endless work.
+
+Files of every format are changed in a few places. A handful of examples here; `make fuzz` goes on for minutes, with
+other examples each time. What it finds gets a row in the tables of this folder.
+"""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from asr.audio import probe
+from asr.data.annotation.read import READERS
+from asr.data.manifest import read_manifest
+from asr.data.readers import read_folder
+from asr.errors import AsrError
+from asr.lm.files import read_lm
+from asr.scoring.read import read_pair
+from asr.scoring.results import read_results
+from asr.stored import read_stored
+from tests.faults.audio import NOISE, sound
+from tests.faults.models import ARPA
+from tests.faults.texts import RESULT
+from tests.random_model import save_random_model
+
+SECONDS = float(os.environ.get("FUZZ_S", "0"))  # for each target
+EXAMPLES = 1000 if SECONDS else 12
+LONGEST_S = 5.0
+Read = Callable[[Path], object]
+
+
+def annotation(kind: str) -> Read:
+    return lambda path: READERS[kind](path.read_bytes())
+
+
+def texts(kind: str) -> Read:
+    return lambda path: read_pair(path, path, format_name=kind)
+
+
+def table(path: Path) -> None:
+    path.rename(path.with_suffix(".csv"))
+    (path.parent / "a.wav").write_bytes(b"")
+    read_folder(path.with_suffix(".csv"))
+
+
+def config(path: Path) -> None:
+    (path.parent / "config.json").write_bytes(path.read_bytes())
+    read_stored(path.parent)
+
+
+EAF = """<?xml version="1.0" encoding="UTF-8"?><ANNOTATION_DOCUMENT><HEADER TIME_UNITS="milliseconds"/><TIME_ORDER>
+<TIME_SLOT TIME_SLOT_ID="t1" TIME_VALUE="0"/><TIME_SLOT TIME_SLOT_ID="t2" TIME_VALUE="500"/></TIME_ORDER>
+<TIER TIER_ID="a" LINGUISTIC_TYPE_REF="x"><ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="t1"
+TIME_SLOT_REF2="t2"><ANNOTATION_VALUE>one</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER>
+<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="x" TIME_ALIGNABLE="true"/></ANNOTATION_DOCUMENT>"""
+GRID = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+0
+1
+<exists>
+1
+"IntervalTier"
+"a"
+0
+1
+2
+0
+0.5
+"one"
+0.5
+1
+"two"
+"""
+ROW = json.dumps({"id": "u1", "audio": "a.wav", "duration_s": 1.5, "start_s": 0.5, "text": "one", "speaker": "ann"})
+TARGETS: dict[str, tuple[Read, bytes | str]] = {
+    "manifest": (read_manifest, f"{ROW}\n{ROW.replace('u1', 'u2')}\n"),
+    "table": (table, 'audio,text,start,end\na.wav,"one, two",0,1\n'),
+    "results": (read_results, json.dumps(RESULT) + "\n"),
+    "arpa": (read_lm, ARPA),
+    "config": (config, ""),
+    "eaf": (annotation("eaf"), EAF),
+    "textgrid": (annotation("textgrid"), GRID),
+    "srt": (annotation("srt"), "1\n00:00:01,000 --> 00:00:02,500\n<i>one</i> {\\an8}two\n\n"),
+    "vtt": (annotation("vtt"), "WEBVTT\n\n00:01.000 --> 00:02.500\n<v Ann>one &amp; two</v>\n"),
+    "labels": (annotation("labels"), "0.5\t1.25\tgood day\n\\\t100.0\t2000.0\n2,5\t3,0\tnight\n"),
+    "cha": (annotation("cha"), "@Begin\n@Media:\ta, audio\n*CHI:\t<I want> [//] go (be) . \x15100_2500\x15\n@End\n"),
+    "stm of a corpus": (annotation("stm"), "talk 1 ann 0.00 2.50 <o,f0> good day\n"),
+    "stm": (texts("stm"), "r 1 s 0.0 1.0 <o> { a / b c / @ } x (uh)\n"),
+    "ctm": (texts("ctm"), "r 1 * * <ALT_BEGIN>\nr 1 0.0 0.1 x\nr 1 * * <ALT>\nr 1 0 1 y 0.5\nr 1 * * <ALT_END>\n"),
+    "trn": (texts("trn"), "one { two / too } (ann-1)\n"),
+    "csv": (texts("csv"), 'id,text,confidence\na,"one, two",0.5\n'),
+    "jsonl": (texts("jsonl"), f"{ROW}\n"),
+    "seglst": (texts("seglst"),
+               '[{"session_id": "a", "speaker": "x", "start_time": 0, "end_time": 1.5, "words": "a b"}]'),
+    "whisper": (texts("whisper"), '{"text": "a b", "segments": [{"text": "a b", "start": 0, "end": 1, "words": []}]}'),
+    **dict.fromkeys(("wav", "flac", "ogg", "mp3"), (probe, b"")),
+}  # fmt: skip
+PIECES = st.one_of(
+    st.binary(max_size=4),
+    st.sampled_from(
+        [b"\0", b"\xff", b"\n", b'"', b"{", b"[", b"<", b"&", b"-1", b"nan", b"1e999", b"9" * 400, b"\xed\xa0\x80"]
+    ),
+)
+EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 8), PIECES), max_size=4)
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A good file for each target."""
+    folder = tmp_path_factory.mktemp("seeds")
+    made = {name: text.encode() if isinstance(text, str) else text for name, (_, text) in TARGETS.items()}
+    made["config"] = (save_random_model(folder / "model") / "config.json").read_bytes()
+    return made | {kind: sound(folder / f"a.{kind}", NOISE[:4_000]) for kind in ("wav", "flac", "ogg", "mp3")}
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_changed_file_is_read_or_refused(target: str, seeds: dict[str, bytes], tmp_path: Path) -> None:
+    read, (ends_s, place) = TARGETS[target][0], (time.monotonic() + SECONDS, tmp_path / "file")
+
+    @settings(
+        max_examples=EXAMPLES, deadline=None, database=None, derandomize=not SECONDS,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(EDITS)
+    def changed(edits: list[tuple[float, int, bytes]]) -> None:
+        content = seeds[target]
+        for where, removed, piece in edits:
+            at = int(where * len(content))
+            content = content[:at] + piece + content[at + removed :]
+        place.write_bytes(content)
+        began_s = time.process_time()
+        with contextlib.suppress(AsrError):
+            read(place)
+        assert time.process_time() - began_s < LONGEST_S
+
+    changed()
+    while time.monotonic() < ends_s:
+        changed()
