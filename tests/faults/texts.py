@@ -56,6 +56,7 @@ TEXTS: list[tuple[str, str, str, Mapping[str, Content], str]] = [
     ("a csv of too many cells", "data", "r h --format csv", pair("id,text\na,x,y\n"), "r:2: has 3 cells, and the head"),
     ("a csv with an empty id", "data", "r h --format csv", pair("id,text\n,x\n"), "r:2: has an empty id"),
     ("a csv with an open quote", "data", "r h --format csv", pair('id,text\nb,"x\n'), "r:2: is not CSV"),
+    ("a csv whose header has an open quote", "data", "r h --format csv", pair('id,"text\na,x\n'), "r:1: is not CSV"),
     ("a csv without an id", "data", "r h --format csv", pair("name,words\na,x\n"), "has no column for the id"),
     ("a seglst that is no list", "data", "r h --format seglst", pair("{}"), "r"),
     ("a folder without transcripts", "data", "in h", {"in/a.md": "", "h": "u a\n"}, "is a folder with 0 .json and 0 ."),
