@@ -86,7 +86,8 @@ class Recording:
         head = head or read_head(path)
         length = mp3_length(path) if is_mp3(head) else None
         rest = wav_rest(path, head)
-        self._quiet = length is not None
+        # libsndfile hands a file of unknown content to libmpg123 by its ending.
+        self._quiet = length is not None or os.fsdecode(path).lower().endswith((".mp3", ".mp2", ".mp1"))
         self._stream: _Behind | None = None
         self._file = self._open(head, rest)
         try:
