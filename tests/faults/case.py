@@ -1,13 +1,18 @@
 """One case of the fault matrix: what is given, the command, and the one message that must come out."""
 
 import json
+import os
 import shlex
 import struct
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from asr import cli
 from asr.files import sha256_file
 
 CONFIG, WEIGHTS = "model/config.json", "model/model.safetensors"
@@ -46,6 +51,16 @@ class Case:
                 path.write_bytes(content.encode("utf-8", "surrogatepass"))
             else:
                 path.write_bytes(content)
+
+
+def asr(arguments: list[str], patch: pytest.MonkeyPatch) -> int:
+    """The exit code of a command with the process's own streams, as a terminal has them: what would move the cursor is
+    escaped there, and what libraries write is kept away.
+    """
+    with patch.context() as own, os.fdopen(1, "w", closefd=False) as out, os.fdopen(2, "w", closefd=False) as err:
+        own.setattr(sys, "stdout", out)
+        own.setattr(sys, "stderr", err)
+        return cli.main(arguments)
 
 
 def wav(

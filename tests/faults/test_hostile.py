@@ -1,6 +1,5 @@
 """No payload runs code, starts a program, connects, reads or writes outside, takes the machine, or forges a line."""
 
-import os
 import re
 import resource
 import shutil
@@ -15,6 +14,7 @@ import soundfile
 from asr import cli
 from asr.errors import AsrError
 from tests.faults import audio
+from tests.faults.case import asr
 from tests.faults.hostile import PAYLOADS, SECRET, Payload
 from tests.faults.ids import EXIT_CODES
 from tests.faults.test_matrix import LONGEST_CPU_S, MESSAGE, contents
@@ -77,8 +77,7 @@ def test_no_canary_sings(
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     watch.seen, watch.on, started_s = [], True, time.process_time()
     try:
-        with monkeypatch.context() as patch:
-            code, id_ = run(payload, inside, patch)
+        code, id_ = run(payload, inside, monkeypatch)
     finally:
         watch.on = False
     took_s = time.process_time() - started_s
@@ -109,11 +108,8 @@ def shown_text(name: str, text: str) -> str:
 
 def run(payload: Payload, inside: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     """The exit code, and the id of the error of a call."""
-    if payload.call is None:  # with the process's own streams, on which is escaped what a terminal would obey
-        with os.fdopen(1, "w", closefd=False) as out, os.fdopen(2, "w", closefd=False) as err:
-            monkeypatch.setattr(sys, "stdout", out)
-            monkeypatch.setattr(sys, "stderr", err)
-            return cli.main(payload.arguments), ""
+    if payload.call is None:
+        return asr(payload.arguments, monkeypatch), ""
     try:
         payload.call(inside)
     except AsrError as error:
