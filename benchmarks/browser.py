@@ -115,10 +115,13 @@ class Browser:
         return answer["result"].get("value")
 
     def press(self, key: str) -> None:
-        """One key, as typed: a letter, "Enter", "Escape", "ArrowDown", "Tab", ..."""
-        text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
-        self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", key=key, text=text)
-        self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+        """One key, as typed: a letter, "Enter", "Escape", "ArrowDown", "Tab", ...; or with others held: "Alt+1"."""
+        *held, key = key.split("+") if len(key) > 1 else [key]
+        modifiers = sum({"Alt": 1, "Ctrl": 2, "Meta": 4, "Shift": 8}[one] for one in held)
+        text = "" if held else {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
+        kind = "keyDown" if text else "rawKeyDown"
+        self.call("Input.dispatchKeyEvent", type=kind, key=key, text=text, modifiers=modifiers)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key, modifiers=modifiers)
 
     def picture(self, path: Path, *, whole: bool = False) -> None:
         """A PNG of the window, or of the whole page."""

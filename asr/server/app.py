@@ -26,7 +26,7 @@ from asr.server.live import converse
 from asr.server.metrics import Metrics
 from asr.server.models import Served, load_models
 from asr.server.options import ServeOptions
-from asr.server.page import render_page
+from asr.server.page import render_corpus_page, render_page
 from asr.server.realtime import Realtime
 from asr.server.transcriptions import IGNORED, State, transcribe
 from asr.server.vosk import Vosk
@@ -62,6 +62,7 @@ def create_app(options: ServeOptions) -> FastAPI:
     key = Depends(_key_check(state.gate))
     _add_paths(app, state, key)
     if corpus is not None:
+        _add_page(app, "/corpus", render_corpus_page())
         add_corpus_paths(app, corpus, state.gate, options, served.unspelled, [key])
     _add_sockets(app, state)
     app.add_middleware(_Measured, metrics=metrics)
@@ -83,13 +84,15 @@ def _key_check(gate: Gate) -> Callable[[Request], Awaitable[None]]:
     return key
 
 
-def _add_paths(app: FastAPI, state: State, key: Any) -> None:
-    page = render_page()
-
-    @app.get("/", include_in_schema=False)
-    async def start_page() -> Response:
+def _add_page(app: FastAPI, path: str, page: str) -> None:
+    @app.get(path, include_in_schema=False)
+    async def shown() -> Response:
         """For people."""
         return HTMLResponse(page, headers=_PAGE_HEADERS)
+
+
+def _add_paths(app: FastAPI, state: State, key: Any) -> None:
+    _add_page(app, "/", render_page())
 
     @app.get("/health")
     async def health() -> dict[str, str]:

@@ -4,8 +4,10 @@ In: requests. Out: JSON in the server's form; 409 with the segment as it is wher
 """
 
 import io
+import time
 import unicodedata
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import soundfile
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _MAX_BYTES, _MAX_TEXT, _MAX_NAME = 64_000, 5000, 100
 _MOST = 500  # segments in an answer
+_OPEN_S, _MOST_OPEN = 60.0, 1000  # how long a segment is held to be open without a sign, and by how many people at most
 
 
 class Undo(BaseModel):
@@ -49,6 +52,23 @@ class Change(Undo):
 B = TypeVar("B", bound=Undo)
 
 
+class _Openings:
+    """Who has which segment open at present, so that two people who take the next of the queue take different ones."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._by: dict[str, tuple[str, float]] = {}  # by name, the one heard of last at the end
+
+    def open(self, segment: str, by: str) -> str | None:
+        """``by`` ("": nobody) has it open, and no other. Returns somebody else who has."""
+        now_s = time.monotonic()
+        with self._lock:
+            self._by.pop(by, None)
+            held = [(name, one) for name, one in self._by.items() if now_s - one[1] < _OPEN_S][-_MOST_OPEN:]
+            self._by = {**dict(held), **({by: (segment, now_s)} if by else {})}
+            return next((name for name, (one, _) in held if one == segment), None)
+
+
 def add_corpus_paths(
     app: FastAPI,
     corpus: Corpus,
@@ -58,6 +78,7 @@ def add_corpus_paths(
     dependencies: Sequence[Depends] = (),
 ) -> None:
     """``unspelled(text)``: what the model cannot spell of it, None where it can. ``dependencies``: of each path."""
+    openings = _Openings()
     paths = APIRouter(prefix="/corpus/segments", dependencies=list(dependencies))
 
     @paths.get("")
@@ -71,9 +92,10 @@ def add_corpus_paths(
         return corpus.queue(order, status, offset, limit)
 
     @paths.get("/{name}")
-    def segment(name: str) -> dict[str, Any]:
-        """One segment."""
-        return corpus.state(_found(corpus, name))
+    def segment(name: str, by: Annotated[str, Query(max_length=_MAX_NAME)] = "") -> dict[str, Any]:
+        """One segment; ``by``: who has it open from now on."""
+        state = corpus.state(_found(corpus, name))
+        return {**state, "open_by": openings.open(name, by)}
 
     @paths.get("/{name}/audio")
     def audio(name: str) -> Response:

@@ -96,7 +96,7 @@ def start(model: Path) -> Start:
             **{"models": {"tiny": model}, "speech_gate": False, "workers": 2, "grace_s": 5, **options}
         )
         app = create_app(chosen)
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_server(("127.0.0.1", options.get("port", 0))) as listener:
             server = make_server(app, chosen)
             thread = threading.Thread(target=server.run, args=([listener],))
             thread.start()

@@ -1,13 +1,5 @@
 // The page of `asr serve`: recordings in by drop, choice or microphone, one after the other; their transcripts out.
 
-function say(text) { byId("trouble").textContent = text; }
-
-const authorization = () => (byId("key").value ? { Authorization: `Bearer ${byId("key").value}` } : {});
-
-async function messageOf(answer) {
-  try { return (await answer.json()).error.message; } catch { return `The server answered with status ${answer.status}.`; }
-}
-
 async function showModels() {
   try {
     const answer = await fetch("v1/models", { headers: authorization() });
@@ -90,8 +82,6 @@ function show(file) {
     } catch (error) { fail(error); }
   };
 }
-
-const button = (text, act) => el("button", { type: "button", on: { click: act } }, text);
 
 function removal(file, article, act) {
   return el("button", { type: "button", "aria-label": `Remove ${file.name}`, on: { click: () => {

@@ -1,36 +1,55 @@
 // A recording's sound: played from one time to another, and its samples, decoded when something draws them.
 
 const player = (() => {
+  const PAUSE_MS = 500; // between repetitions
   const audio = new Audio();
-  let source = null, end = Infinity, watch = null, frame = 0;
+  let source = null, begin = 0, end = Infinity, watch = null, again = null, frame = 0, waits = 0;
 
   function stop() {
     audio.pause();
     cancelAnimationFrame(frame);
+    clearTimeout(waits);
+    waits = 0;
     if (watch) watch(null);
   }
   function tick() {
-    if (audio.ended || audio.currentTime >= end) return stop();
+    if (audio.ended || audio.currentTime >= end) {
+      if (!again?.()) return stop();
+      audio.pause();
+      waits = setTimeout(() => { waits = 0; start(begin); }, PAUSE_MS);
+      return;
+    }
     if (watch) watch(audio.currentTime);
     frame = requestAnimationFrame(tick);
   }
-  async function play(url, from, to, onTime) {
-    stop();
+  async function start(from) {
     try {
-      if (source !== url) { audio.src = url; source = url; }
-      if (audio.readyState < 1) await new Promise((good, bad) => { audio.onloadedmetadata = good; audio.onerror = bad; });
-      watch = onTime;
-      end = to;
       audio.currentTime = from;
       await audio.play();
       frame = requestAnimationFrame(tick);
     } catch (error) {
-      if (error && error.name === "AbortError") return;
+      if (error?.name === "AbortError") return;
+      stop();
+      if (error?.name === "NotAllowedError") return; // before the first key or click browsers play nothing
       source = null;
       say("This browser cannot play this recording.");
     }
   }
-  return { play, stop, isPlaying: (url) => source === url && !audio.paused };
+  // `repeats()`: asked at the end, whether to play once more.
+  async function play(url, from, to, onTime, repeats = null) {
+    stop();
+    if (source !== url) { audio.src = url; source = url; }
+    [watch, begin, end, again] = [onTime, from, to, repeats];
+    if (audio.readyState < 1) await new Promise((done) => { audio.onloadedmetadata = audio.onerror = done; });
+    if (source === url) await start(from);
+  }
+  return {
+    play,
+    stop,
+    isPlaying: (url) => source === url && (!audio.paused || waits > 0),
+    time: (url) => (source === url ? audio.currentTime : 0),
+    setRate: (rate) => { audio.defaultPlaybackRate = audio.playbackRate = rate; audio.preservesPitch = true; },
+  };
 })();
 
 const MOST_S = 2 * 3600, MOST_BYTES = 1 << 30; // of sound held decoded (16 bits, mono), and of a file that is decoded

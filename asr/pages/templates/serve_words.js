@@ -1,12 +1,5 @@
 // A transcript: words that are coloured by confidence, heard by a click, and changed in place; files of every format.
 
-const sureness = (confidence) => (confidence >= 0.8 ? "" : confidence >= 0.5 ? "some" : "low");
-
-function clock(seconds, digits = 2) { // 75.5 -> 1:15.50, and 3675 with no digits -> 1:01:15
-  const whole = Math.round(seconds * 10 ** digits) / 10 ** digits, minutes = Math.floor(whole / 60) % 60, hours = Math.floor(whole / 3600);
-  const tail = `:${(whole % 60).toFixed(digits).padStart(digits ? 3 + digits : 2, "0")}`;
-  return hours ? `${hours}:${String(minutes).padStart(2, "0")}${tail}` : minutes + tail;
-}
 const wordTitle = (word) => `${clock(word.start)}, confidence ${word.confidence.toFixed(2)}`;
 
 // `words`: [{word, start, end, confidence}] in seconds; `onPlay(from, to)`. The list of words is changed in place.
