@@ -109,9 +109,14 @@ def speech_level(log_mel: NDArray[np.float32], context: NDArray[np.float32]) -> 
     return level
 
 
-def sounding(level: SpeechLevel) -> NDArray[np.bool_]:
-    """Which frames are rather speech than silence, ``(frames,)``."""
-    return _gain(level)[0] > 0
+def sounding(level: SpeechLevel, over_s: float = 0.2) -> NDArray[np.bool_]:
+    """Which frames are rather speech than silence, on the average over the time around them, ``(frames,)``.
+
+    Single frames of the noise in a pause are above the threshold.
+    """
+    length = max(1, round(over_s / level.frame_s))
+    smooth = np.convolve(_gain(level)[0], np.ones(length), mode="full")[length // 2 :][: len(level.values)]
+    return np.asarray(smooth > 0)
 
 
 def word_bounds(
