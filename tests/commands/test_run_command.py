@@ -181,7 +181,9 @@ def test_under_torchrun_only_the_training_runs_and_the_main_process_alone_writes
     for rank in ("0", "1"):
         monkeypatch.setenv("RANK", rank)
         assert runner(code=2) == []
-        assert "prepare, evaluate, report need one process" in runner.said and "stages=[train]" in runner.said
+        assert (
+            "prepare, self-train, evaluate, report need one process" in runner.said and "stages=[train]" in runner.said
+        )
     monkeypatch.setattr(stages, "train_composed", lambda *anything: None)
     assert runner("stages=[train]") == ["train"]
     assert not (runner.run_dir / "stages.json").exists(), "rank 1 leaves it to rank 0"

@@ -65,7 +65,14 @@ def launch_two(arguments: list[str], folder: Path) -> list[str]:
         min_nodes=1, max_nodes=1, nproc_per_node=2, start_method="fork", monitor_interval=0.05,
         rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id="two",
     )  # fmt: skip
-    codes = elastic_launch(config, run_asr)(arguments, folder / "stderr")
+    before = {
+        number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    }
+    try:
+        codes = elastic_launch(config, run_asr)(arguments, folder / "stderr")
+    finally:  # the launcher leaves its own
+        for number, handler in before.items():
+            signal.signal(number, handler)
     said = [(folder / f"stderr.{rank}").read_text() for rank in (0, 1)]
     assert codes == {0: 0, 1: 0}, said
     return said

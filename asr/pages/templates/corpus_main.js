@@ -74,7 +74,7 @@ async function open(id, chosen = true) {
   show(loaded.state, outbox.get(id)?.text ?? keep?.text);
   if (keep && keep.version < loaded.state.version) clash(id, { ...keep, by: settings.by }, loaded.state);
   drawPicture();
-  field.focus();
+  if (!byId("notices").contains(document.activeElement)) field.focus(); // a question that is being answered keeps it
   if (settings.atOnce) ACTS.start.act();
   refresh(id, chosen);
   if (!settings.by && !asked) askName();
