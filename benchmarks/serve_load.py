@@ -106,9 +106,13 @@ async def client(address: str, data: bytes, seen: Seen) -> None:
 
 
 async def slow_client(address: str, data: bytes, seen: Seen) -> None:
-    """Sends a thousandth at a time, 20 times a second."""
-    status, _, _ = await send(address, data, piece=max(1, len(data) // 400), pause_s=0.05)
-    seen.statuses[f"slow: {status}"] += 1
+    """Takes 20 s to send a recording, until it is answered. A refusal while it still sends breaks it off."""
+    for _ in range(MOST_WAITS):
+        status, retry_after, _ = await send(address, data, piece=max(1, len(data) // 400), pause_s=0.05)
+        seen.statuses[f"slow: {status}"] += 1
+        if status == "200":
+            return
+        await asyncio.sleep(float(retry_after or 1))
 
 
 async def slow_reader(address: str, seen: Seen) -> None:
