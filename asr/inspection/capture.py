@@ -137,7 +137,8 @@ def capturing(model: AcousticModel, parts: Sequence[Part]) -> Iterator[Captured]
     captured = Captured(list(parts))
 
     def store_log_probs(module: nn.Module, given: Any, gave: Any) -> None:
-        captured.log_probs, captured.runs = gave[0], captured.runs + 1
+        tokens = gave[0][..., : model.vocab_size]  # those of phones may follow
+        captured.log_probs, captured.runs = tokens, captured.runs + 1
 
     handles = [model.register_forward_hook(store_log_probs)]
     for place, part in enumerate(parts):

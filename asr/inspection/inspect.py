@@ -6,6 +6,7 @@ transcription, with hooks that store each layer's input and output; readable cel
 with them; from the gates follow each unit's half-life and saturation, and the signals that it follows.
 """
 
+import copy
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,6 +75,8 @@ def inspect_waveform(recognizer: Recognizer, waveform: NDArray[np.float32], *, l
         raise AudioError(
             f"a part of {duration_s:.1f} s cannot be inspected: give more than 0 and at most {LONGEST_S:g} s"
         )
+    recognizer = copy.copy(recognizer)
+    recognizer.pretrained = recognizer.pretrained.in_torch()  # nothing can look into an ONNX graph
     parts = find_parts(recognizer.model, layer)
     with capturing(recognizer.model, parts) as captured:
         (emissions,) = recognizer.emissions([waveform], workers=1)

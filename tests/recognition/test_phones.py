@@ -16,6 +16,7 @@ from asr.decoding.beam import BeamDecoder
 from asr.decoding.spoken import SpokenWords
 from asr.errors import ConfigError, ModelError
 from asr.features import LogMel, LogMelConfig
+from asr.inspection.inspect import inspect_waveform
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
 from asr.pretrained import save_pretrained
 from asr.recognition import Recognizer
@@ -89,6 +90,14 @@ def test_onnx_and_a_stream_give_the_same_text(directory: Path, sound: np.ndarray
     events = [event for start in range(0, len(sound), 4000) for event in stream.feed(sound[start : start + 4000])]
     events += stream.finish()
     assert " ".join(event.text for event in events if event.kind == "segment") == expected.text
+
+
+def test_what_looks_into_the_model_sees_its_tokens_alone(directory: Path, sound: np.ndarray) -> None:
+    pytest.importorskip("onnxruntime")
+    recognizer = load(directory, backend="onnx")
+    inspection = inspect_waveform(recognizer, sound)
+    assert inspection.log_probs.shape[1] == TOKENIZER.vocab_size
+    assert inspection.hypothesis.text == recognizer.transcribe(sound, sample_rate=RATE).text
 
 
 def test_silence_has_no_words(directory: Path) -> None:
