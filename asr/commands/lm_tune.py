@@ -60,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--pronunciations",
         type=Path,
         metavar="FILE",
-        help="a pronouncing dictionary such as cmudict, for a model with phones: words are found by their sounds",
+        help="a pronouncing dictionary such as cmudict, for a model with phones: the search goes by them",
     )
     parser.add_argument(
         "--out",
@@ -101,12 +101,12 @@ def run(arguments: list[str]) -> int:
     from asr.recognition.tuning import MOST_POINTS, DevSet, tune
     from asr.text.pronunciations import read_pronunciations
 
-    language_model, spoken = read_lm(options.lm), None
+    language_model, pronunciations = read_lm(options.lm), None
     if options.pronunciations is not None:
-        spoken = read_pronunciations(options.pronunciations, "--pronunciations")
+        pronunciations = read_pronunciations(options.pronunciations, "--pronunciations")
     greedy = {"name": "greedy"}
     recognizer = Recognizer.from_pretrained(options.model, device=options.device, words=False, decoding=greedy)
-    if spoken is not None and not recognizer.pretrained.phones:
+    if pronunciations is not None and not recognizer.pretrained.phones:
         raise ModelError(
             f"--pronunciations: {options.model} knows no phones; train a model with training.loss.intermediate_lexicon"
             " on its last layer, or tune without"
@@ -118,7 +118,7 @@ def run(arguments: list[str]) -> int:
         naming_options(("beam_width", "language_model")),
         Progress(MOST_POINTS, "decoding", "pairs of weights") as progress,
     ):
-        result = tune(dev, options.beam_width, language_model, progress.update, spoken)
+        result = tune(dev, options.beam_width, language_model, progress.update, pronunciations)
     print(
         f"{len(utterances):,} utterances of {options.manifest};"
         f" the best {SHOWN} of {len(result.points)} pairs of weights"
@@ -133,10 +133,10 @@ def run(arguments: list[str]) -> int:
     if not options.dry_run:
         facts = result.facts(options.manifest, options.lm)
         if options.out is None:
-            store_decoding(options.model, result.settings, language_model, facts, spoken)
+            store_decoding(options.model, result.settings, language_model, facts, pronunciations)
         else:
             with copy_of_model(options.model, options.out) as fresh:
-                store_decoding(fresh, result.settings, language_model, facts, spoken)
+                store_decoding(fresh, result.settings, language_model, facts, pronunciations)
         where = options.out or options.model
         print(f"stored: {where}/decoding.json and lm.bin; every transcription with this model now uses them")
         print("note: confidence is uncalibrated with this decoder until `asr calibrate` has been run")

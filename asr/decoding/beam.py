@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from asr.decoding.config import BeamConfig, check_hotwords
 from asr.decoding.greedy import Alternative, DecodedText, tidy_text
+from asr.decoding.phone_lexicon import PhoneLexicon
 from asr.decoding.prefixes import Tree, new_tree, new_work_space, plant, spell, with_room
 from asr.decoding.records import NODE, Records
 from asr.decoding.search import ENDING, advance, finish_prefixes, new_beam
-from asr.decoding.spoken import SpokenWords
 from asr.decoding.tables import Spelling, build_tables, reweighed, spelling_of
 from asr.errors import ConfigError, ModelError
 from asr.lm.model import NgramModel
@@ -72,8 +72,8 @@ def check_sources(
             )
 
 
-def check_spoken(
-    spoken: SpokenWords, model: NgramModel | None, lexicon: Sequence[str] | None, hotwords: Mapping[str, float]
+def check_phone_lexicon(
+    phone_lexicon: PhoneLexicon, model: NgramModel | None, lexicon: Sequence[str] | None, hotwords: Mapping[str, float]
 ) -> None:
     """Raise ConfigError where a search by phones cannot find what the others are about."""
     if model is not None and model.unit != "word":
@@ -82,15 +82,15 @@ def check_spoken(
             " --unit word, or decode without pronunciations"
         )
     words = [*(lexicon or ()), *(word for phrase in hotwords for word in phrase.split())]
-    if lacking := spoken.lack(words):
+    if lacking := phone_lexicon.lacking(words):
         raise ConfigError(
             f"decoding.pronunciations: it has no pronunciation in the model's phones of {', '.join(lacking[:10])}; add"
             " lines WORD PHONE ..., or decode without pronunciations"
         )
-    if not any(spoken.sounds(word) for word in spoken.pronunciations):
+    if not any(phone_lexicon.pronunciations_of(word) for word in phone_lexicon.pronunciations):
         raise ConfigError(
             "decoding.pronunciations: no word of it is in the model's phones,"
-            f" {' '.join(spoken.phones[1:])}; give a dictionary that uses them"
+            f" {' '.join(phone_lexicon.phones[1:])}; give a dictionary that uses them"
         )
 
 
@@ -142,9 +142,9 @@ class BeamDecoder:
     """Decodes as ``config`` says, where given with a language model, a closed ``lexicon`` and ``hotwords``.
 
     ``language_model`` may count words or characters. ``lexicon``: no other words can be spelled. ``hotwords``: each
-    word or phrase earns its boost (nats) every time it occurs as whole words. ``spoken``: the search goes through the
-    model's phones to the words that they pronounce, and through those alone. The decoder keeps nothing between calls,
-    so one may be used by several threads at once; the search releases the GIL.
+    word or phrase earns its boost (nats) every time it occurs as whole words. ``phone_lexicon``: the search reads the
+    log-probabilities of the model's phones, and finds the words of this lexicon alone. The decoder keeps nothing
+    between calls, so one may be used by several threads at once; the search releases the GIL.
 
     Raises ConfigError when a language model or lexicon shares nothing with the tokens, or a hotword cannot be spelled.
     """
@@ -156,20 +156,22 @@ class BeamDecoder:
         language_model: NgramModel | None = None,
         lexicon: Sequence[str] | None = None,
         hotwords: Mapping[str, float] | None = None,
-        spoken: SpokenWords | None = None,
+        phone_lexicon: PhoneLexicon | None = None,
     ) -> None:
         hotwords = dict(hotwords or {})
         check_hotwords(hotwords)
         spelling = spelling_of(tokenizer)
         check_sources(spelling, language_model, lexicon, hotwords)
-        if spoken is not None:
-            check_spoken(spoken, language_model, lexicon, hotwords)
+        if phone_lexicon is not None:
+            check_phone_lexicon(phone_lexicon, language_model, lexicon, hotwords)
         self.tokenizer = tokenizer
         self.config = config
-        self.reads_phones = spoken is not None
-        self.columns = tokenizer.vocab_size if spoken is None else len(spoken.phones)  # of the log-probabilities
+        self.reads_phones = phone_lexicon is not None
+        self.columns = len(
+            tokenizer.tokens if phone_lexicon is None else phone_lexicon.phones
+        )  # of the log-probabilities
         self._alphabet = spelling.alphabet
-        self._tables = build_tables(spelling, config, language_model, lexicon, hotwords, spoken)
+        self._tables = build_tables(spelling, config, language_model, lexicon, hotwords, phone_lexicon)
 
     def reweighted(self, lm_weight: float, word_score: float) -> "BeamDecoder":
         """A decoder that differs in these weights only. It shares this one's tables, so it costs nothing to make."""

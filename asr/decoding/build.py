@@ -67,24 +67,25 @@ def build_decoder(settings: DecodingConfig, tokenizer: Tokenizer, phones: Sequen
         _check_greedy(settings)
         return greedy_decode
     from asr.decoding.beam import BeamDecoder
-    from asr.decoding.spoken import SpokenWords
+    from asr.decoding.phone_lexicon import PhoneLexicon
     from asr.lm import read_lm
     from asr.text.pronunciations import read_pronunciations
 
     model = read_lm(Path(settings.language_model)) if settings.language_model else None
     lexicon = read_lexicon(Path(settings.lexicon)) if settings.lexicon else None
-    spoken = None
+    phone_lexicon = None
     if settings.pronunciations:
         if not phones:
             raise ConfigError(
                 f"decoding.pronunciations={settings.pronunciations}: this model knows no phones; train one with"
                 " training.loss.intermediate_lexicon on its last layer, or decode without pronunciations"
             )
-        spoken = SpokenWords(phones, read_pronunciations(Path(settings.pronunciations), "decoding.pronunciations"))
+        pronunciations = read_pronunciations(Path(settings.pronunciations), "decoding.pronunciations")
+        phone_lexicon = PhoneLexicon(phones, pronunciations)
         wanted = [*(lexicon or ()), *(word for phrase in settings.hotwords or () for word in phrase.split())]
-        if spoken.lack(wanted):
-            spoken = None
-    return BeamDecoder(tokenizer, settings, model, lexicon, settings.hotwords, spoken)
+        if phone_lexicon.lacking(wanted):
+            phone_lexicon = None
+    return BeamDecoder(tokenizer, settings, model, lexicon, settings.hotwords, phone_lexicon)
 
 
 def read_lexicon(path: Path) -> list[str]:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from asr.decoding.automata import HotwordAutomaton, WordTrie, build_hotwords, build_trie
 from asr.decoding.config import BeamConfig
+from asr.decoding.phone_lexicon import PhoneLexicon, phone_tables
 from asr.decoding.records import (
     CHARACTER_MODEL,
     HOT_STATE,
@@ -30,7 +31,6 @@ from asr.decoding.records import (
     Records,
     Tables,
 )
-from asr.decoding.spoken import SpokenWords, spoken_tables
 from asr.lm.model import BOS, EOS, SPACE, UNK, NgramModel
 from asr.text.tokenizer import BLANK_ID, Tokenizer
 
@@ -130,31 +130,31 @@ def build_tables(
     model: NgramModel | None,
     lexicon: Sequence[str] | None,
     hotwords: Mapping[str, float],
-    spoken: SpokenWords | None = None,
+    phone_lexicon: PhoneLexicon | None = None,
 ) -> Tables:
     """All tables, of the dtypes that the search is compiled for.
 
-    ``spoken``: the log-probabilities are of phones, and what the words of ``lexicon`` (all that have a pronunciation,
-    if None) sound like. ``model`` is one of words then, or None.
+    ``phone_lexicon``: the log-probabilities are of phones, and these are the pronunciations of the words of ``lexicon``
+    (if None, of all that have one). ``model`` is one of words then, or None.
     """
     ngrams = model or NO_NGRAMS
     kind = NO_MODEL if model is None else WORD_MODEL if model.unit == "word" else CHARACTER_MODEL
     hot_words = [word for phrase in hotwords for word in phrase.split()]
     hot = build_hotwords(hotwords, spelling.alphabet)
-    if spoken is None:
+    if phone_lexicon is None:
         letters, tokens = spelling.characters, _tokens(spelling)
         settings = _settings(config, ngrams, kind, lexicon is not None, hot, tokens, len(spelling.alphabet))
         words = _words(spelling, config, ngrams, kind, lexicon, hot_words)
         trie = _trie(words, _unigram(ngrams), None if lexicon is not None else float(settings["outside_ahead"][0]))
     else:
-        chosen = sorted(spoken.pronunciations if lexicon is None else {*lexicon, *hot_words})
+        chosen = sorted(phone_lexicon.pronunciations if lexicon is None else {*lexicon, *hot_words})
         chosen = [word for word, fits in zip(chosen, spelling.can_spell(chosen), strict=True) if fits]
 
         def score_of(word: str) -> tuple[int, float]:
             known = ngrams.word_id(word)
             return known, config.unk_score if known == ngrams.unk and word not in hot_words else 0.0
 
-        letters, tokens, trie = spoken_tables(spoken, chosen, spelling.alphabet, score_of, _unigram(ngrams))
+        letters, tokens, trie = phone_tables(phone_lexicon, chosen, spelling.alphabet, score_of, _unigram(ngrams))
         settings = _settings(config, ngrams, kind, True, hot, tokens, len(spelling.alphabet))
         settings["by_phones"] = True
         if config.n_best == 1:  # at equal width WER falls by 5 % of itself, and nobody asks for alternatives

@@ -21,7 +21,7 @@ from asr.data.manifest import Utterance
 from asr.decoding import DecodingConfig, greedy_decode
 from asr.decoding.beam import BeamDecoder
 from asr.decoding.build import Decoder
-from asr.decoding.spoken import SpokenWords
+from asr.decoding.phone_lexicon import PhoneLexicon
 from asr.errors import AsrError, DataError
 from asr.lm.model import NgramModel
 from asr.recognition.recognizer import Recognizer
@@ -163,9 +163,9 @@ def tune(
     tokenizer = dev.recognizer.tokenizer
     settings = DecodingConfig(name="beam", beam_width=beam_width)
     greedy = dev.errors(greedy_decode)
-    spoken = None if pronunciations is None else SpokenWords(dev.recognizer.pretrained.phones, pronunciations)
-    alone = dev.errors(BeamDecoder(tokenizer, settings, spoken=spoken))
-    decoder = BeamDecoder(tokenizer, settings, language_model, spoken=spoken)
+    phone_lexicon = None if pronunciations is None else PhoneLexicon(dev.recognizer.pretrained.phones, pronunciations)
+    alone = dev.errors(BeamDecoder(tokenizer, settings, phone_lexicon=phone_lexicon))
+    decoder = BeamDecoder(tokenizer, settings, language_model, phone_lexicon=phone_lexicon)
 
     def errors_at(lm_weight: float, word_score: float) -> DevErrors:
         errors = dev.errors(decoder.reweighted(lm_weight, word_score))

@@ -104,13 +104,13 @@ def every_text(
     return sorted((one for one in scored if one[1] > -math.inf), key=lambda one: -one[1])
 
 
-def every_spoken_text(
+def every_text_by_phones(
     log_probs: np.ndarray,
     phones: Sequence[str],
     pronunciations: Mapping[str, Sequence[Sequence[str]]],
     worth: Callable[[str], float],
 ) -> list[tuple[str, float]]:
-    """The same for words by their sounds: each labelling counts for every row of words that sounds like it."""
+    """The same where labels are phones: each labelling counts for every word sequence with that pronunciation."""
     totals: dict[str, float] = {}
 
     def divide(sounds: tuple[str, ...], words: list[str], score: float) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from asr.decoding import BeamConfig
 from asr.decoding.beam import BeamDecoder
-from asr.decoding.spoken import SpokenWords
+from asr.decoding.phone_lexicon import PhoneLexicon
 from asr.text.tokenizer import CharacterTokenizer, SentencePieceTokenizer, Tokenizer, UnitTokenizer, WordTokenizer
 from tests.decoding import oracles
 from tests.lm.plain_query import sentence_log_prob
@@ -114,7 +114,7 @@ def test_with_a_closed_lexicon(tmp_path: Path, unit: str) -> None:
 @pytest.mark.parametrize("words", [None, ["ab", "ba"]])
 @pytest.mark.parametrize("boosts", [{}, {"ba b": 1.5}])
 @pytest.mark.parametrize("with_model", [True, False])
-def test_words_by_their_sounds(
+def test_by_phones_through_a_pronouncing_dictionary(
     tmp_path: Path, with_model: bool, boosts: dict[str, float], words: list[str] | None
 ) -> None:
     """With words that sound alike, several pronunciations of one, and words that begin another or are unknown."""
@@ -137,12 +137,12 @@ def test_words_by_their_sounds(
         return lm + 0.3 * len(text.split()) + oracles.hotword_worth(text, boosts)
 
     config = BeamConfig(**WIDE, lm_weight=0.7, word_score=0.3, unk_score=-1.5)
-    decoder = BeamDecoder(LETTERS, config, model, words, boosts, SpokenWords(phones, sounds))
+    decoder = BeamDecoder(LETTERS, config, model, words, boosts, PhoneLexicon(phones, sounds))
     for seed in range(2):
         log_probs = oracles.emissions(6, 4, seed)
-        expected = oracles.every_spoken_text(log_probs, phones, sounds, worth)
+        expected = oracles.every_text_by_phones(log_probs, phones, sounds, worth)
         check_equal(decoder, log_probs, expected)
-        decided = BeamDecoder(LETTERS, replace(config, n_best=1), model, words, boosts, SpokenWords(phones, sounds))
+        decided = BeamDecoder(LETTERS, replace(config, n_best=1), model, words, boosts, PhoneLexicon(phones, sounds))
         best = decided.decode(log_probs).text  # the others are given up on the way
         assert best == expected[0][0] or model is None  # without one, "a" is as good as "ba", and the sums differ
 

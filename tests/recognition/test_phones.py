@@ -13,7 +13,7 @@ from asr.cli import main
 from asr.data.manifest import Utterance, write_manifest
 from asr.decoding import DecodingConfig
 from asr.decoding.beam import BeamDecoder
-from asr.decoding.spoken import SpokenWords
+from asr.decoding.phone_lexicon import PhoneLexicon
 from asr.errors import ConfigError, ModelError
 from asr.features import LogMel, LogMelConfig
 from asr.inspection.inspect import inspect_waveform
@@ -73,7 +73,7 @@ def test_the_text_is_that_of_a_search_over_the_second_head(directory: Path, soun
     np.testing.assert_allclose(np.exp(emissions.phones).sum(axis=1), 1, atol=1e-5)
     words = read_pronunciations(directory / "words.dict", "key")
     assert words["a"] == [("AH",)] and words["ab"] == [("AH", "B")]
-    decoder = BeamDecoder(TOKENIZER, DecodingConfig(**BEAM), spoken=SpokenWords(PHONES, words))
+    decoder = BeamDecoder(TOKENIZER, DecodingConfig(**BEAM), phone_lexicon=PhoneLexicon(PHONES, words))
     found = recognizer.transcribe(sound, sample_rate=RATE)
     assert found.text == decoder.decode(emissions.phones).text
     assert len(found.text.split()) > 10 and set(found.text.split()) <= {"a", "ab", "ba", "kab"}  # no "cab": no token c
@@ -121,9 +121,9 @@ def test_a_model_without_phones_and_a_dictionary_of_others_are_refused(directory
     with pytest.raises(ConfigError, match="this model knows no phones"):
         build_decoder(DecodingConfig(**BEAM, pronunciations=str(tmp_path / "words.dict")), TOKENIZER)
     model = oracles.arpa(tmp_path, oracles.CHARACTER_ARPA)
-    words = SpokenWords(PHONES, {"a": [["AH"]]})
+    words = PhoneLexicon(PHONES, {"a": [["AH"]]})
     with pytest.raises(ConfigError, match="needs a language model of words"):
-        BeamDecoder(TOKENIZER, DecodingConfig(**BEAM), model, spoken=words)
+        BeamDecoder(TOKENIZER, DecodingConfig(**BEAM), model, phone_lexicon=words)
 
 
 def test_tuning_takes_and_stores_a_dictionary(

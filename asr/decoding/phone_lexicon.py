@@ -1,4 +1,4 @@
-"""Words by their sounds: the tables of a search over phones, from a pronouncing dictionary.
+"""Decoding by phones: the tables of a search through a pronouncing dictionary.
 
 In: the phones that a model tells apart, the pronunciations of words, a language model of words. Out: the letters,
 tokens and trie of ``Tables``. The trie is walked by phones; a word ends with its last phone, without a space. What
@@ -18,7 +18,7 @@ from asr.decoding.records import IMPOSSIBLE, TOKEN, TRIE_NODE, Records
 
 
 @dataclass(frozen=True)
-class SpokenWords:
+class PhoneLexicon:
     """``phones``: the columns of the log-probabilities, the blank first. ``pronunciations``: of words, in phones."""
 
     phones: Sequence[str]
@@ -28,17 +28,17 @@ class SpokenWords:
     def _known(self) -> set[str]:
         return {*self.phones[1:]}
 
-    def sounds(self, word: str) -> list[Sequence[str]]:
+    def pronunciations_of(self, word: str) -> list[Sequence[str]]:
         """The pronunciations of ``word`` in these phones."""
         return [one for one in self.pronunciations.get(word, ()) if self._known.issuperset(one)]
 
-    def lack(self, words: Iterable[str]) -> list[str]:
+    def lacking(self, words: Iterable[str]) -> list[str]:
         """The words without one."""
-        return [word for word in dict.fromkeys(words) if not self.sounds(word)]
+        return [word for word in dict.fromkeys(words) if not self.pronunciations_of(word)]
 
 
-def spoken_tables(
-    spoken: SpokenWords,
+def phone_tables(
+    phone_lexicon: PhoneLexicon,
     words: Collection[str],
     alphabet: Sequence[str],
     score_of: Callable[[str], tuple[int, float]],
@@ -50,11 +50,11 @@ def spoken_tables(
     ``score_of(word)``: its number in the language model, and what is added to its log-probability. ``unigram``: of each
     number alone, natural log, (model's words,).
     """
-    number = {phone: index for index, phone in enumerate(spoken.phones)}
+    number = {phone: index for index, phone in enumerate(phone_lexicon.phones)}
     character = {phone: chr(index) for phone, index in number.items() if index}
     sounds: dict[str, list[str]] = {}  # the words of each pronunciation, whose phones are characters here
     for word in sorted(words):
-        for one in spoken.pronunciations.get(word, ()):
+        for one in phone_lexicon.pronunciations.get(word, ()):
             spelled = [character[phone] for phone in one if phone in character]
             if spelled and len(spelled) == len(one):
                 sounds.setdefault("".join(spelled), []).append(word)
