@@ -69,6 +69,34 @@ class _Openings:
             return next((name for name, (one, _) in held if one == segment), None)
 
 
+class _Changes:
+    """A request that changes a segment: its body, the change, and the answer."""
+
+    def __init__(self, corpus: Corpus, gate: "Gate", stall_s: float, unspelled: Callable[[str], str | None]) -> None:
+        self._corpus, self._gate, self._stall_s, self._unspelled = corpus, gate, stall_s, unspelled
+
+    async def make(
+        self, request: Request, name: str, kind: type[B], change: Callable[[Segment, B], None]
+    ) -> JSONResponse:
+        """Make ``change`` with the body, of ``kind``; 409 with the state where it was based on an older one."""
+        self._gate.check_origin(request.headers)
+        found = _found(self._corpus, name)
+        given = await _body(request, kind, self._stall_s)
+        try:
+            await run_in_threadpool(change, found, given)
+        except StaleError as error:
+            code = "nothing_to_undo" if error.nothing else "stale_version"
+            answer = ApiError(409, error.message, param="version", code=code).body()
+            return JSONResponse({**answer, "current": await run_in_threadpool(self._corpus.state, found)}, 409)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise ApiError(503, f"nothing was saved: {why}", code="storage", retry_after_s=60) from None
+        state = await run_in_threadpool(self._corpus.state, found)
+        told = self._unspelled(state["text"]) if isinstance(given, Change) and given.status == "corrected" else None
+        state["warnings"] = [told] if told else []
+        return JSONResponse(state, background=BackgroundTask(self._corpus.refresh))
+
+
 def add_corpus_paths(
     app: FastAPI,
     corpus: Corpus,
@@ -78,7 +106,7 @@ def add_corpus_paths(
     dependencies: Sequence[Depends] = (),
 ) -> None:
     """``unspelled(text)``: what the model cannot spell of it, None where it can. ``dependencies``: of each path."""
-    openings = _Openings()
+    openings, changes = _Openings(), _Changes(corpus, gate, options.stall_s, unspelled)
     paths = APIRouter(prefix="/corpus/segments", dependencies=list(dependencies))
 
     @paths.get("")
@@ -102,24 +130,6 @@ def add_corpus_paths(
         """Its sound, 16 bits, mono."""
         return Response(_wave(_found(corpus, name)), media_type="audio/wav", headers={"Cache-Control": "no-cache"})
 
-    async def changed(request: Request, name: str, kind: type[B], change: Callable[[Segment, B], None]) -> JSONResponse:
-        gate.check_origin(request.headers)
-        found = _found(corpus, name)
-        given = await _body(request, kind, options.stall_s)
-        try:
-            await run_in_threadpool(change, found, given)
-        except StaleError as error:
-            code = "nothing_to_undo" if error.nothing else "stale_version"
-            answer = ApiError(409, error.message, param="version", code=code).body()
-            return JSONResponse({**answer, "current": await run_in_threadpool(corpus.state, found)}, 409)
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise ApiError(503, f"nothing was saved: {why}", code="storage", retry_after_s=60) from None
-        state = await run_in_threadpool(corpus.state, found)
-        told = unspelled(state["text"]) if isinstance(given, Change) and given.status == "corrected" else None
-        state["warnings"] = [told] if told else []
-        return JSONResponse(state, background=BackgroundTask(corpus.refresh))
-
     @paths.put("/{name}")
     async def correct(request: Request, name: str) -> JSONResponse:
         """A correction, or that the segment is to be left out."""
@@ -127,7 +137,7 @@ def add_corpus_paths(
         def save(segment: Segment, given: Change) -> None:
             corpus.save(segment, given.status, given.text, given.by, given.version, given.seconds)
 
-        return await changed(request, name, Change, save)
+        return await changes.make(request, name, Change, save)
 
     @paths.post("/{name}/undo")
     async def undo(request: Request, name: str) -> JSONResponse:
@@ -136,7 +146,7 @@ def add_corpus_paths(
         def back(segment: Segment, given: Undo) -> None:
             corpus.undo(segment, given.by, given.version, given.seconds)
 
-        return await changed(request, name, Undo, back)
+        return await changes.make(request, name, Undo, back)
 
     app.include_router(paths)
 
