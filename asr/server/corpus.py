@@ -5,6 +5,7 @@ nobody overwrites another's; and ``corrected.jsonl``, a manifest to train on. Re
 that a renamed one keeps its segments. Drafts are files below ``corrections/``: a restart does not make them again.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Any, Literal
 
 from asr.data.manifest import Utterance, write_manifest
 from asr.errors import AsrError, UsageError
-from asr.files import write_text
+from asr.files import sha256_file, write_text
 from asr.recognition.suggestions import Candidate
 from asr.server.corpus_files import DraftFile, DraftSegment, Failure, Recording, find_recordings, log, read_draft_file
 from asr.server.corpus_log import Correction, CorrectionLog
@@ -122,6 +123,7 @@ class Corpus:
         self.normalize: Callable[[str], str] = str  # as the model's texts are
         self._order = Order(self._candidates)
         self._changes, self._written = 0, -1
+        self._left_out: set[str] = set()  # told already
         self._read_drafts = lru_cache(_FILES_KEPT)(self._read_file)
         self._load()
         self.refresh()
@@ -170,6 +172,10 @@ class Corpus:
             recording = by_name.get(drafts.recording) if drafts else None
             if drafts and recording and recording.is_same(drafts):
                 self._add(recording, drafts)
+        known = {recording.name for recording in self._known.values()}
+        for name in {lines[-1].recording for lines in self._lines.values() if lines} & by_name.keys() - known:
+            with contextlib.suppress(OSError):  # drafting tells it
+                self._known.setdefault(sha256_file(by_name[name].path), by_name[name])
 
     def _add(self, recording: Recording, drafts: DraftFile) -> None:
         with self._lock:
@@ -311,8 +317,9 @@ class Corpus:
                 log.error("%s: cannot be written (%s); the corrections are safe", self.folder / MANIFEST, error)
                 return
             self._written = changes
-            if left_out:
-                names = ", ".join(sorted(left_out)[:5])
+            if left_out != self._left_out:
+                self._left_out = left_out
+                names = ", ".join(sorted(left_out)[:5]) or "none any more"
                 log.warning("corrections of recordings that are gone or changed are not in %s: %s", MANIFEST, names)
 
     def _utterances(self) -> tuple[list[Utterance], set[str]]:
@@ -331,11 +338,8 @@ class Corpus:
         return [utterance for _, utterance in found], left_out
 
     def _recording_of(self, line: Correction) -> Recording | None:
-        """By its content; while that of a file is not known yet, by its name."""
-        if line.sha256 in self._known:
-            return self._known[line.sha256]
-        named = next((one for one in self.recordings if one.name == line.recording), None)
-        return None if named in self._known.values() else named
+        """By its content: a file of the same name may be another recording by now."""
+        return self._known.get(line.sha256)
 
 
 def _was_asked(last: Correction, version: int, by: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from asr.recognition.suggestions import Candidate, rank_untranscribed
+from asr.server.corpus_files import log
 
 CORRECTIONS = 20  # that make a new order worth its time
 _WAIT_S, _REST = 1.0, 10  # after a ranking, so many times as long without one
@@ -55,7 +56,10 @@ class Order:
 
     def _rank(self) -> None:
         began_s = time.monotonic()
-        ranked = rank_untranscribed(*self._inputs())
-        self._places = {one.candidate.id: place for place, one in enumerate(ranked)}
+        try:
+            ranked = rank_untranscribed(*self._inputs())
+            self._places = {one.candidate.id: place for place, one in enumerate(ranked)}
+        except Exception:
+            log.exception("the queue cannot be ranked; it stays as it was")
         ended_s = time.monotonic()
         self._not_before_s = ended_s + _REST * (ended_s - began_s)

@@ -85,15 +85,17 @@ class _Changes:
         try:
             await run_in_threadpool(change, found, given)
         except StaleError as error:
-            code = "nothing_to_undo" if error.nothing else "stale_version"
-            answer = ApiError(409, error.message, param="version", code=code).body()
-            return JSONResponse({**answer, "current": await run_in_threadpool(self._corpus.state, found)}, 409)
+            if error.nothing:
+                told = ApiError(409, error.message, param="version", code="nothing_to_undo")
+            else:
+                told = ApiError(409, error.message, param="version", code="stale_version")
+            return JSONResponse({**told.body(), "current": await run_in_threadpool(self._corpus.state, found)}, 409)
         except OSError as error:
             why = error.strerror or str(error)
             raise ApiError(503, f"nothing was saved: {why}", code="storage", retry_after_s=60) from None
         state = await run_in_threadpool(self._corpus.state, found)
-        told = self._unspelled(state["text"]) if isinstance(given, Change) and given.status == "corrected" else None
-        state["warnings"] = [told] if told else []
+        lacks = self._unspelled(state["text"]) if isinstance(given, Change) and given.status == "corrected" else None
+        state["warnings"] = [lacks] if lacks else []
         return JSONResponse(state, background=BackgroundTask(self._corpus.refresh))
 
 

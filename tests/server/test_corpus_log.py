@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,16 @@ def test_work_is_counted_over_all_changes_of_a_segment(folder: Path) -> None:
     corrected(folder)
     only = read_manifest(folder / "corrected.jsonl")
     assert [(one.text, one.extra["seconds"], one.duration_s) for one in only] == [("three", 4.5, 1.0)]
+
+
+def test_corrections_go_by_the_content_of_a_recording_not_by_its_name(folder: Path) -> None:
+    corrected(folder)
+    shutil.rmtree(folder / "corrections" / "drafts")
+    with contextlib.closing(Corpus(folder)):  # the content is known without drafts
+        assert [one.text for one in read_manifest(folder / "corrected.jsonl")] == ["three"]
+    soundfile.write(folder / "tape.wav", np.zeros(1600), 16_000)  # another recording of that name
+    with contextlib.closing(Corpus(folder)):
+        assert not (folder / "corrected.jsonl").exists()
 
 
 @pytest.mark.parametrize("kept", [0, 1, -1])
