@@ -103,7 +103,9 @@ def run(arguments: list[str]) -> int:
 
     language_model, pronunciations = read_lm(options.lm), None
     if options.pronunciations is not None:
-        pronunciations = read_pronunciations(options.pronunciations, "--pronunciations")
+        words = set(language_model.words)  # the search that is tuned is the one that is stored
+        found = read_pronunciations(options.pronunciations, "--pronunciations")
+        pronunciations = {word: several for word, several in found.items() if word in words}
     greedy = {"name": "greedy"}
     recognizer = Recognizer.from_pretrained(options.model, device=options.device, words=False, decoding=greedy)
     if pronunciations is not None and not recognizer.pretrained.phones:

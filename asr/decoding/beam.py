@@ -73,7 +73,11 @@ def check_sources(
 
 
 def check_phone_lexicon(
-    phone_lexicon: PhoneLexicon, model: NgramModel | None, lexicon: Sequence[str] | None, hotwords: Mapping[str, float]
+    phone_lexicon: PhoneLexicon,
+    spelling: Spelling,
+    model: NgramModel | None,
+    lexicon: Sequence[str] | None,
+    hotwords: Mapping[str, float],
 ) -> None:
     """Raise ConfigError where a search by phones cannot find what the others are about."""
     if model is not None and model.unit != "word":
@@ -87,10 +91,16 @@ def check_phone_lexicon(
             f"decoding.pronunciations: it has no pronunciation in the model's phones of {', '.join(lacking[:10])}; add"
             " lines WORD PHONE ..., or decode without pronunciations"
         )
-    if not any(phone_lexicon.pronunciations_of(word) for word in phone_lexicon.pronunciations):
+    usable = [word for word in phone_lexicon.pronunciations if phone_lexicon.pronunciations_of(word)]
+    if not usable:
         raise ConfigError(
             "decoding.pronunciations: no word of it is in the model's phones,"
             f" {' '.join(phone_lexicon.phones[1:])}; give a dictionary that uses them"
+        )
+    if not any(spelling.can_spell(usable if lexicon is None else lexicon)):
+        raise ConfigError(
+            f"decoding.pronunciations: the model's characters {_shown(spelling.alphabet)} spell no word of it, which is"
+            " read in lower case; decode without pronunciations"
         )
 
 
@@ -163,7 +173,7 @@ class BeamDecoder:
         spelling = spelling_of(tokenizer)
         check_sources(spelling, language_model, lexicon, hotwords)
         if phone_lexicon is not None:
-            check_phone_lexicon(phone_lexicon, language_model, lexicon, hotwords)
+            check_phone_lexicon(phone_lexicon, spelling, language_model, lexicon, hotwords)
         self.tokenizer = tokenizer
         self.config = config
         self.reads_phones = phone_lexicon is not None

@@ -54,10 +54,8 @@ def phone_tables(
     character = {phone: chr(index) for phone, index in number.items() if index}
     sounds: dict[str, list[str]] = {}  # the words of each pronunciation, whose phones are characters here
     for word in sorted(words):
-        for one in phone_lexicon.pronunciations.get(word, ()):
-            spelled = [character[phone] for phone in one if phone in character]
-            if spelled and len(spelled) == len(one):
-                sounds.setdefault("".join(spelled), []).append(word)
+        for one in phone_lexicon.pronunciations_of(word):
+            sounds.setdefault("".join([character[phone] for phone in one]), []).append(word)
     endings = [(sound, word) for sound, alike in sounds.items() for word in alike]
     tokens = np.zeros(len(number) + len(endings), dtype=TOKEN)
     tokens["column"] = [*range(len(number)), *(ord(sound[-1]) for sound, _ in endings)]

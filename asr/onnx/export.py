@@ -68,6 +68,7 @@ def describe(stored: Stored, weights: Weights) -> dict[str, Any]:
         "tokens": list(stored.tokenizer.tokens),
         "tokenizer": str(stored.tokenizer.to_dict()["name"]),
         "vocab_size": stored.tokenizer.vocab_size,
+        **({"phones": list(stored.phones)} if stored.phones else {}),  # the columns of phone_log_probs
         "blank_id": BLANK_ID,
         "sample_rate": config.sample_rate,
         "features": asdict(config),

@@ -43,12 +43,19 @@ def store_decoding(
     if settings.lexicon is not None:
         raise ConfigError("decoding.lexicon: a model directory stores no lexicon; give it when you transcribe")
     check_not_shipped(directory)
+    words = set(language_model.words)
+    known = {word: several for word, several in (pronunciations or {}).items() if word in words}
+    if pronunciations is not None and not known:
+        raise ConfigError(
+            "decoding.pronunciations: it has no word of the language model, whose words must be in lower case, as the"
+            " dictionary's are read"
+        )
     with atomic_path(directory / LANGUAGE_MODEL) as temporary, temporary.open("wb") as stream:
         write_binary(stream, language_model)
     files = [LANGUAGE_MODEL]
-    if pronunciations is not None:
-        words = set(language_model.words)
-        content = pronunciations_gz({word: sounds for word, sounds in pronunciations.items() if word in words})
+    (directory / PRONUNCIATIONS).unlink(missing_ok=True)  # of an earlier tuning
+    if known:
+        content = pronunciations_gz(known)
         with atomic_path(directory / PRONUNCIATIONS) as temporary:
             temporary.write_bytes(content)
         files.append(PRONUNCIATIONS)

@@ -70,17 +70,21 @@ def take_over(model: AcousticModel, tokenizer: Tokenizer, earlier: Pretrained, s
     _check_encoder(where, earlier.model, model)
     encoder = {name: value for name, value in earlier.model.state_dict().items() if not name.startswith(HEADS)}
     model.load_state_dict(encoder, strict=False)
-    if model.phones is not None and earlier.model.phones is not None:
-        rows = [{phone: row for row, phone in enumerate(one.phone_tokens)} for one in (earlier.model, model)]
-        _copy_rows(earlier.model.phones, rows[0], model.phones, rows[1])
+    phones = ""
+    if earlier.model.phones is not None:
+        phones = "; its phones are left behind (training.loss.intermediate_lexicon on the last layer takes them over)"
+        if model.phones is not None:
+            rows = [{phone: row for row, phone in enumerate(one.phone_tokens)} for one in (earlier.model, model)]
+            copied = _copy_rows(earlier.model.phones, rows[0], model.phones, rows[1])
+            phones = f"; with {copied - 1} of its {len(rows[0]) - 1} phones"
     kept = _copy_rows(earlier.model.head, _rows(earlier.tokenizer), model.head, _rows(tokenizer, earlier.tokenizer))
     if tokenizer.tokens == earlier.tokenizer.tokens:
-        return f"{where}: all weights and its {tokenizer.vocab_size} tokens are taken over"
+        return f"{where}: all weights and its {tokenizer.vocab_size} tokens are taken over{phones}"
     new = [token for token in tokenizer.tokens if token not in earlier.tokenizer.tokens]
     gone = [token for token in earlier.tokenizer.tokens if token not in tokenizer.tokens]
     return (
         f"{where}: its encoder is taken over and the head made anew, with {kept} of its {tokenizer.vocab_size} tokens"
-        f" as there{_listed('new', new)}{_listed('no longer', gone)}"
+        f" as there{_listed('new', new)}{_listed('no longer', gone)}{phones}"
     )
 
 

@@ -120,6 +120,10 @@ def test_a_model_without_phones_and_a_dictionary_of_others_are_refused(directory
 
     with pytest.raises(ConfigError, match="this model knows no phones"):
         build_decoder(DecodingConfig(**BEAM, pronunciations=str(tmp_path / "words.dict")), TOKENIZER)
+    with pytest.raises(ConfigError, match="characters 'XY' spell no word of it"):
+        BeamDecoder(
+            CharacterTokenizer(" XY"), DecodingConfig(**BEAM), phone_lexicon=PhoneLexicon(PHONES, {"a": [["AH"]]})
+        )
     model = oracles.arpa(tmp_path, oracles.CHARACTER_ARPA)
     words = PhoneLexicon(PHONES, {"a": [["AH"]]})
     with pytest.raises(ConfigError, match="needs a language model of words"):
