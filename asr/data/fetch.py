@@ -151,7 +151,9 @@ def _download(url: str, part: _Part, report: Report, attempts: int, pause_s: flo
         failures = 1 if part.size() > before else failures + 1
         if failures >= attempts:
             kept = f" {part.size()} bytes are kept in {part.path}: the same command resumes from there."
-            raise DownloadError(f"{url} cannot be downloaded: {reason} ({attempts} attempts).{kept if part.size() else ''}")
+            raise DownloadError(
+                f"{url} cannot be downloaded: {reason} ({attempts} attempts).{kept if part.size() else ''}"
+            )
         time.sleep(min(60.0, pause_s * 2 ** (failures - 1)))
 
 
@@ -230,7 +232,9 @@ def _only_one(path: Path, url: str) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DownloadError(f"{url} is being downloaded into {path.parent} by another process: wait for it.") from None
+            raise DownloadError(
+                f"{url} is being downloaded into {path.parent} by another process: wait for it."
+            ) from None
         try:
             yield
         finally:

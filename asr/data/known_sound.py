@@ -51,12 +51,13 @@ class KnownSound:
         """The splits that hold sound of this recording."""
         return set(self._spans.get(self.recording(audio), ()))
 
-    def overlapping(self, utterance: Utterance) -> str | None:
-        """A split that holds sound of the utterance's own span, or None."""
+    def overlapping(self, utterance: Utterance) -> set[str]:
+        """The splits that hold sound of the utterance's own span."""
         start_s, stop_s = utterance.start_s, utterance.start_s + utterance.duration_s
-        for split, spans in self._spans.get(self.recording(utterance.audio), {}).items():
-            for other_s, other_stop_s, channel in spans:
-                same = channel is None or utterance.channel is None or channel == utterance.channel
-                if same and min(stop_s, other_stop_s) - max(start_s, other_s) > TOUCH_S:
-                    return split
-        return None
+        return {
+            split
+            for split, spans in self._spans.get(self.recording(utterance.audio), {}).items()
+            for other_s, other_stop_s, channel in spans
+            if channel is None or utterance.channel is None or channel == utterance.channel
+            if min(stop_s, other_stop_s) - max(start_s, other_s) > TOUCH_S
+        }

@@ -31,8 +31,8 @@ def earlier_model(config: "RunConfig") -> Path | None:
     """The model that the run's is compared with, or None where there is none."""
     if config.previous is not None:
         return Path(config.previous) / "model"
-    base = base_model(config.run_dir)
-    return base if base != config.run_dir / "model" else None
+    base, own = base_model(config.run_dir), config.run_dir / "model"
+    return base if weights_sha256(base) != weights_sha256(own) else None  # no round was accepted
 
 
 def compared_sets(config: "RunConfig", tests: Sequence[Path]) -> list[Path]:

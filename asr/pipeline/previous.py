@@ -7,8 +7,9 @@ it is of a recording or speaker that was held out; what the earlier run was trai
 still has it, so that a corpus may hold the new transcripts alone.
 """
 
+import itertools
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,14 +67,14 @@ def keep_parts(previous: Path, data: Path) -> str:
     speakers = _speakers([one for part in held_out.values() for one in part])
     apart = not speakers & _speakers(before[TRAIN])
     known = KnownSound(before)
-    everything = {one.id: one for part in _read(data).values() for one in part}
+    everything = [one for part in _read(data).values() for one in part]
     train: list[Utterance] = []
     new: list[Utterance] = []
     counts = {"recording": 0, "speaker": 0, "text": 0, "kept": 0}
     texts = {(one.audio, one.start_s): one.text for part in held_out.values() for one in part}
-    for one in everything.values():
-        part = known.overlapping(one)
-        if part in held_out:
+    for one in everything:
+        parts = known.overlapping(one)
+        if parts & held_out.keys():
             counts["text"] += texts.get((one.audio, one.start_s), one.text) != one.text
         elif known.splits_of(one.audio) - {TRAIN} and TRAIN not in known.splits_of(one.audio):
             counts["recording"] += 1
@@ -81,21 +82,33 @@ def keep_parts(previous: Path, data: Path) -> str:
             counts["speaker"] += 1
         else:
             train.append(one)
-            new += [one] if part is None else []
-    present = KnownSound({TRAIN: everything.values()})
-    for one in before[TRAIN]:
-        if not present.overlapping(one):
-            counts["kept"] += 1
-            train.append(replace(one, id=f"{one.id} earlier") if one.id in everything else one)
+            new += [] if parts else [one]
+    present = KnownSound({TRAIN: everything})
+    kept = [one for one in before[TRAIN] if not present.overlapping(one)]
+    counts["kept"] = len(kept)
+    train = _with_own_ids([*train, *kept])
+    for path in data.glob("test-*.jsonl"):
+        if path.stem not in held_out:
+            path.unlink()  # trained on, like all that the earlier run did not hold out
     (data / NEW).unlink(missing_ok=True)
     if new:
-        write_manifest(data / NEW, new)
+        write_manifest(data / NEW, _with_own_ids(new))
     others = {name: part for name, part in held_out.items() if name not in ("dev", "test")}
     notes = _notes(previous, len(new), counts)
     return write_splits(
         data,
         Splits(train=train, dev=held_out.get("dev", []), test=held_out.get("test", []), others=others, notes=notes),
     )
+
+
+def _with_own_ids(utterances: Sequence[Utterance]) -> list[Utterance]:
+    """The same with a number behind an id that is taken: parts of a corpus and earlier ones may have ids in common."""
+    found: dict[str, Utterance] = {}
+    for one in utterances:
+        names = itertools.chain([one.id], (f"{one.id} {number}" for number in itertools.count(2)))
+        name = next(name for name in names if name not in found)
+        found[name] = one if name == one.id else replace(one, id=name)
+    return list(found.values())
 
 
 def _notes(previous: Path, new: int, counts: Mapping[str, int]) -> list[str]:

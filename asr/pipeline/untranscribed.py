@@ -80,8 +80,13 @@ def check_untranscribed(source: Path) -> list[Utterance]:
 
 
 def _of_folder(folder: Path) -> list[Utterance]:
-    """Every recording below the folder, whole; durations are not known yet."""
-    files = [path for path in files_below(folder) if path.suffix.lower() in AUDIO_EXTENSIONS | MEDIA_EXTENSIONS]
+    """Every recording below the folder, whole; durations are not known yet. Of an audio and a media file (m4a, ...) of
+    one stem the audio file, which was probably made from the other, as recipes/folder has it.
+    """
+    audio = [path for path in files_below(folder) if path.suffix.lower() in AUDIO_EXTENSIONS]
+    stems = {path.with_suffix("") for path in audio}
+    media = [path for path in files_below(folder) if path.suffix.lower() in MEDIA_EXTENSIONS]
+    files = sorted([*audio, *(path for path in media if path.with_suffix("") not in stems)])
     names = [path.relative_to(folder) for path in files]
     visible = [not any(part.startswith(".") for part in name.parts) for name in names]
     return [
@@ -98,10 +103,10 @@ def _refusal(utterance: Utterance, known: KnownSound) -> str:
     held_out = sorted(known.splits_of(utterance.audio) - {TRAIN, "untranscribed"})
     if held_out:
         return f"{' and '.join(held_out)} has sound of this recording"
-    overlap = known.overlapping(utterance)
-    if overlap == "untranscribed":
+    overlapping = known.overlapping(utterance)
+    if "untranscribed" in overlapping:
         return "the same sound twice"
-    return "" if overlap is None or utterance.duration_s > LONGEST_S else "transcribed already"
+    return "transcribed already" if overlapping and utterance.duration_s <= LONGEST_S else ""
 
 
 def cut_long(
@@ -125,7 +130,7 @@ def cut_long(
         else:
             words = [(word.start_s, word.end_s, word.text) for word in recognizer.decode(emissions).words]
             for piece in _pieces(one, words):
-                if known.overlapping(piece) == TRAIN:
+                if TRAIN in known.overlapping(piece):
                     stop_s = piece.start_s + piece.duration_s
                     left_out.append(LeftOut(one.audio, "transcribed already", piece.start_s, stop_s))
                 else:

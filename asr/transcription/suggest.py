@@ -87,7 +87,7 @@ def suggest(options: SuggestOptions, on_progress: OnProgress = lambda done_s, to
     sound = KnownSound({"transcribed": known})
     candidates, left_out = [], 0
     for utterance, texts, confidence in _drafts(models, recordings, result.failed, on_progress):
-        if sound.overlapping(utterance) is not None:
+        if sound.overlapping(utterance):
             left_out += 1
             continue
         sound.add("given", utterance)
