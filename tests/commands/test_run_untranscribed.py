@@ -6,6 +6,7 @@ import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from asr.data.manifest import Utterance, read_manifest
 from asr.errors import DataError
 from asr.files import read_json_object
 from asr.pipeline import pseudo_labels, self_training
+from asr.pipeline.comparison import earlier_model
 from asr.pipeline.pseudo_labels import PseudoLabel, reasons_against
 from asr.pipeline.untranscribed import cut_long, find_untranscribed
 from asr.recognition import Hypothesis, Word, recognizer
@@ -135,6 +137,8 @@ def test_a_round_that_harms_is_refused_and_the_model_stays(run: Run, monkeypatch
     assert [one["accepted"] for one in run.table()] == [True, False], "it is the last"
     assert run.table()[1]["dev_loss"] > run.table()[0]["dev_loss"]
     assert (run.run_dir / "model" / "model.safetensors").read_bytes() == before
+    made: Any = SimpleNamespace(previous=None, run_dir=run.run_dir)
+    assert earlier_model(made) is None, "it would be compared with itself"
 
 
 def test_texts_that_are_not_sure_are_not_trained_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,6 +197,7 @@ def test_held_out_recordings_under_any_name_and_unreadable_ones_are_left_out(run
     (tmp_path / "broken.wav").write_bytes(b"RIFF and no more")
     shutil.copy(run.pile / "new0.wav", tmp_path / "a.wav")
     shutil.copy(run.pile / "new0.wav", tmp_path / "b.wav")
+    (tmp_path / "renamed-test0.m4a").write_bytes(b"the same sound, encoded")
     splits = {name: read_manifest(run.data / f"{name}.jsonl") for name in ("train", "dev", "test")}
     found, left_out = find_untranscribed(tmp_path, KnownSound(splits))
     assert [one.id for one in found] == ["a.wav"] and 0.3 < found[0].duration_s < 0.5
