@@ -3,10 +3,12 @@
 What imports do, and what a fresh interpreter does, is not tested so; signals, limits, locks, exit codes and output are.
 """
 
+import faulthandler
 import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ class Forked:
         )
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        faulthandler.register(signal.SIGUSR1, file=2, all_threads=True)
         sys.exit(run())
 
     @property
@@ -57,7 +60,12 @@ class Forked:
         return self._process.exitcode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """Its output and its errors, once it has ended."""
-        assert self.wait(timeout) is not None, "it goes on and on"
+        """Its output and its errors, once it has ended; after ``timeout`` seconds a failure says where it stands."""
+        ended = self.wait(timeout) is not None
+        if not ended:
+            self.send_signal(signal.SIGUSR1)
+            time.sleep(1)
+            self.kill()
         out, errors = (path.read_text(encoding="utf-8") for path in self._said)
+        assert ended, f"it did not end within {timeout} s:\n{errors}"
         return out, errors

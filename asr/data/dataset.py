@@ -4,13 +4,12 @@ In: utterances with their token ids, and a plan of batches. Out: ``Batch``es of 
 plan's order whatever the number of workers. Each utterance's random draws follow from (seed, epoch, index) alone.
 """
 
-import atexit
 import os
 import resource
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from multiprocessing.util import Finalize
 from typing import Any
 
 import numpy as np
@@ -110,8 +109,7 @@ def load_batches(
         pin_memory=pin,
     )
     batches = iter(loader)
-    stop = partial(_stop_workers, batches)
-    atexit.register(stop)
+    stop = Finalize(None, _stop_workers, (batches,), exitpriority=0)
     try:
         while (batch := _next_or_error(batches)) is not None:
             if isinstance(batch, AsrError):
@@ -119,7 +117,6 @@ def load_batches(
             yield batch
     finally:
         stop()
-        atexit.unregister(stop)
 
 
 def _allow_files(workers: int) -> None:
@@ -159,10 +156,11 @@ def _is_for_want_of_files(error: BaseException) -> bool:
 
 
 def _stop_workers(batches: Any) -> None:
-    """End the worker processes now: when their batches are no longer needed, or before Python's exit handlers.
+    """End the worker processes now: when their batches are no longer needed, or first thing at exit.
 
     They ignore SIGTERM, which multiprocessing sends at exit before it waits for them without limit. Anything that still
     refers to the loader's iterator then, such as a traceback, would make a failed training hang instead of ending.
+    A Finalize, not atexit: in a process that multiprocessing started only the former is called.
     """
     if hasattr(batches, "_shutdown_workers"):
         batches._shutdown_workers()

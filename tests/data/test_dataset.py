@@ -17,6 +17,7 @@ from asr.data.dataset import Batch, SpeechDataset, collate, load_batches
 from asr.data.manifest import Utterance
 from asr.data.recordings import load_utterance
 from asr.errors import AudioError
+from tests.forked import Forked
 
 RATE = 8000
 ENDS_IN_MID_PLAN = """
@@ -122,6 +123,20 @@ def test_a_process_that_ends_in_mid_plan_ends_at_once(utterances: list[Utterance
     command = [sys.executable, "-c", ENDS_IN_MID_PLAN, utterances[0].audio]
     ended = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1 and "something unexpected" in ended.stderr
+
+
+def test_a_process_of_multiprocessing_ends_too(utterances: list[Utterance], tmp_path: Path) -> None:
+    """Its exit handlers are not called. Batches that something still holds, as a traceback may, do not keep it."""
+    held = []
+
+    def run() -> int:
+        held.append(load_batches(make_dataset(utterances), make_plan(), 2))
+        next(held[0])
+        return 3
+
+    process = Forked(run, tmp_path / "forked")
+    process.communicate(timeout=60)
+    assert process.returncode == 3
 
 
 def test_an_utterance_is_its_own_span_of_its_recording(utterances: list[Utterance]) -> None:
