@@ -4,6 +4,7 @@ In: ``DecodingConfig`` and the model's tokenizer. Out: what the recogniser calls
 imported here only when a beam search is asked for.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +16,8 @@ from asr.decoding.config import DecodingConfig
 from asr.decoding.greedy import DecodedText, GreedySearch, greedy_decode
 from asr.errors import ConfigError
 from asr.text.tokenizer import Tokenizer
+
+log = logging.getLogger("asr.decoding")
 
 
 class Decoder(Protocol):
@@ -59,9 +62,9 @@ def build_decoder(settings: DecodingConfig, tokenizer: Tokenizer, phones: Sequen
     """Greedy decoding or a ``BeamDecoder``, with its language model, lexicon and pronunciations read.
 
     ``phones``: of the model, the blank first. Where a hotword or a word of the lexicon has no pronunciation, the search
-    goes by the tokens, which spell every word. Raises ConfigError when greedy decoding is given what only a beam search
-    uses, when a file cannot be read, or when what is read shares nothing with the tokens or phones; ModelError when the
-    language model cannot be read.
+    goes by the tokens, which spell every word, and a warning is logged. Raises ConfigError when greedy decoding is
+    given what only a beam search uses, when a file cannot be read, or when what is read shares nothing with the tokens
+    or phones; ModelError when the language model cannot be read.
     """
     if settings.name == "greedy":
         _check_greedy(settings)
@@ -83,7 +86,15 @@ def build_decoder(settings: DecodingConfig, tokenizer: Tokenizer, phones: Sequen
         pronunciations = read_pronunciations(Path(settings.pronunciations), "decoding.pronunciations")
         phone_lexicon = PhoneLexicon(phones, pronunciations)
         wanted = [*(lexicon or ()), *(word for phrase in settings.hotwords or () for word in phrase.split())]
-        if phone_lexicon.lacking(wanted):
+        if lacking := phone_lexicon.lacking(wanted):
+            log.warning(
+                "decoding.pronunciations=%s has no pronunciation of %s: the search goes by the model's tokens, not by"
+                " its phones, with more errors; give it (--pronunciations) a dictionary with a line WORD PHONE ... for"
+                " each, in the model's phones: %s",
+                settings.pronunciations,
+                ", ".join(lacking[:5]) + f" and {len(lacking) - 5:,} more words" * (len(lacking) > 5),
+                " ".join(phones[1:]),
+            )
             phone_lexicon = None
     return BeamDecoder(tokenizer, settings, model, lexicon, settings.hotwords, phone_lexicon)
 

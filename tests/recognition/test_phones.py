@@ -104,12 +104,18 @@ def test_silence_has_no_words(directory: Path) -> None:
     assert load(directory, speech_gate=True).transcribe(np.zeros(2 * RATE, np.float32), sample_rate=RATE).text == ""
 
 
-def test_words_without_a_pronunciation_are_looked_for_by_letters(directory: Path, sound: np.ndarray) -> None:
+def test_words_without_a_pronunciation_are_looked_for_by_letters(
+    directory: Path, sound: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
     def text(**decoding: Any) -> str:
         return load(directory, **decoding).transcribe(sound, sample_rate=RATE).text
 
     assert "kab kab" in text(hotwords={"kab kab": 9.0})
-    assert text(hotwords={"bb": 3.0}) == text(hotwords={"bb": 3.0}, pronunciations=None)
+    assert not caplog.messages
+    assert text(hotwords={"ab bb": 3.0}) == text(hotwords={"ab bb": 3.0}, pronunciations=None)
+    (message,) = caplog.messages
+    assert f"{directory / 'words.dict'} has no pronunciation of bb: the search goes by" in message
+    assert message.endswith("in the model's phones: AH B K")
 
 
 def test_a_model_without_phones_and_a_dictionary_of_others_are_refused(directory: Path, tmp_path: Path) -> None:
