@@ -61,7 +61,7 @@ class AcousticModel(nn.Module):
         self.encoder = ENCODERS[config.name][1](self.subsampling.output_size, config)
         output_size: int = self.encoder.output_size  # type: ignore[assignment]
         self.head = nn.Linear(output_size, vocab_size)
-        self.phones = nn.Linear(output_size, len(phones)) if phones else None
+        self.phone_head = nn.Linear(output_size, len(phones)) if phones else None
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Output frames for log-mel frames: ``(batch,)`` int64 -> ``(batch,)`` int64."""
@@ -82,6 +82,6 @@ class AcousticModel(nn.Module):
 
     def log_probs(self, encoded: Tensor, *, phones: bool = False) -> Tensor:
         """``(..., encoder's output)`` -> ``(..., vocab)`` or, with ``phones``, ``(..., vocab + phones)``, float32."""
-        heads = [self.head] if self.phones is None or not phones else [self.head, self.phones]
+        heads = [self.head] if self.phone_head is None or not phones else [self.head, self.phone_head]
         parts = [torch.log_softmax(head(encoded).float(), dim=-1) for head in heads]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)

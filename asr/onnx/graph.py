@@ -26,7 +26,7 @@ from asr.errors import ConfigError, ModelError
 from asr.schema import build
 from asr.subsampling import TIME_STRIDES, SubsamplingConfig
 
-HEADS = {"head": "log_probs", "phones": "phone_log_probs"}  # of a model, and the outputs that they become
+HEADS = {"head": "log_probs", "phone_head": "phone_log_probs"}  # of a model, and the outputs that they become
 OPSET = 17  # the first with LayerNormalization
 IR_VERSION = 8  # of opset 17: older runtimes refuse what they do not know
 INT8_MAX = 127

@@ -132,8 +132,8 @@ class TrainedModel(nn.Module):
                     )
                 raise ConfigError(f"training.loss.intermediate_layer={layer} must be 1 to {last}: {layers}")
             self.layers = [layer, depth]
-            if acoustic.phones is not None:
-                self.own_head = acoustic.phones
+            if acoustic.phone_head is not None:
+                self.own_head = acoustic.phone_head
             elif vocab_size is not None:
                 self.own_head = nn.Linear(acoustic.head.in_features, vocab_size).to(acoustic.head.weight.device)
             elif config.intermediate_head == "own":

@@ -28,7 +28,7 @@ from asr.text.tokenizer import (
 from asr.training.config import TrainSettings
 
 OWN_FEATURES = ("normalization", "level_db", "edge_padding_s")  # which a run may have otherwise than its source
-HEADS = ("head.", "phones.")
+HEADS = ("head.", "phone_head.")
 LISTED = 20  # tokens in the message
 
 
@@ -71,11 +71,11 @@ def take_over(model: AcousticModel, tokenizer: Tokenizer, earlier: Pretrained, s
     encoder = {name: value for name, value in earlier.model.state_dict().items() if not name.startswith(HEADS)}
     model.load_state_dict(encoder, strict=False)
     phones = ""
-    if earlier.model.phones is not None:
+    if earlier.model.phone_head is not None:
         phones = "; its phones are left behind (training.loss.intermediate_lexicon on the last layer takes them over)"
-        if model.phones is not None:
+        if model.phone_head is not None:
             rows = [{phone: row for row, phone in enumerate(one.phone_tokens)} for one in (earlier.model, model)]
-            copied = _copy_rows(earlier.model.phones, rows[0], model.phones, rows[1])
+            copied = _copy_rows(earlier.model.phone_head, rows[0], model.phone_head, rows[1])
             phones = f"; with {copied - 1} of its {len(rows[0]) - 1} phones"
     kept = _copy_rows(earlier.model.head, _rows(earlier.tokenizer), model.head, _rows(tokenizer, earlier.tokenizer))
     if tokenizer.tokens == earlier.tokenizer.tokens:
