@@ -244,15 +244,13 @@ class Recognizer:
         """Mono waveforms ``(samples,)`` at the model's rate -> a hypothesis each."""
         return [self.decode(emissions) for emissions in raised(self.emissions(waveforms, workers=1))]
 
-    def with_hotwords(self, hotwords: Mapping[str, float]) -> "Recognizer":
-        """The same model, decoding with these words or phrases preferred, each by its boost in nats.
+    def with_decoding(self, **changes: Any) -> "Recognizer":
+        """The same model with a beam search and these keys of ``DecodingConfig``; what else was set for it stays.
 
-        What else was set for decoding stays, and a beam search is used. Raises ConfigError for a phrase that the
-        tokens cannot spell.
+        Raises ConfigError as ``from_pretrained``.
         """
         other = copy.copy(self)
-        settings = {**asdict(self.decoding), "name": "beam", "hotwords": dict(hotwords)}
-        other.decoding = build(DecodingConfig, settings, "decoding")
+        other.decoding = build(DecodingConfig, {**asdict(self.decoding), "name": "beam", **changes}, "decoding")
         other.decoder = build_decoder(other.decoding, self.tokenizer, self.pretrained.phones)
         return other
 

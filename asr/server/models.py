@@ -97,7 +97,8 @@ class Served:
         with self._lock:
             if key not in self._by_hotwords:
                 own = self.recognizer.decoding.hotwords or {}
-                self._by_hotwords[key] = self.recognizer.with_hotwords({**own, **dict.fromkeys(key, DEFAULT_BOOST)})
+                wanted = {**own, **dict.fromkeys(key, DEFAULT_BOOST)}
+                self._by_hotwords[key] = self.recognizer.with_decoding(hotwords=wanted)
             self._by_hotwords.move_to_end(key)
             while len(self._by_hotwords) > _DECODERS_KEPT:
                 self._by_hotwords.popitem(last=False)

@@ -5,7 +5,6 @@ In: a recogniser and the emissions of the whole recording. Out: spans of trainab
 it does not know is worth most.
 """
 
-import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.data.annotation.segments import SegmentRules, TimedSegment, make_segments
-from asr.decoding.build import build_decoder
 from asr.recognition.bounds import sounding
 from asr.recognition.speech_gate import NEVER
 from asr.text.tokenizer import BLANK_ID
@@ -47,11 +45,7 @@ class Draft:
 
 def drafting(recognizer: "Recognizer") -> "Recognizer":
     """The same model with a beam search that gives ``ALTERNATIVES``; what else is set for decoding stays."""
-    other = copy.copy(recognizer)
-    n_best = max(ALTERNATIVES, recognizer.decoding.n_best)
-    other.decoding = replace(recognizer.decoding, name="beam", n_best=n_best)
-    other.decoder = build_decoder(other.decoding, other.tokenizer, other.pretrained.phones)
-    return other
+    return recognizer.with_decoding(n_best=max(ALTERNATIVES, recognizer.decoding.n_best))
 
 
 def draft(recognizer: "Recognizer", emissions: "Emissions", span: Span) -> Draft:
