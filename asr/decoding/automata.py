@@ -85,10 +85,15 @@ def _sorted_codes(words: Sequence[str], alphabet: Sequence[str]) -> tuple[Ints, 
     known = set(alphabet)
     places = [index for index, word in enumerate(words) if word and known.issuperset(word)]
     places.sort(key=words.__getitem__)
-    points = np.frombuffer("".join(words[index] for index in places).encode("utf-32-le"), dtype=np.uint32)
-    letters = np.frombuffer("".join(alphabet).encode("utf-32-le"), dtype=np.uint32)
     starts = np.cumsum([0, *(len(words[index]) for index in places)], dtype=np.int64)
-    return np.array(places, dtype=np.int64), np.searchsorted(letters, points).astype(np.int64), starts
+    codes = character_numbers("".join([words[index] for index in places]), alphabet)
+    return np.array(places, dtype=np.int64), codes, starts
+
+
+def character_numbers(text: str, alphabet: Sequence[str]) -> Ints:
+    """The place in the sorted ``alphabet`` of each character of ``text``, all of which it has."""
+    points, letters = (np.frombuffer(one.encode("utf-32-le"), dtype=np.uint32) for one in (text, "".join(alphabet)))
+    return np.searchsorted(letters, points).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def check_phone_lexicon(
             f"decoding.pronunciations: it has no pronunciation in the model's phones of {', '.join(lacking[:10])}; add"
             " lines WORD PHONE ..., or decode without pronunciations"
         )
-    usable = [word for word in phone_lexicon.pronunciations if phone_lexicon.pronunciations_of(word)]
+    usable, _ = phone_lexicon.spoken
     if not usable:
         raise ConfigError(
             "decoding.pronunciations: no word of it is in the model's phones,"

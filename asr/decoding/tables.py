@@ -8,6 +8,7 @@ it adds, and whether it ends the word before it (the space; "▁he"; every token
 tokenizer). Words are walked by characters, not by tokens, so that every segmentation of a word into pieces finds it.
 """
 
+import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,8 +60,10 @@ class Spelling:
 
     def can_spell(self, words: Iterable[str]) -> Iterator[bool]:
         """Of each word, whether tokens spell it."""
-        known, tokens = set(self.alphabet), {token for token in self.words() if token}
+        known, tokens, words = set(self.alphabet), {token for token in self.words() if token}, list(words)
         if tokens >= known:  # each character is a token
+            if known.issuperset("".join(words)):  # quickly seen
+                return iter([True] * len(words))
             return (known.issuperset(word) for word in words)
         return (known.issuperset(word) and _is_spelled(word, tokens) for word in words)
 
@@ -147,14 +150,16 @@ def build_tables(
         words = _words(spelling, config, ngrams, kind, lexicon, hot_words)
         trie = _trie(words, _unigram(ngrams), None if lexicon is not None else float(settings["outside_ahead"][0]))
     else:
-        chosen = sorted(phone_lexicon.pronunciations if lexicon is None else {*lexicon, *hot_words})
-        chosen = [word for word, fits in zip(chosen, spelling.can_spell(chosen), strict=True) if fits]
+        chosen = list(phone_lexicon.pronunciations) if lexicon is None else [*lexicon, *hot_words]
+        spelled = set(itertools.compress(chosen, spelling.can_spell(chosen)))
 
-        def score_of(word: str) -> tuple[int, float]:
-            known = ngrams.word_id(word)
-            return known, config.unk_score if known == ngrams.unk and word not in hot_words else 0.0
+        def scores_of(words: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+            ids = np.array([ngrams.word_id(word) for word in words], dtype=np.int32)
+            extra = np.where(ids == ngrams.unk, config.unk_score, 0.0).astype(np.float32)
+            extra[[word in hot_words for word in words]] = 0.0
+            return ids, extra
 
-        letters, tokens, trie = phone_tables(phone_lexicon, chosen, spelling.alphabet, score_of, _unigram(ngrams))
+        letters, tokens, trie = phone_tables(phone_lexicon, spelled, spelling.alphabet, scores_of, _unigram(ngrams))
         settings = _settings(config, ngrams, kind, True, hot, tokens, len(spelling.alphabet))
         settings["by_phones"] = True
         if config.n_best == 1:  # at equal width WER falls by 5 % of itself, and nobody asks for alternatives

@@ -19,7 +19,7 @@ from asr.recognition.calibration import FILE as CALIBRATION
 from asr.schema import build
 from asr.shipped import check_not_shipped
 from asr.stored import read_extra, write_extra
-from asr.text.pronunciations import Pronunciations, pronunciations_gz
+from asr.text.pronunciations import Pronunciations, write_pronunciations
 
 FILE = "decoding.json"
 LANGUAGE_MODEL, PRONUNCIATIONS = "lm.bin", "pronunciations.txt.gz"
@@ -55,9 +55,7 @@ def store_decoding(
     files = [LANGUAGE_MODEL]
     (directory / PRONUNCIATIONS).unlink(missing_ok=True)  # of an earlier tuning
     if known:
-        content = pronunciations_gz(known)
-        with atomic_path(directory / PRONUNCIATIONS) as temporary:
-            temporary.write_bytes(content)
+        write_pronunciations(directory / PRONUNCIATIONS, known)
         files.append(PRONUNCIATIONS)
     values = {key: value for key, value in asdict(settings).items() if key not in PATHS}
     found = {"settings": values, "sha256": {name: sha256_file(directory / name) for name in files}}

@@ -1,20 +1,21 @@
 """Pronouncing dictionaries such as cmudict: what the words of a language sound like.
 
-In: a file with lines ``WORD PHONE ...``, which gzip may have compressed. Out: per word its pronunciations, each a row
-of phones. Comments (``;;;``, ``#``) and cmudict's stress marks are left out; its variants (``WORD(2)``) belong to the
-word.
+In: a file with lines ``WORD PHONE ...``, which gzip may have compressed. Out: per word its pronunciations, each its
+phones with a space between. Comments (``;;;``, ``#``) and cmudict's stress marks are left out; its variants
+(``WORD(2)``) belong to the word.
 """
 
-import functools
 import gzip
 import re
 import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from asr.errors import ConfigError
+from asr.files import atomic_path
 
-Pronunciations = dict[str, list[tuple[str, ...]]]
-STRESS = re.compile(r"(?<=^[A-Z]{2})[012]$")  # of cmudict's vowels
+Pronunciations = dict[str, tuple[str, ...]]  # strings alone: a list for each would be the garbage collector's work
+STRESS = re.compile(r"[012](?<= [A-Z]{2}[012])(?!\S)")  # of cmudict's vowels
 VARIANT = re.compile(r"\(\d+\)$")  # cmudict's further pronunciations of a word
 
 
@@ -23,30 +24,46 @@ def read_pronunciations(path: Path, key: str) -> Pronunciations:
 
     Raises ConfigError, which names the setting ``key``, where the file cannot be read or has none.
     """
-    try:
-        content = path.read_bytes()
-        lines = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig", "replace")
-    except (OSError, EOFError, zlib.error) as error:
-        raise ConfigError(f"{key}={path}: {getattr(error, 'strerror', None) or error}") from None
     found: Pronunciations = {}
-    for line in lines.splitlines():
-        word, *phones = line.partition(" #")[0].split() or [""]
+    text = STRESS.sub("", _text(path, key).replace("\t", " "))
+    while "  " in text:
+        text = text.replace("  ", " ")
+    for line in text.splitlines():
+        word, _, phones = line.partition(" #")[0].strip().partition(" ")
         if phones and not word.startswith((";;;", "#")):
-            one = tuple(map(_without_stress, phones))
-            sounds = found.setdefault((VARIANT.sub("", word) if word[-1] == ")" else word).lower(), [])
-            if one not in sounds:
-                sounds.append(one)
+            word = (VARIANT.sub("", word) if word[-1] == ")" else word).lower()
+            others = found.get(word, ())
+            if phones not in others:
+                found[word] = (*others, phones)
     if not found:
         raise ConfigError(f"{key}={path}: no line is a word with its phones (WORD PHONE ...)")
     return found
 
 
-def pronunciations_gz(pronunciations: Pronunciations) -> bytes:
-    """The compressed file that ``read_pronunciations`` reads, in the order of the words; equal for equal ones."""
-    lines = [f"{word} {' '.join(one)}\n" for word, sounds in sorted(pronunciations.items()) for one in sounds]
-    return gzip.compress("".join(lines).encode(), mtime=0)
+def _text(path: Path, key: str) -> str:
+    try:
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{key}={path}: line {line} is not UTF-8; convert it, e.g. iconv -f latin1 -t utf-8"
+        ) from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise ConfigError(f"{key}={path}: {getattr(error, 'strerror', None) or error}") from None
 
 
-@functools.cache
-def _without_stress(phone: str) -> str:
-    return STRESS.sub("", phone)
+def write_pronunciations(path: Path, pronunciations: Mapping[str, Iterable[str]]) -> None:
+    """Write the file that ``read_pronunciations`` reads, in the order of the words, compressed where it ends in .gz;
+    equal ones have equal files.
+    """
+    lines = [f"{word} {one}\n" for word, several in sorted(pronunciations.items()) for one in several]
+    content = "".join(lines).encode()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+
+
+def phones_of(pronunciations: Mapping[str, Iterable[str]]) -> set[str]:
+    """All phones that they use."""
+    return {phone for several in pronunciations.values() for one in several for phone in one.split()}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr.errors import DataError
-from asr.text.pronunciations import Pronunciations, read_pronunciations
+from asr.text.pronunciations import Pronunciations, phones_of, read_pronunciations
 from asr.text.tokenizer import BLANK, TokenizerConfig, build_tokenizer
 from asr.training.objective import LossConfig
 
@@ -38,16 +38,18 @@ class IntermediateTargets:
         return hashlib.sha256(json.dumps([self.tokens, self.targets]).encode()).hexdigest()
 
 
-def intermediate_targets(config: LossConfig, texts: Sequence[str]) -> IntermediateTargets | None:
+def intermediate_targets(
+    config: LossConfig, texts: Sequence[str], pronunciations: Pronunciations | None
+) -> IntermediateTargets | None:
     """The targets of the intermediate loss, or None where they are the model's own.
 
-    Raises ConfigError for a lexicon that cannot be read, DataError where it has no text's words, TextError where the
+    ``pronunciations``: from ``read_lexicon``. Raises DataError where they have no text's words, TextError where the
     sub-words cannot be learned.
     """
     if not config.intermediate_weight:
         return None
-    if config.intermediate_lexicon:
-        return _phones(config.intermediate_lexicon, texts)
+    if pronunciations is not None:
+        return _phones(str(config.intermediate_lexicon), pronunciations, texts)
     if config.intermediate_pieces:
         pieces = build_tokenizer(TokenizerConfig(name="sentencepiece", vocab_size=config.intermediate_pieces), texts)
         note = f"intermediate loss: over {pieces.vocab_size - 1} sub-words"
@@ -55,27 +57,25 @@ def intermediate_targets(config: LossConfig, texts: Sequence[str]) -> Intermedia
     return None
 
 
-def kept_phones(config: LossConfig, num_layers: int) -> tuple[str, ...]:
-    """The phones of a head that the model keeps, the blank first: where the loss over them is on the last layer.
-
-    Raises ConfigError for a lexicon that cannot be read.
-    """
-    lexicon = config.intermediate_lexicon
-    if not (config.intermediate_weight and lexicon and config.intermediate_layer == num_layers):
-        return ()
-    return _phone_tokens(_read(lexicon))
+def read_lexicon(config: LossConfig) -> Pronunciations | None:
+    """The pronunciations of the intermediate loss, None where it needs none. Raises ConfigError."""
+    if not (config.intermediate_weight and config.intermediate_lexicon):
+        return None
+    path = Path(os.path.expanduser(config.intermediate_lexicon))
+    return read_pronunciations(path, "config: training.loss.intermediate_lexicon")
 
 
-def _read(lexicon: str) -> Pronunciations:
-    return read_pronunciations(Path(os.path.expanduser(lexicon)), "config: training.loss.intermediate_lexicon")
+def kept_phones(config: LossConfig, num_layers: int, pronunciations: Pronunciations | None) -> tuple[str, ...]:
+    """The phones of a head that the model keeps, the blank first: where the loss over them is on the last layer."""
+    is_last = config.intermediate_layer == num_layers
+    return () if pronunciations is None or not is_last else _phone_tokens(pronunciations)
 
 
 def _phone_tokens(known: Pronunciations) -> tuple[str, ...]:
-    return (BLANK, *sorted({phone for sounds in known.values() for one in sounds for phone in one}))
+    return (BLANK, *sorted(phones_of(known)))
 
 
-def _phones(lexicon: str, texts: Sequence[str]) -> IntermediateTargets:
-    known = _read(lexicon)
+def _phones(lexicon: str, known: Pronunciations, texts: Sequence[str]) -> IntermediateTargets:
     words = {word for text in texts for word in text.split()}
     tokens = _phone_tokens(known)
     ids = {token: index for index, token in enumerate(tokens)}
@@ -92,4 +92,4 @@ def _phones(lexicon: str, texts: Sequence[str]) -> IntermediateTargets:
 def _spelled(text: str, known: Pronunciations, ids: Mapping[str, int]) -> list[int]:
     """By the first pronunciation of each word; none where a word has no pronunciation."""
     words = [known.get(word.lower()) for word in text.split()]
-    return [ids[phone] for sounds in words for phone in (sounds or [()])[0]] if all(words) else []
+    return [ids[phone] for sounds in words if sounds for phone in sounds[0].split()] if all(words) else []

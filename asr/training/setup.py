@@ -23,7 +23,7 @@ from asr.seeds import derive_seed, numpy_generator
 from asr.text.normalize import get_normalizer
 from asr.text.tokenizer import Tokenizer, build_tokenizer
 from asr.training.config import TrainingConfig, TrainSettings
-from asr.training.intermediate import IntermediateTargets, intermediate_targets, kept_phones
+from asr.training.intermediate import IntermediateTargets, intermediate_targets, kept_phones, read_lexicon
 from asr.training.transfer import choose_tokenizer, take_over
 
 CACHE_NAME = "decoded-audio.cache"
@@ -72,7 +72,9 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
         )
     features = build_features(settings.features)
     torch.manual_seed(derive_seed(settings.seed, "weights"))
-    phones = kept_phones(settings.training.loss, settings.model.num_layers)
+    loss = settings.training.loss
+    pronunciations = read_lexicon(loss)
+    phones = kept_phones(loss, settings.model.num_layers, pronunciations)
     model = AcousticModel(settings.model, settings.features.n_mels, tokenizer.vocab_size, phones)
     if earlier is not None:
         note = take_over(model, tokenizer, earlier, settings)
@@ -89,7 +91,7 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
         SpeechDataset(dev, [[] for _ in dev], rate, settings.seed, load=cache.load),
         dropped,
         note,
-        intermediate_targets(settings.training.loss, [one.text for one in train]),
+        intermediate_targets(loss, [one.text for one in train], pronunciations),
     )
 
 

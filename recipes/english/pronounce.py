@@ -17,9 +17,8 @@ from pathlib import Path
 
 from asr.data.manifest import read_manifest
 from asr.errors import AsrError, ConfigError
-from asr.files import atomic_path
 from asr.lm import read_lm
-from asr.text.pronunciations import read_pronunciations
+from asr.text.pronunciations import phones_of, read_pronunciations, write_pronunciations
 
 WORD = re.compile(r"[a-z][a-z']*")
 AT_ONCE = 40  # words a call
@@ -38,11 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
         known = read_pronunciations(given.dictionary, "DICT")
         words = {word for source in given.sources for word in _words(source)}
         missing = sorted(word for word in words if word not in known and WORD.fullmatch(word))
-        phones = {phone for sounds in known.values() for one in sounds for phone in one}
+        phones = phones_of(known)
         said = {word: one for word, one in pronounce(missing).items() if one and phones.issuperset(one)}
-        with atomic_path(given.out) as temporary:
-            lines = [f"{word} {' '.join(one)}\n" for word, one in said.items()]
-            temporary.write_text(given.dictionary.read_text(encoding="utf-8") + "".join(lines), encoding="utf-8")
+        write_pronunciations(given.out, {**known, **{word: (" ".join(one),) for word, one in said.items()}})
     except AsrError as error:
         sys.stderr.write(f"pronounce: error: {error}\n")
         return error.exit_code

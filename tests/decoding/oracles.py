@@ -107,7 +107,7 @@ def every_text(
 def every_text_by_phones(
     log_probs: np.ndarray,
     phones: Sequence[str],
-    pronunciations: Mapping[str, Sequence[Sequence[str]]],
+    pronunciations: Mapping[str, Sequence[str]],
     worth: Callable[[str], float],
 ) -> list[tuple[str, float]]:
     """The same where labels are phones: each labelling counts for every word sequence with that pronunciation."""
@@ -118,7 +118,7 @@ def every_text_by_phones(
             text = " ".join(words)
             totals[text] = float(np.logaddexp(totals.get(text, -np.inf), score))
         for word, several in pronunciations.items():
-            for one in several:
+            for one in map(str.split, several):
                 if sounds[: len(one)] == tuple(one):
                     divide(sounds[len(one) :], [*words, word], score)
 

@@ -118,13 +118,7 @@ def test_by_phones_through_a_pronouncing_dictionary(
     tmp_path: Path, with_model: bool, boosts: dict[str, float], words: list[str] | None
 ) -> None:
     """With words that sound alike, several pronunciations of one, and words that begin another or are unknown."""
-    sounds = {
-        "a": [["AH"], ["EY", "AH"]],
-        "ab": [["AH", "B"]],
-        "b": [["B"]],
-        "ba": [["AH"], ["B", "AH"]],
-        "bb": [["B", "B"]],
-    }
+    sounds = {"a": ["AH", "EY AH"], "ab": ["AH B"], "b": ["B"], "ba": ["AH", "B AH"], "bb": ["B B"]}
     model = oracles.arpa(tmp_path, oracles.WORD_ARPA) if with_model else None
     phones = ["<blank>", "AH", "B", "EY"]
     allowed = sounds if words is None else {*words, *(word for phrase in boosts for word in phrase.split())}

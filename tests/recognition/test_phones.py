@@ -1,6 +1,8 @@
 """Recognition by phones: a model's second head, a pronouncing dictionary, and the same text whatever computes it."""
 
 import gzip
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
 from asr.pretrained import save_pretrained
 from asr.recognition import Recognizer
 from asr.recognition.stored_decoding import store_decoding
-from asr.text.pronunciations import read_pronunciations
+from asr.text.pronunciations import read_pronunciations, write_pronunciations
 from asr.text.tokenizer import CharacterTokenizer
 from tests.decoding import oracles
 
@@ -41,9 +43,9 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subsampling = SubsamplingConfig(factor=2, channels=4, output_size=16)
     config = BiLstmConfig(num_layers=2, hidden_size=12, subsampling=subsampling)
     model = AcousticModel(config, 16, TOKENIZER.vocab_size, PHONES)
-    assert model.phones is not None
+    assert model.phone_head is not None
     with torch.no_grad():
-        for weight in (model.head.weight, model.phones.weight, *model.encoder.parameters()):
+        for weight in (model.head.weight, model.phone_head.weight, *model.encoder.parameters()):
             weight.mul_(6)
     folder = tmp_path_factory.mktemp("phones")
     save_pretrained(folder / "model", features, model, TOKENIZER, {})
@@ -72,7 +74,7 @@ def test_the_text_is_that_of_a_search_over_the_second_head(directory: Path, soun
     assert emissions.log_probs.shape[1] == 5 and emissions.phones.shape == (len(emissions.log_probs), 4)
     np.testing.assert_allclose(np.exp(emissions.phones).sum(axis=1), 1, atol=1e-5)
     words = read_pronunciations(directory / "words.dict", "key")
-    assert words["a"] == [("AH",)] and words["ab"] == [("AH", "B")]
+    assert words["a"] == ("AH",) and words["ab"] == ("AH B",)
     decoder = BeamDecoder(TOKENIZER, DecodingConfig(**BEAM), phone_lexicon=PhoneLexicon(PHONES, words))
     found = recognizer.transcribe(sound, sample_rate=RATE)
     assert found.text == decoder.decode(emissions.phones).text
@@ -128,10 +130,10 @@ def test_a_model_without_phones_and_a_dictionary_of_others_are_refused(directory
         build_decoder(DecodingConfig(**BEAM, pronunciations=str(tmp_path / "words.dict")), TOKENIZER)
     with pytest.raises(ConfigError, match="characters 'XY' spell no word of it"):
         BeamDecoder(
-            CharacterTokenizer(" XY"), DecodingConfig(**BEAM), phone_lexicon=PhoneLexicon(PHONES, {"a": [["AH"]]})
+            CharacterTokenizer(" XY"), DecodingConfig(**BEAM), phone_lexicon=PhoneLexicon(PHONES, {"a": ["AH"]})
         )
     model = oracles.arpa(tmp_path, oracles.CHARACTER_ARPA)
-    words = PhoneLexicon(PHONES, {"a": [["AH"]]})
+    words = PhoneLexicon(PHONES, {"a": ["AH"]})
     with pytest.raises(ConfigError, match="needs a language model of words"):
         BeamDecoder(TOKENIZER, DecodingConfig(**BEAM), model, phone_lexicon=words)
 
@@ -150,6 +152,22 @@ def test_tuning_takes_and_stores_a_dictionary(
     assert main(words) == 0
     assert (tmp_path / "tuned" / "pronunciations.txt.gz").is_file()
     assert Recognizer.from_pretrained(tmp_path / "tuned", "cpu").decoding.pronunciations is not None
+    facts = json.loads((tmp_path / "tuned" / "decoding.json").read_text())["facts"]
+    digest = hashlib.sha256((directory / "words.dict").read_bytes()).hexdigest()
+    assert facts["pronunciations"] == {"name": "words.dict", "words": 6, "sha256": digest}
+
+
+def test_a_dictionary_is_read_however_it_is_written(tmp_path: Path) -> None:
+    """Compressed, with a mark at its beginning, tabs, Windows' line ends and comments; a wrong byte is not guessed."""
+    rows = "\ufeff;;; of words\r\nÜBER\tY1   B  ER0 # over\r\nüber(2)  UW1 B ER\r\nüber UW B ER\r\nAB1  AH1 B\r\n"
+    (tmp_path / "a.dict.gz").write_bytes(gzip.compress(rows.encode()))
+    read = read_pronunciations(tmp_path / "a.dict.gz", "key")
+    assert read == {"über": ("Y1 B ER", "UW B ER"), "ab1": ("AH B",)}  # Y1 is none of cmudict's vowels
+    write_pronunciations(tmp_path / "b.dict", read)
+    assert (tmp_path / "b.dict").read_text() == "ab1 AH B\nüber Y1 B ER\nüber UW B ER\n"
+    (tmp_path / "c.dict").write_bytes("a AH\nüber UW B ER\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"key=.*c\.dict: line 2 is not UTF-8"):
+        read_pronunciations(tmp_path / "c.dict", "key")
 
 
 def test_a_model_directory_keeps_the_pronunciations_of_its_words(

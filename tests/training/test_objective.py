@@ -18,7 +18,7 @@ from asr.seeds import derive_seed
 from asr.training.checkpoint import MovingAverage, load_checkpoint
 from asr.training.config import OptimizerConfig
 from asr.training.distributed import Processes
-from asr.training.intermediate import intermediate_targets
+from asr.training.intermediate import intermediate_targets, read_lexicon
 from asr.training.objective import LossConfig, TrainedModel
 from asr.training.records import StepRecord
 from asr.training.setup import prepare_setup
@@ -203,7 +203,7 @@ def test_phones_are_the_targets_of_the_utterances_that_have_them(tmp_path: Path,
     config = LossConfig(
         intermediate_weight=0.3, intermediate_layer=layer, intermediate_lexicon=str(tmp_path / "lexicon")
     )
-    targets = intermediate_targets(config, ["ca b", "ab a", "zoo"])
+    targets = intermediate_targets(config, ["ca b", "ab a", "zoo"], read_lexicon(config))
     assert targets is not None and targets.tokens == ("<blank>", "AE", "AH", "B", "IY", "K")
     assert targets.targets == [[5, 1, 3, 4], [1, 3, 2], []]
     assert targets.note.endswith("in 2 of 3 utterances; it lacks zoo")
@@ -226,7 +226,8 @@ def test_phones_are_the_targets_of_the_utterances_that_have_them(tmp_path: Path,
 def test_a_lexicon_that_is_none_or_spells_nothing_is_refused(tmp_path: Path) -> None:
     def read(text: str) -> None:
         (tmp_path / "lexicon").write_text(text)
-        intermediate_targets(LossConfig(intermediate_weight=0.3, intermediate_lexicon=str(tmp_path / "lexicon")), ["a"])
+        config = LossConfig(intermediate_weight=0.3, intermediate_lexicon=str(tmp_path / "lexicon"))
+        intermediate_targets(config, ["a"], read_lexicon(config))
 
     with pytest.raises(ConfigError, match="no line is a word with its phones"):
         read("a\nb\n")
@@ -264,15 +265,15 @@ def test_phones_on_the_last_layer_stay_with_the_model_and_go_on_to_the_next(tone
     letters = tuple(sorted(set("".join(texts))))
     assert found.phones == ("<blank>", *letters)
     state = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
-    assert found.model.phones is not None
-    assert torch.equal(found.model.phones.weight, state["intermediate_head"]["weight"])
-    assert not torch.equal(found.model.phones.weight, prepare_setup(chosen).model.phones.weight)  # type: ignore[union-attr]
+    assert found.model.phone_head is not None
+    assert torch.equal(found.model.phone_head.weight, state["intermediate_head"]["weight"])
+    assert not torch.equal(found.model.phone_head.weight, prepare_setup(chosen).model.phone_head.weight)  # type: ignore[union-attr]
     lexicon.write_text(lexicon.read_text() + "another Q\n")  # one more phone: the others go on
     first = str(tmp_path / "run" / "model")
     again = settings(tones, training__loss=loss, training__init_from=first, model__num_layers=1)
     taken = prepare_setup(again).model
-    assert taken.phone_tokens == ("<blank>", "Q", *letters) and taken.phones is not None
+    assert taken.phone_tokens == ("<blank>", "Q", *letters) and taken.phone_head is not None
     rows = [0, *range(2, len(letters) + 2)]
-    assert torch.equal(taken.phones.weight[rows], found.model.phones.weight)
+    assert torch.equal(taken.phone_head.weight[rows], found.model.phone_head.weight)
     plain = settings(tones, training__init_from=first, model__num_layers=1)
-    assert prepare_setup(plain).model.phones is None
+    assert prepare_setup(plain).model.phone_head is None
