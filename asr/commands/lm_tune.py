@@ -7,15 +7,18 @@ beam search alone, and with the language model. A language model that does no be
 """
 
 import argparse
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.commands.options import MODEL_HELP, count, naming_options
 from asr.errors import ModelError, UsageError
+from asr.files import sha256_file
 from asr.shipped import check_not_shipped, model_directory
 from asr.terminal import Progress, table
 from asr.text.normalize import NORMALIZERS, get_normalizer
+from asr.text.pronunciations import Pronunciations, read_pronunciations
 
 if TYPE_CHECKING:
     from asr.recognition.tuning import DevErrors, TuningResult
@@ -99,13 +102,9 @@ def run(arguments: list[str]) -> int:
     from asr.recognition import Recognizer
     from asr.recognition.stored_decoding import store_decoding
     from asr.recognition.tuning import MOST_POINTS, DevSet, tune
-    from asr.text.pronunciations import read_pronunciations
 
-    language_model, pronunciations = read_lm(options.lm), None
-    if options.pronunciations is not None:
-        words = set(language_model.words)  # the search that is tuned is the one that is stored
-        found = read_pronunciations(options.pronunciations, "--pronunciations")
-        pronunciations = {word: several for word, several in found.items() if word in words}
+    language_model = read_lm(options.lm)
+    pronunciations, dictionary = _pronunciations(options.pronunciations, set(language_model.words))
     greedy = {"name": "greedy"}
     recognizer = Recognizer.from_pretrained(options.model, device=options.device, words=False, decoding=greedy)
     if pronunciations is not None and not recognizer.pretrained.phones:
@@ -134,6 +133,8 @@ def run(arguments: list[str]) -> int:
         )
     if not options.dry_run:
         facts = result.facts(options.manifest, options.lm)
+        if dictionary is not None:
+            facts["pronunciations"] = dictionary
         if options.out is None:
             store_decoding(options.model, result.settings, language_model, facts, pronunciations)
         else:
@@ -143,6 +144,17 @@ def run(arguments: list[str]) -> int:
         print(f"stored: {where}/decoding.json and lm.bin; every transcription with this model now uses them")
         print("note: confidence is uncalibrated with this decoder until `asr calibrate` has been run")
     return 0
+
+
+def _pronunciations(
+    path: Path | None, words: Collection[str]
+) -> tuple[Pronunciations | None, dict[str, str | int] | None]:
+    """Those of ``words``: the search that is tuned is the one that is stored. And what decoding.json says of them."""
+    if path is None:
+        return None, None
+    found = read_pronunciations(path, "--pronunciations")
+    described: dict[str, str | int] = {"name": path.name, "words": len(found), "sha256": sha256_file(path)}
+    return {word: several for word, several in found.items() if word in words}, described
 
 
 def _wer(result: "TuningResult", errors: "DevErrors") -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from asr.cores import usable_cores
 from asr.data.manifest import Utterance
@@ -55,13 +55,16 @@ class TunePoint:
 
 
 class TuningFacts(TypedDict):
-    """How the settings of decoding.json were found. Error rates in percent."""
+    """How the settings of decoding.json were found. Error rates in percent. ``pronunciations``: of the dictionary,
+    where there was one, the file's name, its words and its SHA-256.
+    """
 
     dev: str
     language_model: str
     normalizer: str
     dev_wer: dict[str, float]
     points: int
+    pronunciations: NotRequired[dict[str, str | int]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ def render(card: dict[str, Any]) -> str:
             " recipes/english/ship.py from results of `asr evaluate`; do not edit.",
             *_origin(card),
             "## Data",
-            *_data(card["train"], card["language_model"] is not None),
+            *_data(card["train"], card["language_model"]),
             "## Errors",
             _errors(card["tests"]),
             *_backends(card.get("backends", []), card["tests"]),
@@ -180,7 +180,7 @@ def _origin(card: dict[str, Any]) -> list[str]:
     ]
 
 
-def _data(train: list[dict[str, Any]], language_model: bool) -> list[str]:
+def _data(train: list[dict[str, Any]], language_model: dict[str, Any] | None) -> list[str]:
     rows = [
         (*SOURCES.get(one["source"], (one["source"], "unknown")), f"{one['utterances']:,}", f"{one['hours']:.2f}")
         for one in train
@@ -189,8 +189,18 @@ def _data(train: list[dict[str, Any]], language_model: bool) -> list[str]:
         f"{sum(one['hours'] for one in train):.1f} h of recorded speech.",
         _table(("source", "licence", "utterances", "hours"), rows),
         "No speaker and no sentence of a test set is in it (recipes/english/prepare.py)."
-        + (" The language model is of public domain books and the training texts." if language_model else ""),
+        + (" The language model is of public domain books and the training texts." if language_model else "")
+        + _dictionary(((language_model or {}).get("facts") or {}).get("pronunciations")),
     ]
+
+
+def _dictionary(facts: dict[str, Any] | None) -> str:
+    if facts is None:
+        return ""
+    return (
+        f" Words are found by their sounds: the pronunciations are of {facts['name']}, {facts['words']:,} words"
+        f" (SHA-256 {facts['sha256'][:12]}); kept are those of the language model's words."
+    )
 
 
 def _errors(tests: list[dict[str, Any]]) -> str:

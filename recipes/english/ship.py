@@ -17,7 +17,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from asr import cli
 from asr.data.manifest import read_manifest
@@ -30,6 +32,7 @@ from asr.recognition.calibration import FILE as CALIBRATION
 from asr.recognition.calibration import read_calibration, store_calibration
 from asr.recognition.stored_decoding import FILE as DECODING
 from asr.recognition.stored_decoding import LANGUAGE_MODEL, PRONUNCIATIONS, read_decoding, store_decoding
+from asr.recognition.windows import Emissions
 from asr.shipped import weights_sha256
 from asr.stored import read_extra
 from asr.text.pronunciations import read_pronunciations
@@ -116,7 +119,7 @@ def _convert(model: Path, data: Path, lm: Path | None, staged: Path, search: Seq
     One that was shipped before stays as it is: it is rounded already, and its card says what that changed.
     """
     made_from: dict[str, Any] = {"weights": weights_sha256(model), "lm": sha256_file(lm) if lm else None}
-    made_from["search"] = [str(one) for one in search]
+    made_from["search"] = [sha256_file(one) if isinstance(one, Path) else str(one) for one in search]
     record = staged.parent / "made_from.json"
     if read_json_object(record) == made_from:
         return
@@ -161,15 +164,18 @@ def _asr(*words: object) -> None:
 
 
 def fp16_difference(model: Path, half: Path, dev: Path) -> dict[str, Any]:
-    """What rounding the weights changes on the first dev utterances: log-probabilities in nats, and greedy texts."""
+    """What rounding the weights changes on the first dev utterances: log-probabilities in nats, of tokens and of
+    phones, and greedy texts.
+    """
     utterances = read_manifest(dev)[:COMPARED]
     recognizers = [Recognizer.from_pretrained(one, device="cpu", decoding={"name": "greedy"}) for one in (model, half)]
     total, frames, largest, changed = 0.0, 0, 0.0, 0
     for exact, rounded in zip(*(one.emissions(utterances, workers=1) for one in recognizers), strict=True):
         if isinstance(exact, AsrError) or isinstance(rounded, AsrError):
             continue
-        probable = exact.log_probs > -10  # what is less probable than 5e-5 is never recognised
-        difference = abs(exact.log_probs - rounded.log_probs)[probable]
+        whole, rough = _all_columns(exact), _all_columns(rounded)
+        probable = whole > -10  # what is less probable than 5e-5 is never recognised
+        difference = abs(whole - rough)[probable]
         total, frames = total + float(difference.sum()), frames + int(probable.sum())
         largest = max(largest, float(difference.max(initial=0.0)))
         changed += recognizers[0].decode(exact).text != recognizers[1].decode(rounded).text
@@ -177,6 +183,11 @@ def fp16_difference(model: Path, half: Path, dev: Path) -> dict[str, Any]:
         "utterances": len(utterances), "changed_texts": changed,
         "mean_nats": total / max(frames, 1), "largest_nats": largest,
     }  # fmt: skip
+
+
+def _all_columns(emissions: Emissions) -> NDArray[np.float32]:
+    """``(frames, tokens and phones)``."""
+    return np.concatenate([one for one in (emissions.log_probs, emissions.phones) if one is not None], axis=1)
 
 
 def _evaluate(staged: Path, manifest: Path, out: Path, options: Sequence[str]) -> None:

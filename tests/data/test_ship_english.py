@@ -41,7 +41,7 @@ def trained(open_gate: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(4)
     tokenizer = CharacterTokenizer.from_texts(["abc "])
     config = BiLstmConfig(num_layers=2, hidden_size=12, subsampling=SubsamplingConfig(factor=2, channels=4, output_size=16))
-    network = AcousticModel(config, 16, tokenizer.vocab_size)
+    network = AcousticModel(config, 16, tokenizer.vocab_size, ["<blank>", "AH", "B"])
     with torch.no_grad():
         for weight in (network.head.weight, *network.encoder.parameters()):
             weight.mul_(6)  # so that it says something
@@ -69,6 +69,22 @@ def test_it_is_the_trained_model_rounded(trained: Path, shipped: Path) -> None:
         assert rounded.model.state_dict()[name].equal(value.half().float() if value.is_floating_point() else value)
     assert rounded.facts["float32_sha256"] == json.loads((trained / "run/model/config.json").read_text())["sha256"]["model.safetensors"]
     assert Recognizer.from_pretrained(shipped).calibration is not None, "calibrated for the rounded weights"
+
+
+def test_the_difference_of_rounding_is_that_of_both_heads(trained: Path, tmp_path: Path) -> None:
+    changed = from_pretrained(trained / "run" / "model")
+    assert changed.model.phone_head is not None
+    with torch.no_grad():
+        changed.model.phone_head.bias[1] += 1.0
+    save_pretrained(tmp_path / "model", changed.features, changed.model, changed.tokenizer, {})
+    found = ship.fp16_difference(trained / "run" / "model", tmp_path / "model", trained / "data" / "dev.jsonl")
+    assert 0.1 < found["largest_nats"] <= 1.0 and found["changed_texts"] == 0
+
+
+def test_a_dictionary_is_in_the_card_where_there_is_one() -> None:
+    facts = {"name": "some.dict", "words": 1234, "sha256": "0123456789abcdef"}
+    (*_, told) = card._data([], {"facts": {"pronunciations": facts}})
+    assert "some.dict, 1,234 words (SHA-256 0123456789ab)" in told and "by their sounds" not in card._data([], {})[-1]
 
 
 def test_the_card_says_what_the_files_say(trained: Path, shipped: Path) -> None:
