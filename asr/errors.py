@@ -51,6 +51,12 @@ class AudioDamagedError(AudioError):
     id = "audio-damaged"
 
 
+class AudioUnreachableError(AudioError):
+    """A server that holds recordings does not answer, or does not give them."""
+
+    id = "audio-unreachable"
+
+
 class AudioPartError(AudioError):
     """A recording lacks the span, channel or track that was asked for, or the span is too long to be loaded."""
 

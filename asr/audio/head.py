@@ -17,12 +17,16 @@ AudioPath = str | os.PathLike[str]
 
 HEAD_BYTES = 4096
 
+# How messages call the files in memory that recordings of shards are (asr/audio/shards.py).
+SHOWN_AS: dict[str, str] = {}
+
 _AGAIN = "Copy or download it again, or take it out of the list."
 
 
 def shown(path: AudioPath) -> str:
     """A file's name as messages show it, on one line whatever it holds."""
-    return printable(os.fspath(path))
+    name = os.fspath(path)
+    return printable(SHOWN_AS.get(name, name))
 
 
 def damaged(path: AudioPath, why: str, kind: type[AudioError] = AudioDamagedError) -> AudioError:

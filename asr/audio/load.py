@@ -6,6 +6,7 @@ around the part and keeps the phase of the whole. The first bytes of a file deci
 (`Recording`) or FFmpeg (`MediaRecording`); both have the same interface.
 """
 
+import contextlib
 import functools
 import importlib.metadata
 import math
@@ -22,6 +23,7 @@ from asr.audio.head import AudioPath, media_kind, note, read_head, shown
 from asr.audio.media import OTHER, MediaRecording
 from asr.audio.recording import MAX_RATE_HZ, MIN_RATE_HZ, Recording, UnknownFormatError, check_rate
 from asr.audio.resample import CONTEXT_S, common_period, resample_blocks
+from asr.audio.shards import as_file
 from asr.audio.truncation import joined_kind
 from asr.errors import AudioError, AudioFormatError, AudioPartError
 
@@ -65,7 +67,8 @@ def load_audio(
     """A recording, or a part of one, as a waveform.
 
     Args:
-        path: any file that soundfile reads, or PyAV where it is installed, at 4 to 384 kHz.
+        path: any file that soundfile reads, or PyAV where it is installed, at 4 to 384 kHz; or one in a shard
+            (asr/audio/shards.py).
         sample_rate: of the result, in Hz.
         start_s: where the part begins.
         duration_s: how long it lasts; None means to the end.
@@ -176,12 +179,18 @@ def decoder_versions() -> tuple[str, ...]:
     return (soundfile.__libsndfile_version__, soxr.__version__, pyav)
 
 
-def open_recording(path: AudioPath, track: int | None = None) -> AnyRecording:
-    """Open and check a recording of any kind; `track` as for `load_audio`.
+@contextlib.contextmanager
+def open_recording(path: AudioPath, track: int | None = None) -> Iterator[AnyRecording]:
+    """Open and check a recording of any kind, also one in a shard; `track` as for `load_audio`.
 
     Raises:
         AudioError: it cannot be read, or PyAV is needed; the message says what, why and what to do.
     """
+    with as_file(path) as file, _opened(file, track) as recording:
+        yield recording
+
+
+def _opened(path: AudioPath, track: int | None) -> AnyRecording:
     head = read_head(path)
     kind = media_kind(head) or joined_kind(path, head)
     if kind is not None or track:
@@ -228,8 +237,10 @@ def _plan(recording: AnyRecording, to_rate: int, start_s: float, duration_s: flo
     if from_rate == to_rate:
         return _Span(first, stop, 0, stop - first)
     frames_period, samples_period = common_period(from_rate, to_rate)
-    period = max(0, math.floor((first / to_rate - CONTEXT_S) * from_rate)) // frames_period
-    stop_frame = recording.frames if stop == whole else math.ceil((stop / to_rate + CONTEXT_S) * from_rate)
+    # In whole numbers: a recording that is cut at a full second then gives the same bits as before.
+    context = round(CONTEXT_S * from_rate * to_rate)
+    period = max(0, first * from_rate - context) // to_rate // frames_period
+    stop_frame = recording.frames if stop == whole else -((-stop * from_rate - context) // to_rate)
     return _Span(
         period * frames_period, min(recording.frames, stop_frame), first - period * samples_period, stop - first
     )

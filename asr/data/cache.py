@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.audio import decoder_versions, load_audio
+from asr.audio.shards import shard_place
 from asr.data.manifest import Utterance
 from asr.data.recordings import load_utterance
 
@@ -112,7 +113,7 @@ class AudioCache:
     def _store(self, key: bytes, waveform: NDArray[np.float32]) -> None:
         if not len(waveform) or not self._has_room(2 * len(waveform)):
             return
-        samples = _as_int16(waveform)
+        samples = as_int16(waveform)
         data = waveform.data.cast("B") if samples is None else samples.data.cast("B")
         with contextlib.suppress(OSError):  # also that another process is writing: stored when next decoded
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -174,15 +175,18 @@ def _span(utterance: Utterance) -> _Span:
 
 def _key(path: str, span: _Span, sample_rate: int) -> bytes | None:
     """16 bytes that stand for what is decoded; None where there is no such recording."""
-    try:
-        found = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    facts = (os.path.abspath(path), found.st_size, found.st_mtime_ns, *span, sample_rate, decoder_versions())
+    facts: tuple[object, ...] = (path,)  # of a recording in a shard, whose name has its CRC
+    if shard_place(path) is None:
+        try:
+            found = os.stat(path)
+        except (OSError, ValueError):
+            return None
+        facts = (os.path.abspath(path), found.st_size, found.st_mtime_ns)
+    facts = (*facts, *span, sample_rate, decoder_versions())
     return hashlib.blake2b(ascii(facts).encode(), digest_size=16).digest()
 
 
-def _as_int16(waveform: NDArray[np.float32]) -> NDArray[np.int16] | None:
+def as_int16(waveform: NDArray[np.float32]) -> NDArray[np.int16] | None:
     """The samples times 32768 where these are 16-bit numbers from which the same bits come back, else None."""
     with np.errstate(invalid="ignore"):  # NaN and values outside int16
         samples = (waveform * np.float32(32768)).astype("<i2")

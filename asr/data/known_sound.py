@@ -5,12 +5,14 @@ own span. A recording is known by its path, links followed, or by its bytes: a c
 Files of one size are compared by SHA-256, so that most are never read.
 """
 
+import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
+from asr.audio.shards import read_member, shard_place
 from asr.data.manifest import Utterance
 from asr.files import sha256_file
 
@@ -25,7 +27,7 @@ class KnownSound:
     def __init__(self, splits: Mapping[str, Iterable[Utterance]]) -> None:
         self._by_size: dict[int, list[str]] = defaultdict(list)
         self._names: dict[str, str] = {}
-        self._digest = cache(lambda path: sha256_file(Path(path)))
+        self._digest = cache(_digest)
         self._spans: dict[str, dict[str, list[Span]]] = defaultdict(lambda: defaultdict(list))
         for name, utterances in splits.items():
             for utterance in utterances:
@@ -38,9 +40,10 @@ class KnownSound:
 
     def recording(self, audio: str) -> str:
         """One path for all copies of a recording. Raises OSError where the file cannot be read."""
-        real = os.path.realpath(audio)
+        place = shard_place(audio)
+        real = audio if place else os.path.realpath(audio)
         if real not in self._names:
-            of_this_size = self._by_size[os.path.getsize(real)]
+            of_this_size = self._by_size[place.size if place else os.path.getsize(real)]
             twin = next((one for one in of_this_size if self._digest(one) == self._digest(real)), None)
             if twin is None:
                 of_this_size.append(real)
@@ -61,3 +64,9 @@ class KnownSound:
             if channel is None or utterance.channel is None or channel == utterance.channel
             if min(stop_s, other_stop_s) - max(start_s, other_s) > TOUCH_S
         }
+
+
+def _digest(audio: str) -> str:
+    """SHA-256 of a file, or of a recording in a shard."""
+    place = shard_place(audio)
+    return hashlib.sha256(read_member(place)).hexdigest() if place else sha256_file(Path(audio))

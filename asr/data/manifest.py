@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asr.audio.shards import is_remote, shard_place
 from asr.data.records import AUDIO_KEYS, DURATION_KEYS, START_KEYS, describe_value, json_object, raise_problems
 from asr.errors import DataError
 from asr.files import finite, write_text
@@ -27,7 +28,8 @@ Scalar = str | int | float | bool | None
 class Utterance:
     """A piece of a recording with its transcript: one line of a manifest.
 
-    ``audio`` is an absolute path once read from a manifest; ``start_s`` and ``duration_s`` are seconds into that file.
+    ``audio`` is an absolute path once read from a manifest, or a place in a shard (asr/audio/shards.py); ``start_s``
+    and ``duration_s`` are seconds into that file.
     ``extra`` holds any further manifest fields (age, room, ...), kept so that reports can group by them.
     """
 
@@ -95,6 +97,7 @@ class _Reader:
         self._name, self._folder = name, os.path.dirname(os.path.abspath(name))
         self._first_line_of: dict[str, int] = {}
         self._audio: dict[str, tuple[str, str | None]] = {}
+        self._shard_bytes: dict[str, int] = {}
 
     def read(self, number: int, line: bytes) -> Utterance | None:
         try:
@@ -124,9 +127,12 @@ class _Reader:
         if not isinstance(audio, str) or not audio:
             return ""
         if audio not in self._audio:
-            absolute = os.path.normpath(os.path.join(self._folder, audio))
+            remote, place = is_remote(audio), shard_place(audio)
+            absolute = audio if remote else os.path.normpath(os.path.join(self._folder, audio))
             problem = None
-            if not os.path.exists(absolute):
+            if place is not None:
+                problem = self._shard_problem(absolute)
+            elif not os.path.exists(absolute):
                 problem = f"audio {absolute}: no such file"
             elif os.path.isdir(absolute):
                 problem = f"audio {absolute}: is a folder"
@@ -135,6 +141,18 @@ class _Reader:
         if problem is not None:
             self._problem(number, problem)
         return absolute
+
+    def _shard_problem(self, audio: str) -> str | None:
+        """What is wrong with a place in a shard on a disk; one on a server is not asked for before it is read."""
+        if is_remote(audio) or (place := shard_place(audio)) is None:
+            return None
+        if place.shard not in self._shard_bytes:
+            self._shard_bytes[place.shard] = os.path.getsize(place.shard) if os.path.isfile(place.shard) else -1
+        there = self._shard_bytes[place.shard]
+        if there < 0:
+            return f"audio {audio}: no such shard"
+        end = place.offset + place.size
+        return f"audio {audio}: the shard has {there:,} bytes, and this ends at {end:,}" if end > there else None
 
 
 def _read_lines(name: str) -> list[bytes]:
@@ -188,7 +206,7 @@ def _line(utterance: Utterance, folder: str) -> str:
 
 def _portable(audio: str, folder: str) -> str:
     """`audio` relative to `folder` if it is below it, else absolute."""
-    absolute = os.path.abspath(audio)
+    absolute = audio if is_remote(audio) else os.path.abspath(audio)
     return os.path.relpath(absolute, folder) if absolute.startswith(folder.rstrip(os.sep) + os.sep) else absolute
 
 

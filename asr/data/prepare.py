@@ -25,7 +25,12 @@ from asr.errors import AsrError, ConfigError, DataError
 from asr.text.respelling import read_respelling
 
 FAULTY = ("error", "drop")
-OF_EVERY_RECIPE = ("faulty", "replacements")
+OF_EVERY_RECIPE: Mapping[str, Any] = {
+    "faulty": "error",
+    "replacements": None,
+    "shards": None,
+    "shard_mb": 500.0,
+}  # with the defaults
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -45,7 +50,8 @@ def run_prepare(
         options: the recipe's own keyword options; text is converted to the type in the signature. And what every recipe
             has: ``faulty``, where "error" refuses a corpus with recordings that cannot be read and "drop" leaves them
             out and names them; ``replacements``, a file or mapping of letters and phrases that are written otherwise in
-            all manifests (asr/text/respelling.py).
+            all manifests (asr/text/respelling.py); ``shards``, a folder or address for all recordings in tar archives
+            of about ``shard_mb`` megabytes (asr/data/shards.py).
         download: fetch the corpus into ``corpus`` first, by the recipe's ``download``.
 
     Raises:
@@ -54,11 +60,16 @@ def run_prepare(
         DataError: the corpus does not exist, or the recipe finds errors in it.
     """
     recipe = load_recipe(recipe_dir)
-    faulty = options.get("faulty", "error")
+    given = {**OF_EVERY_RECIPE, **options}
+    faulty, replacements, shards = given["faulty"], given["replacements"], given["shards"]
     if faulty not in FAULTY:
         raise ConfigError(f"{recipe_dir}: faulty={faulty} is not valid; choose one of {', '.join(FAULTY)}.")
-    replacements = options.get("replacements")
     table = None if replacements is None else read_respelling(replacements)
+    shard_mb = _convert(f"{recipe_dir}: shard_mb={given['shard_mb']}", given["shard_mb"], float)
+    if shards is not None:
+        from asr.data.shards import check_target, write_shards  # late: few need it
+
+        check_target(str(shards), shard_mb)
     own = {name: value for name, value in options.items() if name not in OF_EVERY_RECIPE}
     checked = check_options(str(recipe_dir), recipe.prepare, own)
     needs_corpus = not accepts_none(typing.get_type_hints(recipe.prepare).get("corpus"))
@@ -74,6 +85,8 @@ def run_prepare(
     drop = dropping_faulty() if faulty == "drop" else contextlib.nullcontext([])
     with respelling(table), drop as left_out:
         summary = str(recipe.prepare(corpus, out, **checked))
+    if shards is not None:
+        summary = f"{summary}\n{write_shards(out, str(shards), shard_mb)}"
     listed = [f"{len(left_out):,} recording(s) that cannot be read were left out:", *left_out] if left_out else []
     return f"{summary}\n" + "\n  ".join(listed) if listed else summary
 
@@ -120,7 +133,8 @@ def check_options(where: str, function: Callable[..., Any], options: Mapping[str
     }
     unknown = [name for name in options if name not in known]
     if unknown:
-        listing = ", ".join([*(f"{name}={one.default}" for name, one in known.items()), "faulty=error, replacements=None"])
+        defaults = {name: one.default for name, one in known.items()} | dict(OF_EVERY_RECIPE)
+        listing = ", ".join(f"{name}={value}" for name, value in defaults.items())
         raise ConfigError(f"{where} has no option {', '.join(unknown)}. Its options: {listing}.")
     hints = typing.get_type_hints(function)
     return {name: _convert(f"{where}: {name}={value}", value, hints[name]) for name, value in options.items()}

@@ -1,7 +1,8 @@
 """Reading your own recordings, and published corpora in their own layout.
 
 In: a folder with a ``.txt`` next to each recording (TIMIT's too) or with annotation (``asr.data.annotation``), a CSV or
-TSV with a header, a Kaldi data folder, a JSONL (NeMo's or ours), or a folder laid out as LibriSpeech, VCTK or LJSpeech.
+TSV with a header, a Kaldi data folder, a JSONL (NeMo's or ours), shards (WebDataset's, lhotse's) or a list of them, or
+a folder laid out as LibriSpeech, VCTK or LJSpeech.
 Out: utterances with durations, and speakers where they are known. All problems are listed in one error.
 """
 
@@ -16,6 +17,7 @@ from asr.data.annotation import AnnotationOptions, AnnotationReport, Recordings,
 from asr.data.kaldi import read_kaldi, read_kaldi_table
 from asr.data.manifest import Utterance, read_manifest
 from asr.data.recordings import with_durations
+from asr.data.shards import read_shards
 from asr.data.tables import read_nemo, read_table
 from asr.errors import DataError
 from asr.files import files_below
@@ -29,7 +31,7 @@ _NOT_TRANSCRIPTS = {"readme", "license", "licence", "copying", "changelog", "not
 def read_folder(
     path: Path, *, annotations: AnnotationOptions | None = None, report: AnnotationReport | None = None
 ) -> list[Utterance]:
-    """The utterances of ``path``, in any of the forms: a table file, a Kaldi folder, or recordings with texts.
+    """The utterances of ``path``, in any of the forms: a table file, a Kaldi folder, shards, or recordings with texts.
 
     ``annotations`` and ``report`` apply to the last only; see ``read_text_beside_audio``. Where the former names a
     format, the folder is taken for such recordings whatever else it holds.
@@ -53,6 +55,8 @@ def read_folder(
         return read_librispeech(path)
     if (path / "txt").is_dir() and (recordings := _recordings_apart(path)):
         return read_vctk(path / "txt", recordings)
+    if any(path.glob("*.tar")) and not any(one.suffix.lower() in AUDIO_EXTENSIONS for one in files_below(path)):
+        return read_shards(path)
     return read_text_beside_audio(path, annotations=annotations, report=report)
 
 
@@ -185,12 +189,14 @@ def _reader_of_file(file: Path) -> Callable[[Path], list[Utterance]]:
     suffix = file.suffix.lower()
     if suffix in {".csv", ".tsv"}:
         return read_table
+    if suffix == ".shards":
+        return read_shards
     if suffix in {".jsonl", ".json"}:
         with file.open(encoding="utf-8", errors="replace") as stream:
             first = next((line for line in stream if line.strip(" \t\r\n\ufeff")), "")
         is_nemo = first.lstrip("\ufeff \t").startswith("[") or '"audio_filepath"' in first
         return read_nemo if is_nemo else read_manifest
-    raise DataError(f"{file} is not a table of utterances: give a .csv, .tsv or .jsonl, or a folder.")
+    raise DataError(f"{file} is not a table of utterances: give a .csv, .tsv, .jsonl or .shards, or a folder.")
 
 
 def _find_files(folder: Path, options: AnnotationOptions, problems: list[str]) -> _Files:

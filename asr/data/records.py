@@ -46,18 +46,24 @@ def field_value(row: Mapping[str, Any], field: str) -> Any:
     return next((row[name] for name in FIELD_NAMES[field] if row.get(name) not in (None, "")), None)
 
 
+def decoded(line: bytes) -> str:
+    """A line of UTF-8 as text. Raises ValueError as ``json_object`` does."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = error.object[error.start]
+        raise ValueError(f"is not UTF-8 (byte {found:#04x} at column {error.start + 1})") from None
+
+
 def json_object(line: bytes | str) -> dict[str, Any]:
     """The JSON object that a line holds; a whole number too large for a float becomes infinite, as 1e999 does.
 
     Raises:
         ValueError: the line is not UTF-8, not JSON, or not an object; its text completes "FILE:LINE: ".
     """
+    text = decoded(line) if isinstance(line, bytes) else line
     try:
-        text = line.decode("utf-8") if isinstance(line, bytes) else line
         value = json.loads(text.removeprefix("\ufeff"), parse_int=_whole_number)  # a byte-order mark begins some files
-    except UnicodeDecodeError as error:
-        found = error.object[error.start]
-        raise ValueError(f"is not UTF-8 (byte {found:#04x} at column {error.start + 1})") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"is not JSON ({error.msg} at column {error.colno})") from None
     except (ValueError, RecursionError) as error:

@@ -1,8 +1,9 @@
 """Your own recordings: the folder (or table) in, speaker-disjoint train, dev and test out.
 
 In: a folder with a ``.txt`` next to each recording, or with files of time-aligned annotation (ELAN, Praat, subtitles,
-...); a CSV or TSV with a header, a Kaldi data folder or a JSONL; or a folder with ``train`` and ``test`` (and perhaps
-``dev``) of such a form, whose split is then kept. Out: the manifests, and a table of the annotations left out.
+...); a CSV or TSV with a header, a Kaldi data folder, a JSONL, tar shards or a list of their addresses; or a folder
+with ``train`` and ``test`` (and perhaps ``dev``) of such a form, whose split is then kept. Out: the manifests, and a
+table of the annotations left out.
 """
 
 import dataclasses
@@ -22,7 +23,7 @@ PARTS = {
     "dev": ("dev", "devel", "development", "valid", "validation", "val"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
-TABLES = (".csv", ".tsv", ".jsonl", ".json")
+TABLES = (".csv", ".tsv", ".jsonl", ".json", ".shards")
 
 
 def prepare(

@@ -1,10 +1,12 @@
 """One case of the fault matrix: what is given, the command, and the one message that must come out."""
 
+import io
 import json
 import os
 import shlex
 import struct
 import sys
+import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +80,23 @@ def wav(
     parts = {b"fmt ": (fmt, len(fmt)), b"data": (samples, len(samples) if data_size is None else data_size)}
     body = b"".join(name + struct.pack("<I", parts[name][1]) + parts[name][0] for name in chunks)
     return b"RIFF" + struct.pack("<I", 4 + len(body) & 0xFFFFFFFF) + b"WAVE" + body
+
+
+def shard(*members: tuple[str, bytes], **fields: Any) -> bytes:
+    """A tar of these files; ``fields``: of the last one's header, in place of the truth."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for number, (name, data) in enumerate(members, start=1):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            if number < len(members) or "size" not in fields:
+                for key, value in fields.items() if number == len(members) else ():
+                    setattr(info, key, value)
+                archive.addfile(info, io.BytesIO(data) if info.isreg() else None)
+            else:
+                info.size = fields["size"]
+                stream.write(info.tobuf(tarfile.GNU_FORMAT) + data + bytes(-len(data) % 512))
+    return stream.getvalue()
 
 
 def config(change: Callable[[dict[str, Any]], object]) -> Mapping[str, Content]:

@@ -20,7 +20,7 @@ import torch
 
 from asr.training.checkpoint import save_checkpoint
 from tests.faults.audio import MP4, box
-from tests.faults.case import Case, Content, config, wav, weights
+from tests.faults.case import Case, Content, config, shard, wav, weights
 from tests.faults.models import ARPA, extra, header, tokens
 
 SECRET = "s3cret-of-this-machine"  # in the environment, and in a file outside of the folder
@@ -159,6 +159,7 @@ def zipped(name: str, mode: int = 0o644, content: bytes = b"bad") -> Mapping[str
     return {"archive": stream.getvalue()}
 
 
+PREPARE = "prepare RECIPES/folder corpus out"
 TRN = "a (../../outside/made)\nb (/etc/made)\n"
 PATHS = [
     *(payload(f"a tar with {what}", id_, "", files, call=unpack) for what, id_, files in (
@@ -169,6 +170,31 @@ PATHS = [
         ("a device", "download", tar("way", tarfile.CHRTYPE)),
         ("a pipe", "download", tar("way", tarfile.FIFOTYPE)),
     )),
+    *(payload(f"a shard with {what}", "data", PREPARE, {"corpus/a.tar": shard(("good.wav", wav()), ("good.txt", b"a"), (name, wav()), **fields)})
+      for what, name, fields in (
+        ("a path to outside", "../outside/made.wav", {}),
+        ("an absolute path", "/tmp/outside-made.wav", {}),
+        ("a path that goes up later", "a/../../outside/made.wav", {}),
+        ("a link to outside", "way.wav", {"type": tarfile.SYMTYPE, "linkname": "../../outside/secret"}),
+        ("a hard link to outside", "way.wav", {"type": tarfile.LNKTYPE, "linkname": "../../outside/secret"}),
+        ("a device", "way.wav", {"type": tarfile.CHRTYPE}),
+        ("a pipe", "way.wav", {"type": tarfile.FIFOTYPE}),
+        ("escapes in a name", f"a{ESCAPES}.wav", {}),
+        ("a recording of 2^60 bytes", "way.wav", {"size": 1 << 60}),
+        ("a recording of 3 GB that are not there", "way.wav", {"size": 3 << 30}),
+        ("a text of 500 MB", "way.txt", {"size": 500 << 20}),
+        ("a name of 2^40 bytes", "way.wav", {"size": 1 << 40, "type": tarfile.GNUTYPE_LONGNAME}),
+        ("a PAX header of 2^40 bytes", "way.wav", {"size": 1 << 40, "type": tarfile.XHDTYPE}),
+    )),
+    payload("a shard with 100,000 brackets", "data", PREPARE,
+            {"corpus/a.tar": shard(("u.wav", wav()), ("u.json", b"[" * 100_000))}),
+    payload("a shard whose cuts are zeros", "data", PREPARE,
+            {"corpus/recording.0.tar": shard(("u.wav", wav())), "corpus/cuts.0.jsonl.gz": lambda path: zeros(path)}),
+    *(payload(f"a shard at {scheme}", "data", "evaluate model m.jsonl --out out",
+              {"m.jsonl": lines("a", audio=f"{scheme}127.0.0.1:9/a.tar#0+9:00000000")})
+      for scheme in ("ftp://", "file://", "sftp://", "simplecache::http://", "github://", "smb://")),
+    payload("a place of 10^17 bytes", "data", "evaluate model m.jsonl --out out",
+            {"m.jsonl": lines("a", audio=f"a.tar#0+{10**17}:00000000"), "a.tar": shard(("u.wav", wav()))}),
     payload("a zip with a path to outside", "download", "", zipped("../outside/made"), call=unpack),
     payload("a zip with an absolute path", "download", "", zipped("/outside-made"), call=unpack),
     payload("a zip with a link", "download", "", zipped("way", 0o120777, b"../outside"), call=unpack),

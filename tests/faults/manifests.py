@@ -1,10 +1,11 @@
 """Manifests that cannot be read, and corpora that cannot be prepared."""
 
+import gzip
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from tests.faults.case import Case, Content, wav
+from tests.faults.case import Case, Content, shard, wav
 
 TONE = wav()
 READ = "evaluate model m.jsonl --out out"
@@ -29,6 +30,8 @@ LINES: list[tuple[str, object, str]] = [
     ("NeMo's key for audio", row(audio=None, audio_filepath="good.wav"), "it has audio_filepath, as NeMo writes it"),
     ("audio that is not there", row(audio="b.wav"), "b.wav: no such file"),
     ("a folder as audio", row(audio="."), "is a folder"),
+    ("a shard that is not there", row(audio="a.tar#512+9:00000000"), "a.tar#512+9:00000000: no such shard"),
+    ("a place behind the end of its shard", row(audio="good.tar#512+99999:00000000"), "the shard has 10,240 bytes"),
     ("no text", row(text=None), "text is missing"),
     ("null as text", {**GOOD, "text": None}, "text is null, not text"),
     ("null as start", {**GOOD, "start_s": None}, "start_s is null"),
@@ -105,6 +108,23 @@ CORPORA: list[tuple[str, Mapping[str, Content], str | tuple[str, ...]]] = [
     ("a manifest of NeMo that is damaged", corpus(m__jsonl='{"audio_filepath": "a.wav"\n'), "m.jsonl:1: is not JSON"),
 ]  # fmt: skip
 
+SAMPLE = (("u1.wav", TONE), ("u1.txt", b"a"))
+SHARDS: list[tuple[str, bytes, str]] = [
+    ("nothing", shard(), "contains no utterances"),
+    ("no bytes", b"", "a.tar: is damaged (empty file"),
+    ("other bytes", b"no tar" * 999, "a.tar: is damaged ("),
+    ("gzip", gzip.compress(shard(*SAMPLE)), "a.tar: is damaged ("),
+    ("an end in a recording", shard(*SAMPLE)[:4000], "a.tar: is damaged (it ends in u1.wav)"),
+    ("a flipped bit in a header", b"\1" + shard(*SAMPLE)[1:], "a.tar: is damaged (bad checksum"),
+    ("a recording without a text", shard(SAMPLE[0]), "a.tar: u1 has no text"),
+    ("a text in Latin-1", shard(SAMPLE[0], ("u1.txt", b"caf\xe9")), "a.tar: u1.txt: is not UTF-8"),
+    ("broken JSON", shard(SAMPLE[0], ("u1.json", b"{broken")), "a.tar: u1.json: is not JSON"),
+    ("a recording of no bytes", shard(("u1.wav", b""), SAMPLE[1]), "u1.wav has 0 bytes"),
+    ("a recording that is none", shard(("u1.wav", b"RIFF" + bytes(99)), SAMPLE[1]), "a.tar#512+103:"),
+    ("two recordings of one id", shard(*SAMPLE, ("u2.wav", TONE), ("u2.json", b'{"text": "a", "id": "a-u1"}')),
+     "id a-u1 is used twice"),
+]  # fmt: skip
+
 EAF = "<ANNOTATION_DOCUMENT><HEADER TIME_UNITS='{}'/><TIME_ORDER>{}</TIME_ORDER></ANNOTATION_DOCUMENT>"
 GRID = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'
 ANNOTATIONS: list[tuple[str, str, bytes | str, str]] = [
@@ -125,9 +145,16 @@ ANNOTATIONS: list[tuple[str, str, bytes | str, str]] = [
 
 CASES = [
     *(
-        Case(f"a manifest with {what}", "data", READ, ("m.jsonl:2: ", says), {"m.jsonl": after_a_good_line(line)})
+        Case(
+            f"a manifest with {what}",
+            "data",
+            READ,
+            ("m.jsonl:2: ", says),
+            {"m.jsonl": after_a_good_line(line), "good.tar": shard(("u1.wav", TONE))},
+        )
         for what, line, says in LINES
     ),
+    *(Case(f"a shard with {what}", "data", FOLDER, says, corpus(a__tar=content)) for what, content, says in SHARDS),
     Case(
         "a manifest with an id that comes twice",
         "data",

@@ -39,5 +39,5 @@ def test_the_counts_are_those_of_the_tables() -> None:
     assert sum(counted.values()) - others["hostile"] >= 250 and others["hostile"] >= 60
     ids = Counter(case.id for cases in TABLES.values() for case in cases)
     assert EXIT_CODES.keys() - ids.keys() == {  # of the machine, of the network, and of this program's own faults
-        "audio", "disk-full", "download", "internal", "memory", "package", "training", "transcript"
+        "audio", "audio-unreachable", "disk-full", "download", "internal", "memory", "package", "training", "transcript"
     }  # fmt: skip
