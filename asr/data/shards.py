@@ -52,6 +52,7 @@ SPARE_S = 4.0  # seconds of a recording that its utterance does not use, before 
 MOST_MB = 100_000
 MOST_TEXT = 1 << 20  # bytes of a text, of a header of a tar, of a line of cuts
 READ_AHEAD = 1 << 22
+SOUND = AUDIO_EXTENSIONS | MEDIA_EXTENSIONS | {".audio", ".original"}  # the last: lhotse's, of any format
 _SHAR = re.compile(r"recording\.(\d+)\.tar")
 BLOCK = tarfile.BLOCKSIZE
 
@@ -171,7 +172,7 @@ def _member(utterance: Utterance) -> tuple[Utterance, str, bytes]:
             if probe(file).frames != info.frames:  # a format that is known by the file's ending alone
                 raise DataError(f"{audio}: is not read alike without its ending. Convert it to WAV or FLAC first.")
         suffix = Path(audio).suffix.lower()
-        return utterance, suffix if suffix in AUDIO_EXTENSIONS | MEDIA_EXTENSIONS else ".audio", data
+        return utterance, suffix if suffix in SOUND else ".audio", data
     # Even seconds: as many samples at any rate, also where half a sample is rounded.
     first_s = max(0, 2 * math.floor((utterance.start_s - 1) / 2))
     stop_s = math.ceil(utterance.start_s + utterance.duration_s) + 1
@@ -252,7 +253,7 @@ def _samples(shard: str, problems: list[str]) -> list[Utterance]:
         folder, base = os.path.split(name)
         key, _, kind = base.partition(".")
         key, suffix = os.path.join(folder, key), f".{kind.lower().rpartition('.')[2]}"
-        if suffix in AUDIO_EXTENSIONS | MEDIA_EXTENSIONS:
+        if suffix in SOUND:
             places[base.rpartition(".")[0] if cuts else key] = place
         elif not cuts:
             try:
@@ -290,7 +291,7 @@ def _members(shard: str, problems: list[str]) -> Iterator[tuple[str, ShardPlace,
             vars(tar)["members"].clear()  # tarfile keeps them all
             suffix = os.path.splitext(member.name)[1].lower()
             is_text = suffix in (".txt", ".json")
-            if member.isdir() or (member.isreg() and suffix not in AUDIO_EXTENSIONS | MEDIA_EXTENSIONS and not is_text):
+            if member.isdir() or (member.isreg() and suffix not in SOUND and not is_text):
                 continue
             if problem := _member_problem(member, MOST_TEXT if is_text else MOST_BYTES):
                 problems.append(f"{shown(shard)}: {printable(member.name)} {problem}")
