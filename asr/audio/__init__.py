@@ -1,6 +1,6 @@
 """Recordings in, mono float32 waveforms out: probe, load, stream, resample, encode."""
 
-from asr.audio.load import AudioInfo, decoder_versions, load_audio, mixed, probe, stream_audio
+from asr.audio.load import AudioInfo, decoder_versions, load_audio, load_part, mixed, probe, stream_audio
 from asr.audio.resample import Resampler, resample
 
 # Extensions, for searching folders and for messages; how a file is read depends on its content alone.
@@ -27,6 +27,7 @@ __all__ = [
     "Resampler",
     "decoder_versions",
     "load_audio",
+    "load_part",
     "mixed",
     "probe",
     "resample",

@@ -19,8 +19,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from asr.audio.head import AudioPath, media_kind, note, read_head, shown
-from asr.audio.media import OTHER, MediaRecording
+from asr.audio.head import AudioPath, check_finite, media_kind, note, read_head, shown
+from asr.audio.media import OTHER, SEEKABLE, MediaRecording, media_part
 from asr.audio.recording import MAX_RATE_HZ, MIN_RATE_HZ, Recording, UnknownFormatError, check_rate
 from asr.audio.resample import CONTEXT_S, common_period, resample_blocks
 from asr.audio.shards import as_file
@@ -96,6 +96,28 @@ def load_audio(
             f"{shown(path)}: the part is shorter than one sample at {sample_rate:,} Hz. Request a longer one."
         )
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def load_part(path: AudioPath, start_s: float, duration_s: float) -> tuple[np.ndarray, int]:
+    """A part to listen to, at the recording's own rate: float32 `(samples,)`, the mean of the channels or one of them
+    where they cancel each other, and the rate in Hz.
+
+    Of an MP4 or Matroska file, which may last hours, it decodes only what it needs, and its place in these is as exact
+    as their times (`media_part`).
+
+    Raises:
+        AudioError: as `load_audio`.
+    """
+    with as_file(path) as file:
+        kind = media_kind(read_head(file))
+        if kind in SEEKABLE:
+            samples, rate = media_part(file, kind, start_s, start_s + duration_s)
+            if not len(samples):
+                raise AudioPartError(f"{shown(path)}: the part from {start_s:.3f} s on is outside the recording.")
+            check_rate(path, rate)
+            return mixed(check_finite(path, samples)), rate
+        rate = probe(file).sample_rate
+        return load_audio(file, sample_rate=rate, start_s=start_s, duration_s=duration_s), rate
 
 
 def stream_audio(

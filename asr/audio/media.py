@@ -4,10 +4,11 @@ It is also the second reader of what libsndfile cannot read (MP3 in WAV, Opus in
 would read only the first part of (several Ogg or FLAC files in one).
 
 In: a path of such a file. Out: a recording with the interface of `Recording`. It is always decoded from its beginning:
-after a seek AAC and WMA give other samples, and Matroska's times are whole milliseconds, so that a part would not equal
-the slice of the whole. The length is counted by decoding, because headers give it only to a frame or not at all; the
-count is kept per file version. Where the track begins later than the video or another track, and where one of an MP4 or
-Matroska file has gaps, silence is put there, so that times are those of a player.
+after a seek the first frames of AAC and Opus have other samples, and Matroska's times are whole milliseconds, so that a
+part would not equal the slice of the whole; `media_part`, of what is listened to, seeks. The length is counted by
+decoding, because headers give it only to a frame or not at all; the count is kept per file version. Where the track
+begins later than the video or another track, and where one of an MP4 or Matroska file has gaps, silence is put there,
+so that times are those of a player.
 """
 
 import functools
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from asr.audio.head import AudioPath, check_finite, damaged, shown
-from asr.errors import AsrError, AudioFormatError, AudioPartError
+from asr.errors import AsrError, AudioError, AudioFormatError, AudioPartError
 
 # FFmpeg may try the reader of the file's own kind only: playlists could name other files and servers.
 _READERS = {"mp4": "mov", "matroska": "matroska", "asf": "asf", "aac": "aac", "amr": "amr", "flv": "flv", "avi": "avi"}
@@ -50,6 +51,10 @@ _SLACK_S = 0.5
 # is a wrong time stamp.
 _PLACED = {"mp4", "matroska"}
 GAP_S = (0.05, 3600.0)
+# `media_part` seeks in files that place their sound: by their index, to so long before the part that the decoder's
+# samples are again those of the whole (AAC after one frame, Opus within a second).
+SEEKABLE = _PLACED
+PREROLL_S = 2.0
 _BLOCK_FRAMES = 1 << 16
 _SCALES = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0, "flt": 1.0, "dbl": 1.0}
 
@@ -129,7 +134,7 @@ class _Container:
     def __init__(self, path: AudioPath, kind: str, track: int | None) -> None:
         self.path, self.kind = path, kind
         self.av = _pyav(path, kind)
-        self.reached_s = 0.0
+        self.reached_s = self.sought_s = 0.0
         self._stream = _File(path, "rb")
         self._container: Any = None
         try:
@@ -166,10 +171,45 @@ class _Container:
         name = str(self._container.format.name) if self.kind == OTHER else self.kind
         return name.upper(), str(self.track.codec_context.name).upper()
 
-    def pieces(self) -> Iterator[tuple[int, np.ndarray]]:
-        """`(rate, float32 (frames, channels))` for each decoded frame and gap, from the first to the last."""
+    def part(self, start_s: float, stop_s: float, *, seek: bool) -> tuple[np.ndarray, int]:
+        """`(frames, channels)` of a span, and the rate; with `seek` only what is needed is decoded.
+
+        Raises AudioError where the file is damaged, or does not allow to seek.
+        """
+        if seek:
+            try:
+                self._seek(start_s - PREROLL_S)
+            except Exception as error:
+                raise damaged(self.path, f"cannot be searched ({_reason(error)})") from None
+        held: list[np.ndarray] = []
+        position, rate = -1, 0
+        for rate, piece in self.pieces(sought=seek):
+            start, stop = round(start_s * rate), round(stop_s * rate)
+            if position < 0:
+                position = round(self.sought_s * rate)
+                if seek and position > start:
+                    raise damaged(self.path, "cannot be searched (its index is wrong)")
+            if position + len(piece) > start:
+                held.append(piece[max(0, start - position) : stop - position])
+            position += len(piece)
+            if position >= stop:
+                break
+        return np.concatenate(held) if held else np.zeros((0, 1), np.float32), rate
+
+    def _seek(self, time_s: float) -> None:
+        self._container.seek(int(time_s / self.track.time_base), stream=self.track)
+
+    def pieces(self, *, sought: bool = False) -> Iterator[tuple[int, np.ndarray]]:
+        """`(rate, float32 (frames, channels))` for each decoded frame and gap, from the first to the last; after a seek
+        from the frame that was found, whose time is then in `sought_s`.
+        """
         position_s, first_s = 0.0, 0.0 if self.kind in _PLACED else begins_s(self._container)
         for time_s, rate, samples in self._decoded():
+            if sought:
+                if time_s is None:
+                    raise damaged(self.path, "cannot be searched (frames without times)")
+                position_s, sought = time_s, False
+                self.sought_s = time_s
             gap_s = 0.0 if time_s is None else time_s - first_s - position_s
             placed = self.kind in _PLACED or not position_s
             if placed and GAP_S[0] < gap_s < GAP_S[1]:
@@ -195,6 +235,27 @@ class _Container:
             raise
         except Exception as error:
             raise damaged(self.path, f"is damaged or cut: decoding ended with an error ({_reason(error)})") from None
+
+
+def media_part(path: AudioPath, kind: str, start_s: float, stop_s: float) -> tuple[np.ndarray, int]:
+    """A part to listen to, decoded from shortly before it: float32 `(frames, channels)`, and the rate in Hz.
+
+    `kind`: of `SEEKABLE`. Its place is as exact as the file's times: a sample in an MP4 file, a millisecond in
+    Matroska, up to `GAP_S[0]` where sound is missing that is too short to be filled. It ends where the file does.
+
+    Raises:
+        AudioError: as for `MediaRecording`; damage elsewhere in the file is not found.
+    """
+    for seek in (True, False) if start_s > PREROLL_S else (False,):
+        opened = _Container(path, kind, None)
+        try:
+            return opened.part(start_s, stop_s, seek=seek)
+        except AudioError:
+            if not seek:
+                raise
+        finally:
+            opened.close()
+    raise AssertionError("the last one returns or raises")
 
 
 def chosen_track(container: Any, name: str, track: int | None) -> Any:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
-from asr.audio import load_audio, probe
+from asr.audio import load_part
 from asr.errors import AudioError
 from asr.server.corpus import Corpus, Segment, StaleError
 from asr.server.corpus_log import Seconds
@@ -194,10 +194,7 @@ def _wave(segment: Segment) -> bytes:
         status = path.stat()
         if (status.st_size, status.st_mtime_ns) != (segment.recording.size, segment.recording.mtime_ns):
             raise ApiError(410, f"{segment.recording.name} has changed; restart the server", code="recording_changed")
-        rate = probe(path).sample_rate
-        samples = load_audio(
-            path, sample_rate=rate, start_s=segment.start_s, duration_s=segment.end_s - segment.start_s
-        )
+        samples, rate = load_part(path, segment.start_s, segment.end_s - segment.start_s)
     except (OSError, AudioError) as error:
         message = str(error).replace(str(path), segment.recording.name)
         raise ApiError(410, f"{segment.recording.name} cannot be read: {message}", code="recording_gone") from None

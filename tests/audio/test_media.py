@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asr.audio import MEDIA_EXTENSIONS, load_audio, probe, stream_audio
+from asr.audio import MEDIA_EXTENSIONS, load_audio, load_part, media, probe, stream_audio
 from asr.audio.streaming import PushedSound, media_blocks
 from asr.errors import AudioError
 
@@ -114,6 +114,53 @@ def test_parts_and_streams_equal_the_whole(tmp_path: Path, kind: str, rate: int)
             first = round(start_s * rate)
             np.testing.assert_allclose(part, whole[first : round((start_s + duration_s) * rate)], atol=1e-5)
             assert len(part) == round((start_s + duration_s) * rate) - first
+
+
+@pytest.mark.parametrize(("kind", "off"), [("m4a", 0), ("webm", 48)])
+def test_a_late_part_to_listen_to_is_found_without_decoding_what_comes_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, off: int
+) -> None:
+    monkeypatch.setattr(f"{__name__}.SECONDS", 20.0)
+    monkeypatch.setitem(KINDS, "m4a", ("ipod", "aac", 16_000))
+    path, rate = write(tmp_path / f"long.{kind}", kind), KINDS[kind][2]
+    whole, plain = load_audio(path, sample_rate=rate), media.frame_samples
+    decoded: list[int] = []
+
+    def counted(frame: Any) -> np.ndarray:
+        decoded.append(frame.samples)
+        return plain(frame)
+
+    monkeypatch.setattr(media, "frame_samples", counted)
+
+    def place(part: np.ndarray, start_s: float) -> int:
+        """Samples between where it is and where it should be, at most ``off``, where it equals the whole."""
+        first = round(start_s * rate)
+        shifts = [n for n in range(-off, off + 1) if np.array_equal(part, whole[first + n : first + n + len(part)])]
+        return shifts[0]
+
+    for start_s, duration_s in ((17.123, 2.0), (10.0, 1.5), (1.0, 2.0)):
+        decoded.clear()
+        part, found = load_part(path, start_s, duration_s)
+        assert found == rate and len(part) == round((start_s + duration_s) * rate) - round(start_s * rate)
+        assert abs(place(part, start_s)) <= off  # Matroska's times are whole milliseconds
+        assert sum(decoded) < (duration_s + media.PREROLL_S + 6) * rate, "a cluster of Matroska lasts 5 s"
+    assert abs(len(load_part(path, 19.0, 5.0)[0]) - (len(whole) - 19 * rate)) <= off
+    with pytest.raises(AudioError, match=re.escape(f"{path}: the part from 50.000 s on is outside")):
+        load_part(path, 50.0, 1.0)
+
+    def no_seek(*_: Any, **__: Any) -> None:
+        raise OSError("no index")
+
+    monkeypatch.setattr(media._Container, "_seek", no_seek)
+    np.testing.assert_array_equal(load_part(path, 17.123, 2.0)[0], whole[round(17.123 * rate) : round(19.123 * rate)])
+
+
+@pytest.mark.parametrize("kind", ["wma", "aac", "mov"])
+def test_a_part_to_listen_to_is_that_of_the_whole(tmp_path: Path, kind: str) -> None:
+    path, rate = write(tmp_path / f"a.{kind}", kind, channels=2), KINDS[kind][2]
+    whole = load_audio(path, sample_rate=rate)
+    part, _ = load_part(path, 2.5, 0.5)
+    np.testing.assert_array_equal(part, whole[round(2.5 * rate) : 3 * rate])
 
 
 def test_the_facts_are_reported_and_agree_with_what_is_loaded(tmp_path: Path) -> None:
