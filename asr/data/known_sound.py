@@ -1,14 +1,16 @@
 """Which sound is in the splits of a corpus already, however its files are called.
 
-In: the utterances of each split. Out: for another utterance, which splits hold sound of its recording, or sound of its
-own span. A recording is known by its path, links followed, or by its bytes: a copy under another name is the same one.
+In: the utterances of each split. Out: for another utterance, which splits hold sound of its recording, sound of its own
+span, or most of that. For what is held out any common sound counts, for what is transcribed or given twice a share: cuts
+with margins and people who speak at once share some. A recording is known by its path, links followed, or by its bytes: a copy under another name is the same one.
 Files of one size are compared by SHA-256, so that most are never read.
 """
 
 import hashlib
+import math
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from asr.audio.shards import read_member, shard_place
 from asr.data.manifest import Utterance
 from asr.files import sha256_file
 
-TOUCH_S = 0.02  # segments of one recording may touch
+TOUCH_S = 0.02  # segments of one recording may touch: their times are rounded, to a video's frame at most
+SAME_SHARE = 0.5  # an utterance of which more is known is the same one again, cut a little otherwise
 
 Span = tuple[float, float, int | None]  # seconds; the channel
 
@@ -55,16 +58,42 @@ class KnownSound:
         return set(self._spans.get(self.recording(audio), ()))
 
     def overlapping(self, utterance: Utterance) -> set[str]:
-        """The splits that hold sound of the utterance's own span."""
-        start_s, stop_s = utterance.start_s, utterance.start_s + utterance.duration_s
+        """The splits that hold sound of the utterance's own span, be it little: a model must not hear what it is tested
+        by.
+        """
         return {
             split
-            for split, spans in self._spans.get(self.recording(utterance.audio), {}).items()
-            for other_s, other_stop_s, channel in spans
-            if channel is None or utterance.channel is None or channel == utterance.channel
-            if min(stop_s, other_stop_s) - max(start_s, other_s) > TOUCH_S
+            for split, common in self._common(utterance)
+            if any(stop_s - start_s > TOUCH_S for start_s, stop_s in common)
         }
 
+    def shares(self, utterance: Utterance) -> dict[str, float]:
+        """Which share of the utterance's span each split holds, above 0 to 1."""
+        found = {}
+        for split, common in self._common(utterance):
+            held_s, reached_s = 0.0, -math.inf
+            for start_s, stop_s in sorted(common):
+                held_s += max(0.0, stop_s - max(start_s, reached_s))
+                reached_s = max(reached_s, stop_s)
+            found[split] = held_s / utterance.duration_s
+        return found
+
+    def repeating(self, utterance: Utterance) -> set[str]:
+        """The splits that hold more than ``SAME_SHARE`` of the utterance: it is in them already."""
+        return {split for split, share in self.shares(utterance).items() if share > SAME_SHARE}
+
+    def _common(self, utterance: Utterance) -> Iterator[tuple[str, list[tuple[float, float]]]]:
+        """Each split that holds sound of the span, with the parts of it, in seconds."""
+        start_s, stop_s = utterance.start_s, utterance.start_s + utterance.duration_s
+        for split, spans in self._spans.get(self.recording(utterance.audio), {}).items():
+            common = [
+                (max(start_s, other_s), min(stop_s, other_stop_s))
+                for other_s, other_stop_s, channel in spans
+                if channel is None or utterance.channel is None or channel == utterance.channel
+                if min(stop_s, other_stop_s) > max(start_s, other_s)
+            ]
+            if common:
+                yield split, common
 
 def _digest(audio: str) -> str:
     """SHA-256 of a file, or of a recording in a shard."""
