@@ -6,10 +6,12 @@ manifest's folder is written relative to it, so that the folder can be moved. Re
 same function: nothing is written that could not be read again.
 """
 
+import itertools
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +45,13 @@ class Utterance:
     extra: Mapping[str, Scalar] = field(default_factory=dict)
 
 
-def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
+def read_manifest(path: str | os.PathLike[str], *, absent_audio: bool = False) -> list[Utterance]:
     """Read and check a manifest.
 
     Args:
         path: a UTF-8 file with one JSON object a line: `id`, `audio`, `duration_s`, `text`, and optionally `start_s`,
             `speaker`, `channel`; further keys with plain values go to `Utterance.extra`. Blank lines are skipped.
+        absent_audio: whether recordings may be absent, for whom the texts are enough.
 
     Returns:
         The utterances in the file's order; `audio` absolute, a relative one being taken from the manifest's folder.
@@ -57,7 +60,7 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
         DataError: the file cannot be read or holds no utterance, or any line is wrong; all problems in one message.
     """
     name = os.fspath(path)
-    reader = _Reader(name)
+    reader = _Reader(name, absent_audio)
     utterances = [
         utterance
         for number, line in enumerate(_read_lines(name), start=1)
@@ -89,11 +92,28 @@ def write_manifest(path: str | os.PathLike[str], utterances: Iterable[Utterance]
     write_text(Path(path), "".join(lines.values()))
 
 
+def with_unique_ids(utterances: Iterable[Utterance]) -> list[Utterance]:
+    """The same in their order; all but the first of an id get a number behind it (``-2``, ``-3``, ...), none that makes
+    the id of another one.
+    """
+    given = list(utterances)
+    taken, seen = {one.id for one in given}, set[str]()
+    numbers: dict[str, Iterator[int]] = defaultdict(lambda: itertools.count(2))
+    for place, one in enumerate(given):
+        if one.id in seen:
+            name = next(made for n in numbers[one.id] if (made := f"{one.id}-{n}") not in taken)
+            taken.add(name)
+            given[place] = replace(one, id=name)
+        seen.add(one.id)
+    return given
+
+
 class _Reader:
     """Turns lines into utterances and collects the problems on the way."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, absent_audio: bool) -> None:
         self.problems: list[str] = []
+        self._absent_audio = absent_audio
         self._name, self._folder = name, os.path.dirname(os.path.abspath(name))
         self._first_line_of: dict[str, int] = {}
         self._audio: dict[str, tuple[str, str | None]] = {}
@@ -136,7 +156,7 @@ class _Reader:
                 problem = f"audio {absolute}: no such file"
             elif os.path.isdir(absolute):
                 problem = f"audio {absolute}: is a folder"
-            self._audio[audio] = (absolute, problem)
+            self._audio[audio] = (absolute, None if self._absent_audio else problem)
         absolute, problem = self._audio[audio]
         if problem is not None:
             self._problem(number, problem)

@@ -7,16 +7,14 @@ it is of a recording or speaker that was held out; what the earlier run was trai
 still has it, so that a corpus may hold the new transcripts alone.
 """
 
-import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from asr.config.typed import read_config
 from asr.data.known_sound import KnownSound
-from asr.data.manifest import Utterance, read_manifest, write_manifest
+from asr.data.manifest import Utterance, read_manifest, with_unique_ids, write_manifest
 from asr.data.splits import Splits, write_splits
 from asr.errors import ConfigError, DataError
 from asr.pipeline.self_training import RATE_FACTOR
@@ -73,8 +71,7 @@ def keep_parts(previous: Path, data: Path) -> str:
     counts = {"recording": 0, "speaker": 0, "text": 0, "kept": 0}
     texts = {(one.audio, one.start_s): one.text for part in held_out.values() for one in part}
     for one in everything:
-        parts = known.overlapping(one)
-        if parts & held_out.keys():
+        if known.overlapping(one) & held_out.keys():
             counts["text"] += texts.get((one.audio, one.start_s), one.text) != one.text
         elif known.splits_of(one.audio) - {TRAIN} and TRAIN not in known.splits_of(one.audio):
             counts["recording"] += 1
@@ -82,33 +79,23 @@ def keep_parts(previous: Path, data: Path) -> str:
             counts["speaker"] += 1
         else:
             train.append(one)
-            new += [] if parts else [one]
+            new += [] if known.repeating(one) else [one]
     present = KnownSound({TRAIN: everything})
-    kept = [one for one in before[TRAIN] if not present.overlapping(one)]
+    kept = [one for one in before[TRAIN] if not present.repeating(one)]
     counts["kept"] = len(kept)
-    train = _with_own_ids([*train, *kept])
+    train = with_unique_ids([*train, *kept])
     for path in data.glob("test-*.jsonl"):
         if path.stem not in held_out:
             path.unlink()  # trained on, like all that the earlier run did not hold out
     (data / NEW).unlink(missing_ok=True)
     if new:
-        write_manifest(data / NEW, _with_own_ids(new))
+        write_manifest(data / NEW, with_unique_ids(new))
     others = {name: part for name, part in held_out.items() if name not in ("dev", "test")}
     notes = _notes(previous, len(new), counts)
     return write_splits(
         data,
         Splits(train=train, dev=held_out.get("dev", []), test=held_out.get("test", []), others=others, notes=notes),
     )
-
-
-def _with_own_ids(utterances: Sequence[Utterance]) -> list[Utterance]:
-    """The same with a number behind an id that is taken: parts of a corpus and earlier ones may have ids in common."""
-    found: dict[str, Utterance] = {}
-    for one in utterances:
-        names = itertools.chain([one.id], (f"{one.id} {number}" for number in itertools.count(2)))
-        name = next(name for name in names if name not in found)
-        found[name] = one if name == one.id else replace(one, id=name)
-    return list(found.values())
 
 
 def _notes(previous: Path, new: int, counts: Mapping[str, int]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from asr.audio import AUDIO_EXTENSIONS, MEDIA_EXTENSIONS
 from asr.data.annotation.segments import SegmentRules, TimedSegment, make_segments
 from asr.data.known_sound import KnownSound
-from asr.data.manifest import Utterance, read_manifest
+from asr.data.manifest import Utterance, read_manifest, with_unique_ids
 from asr.data.quality.recordings import probe_all
 from asr.data.records import raise_problems
 from asr.errors import AsrError, DataError
@@ -103,10 +103,10 @@ def _refusal(utterance: Utterance, known: KnownSound) -> str:
     held_out = sorted(known.splits_of(utterance.audio) - {TRAIN, "untranscribed"})
     if held_out:
         return f"{' and '.join(held_out)} has sound of this recording"
-    overlapping = known.overlapping(utterance)
-    if "untranscribed" in overlapping:
+    repeating = known.repeating(utterance)
+    if "untranscribed" in repeating:
         return "the same sound twice"
-    return "transcribed already" if overlapping and utterance.duration_s <= LONGEST_S else ""
+    return "transcribed already" if repeating and utterance.duration_s <= LONGEST_S else ""
 
 
 def cut_long(
@@ -130,13 +130,13 @@ def cut_long(
         else:
             words = [(word.start_s, word.end_s, word.text) for word in recognizer.decode(emissions).words]
             for piece in _pieces(one, words):
-                if TRAIN in known.overlapping(piece):
+                if TRAIN in known.repeating(piece):
                     stop_s = piece.start_s + piece.duration_s
                     left_out.append(LeftOut(one.audio, "transcribed already", piece.start_s, stop_s))
                 else:
                     cut[one.id].append(piece)
         on_progress(number, len(long))
-    return [piece for one in utterances for piece in cut.get(one.id, [one])], left_out
+    return with_unique_ids(piece for one in utterances for piece in cut.get(one.id, [one])), left_out
 
 
 def _pieces(whole: Utterance, words: Sequence[tuple[float, float, str]]) -> Iterator[Utterance]:

@@ -119,7 +119,7 @@ def test_speakers_and_recordings_that_were_held_out_stay_held_out(tmp_path: Path
     write_manifest(grown / "dev.jsonl", [part("two", 0, "Bob")])
     write_manifest(grown / "test-new.jsonl", [replace(part("one", 4, "Ann"), id="one0")])  # one id in two manifests
     said = keep_parts(run, grown)
-    assert ids(grown / "train.jsonl") == ["one0", "one2", "one0 2"] and ids(grown / "new.jsonl") == ["one2", "one0"]
+    assert ids(grown / "train.jsonl") == ["one0", "one2", "one0-2"] and ids(grown / "new.jsonl") == ["one2", "one0"]
     assert not (grown / "test-new.jsonl").exists(), "it is trained on"
     assert [one.text for one in read_manifest(grown / "test.jsonl")] == ["abc"]
     assert "2 utterances of train are new" in said and "1 utterances of dev and test have another text now" in said

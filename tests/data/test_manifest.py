@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asr.data.manifest import Utterance, read_manifest, write_manifest
+from asr.data.manifest import Utterance, read_manifest, with_unique_ids, write_manifest
 from asr.errors import DataError
 from tests.faults.manifests import LINES
 
@@ -167,3 +167,19 @@ def test_a_hundred_thousand_lines_are_read_in_seconds(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_text("\n".join(lines))
 
     assert len(read_manifest(tmp_path / "m.jsonl")) == 100_000
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.sampled_from(["a", "a-2", "a-2-2", "a-3", "b"]), max_size=12))
+def test_ids_become_unique_and_the_first_of_each_stays(ids: list[str]) -> None:
+    given = [Utterance(id=one, audio="x.wav", duration_s=1.0, text=str(place)) for place, one in enumerate(ids)]
+    made = with_unique_ids(given)
+    assert len({one.id for one in made}) == len(made) and [one.text for one in made] == [one.text for one in given]
+    for place, (before, after) in enumerate(zip(ids, made, strict=True)):
+        assert after.id.startswith(before) and (after.id == before) == (before not in ids[:place])
+    assert with_unique_ids(made) == made
+
+
+def test_the_number_behind_an_id_is_of_no_other_utterance() -> None:
+    made = with_unique_ids(Utterance(id=one, audio="x.wav", duration_s=1.0, text="") for one in ("a", "a", "a-2", "a"))
+    assert [one.id for one in made] == ["a", "a-3", "a-2", "a-4"]

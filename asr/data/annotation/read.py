@@ -19,7 +19,7 @@ from asr.data.annotation.segments import NO_TIME, NOT_CHOSEN, SegmentRules, Time
 from asr.data.annotation.select import choose_tiers, listed
 from asr.data.annotation.textgrid import read_textgrid
 from asr.data.annotation.timed_text import looks_like_labels, read_cha, read_labels, read_srt, read_stm, read_vtt
-from asr.data.manifest import Utterance
+from asr.data.manifest import Utterance, with_unique_ids
 from asr.errors import AudioError, DataError
 
 Kind = Literal["auto", "eaf", "textgrid", "srt", "vtt", "labels", "stm", "cha"]
@@ -90,7 +90,7 @@ def read_annotations(
     if options.tier is not None and found and not any(one.tiers for one in found):
         problems.append(f"no file has a tier {options.tier}; {found[0].file} has: {listed(found[0].all_tiers)}")
     utterances = (utterance for one in found for utterance in _utterances(home, one, options, report))
-    return _with_unique_ids(utterances), set(owners)
+    return with_unique_ids(utterances), set(owners)  # two speakers may begin and end at the same times
 
 
 _ONE_OF = "choose one with annotation=FORMAT or remove one"
@@ -208,13 +208,3 @@ def _utterance(home: Path, one: _Linked, segment: TimedSegment, channel: int | N
         channel=channel,
         extra={"annotation_file": one.file},
     )
-
-
-def _with_unique_ids(utterances: Iterable[Utterance]) -> list[Utterance]:
-    """Two speakers may begin and end at the same times: the further ones get a number."""
-    seen: dict[str, int] = {}
-    found = []
-    for one in utterances:
-        seen[one.id] = seen.get(one.id, 0) + 1
-        found.append(one if seen[one.id] == 1 else replace(one, id=f"{one.id}-{seen[one.id]}"))
-    return found
