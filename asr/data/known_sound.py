@@ -6,6 +6,7 @@ with margins and people who speak at once share some. A recording is known by it
 Files of one size are compared by SHA-256, so that most are never read.
 """
 
+import contextlib
 import hashlib
 import math
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from asr.audio.shards import read_member, shard_place
 from asr.data.manifest import Utterance
+from asr.errors import AudioError
 from asr.files import sha256_file
 
 TOUCH_S = 0.02  # segments of one recording may touch: their times are rounded, to a video's frame at most
@@ -52,6 +54,12 @@ class KnownSound:
                 of_this_size.append(real)
             self._names[real] = twin or real
         return self._names[real]
+
+    def can_read(self, audio: str) -> bool:
+        """Whether the recording is there."""
+        with contextlib.suppress(OSError, AudioError):
+            return bool(self.recording(audio))
+        return False
 
     def splits_of(self, audio: str) -> set[str]:
         """The splits that hold sound of this recording."""
@@ -94,6 +102,7 @@ class KnownSound:
             ]
             if common:
                 yield split, common
+
 
 def _digest(audio: str) -> str:
     """SHA-256 of a file, or of a recording in a shard."""

@@ -8,21 +8,20 @@ In: ``SuggestOptions``: a model, recordings that nobody has transcribed, and man
 import contextlib
 import math
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.audio import probe
-from asr.data.known_sound import KnownSound
-from asr.data.manifest import Scalar, Utterance, read_manifest, write_manifest
+from asr.data.known_sound import SAME_SHARE, KnownSound
+from asr.data.manifest import Scalar, Utterance, read_manifest, with_unique_ids, write_manifest
 from asr.data.recordings import duration_or_problem
 from asr.errors import AsrError, AudioError, UsageError
 from asr.files import finite
 from asr.recognition.suggestions import Candidate, Suggestion, rank_untranscribed
 from asr.text.normalize import get_normalizer
-from asr.transcription.drafts import draft, speech_spans
+from asr.transcription.drafts import LEAST_S, draft, speech_spans
 from asr.transcription.inputs import STDIN, find_inputs
 
 if TYPE_CHECKING:
@@ -60,6 +59,7 @@ class SuggestResult:
     utterances: dict[str, Utterance] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    left_out: int = 0  # transcribed already, or given twice
 
     @property
     def chosen(self) -> list[Suggestion]:
@@ -74,8 +74,24 @@ def suggest(options: SuggestOptions, on_progress: OnProgress = lambda done_s, to
     """
     result = SuggestResult()
     recordings, known = _read(options, result)
-    if not recordings:
-        return result
+    sound = _known_sound(known, result)
+    if recordings := _new(recordings, sound, result):
+        _rank(options, recordings, known, sound, result, on_progress)
+    if result.left_out:
+        result.notes.append(
+            f"{result.left_out:,} recordings or segments are transcribed already, or given twice: left out"
+        )
+    return result
+
+
+def _rank(
+    options: SuggestOptions,
+    recordings: Sequence[Utterance],
+    known: Sequence[Utterance],
+    sound: KnownSound,
+    result: SuggestResult,
+    on_progress: OnProgress,
+) -> None:
     from asr.recognition import Recognizer  # after what is wrong with the arguments is said
 
     models = [
@@ -84,30 +100,23 @@ def suggest(options: SuggestOptions, on_progress: OnProgress = lambda done_s, to
         if one is not None
     ]
     normalize = get_normalizer(str(models[0].facts.get("normalizer", "basic")))
-    sound = KnownSound({"transcribed": known})
-    candidates, left_out = [], 0
-    for utterance, texts, confidence in _drafts(models, recordings, result.failed, on_progress):
-        if sound.overlapping(utterance):
-            left_out += 1
-            continue
-        sound.add("given", utterance)
-        result.utterances[utterance.id] = utterance
-        candidates.append(
-            Candidate(
-                id=utterance.id,
-                duration_s=utterance.duration_s,
-                text=normalize(texts[0]),
-                confidence=confidence,
-                second_text=normalize(texts[1]) if len(texts) > 1 else None,
-                speaker=utterance.speaker,
-            )
+    found = list(_drafts(models, recordings, sound, result, on_progress))
+    utterances = with_unique_ids(utterance for utterance, _, _ in found)
+    result.utterances = {utterance.id: utterance for utterance in utterances}
+    candidates = [
+        Candidate(
+            id=utterance.id,
+            duration_s=utterance.duration_s,
+            text=normalize(texts[0]),
+            confidence=confidence,
+            second_text=normalize(texts[1]) if len(texts) > 1 else None,
+            speaker=utterance.speaker,
         )
-    if left_out:
-        result.notes.append(f"{left_out:,} recordings or segments are transcribed already, or given twice: left out")
+        for utterance, (_, texts, confidence) in zip(utterances, found, strict=True)
+    ]
     budget_s = math.inf if options.minutes is None else 60 * options.minutes
     result.suggestions = rank_untranscribed(candidates, [(normalize(one.text), one.speaker) for one in known], budget_s)
     _check_budget(options, result)
-    return result
 
 
 def write_suggestions(path: Path, result: SuggestResult) -> None:
@@ -134,7 +143,7 @@ def _read(options: SuggestOptions, result: SuggestResult) -> tuple[list[Utteranc
     """The utterances without a text, each with an id of its own, and those with one."""
     manifests = [path for path in options.paths if path.endswith(".jsonl") and not os.path.isdir(path)]
     lines = [one for path in manifests for one in read_manifest(path)]
-    known = [one for path in options.transcribed for one in read_manifest(path)]
+    known = [one for path in options.transcribed for one in read_manifest(path, absent_audio=True)]
     known = [one for one in [*known, *lines] if one.text.strip()]
     found = [one for one in lines if not one.text.strip()]
     if others := [path for path in options.paths if path not in manifests]:
@@ -146,12 +155,40 @@ def _read(options: SuggestOptions, result: SuggestResult) -> tuple[list[Utteranc
         )
     if not known:
         result.notes.append("no transcribed texts are given (--transcribed MANIFEST), so no letters count as rare")
-    taken: Counter[str] = Counter()
-    for place, one in enumerate(found):
-        taken[one.id] += 1
-        if taken[one.id] > 1:
-            found[place] = replace(one, id=f"{one.id}-{taken[one.id]}")
     return found, known
+
+
+def _known_sound(known: Sequence[Utterance], result: SuggestResult) -> KnownSound:
+    """The sound of what is transcribed, as far as it is there; of the rest the texts count alone."""
+    sound, absent = KnownSound({}), 0
+    for one in known:
+        if sound.can_read(one.audio):
+            sound.add("transcribed", one)
+        else:
+            absent += 1
+    if absent:
+        result.notes.append(f"the recordings of {absent:,} transcribed texts are gone; only the texts count")
+    return sound
+
+
+def _new(recordings: Sequence[Utterance], sound: KnownSound, result: SuggestResult) -> list[Utterance]:
+    """Those that are neither transcribed nor given before; of long ones (parts of) segments may still be."""
+    found = []
+    for one in recordings:
+        long, there = one.duration_s > WHOLE_S, sound.can_read(one.audio)
+        shares = sound.shares(one) if there else {}  # recognition says that it is gone
+        left_s = one.duration_s * (1 - max(shares.values(), default=0.0))
+        if left_s < LEAST_S if long else _is_known(shares):
+            result.left_out += 1
+            continue
+        found.append(one)
+        if there:
+            sound.add("long" if long else "given", one)
+    return found
+
+
+def _is_known(shares: Mapping[str, float]) -> bool:
+    return any(share > SAME_SHARE for split, share in shares.items() if split != "long")
 
 
 def _files(paths: Sequence[str], recursive: bool, result: SuggestResult) -> Iterator[Utterance]:
@@ -171,7 +208,11 @@ def _files(paths: Sequence[str], recursive: bool, result: SuggestResult) -> Iter
 
 
 def _drafts(
-    models: "Sequence[Recognizer]", recordings: Sequence[Utterance], failed: list[str], on_progress: OnProgress
+    models: "Sequence[Recognizer]",
+    recordings: Sequence[Utterance],
+    sound: KnownSound,
+    result: SuggestResult,
+    on_progress: OnProgress,
 ) -> Iterator[tuple[Utterance, list[str], float | None]]:
     """Each recording, or segment of a long one, with the models' texts and the confidence of the first."""
     sources = [_source(one) for one in recordings]
@@ -180,9 +221,12 @@ def _drafts(
     for one, emitted in zip(recordings, heard, strict=True):
         good = [each for each in emitted if not isinstance(each, AsrError)]
         if len(good) < len(emitted):
-            failed.append(next(str(each) for each in emitted if isinstance(each, AsrError)))
+            result.failed.append(next(str(each) for each in emitted if isinstance(each, AsrError)))
+        elif one.duration_s > WHOLE_S and (spans := speech_spans(good[0])):
+            yield from _segments(models, one, good, spans, sound, result)
         else:
-            yield from _segments(models, one, good)
+            whole = [model.decode(emissions) for model, emissions in zip(models, good, strict=True)]
+            yield one, [each.text for each in whole], whole[0].confidence
         done_s += one.duration_s
         on_progress(done_s, total_s)
 
@@ -196,19 +240,23 @@ def _source(one: Utterance) -> "Utterance | Path":
 
 
 def _segments(
-    models: "Sequence[Recognizer]", one: Utterance, emitted: "Sequence[Emissions]"
+    models: "Sequence[Recognizer]",
+    one: Utterance,
+    emitted: "Sequence[Emissions]",
+    spans: Sequence[tuple[float, float]],
+    sound: KnownSound,
+    result: SuggestResult,
 ) -> Iterator[tuple[Utterance, list[str], float | None]]:
-    """The utterance; where it is long the segments of its speech, cut as for the correction page."""
-    heard = list(zip(models, emitted, strict=True))
-    spans = speech_spans(emitted[0]) if one.duration_s > WHOLE_S else []
+    """The segments of its speech, cut as for the correction page, that are not transcribed."""
     for start_s, stop_s in spans:
-        own = [draft(model, emissions, (start_s, stop_s)) for model, emissions in heard]
         at_s = round(one.start_s + start_s, 3)
         segment = replace(one, id=f"{one.id}-{at_s:.2f}", start_s=at_s, duration_s=round(stop_s - start_s, 3))
+        if _is_known(sound.shares(segment)):
+            result.left_out += 1
+            continue
+        sound.add("given", segment)
+        own = [draft(model, emissions, (start_s, stop_s)) for model, emissions in zip(models, emitted, strict=True)]
         yield segment, [each.text for each in own], own[0].confidence
-    if not spans:
-        whole = [model.decode(emissions) for model, emissions in heard]
-        yield one, [each.text for each in whole], whole[0].confidence
 
 
 def _check_budget(options: SuggestOptions, result: SuggestResult) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,44 @@ def test_lines_with_a_text_are_transcribed_and_their_sound_is_left_out(
     assert chosen["two"].speaker == "ann" and chosen["two"].extra["room"] == "hall"
     assert chosen["two"].extra["disagreement"] == 0.5 and chosen["two"].extra["second_draft"] == "ab cd"
     assert "new speaker bob; confidence 0.50; models differ in 0%" in captured.out
+
+
+def test_what_is_left_out_is_not_recognised_and_transcribed_recordings_may_be_gone(
+    hears: dict[str, Any], tmp_path: Path, capsys: Any
+) -> None:
+    record(tmp_path, "one.wav", "two.wav", "three.wav")
+    (tmp_path / "copy").mkdir()
+    shutil.copy(tmp_path / "one.wav", tmp_path / "copy" / "renamed.wav")
+    old = [
+        Utterance(id="one", audio=str(tmp_path / "one.wav"), duration_s=1.0, text="ab"),
+        Utterance(id="gone", audio=str(tmp_path / "gone.wav"), duration_s=1.0, text="cd", speaker="ann"),
+    ]
+    write_manifest(tmp_path / "old.jsonl", old)
+    hears |= {"two": ("cd", 0.5), "three": ("ab", 0.5)}  # whatever else is recognised is an error
+    given = [tmp_path / "copy", tmp_path / "two.wav", tmp_path / "two.wav", tmp_path / "three.wav"]
+    assert suggest(*given, "--transcribed", tmp_path / "old.jsonl", "--out", tmp_path / "next.jsonl") == 0
+    captured = capsys.readouterr()
+    assert "the recordings of 1 transcribed texts are gone; only the texts count" in captured.err
+    chosen = {one.id: one.extra["score"] for one in read_manifest(tmp_path / "next.jsonl")}
+    # two trigrams each, which the texts have once, that of the recording that is gone as well
+    assert chosen == {name: pytest.approx(2 * math.log(1.25) / 2, abs=1e-4) for name in ("two", "three")}
+    assert suggest(tmp_path / "copy", "--transcribed", tmp_path / "old.jsonl") == 0
+    captured = capsys.readouterr()
+    assert "nothing to transcribe" in captured.out and "1 recordings or segments are transcribed" in captured.err
+
+
+def test_recordings_with_ids_in_common_are_all_ranked(hears: dict[str, Any], tmp_path: Path) -> None:
+    record(tmp_path, "u.wav", "v.wav", "w.wav")
+    rows = [
+        {"id": name, "audio": f"{file}.wav", "duration_s": 1.0, "text": ""}
+        for name, file in (("a", "u"), ("a", "v"), ("a-2", "w"))
+    ]
+    for number, row in enumerate(rows):
+        (tmp_path / f"{number}.jsonl").write_text(json.dumps(row) + "\n")
+    hears |= {"u": ("a", 0.5), "v": ("b", 0.5), "w": ("c", 0.5)}
+    assert suggest(*(tmp_path / f"{n}.jsonl" for n in range(3)), "--out", tmp_path / "next.jsonl") == 0
+    chosen = {one.id: Path(one.audio).stem for one in read_manifest(tmp_path / "next.jsonl")}
+    assert chosen == {"a": "u", "a-3": "v", "a-2": "w"}
 
 
 def test_a_long_recording_is_ranked_by_segments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> None:
