@@ -23,7 +23,7 @@ from asr.config.compose import run_composed
 from asr.config.recipes import resolve_recipe
 from asr.config.typed import plain_config, set_data_dir, typed_config
 from asr.data.manifest import read_manifest
-from asr.data.prepare import check_options, load_recipe
+from asr.data.prepare import OF_EVERY_RECIPE, check_options, load_recipe
 from tests.tiny_run import make_corpus, overrides, write_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -136,7 +136,8 @@ def test_every_command_parses(
     if verb == "prepare":
         folder, *rest = words
         options = dict(word.split("=", 1) for word in rest if "=" in word)
-        check_options(folder, load_recipe(resolve_recipe(folder)).prepare, options)
+        own = {name: value for name, value in options.items() if name not in OF_EVERY_RECIPE}
+        check_options(folder, load_recipe(resolve_recipe(folder)).prepare, own)
 
 
 def composes(verb: str, words: list[str]) -> None:
