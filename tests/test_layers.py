@@ -5,6 +5,8 @@ import functools
 import graphlib
 import itertools
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -298,6 +300,17 @@ def importers_of(library: str, modules: Mapping[str, Path]) -> list[str]:
 )
 def test_the_test_of_torchaudio_finds(text: str, tmp_path: Path) -> None:
     assert importers_of("torchaudio", _written({"asr.room": text}, tmp_path)) == ["asr.room"]
+
+
+def test_ruff_sees_every_module() -> None:
+    ruff = shutil.which("ruff", path=str(Path(sys.executable).parent)) or shutil.which("ruff")
+    if ruff is None:
+        pytest.skip("ruff is not installed")
+    shown = subprocess.run(
+        [ruff, "check", "--show-files", "--no-cache"], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
+    )
+    ours = {str(path) for folder in (PACKAGE, Path(__file__).parent) for path in folder.rglob("*.py")}
+    assert ours <= set(shown.stdout.split("\n"))
 
 
 def test_print_is_for_commands() -> None:

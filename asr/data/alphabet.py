@@ -1,7 +1,7 @@
 """The alphabet of transcripts: each token with its count and an example, and what looks like a mistake.
 
-In: utterances, and a function from a text to its tokens. Out: a row for each token, with what is suspicious: rare tokens,
-those of one speaker, letters of another script, and marks that are tokens beside letters that have them.
+In: utterances, and a function from a text to its tokens. Out: a row for each token, with what is suspicious: rare
+tokens, those of one speaker, letters of another script, and marks that are tokens beside letters that have them.
 """
 
 import unicodedata

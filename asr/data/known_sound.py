@@ -1,9 +1,10 @@
 """Which sound is in the splits of a corpus already, however its files are called.
 
 In: the utterances of each split. Out: for another utterance, which splits hold sound of its recording, sound of its own
-span, or most of that. For what is held out any common sound counts, for what is transcribed or given twice a share: cuts
-with margins and people who speak at once share some. A recording is known by its path, links followed, or by its bytes: a copy under another name is the same one.
-Files of one size are compared by SHA-256, so that most are never read.
+span, or most of that. For what is held out any common sound counts, for what is transcribed or given twice a share:
+cuts with margins and people who speak at once share some. A recording is known by its path, links followed, or by its
+bytes: a copy under another name is the same one. Files of one size are compared by SHA-256, so that most are never
+read.
 """
 
 import contextlib

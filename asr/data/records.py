@@ -16,7 +16,7 @@ from asr.errors import DataError
 from asr.terminal import printable, shorten
 
 # Our name of a field, and the names that other tools give to it; the first one found counts. All lower case.
-FIELD_NAMES: Mapping[str, tuple[str, ...]] = {  # fmt: skip
+FIELD_NAMES: Mapping[str, tuple[str, ...]] = {
     "audio": (
         "audio", "audio_filepath", "path", "file", "filename", "file_name", "audio_path", "audio_file", "wav",
         "wav_filename", "audio_filename", "wav_path", "wav_file",
@@ -28,7 +28,7 @@ FIELD_NAMES: Mapping[str, tuple[str, ...]] = {  # fmt: skip
     "end_s": ("end_s", "end"),
     "duration_s": ("duration_s", "duration"),
     "channel": ("channel",),
-}
+}  # fmt: skip
 
 # Fields of JSON Lines: our names and NeMo's.
 AUDIO_KEYS, DURATION_KEYS, START_KEYS = (
@@ -142,9 +142,7 @@ def describe_value(value: object) -> str:
 
 
 def raise_problems(where: str, problems: Sequence[str], hint: str = "") -> None:
-    """Raise one DataError that lists all problems of a file or folder (the first 50, and a count), and the ``hint``; none:
-    do nothing.
-    """
+    """Raise one DataError that lists the problems of a file or folder, if any (50 and a count), and the ``hint``."""
     if not problems:
         return
     count = "1 error" if len(problems) == 1 else f"{len(problems):,} errors"

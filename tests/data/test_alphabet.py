@@ -43,16 +43,20 @@ def test_units_and_graphemes_are_counted_as_a_training_has_them() -> None:
 @pytest.mark.parametrize(
     ("odd", "kind", "message"),
     [
-        (("bob", "คน"), "letters of another script", "ค (1 time, Thai among Latin; u40), น (1 time, Thai among Latin; u40)"),
+        (("bob", "คน"), "letters of another script",
+         "ค (1 time, Thai among Latin; u40), น (1 time, Thai among Latin; u40)"),
         (("bob", "q" * 5), "letters of one speaker", "q (5 times, bob; u40)"),
         (("bob", f"á ɔ{ACUTE}"), "marks apart from their letters", f"\u25cc{ACUTE} (1 time; u40): a token of its own"),
-        (("bob", f"aá a{ACUTE}"), "letters written in two ways", "as one character and as letter and mark: á (1 and 1)"),
+        (("bob", f"aá a{ACUTE}"), "letters written in two ways",
+         "as one character and as letter and mark: á (1 and 1)"),
     ],
 )  # fmt: skip
 def test_what_is_suspicious_is_found(odd: tuple[str, str], kind: str, message: str) -> None:
     usual = said(*[(("ann", "bob")[n % 2], f"{'ab' * (1 + n // 20)} {'ba' * (1 + n % 20)}") for n in range(40)])
     assert list(text_findings(usual)) == []
-    found = {one.kind: one.message for one in text_findings([*usual, replace(ONE, id="u40", speaker=odd[0], text=odd[1])])}
+    found = {
+        one.kind: one.message for one in text_findings([*usual, replace(ONE, id="u40", speaker=odd[0], text=odd[1])])
+    }
     assert found[kind].startswith(message)
 
 

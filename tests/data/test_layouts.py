@@ -1,18 +1,14 @@
 """Corpora in layouts of their own (TIMIT, LibriSpeech, VCTK, LJSpeech, NeMo) by recipes/folder and ``read_folder``."""
 
 import json
-import os
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 
-from asr.data.kaldi import read_kaldi
 from asr.data.manifest import read_manifest
 from asr.data.prepare import run_prepare
-from asr.data.readers import read_folder, read_text_beside_audio
-from asr.data.tables import read_nemo, read_table
+from asr.data.readers import read_folder
+from asr.data.tables import read_table
 from asr.errors import DataError
 from tests.data.made import write_pair, write_tone
 

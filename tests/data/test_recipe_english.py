@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from asr.data.manifest import read_manifest
+from asr.data.manifest import Utterance, read_manifest
 from asr.data.prepare import run_prepare
-from asr.data.manifest import Utterance
 from asr.errors import DataError
 from tests.data.test_recipes_large import parts, write_tone
 

@@ -55,14 +55,16 @@ def test_the_corpus_has_its_own_test_and_dev_is_made_by_the_text(corpus: Path, t
 
 
 def test_a_speaker_left_out_is_the_test_and_none_of_its_sentences_is_trained(corpus: Path, tmp_path: Path) -> None:
-    add(corpus / "full_corpus_newsplit" / "train", "abiayi_x_elicit_Part1_7", "lώsω ákobhí!")  # also of martial, as number 0
+    add(
+        corpus / "full_corpus_newsplit" / "train", "abiayi_x_elicit_Part1_7", "lώsω ákobhí!"
+    )  # also of martial, as number 0
     summary = run_prepare(RECIPE, corpus, tmp_path, {**PART, "leave_out": "martial"})
     found = dict(parts(tmp_path))
     assert {one.speaker for one in found["test"]} == {"martial"} and len(found["test"]) == 10
     assert {one.speaker for one in found["train"] + found["dev"]} == {"abiayi", "kouarata"}
     assert len(found["test-known"]) == 4
     assert "2 utterances of train have the text of a test utterance: left out." in summary
-    with pytest.raises(ConfigError, match="leave_out=eve: no such speaker. Choose one of abiayi, kouarata, martial"):
+    with pytest.raises(ConfigError, match=r"leave_out=eve: no such speaker\. Choose one of abiayi, kouarata, martial"):
         run_prepare(RECIPE, corpus, tmp_path, {**PART, "leave_out": "eve"})
 
 
@@ -78,7 +80,12 @@ def test_what_is_wrong_with_a_copy_is_listed(corpus: Path, tmp_path: Path) -> No
     (train / "lost.mb").write_text("wa")
     with pytest.raises(DataError) as caught:
         run_prepare(RECIPE, corpus, tmp_path, PART)
-    for said in ("odd: not SPEAKER_", "Dico1_1: the transcript is empty", "alone: no alone.mb", "lost.mb: no recording"):
+    for said in (
+        "odd: not SPEAKER_",
+        "Dico1_1: the transcript is empty",
+        "alone: no alone.mb",
+        "lost.mb: no recording",
+    ):
         assert said in str(caught.value)
 
 
@@ -100,7 +107,7 @@ def test_the_download_takes_the_two_folders_of_a_commit(
     recipe = load_recipe(RECIPE)
     monkeypatch.setattr(recipe, "URL", corpus.as_uri())
     monkeypatch.setattr(recipe, "COMMIT", "0" * 40)
-    with pytest.raises(DataError, match="cannot be downloaded into .*: git fetch: "):
+    with pytest.raises(DataError, match=r"cannot be downloaded into .*: git fetch: "):
         recipe.download(tmp_path / "copy")
     monkeypatch.setattr(recipe, "COMMIT", git("rev-parse", "HEAD"))
     for _ in range(2):  # the second finds it there

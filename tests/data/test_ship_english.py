@@ -40,7 +40,9 @@ def trained(open_gate: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_manifest(manifest, [replace(one, extra=extra) for one, extra in zip(rows, gender, strict=True)])
     torch.manual_seed(4)
     tokenizer = CharacterTokenizer.from_texts(["abc "])
-    config = BiLstmConfig(num_layers=2, hidden_size=12, subsampling=SubsamplingConfig(factor=2, channels=4, output_size=16))
+    config = BiLstmConfig(
+        num_layers=2, hidden_size=12, subsampling=SubsamplingConfig(factor=2, channels=4, output_size=16)
+    )
     network = AcousticModel(config, 16, tokenizer.vocab_size, ["<blank>", "AH", "B"])
     with torch.no_grad():
         for weight in (network.head.weight, *network.encoder.parameters()):
@@ -67,7 +69,10 @@ def test_it_is_the_trained_model_rounded(trained: Path, shipped: Path) -> None:
     exact, rounded = from_pretrained(trained / "run" / "model"), from_pretrained(shipped)
     for name, value in exact.model.state_dict().items():
         assert rounded.model.state_dict()[name].equal(value.half().float() if value.is_floating_point() else value)
-    assert rounded.facts["float32_sha256"] == json.loads((trained / "run/model/config.json").read_text())["sha256"]["model.safetensors"]
+    assert (
+        rounded.facts["float32_sha256"]
+        == json.loads((trained / "run/model/config.json").read_text())["sha256"]["model.safetensors"]
+    )
     assert Recognizer.from_pretrained(shipped).calibration is not None, "calibrated for the rounded weights"
 
 
@@ -116,7 +121,9 @@ def test_a_shipped_model_is_shipped_again_as_it_is(trained: Path, shipped: Path)
 def test_it_is_done_once_and_results_of_other_weights_are_refused(
     trained: Path, shipped: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [str(word) for word in (trained / "run/model", trained / "data", "--work", trained / "work", "--out", shipped)]
+    words = [
+        str(word) for word in (trained / "run/model", trained / "data", "--work", trained / "work", "--out", shipped)
+    ]
     monkeypatch.setattr(ship, "_asr", lambda *words: pytest.fail(f"again: {words}"))
     before = (shipped / "README.md").read_bytes()
     assert ship.main(words) == 0 and (shipped / "README.md").read_bytes() == before

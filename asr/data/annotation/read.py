@@ -6,7 +6,7 @@ corpus.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -46,7 +46,7 @@ class AnnotationOptions:
     tier: str | None = None
     link: str | None = None
     speaker_from_folder: bool = True
-    rules: SegmentRules = SegmentRules()
+    rules: SegmentRules = field(default_factory=SegmentRules)
 
 
 def kind_of(file: Path) -> str | None:
@@ -121,7 +121,7 @@ def _linked(
         why = "No annotation with text" if options.tier is None else f"No tier {options.tier} with text"
         report.without[why].append(name)
     by_recording: dict[str | None, list[AnnotationTier]] = {}
-    for tier in annotated.tiers if not tiers else tiers:
+    for tier in tiers or annotated.tiers:
         by_recording.setdefault(tier.recording, []).append(tier)
     pairs = []
     for recording, own in by_recording.items():
@@ -150,9 +150,7 @@ def _linked(
     return pairs
 
 
-def _utterances(
-    home: Path, one: _Linked, options: AnnotationOptions, report: AnnotationReport
-) -> Iterable[Utterance]:
+def _utterances(home: Path, one: _Linked, options: AnnotationOptions, report: AnnotationReport) -> Iterable[Utterance]:
     """The recording's segments, each channel by itself."""
     try:
         info = probe(one.audio)

@@ -1,4 +1,4 @@
-"""What was taken of annotated recordings and what was left out: counts, minutes, examples, and a table of everything."""
+"""What was taken of annotated recordings and what was left out: counts, minutes, examples, and a table of all."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -43,7 +43,9 @@ class AnnotationReport:
     def table(self) -> str:
         """The annotations that were left out, a row each, tab-separated with a header; "" where there is none."""
         rows = [
-            "\t".join((file, one.tier, one.speaker or "", f"{one.start_s:.3f}", f"{one.end_s:.3f}", one.reason, one.text))
+            "\t".join(
+                (file, one.tier, one.speaker or "", f"{one.start_s:.3f}", f"{one.end_s:.3f}", one.reason, one.text)
+            )
             for file, one in self.segments
             if one.reason is not None
         ]

@@ -158,7 +158,7 @@ def _belong_together(first: TimedSegment, second: TimedSegment, rules: SegmentRu
 
 
 def _cut(run: list[TimedSegment], longest_s: float) -> Iterator[TimedSegment]:
-    """The run as one segment, or cut at its longest pause (of equal ones the one nearest to its middle) until it fits."""
+    """The run as one segment, or cut at its longest pause (of equal ones the one nearest the middle) until it fits."""
     if len(run) == 1 or run[-1].end_s - run[0].start_s <= longest_s:
         yield replace(
             run[0],

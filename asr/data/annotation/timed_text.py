@@ -110,7 +110,7 @@ def read_stm(data: bytes) -> AnnotationFile:
     )
 
 
-_BULLET = re.compile("\x15(?:%snd:\"[^\"]*\"_)?(\\d+)_(\\d+)[^\x15]*\x15")
+_BULLET = re.compile('\x15(?:%snd:"[^"]*"_)?(\\d+)_(\\d+)[^\x15]*\x15')
 _MAIN = re.compile(r"\*([^:\s]+):\s*(.*)", re.DOTALL)
 _CODES: Sequence[tuple[re.Pattern[str], str]] = [
     (re.compile(pattern), by)

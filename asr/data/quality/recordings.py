@@ -122,7 +122,9 @@ def _repeat_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
     for first, *others in groups.values():
         for other in others:
             if other.text == first.text:
-                yield utterance_finding("warning", "same sound twice", other.id, f"the same part of the same recording as {first.id}")
+                yield utterance_finding(
+                    "warning", "same sound twice", other.id, f"the same part of the same recording as {first.id}"
+                )
             else:
                 message = f"the same part of the same recording as {first.id}, which has another text"
                 yield Finding(

@@ -88,14 +88,14 @@ def _alphabet_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
         yield manifest_finding("note", "letters of one speaker", list_uses(found, lambda use: use.one_speaker))
     if found := [use for use in uses if use.lone_mark]:
         message = (
-            f"{list_uses(found, lambda use: '')}: a token of its own after letters that Unicode has not with it, part of"
-            " the token where it has; tokenizer.graphemes=true makes each letter with its marks one token"
+            f"{list_uses(found, lambda use: '')}: a token of its own after letters that Unicode has not with it, part"
+            " of the token where it has; tokenizer.graphemes=true makes each letter with its marks one token"
         )
         yield manifest_finding("note", "marks apart from their letters", message)
     composed, apart = _written(utterances)
     if both := [one for one in composed if one in apart]:
         shown = ", ".join(f"{one} ({composed[one]:,} and {apart[one]:,})" for one in both[:_CHARACTERS_SHOWN])
-        message = f"as one character and as letter and mark: {shown}; a normaliser makes them equal, other programs may not"
+        message = f"as one character and as letter and mark: {shown}; a normaliser makes them equal, others may not"
         yield manifest_finding("warning", "letters written in two ways", message)
 
 
@@ -117,14 +117,20 @@ def _written(utterances: Sequence[Utterance]) -> tuple[Counter[str], Counter[str
 
 def _style_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
     """Transcripts written unlike the rest."""
-    yield from _unlike(utterances, "digits among spelled words", _has_digit, "holds digits; the other transcripts spell numbers out")
+    yield from _unlike(
+        utterances, "digits among spelled words", _has_digit, "holds digits; the other transcripts spell numbers out"
+    )
     for name, other in (("lower", str.upper), ("upper", str.lower)):
         kind = "case unlike the rest"
         yield from _unlike(
             utterances, kind, _not_in(other), f"is not all in {name} case, as the others are", report_many=False
         )
     yield from _unlike(
-        utterances, "punctuation unlike the rest", _has_punctuation, "has punctuation; the others have none", report_many=False
+        utterances,
+        "punctuation unlike the rest",
+        _has_punctuation,
+        "has punctuation; the others have none",
+        report_many=False,
     )
     marks = Counter(mark for utterance in utterances for mark in _APOSTROPHES.findall(utterance.text))
     if len(marks) > 1:
@@ -186,7 +192,7 @@ def _unlike(
         for utterance in found:
             yield _warning(kind, utterance.id, f"{shorten(utterance.text)!r} {message}")
     elif report_many:
-        shown = f"{len(found):,} of {len(utterances):,} transcripts; a model learns best from a consistent way of writing"
+        shown = f"{len(found):,} of {len(utterances):,} transcripts; a model learns best from one way of writing"
         yield manifest_finding("note", kind, shown)
 
 
