@@ -54,12 +54,12 @@ def media_blocks(
     ``track``: from 0, None: the best. Where it begins later than the video, silence comes first. ``kind``: the name
     of FFmpeg's reader, None: what it finds the sound to be; ``name``: of the sound, in messages.
 
-    Raises AudioError where PyAV is not installed, or the stream is no such sound or is damaged.
+    Raises AudioFormatError where PyAV is not installed, or the stream is no such sound or is damaged.
     """
     try:
         import av
     except ImportError:
-        raise AudioError(
+        raise AudioFormatError(
             f"{name}: reading a format as it comes needs PyAV; install it with: pip install 'asr-bilstm[media]', or"
             f" send raw 16-bit sound{_WITH_RATE.get(name, '')}"
         ) from None

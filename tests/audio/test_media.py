@@ -14,7 +14,7 @@ import pytest
 
 from asr.audio import MEDIA_EXTENSIONS, load_audio, load_part, media, probe, stream_audio
 from asr.audio.streaming import PushedSound, media_blocks
-from asr.errors import AudioError
+from asr.errors import AudioError, AudioFormatError
 
 av = pytest.importorskip("av")
 
@@ -266,6 +266,8 @@ def test_without_pyav_the_message_says_what_to_install(
     (tmp_path / "a.m4a").write_bytes(head + bytes(100))
     for message in refusals(tmp_path / "a.m4a"):
         assert re.search(rf"is an? .*{name.split()[-1]}.*pip install 'asr-bilstm\[media\]'.*ffmpeg", message)
+    with pytest.raises(AudioFormatError, match=r"standard input.*pip install 'asr-bilstm\[media\]'.*--rate HZ"):
+        next(media_blocks(io.BytesIO(head), RATE))
 
 
 @pytest.mark.parametrize(("kind", "reader"), [("ogg", "ogg"), ("webm", "matroska")])
