@@ -169,8 +169,11 @@ def test_what_hydra_can_be_asked_for_besides_a_configuration_is_done(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["run_dir=x", "tokenizer.name=${hydra:runtime.choices.model}"]
-    assert run_composed(recipe, words, lambda composed: composed.tokenizer.name) == ["bilstm"]
+    name = "${hydra:runtime.choices.model} ${hydra:job.name} ${hydra:mode} ${hydra:runtime.output_dir}"
+    words = ["run_dir=x", f"tokenizer.name={name}"]
+    for more in ([], ["-m"]):
+        names = run_composed(recipe, [*words, *more], lambda composed: composed.tokenizer.name)
+        assert names == [f"bilstm asr RunMode.{'MULTIRUN' if more else 'RUN'} {tmp_path}{'/x' if more else ''}"]
     sweeps = write_recipe(tmp_path / "sweeps", text="defaults: [base, _self_]\nhydra: {mode: MULTIRUN}\n")
     assert [job.seed for job in run_composed(sweeps, ["run_dir=x", "seed=1,2"], lambda composed: composed)] == [1, 2]
     words = ["run_dir=x", "hydra.job.chdir=true", "hydra.run.dir=there", "+hydra.job.env_set.ASR_TEST=set"]

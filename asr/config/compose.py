@@ -5,7 +5,6 @@ logging, output folders and tracebacks are switched off; its messages become Con
 """
 
 import contextlib
-import copy
 import math
 import os
 import re
@@ -16,9 +15,13 @@ from typing import Any
 
 import hydra
 import yaml
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import run_job
 from hydra.errors import HydraException
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
@@ -68,6 +71,7 @@ def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], An
             return math.nan  # not None, which sweepers that look at results refuse first
         return results[-1]
 
+    job.__module__ = "asr"  # by which Hydra names the job, as Slurm shows it
     if recipe.suffix != ".yaml":
         raise UsageError(f"{recipe}: a recipe is a file that ends in .yaml")
     paths, overrides = _search_path(recipe, overrides)
@@ -193,26 +197,19 @@ def _call(job: Callable[[DictConfig], Any], recipe: Path, flags: list[str], word
 def _done_alone(job: Callable[[DictConfig], Any], recipe: Path, words: list[str]) -> bool:
     """Call ``job`` with the configuration, composed once: Hydra's own start composes it first to see if it is a sweep.
 
-    False, and nothing was called, where recipe or words ask for what only that start does (sweeps, callbacks, variables
-    of the environment, folders of Hydra's own), or are wrong, which it says.
+    False, and nothing was called, where recipe or words ask for a sweep or for callbacks, which that start does, or are
+    wrong, which it says.
     """
     with hydra.initialize_config_dir(str(recipe.parent.resolve()), job_name="asr", version_base="1.3"):
         try:
             config = hydra.compose(recipe.stem, words, return_hydra_config=True)
         except Exception:
             return False
-        asked = config.hydra
-        plain = asked.output_subdir is None and asked.run.dir == "." and not asked.job.chdir and not asked.job.env_set
-        if not plain or asked.callbacks or (asked.mode and asked.mode.name == "MULTIRUN"):
+        if config.hydra.callbacks or config.hydra.mode == RunMode.MULTIRUN:
             return False
-        HydraConfig.instance().set_config(config)  # for ${hydra:...}
-        own = copy.deepcopy(config)
-        with open_dict(own):
-            del own["hydra"]
-        try:
-            job(own)
-        finally:
-            HydraConfig.instance().cfg = None
+        config.hydra.mode = RunMode.RUN
+        context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks())
+        run_job(job, config, "hydra.run.dir", None, context)
     return True
 
 
