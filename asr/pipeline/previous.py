@@ -28,7 +28,9 @@ Parts = dict[str, list[Utterance]]
 def with_previous(values: Mapping[str, Any], given: Collection[str]) -> tuple[dict[str, Any], str]:
     """``values`` of a composed configuration, to train on from the run that ``previous`` names, and what was changed.
 
-    ``given``: the keys on the command line, which stay as they are. Raises ConfigError where that is no finished run.
+    ``given``: the keys on the command line, which stay as they are: one of the model or the features replaces that of
+    the earlier run, and with ``training.init_from`` nothing is changed. Raises ConfigError where that is no finished
+    run.
     """
     previous, run_dir = Path(str(values["previous"])), Path(str(values.get("run_dir")))
     model = previous / "model"
@@ -36,11 +38,16 @@ def with_previous(values: Mapping[str, Any], given: Collection[str]) -> tuple[di
         raise ConfigError(f"config: previous={previous}: not a training that is done (model/, config.yaml)")
     if previous.resolve() == run_dir.resolve():
         raise ConfigError(f"config: previous={previous} is run_dir; give another run_dir, e.g. {run_dir}-2")
-    begun = read_config(previous / "config.yaml").train
-    changed = dict(values)
-    for group in ("features", "model"):
-        if not any(key == group or key.startswith(f"{group}.") for key in given):
-            changed[group] = to_plain(getattr(begun, group))
+    begun = to_plain(read_config(previous / "config.yaml").train)
+    if "training.init_from" in given:
+        return dict(values), f"keeps the dev and test sets of {previous} and is compared with it"
+    groups = [group for group in ("features", "model") if not {group, f"{group}.name"} & set(given)]
+    changed = dict(values) | {group: begun[group] for group in groups}
+    for group, *path, key in (one.split(".") for one in given if one.startswith(tuple(f"{one}." for one in groups))):
+        place, own = changed[group], values[group]
+        for name in path:
+            place, own = place.setdefault(name, {}), own[name]
+        place[key] = own[key]
     training, optimizer = dict(values["training"]), dict(values["optimizer"])
     shorter = {key: training[key] and math.ceil(SHARE_OF_EPOCHS * training[key]) for key in ("epochs", "least_steps")}
     slow_start = {"freeze_epochs": 0.0, "flat_start_epochs": 0.0, "evaluate_from_epoch": 1}

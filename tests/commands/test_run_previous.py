@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from asr.cli import main
 from asr.config.typed import read_config
 from asr.data.manifest import Utterance, read_manifest, write_manifest
 from asr.files import read_json_lines, read_json_object
-from asr.pipeline.previous import keep_parts
+from asr.pipeline.previous import keep_parts, with_previous
 from asr.shipped import weights_sha256
 from asr.training.logs import RunLogs
 from tests.tiny_run import SETTINGS, make_corpus, make_utterance
@@ -97,6 +98,47 @@ def test_a_grown_corpus_trains_on_with_the_test_set_of_before_and_says_whether_t
     assert "1 utterances are in the dev or test set of" in capsys.readouterr().err
     assert main([*words[:4], f"previous={tmp_path / 'none'}"]) == 2
     assert f"previous={tmp_path / 'none'}: not a training that is done" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "model", "features"),
+    [
+        ({}, ("lstm", 8, 0.2), (16, 0.0125)),
+        ({"model.dropout": 0.3}, ("lstm", 8, 0.3), (16, 0.0125)),
+        ({"model.subsampling.factor": 4, "features.n_mels": 20}, ("lstm", 8, 0.2), (20, 0.0125)),
+        ({"model": "gru", "model.hidden_size": 9}, ("gru", 9, 0.5), (16, 0.0125)),
+        ({"training.init_from": None}, ("gru", 256, 0.5), (40, 0.01)),
+    ],
+)
+def test_what_is_given_of_a_model_changes_that_of_the_earlier_run(
+    given: dict[str, Any], model: tuple[str, int, float], features: tuple[int, float], tmp_path: Path
+) -> None:
+    first = tmp_path / "first"
+    (first / "model").mkdir(parents=True)
+    (first / "model" / "config.json").write_text("{}")
+    earlier = {"name": "lstm", "hidden_size": 8, "dropout": 0.2, "subsampling": {"factor": 2}}
+    stored = {"features": {"n_mels": 16, "frame_shift_s": 0.0125}, "model": earlier, "data": {"dir": "d"}}
+    (first / "config.yaml").write_text(json.dumps({"run_dir": str(first), **stored}))
+    values: dict[str, Any] = {
+        "previous": str(first), "run_dir": str(tmp_path / "second"),
+        "model": {"name": "gru", "hidden_size": 256, "dropout": 0.5, "subsampling": {"factor": 2}},
+        "features": {"n_mels": 40, "frame_shift_s": 0.01},
+        "training": {"init_from": "auto", "epochs": 8, "least_steps": None}, "optimizer": {"learning_rate": 0.5},
+    }  # fmt: skip
+    for key, value in given.items():
+        group, *path = key.split(".")
+        place = values[group]
+        for name in path[:-1]:
+            place = place[name]
+        place[path[-1] if path else "name"] = value
+    changed, said = with_previous(values, given.keys())
+    made = changed["model"]
+    assert (made["name"], made["hidden_size"], made["dropout"]) == model
+    assert made["subsampling"]["factor"] == given.get("model.subsampling.factor", 2)
+    assert (changed["features"]["n_mels"], changed["features"]["frame_shift_s"]) == features
+    fresh = "training.init_from" in given
+    assert (changed["training"]["epochs"], changed["optimizer"]["learning_rate"]) == ((8, 0.5) if fresh else (2, 0.25))
+    assert changed["training"]["init_from"] == (None if fresh else str(first / "model")) and str(first) in said
 
 
 def test_speakers_and_recordings_that_were_held_out_stay_held_out(tmp_path: Path) -> None:
