@@ -17,6 +17,7 @@ from asr.pipeline.self_training import base_model
 from asr.provenance import local_time
 from asr.scoring.compare_files import CompareOptions, compare_files
 from asr.scoring.compare_output import DATA, PAGE
+from asr.scoring.markdown import escape, link
 from asr.shipped import weights_sha256
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def _sentence(data: Path) -> str:
 def comparison_section(config: "RunConfig", tests: Sequence[Path]) -> list[str]:
     """Lines of Markdown for the run's report; none where nothing was compared."""
     found = [one for one in comparison_files(config, tests) if one.is_file()]
-    lines = [f"- [{one.parent.name}]({FOLDER}/{one.parent.name}/{PAGE}): {_sentence(one)}" for one in found]
+    pages = {one: link(one.parent.name, f"{FOLDER}/{one.parent.name}/{PAGE}") for one in found}
+    lines = [f"- {page}: {_sentence(one)}" for one, page in pages.items()]
     return ["## Against the earlier model", "", *lines, ""] if lines else []
 
 
@@ -99,7 +101,7 @@ def history_section(config: "RunConfig", summaries: Sequence[Path]) -> list[str]
         work = "–" if row["work_minutes"] is None else f"{row['work_minutes']:.1f}"
         ends = [row["wer_low"], row["wer_high"]]
         interval = "–" if None in ends else f"[{ends[0]:.2f}, {ends[1]:.2f}]"
-        lines.append(f"| {row['run']} | {work} | {row['speech_minutes']:.1f} | {row['wer']:.2f} | {interval} |")
+        lines.append(f"| {escape(row['run'])} | {work} | {row['speech_minutes']:.1f} | {row['wer']:.2f} | {interval} |")
     return ["## History", "", *lines, "", f"![WER against minutes of work]({PICTURE})", ""]
 
 

@@ -12,6 +12,7 @@ from asr.errors import ModelMissingError
 from asr.files import write_text
 from asr.pipeline.comparison import comparison_section, history_section
 from asr.pipeline.self_training import rounds_table
+from asr.scoring.markdown import link
 
 if TYPE_CHECKING:
     from asr.config.typed import RunConfig
@@ -67,7 +68,7 @@ def _result_row(path: Path) -> str:
     name = path.parent.name
     factor = summary.get("real_time_factor")
     cells = [
-        f"[{name}](evaluation/{name}/report.md)",
+        link(name, f"evaluation/{name}/report.md"),
         summary["utterances"],
         *shown,
         *counts,

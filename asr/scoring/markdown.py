@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from asr.scoring.counts import ErrorCounts, align_words, alignment_block
 from asr.scoring.intervals import interval_notes, rate_intervals
@@ -57,6 +58,11 @@ def counted(number: int, noun: str) -> str:
 def escape(text: str) -> str:
     """``text`` on one line with every character that could be markup escaped, for headings and running text."""
     return _MARKUP.sub(r"\\\g<0>", _one_line(text)).translate(_ENTITIES)
+
+
+def link(text: str, path: str) -> str:
+    """``text`` as a link to the file ``path``, relative to the page; a name may hold spaces, brackets and ``|``."""
+    return f"[{escape(text)}]({quote(path)})"
 
 
 def code_span(text: str) -> str:

@@ -138,7 +138,12 @@ def test_stages_can_be_picked_and_what_is_missing_is_said(runner: Runner) -> Non
     assert "no test.jsonl to evaluate on" in runner.said
     assert runner("stages=[prepare]") == ["prepare"]
     assert runner("stages=[train]", "training.epochs=1") == ["train"]
+    for name in ("test-v1.2 (a|b)", "test-v1.3"):
+        shutil.copy(runner.run_dir / "data" / "test.jsonl", runner.run_dir / "data" / f"{name}.jsonl")
     assert runner("stages=[evaluate,report]", "training.epochs=1") == ["evaluate", "report"]
+    page = (runner.run_dir / "report.md").read_text()
+    assert "| [test-v1.2 (a&#124;b)](evaluation/test-v1.2%20%28a%7Cb%29/report.md) | 2 |" in page
+    assert "| [test-v1.3](evaluation/test-v1.3/report.md) | 2 |" in page
     runner("stages=[trian]", code=2)
     assert "did you mean 'train'?" in runner.said
 
