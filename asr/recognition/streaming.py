@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from asr.audio import Resampler
 from asr.decoding import DecodedText
@@ -272,18 +273,27 @@ class _StreamingText:
         silent = frames - np.maximum.accumulate(tokens)  # of each frame: the frames without a token up to it
         events: list[StreamEvent] = []
         start = 0
-        pause = max(1, self._pause_now())
-        for stop in [] if last else (np.flatnonzero(silent == pause) + 1).tolist():
-            events += self._add(log_probs[start:stop], pause, False)
-            start = stop
+        while not last and (count := self._to_pause(silent[start:])):
+            events += self._add(log_probs[start : start + count], int(silent[start + count - 1]), False)
+            start += count
         return events + self._add(log_probs[start:], int(silent[-1]) if len(silent) else self._silent, last)
+
+    def _to_pause(self, silent: NDArray[np.int64]) -> int:
+        """How many of the next frames there are up to where a pause ends the segment; 0 where none does.
+
+        ``silent``: of each frame, those without a token up to it. A single one stands between the letters of a word.
+        """
+        needed = self._pause_at(self._frames + np.arange(len(silent) + 1))
+        ended = np.concatenate(([self._silent], silent)) >= np.maximum(needed, min(2, self._pause))
+        begins = np.flatnonzero(ended[1:] & ~ended[:-1])
+        return int(begins[0]) + 1 if len(begins) else 0
 
     def _add(self, log_probs: Array, silent: int, last: bool) -> list[StreamEvent]:
         """Frames with a pause at most at their end; ``silent``: those without a token up to it."""
         self._pending, self._ended, self._silent = np.concatenate((self._pending, log_probs)), last, silent
         self._frames += len(log_probs)
         self._search.advance(log_probs[:, self._read])
-        if last or self._silent >= self._pause_now():
+        if last or self._silent >= self._pause_at(self._frames):
             return self._end_segment()
         best = self._search.tokens()[self._settled_tokens :]
         sure = best[: self._search.settled() - self._settled_tokens]
@@ -295,10 +305,12 @@ class _StreamingText:
             events.append(StreamEvent(kind="partial", text=partial, start_s=self._covered_s(), end_s=self._end_s()))
         return events
 
-    def _pause_now(self) -> int:
-        """Frames without a token that end the segment, 0 where it ends at once."""
-        length_s = (self._frames - self._first) * self.sound.frame_s
-        return round(self._pause * min(1.0, max(0.0, 2 - length_s / MAX_WINDOW_S)))
+    def _pause_at(self, frames: Any) -> Any:
+        """Frames without a token that end the segment when there are so many of the recording, 0 where it ends at once;
+        of a number or an array.
+        """
+        length_s = (frames - self._first) * self.sound.frame_s
+        return np.round(self._pause * np.clip(2 - length_s / MAX_WINDOW_S, 0.0, 1.0))
 
     def _end_segment(self) -> list[StreamEvent]:
         """Settle all that is pending; the next segment begins in the middle of the pause."""

@@ -197,8 +197,10 @@ def bytes_held(root: object) -> int:
     return total
 
 
-@pytest.mark.parametrize("unit", ["a_b_ " + 12 * "_", "a_b_ "])
-def test_a_segment_without_a_pause_ends_at_a_shorter_one(monkeypatch: pytest.MonkeyPatch, unit: str) -> None:
+@pytest.mark.parametrize(("unit", "frames"), [("a_b_ " + 12 * "_", 10), ("a_b_ " + 12 * "_", 500), ("a_b_ ", 10)])
+def test_a_segment_without_a_pause_ends_at_a_shorter_one(
+    monkeypatch: pytest.MonkeyPatch, unit: str, frames: int
+) -> None:
     """Beyond 4 s the pause of 1 s shrinks, to nothing at 8 s: 12 frames of 0.04 s are enough from 6.08 s on."""
     monkeypatch.setattr("asr.recognition.streaming.MAX_WINDOW_S", 4.0)
     tokenizer, recognizer, sound = CharacterTokenizer("abcd "), make_recognizer(), Sound()
@@ -206,9 +208,9 @@ def test_a_segment_without_a_pause_ends_at_a_shorter_one(monkeypatch: pytest.Mon
     live, events = _StreamingText(recognizer, sound, pause_s=1.0), []  # type: ignore[arg-type]
     path = [tokenizer.encode(letter)[0] if letter != "_" else 0 for letter in unit * 60]
     log_probs = emissions(path, 0.999, vocab=6)
-    for start in range(0, len(path), 10):
-        sound.samples += 4 * len(log_probs[start : start + 10])
-        events += live.add(log_probs[start : start + 10])
+    for start in range(0, len(path), frames):
+        sound.samples += 4 * len(log_probs[start : start + frames])
+        events += live.add(log_probs[start : start + frames])
     events += live.add(log_probs[:0], last=True)
     segments = [event for event in events if event.kind == "segment"]
     assert " ".join(one.text for one in segments).split() == ["ab"] * 60
