@@ -87,10 +87,6 @@ def _extras() -> list[str]:
     ]
 
 
-def _belongs(wanted: Requirement, extra: str) -> bool:
-    return wanted.marker is not None and wanted.marker.evaluate({"extra": extra})
-
-
 def _package(wanted: Requirement) -> Row:
     """A package, its version, and what to do where that is not one of those asked for."""
     command = f"pip install '{wanted.name}{wanted.specifier}'"

@@ -83,16 +83,14 @@ def _of_folder(folder: Path) -> list[Utterance]:
     """Every recording below the folder, whole; durations are not known yet. Of an audio and a media file (m4a, ...) of
     one stem the audio file, which was probably made from the other, as recipes/folder has it.
     """
-    audio = [path for path in files_below(folder) if path.suffix.lower() in AUDIO_EXTENSIONS]
-    stems = {path.with_suffix("") for path in audio}
-    media = [path for path in files_below(folder) if path.suffix.lower() in MEDIA_EXTENSIONS]
-    files = sorted([*audio, *(path for path in media if path.with_suffix("") not in stems)])
-    names = [path.relative_to(folder) for path in files]
-    visible = [not any(part.startswith(".") for part in name.parts) for name in names]
+    names = [path.relative_to(folder) for path in files_below(folder)]
+    names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    audio = {name.with_suffix("") for name in names if name.suffix.lower() in AUDIO_EXTENSIONS}
     return [
-        Utterance(id=name.as_posix(), audio=str(path.absolute()), duration_s=0.0, text="")
-        for path, name, shown in zip(files, names, visible, strict=True)
-        if shown
+        Utterance(id=name.as_posix(), audio=str((folder / name).absolute()), duration_s=0.0, text="")
+        for name in names
+        if (kind := name.suffix.lower()) in AUDIO_EXTENSIONS
+        or (kind in MEDIA_EXTENSIONS and name.with_suffix("") not in audio)
     ]
 
 
