@@ -1,6 +1,7 @@
 """Configuration: every word of conf/ builds, every wrong one gets a message that names it."""
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,12 @@ def test_the_defaults_written_in_conf_are_the_defaults_of_the_classes(recipe: Pa
     assert to_plain(config) == to_plain(plain)
 
 
-@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda word: word)
-def test_every_option_of_every_group_builds(recipe: Path, group: str, option: str) -> None:
-    config = typed_config(compose(recipe, "run_dir=x", f"{group}={option}"))
-    assert config.run_dir == Path("x")
+@pytest.mark.parametrize("place", range(max(Counter(group for group, _ in OPTIONS).values())))
+def test_every_option_of_every_group_builds(recipe: Path, place: int) -> None:
+    """One of each group at a time: composing takes a sixth of a second."""
+    groups = {group: [option for own, option in OPTIONS if own == group] for group, _ in OPTIONS}
+    words = [f"{group}={options[place]}" for group, options in groups.items() if place < len(options)]
+    assert typed_config(compose(recipe, "run_dir=x", *words)).run_dir == Path("x")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
