@@ -22,7 +22,8 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="*",  # none: the message below
         metavar="CORPUS OUT key=value",
         help="the corpus folder (recipes/digits needs none), the folder for the manifests, options of the recipe;"
-        " faulty=drop leaves out recordings that cannot be read, replacements=FILE writes letters otherwise",
+        " faulty=drop leaves out recordings that cannot be read, replacements=FILE writes letters otherwise,"
+        " shards=FOLDER (or s3://...) puts the recordings into tar archives",
     )
     parser.add_argument(
         "--download", action="store_true", help="first download the corpus into CORPUS, if it is not there"

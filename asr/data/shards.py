@@ -45,7 +45,7 @@ from asr.data.manifest import Utterance, read_manifest, write_manifest
 from asr.data.recordings import with_durations
 from asr.data.records import decoded, field_value, json_object
 from asr.errors import AudioError, ConfigError, DataError
-from asr.files import atomic_path, finite
+from asr.files import atomic_path, finite, remove_leftovers
 from asr.terminal import Progress, printable
 
 SPARE_S = 4.0  # seconds of a recording that its utterance does not use, before it is cut
@@ -76,6 +76,8 @@ def write_shards(out: Path, target: str, shard_mb: float) -> str:
         AudioError, DataError: a recording cannot be read, or a server does not take a shard.
     """
     check_target(target, shard_mb)
+    if os.path.isdir(target):
+        remove_leftovers(Path(target))
     lines = []
     names = [path for path in sorted(out.glob("*.jsonl")) if path.stem.split("-")[0] in ("train", "dev", "test")]
     for manifest in names:

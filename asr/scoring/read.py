@@ -361,7 +361,7 @@ def _text_file(path: Path, format_name: str, entries: Sequence[Entry], role: Rol
 def _metadata(entry: Entry, path: Path, role: Role) -> dict[str, Any]:
     """The entry's metadata; of a hypothesis its words, too; its audio as an absolute path."""
     metadata = dict(entry.metadata)
-    if "audio" in metadata:
+    if "audio" in metadata and "://" not in str(metadata["audio"]):  # a shard on a server
         metadata["audio"] = os.path.abspath((path if path.is_dir() else path.parent) / metadata["audio"])
     if entry.words is not None and role == "hypothesis":
         metadata["words"] = words_as_json(entry.words, entry.segment.start_s if entry.segment else 0.0)

@@ -19,6 +19,7 @@ import soundfile
 
 from asr.audio import load_audio, probe, shards, stream_audio
 from asr.audio.shards import ShardPlace, read_member, shard_place
+from asr.cli import main
 from asr.data.cache import AudioCache
 from asr.data.known_sound import KnownSound
 from asr.data.manifest import Utterance, read_manifest, write_manifest
@@ -27,7 +28,16 @@ from asr.data.recordings import load_utterance
 from asr.data.shards import write_shards
 from asr.errors import AsrError, AudioDamagedError, AudioMissingError, AudioUnreachableError, ConfigError, DataError
 from asr.training.start import train
-from tests.tiny_run import Quiet, equal_weights, make_corpus, settings, timeless_metrics, weights
+from tests.tiny_run import (
+    Quiet,
+    equal_weights,
+    make_corpus,
+    overrides,
+    settings,
+    timeless_metrics,
+    weights,
+    write_recipe,
+)
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, (48_000, 2))
 FORMATS = {
@@ -406,6 +416,24 @@ def test_what_another_attempt_would_not_change_is_said_at_once(
     with pytest.raises(kind, match=said):
         load_utterance(served[1], 8000)
     assert server.asked == 1
+
+
+@pytest.mark.parametrize("fault", ["stalls", 503])
+def test_a_training_whose_server_fails_ends_with_one_message_and_exit_code_1(
+    fault: int | str, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_corpus(tmp_path / "data", test=0)
+    write_shards(data, str(tmp_path / "tars"), 1.0)
+    server.files = {f"/{one.name}": one.read_bytes() for one in (tmp_path / "tars").iterdir()}
+    train_manifest = data / "train.jsonl"
+    train_manifest.write_text(train_manifest.read_text().replace(str(tmp_path / "tars"), server.url))
+    server.faults = [fault] * 1000
+
+    code = main(["train", str(write_recipe(tmp_path)), *overrides(data, tmp_path / "run", data__workers=1)])
+
+    said = capsys.readouterr().err
+    assert code == 1 and said.count("error[") == 1 and "Traceback" not in said
+    assert f"asr: error[audio-unreachable]: {server.url}/train-" in said
 
 
 def test_nobody_listens(served: tuple[Utterance, Utterance], monkeypatch: pytest.MonkeyPatch) -> None:
