@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 import urllib.request
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +39,7 @@ from asr.audio import load_audio  # noqa: E402
 from asr.cli import main as asr_main  # noqa: E402
 from asr.data.manifest import Utterance, read_manifest, write_manifest  # noqa: E402
 from asr.data.splits import nested_parts  # noqa: E402
-from asr.errors import AsrError, UsageError  # noqa: E402
+from asr.errors import AsrError, RecordingNote, UsageError  # noqa: E402
 from asr.files import read_json_object, write_json, write_text  # noqa: E402
 from asr.probes.record import Record  # noqa: E402
 from asr.scoring.report import score_texts  # noqa: E402
@@ -81,7 +82,7 @@ def write_recordings(
                     (round(1000 * one.start_s), round(1000 * (one.start_s + one.duration_s)), one.text) for one in found
                 ]
                 tiers = [Tier(f"text@{speaker}", intervals, participant=speaker)]
-                write_text(file.with_suffix(".eaf"), eaf_text(tiers, file.name))
+                write_text(file.with_suffix(".eaf"), eaf_text(tiers, str(file)))
             placed += found
     return placed
 
@@ -156,9 +157,12 @@ class Loop:
             "train": known,
             **{name: read_manifest(self.options.data / f"{name}.jsonl") for name in ("dev", "test")},
         }
-        for name, part in parts.items():
-            write_recordings(self.corpus / name, part, self.options.recording_s, annotated=True)
-        write_manifest(self.truth, write_recordings(self.pile, rest, self.options.recording_s, annotated=False))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RecordingNote)  # the corpus's own recipe tells them
+            for name, part in parts.items():
+                write_recordings(self.corpus / name, part, self.options.recording_s, annotated=True)
+            placed = write_recordings(self.pile, rest, self.options.recording_s, annotated=False)
+        write_manifest(self.truth, placed)
 
     def _train(self, name: str, corpus: Path, changes: Sequence[str]) -> None:
         asr("run", self.options.recipe, f"corpus={corpus}", f"run_dir={self._run(name)}", f"seed={self.options.seed}",
