@@ -1,12 +1,13 @@
 """Pronouncing dictionaries such as cmudict: what the words of a language sound like.
 
 In: a file with lines ``WORD PHONE ...``, which gzip may have compressed. Out: per word its pronunciations, each its
-phones with a space between. Comments (``;;;``, ``#``) and cmudict's stress marks are left out; its variants
-(``WORD(2)``) belong to the word.
+phones with a space between. Comments (``;;;``, ``#``), cmudict's stress marks and the probabilities of Kaldi and MFA
+are left out; cmudict's variants (``WORD(2)``) belong to the word.
 """
 
 import gzip
 import re
+import unicodedata
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,11 +17,12 @@ from asr.files import atomic_path
 
 Pronunciations = dict[str, tuple[str, ...]]  # strings alone: a list for each would be the garbage collector's work
 STRESS = re.compile(r"[012](?<= [A-Z]{2}[012])(?!\S)")  # of cmudict's vowels
+PROBABILITIES = re.compile(r"^(\S+)(?: \d+\.\d+)+(?= )", re.MULTILINE)  # between a word and its phones
 VARIANT = re.compile(r"\(\d+\)$")  # cmudict's further pronunciations of a word
 
 
 def read_pronunciations(path: Path, key: str) -> Pronunciations:
-    """The pronunciations of each word, in lower case, in the file's order, equal ones once.
+    """The pronunciations of each word, in lower case and NFC, in the file's order, equal ones once.
 
     Raises ConfigError, which names the setting ``key``, where the file cannot be read or has none.
     """
@@ -28,6 +30,8 @@ def read_pronunciations(path: Path, key: str) -> Pronunciations:
     text = STRESS.sub("", _text(path, key).replace("\t", " "))
     while "  " in text:
         text = text.replace("  ", " ")
+    if "." in text:
+        text = PROBABILITIES.sub(r"\1", text)
     for line in text.splitlines():
         word, _, phones = line.partition(" #")[0].strip().partition(" ")
         if phones and not word.startswith((";;;", "#")):
@@ -44,7 +48,7 @@ def _text(path: Path, key: str) -> str:
     try:
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
-        return content.decode("utf-8-sig")
+        return unicodedata.normalize("NFC", content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(

@@ -1,7 +1,8 @@
 """The card of the shipped model: its figures, from files that `asr evaluate` and the training wrote, as Markdown.
 
-In: a model directory, the folder of its manifests, and a folder of evaluations of these weights. Out: ``collect``'s
-figures as plain values (card.json), and ``render``'s text of them (README.md). No figure is typed by hand.
+In: a model directory, the folder of its manifests, a folder of evaluations of these weights, and what only people
+know (card_texts.json; another language's model has its own). Out: ``collect``'s figures as plain values (card.json),
+and ``render``'s text of them (README.md). No figure is typed by hand.
 """
 
 from collections import Counter
@@ -26,11 +27,14 @@ from asr.scoring.results import Results, read_results
 from asr.shipped import weights_sha256
 from asr.stored import read_extra
 
+TEXTS = Path(__file__).with_name("card_texts.json")  # what no evaluation knows: name, sources, licences, limits
 GROUPS = ("age", "gender")  # speaker groups, where the manifest has them
 
 
-def collect(staged: Path, data: Path, evaluation: Path, sizes: dict[str, int], fp16: dict[str, Any]) -> dict[str, Any]:
-    """Everything that the card says in figures.
+def collect(
+    staged: Path, data: Path, evaluation: Path, sizes: dict[str, int], fp16: dict[str, Any], texts: Path = TEXTS
+) -> dict[str, Any]:
+    """Everything that the card says in figures, and the ``texts`` that go with them.
 
     Further results of the same weights in ``evaluation``, such as greedy ones, are shown too; others are refused.
     """
@@ -42,6 +46,7 @@ def collect(staged: Path, data: Path, evaluation: Path, sizes: dict[str, int], f
         tests.append(_test(folder))
     return {
         "sha256": own,
+        "texts": read_texts(texts),
         "facts": dict(pretrained.facts),
         "model": asdict(pretrained.model.config),
         "parameters": sum(one.numel() for one in pretrained.model.parameters()),
@@ -121,53 +126,40 @@ def _groups(results: Results, grouping: Grouping) -> list[dict[str, Any]]:
     return found
 
 
-SOURCES = {  # source in the manifests: what it is, licence
-    "librispeech": ("LibriSpeech train-clean-5 (mini LibriSpeech): audio books", "CC BY 4.0"),
-    "librispeech-100": ("LibriSpeech train-clean-100, a part", "CC BY 4.0"),
-    "common-voice-v1": ("Common Voice 1, a part: home microphones, many accents", "CC0"),
-    "common-voice": ("Common Voice 4 and later, a part", "CC0"),
-    "vctk": ("VCTK, speaker p239", "ODC-By 1.0"),
-    "ljspeech": ("LJSpeech 1.1, a part", "public domain"),
-    "speechocean762": ("speechocean762: English of Mandarin speakers, half of them children", "free for any use"),
-    "an4": ("CMU AN4: spelled words, numbers, addresses", "CMU's own, free for any use"),
-}
-LIMITS = """\
-- English only, read speech close to a microphone for the most part. Conversation, distant microphones, music, several
-  speakers at once and telephone channels were not in the training data.
-- Texts are lower case without punctuation; numbers come out as words.
-- It is a model to start from: a few minutes of your own recordings on top of it (`recipes/folder`) change most on a
-  task of your own. The figures above say what it does alone.
-- Its language model is of books up to the early 20th century and of the training texts: names and words of today are
-  rare in it. `asr lm tune english DEV --lm FILE --out DIR` makes a copy with a language model of your own."""
+def read_texts(path: Path) -> dict[str, Any]:
+    """The texts of a card. Raises UsageError where one is missing."""
+    texts = read_json_object(path)
+    if missing := sorted(read_json_object(TEXTS).keys() - texts.keys()):
+        raise UsageError(f"{path}: lacks {', '.join(missing)}; {TEXTS} is an example")
+    return texts
 
 
 def render(card: dict[str, Any]) -> str:
     """The model card in Markdown: every figure is one of ``card``'s."""
+    texts = card.get("texts") or read_texts(TEXTS)  # cards before 0.2 have none
     return "\n\n".join(
         [
-            "# english",
-            "The speech recogniser that comes with this package; `asr transcribe FILE` uses it. Made by"
-            " recipes/english/ship.py from results of `asr evaluate`; do not edit.",
-            *_origin(card),
+            f"# {texts['name']}",
+            f"{texts['what']} Made by recipes/english/ship.py from results of `asr evaluate`; do not edit.",
+            *_origin(card, texts),
             "## Data",
-            *_data(card["train"], card["language_model"]),
+            *_data(card["train"], card["language_model"], texts),
             "## Errors",
             _errors(card["tests"]),
             *_backends(card.get("backends", []), card["tests"]),
             *_group_tables(card["tests"]),
             "## Confidence",
             _confidence(card),
-            f"## Limits\n\n{LIMITS}\n",
+            "## Limits\n\n" + "\n".join(texts["limits"]) + "\n",
         ]
     )
 
 
-def _origin(card: dict[str, Any]) -> list[str]:
+def _origin(card: dict[str, Any], texts: dict[str, Any]) -> list[str]:
     """What the model is and how it was made."""
     facts, fp16, sizes = card["facts"], card["fp16"], card["sizes"]
     files = ", ".join(f"{name} {value / 1e6:.2f} MB" for name, value in sizes.items())
-    earlier = " It began with the weights of earlier trainings: recipes/english/EXPERIMENTS.md has them all."
-    started = earlier if facts.get("init_from") else ""
+    started = f" {texts['history']}" if facts.get("init_from") else ""
     return [
         f"{card['parameters'] / 1e6:.2f} million parameters ({card['model']['name']}); {sum(sizes.values()) / 1e6:.1f}"
         f" MB ({files}). Weights are float16 in the file and float32 in use. That changes log-probabilities by"
@@ -180,16 +172,17 @@ def _origin(card: dict[str, Any]) -> list[str]:
     ]
 
 
-def _data(train: list[dict[str, Any]], language_model: dict[str, Any] | None) -> list[str]:
+def _data(train: list[dict[str, Any]], language_model: dict[str, Any] | None, texts: dict[str, Any]) -> list[str]:
+    known = texts["sources"]  # source in the manifests: what it is, licence
     rows = [
-        (*SOURCES.get(one["source"], (one["source"], "unknown")), f"{one['utterances']:,}", f"{one['hours']:.2f}")
+        (*known.get(one["source"], (one["source"], "unknown")), f"{one['utterances']:,}", f"{one['hours']:.2f}")
         for one in train
     ]
     return [
         f"{sum(one['hours'] for one in train):.1f} h of recorded speech.",
         _table(("source", "licence", "utterances", "hours"), rows),
-        "No speaker and no sentence of a test set is in it (recipes/english/prepare.py)."
-        + (" The language model is of public domain books and the training texts." if language_model else "")
+        str(texts["held_out"])
+        + (f" {texts['language_model']}" if language_model else "")
         + _dictionary(((language_model or {}).get("facts") or {}).get("pronunciations")),
     ]
 

@@ -1,4 +1,4 @@
-"""Add the words that a pronouncing dictionary lacks, as a speech synthesiser would say them.
+"""Add the words that an English pronouncing dictionary lacks, as a speech synthesiser would say them.
 
     python -m recipes.english.pronounce cmudict.dict english.bin data/english/train.jsonl --out english.dict
 

@@ -1,12 +1,15 @@
-"""Put a trained model into the package as ``english``: weights in fp16, language model, calibration, model card.
+"""Make a model to pass on of a trained one: weights in fp16, language model, calibration, model card.
 
     python -m recipes.english.ship runs/english/model data/english --lm english.bin --pronunciations english.dict
+    python -m recipes.english.ship runs/german/model data/german --lm german.bin --pronunciations german.dict \\
+        --out models/german --card-texts recipes/german/card_texts.json
 
 In: a model directory, the folder that prepare.py wrote, and a language model that is small enough (README.md says how
-it was pruned); for a model with phones a pronouncing dictionary. Out: ``pretrained/english``, at most 20 MB, whose
-README.md is the model card; its figures are in card.json, read from files that `asr lm tune` and `asr evaluate` wrote
-for these very weights. Work in between is kept in ``--work`` and done once: rerun to resume. Without --lm the model
-keeps the decoding that it has. With ``pretrained/english`` in place of MODEL the shipped model gets a new card.
+it was pruned); for a model with phones a pronouncing dictionary. Out: ``pretrained/english``, the model of the package,
+or the folder --out, at most 20 MB (--most-mb). Its README.md is the model card, of figures (card.json) from files that
+`asr lm tune` and `asr evaluate` wrote for these very weights, and of --card-texts. Work in between is kept in --work
+and done once: rerun to resume. Without --lm the model keeps the decoding that it has. With ``pretrained/english`` in
+place of MODEL the shipped model gets a new card.
 """
 
 import argparse
@@ -36,7 +39,7 @@ from asr.recognition.windows import Emissions
 from asr.shipped import weights_sha256
 from asr.stored import read_extra
 from asr.text.pronunciations import read_pronunciations
-from recipes.english.card import collect, render
+from recipes.english.card import TEXTS, collect, read_texts, render
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "pretrained" / "english"
@@ -58,7 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise UsageError("--pronunciations goes with --lm, whose words they are of")
         search = ["--beam-width", given.beam_width]
         search += ["--pronunciations", given.pronunciations] if given.pronunciations else []
-        ship(given.model, given.data, given.lm, given.work, given.out, given.tests, search)
+        work = given.work or Path("runs") / f"ship-{given.out.name}"
+        most_bytes = round(1e6 * given.most_mb)
+        ship(given.model, given.data, given.lm, work, given.out, given.tests, search, given.card_texts, most_bytes)
     except AsrError as error:
         sys.stderr.write(f"ship: error: {error}\n")
         return error.exit_code
@@ -66,16 +71,28 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ship.py", description="Put a trained model into the package as `english`.")
+    parser = argparse.ArgumentParser(prog="ship.py", description="Make a model to pass on of a trained one.")
     parser.add_argument("model", type=Path, metavar="MODEL", help="the model directory of a training")
     parser.add_argument("data", type=Path, metavar="DATA", help="the manifests that it was trained with")
     parser.add_argument("--lm", type=Path, metavar="FILE", help="a language model to tune on dev and ship")
     parser.add_argument("--pronunciations", type=Path, metavar="FILE", help="of the words, for a model with phones")
     parser.add_argument("--beam-width", type=int, default=32, metavar="N", help="of the search (default: %(default)s)")
     parser.add_argument(
-        "--work", type=Path, default=Path("runs/ship-english"), help="what is in between (default: %(default)s)"
+        "--work", type=Path, metavar="DIR", help="what is in between (default: runs/ship-NAME of --out)"
     )
-    parser.add_argument("--out", type=Path, default=SHIPPED, help="default: pretrained/english")
+    parser.add_argument(
+        "--out", type=Path, default=SHIPPED, metavar="DIR", help="default: pretrained/english, the model of the package"
+    )
+    parser.add_argument(
+        "--card-texts",
+        type=Path,
+        default=TEXTS,
+        metavar="FILE",
+        help="the card's name, sources with licences, and limits (default: recipes/english/card_texts.json)",
+    )
+    parser.add_argument(
+        "--most-mb", type=float, default=MOST_BYTES / 1e6, metavar="N", help="refuse more (default: %(default)g)"
+    )
     parser.add_argument(
         "--tests", nargs="*", metavar="NAME", help="test sets: NAME.jsonl in DATA (default: test and every test-*)"
     )
@@ -90,20 +107,24 @@ def ship(
     out: Path,
     tests: list[str] | None = None,
     search: Sequence[object] = (),
+    texts: Path = TEXTS,
+    most_bytes: int = MOST_BYTES,
 ) -> None:
-    """All steps but those whose results are in ``work`` already; ``search``: more options of `asr lm tune`.
+    """All steps but those whose results are in ``work`` already; ``search``: more options of `asr lm tune`; ``texts``:
+    what the card says besides figures.
 
     Raises an AsrError, with ``out`` unchanged.
     """
+    read_texts(texts)  # before the work
     names = tests if tests is not None else sorted(path.stem for path in data.glob("test*.jsonl"))
     staged = work / "model"
-    _convert(model, data, lm, staged, search)
-    sizes = _sizes(staged)
+    _convert(model, data, lm, staged, search, most_bytes)
+    sizes = _sizes(staged, most_bytes)
     for name in names:
         for added, options in EVALUATIONS.items():
             if added != "-greedy" or (staged / DECODING).is_file():
                 _evaluate(staged, data / f"{name}.jsonl", work / "evaluation" / f"{name}{added}", options)
-    card = collect(staged, data, work / "evaluation", sizes, read_json_object(work / "fp16.json"))
+    card = collect(staged, data, work / "evaluation", sizes, read_json_object(work / "fp16.json"), texts)
     with copy_of_model(staged, out) as fresh:
         for name in (DECODING, LANGUAGE_MODEL, PRONUNCIATIONS, CALIBRATION):
             if (staged / name).is_file():
@@ -113,7 +134,7 @@ def ship(
     sys.stdout.write(f"{out}: {sum(sizes.values()) / 1e6:.2f} MB\n")
 
 
-def _convert(model: Path, data: Path, lm: Path | None, staged: Path, search: Sequence[object]) -> None:
+def _convert(model: Path, data: Path, lm: Path | None, staged: Path, search: Sequence[object], most_bytes: int) -> None:
     """The model in fp16 with its language model and calibration, unless ``staged`` was made from the same files.
 
     One that was shipped before stays as it is: it is rounded already, and its card says what that changed.
@@ -126,7 +147,7 @@ def _convert(model: Path, data: Path, lm: Path | None, staged: Path, search: Seq
     whole = from_pretrained(model)
     facts = {"float32_sha256": made_from["weights"], **whole.facts}
     save_pretrained(staged, whole.features, whole.model, whole.tokenizer, facts, dtype=torch.float16)
-    _sizes(staged, {str(lm): read_lm(lm).nbytes} if lm else {})  # before the time that tuning takes
+    _sizes(staged, most_bytes, {str(lm): read_lm(lm).nbytes} if lm else {})  # before the time that tuning takes
     dev = data / "dev.jsonl"
     rounding = read_json_object(model / "card.json").get("fp16") or fp16_difference(model, staged, dev)
     write_json(staged.parent / "fp16.json", rounding)
@@ -145,15 +166,15 @@ def _convert(model: Path, data: Path, lm: Path | None, staged: Path, search: Seq
     write_json(record, made_from)
 
 
-def _sizes(staged: Path, more: Mapping[str, int] = MappingProxyType({})) -> dict[str, int]:
+def _sizes(staged: Path, most_bytes: int, more: Mapping[str, int] = MappingProxyType({})) -> dict[str, int]:
     """The files of the model and their bytes. Raises UsageError where they are too many, with ``more`` added."""
     kinds = (".safetensors", ".bin", ".json", ".gz")
     sizes = {path.name: path.stat().st_size for path in sorted(staged.iterdir()) if path.suffix in kinds} | dict(more)
-    if sum(sizes.values()) > MOST_BYTES:
+    if sum(sizes.values()) > most_bytes:
         listed = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in sizes.items())
         raise UsageError(
-            f"{sum(sizes.values()) / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f} ({listed}); prune the language model"
-            " more (asr lm build --prune-entropy)"
+            f"{sum(sizes.values()) / 1e6:.1f} MB, more than {most_bytes / 1e6:g} ({listed}); prune the language model"
+            " more (asr lm build --prune-entropy), or allow more (--most-mb)"
         )
     return sizes
 

@@ -88,8 +88,10 @@ def test_the_difference_of_rounding_is_that_of_both_heads(trained: Path, tmp_pat
 
 def test_a_dictionary_is_in_the_card_where_there_is_one() -> None:
     facts = {"name": "some.dict", "words": 1234, "sha256": "0123456789abcdef"}
-    (*_, told) = card._data([], {"facts": {"pronunciations": facts}})
-    assert "some.dict, 1,234 words (SHA-256 0123456789ab)" in told and "by their sounds" not in card._data([], {})[-1]
+    texts = card.read_texts(card.TEXTS)
+    (*_, told) = card._data([], {"facts": {"pronunciations": facts}}, texts)
+    assert "some.dict, 1,234 words (SHA-256 0123456789ab)" in told
+    assert "by their sounds" not in card._data([], {}, texts)[-1]
 
 
 def test_the_card_says_what_the_files_say(trained: Path, shipped: Path) -> None:
@@ -135,9 +137,22 @@ def test_it_is_done_once_and_results_of_other_weights_are_refused(
     assert (shipped / "README.md").read_bytes() == before
 
 
-def test_what_is_too_large_is_refused(trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr(ship, "MOST_BYTES", 1000)
+def test_another_language_has_texts_of_its_own(trained: Path, shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = {**json.loads(card.TEXTS.read_text()), "name": "deutsch", "sources": {"vctk": ["Hörbücher", "CC0"]}}
+    given = trained / "texts.json"
+    words = [shipped, trained / "data", "--work", trained / "third", "--out", trained / "deutsch", "--card-texts", given]
+    given.write_text(json.dumps({**texts, "limits": ["- Nur Deutsch."]}))
+    assert ship.main([str(word) for word in [*words, "--tests"]]) == 0
+    told = (trained / "deutsch" / "README.md").read_text()
+    assert told.startswith("# deutsch\n") and "| Hörbücher | CC0 |" in told and told.endswith("- Nur Deutsch.\n")
+    given.write_text(json.dumps({"name": "deutsch"}))
+    assert ship.main([str(word) for word in words]) == 2
+    assert "texts.json: lacks held_out, history, language_model, limits" in capsys.readouterr().err
+
+
+def test_what_is_too_large_is_refused(trained: Path, capsys: Any) -> None:
     words = [trained / "run/model", trained / "data", "--work", trained / "small", "--out", trained / "none"]
+    words += ["--most-mb", "0.001"]
     assert ship.main([str(word) for word in words]) == 2
     assert "prune the language model more" in capsys.readouterr().err and not (trained / "none").exists()
 

@@ -160,11 +160,12 @@ def test_tuning_takes_and_stores_a_dictionary(
 def test_a_dictionary_is_read_however_it_is_written(tmp_path: Path) -> None:
     """Compressed, with a mark at its beginning, tabs, Windows' line ends and comments; a wrong byte is not guessed."""
     rows = "\ufeff;;; of words\r\nÜBER\tY1   B  ER0 # over\r\nüber(2)  UW1 B ER\r\nüber UW B ER\r\nAB1  AH1 B\r\n"
+    rows += "Mu\u0308ll\t0.99\t0.2\t1.0\tm ʏ l\r\n"  # of MFA; ü as two characters
     (tmp_path / "a.dict.gz").write_bytes(gzip.compress(rows.encode()))
     read = read_pronunciations(tmp_path / "a.dict.gz", "key")
-    assert read == {"über": ("Y1 B ER", "UW B ER"), "ab1": ("AH B",)}  # Y1 is none of cmudict's vowels
+    assert read == {"über": ("Y1 B ER", "UW B ER"), "ab1": ("AH B",), "müll": ("m ʏ l",)}  # Y1 is no vowel of cmudict
     write_pronunciations(tmp_path / "b.dict", read)
-    assert (tmp_path / "b.dict").read_text() == "ab1 AH B\nüber Y1 B ER\nüber UW B ER\n"
+    assert (tmp_path / "b.dict").read_text() == "ab1 AH B\nmüll m ʏ l\nüber Y1 B ER\nüber UW B ER\n"
     (tmp_path / "c.dict").write_bytes("a AH\nüber UW B ER\n".encode("latin-1"))
     with pytest.raises(ConfigError, match=r"key=.*c\.dict: line 2 is not UTF-8"):
         read_pronunciations(tmp_path / "c.dict", "key")
