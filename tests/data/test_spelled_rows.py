@@ -1,11 +1,11 @@
-"""recipes/english/spelled.py: rows of spelled words and numbers for the language model."""
+"""recipes/english/spelled.py and pronounce.py: rows for the language model, and words for the dictionary."""
 
 from pathlib import Path
 
 import pytest
 
 from asr.data.manifest import Utterance, write_manifest
-from recipes.english import spelled
+from recipes.english import pronounce, spelled
 
 
 def test_numbers_are_said_as_num2words_says_them() -> None:
@@ -31,3 +31,19 @@ def test_rows_are_of_each_kind_and_none_is_a_dev_or_test_text(tmp_path: Path) ->
     said = {word for row in rows for word in row.split() if len(word) > 1}
     assert {"oh", "zero", "hundred", "and", "thousand", "twentieth", "first", "may"} <= said
     assert all(row.replace(" ", "").isalpha() for row in rows)
+
+
+def test_words_that_a_dictionary_lacks_are_added_as_they_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever its form: here a mark at the beginning, no end of the last line; phones that it lacks are none."""
+    said = {"tack": ["T", "AE", "K"], "zoo": ["Z", "UW"]}
+    monkeypatch.setattr(pronounce, "_said", lambda words: [said[word] for word in words])
+    (tmp_path / "cmu.dict").write_text("\ufeffTHE  DH AH0\nCAT  K AE1 T", encoding="utf-8")
+    (tmp_path / "a.wav").touch()
+    train = Utterance(id="a", audio=str(tmp_path / "a.wav"), duration_s=1.0, text="the tack zoo")
+    write_manifest(tmp_path / "train.jsonl", [train])
+    words = [tmp_path / "cmu.dict", tmp_path / "train.jsonl", "--out", tmp_path / "english.dict"]
+    assert pronounce.main([str(word) for word in words]) == 0
+    assert (tmp_path / "english.dict").read_text() == "cat K AE T\ntack T AE K\nthe DH AH\n"
+    assert "2 words, and 1 of 2 that were missing" in capsys.readouterr().out
