@@ -137,13 +137,13 @@ def test_it_is_done_once_and_results_of_other_weights_are_refused(
     assert (shipped / "README.md").read_bytes() == before
 
 
-def test_another_language_has_texts_of_its_own(trained: Path, shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_language_has_its_own_texts(trained: Path, shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
     texts = {**json.loads(card.TEXTS.read_text()), "name": "deutsch", "sources": {"vctk": ["Hörbücher", "CC0"]}}
-    given = trained / "texts.json"
-    words = [shipped, trained / "data", "--work", trained / "third", "--out", trained / "deutsch", "--card-texts", given]
+    given, out = trained / "texts.json", trained / "deutsch"
+    words = [shipped, trained / "data", "--work", trained / "third", "--out", out, "--card-texts", given]
     given.write_text(json.dumps({**texts, "limits": ["- Nur Deutsch."]}))
     assert ship.main([str(word) for word in [*words, "--tests"]]) == 0
-    told = (trained / "deutsch" / "README.md").read_text()
+    told = (out / "README.md").read_text()
     assert told.startswith("# deutsch\n") and "| Hörbücher | CC0 |" in told and told.endswith("- Nur Deutsch.\n")
     given.write_text(json.dumps({"name": "deutsch"}))
     assert ship.main([str(word) for word in words]) == 2
