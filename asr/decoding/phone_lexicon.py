@@ -5,8 +5,8 @@ tokens and trie of ``Tables``. The trie is walked by phones; a word ends with it
 sounds alike (``to``, ``two``) ends at one node: the tokens behind the phones are the endings, a last phone together
 with the word that it ends, so that prefixes with different words are different prefixes.
 
-A dictionary of 60,000 words is ready in a tenth of a second, before each transcription: there are rows of strings and
-arrays here, and no loop over phones.
+It is built before each transcription, so there are rows of strings and arrays here, and no loop over phones: 60,000
+pronunciations take 0.3 s of CPU time, their reading included.
 """
 
 import functools
