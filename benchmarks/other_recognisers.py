@@ -117,7 +117,7 @@ class Test(NamedTuple):
     """A test set: its name and its utterances, and how they were given."""
 
     name: str
-    utterances: list[Utterance]
+    utterances: Sequence[Utterance]
     given: str
 
 

@@ -104,7 +104,7 @@ class Simulation:
 
     def _parts(self, seed: int) -> tuple[list[Utterance], list[Utterance]]:
         """What is transcribed at the start, and the pool: --pool minutes of the rest at random."""
-        start = read_manifest(self.out / "parts" / f"start-{seed}" / "train.jsonl")
+        start = list(read_manifest(self.out / "parts" / f"start-{seed}" / "train.jsonl"))
         known = {one.id for one in start}
         pool = [one for one in self.train if one.id not in known and one.duration_s <= WHOLE_S]
         (part,) = nested_parts(pool, [self.options.pool], seed=seed)

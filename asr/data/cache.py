@@ -17,7 +17,7 @@ import os
 import shutil
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,7 +84,7 @@ class AudioCache:
             self._store(key, waveform)
         return waveform
 
-    def start_over_if_stale(self, utterances: Sequence[Utterance], sample_rate: int) -> None:
+    def start_over_if_stale(self, utterances: Iterable[Utterance], sample_rate: int) -> None:
         """Empty the file where it is full and most of it is not of ``utterances``, or where it is above the limit."""
         with contextlib.suppress(OSError):
             if not self._limit or self._path.stat().st_size < 0.9 * self._limit:

@@ -8,7 +8,7 @@ Out: utterances with durations, and speakers where they are known. All problems 
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +30,7 @@ _NOT_TRANSCRIPTS = {"readme", "license", "licence", "copying", "changelog", "not
 
 def read_folder(
     path: Path, *, annotations: AnnotationOptions | None = None, report: AnnotationReport | None = None
-) -> list[Utterance]:
+) -> Sequence[Utterance]:
     """The utterances of ``path``, in any of the forms: a table file, a Kaldi folder, shards, or recordings with texts.
 
     ``annotations`` and ``report`` apply to the last only; see ``read_text_beside_audio``. Where the former names a
@@ -185,7 +185,7 @@ def _beside(stem: str, found: _Files, problems: list[str], *, speaker_from_folde
     return Utterance(id=name, audio=str(found.audio[stem]), duration_s=0.0, text=text, speaker=speaker)
 
 
-def _reader_of_file(file: Path) -> Callable[[Path], list[Utterance]]:
+def _reader_of_file(file: Path) -> Callable[[Path], Sequence[Utterance]]:
     suffix = file.suffix.lower()
     if suffix in {".csv", ".tsv"}:
         return read_table

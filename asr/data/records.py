@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asr.errors import DataError
+from asr.files import finite
 from asr.terminal import printable, shorten
 
 # Our name of a field, and the names that other tools give to it; the first one found counts. All lower case.
@@ -36,6 +37,9 @@ AUDIO_KEYS, DURATION_KEYS, START_KEYS = (
     ("duration_s", "duration"),
     ("start_s", "offset"),
 )
+
+OWN_FIELDS = ("id", "audio", "duration_s", "text", "start_s", "speaker", "channel")  # of a manifest's lines
+_NEMO_NAMES = dict((AUDIO_KEYS, DURATION_KEYS, START_KEYS))
 
 _MOST_DIGITS = 308  # a float holds any whole number of fewer digits
 _MOST_LINES = 50
@@ -155,3 +159,72 @@ def raise_problems(where: str, problems: Sequence[str], hint: str = "") -> None:
 
 def _whole_number(digits: str) -> int | float:
     return int(digits) if len(digits) < _MOST_DIGITS else float(digits)
+
+
+def field_problems(fields: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the fields of a manifest's line, each taken by itself; an empty list if nothing is."""
+    problems = _text_problems(fields)
+    if "duration_s" not in fields:
+        problems.append(_absent("duration_s", fields))
+    elif not _is_seconds(fields["duration_s"]) or fields["duration_s"] <= 0:
+        problems.append(f"duration_s is {describe_value(fields['duration_s'])}, not a number of seconds above 0")
+    if "start_s" in fields and (not _is_seconds(fields["start_s"]) or fields["start_s"] < 0):
+        problems.append(f"start_s is {describe_value(fields['start_s'])}, not a number of seconds, 0 or more")
+    speaker, channel = fields.get("speaker"), fields.get("channel")
+    if speaker is not None and not (isinstance(speaker, str) and speaker):
+        problems.append(f"speaker is {describe_value(speaker)}, not text (leave it out where it is not known)")
+    if channel is not None and not (isinstance(channel, int) and not isinstance(channel, bool) and channel >= 0):
+        problems.append(f"channel is {describe_value(channel)}, not a whole number counted from 0")
+    return problems + _extra_problems(fields)
+
+
+def _text_problems(fields: Mapping[str, Any]) -> list[str]:
+    problems: list[str] = []
+    for key in ("id", "audio", "text"):
+        if key not in fields:
+            problems.append(_absent(key, fields))
+        elif not isinstance(fields[key], str):
+            problems.append(f"{key} is {describe_value(fields[key])}, not text")
+        elif not fields[key] and key != "text":
+            problems.append(f"{key} is empty")
+    return problems
+
+
+def _extra_problems(fields: Mapping[str, Any]) -> list[str]:
+    problems: list[str] = []
+    for key, value in fields.items():
+        if isinstance(value, str) and not _is_unicode(value):
+            problems.append(f"{key} holds half a Unicode character (a lone surrogate)")
+        elif key not in OWN_FIELDS and not _is_scalar(value):
+            problems.append(
+                f"{key} is {describe_value(value)}; extra fields hold text, a finite number, true, false or null"
+            )
+        if not _is_unicode(key):
+            problems.append("a key holds half a Unicode character (a lone surrogate)")
+    return problems
+
+
+def _absent(key: str, fields: Mapping[str, object]) -> str:
+    other = _NEMO_NAMES.get(key)
+    hint = (
+        f" (it has {other}, as NeMo writes it: convert it with asr prepare recipes/folder)" if other in fields else ""
+    )
+    return f"{key} is missing{hint}"
+
+
+def _is_seconds(value: object) -> bool:
+    return finite(value) is not None
+
+
+def _is_scalar(value: object) -> bool:
+    return value is None or isinstance(value, str | bool) or finite(value) is not None
+
+
+def _is_unicode(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -22,7 +22,7 @@ from asr.schema import to_plain
 
 TRAIN, NEW = "train", "new.jsonl"
 SHARE_OF_EPOCHS = 0.25
-Parts = dict[str, list[Utterance]]
+Parts = dict[str, Sequence[Utterance]]
 
 
 def with_previous(values: Mapping[str, Any], given: Collection[str]) -> tuple[dict[str, Any], str]:
@@ -143,5 +143,5 @@ def _read(data: Path) -> Parts:
     return parts
 
 
-def _speakers(utterances: list[Utterance]) -> set[str]:
+def _speakers(utterances: Sequence[Utterance]) -> set[str]:
     return {one.speaker for one in utterances if one.speaker is not None}

@@ -122,7 +122,7 @@ class _Rounds:
         for name in ("untranscribed.jsonl", "left-out.jsonl", "decoding.json"):
             (self.folder / name).unlink(missing_ok=True)
 
-    def _untranscribed(self) -> list[Utterance]:
+    def _untranscribed(self) -> Sequence[Utterance]:
         path = self.folder / "untranscribed.jsonl"
         if path.exists():
             return read_manifest(path)

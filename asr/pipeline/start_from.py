@@ -6,11 +6,13 @@ a line for the user. ``init_from=auto`` takes the model that comes with the pack
 text; a run that has begun keeps what was chosen then, whatever is installed now.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields, replace
+from operator import attrgetter
 from pathlib import Path
 
 from asr.config.typed import changed_keys
+from asr.data.passes import each, found_in
 from asr.errors import ConfigError, ModelError, TextError
 from asr.features import AnyFeaturesConfig
 from asr.models import ModelConfig, build_model_config
@@ -106,7 +108,11 @@ def _value(settings: TrainSettings, key: str) -> object:
 
 def _unspelled(settings: TrainSettings, tokenizer: Tokenizer) -> str:
     """Why the tokens cannot spell the training text, or ""."""
-    texts = [one.text for one in read_split(settings, "train")]
+    texts = each(attrgetter("text"), read_split(settings, "train"))
+    return found_in(texts, "unspelled", tokenizer.to_dict(), lambda: _unspelled_texts(texts, tokenizer))
+
+
+def _unspelled_texts(texts: Sequence[str], tokenizer: Tokenizer) -> str:
     known = {character for token in tokenizer.tokens[1:] for character in token}
     unknown, bad = set[str](), 0
     for text in texts:

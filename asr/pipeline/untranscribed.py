@@ -68,7 +68,7 @@ def find_untranscribed(source: Path, known: KnownSound) -> tuple[list[Utterance]
     return found, left_out
 
 
-def check_untranscribed(source: Path) -> list[Utterance]:
+def check_untranscribed(source: Path) -> Sequence[Utterance]:
     """What is named there, unopened; of a folder the durations are 0. Raises DataError where that is nothing."""
     if not source.exists():
         raise DataError(f"untranscribed={source}: no such folder or manifest; check the path")

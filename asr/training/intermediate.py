@@ -10,10 +10,11 @@ Source: Sanabria & Metze 2018, "Hierarchical Multi Task Learning With CTC" (arXi
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr.data.passes import each, found_in
 from asr.errors import DataError
 from asr.text.pronunciations import Pronunciations, phones_of, read_pronunciations
 from asr.text.tokenizer import BLANK, TokenizerConfig, build_tokenizer
@@ -25,17 +26,13 @@ LISTED = 10  # words in the message
 @dataclass(frozen=True, slots=True)
 class IntermediateTargets:
     """``tokens``: each id's text, the blank first. ``targets``: the ids of each training utterance, none where a word
-    has no pronunciation. ``note``: what they are, for the user.
+    has no pronunciation. ``note``: what they are, for the user. ``fingerprint``: a hash that changes with any target.
     """
 
     tokens: tuple[str, ...]
-    targets: list[list[int]]
+    targets: Sequence[list[int]]
     note: str
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash that changes with any target."""
-        return hashlib.sha256(json.dumps([self.tokens, self.targets]).encode()).hexdigest()
+    fingerprint: str
 
 
 def intermediate_targets(
@@ -53,7 +50,9 @@ def intermediate_targets(
     if config.intermediate_pieces:
         pieces = build_tokenizer(TokenizerConfig(name="sentencepiece", vocab_size=config.intermediate_pieces), texts)
         note = f"intermediate loss: over {pieces.vocab_size - 1} sub-words"
-        return IntermediateTargets(pieces.tokens, [pieces.encode(text) for text in texts], note)
+        targets = each(pieces.encode, texts)
+        of_all = found_in(texts, "pieces", pieces.to_dict(), lambda: _fingerprint(pieces.tokens, targets))
+        return IntermediateTargets(pieces.tokens, targets, note, of_all)
     return None
 
 
@@ -76,17 +75,31 @@ def _phone_tokens(known: Pronunciations) -> tuple[str, ...]:
 
 
 def _phones(lexicon: str, known: Pronunciations, texts: Sequence[str]) -> IntermediateTargets:
-    words = {word for text in texts for word in text.split()}
     tokens = _phone_tokens(known)
     ids = {token: index for index, token in enumerate(tokens)}
-    targets = [_spelled(text, known, ids) for text in texts]
-    have, missing = sum(map(bool, targets)), sorted(word for word in words if word.lower() not in known)
+    targets = each(lambda text: _spelled(text, known, ids), texts)
+
+    def find() -> tuple[int, list[str], str]:
+        words = {word for text in texts for word in text.split()}
+        missing = sorted(word for word in words if word.lower() not in known)
+        return sum(map(bool, targets)), missing, _fingerprint(tokens, targets)
+
+    have, missing, fingerprint = found_in(texts, "phones", [sorted(known.items())], find)
     more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
     lacks = f"; it lacks {', '.join(missing[:LISTED])}{more}" if missing else ""
     if not have:
         raise DataError(f"training.loss.intermediate_lexicon={lexicon}: it spells no training utterance{lacks}")
     note = f"intermediate loss: over {len(tokens) - 1} phones of {lexicon}, in {have} of {len(texts)} utterances{lacks}"
-    return IntermediateTargets(tokens, targets, note)
+    return IntermediateTargets(tokens, targets, note, fingerprint)
+
+
+def _fingerprint(tokens: Sequence[str], targets: Iterable[list[int]]) -> str:
+    """The SHA-256 of both as JSON, which never is in memory as a whole."""
+    digest = hashlib.sha256(f"[{json.dumps(tokens)}, [".encode())
+    for number, target in enumerate(targets):
+        digest.update((", " * (number > 0) + json.dumps(target)).encode())
+    digest.update(b"]]")
+    return digest.hexdigest()
 
 
 def _spelled(text: str, known: Pronunciations, ids: Mapping[str, int]) -> list[int]:

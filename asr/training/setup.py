@@ -3,10 +3,14 @@
 In: settings. Out: a ``Setup`` for the training loop. Errors in the data are found here, and the message lists them.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,13 +19,14 @@ from asr.data.batching import Request
 from asr.data.cache import AudioCache
 from asr.data.dataset import SpeechDataset, load_batches
 from asr.data.manifest import Utterance, read_manifest
+from asr.data.passes import durations_of, each, found_in, select, with_texts
 from asr.errors import ConfigError, DataError, TextError
 from asr.features import Features, NormalisationStatistics, WaveformAugment, build_features
 from asr.models import AcousticModel
 from asr.pretrained import from_pretrained
 from asr.seeds import derive_seed, numpy_generator
 from asr.text.normalize import get_normalizer
-from asr.text.tokenizer import Tokenizer, build_tokenizer
+from asr.text.tokenizer import Tokenizer, TokenizerConfig, build_tokenizer, tokenizer_from_dict
 from asr.training.config import TrainingConfig, TrainSettings
 from asr.training.intermediate import IntermediateTargets, intermediate_targets, kept_phones, read_lexicon
 from asr.training.transfer import choose_tokenizer, take_over
@@ -63,36 +68,46 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
     dev = read_split(settings, "dev")
     starts_from = settings.training.init_from if tokenizer is None else None  # a resumed run has weights of its own
     earlier = from_pretrained(starts_from) if starts_from else None
-    texts, note = [one.text for one in train], None
     if tokenizer is None:
-        tokenizer = (
-            choose_tokenizer(earlier.tokenizer, settings.tokenizer, texts)
-            if earlier
-            else build_tokenizer(settings.tokenizer, texts)
-        )
+        tokenizer = _learned_tokenizer(train, settings.tokenizer, earlier.tokenizer if earlier else None)
     features = build_features(settings.features)
     torch.manual_seed(derive_seed(settings.seed, "weights"))
     loss = settings.training.loss
     pronunciations = read_lexicon(loss)
     phones = kept_phones(loss, settings.model.num_layers, pronunciations)
     model = AcousticModel(settings.model, settings.features.n_mels, tokenizer.vocab_size, phones)
-    if earlier is not None:
-        note = take_over(model, tokenizer, earlier, settings)
+    note = take_over(model, tokenizer, earlier, settings) if earlier else None
     train, dropped = _drop_unspellable(train, tokenizer, features, model, settings)
     rate = settings.features.sample_rate
     cache = AudioCache(Path(settings.data.cache_dir or settings.data.dir) / CACHE_NAME, settings.data.cache_mb)
-    cache.start_over_if_stale([*train, *dev], rate)
+    cache.start_over_if_stale(itertools.chain(train, dev), rate)
     change = WaveformAugment(settings.augment, rate, cache.load_file)
     return Setup(
         features,
         model,
         tokenizer,
-        SpeechDataset(train, [tokenizer.encode(one.text) for one in train], rate, settings.seed, change, cache.load),
+        SpeechDataset(train, each(partial(_spell, tokenizer), train), rate, settings.seed, change, cache.load),
         SpeechDataset(dev, [[] for _ in dev], rate, settings.seed, load=cache.load),
         dropped,
         note,
-        intermediate_targets(loss, [one.text for one in train], pronunciations),
+        intermediate_targets(loss, each(attrgetter("text"), train), pronunciations),
     )
+
+
+def _spell(tokenizer: Tokenizer, utterance: Utterance) -> list[int]:
+    return tokenizer.encode(utterance.text)
+
+
+def _learned_tokenizer(train: Sequence[Utterance], config: TokenizerConfig, earlier: Tokenizer | None) -> Tokenizer:
+    """The tokens of the texts, or those of ``earlier`` where they spell them. Raises DataError, TextError."""
+    texts = each(attrgetter("text"), train)
+    depends = [asdict(config), config.listed_units(), earlier.to_dict() if earlier else None]
+
+    def learn() -> dict[str, Any]:
+        fresh = choose_tokenizer(earlier, config, texts) if earlier else build_tokenizer(config, texts)
+        return fresh.to_dict()
+
+    return tokenizer_from_dict(found_in(train, "tokens", depends, learn))
 
 
 def epochs_for(steps: int, steps_per_epoch: float, at_least: int = 0) -> int:
@@ -132,15 +147,15 @@ def learn_normalisation(setup: Setup, settings: TrainSettings) -> None:
 
 
 def _sample(utterances: Sequence[Utterance], settings: TrainSettings) -> Iterator[list[Request]]:
-    wanted_s = settings.training.normalisation_hours * 3600
+    wanted_s, durations_s = settings.training.normalisation_hours * 3600, durations_of(utterances)
     for index in numpy_generator(settings.seed, "normalisation").permutation(len(utterances)):
         if wanted_s <= 0:
             return
-        wanted_s -= utterances[index].duration_s
+        wanted_s -= durations_s[index]
         yield [Request(int(index), 0, 1.0)]
 
 
-def read_split(settings: TrainSettings, split: str) -> list[Utterance]:
+def read_split(settings: TrainSettings, split: str) -> Sequence[Utterance]:
     """The utterances of ``split`` in ``data.dir`` with their texts normalised. Raises ConfigError or DataError."""
     if not settings.data.dir:
         raise ConfigError("config: data.dir is not set; give the folder that 'asr prepare' wrote (data.dir=FOLDER)")
@@ -151,10 +166,11 @@ def read_split(settings: TrainSettings, split: str) -> list[Utterance]:
             f"{manifest}: absent; training chooses its best epoch on a dev set. Prepare the corpus with one"
             " (prepare.dev above 0), or write that manifest by hand"
         )
-    utterances = read_manifest(manifest)
-    normal = [replace(one, text=normalize(one.text)) for one in utterances]
-    empty = [one.id for one in normal if not one.text]
-    if empty and split == "train":
+    normal = with_texts(read_manifest(manifest), normalize)
+    if split != "train":
+        return normal
+    empty = found_in(normal, "empty", None, lambda: [one.id for one in normal if not one.text])
+    if empty:
         raise DataError(
             f"{settings.data.dir}/{split}.jsonl: {len(empty)} utterances have no text once normalised by"
             f" '{normalize.label}': {_some(empty)}; remove them or correct their transcripts"
@@ -163,35 +179,48 @@ def read_split(settings: TrainSettings, split: str) -> list[Utterance]:
 
 
 def _drop_unspellable(
-    utterances: list[Utterance], tokenizer: Tokenizer, features: Features, model: AcousticModel, settings: TrainSettings
-) -> tuple[list[Utterance], list[str]]:
+    utterances: Sequence[Utterance],
+    tokenizer: Tokenizer,
+    features: Features,
+    model: AcousticModel,
+    settings: TrainSettings,
+) -> tuple[Sequence[Utterance], list[str]]:
     """The utterances that CTC can spell at the fastest speed, and what the others lack.
 
     Raises DataError where texts have characters outside the vocabulary, or (by the settings) too few frames.
     """
     fastest, rate = settings.augment.fastest, settings.features.sample_rate
-    samples = torch.tensor([int(one.duration_s / fastest * rate) - 1 for one in utterances])
-    frames = model.output_lengths(features.frame_lengths(samples)).tolist()
-    keep, unknown, short = [], [], []
-    for utterance, available in zip(utterances, frames, strict=True):
-        try:
-            needed = frames_needed(tokenizer.encode(utterance.text))
-        except TextError as error:
-            unknown.append(f"{utterance.id}: {error}")
-            continue
-        if available >= max(1, needed):
-            keep.append(utterance)
-        else:
-            short.append(f"{utterance.id} (needs {needed} frames for {utterance.text!r}, has {available})")
+
+    def find() -> dict[str, Any]:
+        samples = torch.tensor([int(one / fastest * rate) - 1 for one in durations_of(utterances).tolist()])
+        frames = model.output_lengths(features.frame_lengths(samples)).tolist()
+        found: dict[str, Any] = {"unknown": [], "short": [], "places": []}
+        for place, (utterance, available) in enumerate(zip(utterances, frames, strict=True)):
+            try:
+                needed = frames_needed(tokenizer.encode(utterance.text))
+            except TextError as error:
+                found["unknown"].append(f"{utterance.id}: {error}")
+                continue
+            if available < max(1, needed):
+                found["places"].append(place)
+                found["short"].append(f"{utterance.id} (needs {needed} frames for {utterance.text!r}, has {available})")
+        return found
+
+    depends = [tokenizer.to_dict(), fastest, asdict(settings.features), asdict(settings.model)]
+    found = found_in(utterances, "spelled", depends, find)
+    unknown, short = found["unknown"], found["short"]
     if unknown:
         raise DataError(f"train: {len(unknown)} transcripts cannot be spelled: {_some(unknown)}")
-    if short and (settings.data.unspellable == "error" or not keep):
+    if short and (settings.data.unspellable == "error" or len(short) == len(utterances)):
         raise DataError(
             f"train: {len(short)} utterances are too short for their text at {fastest}x speed"
             f" and 1/{model.subsampling.factor} of the"
             f" frames: {_some(short)}; set data.unspellable=drop to leave them out, or lower model.subsampling.factor"
         )
-    return keep, short
+    if short:
+        gone = set(found["places"])
+        utterances = select(utterances, [place for place in range(len(utterances)) if place not in gone])
+    return utterances, short
 
 
 def _some(names: Sequence[str]) -> str:

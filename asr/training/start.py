@@ -10,11 +10,12 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from asr.data.alphabet import alphabet, alphabet_table, spelled, suspicious
+from asr.data.alphabet import TokenUse, alphabet, alphabet_table, spelled, suspicious
+from asr.data.passes import durations_of, found_in
 from asr.devices import allow_tf32, check_precision, choose_device, set_threads
 from asr.errors import AsrError, TrainingError
 from asr.files import file_hashes, write_text
@@ -196,7 +197,9 @@ def _facts(settings: TrainSettings, start: dict[str, str], before: dict[str, Any
 
 def _report_alphabet(setup: Setup, settings: TrainSettings, folder: Path | None, observer: Observer) -> None:
     """Every token of the training texts into ``folder``/alphabet.tsv, and a line on the suspicious ones."""
-    uses = alphabet(setup.train.utterances, spelled(setup.tokenizer))
+    train, tokenizer = setup.train.utterances, setup.tokenizer
+    find = lambda: [asdict(use) for use in alphabet(train, spelled(tokenizer))]  # noqa: E731
+    uses = [TokenUse(**use) for use in found_in(train, "alphabet", tokenizer.to_dict(), find)]
     if folder is not None:
         rows, header = alphabet_table(uses)
         write_text(folder / "alphabet.tsv", "".join("\t".join(row) + "\n" for row in [header, *rows]))
@@ -210,7 +213,7 @@ def _report_alphabet(setup: Setup, settings: TrainSettings, folder: Path | None,
 def _describe(setup: Setup, settings: TrainSettings, observer: Observer) -> None:
     """The size of data and model, and warnings, before the first step."""
     train, dev = setup.train.utterances, setup.dev.utterances
-    audio = [format_duration(sum(one.duration_s for one in part)) for part in (train, dev)]
+    audio = [format_duration(sum(durations_of(part).tolist())) for part in (train, dev)]
     size = sum(parameter.numel() for parameter in setup.model.parameters())
     observer.message(
         f"train {audio[0]} in {len(train)} utterances, dev {audio[1]} in {len(dev)};"

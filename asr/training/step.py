@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from asr.ctc import frames_needed
 from asr.ctc.loss import consistency_loss, ctc_loss, penalise_blank
-from asr.data.batching import Request, padding_share, plan_epoch, share
+from asr.data.batching import Plan, Request, padding_share, plan_epoch, share
 from asr.data.dataset import Batch, SpeechDataset, load_batches
+from asr.data.passes import durations_of
 from asr.devices import autocast, upload
 from asr.errors import TrainingError
 from asr.features import Features, SpecAugmentConfig, spec_augment
@@ -218,11 +219,11 @@ class EpochSteps:
 
     def __init__(self, data: SpeechDataset, settings: TrainSettings, processes: Processes) -> None:
         self.data, self.settings, self.processes = data, settings, processes
-        self.durations_s = [one.duration_s for one in data.utterances]
+        self.durations_s = durations_of(data.utterances)
         self.views = settings.training.loss.views
         self.waited_s = 0.0
 
-    def plan(self, epoch: int) -> list[list[Request]]:
+    def plan(self, epoch: int) -> Plan:
         """The epoch's batches, each of all processes together."""
         return plan_epoch(
             self.durations_s,
@@ -234,22 +235,21 @@ class EpochSteps:
         )
 
     def from_batch(
-        self, plan: list[list[Request]], start: int, is_done: Callable[[], bool]
+        self, plan: Plan, start: int, is_done: Callable[[], bool]
     ) -> Iterator[tuple[list[list[Request]], list[Batch | None]]]:
         """For each step from batch ``start`` until ``is_done``: the requests of all processes, this one's batches.
 
         None is a batch of which this process has no share.
         """
         accumulate = self.settings.training.accumulate
-        shares = [share(batch, self.processes.rank, self.processes.count) for batch in plan[start:]]
-        read = [one for one in shares if one]
+        shares = plan.of_process(self.processes.rank, self.processes.count)
+        read = shares[start:].without_empty()
         loaded = load_batches(self.data, read, self.settings.data.workers, self.processes.pins)
         loaded = uploaded_ahead(loaded, self.processes.device)
         for offset in range(start, len(plan), accumulate):
             if is_done():
                 return
-            requests = plan[offset : offset + accumulate]
-            mine = shares[offset - start : offset - start + accumulate]
+            requests, mine = list(plan[offset : offset + accumulate]), shares[offset : offset + accumulate]
             began = time.monotonic()
             batches = [next(loaded) if one else None for one in mine]
             self.waited_s = time.monotonic() - began
@@ -257,13 +257,14 @@ class EpochSteps:
 
     def audio_s(self, requests: list[list[Request]]) -> float:
         """Seconds of audio that a step computes for ``requests``: at their speeds, each view counted."""
-        return self.views * sum(self.durations_s[one.index] / one.speed for batch in requests for one in batch)
+        lengths_s = (float(self.durations_s[one.index]) / one.speed for batch in requests for one in batch)
+        return self.views * sum(lengths_s)
 
-    def padding(self, requests: list[list[Request]]) -> float:
+    def padding(self, requests: Sequence[list[Request]]) -> float:
         """The share of padding in the frames that all processes compute for ``requests``, from 0 to 1."""
         count = self.processes.count
-        shares = [share(batch, rank, count) for batch in requests for rank in range(count)]
-        return padding_share(self.durations_s, [one for one in shares if one])
+        shares = (share(batch, rank, count) for batch in requests for rank in range(count))
+        return padding_share(self.durations_s, filter(None, shares))
 
 
 def uploaded_ahead(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
@@ -295,7 +296,7 @@ def _arrived(batch: Batch, event: torch.cuda.Event, device: torch.device) -> Bat
 
 
 def check_largest_batch_fits(
-    plan: Sequence[list[Request]],
+    plan: Plan,
     data: SpeechDataset,
     stepper: Stepper,
     settings: TrainSettings,
@@ -305,8 +306,7 @@ def check_largest_batch_fits(
 
     Raises TrainingError where it does not fit into memory: before the first step, not in the middle of an epoch.
     """
-    longest_s = [max(_length_s(data, one) for one in batch) for batch in plan]
-    largest, _ = max(zip(plan, longest_s, strict=True), key=lambda pair: len(pair[0]) * pair[1])
+    largest = plan.longest(durations_of(data.utterances))
     mine = share(largest, processes.rank, processes.count) or largest[:1]
     rate = settings.features.sample_rate
     samples = max(int(_length_s(data, one) * rate) for one in largest)

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +22,7 @@ from torch import nn
 
 from asr.data.batching import Request, plan_epoch
 from asr.data.dataset import Batch, load_batches
+from asr.data.passes import durations_of, each
 from asr.errors import Interrupted, TrainingError
 from asr.seeds import derive_seed
 from asr.training.checkpoint import (
@@ -166,7 +168,7 @@ class Trainer:
             clip_norm=self.settings.optimizer.clip_norm,
             precision=self.settings.training.precision,
             seed=self.settings.seed,
-            ids=[one.id for one in self.setup.train.utterances],
+            ids=each(attrgetter("id"), self.setup.train.utterances),
             loss=self.settings.training.loss,
             chunking=self.settings.training.chunking,
             intermediate_targets=self.setup.intermediate.targets if self.setup.intermediate else None,
@@ -311,8 +313,7 @@ class Trainer:
 
     def _evaluate(self) -> DevResult:
         dev = self.setup.dev
-        durations = [one.duration_s for one in dev.utterances]
-        plan = plan_epoch(durations, self.settings.data.batching, seed=0, epoch=0)
+        plan = plan_epoch(durations_of(dev.utterances), self.settings.data.batching, seed=0, epoch=0)
         mine = plan[self.processes.rank :: self.processes.count]
         texts = [one.text for one in dev.utterances]
         batches = self._until_stopped(load_batches(dev, mine, self.settings.data.workers, self.processes.pins))

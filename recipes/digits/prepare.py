@@ -98,7 +98,7 @@ def prepare(
     fingerprint = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:10]
     audio = out.resolve() / f"audio-{fingerprint}"
     if _is_done(out, fingerprint, counts):
-        return summarize(_splits({part: read_manifest(out / f"{part}.jsonl") for part in counts}))
+        return summarize(_splits({part: list(read_manifest(out / f"{part}.jsonl")) for part in counts}))
     planned = {part: _plan(part, count, longest, seed, audio) for part, count in counts.items()}
     audio.mkdir(parents=True, exist_ok=True)
     _synthesize([plan for plans in planned.values() for plan in _pieces(plans)])

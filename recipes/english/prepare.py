@@ -81,7 +81,7 @@ def _by_recipe(recipe: str, folder: Path, *, complete: bool) -> Parts:
     """The manifests of the corpus's own recipe, dev and test included."""
     with tempfile.TemporaryDirectory() as scratch:
         run_prepare(RECIPES / recipe, folder, Path(scratch), {"complete": complete})
-        return {part: read_manifest(Path(scratch) / f"{part}.jsonl") for part in ("train", "dev", "test")}
+        return {part: list(read_manifest(Path(scratch) / f"{part}.jsonl")) for part in ("train", "dev", "test")}
 
 
 def _librispeech_100(folder: Path) -> Parts:

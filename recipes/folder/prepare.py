@@ -7,6 +7,7 @@ table of the annotations left out.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -98,7 +99,7 @@ class _Reader:
     options: AnnotationOptions
     report: AnnotationReport
 
-    def read(self, path: Path) -> list[Utterance]:
+    def read(self, path: Path) -> Sequence[Utterance]:
         """The utterances of a folder or table; their speakers only where they count."""
         utterances = read_folder(path, annotations=self.options, report=self.report)
         if not utterances:

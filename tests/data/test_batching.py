@@ -1,6 +1,8 @@
 """The plan of an epoch: every utterance once, within the bounds, the same wherever it is made, with little padding."""
 
 import collections
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,23 @@ def test_the_plan_depends_on_nothing_but_its_arguments() -> None:
     config = BatchingConfig()
     plans = [plan_epoch(MANY_S, config, seed=1, epoch=2, speeds=SPEEDS) for _ in range(2)]
     assert plans[0] == plans[1]
+
+
+def test_a_plan_is_that_of_earlier_versions_whose_runs_resume_in_the_middle_of_it() -> None:
+    config = BatchingConfig(batch_s=40.0, max_utterances=8)
+    plan = plan_epoch(MANY_S, config, seed=1, epoch=2, speeds=SPEEDS, processes=2)
+    pairs = json.dumps([[(one.index, one.speed) for one in batch] for batch in plan])
+    digest = hashlib.sha256(pairs.encode()).hexdigest()  # of commit 8ca3eb5, which sorted lists
+    assert digest == "b16a1405d4a9481b04f7924154914aba11982359d1ab9b2f0c79e9749ac82577"
+
+
+def test_a_process_reads_its_shares_and_no_empty_ones() -> None:
+    plan = plan_epoch(MANY_S[:7], BatchingConfig(max_utterances=1), seed=1, epoch=1, processes=3)
+    for rank in range(3):
+        shares = [share(batch, rank, 3) for batch in plan]
+        assert list(plan.of_process(rank, 3)) == shares
+        assert list(plan[1:].of_process(rank, 3).without_empty()) == [one for one in shares[1:] if one]
+    assert plan.longest(MANY_S[:7]) == max(plan, key=lambda batch: len(batch) * max(MANY_S[one.index] for one in batch))
 
 
 def test_epochs_and_seeds_differ() -> None:

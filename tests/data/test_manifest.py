@@ -4,12 +4,16 @@ import json
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asr.data.manifest import Utterance, read_manifest, with_unique_ids, write_manifest
+from asr.data import manifest as manifest_module
+from asr.data.manifest import Manifest, Utterance, read_manifest, with_unique_ids, write_manifest
+from asr.data.passes import durations_of, each, found_in, select, with_texts
 from asr.errors import DataError
+from asr.text.normalize import get_normalizer
 from tests.faults.manifests import LINES
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -49,6 +53,10 @@ def test_what_is_written_reads_back_equal(tmp_path: Path, data: st.DataObject) -
     write_manifest(folder / "train.jsonl", written)
 
     assert read_manifest(folder / "train.jsonl") == written
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_module, "LARGE_BYTES", 0)
+        large = read_manifest(folder / "train.jsonl")
+    assert isinstance(large, Manifest) and list(large) == written and large == written
 
 
 def manifest(tmp_path: Path, *lines: object) -> Path:
@@ -117,6 +125,89 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     message = str(caught.value)
     assert all(f"{path}:{number}: " in message for number in range(1, len(lines) + 1))
     assert f"{path}:{len(lines) + 2}: id 'last' is already used in line {len(lines) + 1}" in message
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every manifest is read as a large one is."""
+    monkeypatch.setattr(manifest_module, "LARGE_BYTES", 0)
+
+
+def test_a_large_file_has_the_same_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = b"\xef\xbb\xbf"
+    lines = [
+        mark + json.dumps(line()).encode(),
+        b"",
+        line(id="v"),
+        line(id="v", audio="b"),
+        *(fault for _, fault, _ in LINES),
+    ]
+    messages = []
+    for bytes_ in (1_000_000, 0):
+        monkeypatch.setattr(manifest_module, "LARGE_BYTES", bytes_)
+        with pytest.raises(DataError) as caught:
+            read_manifest(manifest(tmp_path, *lines))
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1] and messages[0].count("\n") > len(LINES)
+    assert messages[0].index("id 'v' is already used") < messages[0].index("no such file")
+
+
+@pytest.mark.usefixtures("large")
+def test_a_large_file_is_checked_again_only_where_it_or_a_folder_of_recordings_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, checked = manifest(tmp_path, line(), line(id="u2", audio="wav/b.wav")), []
+    (tmp_path / "wav").mkdir()
+    (tmp_path / "wav" / "b.wav").touch()
+    columns = manifest_module._Reader.columns
+    monkeypatch.setattr(manifest_module._Reader, "columns", lambda *of: (checked.append(1), columns(*of))[1])
+    for times, change in enumerate(
+        [
+            lambda: None,
+            lambda: path.write_bytes(path.read_bytes() + b"\n" + json.dumps(line(id="u3")).encode()),
+            lambda: (tmp_path / "wav" / "c.wav").touch(),
+            lambda: (tmp_path / ".index" / "m.jsonl.lines").write_bytes(b"damaged"),
+        ],
+        start=1,
+    ):
+        change()
+        first, again = read_manifest(path), read_manifest(path)
+        assert len(checked) == times and first == again and len(first) == 2 + (times > 1)
+    (tmp_path / "wav" / "b.wav").unlink()
+    with pytest.raises(DataError, match=r"m\.jsonl:2: audio .*b\.wav: no such file"):
+        read_manifest(path)
+
+
+@pytest.mark.usefixtures("large")
+def test_a_large_file_is_the_one_that_was_opened_or_an_error(tmp_path: Path) -> None:
+    path = manifest(tmp_path, line(), line(id="u2", room="kitchen"))
+    read = read_manifest(path)
+    assert pickle.loads(pickle.dumps(read)) == read == list(read)
+    other = tmp_path / "other"
+    other.write_bytes(b"{}")
+    other.replace(path)  # as an atomic writer does
+    assert [one.id for one in read] == ["u1", "u2"]
+    read = pickle.loads(pickle.dumps(read))  # opens the file again
+    with pytest.raises(DataError, match=r"m\.jsonl: has changed while it was read"):
+        read[1]
+
+
+def test_what_is_asked_of_all_utterances_is_the_same_of_a_list_and_of_a_large_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = manifest(tmp_path, *(line(id=f"u{n}", text=f"Text {n}!", duration_s=n + 0.1) for n in range(5)))
+    known, passes, results = read_manifest(path), [], []
+    monkeypatch.setattr(manifest_module, "LARGE_BYTES", 0)
+    for utterances in (known, read_manifest(path), read_manifest(path)):
+        some = select(with_texts(utterances, get_normalizer("basic")), [0, 3, 4])
+        letters = each(len, each(lambda one: one.text, some))
+        total = found_in(letters, "letters", {"of": 1}, lambda all_=letters: (passes.append(1), sum(all_))[1])
+        results.append((list(some), list(letters), list(letters[1:]), durations_of(some).tolist(), total))
+    assert results[0] == results[1] == results[2] and results[0][1] == [6, 6, 6]
+    assert len(passes) == 2, "of the list, and once of the file: its sum is kept"
+    found = [found_in(read_manifest(path), "letters", depends, lambda: 7) for depends in ({"of": 1}, {"of": 2})]
+    assert found == [7, 7], "other utterances, or other settings"
+    assert isinstance(durations_of(known), np.ndarray)
 
 
 def test_errors_beyond_fifty_are_counted(tmp_path: Path) -> None:

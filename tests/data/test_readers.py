@@ -286,7 +286,7 @@ def test_folder_recipe_splits_by_speaker(tmp_path: Path) -> None:
     parts = {name: read_manifest(tmp_path / "out" / f"{name}.jsonl") for name in ("train", "dev", "test")}
     assert {name: len(part) for name, part in parts.items()} == {"train": 16, "dev": 2, "test": 2}
     assert len({u.speaker for part in parts.values() for u in part}) == 10
-    assert parts["dev"][0].speaker not in {u.speaker for u in parts["train"] + parts["test"]}
+    assert parts["dev"][0].speaker not in {u.speaker for u in [*parts["train"], *parts["test"]]}
     assert parts["train"][0].text == "good day"
 
 

@@ -36,7 +36,7 @@ def corpus(tmp_path: Path) -> Path:
 
 def parts(out: Path) -> Iterator[tuple[str, list[Utterance]]]:
     for path in sorted(out.glob("*.jsonl")):
-        yield path.stem, read_manifest(path)
+        yield path.stem, list(read_manifest(path))
 
 
 def test_the_corpus_has_its_own_test_and_dev_is_made_by_the_text(corpus: Path, tmp_path: Path) -> None:

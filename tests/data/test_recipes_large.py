@@ -31,7 +31,7 @@ def write_chapter(root: Path, part: str, speaker: str, suffix: str = ".flac", co
 
 
 def parts(out: Path) -> dict[str, list[Utterance]]:
-    return {file.stem: read_manifest(file) for file in sorted(out.glob("*.jsonl"))}
+    return {file.stem: list(read_manifest(file)) for file in sorted(out.glob("*.jsonl"))}
 
 
 def test_librispeech_mini_cuts_dev_clean_by_the_named_speakers(tmp_path: Path) -> None:

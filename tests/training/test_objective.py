@@ -1,5 +1,7 @@
 """The losses beside CTC against torch's own functions, and who gets their gradients."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +208,8 @@ def test_phones_are_the_targets_of_the_utterances_that_have_them(tmp_path: Path,
     targets = intermediate_targets(config, ["ca b", "ab a", "zoo"], read_lexicon(config))
     assert targets is not None and targets.tokens == ("<blank>", "AE", "AH", "B", "IY", "K")
     assert targets.targets == [[5, 1, 3, 4], [1, 3, 2], []]
+    whole = json.dumps([targets.tokens, targets.targets])
+    assert targets.fingerprint == hashlib.sha256(whole.encode()).hexdigest(), "as in checkpoints of earlier versions"
     assert targets.note.endswith("in 2 of 3 utterances; it lacks zoo")
     model = make_model("gru")
     stepper = make_stepper(model, LossConfig())

@@ -6,10 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from asr.ctc.loss import penalise_blank
+from asr.data import manifest as manifest_module
+from asr.data import passes as passes_module
+from asr.data.manifest import read_manifest, write_manifest
 from asr.errors import ConfigError, TrainingError
 from asr.pretrained import from_pretrained
 from asr.training.checkpoint import average_weights, load_checkpoint
@@ -18,7 +22,33 @@ from asr.training.evaluate import DevResult, DevUtterances, plateau_warning
 from asr.training.logs import RunLogs
 from asr.training.start import train
 from asr.training.step import Stepper, learning_rate_factor
-from tests.tiny_run import Quiet, equal_weights, settings, weights
+from tests.tiny_run import Quiet, equal_weights, make_corpus, make_utterance, settings, weights
+
+
+def test_a_large_manifest_is_trained_on_as_a_small_one_and_its_texts_are_gone_through_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same weights, messages and alphabet: read as a list, from the file, and by what was kept of it."""
+    lexicon = tmp_path / "lexicon"
+    lexicon.write_text("".join(f"{one} {' '.join(one.upper())}\n" for one in ("ab", "bc", "ca", "abc", "a", "b")))
+    data = make_corpus(tmp_path / "data")
+    short = make_utterance(data, "short", "abcabc", np.random.default_rng(1), 0.05)
+    write_manifest(data / "train.jsonl", [*read_manifest(data / "train.jsonl"), short])
+    changes = {"training__loss__intermediate_weight": 0.3, "training__loss__intermediate_lexicon": str(lexicon)}
+    chosen = settings(data, training__epochs=1, data__unspellable="drop", data__cache_mb=0, **changes)
+    runs, passes = [], []
+    for number, bytes_ in enumerate((10**9, 0, 0)):
+        monkeypatch.setattr(manifest_module, "LARGE_BYTES", bytes_)
+        if number == 2:
+            monkeypatch.setattr(passes_module, "keep_columns", lambda path, *_: passes.append(path.name))
+        watcher, run = Quiet(), tmp_path / str(number)
+        train(chosen, run, watcher)
+        messages = [one.replace(str(run), "RUN") for one in watcher.messages]
+        runs.append((weights(run), [one.loss for one in watcher.steps], messages, (run / "alphabet.tsv").read_text()))
+    for other in runs[1:]:
+        assert equal_weights(runs[0][0], other[0]) and runs[0][1:] == other[1:]
+    assert any("left out, too short" in one for one in runs[0][2]) and any("phones" in one for one in runs[0][2])
+    assert passes == []
 
 
 @pytest.mark.parametrize(
