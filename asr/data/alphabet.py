@@ -61,15 +61,19 @@ def alphabet(utterances: Sequence[Utterance], split: Callable[[str], Iterable[st
     counts: Counter[str] = Counter()
     holders: Counter[str] = Counter()
     speakers: dict[str, set[str | None]] = defaultdict(set)
-    shortest: dict[str, Utterance] = {}
+    shortest: dict[str, tuple[int, str]] = {}
+    everybody: set[str | None] = set()
     for utterance in utterances:
-        for token, count in Counter(split(utterance.text)).items():
-            counts[token] += count
-            holders[token] += 1
-            speakers[token].add(utterance.speaker)
-            if token not in shortest or len(utterance.text) < len(shortest[token].text):
-                shortest[token] = utterance
-    several = len({one.speaker for one in utterances} - {None}) > 1
+        tokens, length, speaker = list(split(utterance.text)), len(utterance.text), utterance.speaker
+        counts.update(tokens)
+        kinds = set(tokens)
+        holders.update(kinds)
+        everybody.add(speaker)
+        for token in kinds:
+            speakers[token].add(speaker)
+            if token not in shortest or length < shortest[token][0]:
+                shortest[token] = length, utterance.id
+    several = len(everybody - {None}) > 1
     main, total = _main_script(counts), sum(counts.values())
     carried = {mark for token in counts for mark in unicodedata.normalize("NFD", token)[1:] if is_mark(mark)}
     return [
@@ -79,7 +83,7 @@ def alphabet(utterances: Sequence[Utterance], split: Callable[[str], Iterable[st
             share=count / total,
             utterances=holders[token],
             speakers=len(speakers[token] - {None}),
-            example=shortest[token].id,
+            example=shortest[token][1],
             rare=count < RARE,
             one_speaker=str(next(iter(speakers[token]))) if several and _is_one(speakers[token]) else "",
             script=_among(script_of(token), main),

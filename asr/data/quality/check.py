@@ -18,6 +18,7 @@ from asr.data.quality.sound import Sounds, analyse_all, bandwidths, sound_findin
 from asr.data.quality.splits import check_splits
 from asr.data.quality.texts import describe_character, text_findings
 from asr.errors import AsrError, AudioError, UsageError
+from asr.text.normalize import normalize_basic
 
 _CHARACTERS_SHOWN, _BANDWIDTHS_SHOWN = 120, 5
 _SPLITS = ("train.jsonl", "dev.jsonl", "test.jsonl")
@@ -141,11 +142,12 @@ def check_utterances(
     found = probe_all(utterance.audio for utterance in utterances) if recordings is None else recordings
     unopened = {one.id for one in utterances if isinstance(found[one.audio], AudioError)}
     analysed = {identifier: sound for identifier, sound in (sounds or {}).items() if identifier not in unopened}
+    plain = [normalize_basic(one.text) for one in utterances]
     return worst_first(
         [
             *recording_findings(utterances, found),
-            *timing_findings(utterances),
-            *text_findings(utterances),
+            *timing_findings(utterances, plain),
+            *text_findings(utterances, plain),
             *sound_findings(utterances, analysed),
         ]
     )
@@ -158,7 +160,7 @@ def summarize(manifest: CheckedManifest) -> list[tuple[str, str]]:
     infos = [info for info in manifest.recordings.values() if isinstance(info, AudioInfo)]
     speakers = {utterance.speaker for utterance in utterances} - {None}
     unnamed = sum(utterance.speaker is None for utterance in utterances)
-    characters = sorted(set("".join(utterance.text for utterance in utterances)))
+    characters = sorted(set[str]().union(*(utterance.text for utterance in utterances)))
     shown = " ".join("space" if c == " " else describe_character(c) for c in characters[:_CHARACTERS_SHOWN])
     words = sum(len(utterance.text.split()) for utterance in utterances)
     audio = Counter(f"{info.format} {info.subtype} {info.sample_rate} Hz {info.channels} ch" for info in infos)
@@ -187,7 +189,7 @@ def _describe_decoded(sounds: Sounds) -> str:
 
 
 def _check_manifest(path: Path, taken: set[str], decode: int | None, observer: CheckObserver) -> CheckedManifest:
-    utterances = read_manifest(path)
+    utterances = list(read_manifest(path))  # which is gone through a dozen times
     files = sorted({utterance.audio for utterance in utterances})
     with observer.task(len(files), f"opening the recordings of {path.name}", "files") as advance:
         recordings = probe_all(files, on_file=lambda: advance(1))

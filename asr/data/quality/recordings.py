@@ -4,8 +4,8 @@ In: utterances, and what opening their recordings found. Out: findings. A transc
 often shows here, by its speech rate, without any model.
 """
 
-import itertools
 import math
+import operator
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -66,9 +66,13 @@ def recording_findings(utterances: Sequence[Utterance], recordings: Recordings) 
     yield from _repeat_findings(utterances)
 
 
-def timing_findings(utterances: Sequence[Utterance], frame_s: float = FRAME_S) -> Iterator[Finding]:
-    """Texts too long for the frames of their recordings, and speech rates that are impossible or unlike the rest."""
-    yield from _frames_findings(utterances, frame_s)
+def timing_findings(utterances: Sequence[Utterance], plain: Sequence[str] | None = None) -> Iterator[Finding]:
+    """Texts too long for the frames of their recordings, and speech rates that are impossible or unlike the rest.
+
+    ``plain``: what ``normalize_basic`` makes of each text, where that is known.
+    """
+    plain = [normalize_basic(one.text) for one in utterances] if plain is None else plain
+    yield from _frames_findings(utterances, plain)
     yield from _rate_findings(utterances)
 
 
@@ -136,15 +140,16 @@ def _repeat_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
                 )
 
 
-def _frames_findings(utterances: Sequence[Utterance], frame_s: float) -> Iterator[Finding]:
+def _frames_findings(utterances: Sequence[Utterance], plain: Sequence[str]) -> Iterator[Finding]:
     """Texts that CTC cannot spell in the frames of their recording: a frame a character, one more between equals."""
-    for utterance in utterances:
-        text = normalize_basic(utterance.text)
-        needed = len(text) + sum(one == other for one, other in itertools.pairwise(text))
-        frames = math.floor(utterance.duration_s / frame_s) + 1
+    for utterance, text in zip(utterances, plain, strict=True):
+        frames = math.floor(utterance.duration_s / FRAME_S) + 1
+        needed = len(text)
+        if 2 * needed > frames:  # else even equal characters fit
+            needed += sum(map(operator.eq, text, text[1:]))
         if needed > frames:
             message = f"{len(text)} characters need {needed} frames; {utterance.duration_s:.2f} s give {frames}"
-            message += f" of {1000 * frame_s:.0f} ms: training would refuse it"
+            message += f" of {1000 * FRAME_S:.0f} ms: training would refuse it"
             yield utterance_finding("warning", "too few frames for the text", utterance.id, message)
 
 

@@ -6,6 +6,7 @@ share, which may be intended, and for sound that differs between them. The `ids`
 first split.
 """
 
+import functools
 import itertools
 import os
 import statistics
@@ -40,10 +41,11 @@ def check_splits(
         Errors first, then warnings, then notes.
     """
     findings = [*_shared_stretches(splits), *_sound_findings(splits, sounds or {})]
+    plain = {name: [normalize_basic(one.text) for one in utterances] for name, utterances in splits.items()}
     for one, other in itertools.combinations(splits, 2):
         findings += _shared_names(splits, (one, other), "speakers in two splits", "speaker")
         findings += _shared_names(splits, (one, other), "ids in two splits", "id")
-        findings += _shared_sentences(splits, (one, other))
+        findings += _shared_sentences(splits, plain, (one, other))
     return worst_first(findings)
 
 
@@ -58,10 +60,12 @@ def _shared_names(
         yield splits_finding("warning", kind, pair, f"{len(shared)}: {shown}", ids)
 
 
-def _shared_sentences(splits: Mapping[str, Sequence[Utterance]], pair: tuple[str, str]) -> Iterator[Finding]:
+def _shared_sentences(
+    splits: Mapping[str, Sequence[Utterance]], plain: Mapping[str, Sequence[str]], pair: tuple[str, str]
+) -> Iterator[Finding]:
     """A warning where a few long sentences are shared, a note where nearly all are."""
     kind = "sentences in two splits"
-    first, second = ([normalize_basic(one.text) for one in splits[name]] for name in pair)
+    first, second = (plain[name] for name in pair)
     shared = set(first) & set(second) - {""}
     long = {text for text in shared if len(text.split()) >= LONG_WORDS}
     again = sum(text in shared for text in second)
@@ -117,13 +121,17 @@ def _encodings(decoded: Mapping[str, SoundStatistics]) -> Counter[str]:
 def _shared_stretches(splits: Mapping[str, Sequence[Utterance]]) -> Iterator[Finding]:
     """One error for each utterance that begins inside an utterance of another split."""
     by_file: dict[str, list[tuple[float, float, str, Utterance]]] = defaultdict(list)
-    real: dict[str, str] = {}
+    real_folder = functools.cache(os.path.realpath)  # of a million files in few folders
+
+    @functools.cache
+    def real(audio: str) -> str:
+        folder, file = os.path.split(audio)
+        return os.path.realpath(audio) if os.path.islink(audio) else os.path.join(real_folder(folder), file)
+
     for name, utterances in splits.items():
         for utterance in utterances:
-            if utterance.audio not in real:
-                real[utterance.audio] = os.path.realpath(utterance.audio)
             stop_s = utterance.start_s + utterance.duration_s
-            by_file[real[utterance.audio]].append((utterance.start_s, stop_s, name, utterance))
+            by_file[real(utterance.audio)].append((utterance.start_s, stop_s, name, utterance))
     order = {name: place for place, name in enumerate(splits)}
     for spans in by_file.values():
         yield from _overlaps(sorted(spans, key=lambda span: span[:3]), order)

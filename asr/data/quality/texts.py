@@ -4,11 +4,16 @@ In: utterances. Out: findings. What nearly all transcripts do is taken for the s
 differ are listed; where there is no such style, that is reported once.
 """
 
+import functools
 import re
 import unicodedata
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
 
 from asr.data.alphabet import alphabet, list_uses
 from asr.data.manifest import Utterance
@@ -29,6 +34,8 @@ _APOSTROPHES = re.compile("(?<=\\w)['’ʼ´`＇](?=\\w)")
 # Control, format, private and unassigned characters; U+FFFD is what a wrong decoding leaves behind.
 _ODD_CATEGORIES = {"Cc", "Cf", "Co", "Cn", "Cs"}
 _SPOKEN_FORMAT = {"\u200c", "\u200d"}  # joiners, which Persian and Indic scripts spell with
+_PUNCTUATION = frozenset('.,;:!?"()…–—')
+_BLOCK = 500  # utterances looked through at a time
 _RARE_UTTERANCES = 3
 _RARE_NEEDS_UTTERANCES = 200
 _CHARACTERS_SHOWN = 30
@@ -36,30 +43,31 @@ _CHARACTERS_SHOWN = 30
 _warning = partial(utterance_finding, "warning")
 
 
-def text_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
-    """All findings about transcripts."""
-    yield from _character_findings(utterances)
+def text_findings(utterances: Sequence[Utterance], plain: Sequence[str] | None = None) -> Iterator[Finding]:
+    """All findings about transcripts. ``plain``: what ``normalize_basic`` makes of each, where that is known."""
+    plain = [normalize_basic(one.text) for one in utterances] if plain is None else plain
+    yield from _character_findings(utterances, plain)
     yield from _style_findings(utterances)
     yield from _alphabet_findings(utterances)
-    yield from _repeated_findings(utterances)
+    yield from _repeated_findings(utterances, plain)
 
 
-def _character_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
+def _character_findings(utterances: Sequence[Utterance], plain: Sequence[str]) -> Iterator[Finding]:
     """Warnings about the transcripts, utterance by utterance, then about the characters of them all."""
     seen: Counter[str] = Counter()
-    for utterance in utterances:
+    for utterance, words in zip(utterances, plain, strict=True):
         text = utterance.text
         characters = set(text)
         seen.update(characters)
         if not text.strip():
             yield _warning("empty text", utterance.id, "the transcript is empty")
-        elif not normalize_basic(text):
+        elif not words:
             yield _warning("no words", utterance.id, f"{text!r} holds no letter or digit; training refuses it")
         if odd := sorted(character for character in characters if _is_odd(character)):
             yield _warning("odd characters", utterance.id, ", ".join(map(describe_character, odd[:5])))
         if not unicodedata.is_normalized("NFC", text):
             yield _warning("text not in NFC", utterance.id, "accents are separate from their letters; normalise to NFC")
-        if any(character.isspace() for character in utterance.id):
+        if utterance.id.split() != [utterance.id]:
             yield _warning("id with spaces", utterance.id, "Kaldi and trn files cannot contain it")
     rare = sorted(character for character, count in seen.items() if count < _RARE_UTTERANCES)
     if rare and len(utterances) >= _RARE_NEEDS_UTTERANCES:
@@ -74,7 +82,8 @@ def _alphabet_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
     """What is suspicious in the characters of the texts, in lower case and NFC; rare ones are reported elsewhere."""
     uses = alphabet(utterances, lambda text: unicodedata.normalize("NFC", text.lower()))
     kind = "two alphabets in a word"
-    mixed = [(one, word) for one in utterances if (word := next(filter(_is_mixed, one.text.split()), None))]
+    foreign = (one for one in utterances if not one.text.isascii())
+    mixed = [(one, word) for one in foreign if (word := next(filter(_is_mixed, one.text.split()), None))]
     few = len(utterances) < _STYLE_NEEDS_UTTERANCES or len(mixed) <= (1 - _MOST) * len(utterances)
     for utterance, word in mixed if few else ():
         message = f"{word!r} mixes {' and '.join(sorted(_scripts(word)))} letters, which may look alike"
@@ -117,37 +126,30 @@ def _written(utterances: Sequence[Utterance]) -> tuple[Counter[str], Counter[str
 
 def _style_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
     """Transcripts written unlike the rest."""
-    yield from _unlike(
-        utterances, "digits among spelled words", _has_digit, "holds digits; the other transcripts spell numbers out"
-    )
+    message = "holds digits; the other transcripts spell numbers out"
+    yield from _unlike(utterances, "digits among spelled words", str.isdigit, message)
     for name, other in (("lower", str.upper), ("upper", str.lower)):
         kind = "case unlike the rest"
         yield from _unlike(
             utterances, kind, _not_in(other), f"is not all in {name} case, as the others are", report_many=False
         )
-    yield from _unlike(
-        utterances,
-        "punctuation unlike the rest",
-        _has_punctuation,
-        "has punctuation; the others have none",
-        report_many=False,
-    )
+    kind, message = "punctuation unlike the rest", "has punctuation; the others have none"
+    yield from _unlike(utterances, kind, _PUNCTUATION.__contains__, message, report_many=False)
     marks = Counter(mark for utterance in utterances for mark in _APOSTROPHES.findall(utterance.text))
     if len(marks) > 1:
         shown = ", ".join(f"{mark} ({count:,})" for mark, count in marks.most_common())
         message = f"{shown}: the same words may be spelled in two ways (the normaliser `basic` unifies them)"
         yield manifest_finding("warning", "several apostrophes", message)
-    for utterance in utterances:
-        if _compatibility(utterance.text):
-            message = "ligatures, full-width or circled characters; NFKC replaces them"
-            yield _warning("compatibility characters", utterance.id, message)
+    for utterance in _holding(utterances, _is_compatibility):
+        message = "ligatures, full-width or circled characters; NFKC replaces them"
+        yield _warning("compatibility characters", utterance.id, message)
 
 
-def _repeated_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
+def _repeated_findings(utterances: Sequence[Utterance], plain: Sequence[str]) -> Iterator[Finding]:
     """Texts that occur twice, and long texts that nearly do."""
     groups: dict[str, list[Utterance]] = defaultdict(list)
-    for utterance in utterances:
-        if text := normalize_basic(utterance.text):
+    for utterance, text in zip(utterances, plain, strict=True):
+        if text:
             groups[text].append(utterance)
     shared = sum(len(group) for group in groups.values() if len(group) > 1)
     if len(utterances) >= _STYLE_NEEDS_UTTERANCES and shared > _REPEATS_BY_DESIGN * len(utterances):
@@ -165,27 +167,59 @@ def _near(groups: dict[str, list[Utterance]]) -> Iterator[Finding]:
     """Pairs that share five words in a row and differ by less than a tenth of their characters; for information."""
     from rapidfuzz.fuzz import ratio
 
-    places: dict[str, list[str]] = defaultdict(list)
-    for text in groups:
-        words = text.split()
-        for start in range(max(0, len(words) - _SHINGLE_WORDS + 1)):
-            places[" ".join(words[start : start + _SHINGLE_WORDS])].append(text)
-    reported: set[tuple[str, str]] = set()
-    for texts in places.values():
-        for other in texts[1:] if 1 < len(texts) <= _COMMON_SHINGLE else ():
-            pair = (texts[0], other)
-            if pair[0] != other and pair not in reported and ratio(*pair) > 100 * _NEAR:
-                reported.add(pair)
-                one, two = groups[pair[0]][0], groups[other][0]
-                message = f"nearly as {one.id}: {shorten(other)}"
-                yield Finding(severity="note", kind="nearly the same text twice", where=two.id, message=message)
+    texts = list(groups)
+    lengths = np.array(list(map(len, texts)), np.int64)
+    first, other = _sharing_words(texts)
+    # The share of changed characters is at least that of the lengths' difference.
+    alike = abs(lengths[first] - lengths[other]) <= (1 - _NEAR) * (lengths[first] + lengths[other])
+    for one, two in zip(first[alike].tolist(), other[alike].tolist(), strict=True):
+        if ratio(texts[one], texts[two]) > 100 * _NEAR:
+            message = f"nearly as {groups[texts[one]][0].id}: {shorten(texts[two])}"
+            where = groups[texts[two]][0].id
+            yield Finding(severity="note", kind="nearly the same text twice", where=where, message=message)
+
+
+def _sharing_words(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of texts with the same `_SHINGLE_WORDS` words in a row, which at most `_COMMON_SHINGLE` texts hold.
+
+    Of each such row of words the first text with each of the others; each pair once, in the order of the rows. Rows are
+    compared by hashes of 64 bits, which take 8 bytes where words would take 100.
+    """
+    words = array("q")
+    ends = array("q")
+    for text in texts:
+        words.extend(map(hash, text.split()))
+        ends.append(len(words))
+    hashes, stops = np.array(words, np.int64).view(np.uint64), np.array(ends, np.int64)
+    owners = np.repeat(np.arange(len(texts)), np.diff(stops, prepend=0))
+    count = max(0, len(hashes) - _SHINGLE_WORDS + 1)
+    rows = np.zeros(count, np.uint64)
+    for place in range(_SHINGLE_WORDS):
+        rows = rows * np.uint64(0x9E3779B97F4A7C15) + hashes[place : place + count]
+    whole = np.flatnonzero(owners[:count] == owners[_SHINGLE_WORDS - 1 :][:count])  # within one text
+    rows, owners = rows[whole], owners[whole]
+    order = np.argsort(rows, kind="stable")
+    begins = np.flatnonzero(np.diff(rows[order], prepend=~rows[order][:1]))
+    sizes = np.diff(begins, append=len(rows))
+    shared = (sizes > 1) & (sizes <= _COMMON_SHINGLE)
+    begins, sizes = begins[shared], sizes[shared]
+    by_place = np.argsort(order[begins])
+    begins, sizes = begins[by_place], sizes[by_place]
+    behind = np.repeat(begins, sizes - 1)
+    offset = np.arange(len(behind)) - np.repeat(np.cumsum(sizes - 1) - (sizes - 1), sizes - 1) + 1
+    first, other = owners[order[behind]], owners[order[behind + offset]]
+    differ = first != other
+    first, other = first[differ], other[differ]
+    _, once = np.unique(first * len(texts) + other, return_index=True)
+    once.sort()
+    return first[once], other[once]
 
 
 def _unlike(
     utterances: Sequence[Utterance], kind: str, odd: Callable[[str], bool], message: str, report_many: bool = True
 ) -> Iterator[Finding]:
-    """Those few that are odd; a note with their number (if `report_many`) where they are many, but not all."""
-    found = [utterance for utterance in utterances if odd(utterance.text)]
+    """Those few that hold odd characters; a note (if `report_many`) where they are many, but not all."""
+    found = list(_holding(utterances, odd))
     if not found or len(found) == len(utterances) or len(utterances) < _STYLE_NEEDS_UTTERANCES:
         return
     if len(found) <= (1 - _MOST) * len(utterances):
@@ -196,21 +230,23 @@ def _unlike(
         yield manifest_finding("note", kind, shown)
 
 
-def _has_digit(text: str) -> bool:
-    return any(character.isdigit() for character in text)
-
-
-def _has_punctuation(text: str) -> bool:
-    return any(character in '.,;:!?"()…–—' for character in text)
+def _holding(utterances: Sequence[Utterance], odd: Callable[[str], bool]) -> Iterator[Utterance]:
+    """Those whose texts hold a character that is ``odd``; blocks without one are passed over at once."""
+    judge = functools.cache(odd)
+    for start in range(0, len(utterances), _BLOCK):
+        block = utterances[start : start + _BLOCK]
+        found = set(filter(judge, set("".join(one.text for one in block))))
+        if found:
+            yield from (one for one in block if not found.isdisjoint(one.text))
 
 
 def _not_in(other: Callable[[str], str]) -> Callable[[str], bool]:
-    """Whether a text holds letters of the other case than the one meant."""
-    return lambda text: any(c == other(c) and c.lower() != c.upper() for c in text)
+    """Whether a character is a letter of the other case than the one meant."""
+    return lambda c: c == other(c) and c.lower() != c.upper()
 
 
-def _compatibility(text: str) -> bool:
-    return any("\ufb00" <= c <= "\ufb06" or unicodedata.decomposition(c).startswith(_PLAIN_EXISTS) for c in text)
+def _is_compatibility(c: str) -> bool:
+    return "\ufb00" <= c <= "\ufb06" or unicodedata.decomposition(c).startswith(_PLAIN_EXISTS)
 
 
 def _is_mixed(word: str) -> bool:
@@ -221,8 +257,12 @@ def _scripts(word: str) -> set[str]:
     """Of Latin, Greek and Cyrillic, which share the shapes of their letters, those that the word holds."""
     if word.isascii():
         return set()
-    names = {unicodedata.name(c, "").split(" ")[0] for c in word if c.isalpha()}
-    return names & {"LATIN", "GREEK", "CYRILLIC"}
+    return set(map(_script, word)) & {"LATIN", "GREEK", "CYRILLIC"}
+
+
+@functools.lru_cache(10_000)
+def _script(c: str) -> str:
+    return unicodedata.name(c, "").split(" ")[0] if c.isalpha() else ""
 
 
 def describe_character(character: str) -> str:
@@ -232,6 +272,7 @@ def describe_character(character: str) -> str:
     return f"U+{ord(character):04X} {unicodedata.name(character, 'control')}"
 
 
+@functools.lru_cache(10_000)
 def _is_odd(character: str) -> bool:
     if character == "\ufffd":
         return True
