@@ -2,6 +2,10 @@
 
 import json
 import pickle
+from collections.abc import Callable, Sequence
+from functools import partial
+from io import BufferedReader
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asr.data import manifest as manifest_module
+from asr.data.kept import Columns
 from asr.data.manifest import Manifest, Utterance, read_manifest, with_unique_ids, write_manifest
 from asr.data.passes import durations_of, each, found_in, select, with_texts
 from asr.errors import DataError
@@ -55,6 +60,7 @@ def test_what_is_written_reads_back_equal(tmp_path: Path, data: st.DataObject) -
     assert read_manifest(folder / "train.jsonl") == written
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_module, "LARGE_BYTES", 0)
+        patch.setattr(manifest_module, "keep_columns", lambda *_: None)
         large = read_manifest(folder / "train.jsonl")
     assert isinstance(large, Manifest) and list(large) == written and large == written
 
@@ -156,20 +162,24 @@ def test_a_large_file_has_the_same_errors(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_large_file_is_checked_again_only_where_it_or_a_folder_of_recordings_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, checked = manifest(tmp_path, line(), line(id="u2", audio="wav/b.wav")), []
+    path, checked = manifest(tmp_path, line(), line(id="u2", audio="wav/b.wav")), list[str]()
     (tmp_path / "wav").mkdir()
     (tmp_path / "wav" / "b.wav").touch()
     columns = manifest_module._Reader.columns
-    monkeypatch.setattr(manifest_module._Reader, "columns", lambda *of: (checked.append(1), columns(*of))[1])
-    for times, change in enumerate(
-        [
-            lambda: None,
-            lambda: path.write_bytes(path.read_bytes() + b"\n" + json.dumps(line(id="u3")).encode()),
-            lambda: (tmp_path / "wav" / "c.wav").touch(),
-            lambda: (tmp_path / ".index" / "m.jsonl.lines").write_bytes(b"damaged"),
-        ],
-        start=1,
-    ):
+
+    def counted(reader: manifest_module._Reader, stream: BufferedReader) -> Columns:
+        checked.append("once more")
+        return columns(reader, stream)
+
+    monkeypatch.setattr(manifest_module._Reader, "columns", counted)
+    third = b"\n" + json.dumps(line(id="u3")).encode()
+    changes: list[Callable[[], object]] = [
+        lambda: None,
+        lambda: path.write_bytes(path.read_bytes() + third),
+        lambda: (tmp_path / "wav" / "c.wav").touch(),
+        lambda: (tmp_path / ".index" / "m.jsonl.lines").write_bytes(b"damaged"),
+    ]
+    for times, change in enumerate(changes, start=1):
         change()
         first, again = read_manifest(path), read_manifest(path)
         assert len(checked) == times and first == again and len(first) == 2 + (times > 1)
@@ -196,12 +206,17 @@ def test_what_is_asked_of_all_utterances_is_the_same_of_a_list_and_of_a_large_fi
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = manifest(tmp_path, *(line(id=f"u{n}", text=f"Text {n}!", duration_s=n + 0.1) for n in range(5)))
-    known, passes, results = read_manifest(path), [], []
+    known, passes, results = read_manifest(path), list[str](), []
+
+    def total_of(letters: Sequence[int]) -> int:
+        passes.append("over all")
+        return sum(letters)
+
     monkeypatch.setattr(manifest_module, "LARGE_BYTES", 0)
     for utterances in (known, read_manifest(path), read_manifest(path)):
         some = select(with_texts(utterances, get_normalizer("basic")), [0, 3, 4])
-        letters = each(len, each(lambda one: one.text, some))
-        total = found_in(letters, "letters", {"of": 1}, lambda all_=letters: (passes.append(1), sum(all_))[1])
+        letters = each(len, each(attrgetter("text"), some))
+        total = found_in(letters, "letters", {"of": 1}, partial(total_of, letters))
         results.append((list(some), list(letters), list(letters[1:]), durations_of(some).tolist(), total))
     assert results[0] == results[1] == results[2] and results[0][1] == [6, 6, 6]
     assert len(passes) == 2, "of the list, and once of the file: its sum is kept"
