@@ -2,9 +2,9 @@
 
 In: how many utterances, a folder for the made-up corpus (kept, so that a second call finds it), and with --before
 another checkout. Out: a row for each part on stdout, and as JSON with --out. Each part runs in a process of its own:
-its wall and CPU seconds, and the peak of its resident memory. "read" and "start" run twice: the first process checks every
-line and text and keeps what it finds beside the manifest; the second is what each further process and run pays. "start"
-is all of `asr train` from the settings to the first batch of audio. Texts are random words with repeated phrases.
+its wall and CPU seconds, and the peak of its resident memory. "read" and "start" run twice: the first process checks
+every line and text and keeps what it finds beside the manifest; the second is what each further process and run pays.
+"start" is `asr train` from the settings to the first batch of audio. Texts are random words and repeated phrases.
 
     .venv/bin/python benchmarks/million.py --utterances 1000000 --folder /tmp/million --out million.json
     .venv/bin/python benchmarks/million.py --utterances 100000 --folder /tmp/tenth --before ../main   # with ratios

@@ -8,7 +8,7 @@ still has it, so that a corpus may hold the new transcripts alone.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 

@@ -53,7 +53,7 @@ def sharded(folder: Path, utterances: list[Utterance], **more: float) -> list[Ut
     """The utterances as their manifest has them once they are in shards."""
     write_manifest(folder / "train.jsonl", utterances)
     write_shards(folder, str(folder / "shards"), more.get("shard_mb", 1.0))
-    return read_manifest(folder / "train.jsonl")
+    return list(read_manifest(folder / "train.jsonl"))
 
 
 def same_sound(one: Utterance, other: Utterance, rate: int = 8000) -> bool:
