@@ -79,6 +79,36 @@ def start_processes(device_name: str) -> Processes:
     return Processes(rank, count, device)
 
 
+def advice_on_restarts() -> str | None:
+    """What torchrun must be given so that processes that it starts again meet each other; None where all is well.
+
+    It keeps its store over restarts, and with it the addresses of those that ended, and lets no other machine in
+    (pytorch issues 135712, 167288), unless it is told not to share it.
+    """
+    shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    if not shared or os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") == "0":
+        return None
+    return (
+        "torchrun --max-restarts: also set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 on every machine; without it what is"
+        " started again may look for processes that are gone"
+    )
+
+
+@contextlib.contextmanager
+def lost_process_named(run_path: Path) -> Iterator[None]:
+    """Raise TrainingError in place of what torch raises where another process of the training is gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = " ".join(str(error).split())
+        if not isinstance(error, dist.DistError) and "gloo" not in text.lower():  # gloo's are of no class
+            raise
+        raise TrainingError(
+            f"{run_path}: another process of this training ended or cannot be reached ({text[:200]}); to go on from the"
+            " last checkpoint, give the same command again, which torchrun --max-restarts does by itself"
+        ) from error
+
+
 def stop_processes(processes: Processes) -> None:
     """Leave the group."""
     if processes.count > 1 and dist.is_initialized():

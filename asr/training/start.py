@@ -29,8 +29,10 @@ from asr.training.config import TrainSettings, unused_settings
 from asr.training.distributed import (
     READY,
     Processes,
+    advice_on_restarts,
     arguments_of_helper,
     helper_processes,
+    lost_process_named,
     start_processes,
     stop_processes,
 )
@@ -60,6 +62,7 @@ def train(
     set_threads(settings.training.threads)
     run_dir, observers = RunDir(run_path), Observers()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(lost_process_named(run_path))
         stack.enter_context(helper_processes(settings.training.processes, settings, run_path))
         processes = start_processes(settings.training.device)
         stack.callback(stop_processes, processes)
@@ -76,6 +79,8 @@ def train(
             logs = RunLogs(run_path, settings.training.tensorboard)
             stack.callback(logs.close)
             observers.members += [observer, logs]
+            if advice := advice_on_restarts():
+                observers.message(advice)
         if state is not None and state["progress"]["finished"]:
             before = TrainProgress(**state["progress"])
             if not settings.training.is_over(before.epoch, before.step, before.stale_epochs):
@@ -155,11 +160,12 @@ def _make_trainer(
         start["init_from"] = settings.training.init_from
         start["init_from_sha256"] = weights_sha256(settings.training.init_from)
     start["hardware"] = f"{hardware(processes.device)}, {processes.count} process{'es' if processes.count > 1 else ''}"
+    data = manifest_hashes(settings)
     identity = RunIdentity(
-        data=manifest_hashes(settings),
+        data=data,
         tokenizer=json.dumps(setup.tokenizer.to_dict()),
         versions=library_versions(),
-        facts=_facts(settings, start, state["facts"] if state else None),
+        facts=_facts(settings, {"manifests_sha256": data, **start}, state["facts"] if state else None),
         intermediate=setup.intermediate.fingerprint if setup.intermediate else "",
     )
     if state is not None and state.get("intermediate", "") != identity.intermediate:
