@@ -153,11 +153,11 @@ def composes(verb: str, words: list[str]) -> None:
     if any(word.startswith("hydra/") for word in words):
         pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="needs the extra [sweeps]")
         pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs the extra [sweeps]")
-    if "hydra/sweeper=optuna" in words:
-        words = [*words, "hydra.sweeper.n_trials=1"]
-    elif launcher := [word for word in words if word.startswith(("hydra/launcher=", "hydra.launcher."))]:
+    if launcher := [word for word in words if word.startswith(("hydra/launcher=", "hydra.launcher."))]:
         launches(words[0], launcher)
         words = [word for word in words if word not in launcher]
+    if "hydra/sweeper=optuna" in words:
+        words = [*words, "hydra.sweeper.n_trials=1"]
     run_composed(resolve_recipe(words[0]), words[1:], check)
 
 

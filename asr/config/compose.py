@@ -8,6 +8,7 @@ import contextlib
 import math
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from asr.config.recipes import conf_dir
-from asr.errors import ConfigError, UsageError
+from asr.errors import ConfigError, TrainingError, UsageError
 from asr.schema import nearest
 
 _ALONE = ("-m", "--multirun", "--resolve")
@@ -51,7 +52,8 @@ def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], An
     In a sweep each job's ``run_dir`` is a folder of its own below the given one, named by its overrides.
     What the task returns is the job's result for a sweeper that optimises (hydra/sweeper=optuna). A launcher may run
     jobs in other processes (hydra/launcher=submitit_local); the list is then empty.
-    Raises ConfigError for what Hydra refuses, and whatever the task raises, in another process, too.
+    Raises ConfigError for what Hydra refuses, TrainingError for a job that a launcher cannot start or that was killed,
+    and whatever the task raises, in another process, too.
     """
     flags, overrides = _sorted(words)
     overrides = [_plain_path(word) for word in overrides]
@@ -74,14 +76,22 @@ def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], An
     job.__module__ = "asr"  # by which Hydra names the job, as Slurm shows it
     if recipe.suffix != ".yaml":
         raise UsageError(f"{recipe}: a recipe is a file that ends in .yaml")
+    sweep = {"-m", "--multirun"} & set(flags)
+    if sweep and "hydra/launcher=submitit_slurm" in overrides and shutil.which("srun") is None:
+        raise UsageError(
+            "hydra/launcher=submitit_slurm: no Slurm on this machine (no program srun); give the command where jobs are"
+            " submitted, or choose hydra/launcher=submitit_local"
+        )
     paths, overrides = _search_path(recipe, overrides)
     ours = [f"hydra.searchpath=[{','.join(map(_quoted, paths))}]", *QUIET]
     try:
         _call(job, recipe, flags, [*ours, *overrides])
-        if "job" in flags and not {"-m", "--multirun"} & set(flags):  # Hydra has printed the configuration
+        if "job" in flags and not sweep:  # Hydra has printed the configuration
             task = _check
             _call(job, recipe, [], [*ours, *overrides])
-    except Exception:
+    except Exception as error:
+        if not failures and type(error).__module__.startswith("submitit."):
+            raise TrainingError(f"a job of the sweep: {' '.join(str(error).split())}") from error
         if not failures:
             raise
     if failures:
