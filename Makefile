@@ -30,6 +30,15 @@ print(*[utterance.audio for utterance in read_manifest(Path("$(DEMO_RUN)/data/te
 endef
 export DEMO_FILES
 
+# torch is not locked: which build it is, for a CPU or which CUDA, is the user's choice.
+define UNLOCKED
+import tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+extras = [project["optional-dependencies"][name] for name in ("media", "onnx", "sentencepiece", "server", "sweeps")]
+print(*[line for line in sum(extras, project["dependencies"]) if not line.startswith("torch>")], sep="\n")
+endef
+export UNLOCKED
+
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/cache/matplotlib
 export NUMBA_CACHE_DIR := $(CURDIR)/$(VENV)/cache/numba
 export PYTHONUNBUFFERED := 1
@@ -138,6 +147,28 @@ docs: $(READY) ## build the documentation as a site into build/site, which opens
 .PHONY: wheel
 wheel: $(READY) ## build the wheel into dist/
 	@$(PY) -m hatchling build -t wheel -d dist
+
+.PHONY: versions
+versions: $(READY) ## train and transcribe a little with the lowest, the listed and the newest versions that are allowed
+	@$(PY) .ci/versions.py
+
+.PHONY: lock
+lock: $(READY) ## write requirements.lock: the versions of constraints.txt with the SHA-256 of every file of theirs
+	@$(PY) -c 'import uv' 2>/dev/null || $(PIP_INSTALL) uv >>$(LOG) 2>&1 $(OR_FAIL)
+	@$(PY) -c "$$UNLOCKED" | $(PY) -m uv pip compile - --constraint constraints.txt --generate-hashes --universal \
+	    --python-version 3.11 --no-annotate --custom-compile-command "make lock" --quiet --output-file requirements.lock
+
+.PHONY: audit
+audit: $(READY) ## look for known weaknesses in the versions of requirements.lock
+	@$(PY) -c 'import pip_audit' 2>/dev/null || $(PIP_INSTALL) pip-audit >>$(LOG) 2>&1 $(OR_FAIL)
+	@$(PY) -m pip_audit --require-hashes --disable-pip --requirement requirements.lock
+
+.PHONY: sbom
+sbom: $(READY) ## write dist/sbom.cdx.json: what the package is made of (CycloneDX)
+	@$(PY) -c 'import cyclonedx_py' 2>/dev/null || $(PIP_INSTALL) cyclonedx-bom >>$(LOG) 2>&1 $(OR_FAIL)
+	@mkdir -p dist
+	@$(PY) -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml --mc-type application \
+	    --output-reproducible --output-file dist/sbom.cdx.json
 
 .PHONY: clean
 clean: ## remove the environment, the demo and all caches (runs/ and data/ stay)

@@ -12,7 +12,7 @@ from typing import Any
 
 from asr.data.manifest import read_manifest
 from asr.errors import UsageError
-from asr.files import finite, read_json_object
+from asr.files import file_hashes, finite, read_json_object
 from asr.lm import read_lm
 from asr.lm.trie import ngram_counts
 from asr.pretrained import from_pretrained
@@ -28,6 +28,7 @@ from asr.shipped import weights_sha256
 from asr.stored import read_extra
 
 TEXTS = Path(__file__).with_name("card_texts.json")  # what no evaluation knows: name, sources, licences, limits
+MANIFESTS = ("train.jsonl", "dev.jsonl")
 GROUPS = ("age", "gender")  # speaker groups, where the manifest has them
 
 
@@ -51,6 +52,8 @@ def collect(
         "model": asdict(pretrained.model.config),
         "parameters": sum(one.numel() for one in pretrained.model.parameters()),
         "sizes": sizes,
+        "files": dict(zip(sizes, file_hashes(staged / name for name in sizes).values(), strict=True)),
+        "manifests": dict(zip(MANIFESTS, file_hashes(data / name for name in MANIFESTS).values(), strict=True)),
         "fp16": fp16,
         "train": _sources(data / "train.jsonl"),
         "language_model": _language_model(staged),
@@ -142,6 +145,7 @@ def render(card: dict[str, Any]) -> str:
             f"# {texts['name']}",
             f"{texts['what']} Made by recipes/english/ship.py from results of `asr evaluate`; do not edit.",
             *_origin(card, texts),
+            *_provenance(card),
             "## Data",
             *_data(card["train"], card["language_model"], texts),
             "## Errors",
@@ -170,6 +174,15 @@ def _origin(card: dict[str, Any], texts: dict[str, Any]) -> list[str]:
         f"    {facts.get('command', 'unknown')}",
         f"At commit {facts.get('commit', 'unknown')}; weights {card['sha256'][:12]}.",
     ]
+
+
+def _provenance(card: dict[str, Any]) -> list[str]:
+    """The SHA-256 of what the model was made from, and of its files. None in cards of before they were kept."""
+    begun = card["facts"].get("init_from_sha256")
+    made_from = card.get("manifests", {}) | ({"the weights it began with": begun} if begun else {})
+    rows = [(f"`{name}`", digest) for name, digest in card.get("files", {}).items()]
+    rows += [(f"made from: {name}", digest) for name, digest in made_from.items() if digest]
+    return ["## Provenance", _table(("file", "SHA-256"), rows)] if card.get("files") else []
 
 
 def _data(train: list[dict[str, Any]], language_model: dict[str, Any] | None, texts: dict[str, Any]) -> list[str]:

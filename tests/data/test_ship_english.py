@@ -1,5 +1,6 @@
 """recipes/english/ship.py: a trained model becomes the shipped one, and its card says what the evaluations say."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -106,6 +107,11 @@ def test_the_card_says_what_the_files_say(trained: Path, shipped: Path) -> None:
     backends = {one["name"]: one["backend"] for one in values["backends"]}
     assert backends == {"test-onnx": "onnx", "test-onnx-int8": "onnx-int8"} and "| test | greedy | onnx-int8 |" in text
     assert f"| test | greedy | onnx | {summary['wer']:.2f} | +0.00 |" in text
+    for name in ("model.safetensors", "config.json", "calibration.json"):
+        digest = hashlib.sha256((shipped / name).read_bytes()).hexdigest()
+        assert values["files"][name] == digest and f"| `{name}` | {digest} |" in text
+    digest = hashlib.sha256((trained / "data" / "train.jsonl").read_bytes()).hexdigest()
+    assert f"| made from: train.jsonl | {digest} |" in text
     assert "gender f" in text and "VCTK" in text and "ODC-By 1.0" in text
     assert {one["group"]: one["utterances"] for one in test["groups"]} == {"gender f": 3, "gender m": 4}
 
