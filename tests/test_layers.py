@@ -342,7 +342,7 @@ def test_importing_the_package_imports_nothing_else_of_it() -> None:
 def test_every_library_that_is_imported_is_declared() -> None:
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    named = ("sentencepiece", "meeteval", "microphone", "onnx", "server", "shards")
+    named = ("sentencepiece", "meeteval", "microphone", "onnx", "ray", "server", "shards")
     requirements = [*project["dependencies"], *(line for name in named for line in extras[name])]
     declared = {re.split(r"[<>=!~ \[]", line)[0].replace("-", "_") for line in requirements}
     distribution = {"hydra": "hydra_core", "yaml": "pyyaml"}

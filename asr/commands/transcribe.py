@@ -160,7 +160,10 @@ def _add_stream(group: "argparse._ArgumentGroup") -> None:
 
 def _add_machine(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--batch-s", type=seconds, metavar="S", help="most seconds of audio in a batch (default: 60)")
-    group.add_argument("--workers", type=count, metavar="N", help="threads (default: one per core)")
+    workers = "threads (default: one per core); with --engine ray in each process (default: 1)"
+    group.add_argument("--workers", type=count, metavar="N", help=workers)
+    engine = "ray: on a Ray cluster (default: local, on this machine)"
+    group.add_argument("--engine", choices=("local", "ray"), default="local", help=engine)
     add_device(group)
 
 
@@ -288,8 +291,8 @@ def _check_whole(found: argparse.Namespace, options: TranscribeOptions) -> None:
         raise UsageError("--channels split is for whole recordings; leave out --stream, or choose one with --channel N")
     if options.backend.startswith("onnx"):
         raise UsageError(f"--backend {options.backend}: live sound is computed by torch; leave out one or the other")
-    n_best = found.n_best > 1
-    whole = {"--recursive": found.recursive, "--batch-s": found.batch_s, "--workers": found.workers, "--n-best": n_best}
+    whole = {"--recursive": found.recursive, "--batch-s": found.batch_s, "--workers": found.workers}
+    whole |= {"--n-best": found.n_best > 1, "--engine ray": found.engine == "ray"}
     for name, asked in whole.items():
         if asked:
             raise UsageError(f"{name} is for whole recordings; leave out one or the other of it and --stream")
@@ -365,6 +368,7 @@ def transcribe_options(found: argparse.Namespace) -> TranscribeOptions:
         workers=found.workers,
         device=found.device,
         backend=found.backend,
+        engine=found.engine,
         decoder=decoder_options(found),
     )
     _check(options, words)

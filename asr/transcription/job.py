@@ -134,7 +134,13 @@ class TranscriptionJob:
         self._provenance = provenance_of(self.options, recognizer)
         self.observer.started()
         paths = [one.path for one in inputs]
-        with closing(transcribe_all(recognizer, paths, self.options, self.observer.progress)) as results:
+        if self.options.engine == "ray":
+            from asr.transcription.cluster import transcribe_on_cluster
+
+            found = transcribe_on_cluster(paths, self.options, build_recognizer, transcribe_all, self.observer.progress)
+        else:
+            found = transcribe_all(recognizer, paths, self.options, self.observer.progress)
+        with closing(found) as results:
             for number, result in enumerate(results):
                 label = inputs[number].label
                 try:

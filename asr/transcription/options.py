@@ -81,6 +81,7 @@ class TranscribeOptions:
     workers: int | None = None
     device: str = "auto"
     backend: str = "auto"  # auto, torch, onnx or onnx-int8
+    engine: str = "local"  # or ray: on a cluster
     decoder: DecoderOptions = DecoderOptions()
 
     @property
