@@ -124,6 +124,7 @@ def with_enough_epochs(training: TrainingConfig, steps_per_epoch: int) -> tuple[
         changed = (
             f"{epochs} epochs instead of training.epochs={training.epochs}, for training.least_steps="
             f"{training.least_steps}: an epoch of this data has {steps_per_epoch} step{'s' * (steps_per_epoch > 1)}"
+            f" (training.least_steps=null: {training.epochs} epochs)"
         )
         return replace(training, epochs=epochs), changed
     steps = min(epochs * steps_per_epoch, training.max_steps or epochs * steps_per_epoch)

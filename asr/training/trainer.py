@@ -83,8 +83,8 @@ class StopRequest:
         number = self.signal or signal.SIGTERM  # only another process was signalled
         where = f"epoch {progress.epoch + 1}, step {progress.step}"
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        how = f"resume with the same command, or with: asr train {shlex.quote(str(run_path))}"
-        return Interrupted(f"stopped by {name} at {where}; saved. To {how}", number)
+        how = f"Resume with the same command, or with: asr train {shlex.quote(str(run_path))}"
+        return Interrupted(f"stopped by {name} at {where}; saved. {how}", number)
 
     def _on_signal(self, number: int, _frame: object) -> None:
         if self.signal == number == signal.SIGINT:

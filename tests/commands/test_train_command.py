@@ -60,7 +60,7 @@ def test_a_signal_saves_ends_with_its_code_and_says_how_to_go_on(
     assert process.returncode == code
     last = said.strip().splitlines()[-1]
     assert last.startswith(f"asr: error[interrupted]: stopped by {name} at epoch ")
-    assert last.endswith(f"saved. To resume with the same command, or with: asr train {run}")
+    assert last.endswith(f"saved. Resume with the same command, or with: asr train {run}")
     step = load_checkpoint(run / "checkpoints" / "last.ckpt")["progress"]["step"]
     assert f"step {step};" in last
     assert "Traceback" not in said and "\x1b" not in said

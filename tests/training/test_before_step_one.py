@@ -323,7 +323,11 @@ def test_without_a_dev_manifest_the_error_explains_what_dev_is_for(corpus: Path,
         ({}, "about 2000 until it writes words: training.epochs=400, or a lower data.batching.batch_s"),
         ({"training__max_steps": 7}, "this run has only 7 steps"),
         ({"training__accumulate": 2}, "this run has only 9 steps (3 an epoch)"),
-        ({"training__least_steps": 31}, "7 epochs instead of training.epochs=3, for training.least_steps=31"),
+        (
+            {"training__least_steps": 31},
+            "7 epochs instead of training.epochs=3, for training.least_steps=31: an epoch of this data has 5 steps"
+            " (training.least_steps=null: 3 epochs)",
+        ),
         ({"training__least_steps": 15}, "this run has only 15 steps"),
     ],
 )

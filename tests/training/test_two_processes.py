@@ -221,7 +221,7 @@ def test_two_processes_stopped_by_sigterm_save_and_resume_to_the_same_bits(
     stopped.send_signal(signal.SIGTERM)
     _, said = stopped.communicate(timeout=60)
     assert stopped.returncode != 0
-    assert "saved. To resume" in said
+    assert "saved. Resume" in said
     assert not load_checkpoint(checkpoint)["progress"]["finished"]
 
     again = start(runs["stopped"], tmp_path)
