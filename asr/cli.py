@@ -8,7 +8,6 @@ data, files or the machine; 130 after Ctrl-C; 141 when the reader of the output 
 
 import contextlib
 import difflib
-import errno
 import importlib
 import os
 import re
@@ -18,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from asr import __version__
-from asr.errors import AsrError, InternalError, Interrupted, RecordingNote, UsageError
+from asr.errors import DISK_FULL, AsrError, DiskFullError, InternalError, Interrupted, RecordingNote, UsageError, reason
 from asr.terminal import SafeStream, styled
 
 VERBS: dict[str, str] = {
@@ -44,7 +43,6 @@ VERBS: dict[str, str] = {
 }
 
 _MOST_NOTES = 3
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 _EXAMPLES = """\
 examples:
@@ -53,15 +51,6 @@ examples:
   asr score REFERENCES HYPOTHESES
 
 See `asr VERB --help`. ASR_DEBUG=1 shows the traceback of an error."""
-
-_ADVICE = {
-    errno.ENOSPC: "the disk is full; free some space and run the same command again",
-    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
-    errno.EACCES: "permission denied; check who owns it",
-    errno.EPERM: "the system does not permit it; check who owns it",
-    errno.EROFS: "the file system is read-only; choose another folder",
-    errno.EMFILE: "too many open files; raise the limit with `ulimit -n 4096`",
-}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -142,7 +131,7 @@ def _explain(error: BaseException) -> tuple[str, int, str]:
     if isinstance(error, ModuleNotFoundError) and not (error.name or "asr").startswith("asr"):
         return f"the Python package {error.name!r} is not installed; `make` sets everything up", 1, "package"
     if isinstance(error, OSError):
-        return _explain_os_error(error), 1, "disk-full" if error.errno in _NO_SPACE else AsrError.id
+        return _explain_os_error(error), 1, DiskFullError.id if error.errno in DISK_FULL else AsrError.id
     text = " ".join(str(error).split())
     named = f"{type(error).__name__}: {text}" if text else type(error).__name__
     message = f"internal error: {named}; please report it, with what the same command prints under ASR_DEBUG=1"
@@ -151,8 +140,7 @@ def _explain(error: BaseException) -> tuple[str, int, str]:
 
 def _explain_os_error(error: OSError) -> str:
     names = [repr(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
-    reason = _ADVICE.get(error.errno or 0) or error.strerror or " ".join(str(error).split()) or type(error).__name__
-    return f"{' -> '.join(names)}: {reason}" if names else reason
+    return f"{' -> '.join(names)}: {reason(error)}" if names else reason(error)
 
 
 def _is_torch_out_of_memory(error: BaseException) -> bool:

@@ -5,6 +5,26 @@ In: what went wrong, where, why, and what to do, as one message. Out: an excepti
 a file or the machine did. Its ``id`` names the kind of fault for scripts; docs/reliability.md explains each.
 """
 
+import errno
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+OF_THE_DISK = DISK_FULL | {errno.EIO}  # whatever was asked for, and wherever
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+    errno.EIO: "the disk or the connection to it fails (input/output error); check the disk (dmesg), then run the same"
+    " command again",
+    errno.EACCES: "permission denied; check who owns it",
+    errno.EPERM: "the system does not permit it; check who owns it",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.EMFILE: "too many open files; raise the limit with `ulimit -n 4096`",
+}
+
+
+def reason(error: OSError) -> str:
+    """What is wrong and what to do, without the names of files."""
+    return _ADVICE.get(error.errno or 0) or error.strerror or " ".join(str(error).split()) or type(error).__name__
+
 
 class AsrError(Exception):
     """Base of all errors raised on purpose; the command line prints it as ``asr: error[<id>]: <message>``."""
@@ -103,6 +123,12 @@ class TrainingError(AsrError):
     """Training cannot start or continue: out of memory, a run folder in use, no finite loss."""
 
     id = "training"
+
+
+class DiskFullError(TrainingError):
+    """There is no space for a checkpoint. The command line gives any OSError of ``DISK_FULL`` the same id."""
+
+    id = "disk-full"
 
 
 class ScoringError(AsrError):

@@ -8,11 +8,13 @@ SIGKILL).
 import contextlib
 import dataclasses
 import hashlib
+import io
 import json
 import math
 import os
 import platform
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -25,33 +27,96 @@ from asr.errors import UsageError
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path in ``path``'s folder; on success fsync it and rename it to ``path``, else remove it.
 
-    A process that is killed leaves the temporary file, named by host and process, to ``remove_leftovers``.
+    A process that is killed leaves the temporary file, named by host and process, to the next one that writes there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{path.name[:40]}.{_host()}-{os.getpid()}-"
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=".tmp")
-    os.close(handle)
-    temporary = Path(name)
+    with naming(path):
+        begin_writing(path.parent)
+        prefix, suffix = temporary_name(path)
+        handle, name = tempfile.mkstemp(suffix, prefix, path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            sync(temporary)
+            os.chmod(temporary, 0o666 & ~umask())
+            os.replace(temporary, path)
+            sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError raised inside names ``path`` where it names no file, or only a temporary one."""
     try:
-        yield temporary
-        sync(temporary)
-        os.chmod(temporary, 0o666 & ~umask())
-        os.replace(temporary, path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.errno is not None and (error.filename is None or str(error.filename).endswith(_TEMPORARY)):
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+_TEMPORARY = ".tmp"
+_begun: set[Path] = set()
+
+
+def temporary_name(path: Path) -> tuple[str, str]:
+    """Prefix and suffix of what is written before it is renamed to ``path``."""
+    return f".{path.name[:40]}.{_host()}-{os.getpid()}-", _TEMPORARY
+
+
+def begin_writing(folder: Path) -> None:
+    """Make ``folder``; at the first call in this process, remove what killed ones left in it. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder not in _begun:
+        _begun.add(folder)
+        with contextlib.suppress(OSError):
+            remove_leftovers(folder)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files of ``atomic_path`` in ``folder`` whose process on this host is gone. Raises OSError."""
+    """Remove files and folders of ``temporary_name`` in ``folder`` whose process on this host is gone."""
     for name in os.listdir(folder):
         found = re.search(rf"\.{_host()}-(\d+)-\w{{8}}\.tmp$", name) if name.startswith(".") else None
         if found and not _is_running(int(found[1])):
-            (folder / name).unlink(missing_ok=True)
+            shutil.rmtree(folder / name, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                (folder / name).unlink()
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file, on disk; nothing of it is left there where that fails. Raises OSError.
+
+    A last line that a killed process left half-written is ended first, so that it spoils no other.
+    """
+    with naming(path), path.open("a+b", buffering=0) as stream:
+        end = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, end - 1))
+        begin = b"\n" if stream.read(1) not in (b"", b"\n") else b""
+        append(stream, begin + line.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def append(stream: io.FileIO, content: bytes) -> None:
+    """Add ``content`` to the end of a file that is open for it, on disk; nothing of it is left there where that fails.
+
+    Raises OSError.
+    """
+    end = os.fstat(stream.fileno()).st_size
+    try:
+        while content:
+            content = content[stream.write(content) :]
+        os.fsync(stream.fileno())
+    except BaseException:
+        with contextlib.suppress(OSError):
+            stream.truncate(end)
+        raise
 
 
 def _host() -> str:
-    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+    """Where a process id means the same: this machine, this container."""
+    space = "/proc/self/ns/pid"
+    place = platform.node() + (os.readlink(space) if os.path.islink(space) else "")
+    return hashlib.sha256(place.encode()).hexdigest()[:6]
 
 
 def _is_running(process: int) -> bool:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from asr.errors import ModelError
 from asr.features import AnyFeaturesConfig, Features, build_features
-from asr.files import atomic_path, sha256_file, umask, write_json
+from asr.files import atomic_path, begin_writing, naming, sha256_file, temporary_name, umask, write_json
 from asr.models import AcousticModel, ModelConfig, build_model_config
 from asr.provenance import library_versions
 from asr.shipped import MODEL_CONFIG as CONFIG
@@ -85,8 +85,8 @@ def save_pretrained(
     tensors |= {f"features.{name}": value for name, value in features.state_dict().items()}
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with _whole_directory(directory) as fresh:
-        with atomic_path(fresh / WEIGHTS) as temporary:  # synced to disk, and readable by other users
-            safetensors.torch.save_file(plain, temporary)
+        with atomic_path(fresh / WEIGHTS) as temporary:  # not by save_file, whose errors are no OSError
+            temporary.write_bytes(safetensors.torch.save(plain))
         write_json(fresh / CONFIG, _describe(fresh / WEIGHTS, features, model, tokenizer, facts))
 
 
@@ -105,14 +105,16 @@ def copy_of_model(source: Path, directory: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def _whole_directory(directory: Path) -> Iterator[Path]:
     """A new folder beside ``directory``, which it replaces as a whole unless something is raised."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
-    try:
-        yield fresh
-        os.chmod(fresh, 0o777 & ~umask())
-        _replace_directory(fresh, directory)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    with naming(directory):
+        begin_writing(directory.parent)
+        prefix, suffix = temporary_name(directory)
+        fresh = Path(tempfile.mkdtemp(suffix, prefix, directory.parent))
+        try:
+            yield fresh
+            os.chmod(fresh, 0o777 & ~umask())
+            _replace_directory(fresh, directory)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
 
 
 def from_pretrained(directory: str | Path, device: torch.device | str = "cpu") -> Pretrained:
@@ -197,12 +199,16 @@ def _replace_directory(fresh: Path, directory: Path) -> None:
     """Move ``fresh`` to ``directory``. Between the two renames there is no directory, but never half of one."""
     if directory.exists():
         old = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}.old."))
-        os.rename(directory, old / "old")
         try:
-            os.rename(fresh, directory)
+            os.rename(directory, old / "old")
+            try:
+                os.rename(fresh, directory)
+            except OSError:
+                os.rename(old / "old", directory)
+                raise
         except OSError:
-            os.rename(old / "old", directory)
-            os.rmdir(old)
+            with contextlib.suppress(OSError):  # where it holds what could not be moved back
+                os.rmdir(old)
             raise
         shutil.rmtree(old, ignore_errors=True)
     else:

@@ -1,22 +1,29 @@
 """Files are written atomically, whatever happens meanwhile; JSON values are what strict JSON can hold."""
 
 import dataclasses
+import errno
 import hashlib
+import io
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from asr.files import (
+    append,
+    append_line,
     atomic_path,
     file_hashes,
     finite,
     json_value,
+    naming,
     read_json_object,
     sha256_file,
     write_json,
@@ -59,6 +66,49 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path: Path, repository: Pa
     command = [sys.executable, "-c", KILLED_WHILE_WRITING, str(path)]
     assert subprocess.run(command, cwd=repository, check=False).returncode == -signal.SIGKILL
     assert path.read_text() == "old"
+    (left,) = (one.name for one in tmp_path.iterdir() if one != path)
+    dead = re.findall(r"-(\d+)-", left)[0]
+    (tmp_path / left.replace("state", "model")).mkdir()
+    others = {left.replace(dead, str(os.getpid())), left.replace(dead, "1"), f".state.json.ffffff-{dead}-abcdefgh.tmp"}
+    for name in others:
+        (tmp_path / name).write_text("of a process that runs, or of another machine")
+    write_text(path, "new")
+    assert {one.name for one in tmp_path.iterdir()} == {"state.json", *others}
+
+
+def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for write in (write_text, append_line):
+        path = tmp_path / f"{write.__name__}.txt"
+        with pytest.raises(OSError, match="No space left") as caught:
+            write(path, "new")
+        assert caught.value.filename == str(path)
+    with pytest.raises(IsADirectoryError) as caught, naming(tmp_path / "written"):
+        (tmp_path).read_bytes()
+    assert caught.value.filename == str(tmp_path), "another file that cannot be read"
+
+
+def test_a_line_is_added_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lines.jsonl"
+    append_line(path, "one")
+    with path.open("a") as stream:
+        stream.write("two, of which a killed process wro")
+    append_line(path, "thr\udcffee")
+    whole = b"one\ntwo, of which a killed process wro\nthr\\udcffee\n"
+    assert path.read_bytes() == whole
+
+    class Full(io.FileIO):
+        def write(self, content: Any) -> int:
+            if len(content) < 4:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(bytes(content[:3])) or 0
+
+    with Full(path, "ab") as full, pytest.raises(OSError, match="No space left"):
+        append(full, b"four\n")
+    assert path.read_bytes() == whole
 
 
 def test_success_replaces_the_file_and_leaves_nothing_else(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from rapidfuzz.distance import Levenshtein
 from asr.data.manifest import Utterance
 from asr.decoding.greedy import greedy_decode
 from asr.errors import AsrError
-from asr.files import read_json_lines, read_json_object, write_json, write_text
+from asr.files import append_line, read_json_lines, read_json_object, write_json, write_text
 from asr.lm.build import BuildOptions, build_lm
 from asr.lm.files import write_lm
 from asr.lm.text import TextOptions, read_sentences
@@ -101,13 +101,11 @@ def make_labels(
     known = {row["id"]: PseudoLabel(**row) for row in read_json_lines(path)}
     todo = [one for one in utterances if one.id not in known]
     write_text(path, "".join(f"{json.dumps(asdict(one), ensure_ascii=False)}\n" for one in known.values()))
-    with path.open("a", encoding="utf-8") as stream:
-        for utterance, emissions in zip(todo, recognizer.emissions(todo), strict=True):
-            label = _label(recognizer, utterance, emissions)
-            stream.write(f"{json.dumps(asdict(label), ensure_ascii=False)}\n")
-            stream.flush()
-            known[utterance.id] = label
-            on_progress(len(known), len(utterances))
+    for utterance, emissions in zip(todo, recognizer.emissions(todo), strict=True):
+        label = _label(recognizer, utterance, emissions)
+        append_line(path, json.dumps(asdict(label), ensure_ascii=False))
+        known[utterance.id] = label
+        on_progress(len(known), len(utterances))
     return [known[one.id] for one in utterances]
 
 

@@ -4,17 +4,15 @@ In: ``Correction``s. Out: ``log.jsonl``, and what it held when it was opened. A 
 half-written was never acknowledged, and is dropped; any other damage is an error. One process writes at a time.
 """
 
-import contextlib
 import fcntl
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
 from asr.data.records import raise_problems
-from asr.errors import UsageError
-from asr.files import sync
+from asr.errors import OF_THE_DISK, UsageError
+from asr.files import append, naming, sync
 
 LOG = "log.jsonl"
 SegmentId = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
@@ -56,6 +54,8 @@ class CorrectionLog:
             self._file = self.path.open("ab", buffering=0)
             sync(folder)
         except OSError as error:
+            if error.errno in OF_THE_DISK:
+                raise
             raise UsageError(
                 f"{self.path}: cannot be written ({error.strerror}); check the owner and permissions of the folder"
             ) from None
@@ -70,16 +70,8 @@ class CorrectionLog:
         """Write it to disk. Raises OSError; then nothing of it is left in the file."""
         if self._file.closed:
             raise OSError("the server stops")
-        end = os.fstat(self._file.fileno()).st_size
-        left = line.model_dump_json(exclude_defaults=True).encode() + b"\n"
-        try:
-            while left:
-                left = left[self._file.write(left) :]
-            os.fsync(self._file.fileno())
-        except OSError:
-            with contextlib.suppress(OSError):
-                self._file.truncate(end)
-            raise
+        with naming(self.path):
+            append(self._file, line.model_dump_json(exclude_defaults=True).encode() + b"\n")
         self.lines.append(line)
 
     def close(self) -> None:

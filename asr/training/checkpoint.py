@@ -16,7 +16,15 @@ from typing import Any, NotRequired, Protocol, TypedDict, cast
 import torch
 from torch import nn
 
-from asr.errors import ModelDamagedError, ModelError, ModelMissingError, TrainingError
+from asr.errors import (
+    DISK_FULL,
+    DiskFullError,
+    ModelDamagedError,
+    ModelError,
+    ModelMissingError,
+    TrainingError,
+    reason,
+)
 from asr.features import Features
 from asr.files import atomic_path
 from asr.models import AcousticModel
@@ -44,9 +52,10 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             stream.write(header)
             stream.write(payload)
     except OSError as error:
-        raise TrainingError(
+        kind = DiskFullError if error.errno in DISK_FULL else TrainingError
+        raise kind(
             f"{path}: cannot be saved ({error.strerror}, {len(payload) / 2**20:.1f} MiB);"
-            " the checkpoint saved before is unchanged: free some space, then resume with the same command"
+            f" the checkpoint saved before is unchanged: {reason(error)}"
         ) from None
 
 
@@ -156,7 +165,8 @@ class RunIdentity:
     """What a run belongs to; stored in each of its checkpoints besides the state.
 
     ``data``: the hashes of its manifests; ``tokenizer`` as JSON; ``versions`` of libraries; ``facts`` for the model
-    directory (seed, normaliser, command, commit, hardware); ``intermediate``: the fingerprint of that loss's targets.
+    directory (seed, normaliser, command, commit, hardware); ``intermediate``: the fingerprint of that loss's targets;
+    ``processes``: among how many the run began to share its batches.
     """
 
     data: str
@@ -164,6 +174,7 @@ class RunIdentity:
     versions: dict[str, str]
     facts: dict[str, Any]
     intermediate: str = ""
+    processes: int = 1
 
 
 class RunState(TypedDict):
@@ -180,6 +191,7 @@ class RunState(TypedDict):
     versions: dict[str, str]
     facts: dict[str, Any]
     intermediate: NotRequired[str]
+    processes: NotRequired[int]
     intermediate_head: NotRequired[dict[str, torch.Tensor]]
     ema: NotRequired[dict[str, torch.Tensor]]
 
@@ -266,6 +278,11 @@ class CheckpointManager:
 
     def save(self, progress: TrainProgress) -> None:
         """Write the checkpoint from which a run resumes; returns in every process once it is on disk."""
+        self.write(progress)
+        self.processes.wait()
+
+    def write(self, progress: TrainProgress) -> None:
+        """The same, without waiting for the other processes."""
         if self.processes.is_main:
             state = {
                 "progress": asdict(progress),
@@ -281,7 +298,6 @@ class CheckpointManager:
             if self.average is not None:
                 state["ema"] = self.average.weights
             save_checkpoint(self.run_dir.checkpoint, state)
-        self.processes.wait()
 
     def keep_epoch(self, epoch: int, last: int) -> None:
         """Keep the weights of ``epoch``, which has ended, and of the ``last`` epochs only."""

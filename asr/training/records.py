@@ -39,6 +39,17 @@ class StepRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SkipRecord:
+    """A step without an update, as its loss or gradient was not finite: why, and the utterances that it was made of."""
+
+    kind: Literal["skip"] = field(default="skip", init=False)
+    step: int
+    epoch: int
+    cause: str
+    batch: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRecord:
     """One epoch. The dev figures, and whether they are the ``best`` so far, are None where there was no dev pass.
 
@@ -80,7 +91,7 @@ class StartRecord:
     versions: dict[str, str]
 
 
-def record_values(record: StepRecord | EpochRecord | StartRecord) -> dict[str, Any]:
+def record_values(record: StepRecord | SkipRecord | EpochRecord | StartRecord) -> dict[str, Any]:
     """The record as a JSON object, in the order of its fields; what is None is left out."""
     values = {one.name: getattr(record, one.name) for one in fields(record)}
     return {name: value for name, value in values.items() if value is not None}

@@ -1,7 +1,8 @@
 """A run's folder: its lock, its metrics, and the paths of its files.
 
 ``run_dir/`` holds config.yaml, run.json (command, commit, versions of each start), alphabet.tsv, metrics.jsonl,
-dev_utterances.jsonl, checkpoints/last.ckpt, checkpoints/epochs/, model/ (what is shared), tensorboard/, curves.png.
+dev_utterances.jsonl, skipped.jsonl (steps whose loss was not finite), checkpoints/last.ckpt, checkpoints/epochs/,
+model/ (what is shared), tensorboard/, curves.png.
 """
 
 import contextlib
@@ -11,13 +12,13 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from asr.errors import TrainingError
-from asr.files import read_json_lines, read_json_object, write_json, write_text
-from asr.training.records import EpochRecord, StartRecord, StepRecord, record_values
+from asr.errors import OF_THE_DISK, TrainingError
+from asr.files import append_line, read_json_lines, read_json_object, write_json, write_text
+from asr.training.records import EpochRecord, SkipRecord, StartRecord, StepRecord, record_values
 
-_held: set[IO[str]] = set()  # locks of this process, which a forked data worker must not keep alive
+_held: set[IO[bytes]] = set()  # locks of this process, which a forked data worker must not keep alive
 
 
 class RunDir:
@@ -30,14 +31,17 @@ class RunDir:
         self.epochs = path / "checkpoints" / "epochs"
         self.metrics = path / "metrics.jsonl"
         self.dev_utterances = path / "dev_utterances.jsonl"
+        self.skips = path / "skipped.jsonl"
         self.model = path / "model"
-        self._lock: IO[str] | None = None
+        self._lock: IO[bytes] | None = None
 
     def __enter__(self) -> "RunDir":
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / ".lock").open("a+")
+            lock = (self.path / ".lock").open("a+b", buffering=0)
         except OSError as error:
+            if error.errno in OF_THE_DISK:
+                raise
             raise TrainingError(
                 f"{self.path}: the run folder cannot be written ({error.strerror}); choose another run_dir"
             ) from None
@@ -47,9 +51,9 @@ class RunDir:
             message = _refusal(lock, error)
             lock.close()
             raise TrainingError(f"{self.path}: {message}") from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()}")
-        lock.flush()
+        with contextlib.suppress(OSError):  # it only tells others who holds the lock
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()}".encode())
         self._lock = lock
         _held.add(lock)
         self._tidy()
@@ -82,28 +86,27 @@ class RunDir:
 
     def append_metrics(self, record: StepRecord | EpochRecord) -> None:
         """Add a line to metrics.jsonl."""
-        append_record(self.metrics, record_values(record))
+        append_line(self.metrics, json.dumps(record_values(record)))
+
+    def append_skip(self, record: SkipRecord) -> None:
+        """Add a line to skipped.jsonl."""
+        append_line(self.skips, json.dumps(record_values(record)))
 
     def forget_metrics_after(self, step: int, epochs: int) -> None:
         """Drop the records written after a checkpoint at ``step`` with ``epochs`` finished: the run repeats them."""
-        for path in (self.metrics, self.dev_utterances):
+        for path in (self.metrics, self.dev_utterances, self.skips):
             records = [record for record in read_json_lines(path) if record["step"] <= step]
             kept = [record for record in records if record["kind"] != "epoch" or record["epoch"] <= epochs]
             if path.exists():
                 write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
 
 
-def append_record(path: Path, record: dict[str, Any]) -> None:
-    """Add a line to a file of records."""
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(record) + "\n")
-
-
-def _refusal(lock: IO[str], error: OSError) -> str:
+def _refusal(lock: IO[bytes], error: OSError) -> str:
     if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
         return f"the run folder cannot be locked ({error.strerror}); choose one on a local disk"
     lock.seek(0)
-    return f"in use by {lock.read().strip() or 'another process'}; wait for it, stop it, or choose another run_dir"
+    owner = lock.read().decode(errors="replace").strip()
+    return f"in use by {owner or 'another process'}; wait for it, stop it, or choose another run_dir"
 
 
 def _drop_locks() -> None:

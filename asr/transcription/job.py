@@ -5,7 +5,6 @@ failures.jsonl; counts. A recording that fails does not stop the others.
 """
 
 import dataclasses
-import errno
 import json
 import os
 from collections.abc import Callable, Generator, Sequence
@@ -14,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from asr.errors import AsrError, AudioMissingError, InternalError, UsageError
-from asr.files import check_output_folder, sha256_file
+from asr.errors import OF_THE_DISK, AsrError, AudioMissingError, InternalError, UsageError
+from asr.files import append_line, check_output_folder, sha256_file
 from asr.shipped import weights_sha256
 from asr.terminal import printable
 from asr.transcription import TIER_FORMATS, CueLimits, Provenance, render_transcript
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 SEVERAL_IN_ONE = frozenset({"txt", "json", "ctm"})  # formats of several recordings; the others are files of one
 FAILURES = "failures.jsonl"
-_HOPELESS = {errno.ENOSPC, errno.EDQUOT}  # every further transcript would fail the same way
 
 
 class TranscriptionObserver(Protocol):
@@ -163,8 +161,8 @@ class TranscriptionJob:
         try:
             outputs.write(planned, texts)
         except OSError as error:
-            if error.errno in _HOPELESS:
-                raise
+            if error.errno in OF_THE_DISK:
+                raise  # every further transcript would fail the same way
             place = planned.index.folder / next(iter(planned.names.values()))
             raise AsrError(
                 f"{place}: cannot be written ({error.strerror or error}); check the folder's permissions"
@@ -195,9 +193,7 @@ class TranscriptionJob:
             return
         time = datetime.now(UTC).isoformat(timespec="seconds")
         record = {"path": label, "id": error_id, "message": message, "time": time}
-        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace")
-        with self.failures.open("ab") as stream:
-            stream.write(line + b"\n")
+        append_line(self.failures, json.dumps(record, ensure_ascii=False))
 
 
 def build_recognizer(options: TranscribeOptions) -> "Recognizer":
@@ -258,6 +254,8 @@ def _prepare_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FAILURES).unlink(missing_ok=True)
     except OSError as error:
+        if error.errno in OF_THE_DISK:
+            raise
         raise UsageError(f"--output-dir {folder}: {error.strerror}; choose another folder") from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"--output-dir {folder}: cannot be written to; check its permissions or choose another folder")

@@ -19,7 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from asr.files import remove_leftovers, sha256_file, write_text
+from asr.files import append_line, remove_leftovers, sha256_file, write_text
 from asr.transcription import EXTENSIONS, TIER_FORMATS
 from asr.transcription.inputs import STDIN, Input, is_audio_name
 
@@ -51,7 +51,6 @@ class TranscriptIndex:
         self._entries: dict[str, Entry] = {}
         self._ours: dict[str, set[str]] = {}
         self._owners: dict[str, str] = {}
-        self._complete = True
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -59,7 +58,6 @@ class TranscriptIndex:
         except OSError as error:
             self.problem = f"{self.path}: cannot be read ({error.strerror or error}); check the folder's permissions"
             return
-        self._complete = content.endswith(b"\n") or not content
         for line in content.splitlines():
             self._add(_entry(line))
 
@@ -95,13 +93,8 @@ class TranscriptIndex:
         if known is not None and known.key == key:
             files = dict(known.files) | files  # the same transcript in further formats
         entry = Entry(identity, key, files)
-        line = json.dumps({"input": entry.input, "key": entry.key, "files": entry.files}) + "\n"
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(line if self._complete else f"\n{line}")
-            stream.flush()
-            os.fsync(stream.fileno())
-        self._complete = True
+        append_line(self.path, json.dumps({"input": entry.input, "key": entry.key, "files": entry.files}))
         self._add(entry)
 
     def _add(self, entry: Entry | None) -> None:

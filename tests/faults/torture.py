@@ -1,0 +1,113 @@
+"""The counts of `make torture`: a pytest plugin that adds them up, and the table of docs/reliability.md made of them.
+
+In: reports of tests, each of which counts as one try, or as its property ``count``. Out: docs/torture.json, the table.
+TORTURE is the size: 1 tries every change of a file, kills 200 times and changes files of each format for a minute.
+"""
+
+import os
+import re
+from collections import Counter, defaultdict
+from typing import Any
+
+import pytest
+
+from asr.files import read_json_object, write_json, write_text
+from asr.provenance import commit, local_time, processor_name
+from tests.faults.ids import PAGE
+
+SIZE = float(os.environ.get("TORTURE", "0"))
+RESULTS = PAGE.with_name("torture.json")
+BEGIN, END = "<!-- make torture: begin -->\n", "<!-- make torture: end -->\n"
+ROWS = {  # what is tried, and the files whose tests do
+    "commands with bad input": ("tests/faults/test_matrix.py",),
+    "requests to the server with bad input, at its limits": ("tests/server/test_limits.py",),
+    "hostile files": ("tests/faults/test_hostile.py", "tests/test_no_foreign_code.py"),
+    "files changed at random": ("tests/faults/test_fuzz.py",),
+    "changes of a file that fail, on a full or failing disk": ("tests/faults/test_writes.py",),
+    "SIGKILL in mid-training": ("tests/training/test_killed.py",),
+    "signals, locks, settings, damaged checkpoints; losses that are not finite, memory, clocks, readers": (
+        "tests/training/test_training_faults.py", "tests/training/test_before_step_one.py",
+        "tests/commands/test_train_command.py", "tests/data/test_dataset.py",
+    ),
+}  # fmt: skip
+
+
+class Counts:
+    """Adds up reports."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Counter[str]] = defaultdict(Counter)
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.notes: dict[str, list[str]] = defaultdict(list)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """One phase of a test."""
+        file = report.nodeid.partition("::")[0]
+        row = next((name for name, files in ROWS.items() if file in files), None)
+        if row is None:
+            return
+        self.seconds[row] += report.duration
+        if report.when != "call" and report.outcome == "passed":
+            return
+        found = dict(report.user_properties)
+        self.counts[row][report.outcome] += 1
+        self.counts[row]["tried"] += int(str(found.get("count", 1))) if report.outcome != "skipped" else 0
+        self.notes[row] += [str(found["note"])] if "note" in found else []
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each of ``ROWS``."""
+        return [
+            {
+                "what": name,
+                "tried": self.counts[name]["tried"],
+                "tests": sum(self.counts[name][one] for one in ("passed", "failed", "skipped")),
+                "failed": self.counts[name]["failed"],
+                "skipped": self.counts[name]["skipped"],
+                "seconds": round(self.seconds[name]),
+                "note": "; ".join(self.notes[name]),
+            }
+            for name in ROWS
+        ]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        """Write the counts of a run that has come to its end, and show them on the page."""
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return
+        about = {"size": SIZE, "date": local_time()[:10], "commit": commit(), "machine": processor_name()}
+        found = about | {"rows": self.rows()}
+        write_json(RESULTS, found)
+        page = PAGE.read_text(encoding="utf-8")
+        write_text(PAGE, re.sub(f"(?<={BEGIN}).*?(?={END})", lambda _: table(found), page, flags=re.DOTALL))
+        print(f"\n\n{table(found)}")
+
+
+def table(found: dict[str, Any]) -> str:
+    """The counts as Markdown; empty before the first run."""
+    if not found:
+        return ""
+    lines = ["| tried | what | tests | failed | skipped |", "|---:|---|---:|---:|---:|"]
+    for row in found["rows"]:
+        note = f" ({row['note']})" if row["note"] else ""
+        lines.append(
+            f"| {row['tried']:,} | {row['what']}{note} | {row['tests']} | {row['failed']} | {row['skipped']} |"
+        )
+    minutes = sum(row["seconds"] for row in found["rows"]) / 60
+    about = f"`make torture SIZE={found['size']:g}`, {found['date']}, commit {found['commit']}, {found['machine']}:"
+    return "\n".join([f"{about} {minutes:.0f} minutes of tests.", "", *lines]) + "\n"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count in the process that hears of all tests."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Counts())
+
+
+def results() -> dict[str, Any]:
+    """What docs/torture.json holds; empty before the first run."""
+    return read_json_object(RESULTS)
+
+
+def page_table() -> str:
+    """What docs/reliability.md shows."""
+    return PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
