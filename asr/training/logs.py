@@ -6,7 +6,10 @@ In: the records that the training loop hands to its observers. Out: ``run_dir/te
 
 import contextlib
 import importlib
+import os
+import platform
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,44 +26,79 @@ class RunLogs:
     def __init__(self, run_path: Path, tensorboard: bool) -> None:
         self.run_path, self.tensorboard = run_path, tensorboard
         self._drawn = time.monotonic()
-        self._writer: Any = None
+        self._events: Events | None = None
         if tensorboard:
-            importlib.import_module("torch.utils.tensorboard")  # now, so that its seconds are not the first step's
+            importlib.import_module("tensorboard.compat.proto.event_pb2")  # now: its seconds are not the first step's
 
     def message(self, text: str) -> None:
         """Nothing: messages are for the console."""
 
     def step(self, record: StepRecord) -> None:
         """Scalars of every tenth step. The first record says where a resumed run begins: later events are purged."""
-        if self.tensorboard and self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(self.run_path / "tensorboard"), purge_step=record.step)
-        if self._writer is not None and record.step % 10 == 0:
-            for name in STEP_SCALARS:
-                self._writer.add_scalar(f"train/{name}", getattr(record, name), record.step)
+        if record.step % 10 == 0 or self._events is None:
+            self._add({f"train/{name}": getattr(record, name) for name in STEP_SCALARS}, record.step)
 
     def epoch(self, record: EpochRecord) -> None:
         """Scalars of the epoch; the plot, if the last is a minute old."""
-        if self._writer is not None:
-            dev = {name: value for name, value in record_values(record).items() if name.startswith("dev_")}
-            for name, value in dev.items():
-                self._writer.add_scalar(f"dev/{name.removeprefix('dev_')}", value, record.step)
-            self._writer.flush()
+        dev = {name: value for name, value in record_values(record).items() if name.startswith("dev_")}
+        self._add({f"dev/{name.removeprefix('dev_')}": value for name, value in dev.items()}, record.step)
         if time.monotonic() - self._drawn > DRAW_EVERY_S:
             self.draw()
 
     def close(self) -> None:
-        """Draw the last plot and close the writer."""
+        """Draw the last plot and close the file of events."""
         self.draw()
-        if self._writer is not None:
-            self._writer.close()
+        if self._events is not None:
+            self._events.close()
+
+    def _add(self, scalars: Mapping[str, float], step: int) -> None:
+        """Add to the events; where they cannot be written the run goes on without."""
+        if not self.tensorboard:
+            return
+        try:
+            if self._events is None:
+                self._events = Events(self.run_path / "tensorboard", step)
+            self._events.add(step, scalars)
+        except OSError:
+            self.tensorboard = False
 
     def draw(self) -> None:
         """Write curves.png from metrics.jsonl. A plot that cannot be written does not stop the run."""
         self._drawn = time.monotonic()
         with contextlib.suppress(OSError):
             draw_curves(read_json_lines(self.run_path / "metrics.jsonl"), self.run_path / "curves.png")
+
+
+class Events:
+    """A file of TensorBoard's events, each on its way to the disk at once.
+
+    torch's SummaryWriter has a thread write them, in which a full disk ends in a traceback.
+    """
+
+    def __init__(self, folder: Path, from_step: int) -> None:
+        """``from_step``: events of earlier files from there on are purged. Raises OSError."""
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{int(time.time()):010d}.{platform.node()}.{os.getpid()}"
+        self._event, self._summary = Event, Summary
+        self._file = RecordWriter((folder / name).open("ab", buffering=0))
+        self._write(file_version="brain.Event:2")
+        self._write(step=from_step, session_log=SessionLog(status=SessionLog.START))
+
+    def add(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Scalars by name. Raises OSError."""
+        values = [self._summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
+        self._write(step=step, summary=self._summary(value=values))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _write(self, **what: Any) -> None:
+        self._file.write(self._event(wall_time=time.time(), **what).SerializeToString())
 
 
 def draw_curves(records: list[dict[str, Any]], path: Path) -> None:
