@@ -51,7 +51,8 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is not None and (error.filename is None or str(error.filename).endswith(_TEMPORARY)):
+        temporary = error.filename is None or f"{_TEMPORARY}/" in f"{os.fsdecode(error.filename)}/"
+        if error.errno is not None and temporary:
             error.filename, error.filename2 = str(path), None
         raise
 

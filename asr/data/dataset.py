@@ -24,6 +24,7 @@ from asr.data.recordings import load_utterance
 from asr.errors import AsrError, DataError, RecordingNote
 from asr.seeds import numpy_generator
 
+STUCK_S = 600.0  # without a batch
 TOO_FEW_FILES = (
     "data: too many open files for the worker processes; raise the limit with `ulimit -n 4096`, or set data.workers=0"
 )
@@ -96,7 +97,8 @@ def load_batches(
 ) -> Iterator[Batch]:
     """The plan's batches in its order, read ahead by ``workers`` processes (0: by this one, on demand).
 
-    ``pin``: in page-locked memory, for a GPU. Raises the AsrError of a bad file.
+    ``pin``: in page-locked memory, for a GPU. Raises the AsrError of a bad file, DataError where a worker process was
+    killed or is stuck.
     """
     _allow_files(workers)
     loader: DataLoader[Batch | AsrError] = DataLoader(
@@ -105,13 +107,21 @@ def load_batches(
         sampler=plan,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
+        timeout=STUCK_S if workers else 0,
         worker_init_fn=_start_worker,
         pin_memory=pin,
     )
     batches = iter(loader)
     stop = Finalize(None, _stop_workers, (batches,), exitpriority=0)
     try:
-        while (batch := _next_or_error(batches)) is not None:
+        for requests in plan:
+            batch = _next_or_error(batches)
+            if batch is None:
+                paths = list(dict.fromkeys(dataset.utterances[one.index].audio for one in requests))[:5]
+                raise DataError(
+                    f"data: no batch came for {STUCK_S:.0f} s; a worker process is stuck, perhaps on a disk that does"
+                    f" not answer, with {', '.join(paths)}; see that they can be read, then resume with the same command"
+                )
             if isinstance(batch, AsrError):
                 raise batch
             yield batch
@@ -135,12 +145,14 @@ def _allow_files(workers: int) -> None:
 
 
 def _next_or_error(batches: Iterator[Batch | AsrError]) -> Batch | AsrError | None:
-    """The next batch, or why there is none; None at the end."""
+    """The next batch, or why there is none; None where it has not come for ``STUCK_S``."""
     try:
-        return next(batches, None)
+        return next(batches)
     except (OSError, RuntimeError) as error:
         if _is_for_want_of_files(error):
             return DataError(TOO_FEW_FILES)
+        if "timed out" in str(error):
+            return None
         if isinstance(error, OSError) or not any(part in str(error) for part in ("DataLoader worker", "Pin memory")):
             raise
     return DataError(
@@ -167,6 +179,7 @@ def _stop_workers(batches: Any) -> None:
     for worker in getattr(batches, "_workers", ()):
         if worker.is_alive():
             worker.kill()
+            worker.join(1.0)  # not for ever: a disk that does not answer keeps even a killed process
 
 
 def _start_worker(worker: int) -> None:

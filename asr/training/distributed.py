@@ -27,7 +27,7 @@ from asr.errors import AsrError, ConfigError, Interrupted, TrainingError
 
 HELPER = "from asr.training.start import help_training; help_training()"
 READY = b"ready\n"
-END_S = 20.0  # what a helper may take to end by itself
+END_S = 10.0  # what a helper may take to end by itself
 
 
 @dataclass(frozen=True, slots=True)

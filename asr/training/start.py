@@ -145,8 +145,9 @@ def _make_trainer(
     state: RunState | None,
 ) -> Trainer:
     setup = prepare_setup(settings, tokenizer_from_dict(json.loads(state["tokenizer"])) if state else None)
-    batches = len(EpochSteps(setup.train, settings, processes).plan(1))  # of later epochs it differs by a few
-    steps = -(-batches // settings.training.accumulate)
+    planned_for = state.get("processes", processes.count) if state else processes.count
+    batches = len(EpochSteps(setup.train, settings, processes, planned_for).plan(1))
+    steps = -(-batches // settings.training.accumulate)  # of later epochs it differs by a few
     training, warning = with_enough_epochs(settings.training, steps)
     settings = replace(settings, training=training)
     _describe(setup, settings, observer)
@@ -167,6 +168,7 @@ def _make_trainer(
         versions=library_versions(),
         facts=_facts(settings, {"manifests_sha256": data, **start}, state["facts"] if state else None),
         intermediate=setup.intermediate.fingerprint if setup.intermediate else "",
+        processes=planned_for,
     )
     if state is not None and state.get("intermediate", "") != identity.intermediate:
         raise TrainingError(
@@ -176,7 +178,8 @@ def _make_trainer(
     trainer = Trainer(settings, setup, run_dir, processes, observer, identity)
     if state is not None:
         trainer.resume(state)
-        observer.message(f"resuming from epoch {trainer.progress.epoch + 1}, step {trainer.progress.step}")
+        others = f"; the batches of {planned_for} processes go to {processes.count}" * (planned_for != processes.count)
+        observer.message(f"resuming from epoch {trainer.progress.epoch + 1}, step {trainer.progress.step}{others}")
     if processes.is_main:
         run_dir.record_start(
             StartRecord(time=local_time(), from_step=trainer.progress.step, versions=identity.versions, **start)

@@ -35,8 +35,8 @@ from asr.training.objective import ChunkingConfig, LossConfig, TrainedModel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
-    """``loss`` in nats per utterance over the whole step; ``updated`` is False when the gradient was not finite, and
-    ``cause`` then says where that arose.
+    """``loss`` in nats per utterance over the whole step; ``updated`` is False when it or the gradient was not finite,
+    and ``cause`` then says where that arose.
     """
 
     loss: float
@@ -87,14 +87,11 @@ class Stepper:
         total = nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
         # The step's one wait for a GPU: everything that this process looks at comes in one copy.
         loss, norm, *each = torch.cat((loss_sum.view(1), total.view(1), norms.double())).tolist()
-        finite, cause = math.isfinite(norm), ""
-        if not (finite and math.isfinite(loss)):
-            cause = self._cause(batches, all_losses, each)
-        if not math.isfinite(loss) and not self.scaler.is_enabled():
-            raise TrainingError(f"training: {cause}; see 'asr check', or lower optimizer.learning_rate")
-        if finite or self.scaler.is_enabled():
+        finite = math.isfinite(norm) and math.isfinite(loss)
+        cause = "" if finite else self._cause(batches, all_losses, each)
+        if finite or (self.scaler.is_enabled() and not math.isfinite(norm)):  # there it skips the update by itself
             self.scaler.step(self.optimizer)
-            self.scaler.update()
+        self.scaler.update()
         return StepResult(loss=loss / utterances, grad_norm=norm, utterances=utterances, updated=finite, cause=cause)
 
     def _cause(self, batches: Sequence[Batch | None], all_losses: list[Tensor], norms: list[float]) -> str:
@@ -214,11 +211,15 @@ def _silence(features: Features) -> Batch:
 class EpochSteps:
     """The steps of an epoch; ``plan(epoch)`` follows from the seed and the epoch's number alone.
 
+    ``planned_for``: the processes for which a batch is large enough; where others resume a run, they share its batches.
     ``waited_s``: how long the last step waited for its batches (with workers=0: how long it read them).
     """
 
-    def __init__(self, data: SpeechDataset, settings: TrainSettings, processes: Processes) -> None:
+    def __init__(
+        self, data: SpeechDataset, settings: TrainSettings, processes: Processes, planned_for: int | None = None
+    ) -> None:
         self.data, self.settings, self.processes = data, settings, processes
+        self.planned_for = planned_for or processes.count
         self.durations_s = durations_of(data.utterances)
         self.views = settings.training.loss.views
         self.waited_s = 0.0
@@ -231,7 +232,7 @@ class EpochSteps:
             seed=self.settings.seed,
             epoch=epoch,
             speeds=self.settings.augment.speeds,
-            processes=self.processes.count,
+            processes=self.planned_for,
         )
 
     def from_batch(
@@ -311,14 +312,23 @@ def check_largest_batch_fits(
     rate = settings.features.sample_rate
     samples = max(int(_length_s(data, one) * rate) for one in largest)
     targets, indices = [data.targets[one.index] for one in mine], [one.index for one in mine]
-    try:
+    with memory_named(data, mine, settings, "the largest batch"):
         stepper.try_batch(Batch(torch.zeros(len(mine), samples), torch.full((len(mine),), samples), targets, indices))
-    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+
+
+@contextlib.contextmanager
+def memory_named(data: SpeechDataset, batch: Sequence[Request], settings: TrainSettings, name: str) -> Iterator[None]:
+    """Raise TrainingError with the longest utterance of ``batch`` where what is done inside needs too much memory."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch's for a GPU is a RuntimeError, too
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
+        longest = max(batch, key=lambda one: _length_s(data, one))
+        size = f"{len(batch)} x {_length_s(data, longest):.1f} s, the longest {data.utterances[longest.index].id}"
         raise TrainingError(
-            f"training: the largest batch ({len(mine)} x {samples / rate:.1f} s) does not fit into memory; lower"
-            f" data.batching.batch_s (now {settings.data.batching.batch_s:g}) and raise training.accumulate"
+            f"training: {name} ({size}) does not fit into memory; end other programs and run the same command again, or"
+            f" lower data.batching.batch_s (now {settings.data.batching.batch_s:g}) and raise training.accumulate"
         ) from None
 
 

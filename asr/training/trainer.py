@@ -7,20 +7,17 @@ on a CPU, because an epoch's plan and a step's randomness follow from their numb
 that the loop reads between steps, where it can save.
 """
 
+import math
 import shlex
-import signal
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from operator import attrgetter
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import torch
 from torch import nn
 
-from asr.data.batching import Request, plan_epoch
+from asr.data.batching import Request, plan_epoch, share
 from asr.data.dataset import Batch, load_batches
 from asr.data.passes import durations_of, each
 from asr.errors import Interrupted, TrainingError
@@ -37,7 +34,7 @@ from asr.training.config import TrainSettings
 from asr.training.distributed import Processes
 from asr.training.evaluate import DevResult, append_dev_utterances, average_warning, evaluate_dev, plateau_warning
 from asr.training.objective import TrainedModel
-from asr.training.records import EpochRecord, Observer, StepRecord
+from asr.training.records import EpochRecord, Observer, SkipRecord, StepRecord
 from asr.training.run_dir import RunDir
 from asr.training.setup import FROM_SCRATCH, STEPS_FROM_SCRATCH, STEPS_NEW_HEAD, Setup, epochs_for
 from asr.training.step import (
@@ -47,49 +44,17 @@ from asr.training.step import (
     build_optimizer,
     check_largest_batch_fits,
     learning_rate_factor,
+    memory_named,
     set_learning_rate,
 )
+from asr.training.stop import STOP_S, StepTooLong, StopRequest
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
-SKIPS_ALLOWED = 10  # steps in a row without a finite gradient
+SKIPS_ALLOWED = 10  # steps in a row without a finite loss and gradient
 LOG_EVERY_STEPS = 10
 NOTHING_LEARNED = 0.95  # dev WER
 # fp16 only. Gradients at the start overflow until torch's own 2^16 has been halved 7 or 8 times, a skipped step each
 # time, and SKIPS_ALLOWED skipped steps end a run.
 FIRST_LOSS_SCALE = 2.0**9
-
-
-class StopRequest:
-    """``with StopRequest() as stop:`` keeps the number of a signal in ``stop.signal``, and restores the handlers after.
-
-    A second Ctrl-C raises KeyboardInterrupt at once: it does not wait for the step's end.
-    """
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-
-    def __enter__(self) -> Self:
-        self._previous = [signal.signal(number, self._on_signal) for number in SIGNALS]
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in zip(SIGNALS, self._previous, strict=True):
-            signal.signal(number, handler)
-
-    def interruption(self, progress: TrainProgress, run_path: Path) -> Interrupted:
-        """What to raise once ``progress`` is saved: where the run stopped and how to resume it."""
-        number = self.signal or signal.SIGTERM  # only another process was signalled
-        where = f"epoch {progress.epoch + 1}, step {progress.step}"
-        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        how = f"Resume with the same command, or with: asr train {shlex.quote(str(run_path))}"
-        return Interrupted(f"stopped by {name} at {where}; saved. {how}", number)
-
-    def _on_signal(self, number: int, _frame: object) -> None:
-        if self.signal == number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.signal = number
 
 
 class Trainer:
@@ -130,7 +95,7 @@ class Trainer:
             self.average,
         )
         self.progress = TrainProgress()
-        self.steps = EpochSteps(setup.train, settings, processes)
+        self.steps = EpochSteps(setup.train, settings, processes, identity.processes)
         self.stop = StopRequest()
         self.skips_in_a_row = 0
         self._best_so_far = "the best single epoch"
@@ -149,9 +114,13 @@ class Trainer:
                 self.model.train()
                 plan = self.steps.plan(1)
                 check_largest_batch_fits(plan, self.setup.train, self.stepper, self.settings, self.processes)
-            while self.progress.batch or not self._is_done():  # an epoch that has begun is finished, too
-                self._train_epoch()
-            self._finish()
+            try:
+                while self.progress.batch or not self._is_done():  # an epoch that has begun is finished, too
+                    self._train_epoch()
+                self._finish()
+            except StepTooLong:
+                late = f"this step did not end within {STOP_S:.0f} s, and what came after the last checkpoint is lost"
+                raise self.stop.interruption(self.progress, self.run_dir.path, late) from None
         return self.progress
 
     def _make_stepper(self) -> Stepper:
@@ -188,7 +157,9 @@ class Trainer:
             self._freeze(self.settings.training.is_frozen(epochs_done))
             self._set_learning_rate(epochs_done)
             penalty = self.settings.training.blank_penalty(epochs_done)
-            result = self.stepper.step(batches, self.progress.step, sum(map(len, requests)), penalty)
+            mine = [one for batch in requests for one in share(batch, self.processes.rank, self.processes.count)]
+            with memory_named(self.setup.train, mine or requests[0], self.settings, f"step {self.progress.step + 1}"):
+                result = self.stepper.step(batches, self.progress.step, sum(map(len, requests)), penalty)
             if self.average is not None and result.updated:
                 self.average.update(self.progress.step)
             self.progress.seconds = seconds_before + time.monotonic() - started
@@ -222,15 +193,31 @@ class Trainer:
         progress.batch += len(requests)
         progress.audio_s += self.steps.audio_s(requests)
         progress.data_seconds += self.steps.waited_s
-        progress.epoch_loss += result.loss * result.utterances
-        progress.epoch_utterances += result.utterances
+        if math.isfinite(result.loss):
+            progress.epoch_loss += result.loss * result.utterances
+            progress.epoch_utterances += result.utterances
         progress.skipped += not result.updated
         self.skips_in_a_row = 0 if result.updated else self.skips_in_a_row + 1
+        if not result.updated:
+            self._report_skip(requests, result)
+
+    def _report_skip(self, requests: list[list[Request]], result: StepResult) -> None:
+        """Keep what the skipped step was made of. Raises TrainingError where it is the last of too many in a row."""
+        step, utterances = self.progress.step, self.setup.train.utterances
+        if self.processes.is_main:
+            batch = [asdict(utterances[one.index]) | {"speed": one.speed} for part in requests for one in part]
+            self.run_dir.append_skip(
+                SkipRecord(step=step, epoch=self.progress.epoch + 1, cause=result.cause, batch=batch)
+            )
+        where = f"its batch is in {self.run_dir.skips}"
         if self.skips_in_a_row >= SKIPS_ALLOWED:
             raise TrainingError(
-                f"training: the gradient was not finite in {self.skips_in_a_row} steps in a row (step {progress.step});"
-                f" in the last one {result.cause}; lower optimizer.learning_rate, or use training.precision=fp32"
+                f"training: the gradient was not finite in {self.skips_in_a_row} steps in a row (step {step});"
+                f" in the last one {result.cause}; {where}. See 'asr check', lower optimizer.learning_rate, or use"
+                " training.precision=fp32"
             )
+        if not self.checkpoints.scaler.is_enabled():  # fp16 skips steps until its scale is found
+            self.observer.message(f"step {step} is skipped: {result.cause}; {where}")
 
     def _report_step(self, result: StepResult, batches: int, padding: float) -> None:
         if not self.processes.is_main:
@@ -310,6 +297,9 @@ class Trainer:
         except Interrupted:
             self.checkpoints.save(self.progress)  # after the epoch's last step: the resumed run repeats the dev pass
             raise
+        except StepTooLong:
+            self.checkpoints.write(self.progress)  # without the other processes, which are in the dev pass
+            raise self.stop.interruption(self.progress, self.run_dir.path) from None
 
     def _evaluate(self) -> DevResult:
         dev = self.setup.dev

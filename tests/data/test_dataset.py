@@ -2,8 +2,12 @@
 
 import copy
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +20,7 @@ from asr.data.batching import Request
 from asr.data.dataset import Batch, SpeechDataset, collate, load_batches
 from asr.data.manifest import Utterance
 from asr.data.recordings import load_utterance
-from asr.errors import AudioError
+from asr.errors import AudioError, DataError
 from tests.forked import Forked
 
 RATE = 8000
@@ -115,6 +119,29 @@ def test_readers_end_when_their_batches_are_no_longer_wanted(utterances: list[Ut
     next(batches)
     assert len(multiprocessing.active_children()) == 2
     batches.close()  # type: ignore[attr-defined]
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(
+    ("act", "stuck_s", "said"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), 600.0, "a worker process was killed, perhaps because memory"),
+        (lambda: time.sleep(60), 1.0, r"no batch came for 1 s; a worker process is stuck, .*, with .*take 6\.wav; see"),
+    ],
+    ids=["killed", "stuck"],
+)
+def test_a_worker_that_is_killed_or_stuck_ends_the_reading_with_what_to_do(
+    utterances: list[Utterance], monkeypatch: pytest.MonkeyPatch, act: Callable[[], None], stuck_s: float, said: str
+) -> None:
+    def load(utterance: Utterance, rate: int) -> NDArray[np.float32]:
+        act()
+        return load_utterance(utterance, rate)
+
+    monkeypatch.setattr("asr.data.dataset.STUCK_S", stuck_s)
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1)  # how long it waits for the stuck one
+    dataset = SpeechDataset(utterances, [[1]] * len(utterances), RATE, 3, load=load)
+    with pytest.raises(DataError, match=said):
+        list(load_batches(dataset, [[Request(6, 0, 1.0)]], 1))
     assert not multiprocessing.active_children()
 
 

@@ -8,10 +8,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from asr.cli import main
@@ -19,7 +21,9 @@ from asr.data.batching import plan_epoch, share
 from asr.data.manifest import read_manifest, write_manifest
 from asr.errors import AsrError, ConfigError, TrainingError
 from asr.training.checkpoint import load_checkpoint
+from asr.training.config import TrainSettings
 from asr.training.distributed import helper_processes
+from asr.training.records import StepRecord
 from asr.training.start import train
 from tests.tiny_run import (
     ROOT,
@@ -59,8 +63,26 @@ def run_asr(arguments: list[str], stderr: Path) -> int:
         return main(arguments)
 
 
+def train_until_killed(chosen: TrainSettings, run: Path) -> None:
+    """Two processes, of which one is killed after step 8."""
+
+    def kill(record: StepRecord) -> None:
+        if record.step == 8:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    train(chosen, run, Quiet(kill))
+
+
 def launch_two(arguments: list[str], folder: Path) -> list[str]:
-    """``asr`` by torchrun's own launcher in two forked processes, which start at once; what each wrote to stderr."""
+    """``asr`` in two processes; what each wrote to stderr."""
+    codes = launch(run_asr, arguments, folder / "stderr")
+    said = [(folder / f"stderr.{rank}").read_text() for rank in (0, 1)]
+    assert codes == {0: 0, 1: 0}, said
+    return said
+
+
+def launch(run: Callable[..., Any], *arguments: Any) -> dict[int, Any]:
+    """What ``run`` returns in two forked processes, which torchrun's own launcher starts at once."""
     config = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=2, start_method="fork", monitor_interval=0.05,
         rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id="two",
@@ -69,13 +91,11 @@ def launch_two(arguments: list[str], folder: Path) -> list[str]:
         number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
     }
     try:
-        codes = elastic_launch(config, run_asr)(arguments, folder / "stderr")
+        found: dict[int, Any] = elastic_launch(config, run)(*arguments)
+        return found
     finally:  # the launcher leaves its own
         for number, handler in before.items():
             signal.signal(number, handler)
-    said = [(folder / f"stderr.{rank}").read_text() for rank in (0, 1)]
-    assert codes == {0: 0, 1: 0}, said
-    return said
 
 
 def torchrun(arguments: list[str], cwd: Path) -> "subprocess.Popen[str]":
@@ -128,6 +148,15 @@ def test_two_processes_started_by_torchrun_or_by_us_equal_one_with_the_same_glob
     assert equal_weights(weights(tmp_path / "two"), weights(tmp_path / "ours"))
     assert timeless_metrics(tmp_path / "two") == timeless_metrics(tmp_path / "ours")
     assert "WORLD_SIZE" not in os.environ
+
+    killed = settings(uneven, training__save_every_steps=7, **changes)
+    with pytest.raises(ChildFailedError):
+        launch(train_until_killed, killed, tmp_path / "fewer")
+    watcher = Quiet()
+    train(killed, tmp_path / "fewer", watcher)
+    assert any("step 7; the batches of 2 processes go to 1" in said for said in watcher.messages)
+    fewer = weights(tmp_path / "fewer")
+    assert all(float((value - fewer[name]).abs().max()) <= 1e-5 for name, value in weights(tmp_path / "two").items())
 
     first, second = weights(tmp_path / "one"), weights(tmp_path / "two")
     furthest = max(float((first[name] - second[name]).abs().max()) for name in first)
