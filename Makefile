@@ -74,13 +74,14 @@ test-all: $(READY) ## run all tests, the slow ones too
 	@$(PYTEST) -m "slow or not slow" --timeout=3600
 
 .PHONY: torture
-torture: $(READY) ## run every test with bad input, hostile files, kills and full disks, the slow ones too
-	@$(PYTEST) -m "slow or not slow" --timeout=3600 tests/faults tests/server/test_limits.py tests/test_no_foreign_code.py \
-	    tests/training/test_killed.py tests/training/test_before_step_one.py tests/commands/test_train_command.py
+torture: $(READY) ## bad input, hostile files, kills, full disks: an hour, or SIZE=0.1 of it; writes docs/torture.json
+	@TORTURE=$(or $(SIZE),1) $(PYTEST) -p tests.faults.torture -m "slow or not slow" --timeout=7200 \
+	    $$($(PY) -c 'from tests.faults.torture import ROWS; print(*sum(ROWS.values(), ()))')
 
 .PHONY: fuzz
-fuzz: $(READY) ## change files of every format at random and read them: FUZZ_S=60 seconds for each
+fuzz: $(READY) ## change files of every format at random and read them (with atheris, too, if installed): FUZZ_S=60 seconds each
 	@FUZZ_S=$(or $(FUZZ_S),60) $(PYTEST) --timeout=3600 tests/faults/test_fuzz.py
+	@! $(PY) -c 'import atheris' 2>/dev/null || $(PY) -m tests.faults.guided_fuzz $(or $(FUZZ_S),60)
 
 FSDD := ../shared/corpora/free-spoken-digit-dataset
 AN4 := ../shared/corpora/an4

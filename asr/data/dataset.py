@@ -120,7 +120,7 @@ def load_batches(
                 paths = list(dict.fromkeys(dataset.utterances[one.index].audio for one in requests))[:5]
                 raise DataError(
                     f"data: no batch came for {STUCK_S:.0f} s; a worker process is stuck, perhaps on a disk that does"
-                    f" not answer, with {', '.join(paths)}; see that they can be read, then resume with the same command"
+                    f" not answer, with {', '.join(paths)}; see that they can be read, then run the same command again"
                 )
             if isinstance(batch, AsrError):
                 raise batch

@@ -1,10 +1,12 @@
 """Whatever stands in a file, its reader returns or says what is wrong: no other exception, and no endless work.
 
 Files of every format are changed in a few places. A handful of examples here; `make fuzz` goes on for minutes, with
-other examples each time. What it finds gets a row in the tables of this folder.
+other examples each time, and with atheris where that is installed (guided_fuzz.py). What it finds gets a row in the
+tables of this folder.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import time
@@ -27,9 +29,10 @@ from asr.stored import read_stored
 from tests.faults.audio import NOISE, sound
 from tests.faults.models import ARPA
 from tests.faults.texts import RESULT
+from tests.faults.torture import SIZE
 from tests.random_model import save_random_model
 
-SECONDS = float(os.environ.get("FUZZ_S", "0"))  # for each target
+SECONDS = float(os.environ.get("FUZZ_S") or 60 * SIZE)  # for each target
 EXAMPLES = 1000 if SECONDS else 12
 LONGEST_S = 5.0
 Read = Callable[[Path], object]
@@ -114,7 +117,11 @@ EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 8), PIECES), max_size
 @pytest.fixture(scope="module")
 def seeds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """A good file for each target."""
-    folder = tmp_path_factory.mktemp("seeds")
+    return make_seeds(tmp_path_factory.mktemp("seeds"))
+
+
+def make_seeds(folder: Path) -> dict[str, bytes]:
+    """The same, of files in ``folder``."""
     made = {name: text.encode() if isinstance(text, str) else text for name, (_, text) in TARGETS.items()}
     made["config"] = (save_random_model(folder / "model") / "config.json").read_bytes()
     return made | {kind: sound(folder / f"a.{kind}", NOISE[:4_000]) for kind in ("wav", "flac", "ogg", "mp3")}
@@ -122,8 +129,10 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_changed_file_is_read_or_refused(target: str, seeds: dict[str, bytes], tmp_path: Path) -> None:
-    read, (ends_s, place) = TARGETS[target][0], (time.monotonic() + SECONDS, tmp_path / "file")
+def test_a_changed_file_is_read_or_refused(
+    target: str, seeds: dict[str, bytes], tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    read, (ends_s, place), runs = TARGETS[target][0], (time.monotonic() + SECONDS, tmp_path / "file"), itertools.count()
 
     @settings(
         max_examples=EXAMPLES, deadline=None, database=None, derandomize=not SECONDS,
@@ -131,6 +140,7 @@ def test_a_changed_file_is_read_or_refused(target: str, seeds: dict[str, bytes],
     )  # fmt: skip
     @given(EDITS)
     def changed(edits: list[tuple[float, int, bytes]]) -> None:
+        next(runs)
         content = seeds[target]
         for where, removed, piece in edits:
             at = int(where * len(content))
@@ -144,3 +154,4 @@ def test_a_changed_file_is_read_or_refused(target: str, seeds: dict[str, bytes],
     changed()
     while time.monotonic() < ends_s:
         changed()
+    record_property("count", next(runs))

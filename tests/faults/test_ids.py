@@ -2,9 +2,12 @@
 
 import re
 from collections import Counter
+from typing import Literal
+
+import pytest
 
 from asr.errors import AsrError, Interrupted
-from tests.faults import audio, configs, hostile, manifests, models, requests, texts
+from tests.faults import audio, configs, hostile, manifests, models, requests, texts, torture
 from tests.faults.ids import EXIT_CODES, PAGE
 
 PROSE = PAGE.read_text(encoding="utf-8")
@@ -29,6 +32,32 @@ def test_every_code_of_the_server_is_explained() -> None:
     given = {next(filter(None, one)) for path in sources for one in CODE.findall(path.read_text(encoding="utf-8"))}
     (table,) = re.findall(r"^\| code \|.*?\n\n", PROSE, re.DOTALL | re.MULTILINE)
     assert given == set(re.findall(r"`([a-z_]+)`", re.sub(r"; `param`.*", "", table)))
+
+
+def test_the_table_of_make_torture_is_that_of_its_results() -> None:
+    found = torture.results()
+    assert torture.page_table() == torture.table(found)
+    rows = found.get("rows", [])
+    assert [row["what"] for row in rows] == (list(torture.ROWS) if found else [])
+    assert all(row["tried"] >= row["tests"] - row["skipped"] > 0 == row["failed"] for row in rows)
+
+
+def test_the_counts_of_make_torture_are_those_of_its_tests() -> None:
+    counts = torture.Counts()
+    reports: list[tuple[str, Literal["passed", "failed", "skipped"], list[tuple[str, object]]]] = [
+        ("test_writes.py::a", "passed", [("count", 40)]),
+        ("test_writes.py::b", "failed", []),
+        ("test_matrix.py::a", "skipped", [("count", 3)]),
+    ]
+    for test, outcome, properties in reports:
+        name = f"tests/faults/{test}"
+        counts.pytest_runtest_logreport(
+            pytest.TestReport(name, ("", 0, ""), {}, outcome, None, "call", duration=2.0, user_properties=properties)
+        )
+    rows = {row["what"]: row for row in counts.rows()}
+    writes, matrix = rows["changes of a file that fail, on a full or failing disk"], rows["commands with bad input"]
+    assert (writes["tried"], writes["tests"], writes["failed"], writes["seconds"]) == (41, 2, 1, 4)
+    assert (matrix["tried"], matrix["tests"], matrix["skipped"]) == (0, 1, 1)
 
 
 def test_the_counts_are_those_of_the_tables() -> None:

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from asr.training.checkpoint import load_checkpoint
 from asr.training.config import TrainSettings
 from asr.training.start import train
+from tests.faults.torture import SIZE
 from tests.tiny_run import Quiet, equal_weights, settings, timeless_metrics, weights
 
 
@@ -29,9 +31,12 @@ def stamp(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
+MANY = max(12, round(200 * (SIZE or 1)))
+
+
+@pytest.mark.parametrize("kills", [6, pytest.param(MANY, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
 def test_killed_at_random_moments_the_checkpoint_loads_and_the_end_is_the_same_to_the_bit(
-    tones: Path, tmp_path: Path, kills: int
+    tones: Path, tmp_path: Path, kills: int, record_property: Callable[[str, object], None]
 ) -> None:
     """Each kill comes after at least one more step, so that they are spread over the steps of the training."""
     chosen = settings(
@@ -42,6 +47,7 @@ def test_killed_at_random_moments_the_checkpoint_loads_and_the_end_is_the_same_t
     train(chosen, tmp_path / "whole", Quiet())
     span_s = time.monotonic() - started
     seen: list[int] = []
+    middle = writing = 0
     for kill in range(kills):
         clock = checkpoint if kill else killed / ".lock"
         before = stamp(clock)
@@ -51,9 +57,16 @@ def test_killed_at_random_moments_the_checkpoint_loads_and_the_end_is_the_same_t
         time.sleep(random.uniform(0, span_s / kills))
         os.kill(process.pid, signal.SIGKILL)
         process.join()
+        writing += any(killed.rglob(".*.tmp"))
         if checkpoint.exists():
-            seen.append(load_checkpoint(checkpoint)["progress"]["step"])
+            progress = load_checkpoint(checkpoint)["progress"]
+            seen.append(progress["step"])
+            middle += progress["batch"] > 0
     train(chosen, killed, Quiet())  # at once: the lock died with its process
     assert seen == sorted(seen) and len(seen) >= kills - 1 and len(set(seen)) >= kills // 2
+    assert middle >= kills // 4
+    assert not [*killed.rglob(".*.tmp")]
     assert equal_weights(weights(tmp_path / "whole"), weights(killed))
     assert timeless_metrics(tmp_path / "whole") == timeless_metrics(killed)
+    record_property("count", kills)
+    record_property("note", f"{len(set(seen))} steps, {middle} times in mid-epoch, {writing} while a file was written")
