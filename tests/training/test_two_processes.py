@@ -84,7 +84,7 @@ def launch_two(arguments: list[str], folder: Path) -> list[str]:
 def launch(run: Callable[..., Any], *arguments: Any) -> dict[int, Any]:
     """What ``run`` returns in two forked processes, which torchrun's own launcher starts at once."""
     config = LaunchConfig(
-        min_nodes=1, max_nodes=1, nproc_per_node=2, start_method="fork", monitor_interval=0.05,
+        min_nodes=1, max_nodes=1, nproc_per_node=2, start_method="fork", monitor_interval=0.05, max_restarts=0,
         rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id="two",
     )  # fmt: skip
     before = {
