@@ -234,6 +234,7 @@ NEEDS_MORE = {
     "cuda",
     "family",
     "microphone",
+    "ray",
     "runs/mine",
     "runs/wide",
     "--conversation",

@@ -192,9 +192,9 @@ def test_what_a_killed_job_left_half_written_is_removed(stub: Stub, model: Path,
         "import os, signal, sys; from pathlib import Path; from asr.files import atomic_path\n"
         "with atomic_path(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
     )
-    for place in (out, out / "deep"):
-        subprocess.run([sys.executable, "-c", code, str(place / "a.txt")], check=False)
-    with atomic_path(out / "other.txt") as being_written:
+    with atomic_path(out / "other.txt") as being_written:  # first: each process cleans up at its first file in a folder
+        for place in (out, out / "deep"):
+            subprocess.run([sys.executable, "-c", code, str(place / "a.txt")], check=False)
         assert len(tree(out)) == 3
         assert asr(model, "-r", folder, "--output-dir", out) == 0
         assert tree(out) == sorted([being_written.name, "deep/a.txt"])
