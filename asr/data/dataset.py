@@ -179,7 +179,6 @@ def _stop_workers(batches: Any) -> None:
     for worker in getattr(batches, "_workers", ()):
         if worker.is_alive():
             worker.kill()
-            worker.join(1.0)  # not for ever: a disk that does not answer keeps even a killed process
 
 
 def _start_worker(worker: int) -> None:
