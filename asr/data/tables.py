@@ -52,7 +52,12 @@ def _table_rows(file: Path) -> Iterator[tuple[int, Row | str]]:
     if _is_ljspeech(file, header):
         yield from _ljspeech_rows(file)
         return
-    names = {(name or "").strip().lower() for name in rows.fieldnames or []}
+    try:
+        names = {(name or "").strip().lower() for name in rows.fieldnames or []}
+    except csv.Error as error:
+        raise DataError(
+            f"{file}: the header {header.strip()[:80]!r} is not a row of a table ({error}): is a quote not closed?"
+        ) from None
     for field in ("audio", "text"):
         if not names & set(FIELD_NAMES[field]):
             raise DataError(

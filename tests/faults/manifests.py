@@ -87,6 +87,7 @@ CORPORA: list[tuple[str, Mapping[str, Content], str | tuple[str, ...]]] = [
     ("two tables", corpus(a__csv="audio,text\n", b__csv="audio,text\n"), "holds 2 tables (a.csv, b.csv)"),
     ("a table without a column of audio", table("a.wav,x", header="name,words"), "no column for audio in the header"),
     ("a table without rows", table(), "contains no utterances"),
+    ("a quote in the header that is not closed", table("a.wav,x", header='"audio,text'), "is not a row of a table"),
     ("a table that is not UTF-8", corpus(t__csv=b"audio,text\na.wav,caf\xe9\n"), "is not UTF-8"),
     ("a row without a text", table("a.wav,,0,0.1"), "t.csv:2: a.wav: the transcript is empty"),
     ("a row of no recording", table("gone.wav,x,0,0.1"), "t.csv:2: gone.wav does not exist"),
