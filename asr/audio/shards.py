@@ -24,7 +24,7 @@ ATTEMPTS, PAUSE_S = 5, 1.0  # with pauses of 1, 2, 4 and 8 s
 TIMEOUT_S = 30.0  # without an answer, or without a further byte
 LEAST_BYTES_S = 20_000  # a part that comes more slowly than this counts as stalled
 MOST_BYTES = 1 << 30  # of one recording in a shard, which is held in memory
-PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses that another attempt may change
+TRANSIENT = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses that another attempt may change
 
 _PLACE = re.compile(r"(.+\.tar)#(\d{1,18})\+(\d{1,18}):([0-9a-f]{8})", re.DOTALL)
 _REMOTE = re.compile(r"(https?|s3|gs|az)://[^/]")  # no others: fsspec's include programs, and files of this machine
@@ -116,18 +116,18 @@ def read_range(shard: str, offset: int, size: int) -> bytes:
     if not is_remote(shard):
         return _of_file(shard, offset, size)
     read = _over_http if shard.startswith("http") else _by_fsspec
-    return insist(f"{shown(shard)}: reading bytes {offset:,} to {offset + size:,}", lambda: read(shard, offset, size))
+    return retry(f"{shown(shard)}: reading bytes {offset:,} to {offset + size:,}", lambda: read(shard, offset, size))
 
 
-def insist(what: str, call: Callable[[], T]) -> T:
-    """The result of ``call``, tried again after each ``Passing``; AudioUnreachableError begins with ``what``."""
+def retry(what: str, call: Callable[[], T]) -> T:
+    """The result of ``call``, tried again after each ``TransientError``; AudioUnreachableError begins with ``what``."""
     began, reason = time.monotonic(), ""
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(PAUSE_S * 2 ** (attempt - 1))
         try:
             return call()
-        except Passing as error:
+        except TransientError as error:
             reason = str(error)
     raise AudioUnreachableError(
         f"{what} failed {ATTEMPTS} times in {time.monotonic() - began:.0f} s ({reason}). "
@@ -135,7 +135,7 @@ def insist(what: str, call: Callable[[], T]) -> T:
     )
 
 
-class Passing(Exception):
+class TransientError(Exception):
     """A failure that another attempt may not meet."""
 
 
@@ -168,18 +168,18 @@ def _over_http(shard: str, offset: int, size: int) -> bytes:
             if response.status_code != 206:
                 raise _refused(shard, response.status_code, response.reason)
             if not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
-                raise Passing("the server sent another part than was asked for")
+                raise TransientError("the server sent another part than was asked for")
             data = bytearray()
             while len(data) <= size and (block := response.raw.read1(1 << 18, decode_content=False)):
                 data += block
                 if time.monotonic() > until:
-                    raise Passing(f"after {len(data):,} bytes the server became too slow")
+                    raise TransientError(f"after {len(data):,} bytes the server became too slow")
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise Passing(one_line(error)) from None
+        raise TransientError(one_line(error)) from None
     if len(data) > size:
-        raise Passing("the server sent more than was asked for")
+        raise TransientError("the server sent more than was asked for")
     if len(data) < int(response.headers.get("Content-Length", 0)):
-        raise Passing(f"the connection ended after {len(data):,} bytes")
+        raise TransientError(f"the connection ended after {len(data):,} bytes")
     return bytes(data)
 
 
@@ -190,7 +190,7 @@ def _refused(shard: str, status: int, reason: str) -> Exception:
             "Use one that sends parts, such as nginx or S3, or copy the shards to a disk."
         )
     answer = f"the server answered {status} {reason}"
-    return Passing(answer) if status in PASSING else _missing(shard, answer)
+    return TransientError(answer) if status in TRANSIENT else _missing(shard, answer)
 
 
 @functools.lru_cache(maxsize=1)
@@ -217,7 +217,7 @@ def _by_fsspec(shard: str, offset: int, size: int) -> bytes:
             return b""
         if "Credentials" in type(error).__name__:
             raise _missing(shard, f"no credentials: {one_line(error)}") from None
-        raise Passing(one_line(error)) from None
+        raise TransientError(one_line(error)) from None
     return data
 
 

@@ -42,12 +42,12 @@ def select(utterances: Sequence[Utterance], places: Sequence[int]) -> Sequence[U
     return [utterances[place] for place in places]
 
 
-def each(function: Callable[[_S], _T], items: Sequence[_S]) -> Sequence[_T]:
+def lazy_map(function: Callable[[_S], _T], items: Sequence[_S]) -> Sequence[_T]:
     """``function`` of each: now, or of a ``Manifest`` whenever one is asked for."""
     return _Each(function, items) if isinstance(items, Manifest | _Each) else [function(one) for one in items]
 
 
-def found_in(items: Sequence[Any], name: str, depends: Any, compute: Callable[[], _T]) -> _T:
+def cached_pass(items: Sequence[Any], name: str, depends: Any, compute: Callable[[], _T]) -> _T:
     """What ``compute`` finds in a pass over ``items``, a JSON value; of a ``Manifest`` it is kept for the next process.
 
     ``name``: what is found. ``depends``: on what it depends besides the utterances, as a JSON value.

@@ -30,14 +30,14 @@ from asr.audio import AUDIO_EXTENSIONS, MEDIA_EXTENSIONS, load_audio, probe
 from asr.audio.head import shown
 from asr.audio.shards import (
     MOST_BYTES,
-    Passing,
     ShardPlace,
+    TransientError,
     in_memory,
-    insist,
     is_remote,
     one_line,
     read_range,
     remote_file,
+    retry,
     shard_place,
 )
 from asr.data.cache import as_int16
@@ -125,7 +125,7 @@ def _write_shard(name: str, target: str, utterances: Sequence[Utterance], progre
         shard = f"{name}-{checksum:08x}.tar"
         if is_remote(target):
             shard = f"{target.rstrip('/')}/{shard}"
-            insist(f"{shown(shard)}: writing it", lambda: _upload(complete, shard))
+            retry(f"{shown(shard)}: writing it", lambda: _upload(complete, shard))
         else:
             shard = os.path.abspath(folder / shard)
             os.replace(complete, shard)
@@ -154,7 +154,7 @@ def _upload(file: Path, shard: str) -> None:
                 f"{shown(shard)}: cannot be written ({one_line(error)}). Check the address, that the bucket is there, "
                 "and the credentials."
             ) from None
-        raise Passing(one_line(error)) from None
+        raise TransientError(one_line(error)) from None
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> int:

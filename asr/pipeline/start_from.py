@@ -12,7 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from asr.config.typed import changed_keys
-from asr.data.passes import each, found_in
+from asr.data.passes import cached_pass, lazy_map
 from asr.errors import ConfigError, ModelError, TextError
 from asr.features import AnyFeaturesConfig
 from asr.models import ModelConfig, build_model_config
@@ -108,8 +108,8 @@ def _value(settings: TrainSettings, key: str) -> object:
 
 def _unspelled(settings: TrainSettings, tokenizer: Tokenizer) -> str:
     """Why the tokens cannot spell the training text, or ""."""
-    texts = each(attrgetter("text"), read_split(settings, "train"))
-    return found_in(texts, "unspelled", tokenizer.to_dict(), lambda: _unspelled_texts(texts, tokenizer))
+    texts = lazy_map(attrgetter("text"), read_split(settings, "train"))
+    return cached_pass(texts, "unspelled", tokenizer.to_dict(), lambda: _unspelled_texts(texts, tokenizer))
 
 
 def _unspelled_texts(texts: Sequence[str], tokenizer: Tokenizer) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr.data.passes import each, found_in
+from asr.data.passes import cached_pass, lazy_map
 from asr.errors import DataError
 from asr.text.pronunciations import Pronunciations, phones_of, read_pronunciations
 from asr.text.tokenizer import BLANK, TokenizerConfig, build_tokenizer
@@ -50,8 +50,8 @@ def intermediate_targets(
     if config.intermediate_pieces:
         pieces = build_tokenizer(TokenizerConfig(name="sentencepiece", vocab_size=config.intermediate_pieces), texts)
         note = f"intermediate loss: over {pieces.vocab_size - 1} sub-words"
-        targets = each(pieces.encode, texts)
-        of_all = found_in(texts, "pieces", pieces.to_dict(), lambda: _fingerprint(pieces.tokens, targets))
+        targets = lazy_map(pieces.encode, texts)
+        of_all = cached_pass(texts, "pieces", pieces.to_dict(), lambda: _fingerprint(pieces.tokens, targets))
         return IntermediateTargets(pieces.tokens, targets, note, of_all)
     return None
 
@@ -77,14 +77,14 @@ def _phone_tokens(known: Pronunciations) -> tuple[str, ...]:
 def _phones(lexicon: str, known: Pronunciations, texts: Sequence[str]) -> IntermediateTargets:
     tokens = _phone_tokens(known)
     ids = {token: index for index, token in enumerate(tokens)}
-    targets = each(lambda text: _spelled(text, known, ids), texts)
+    targets = lazy_map(lambda text: _spelled(text, known, ids), texts)
 
     def find() -> tuple[int, list[str], str]:
         words = {word for text in texts for word in text.split()}
         missing = sorted(word for word in words if word.lower() not in known)
         return sum(map(bool, targets)), missing, _fingerprint(tokens, targets)
 
-    have, missing, fingerprint = found_in(texts, "phones", [sorted(known.items())], find)
+    have, missing, fingerprint = cached_pass(texts, "phones", [sorted(known.items())], find)
     more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
     lacks = f"; it lacks {', '.join(missing[:LISTED])}{more}" if missing else ""
     if not have:

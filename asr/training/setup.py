@@ -19,7 +19,7 @@ from asr.data.batching import Request
 from asr.data.cache import AudioCache
 from asr.data.dataset import SpeechDataset, load_batches
 from asr.data.manifest import Utterance, read_manifest
-from asr.data.passes import durations_of, each, found_in, select, with_texts
+from asr.data.passes import cached_pass, durations_of, lazy_map, select, with_texts
 from asr.errors import ConfigError, DataError, TextError
 from asr.features import Features, NormalisationStatistics, WaveformAugment, build_features
 from asr.models import AcousticModel
@@ -86,11 +86,11 @@ def prepare_setup(settings: TrainSettings, tokenizer: Tokenizer | None = None) -
         features,
         model,
         tokenizer,
-        SpeechDataset(train, each(partial(_spell, tokenizer), train), rate, settings.seed, change, cache.load),
+        SpeechDataset(train, lazy_map(partial(_spell, tokenizer), train), rate, settings.seed, change, cache.load),
         SpeechDataset(dev, [[] for _ in dev], rate, settings.seed, load=cache.load),
         dropped,
         note,
-        intermediate_targets(loss, each(attrgetter("text"), train), pronunciations),
+        intermediate_targets(loss, lazy_map(attrgetter("text"), train), pronunciations),
     )
 
 
@@ -100,14 +100,14 @@ def _spell(tokenizer: Tokenizer, utterance: Utterance) -> list[int]:
 
 def _learned_tokenizer(train: Sequence[Utterance], config: TokenizerConfig, earlier: Tokenizer | None) -> Tokenizer:
     """The tokens of the texts, or those of ``earlier`` where they spell them. Raises DataError, TextError."""
-    texts = each(attrgetter("text"), train)
+    texts = lazy_map(attrgetter("text"), train)
     depends = [asdict(config), config.listed_units(), earlier.to_dict() if earlier else None]
 
     def learn() -> dict[str, Any]:
         fresh = choose_tokenizer(earlier, config, texts) if earlier else build_tokenizer(config, texts)
         return fresh.to_dict()
 
-    return tokenizer_from_dict(found_in(train, "tokens", depends, learn))
+    return tokenizer_from_dict(cached_pass(train, "tokens", depends, learn))
 
 
 def epochs_for(steps: int, steps_per_epoch: float, at_least: int = 0) -> int:
@@ -170,7 +170,7 @@ def read_split(settings: TrainSettings, split: str) -> Sequence[Utterance]:
     normal = with_texts(read_manifest(manifest), normalize)
     if split != "train":
         return normal
-    empty = found_in(normal, "empty", None, lambda: [one.id for one in normal if not one.text])
+    empty = cached_pass(normal, "empty", None, lambda: [one.id for one in normal if not one.text])
     if empty:
         raise DataError(
             f"{settings.data.dir}/{split}.jsonl: {len(empty)} utterances have no text once normalised by"
@@ -208,7 +208,7 @@ def _drop_unspellable(
         return found
 
     depends = [tokenizer.to_dict(), fastest, asdict(settings.features), asdict(settings.model)]
-    found = found_in(utterances, "spelled", depends, find)
+    found = cached_pass(utterances, "spelled", depends, find)
     unknown, short = found["unknown"], found["short"]
     if unknown:
         raise DataError(f"train: {len(unknown)} transcripts cannot be spelled: {_some(unknown)}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.data.alphabet import TokenUse, alphabet, alphabet_table, spelled, suspicious
-from asr.data.passes import durations_of, found_in
+from asr.data.passes import cached_pass, durations_of
 from asr.devices import allow_tf32, check_precision, choose_device, set_threads
 from asr.errors import AsrError, TrainingError
 from asr.files import file_hashes, write_text
@@ -208,7 +208,7 @@ def _report_alphabet(setup: Setup, settings: TrainSettings, folder: Path | None,
     """Every token of the training texts into ``folder``/alphabet.tsv, and a line on the suspicious ones."""
     train, tokenizer = setup.train.utterances, setup.tokenizer
     find = lambda: [asdict(use) for use in alphabet(train, spelled(tokenizer))]  # noqa: E731
-    uses = [TokenUse(**use) for use in found_in(train, "alphabet", tokenizer.to_dict(), find)]
+    uses = [TokenUse(**use) for use in cached_pass(train, "alphabet", tokenizer.to_dict(), find)]
     if folder is not None:
         rows, header = alphabet_table(uses)
         write_text(folder / "alphabet.tsv", "".join("\t".join(row) + "\n" for row in [header, *rows]))

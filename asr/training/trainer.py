@@ -19,7 +19,7 @@ from torch import nn
 
 from asr.data.batching import Request, plan_epoch, share
 from asr.data.dataset import Batch, load_batches
-from asr.data.passes import durations_of, each
+from asr.data.passes import durations_of, lazy_map
 from asr.errors import Interrupted, TrainingError
 from asr.seeds import derive_seed
 from asr.training.checkpoint import (
@@ -137,7 +137,7 @@ class Trainer:
             clip_norm=self.settings.optimizer.clip_norm,
             precision=self.settings.training.precision,
             seed=self.settings.seed,
-            ids=each(attrgetter("id"), self.setup.train.utterances),
+            ids=lazy_map(attrgetter("id"), self.setup.train.utterances),
             loss=self.settings.training.loss,
             chunking=self.settings.training.chunking,
             intermediate_targets=self.setup.intermediate.targets if self.setup.intermediate else None,

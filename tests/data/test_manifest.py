@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from asr.data import manifest as manifest_module
 from asr.data.kept import Columns
 from asr.data.manifest import Manifest, Utterance, read_manifest, with_unique_ids, write_manifest
-from asr.data.passes import durations_of, each, found_in, select, with_texts
+from asr.data.passes import cached_pass, durations_of, lazy_map, select, with_texts
 from asr.errors import DataError
 from asr.text.normalize import get_normalizer
 from tests.faults.manifests import LINES
@@ -215,12 +215,12 @@ def test_what_is_asked_of_all_utterances_is_the_same_of_a_list_and_of_a_large_fi
     monkeypatch.setattr(manifest_module, "LARGE_BYTES", 0)
     for utterances in (known, read_manifest(path), read_manifest(path)):
         some = select(with_texts(utterances, get_normalizer("basic")), [0, 3, 4])
-        letters = each(len, each(attrgetter("text"), some))
-        total = found_in(letters, "letters", {"of": 1}, partial(total_of, letters))
+        letters = lazy_map(len, lazy_map(attrgetter("text"), some))
+        total = cached_pass(letters, "letters", {"of": 1}, partial(total_of, letters))
         results.append((list(some), list(letters), list(letters[1:]), durations_of(some).tolist(), total))
     assert results[0] == results[1] == results[2] and results[0][1] == [6, 6, 6]
     assert len(passes) == 2, "of the list, and once of the file: its sum is kept"
-    found = [found_in(read_manifest(path), "letters", depends, lambda: 7) for depends in ({"of": 1}, {"of": 2})]
+    found = [cached_pass(read_manifest(path), "letters", depends, lambda: 7) for depends in ({"of": 1}, {"of": 2})]
     assert found == [7, 7], "other utterances, or other settings"
     assert isinstance(durations_of(known), np.ndarray)
 
