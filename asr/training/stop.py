@@ -43,6 +43,10 @@ class StopRequest:
         for number, handler in zip((*SIGNALS, signal.SIGALRM), self._previous, strict=True):
             signal.signal(number, handler)
 
+    def may_save(self) -> None:
+        """The step has ended in time: ``StepTooLong`` does not break off what is saved now, however long it takes."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
     def interruption(self, progress: TrainProgress, run_path: Path, outcome: str = "saved") -> Interrupted:
         """What to raise once ``progress`` is saved: where the run stopped and how to resume it."""
         number = self.signal or signal.SIGTERM  # only another process was signalled

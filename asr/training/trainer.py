@@ -244,6 +244,8 @@ class Trainer:
     def _save_or_stop(self) -> None:
         every = self.settings.training.save_every_steps
         stop = self.processes.any(self.stop.signal is not None)
+        if stop:
+            self.stop.may_save()
         if stop or (every and self.progress.step % every == 0):
             self.checkpoints.save(self.progress)
         if stop:
@@ -313,6 +315,7 @@ class Trainer:
         """Raises Interrupted after a signal. Several processes finish the pass first: none may wait for another."""
         for batch in batches:
             if self.stop.signal is not None and self.processes.count == 1:
+                self.stop.may_save()
                 raise self.stop.interruption(self.progress, self.run_dir.path)
             yield batch
 

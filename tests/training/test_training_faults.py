@@ -16,6 +16,7 @@ import torch
 from asr.data.dataset import Batch, SpeechDataset
 from asr.data.manifest import read_manifest
 from asr.errors import Interrupted, TrainingError
+from asr.training.checkpoint import CheckpointManager, TrainProgress
 from asr.training.records import StepRecord
 from asr.training.start import train
 from asr.training.step import Stepper
@@ -108,6 +109,29 @@ def test_a_signal_ends_what_does_not_end_by_itself(
     train(chosen, tmp_path / "run", Quiet())
     assert equal_weights(weights(whole), weights(tmp_path / "run"))
     assert timeless_metrics(whole) == timeless_metrics(tmp_path / "run")
+
+
+def test_a_signal_does_not_break_off_the_saving_that_it_asks_for(
+    tones: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = CheckpointManager.save
+
+    def slowly(self: CheckpointManager, progress: TrainProgress) -> None:
+        if progress.step == 7:
+            time.sleep(0.6)
+        save(self, progress)
+
+    def stop(record: StepRecord) -> None:
+        if record.step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    chosen = settings(tones)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match=r"stopped by SIGTERM at .* step 7; saved"):
+        patch.setattr("asr.training.stop.STOP_S", 0.2)
+        patch.setattr(CheckpointManager, "save", slowly)
+        train(chosen, tmp_path / "run", Quiet(stop))
+    train(chosen, tmp_path / "run", Quiet())
+    assert equal_weights(weights(whole), weights(tmp_path / "run"))
 
 
 def test_a_clock_that_jumps_changes_nothing(
