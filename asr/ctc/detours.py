@@ -236,14 +236,9 @@ def mark_paths(
         _emit(log_probs[frame], best[frame], limit, labels[first:stop], here, cost[first:stop])
         tokens, blanks = before[first:stop], before[count + first : count + stop]
         _advance(
-            cost[first:stop],
-            here[0],
-            joins[first:stop],
-            tokens,
-            blanks,
-            now[first:stop],
-            now[count + first : count + stop],
-        )
+            cost[first:stop], here[0], joins[first:stop], tokens, blanks,
+            now[first:stop], now[count + first : count + stop],
+        )  # fmt: skip
         _sources_of(
             joins[first:stop], tokens, blanks, was[first:stop], was[count + first : count + stop],
             came[first:stop], came[count + first : count + stop],

@@ -177,7 +177,7 @@ class _Conversation:
         try:
             await self._talk()
         except WebSocketDisconnect:
-            pass
+            pass  # the client has gone, and nobody is left to tell
         finally:
             self._coming.cancel()
             self._protocol.close()

@@ -85,11 +85,15 @@ def prepare(
         splits = split_by_speaker(reader.read(corpus), dev=dev, test=test, seed=seed)
     splits = dataclasses.replace(splits, notes=(*splits.notes, *reader.report.lines()))
     summary = write_splits(out, _lowercase(splits) if lowercase else splits)
-    if table := reader.report.table():
-        write_text(out / TABLE, table)
-    else:
-        (out / TABLE).unlink(missing_ok=True)  # of an earlier preparation
+    _write_table(out / TABLE, reader.report.table())
     return summary
+
+
+def _write_table(path: Path, table: str | None) -> None:
+    if table:
+        write_text(path, table)
+    else:
+        path.unlink(missing_ok=True)  # of an earlier preparation
 
 
 @dataclasses.dataclass(frozen=True)
