@@ -74,9 +74,9 @@ test-all: $(READY) ## run all tests, the slow ones too
 	@$(PYTEST) -m "slow or not slow" --timeout=3600
 
 .PHONY: torture
-torture: $(READY) ## bad input, hostile files, kills, full disks: an hour, or SIZE=0.1 of it; writes docs/torture.json
+torture: $(READY) ## bad input, hostile files, kills, full disks: an hour, or SIZE=0.1 of it, ROW=3 of its table; writes docs/torture.json
 	@TORTURE=$(or $(SIZE),1) $(PYTEST) -p tests.faults.torture -m "slow or not slow" --timeout=7200 \
-	    $$($(PY) -c 'from tests.faults.torture import ROWS; print(*sum(ROWS.values(), ()))')
+	    $$($(PY) -c 'from tests.faults.torture import files; print(*files("$(ROW)"))')
 
 .PHONY: fuzz
 fuzz: $(READY) ## change files of every format at random and read them (with atheris, too, if installed): FUZZ_S=60 seconds each

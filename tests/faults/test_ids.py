@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -58,6 +58,11 @@ def test_the_counts_of_make_torture_are_those_of_its_tests() -> None:
     writes, matrix = rows["changes of a file that fail, on a full or failing disk"], rows["commands with bad input"]
     assert (writes["tried"], writes["tests"], writes["failed"], writes["seconds"]) == (41, 2, 1, 4)
     assert (matrix["tried"], matrix["tests"], matrix["skipped"]) == (0, 1, 1)
+    earlier: dict[str, Any] = {"size": 0.5, "rows": [row | {"tests": 7} for row in counts.rows()]}
+    one_row = {row["what"]: row["tests"] for row in torture.with_earlier(counts.rows(), earlier, 0.5)}
+    assert sorted(one_row.values()) == [1, 2, 7, 7, 7, 7, 7]  # rows of which nothing was run are those of before
+    assert torture.with_earlier(counts.rows(), earlier, 1.0) == counts.rows()
+    assert len(torture.files()) == sum(len(torture.files(str(row))) for row in range(1, 8))
 
 
 def test_the_counts_are_those_of_the_tables() -> None:

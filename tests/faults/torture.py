@@ -2,6 +2,7 @@
 
 In: reports of tests, each of which counts as one try, or as its property ``count``. Out: docs/torture.json, the table.
 TORTURE is the size: 1 tries every change of a file, kills 200 times and changes files of each format for a minute.
+A run of some of the rows keeps what earlier ones of the same size found of the others.
 """
 
 import os
@@ -32,6 +33,12 @@ ROWS = {  # what is tried, and the files whose tests do
 }  # fmt: skip
 
 
+def files(row: str = "") -> list[str]:
+    """The tests of a row, from 1, or of all."""
+    chosen = [list(ROWS.values())[int(row) - 1]] if row else list(ROWS.values())
+    return [one for row_files in chosen for one in row_files]
+
+
 class Counts:
     """Adds up reports."""
 
@@ -56,6 +63,7 @@ class Counts:
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each of ``ROWS``."""
+        now = commit()
         return [
             {
                 "what": name,
@@ -64,6 +72,7 @@ class Counts:
                 "failed": self.counts[name]["failed"],
                 "skipped": self.counts[name]["skipped"],
                 "seconds": round(self.seconds[name]),
+                "commit": now,
                 "note": "; ".join(self.notes[name]),
             }
             for name in ROWS
@@ -74,12 +83,18 @@ class Counts:
         """Write the counts of a run that has come to its end, and show them on the page."""
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return
-        about = {"size": SIZE, "date": local_time()[:10], "commit": commit(), "machine": processor_name()}
-        found = about | {"rows": self.rows()}
+        about = {"size": SIZE, "date": local_time()[:10], "machine": processor_name()}
+        found = about | {"rows": with_earlier(self.rows(), results(), SIZE)}
         write_json(RESULTS, found)
         page = PAGE.read_text(encoding="utf-8")
         write_text(PAGE, re.sub(f"(?<={BEGIN}).*?(?={END})", lambda _: table(found), page, flags=re.DOTALL))
         print(f"\n\n{table(found)}")
+
+
+def with_earlier(rows: list[dict[str, Any]], earlier: dict[str, Any], size: float) -> list[dict[str, Any]]:
+    """``rows``, where nothing was run replaced by what an earlier run of this size found."""
+    kept = {row["what"]: row for row in earlier["rows"]} if earlier.get("size") == size else {}
+    return [row if row["tests"] else kept.get(row["what"], row) for row in rows]
 
 
 def table(found: dict[str, Any]) -> str:
@@ -93,7 +108,8 @@ def table(found: dict[str, Any]) -> str:
             f"| {row['tried']:,} | {row['what']}{note} | {row['tests']} | {row['failed']} | {row['skipped']} |"
         )
     minutes = sum(row["seconds"] for row in found["rows"]) / 60
-    about = f"`make torture SIZE={found['size']:g}`, {found['date']}, commit {found['commit']}, {found['machine']}:"
+    commits = ", ".join(dict.fromkeys(row["commit"] for row in found["rows"]))
+    about = f"`make torture SIZE={found['size']:g}`, {found['date']}, commit {commits}, {found['machine']}:"
     return "\n".join([f"{about} {minutes:.0f} minutes of tests.", "", *lines]) + "\n"
 
 
