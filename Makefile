@@ -160,16 +160,15 @@ lock: $(READY) ## write requirements.lock: the versions of constraints.txt with 
 	    --python-version 3.11 --no-annotate --custom-compile-command "make lock" --quiet --output-file requirements.lock
 
 .PHONY: audit
-audit: $(READY) ## look for known weaknesses in the versions of requirements.lock
+audit: $(READY) ## look for known weaknesses in the versions of requirements.lock, and in torch
 	@$(PY) -c 'import pip_audit' 2>/dev/null || $(PIP_INSTALL) pip-audit >>$(LOG) 2>&1 $(OR_FAIL)
-	@$(PY) -m pip_audit --require-hashes --disable-pip --requirement requirements.lock
+	@$(PY) -m pip_audit --strict --no-deps --disable-pip --requirement requirements.lock \
+	    --requirement <(grep '^torch==' constraints.txt)
 
 .PHONY: sbom
 sbom: $(READY) ## write dist/sbom.cdx.json: what the package is made of (CycloneDX)
 	@$(PY) -c 'import cyclonedx_py' 2>/dev/null || $(PIP_INSTALL) cyclonedx-bom >>$(LOG) 2>&1 $(OR_FAIL)
-	@mkdir -p dist
-	@$(PY) -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml --mc-type application \
-	    --output-reproducible --output-file dist/sbom.cdx.json
+	@$(PY) .ci/sbom.py
 
 .PHONY: clean
 clean: ## remove the environment, the demo and all caches (runs/ and data/ stay)

@@ -4,7 +4,8 @@ newest, and without torchaudio; each without any extra.
     python3.12 .ci/versions.py [lowest] [constraints] [highest] [no-torchaudio] [--torch torch==2.13.0] [--out FOLDER]
 
 In: the Python that runs it, whose versions they become. Out: an environment in FOLDER, used for one after the other,
-and a line for each with what happened; exit code 1 where one failed. TORCH_INDEX=URL: an index of torch's CPU builds.
+with pip's log and the versions of each kind, and a line for each with what happened; exit code 1 where one failed.
+TORCH_INDEX=URL: an index of torch's CPU builds.
 """
 
 import argparse
@@ -52,11 +53,13 @@ def install(python: Path, kind: str, torch: str, folder: Path) -> None:
     constraints = folder / f"{kind}.txt"
     constraints.write_text("\n".join([*chosen, ""]))
     index = ["--extra-index-url", os.environ["TORCH_INDEX"]] if os.environ.get("TORCH_INDEX") else []
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "--log", folder / f"{kind}.log"]
     newest = ["--upgrade", "--upgrade-strategy", "eager"] if kind == "highest" else []
     subprocess.run([*pip, "install", "-q", *index, "-c", constraints, *newest, ROOT], check=True)
     if kind == "no-torchaudio":
         subprocess.run([*pip, "uninstall", "-q", "--yes", "torchaudio"], check=True)
+    with (folder / f"{kind}-installed.txt").open("w", encoding="utf-8") as installed:
+        subprocess.run([*pip, "freeze", "--all"], check=True, stdout=installed)
 
 
 def main() -> int:
@@ -80,7 +83,7 @@ def main() -> int:
             command = [python, "-c", SMOKE, ROOT, f"run-{kind}-{os.getpid()}"]
             subprocess.run(command, cwd=folder, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
         except subprocess.CalledProcessError as error:
-            done = f"FAILED ({Path(str(error.cmd[0])).name} ended with {error.returncode})"
+            done = f"FAILED ({Path(str(error.cmd[0])).name} ended with {error.returncode}; see {folder / kind}.log)"
         lines.append(f"Python {name}, {kind}: {done} ({time.monotonic() - began:.0f} s)")
         print(lines[-1], flush=True)
     print("\n".join(["", *lines]))

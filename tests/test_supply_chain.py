@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -32,6 +33,20 @@ def test_the_lock_has_the_listed_versions_of_what_the_package_needs_each_with_ha
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     names = {plain(re.split(r"[<>=\[]", line)[0]) for line in needed}
     assert names - locked.keys() == {"torch"}  # of which each user chooses the build
+
+
+def test_the_bill_of_materials_has_the_version_the_model_and_what_the_package_needs() -> None:
+    sbom = runpy.run_path(str(ROOT / ".ci" / "sbom.py"))
+    assert sbom["requirements"]().startswith(LOCK) and re.search(r"\ntorch==[\d.]+\n$", sbom["requirements"]())
+    made = {
+        "metadata": {"component": {"bom-ref": "root", "name": "asr-bilstm"}},
+        "components": [{"bom-ref": "L1", "name": "jiwer", "description": "jiwer==4 --hash"}],
+        "dependencies": [{"ref": "L1"}, {"ref": "root"}],
+    }
+    found = sbom["complete"](made, "1.2", {"sha256": "ab", "facts": {"commit": "c", "command": "d", "hardware": "e"}})
+    assert found["metadata"]["component"]["purl"] == "pkg:pypi/asr-bilstm@1.2"
+    assert found["dependencies"][-1] == {"ref": "root", "dependsOn": ["L1", "model-english"]}
+    assert found["components"][-1]["hashes"] == [{"alg": "SHA-256", "content": "ab"}]
 
 
 def test_the_shipped_models_files_are_those_of_its_card() -> None:
