@@ -144,13 +144,13 @@ def from_pretrained(directory: str | Path, device: torch.device | str = "cpu") -
     return Pretrained(features.to(device).eval(), model.to(device).eval(), stored.tokenizer, stored.facts)
 
 
-def describe_pretrained(directory: str | Path) -> tuple[AnyFeaturesConfig, ModelConfig, Tokenizer]:
-    """The features, architecture and tokens of a model directory or shipped model, without its weights.
+def describe_pretrained(directory: str | Path) -> tuple[AnyFeaturesConfig, ModelConfig]:
+    """The features and architecture of a model directory or shipped model, without its weights.
 
     Raises ModelError as ``from_pretrained``.
     """
     stored = read_stored(directory)
-    return stored.features, _model_config(stored), stored.tokenizer
+    return stored.features, _model_config(stored)
 
 
 def _model_config(stored: Stored) -> ModelConfig:

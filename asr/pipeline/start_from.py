@@ -2,28 +2,24 @@
 
 In: the settings of a run, the keys that the user gave on the command line, and the settings with which the run has
 begun, if it has. Out: settings that hold the architecture and features of the model that the training starts from, and
-a line for the user. ``init_from=auto`` takes the model that comes with the package wherever it can spell the training
-text; a run that has begun keeps what was chosen then, whatever is installed now.
+a line for the user. ``init_from=auto`` takes the model that comes with the package, whatever the language: its encoder
+learns a new one faster than one that starts from nothing (recipes/mboshi), and where it lacks letters the head is made
+anew. A run that has begun keeps what was chosen then, whatever is installed now.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import asdict, fields, replace
-from operator import attrgetter
 from pathlib import Path
 
 from asr.config.typed import changed_keys
-from asr.data.passes import cached_pass, lazy_map
-from asr.errors import ConfigError, ModelError, TextError
+from asr.errors import ConfigError, ModelError
 from asr.features import AnyFeaturesConfig
 from asr.models import ModelConfig, build_model_config
 from asr.pretrained import describe_pretrained
 from asr.shipped import STARTER, find_starter, model_directory
-from asr.text.tokenizer import Tokenizer
 from asr.training.config import AUTO, TrainSettings
-from asr.training.setup import read_split
 
 NOTHING = "the training starts from nothing"
-SHOWN = 20  # characters listed that a model cannot spell
 
 
 def choose_start(
@@ -58,10 +54,8 @@ def _automatic(settings: TrainSettings, given: Collection[str]) -> tuple[TrainSe
     starter = find_starter()
     if starter is None:
         return _with_start(settings, None), f"this installation comes without the model {STARTER!r}: {NOTHING}"
-    features, model, tokenizer = describe_pretrained(starter)
-    adopted = _adopt(settings, _name_of(starter), features, model)
-    reason = _clash(settings, adopted, given) or _unspelled(settings, tokenizer)
-    if reason:
+    adopted = _adopt(settings, _name_of(starter), *describe_pretrained(starter))
+    if reason := _clash(settings, adopted, given):
         return _with_start(settings, None), f"not started from the model {STARTER!r} ({reason}): {NOTHING}"
     return adopted, f"{_started(settings, adopted)} (training.init_from=null: from nothing)"
 
@@ -104,27 +98,6 @@ def _value(settings: TrainSettings, key: str) -> object:
         known = {one.name for one in fields(value)}  # type: ignore[arg-type]
         value = getattr(value, name) if name in known else "none"
     return value
-
-
-def _unspelled(settings: TrainSettings, tokenizer: Tokenizer) -> str:
-    """Why the tokens cannot spell the training text, or ""."""
-    texts = lazy_map(attrgetter("text"), read_split(settings, "train"))
-    return cached_pass(texts, "unspelled", tokenizer.to_dict(), lambda: _unspelled_texts(texts, tokenizer))
-
-
-def _unspelled_texts(texts: Sequence[str], tokenizer: Tokenizer) -> str:
-    known = {character for token in tokenizer.tokens[1:] for character in token}
-    unknown, bad = set[str](), 0
-    for text in texts:
-        try:
-            tokenizer.encode(text)
-        except TextError:
-            bad += 1
-            unknown |= set(text) - known
-    if not bad:
-        return ""
-    listed = " ".join(sorted(unknown)[:SHOWN]) + (" ..." if len(unknown) > SHOWN else "")
-    return f"{bad} of {len(texts)} training texts hold what it cannot spell: {listed}"
 
 
 def _started(settings: TrainSettings, adopted: TrainSettings) -> str:

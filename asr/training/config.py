@@ -127,9 +127,10 @@ class TrainingConfig:
     ``init_from``: a model directory, or "english", whose weights, sizes and tokens to start from (fine-tuning);
     dropout, normalisation and everything else are this run's own. Where its tokens cannot spell the training text, the
     head is made anew (asr/training/transfer.py). `asr train` and `asr run` take "auto", too: the model that comes with
-    the package wherever it can spell the training text (asr/pipeline/start_from.py). Only with it: ``freeze_epochs``,
-    over which subsampling and encoder stay as they were and the heads alone learn, without a backward pass through the
-    rest; ``encoder_rate_factor``, the learning rate of subsampling and encoder as a share of the heads'.
+    the package, unless the command line asks for another architecture or other features (asr/pipeline/start_from.py).
+    Only with it: ``freeze_epochs``, over which subsampling and encoder stay as they were and the heads alone learn,
+    without a backward pass through the rest; ``encoder_rate_factor``, the learning rate of subsampling and encoder as a
+    share of the heads'.
     """
 
     epochs: int = 30
@@ -153,7 +154,7 @@ class TrainingConfig:
     flat_start_nats: float = 8.0  # how much the blank's logit is lowered at first, decreasing to 0
     dry_run: bool = True  # run the largest batch once before step 1, to find out-of-memory errors early
     tensorboard: bool = True
-    init_from: str | None = None  # model directory or english to start from; auto: english if it fits; null: nothing
+    init_from: str | None = None  # model directory or english to start from; auto: english if sizes fit; null: nothing
     freeze_epochs: float = 0.0  # with init_from: only the head learns in these first epochs
     encoder_rate_factor: float = 1.0  # with init_from: learning rate of the encoder, as a share of the head's
     loss: LossConfig = field(default_factory=LossConfig)

@@ -102,21 +102,29 @@ def test_auto_starts_from_nothing_where_there_is_none_or_it_does_not_fit(
 ) -> None:
     assert train("absent") == 0
     assert "comes without the model 'english': the training starts from nothing" in capsys.readouterr().err
-    starter = save_starter(package / "_pretrained" / "english", "ab")
-    assert train("letters") == 0
-    said = capsys.readouterr().err
-    assert "training texts hold what it cannot spell: c): the training starts from nothing" in said
-    shutil.rmtree(starter)
-    save_starter(starter)
+    save_starter(package / "_pretrained" / "english")
     assert train("size", "model.hidden_size=7") == 0
     said = capsys.readouterr().err
     assert "(model.hidden_size=7 is asked for, and it has 12): the training starts from nothing" in said
     assert train("fresh", "training.init_from=null") == 0
     assert "starts from" not in capsys.readouterr().err
-    for run in ("absent", "letters", "size", "fresh"):
+    for run in ("absent", "size", "fresh"):
         assert stored(run)["training"]["init_from"] is None
         assert "init_from" not in json.loads(Path(run, "run.json").read_text())["starts"][0]
     assert (stored("size")["model"]["hidden_size"], stored("fresh")["model"]["hidden_size"]) == (7, 8)
+
+
+def test_auto_takes_the_encoder_where_letters_are_missing(
+    place: Path, package: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    starter = save_starter(package / "_pretrained" / "english", "ab")
+    assert train("run") == 0
+    said = capsys.readouterr().err
+    assert said.startswith("starts from the weights of english") and "the head made anew" in said and "new: 'c'" in said
+    assert stored("run")["training"]["init_from"] == "english"
+    begins_with = prepare_setup(read_config(Path("run/config.yaml")).train).model.state_dict()
+    for name, weight in from_pretrained(starter).model.state_dict().items():
+        assert name.startswith("head.") or torch.equal(begins_with[name], weight), name
 
 
 def test_it_is_started_from_by_its_name(place: Path, package: Path) -> None:
