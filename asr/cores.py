@@ -1,9 +1,24 @@
-"""How many processor cores there are for a process, and torch's threads where torch is used; without importing it."""
+"""How many processor cores there are for a process, work on all of them, and torch's threads where torch is used.
+
+In: a function and how many items it is for. Out: what it makes of them in blocks, in their order. It imports no torch.
+"""
 
 import contextlib
+import gc
+import multiprocessing
 import os
+import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeVar
+
+from asr.errors import DataError
+
+_T = TypeVar("_T")
+BLOCK = 20_000  # items that one process computes at a time; fewer are not worth a process
 
 
 @contextlib.contextmanager
@@ -37,3 +52,59 @@ def set_torch_threads(count: int | None) -> None:
     torch = sys.modules.get("torch")
     if torch is not None and count:
         torch.set_num_threads(count)
+
+
+def in_processes(function: Callable[[slice], _T], count: int, block: int | None = None) -> Iterator[_T]:
+    """``function`` of each ``block`` (BLOCK) of ``count`` items, in their order, computed on all cores.
+
+    The processes are forks of this one: nothing is sent to them, and what ``function`` returns comes back pickled. It
+    must not compute with torch, whose threads a fork lacks. What it raises is raised here. Without other processes
+    where there is one block or core, off the main thread, in a data worker, and where the system cannot fork safely.
+
+    Raises DataError where a process was killed.
+    """
+    size = block or BLOCK
+    blocks = [slice(start, min(start + size, count)) for start in range(0, count, size)]
+    processes = min(usable_cores(), len(blocks))
+    may_fork = sys.platform == "linux" and threading.current_thread() is threading.main_thread()
+    if processes < 2 or not may_fork or multiprocessing.current_process().daemon:
+        yield from map(function, blocks)
+        return
+    context = multiprocessing.get_context("fork")
+    children = list[tuple[BaseProcess, Connection]]()
+    try:
+        for number in range(processes):
+            here, there = context.Pipe(duplex=False)
+            work = (function, blocks[number::processes], here, there)
+            child: BaseProcess = context.Process(target=_send_results, args=work, daemon=True)
+            child.start()
+            children.append((child, here))
+            there.close()
+        for number in range(len(blocks)):
+            found, error = children[number % processes][1].recv()
+            if error is not None:
+                raise error
+            yield found
+    except EOFError:
+        message = "data: a process that reads the manifest was killed, perhaps because memory ran out; free some, then"
+        raise DataError(f"{message} run the same command again") from None
+    finally:
+        for child, pipe in children:
+            pipe.close()
+            child.kill()
+            child.join()
+
+
+def _send_results(function: Callable[[slice], Any], blocks: list[slice], here: Connection, there: Connection) -> None:
+    """In a child: compute and send, until nobody reads any more."""
+    here.close()  # so that only the parent reads: where it is gone, sending fails
+    gc.disable()  # it would copy all of the parent's memory
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole process group; the parent ends its children
+        signal.signal(number, signal.SIG_IGN)
+    with contextlib.suppress(BrokenPipeError):
+        for block in blocks:
+            try:
+                result: tuple[Any, Exception | None] = function(block), None
+            except Exception as error:
+                result = None, error
+            there.send(result)

@@ -4,7 +4,7 @@ Source: Graves et al. 2006, "Connectionist Temporal Classification"; ``collapse`
 are removed.
 """
 
-import itertools
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +13,8 @@ from asr.text.tokenizer import BLANK_ID
 
 def frames_needed(target: Sequence[int]) -> int:
     """Frames that CTC needs for ``target``: one per label, and a blank between equal neighbours."""
-    return len(target) + sum(one == other for one, other in itertools.pairwise(target))
+    repeats: int = sum(map(operator.eq, target, target[1:]))
+    return len(target) + repeats
 
 
 def collapse(path: Sequence[int]) -> list[int]:

@@ -4,11 +4,13 @@ In: utterances, and a function from a text to its tokens. Out: a row for each to
 tokens, those of one speaker, letters of another script, and marks that are tokens beside letters that have them.
 """
 
+import math
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from asr.cores import in_processes
 from asr.data.manifest import Utterance
 from asr.text.tokenizer import Tokenizer, TokenizerConfig, build_tokenizer, is_mark
 
@@ -56,23 +58,31 @@ class TokenUse:
         return [shown_token(self.token), codes, str(self.count), share, *counts, self.example, "; ".join(self.remarks)]
 
 
+@dataclass(slots=True)
+class _Tally:
+    """A token: how often it occurs, in how many utterances, of which speakers; length and id of the shortest text."""
+
+    count: int = 0
+    utterances: int = 0
+    speakers: set[str | None] = field(default_factory=set)
+    length: float = math.inf
+    example: str = ""
+
+
 def alphabet(utterances: Sequence[Utterance], split: Callable[[str], Iterable[str]]) -> list[TokenUse]:
     """The tokens of all texts by ``split``, the most frequent first."""
-    counts: Counter[str] = Counter()
-    holders: Counter[str] = Counter()
-    speakers: dict[str, set[str | None]] = defaultdict(set)
-    shortest: dict[str, tuple[int, str]] = {}
+    found: dict[str, _Tally] = defaultdict(_Tally)
     everybody: set[str | None] = set()
-    for utterance in utterances:
-        tokens, length, speaker = list(split(utterance.text)), len(utterance.text), utterance.speaker
-        counts.update(tokens)
-        kinds = set(tokens)
-        holders.update(kinds)
-        everybody.add(speaker)
-        for token in kinds:
-            speakers[token].add(speaker)
-            if token not in shortest or length < shortest[token][0]:
-                shortest[token] = length, utterance.id
+    for part, speakers in in_processes(lambda block: _tallies(utterances[block], split), len(utterances)):
+        everybody |= speakers
+        for token, tally in part.items():
+            all_ = found[token]
+            all_.count += tally.count
+            all_.utterances += tally.utterances
+            all_.speakers |= tally.speakers
+            if tally.length < all_.length:
+                all_.length, all_.example = tally.length, tally.example
+    counts = Counter({token: tally.count for token, tally in found.items()})
     several = len(everybody - {None}) > 1
     main, total = _main_script(counts), sum(counts.values())
     carried = {mark for token in counts for mark in unicodedata.normalize("NFD", token)[1:] if is_mark(mark)}
@@ -81,16 +91,36 @@ def alphabet(utterances: Sequence[Utterance], split: Callable[[str], Iterable[st
             token=token,
             count=count,
             share=count / total,
-            utterances=holders[token],
-            speakers=len(speakers[token] - {None}),
-            example=shortest[token][1],
+            utterances=found[token].utterances,
+            speakers=len(found[token].speakers - {None}),
+            example=found[token].example,
             rare=count < RARE,
-            one_speaker=str(next(iter(speakers[token]))) if several and _is_one(speakers[token]) else "",
+            one_speaker=str(next(iter(found[token].speakers))) if several and _is_one(found[token].speakers) else "",
             script=_among(script_of(token), main),
             lone_mark=token in carried,
         )
         for token, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     ]
+
+
+def _tallies(
+    utterances: Iterable[Utterance], split: Callable[[str], Iterable[str]]
+) -> tuple[dict[str, _Tally], set[str | None]]:
+    """Each token of the texts, and all speakers."""
+    found: dict[str, _Tally] = {}
+    everybody: set[str | None] = set()
+    for utterance in utterances:
+        length, speaker = len(utterance.text), utterance.speaker
+        everybody.add(speaker)
+        for token, count in Counter(split(utterance.text)).items():
+            if (tally := found.get(token)) is None:
+                tally = found[token] = _Tally()
+            tally.count += count
+            tally.utterances += 1
+            tally.speakers.add(speaker)
+            if length < tally.length:
+                tally.length, tally.example = length, utterance.id
+    return found, everybody
 
 
 def alphabet_to_train(

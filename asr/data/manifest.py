@@ -10,32 +10,30 @@ is kept beside the file for the next process, which then need not check every li
 """
 
 import contextlib
-import functools
 import hashlib
 import itertools
 import json
 import os
 import weakref
-from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from io import BufferedReader, BytesIO
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.audio.shards import is_remote, shard_place
-from asr.data.kept import FOLDER, Columns, as_column, from_column, keep_columns, kept_columns
-from asr.data.records import OWN_FIELDS, field_problems, json_object, raise_problems
+from asr.audio.shards import is_remote
+from asr.data.kept import FOLDER, Columns, from_column, keep_columns, kept_columns
+from asr.data.lines import LineReader, absolute_audio, changed_ns
+from asr.data.records import OWN_FIELDS, field_problems, json_object
 from asr.errors import DataError
 from asr.files import atomic_path
 from asr.text.normalize import Normalizer
 
 LARGE_BYTES = 16_000_000  # about 60,000 lines, which are checked in a second or two and take 80 MB as objects
-_MARK = b"\xef\xbb\xbf"  # a byte-order mark begins some files
 FORMAT = 1  # of the kept columns; a change of the checks, or of what is found in the texts, raises it
 
 Scalar = str | int | float | bool | None
@@ -81,7 +79,8 @@ def read_manifest(path: str | os.PathLike[str], *, absent_audio: bool = False) -
             if os.fstat(stream.fileno()).st_size >= LARGE_BYTES:
                 utterances: Sequence[Utterance] = Manifest.read(name, stream, absent_audio)
             else:
-                utterances = _Reader(name, absent_audio).utterances(BytesIO(stream.read()))
+                checked = LineReader(name, absent_audio).fields(stream.read())
+                utterances = [_utterance(fields, audio) for fields, audio in checked]
     except FileNotFoundError:
         raise DataError(f"{name}: no such manifest. Check the path, or write it with: asr prepare") from None
     except IsADirectoryError:
@@ -114,10 +113,10 @@ class Manifest(Sequence[Utterance]):
         path, sha256 = Path(os.path.abspath(name)), hashlib.file_digest(stream, "sha256").hexdigest()
         kept, key = _kept(path, "texts" if absent_audio else "lines"), f"{FORMAT} {sha256}"
         columns = kept_columns(kept, key)
-        if columns is None or any(_changed(one) != at for one, at in from_column(columns["folders"]).items()):
+        if columns is None or any(changed_ns(one) != at for one, at in from_column(columns["folders"]).items()):
             with contextlib.suppress(OSError):
                 kept.parent.mkdir(exist_ok=True)  # now: it changes a folder that may hold recordings
-            columns = _Reader(name, absent_audio).columns(stream)
+            columns = LineReader(name, absent_audio).columns(stream)
             keep_columns(kept, key, columns)
         del columns["folders"]
         return cls(_File(path, os.dup(stream.fileno())), columns, sha256)
@@ -193,7 +192,7 @@ class _File:
             problems = [str(error)]
         if problems:
             raise DataError(f"{self.path}: has changed while it was read (byte {start}: {problems[0]}). Start again.")
-        return _utterance(fields, _absolute(str(self.path.parent), fields["audio"]))
+        return _utterance(fields, absolute_audio(str(self.path.parent), fields["audio"]))
 
 
 def with_unique_ids(utterances: Iterable[Utterance]) -> list[Utterance]:
@@ -212,126 +211,8 @@ def with_unique_ids(utterances: Iterable[Utterance]) -> list[Utterance]:
     return given
 
 
-class _Reader:
-    """Turns lines into utterances and collects the problems on the way."""
-
-    def __init__(self, name: str, absent_audio: bool) -> None:
-        self._name, self._folder = name, os.path.dirname(os.path.abspath(name))
-        self._problems: list[tuple[int, int, str]] = []  # line, place among the problems of the line, message
-        self._ids, self._numbers = array("q"), array("q")  # the hash of each line's id, and the line
-        self._resolve = functools.lru_cache(1 << 16)(self._look_up)
-        self._absent_audio = absent_audio
-        self._folders: dict[str, int] = {}  # when each was changed
-        self._shard_bytes: dict[str, int] = {}
-
-    def utterances(self, stream: BufferedReader | BytesIO) -> list[Utterance]:
-        """All of them. Raises DataError, as ``columns`` does."""
-        found = [one for number, _, line in _lines(stream) if (one := self._read(number, line)) is not None]
-        self._finish(stream)
-        return found
-
-    def columns(self, stream: BufferedReader | BytesIO) -> Columns:
-        """Where each utterance's line starts, its bytes and seconds; when the folders of recordings were changed."""
-        starts, lengths, durations_s = array("q"), array("q"), array("d")
-        for number, start, line in _lines(stream):
-            if (one := self._read(number, line)) is not None:
-                starts.append(start)
-                lengths.append(len(line))
-                durations_s.append(one.duration_s)
-        self._finish(stream)
-        columns = {"starts": np.array(starts), "lengths": np.array(lengths), "durations_s": np.array(durations_s)}
-        return columns | {"folders": as_column(self._folders)}
-
-    def _read(self, number: int, line: bytes) -> Utterance | None:
-        try:
-            fields = json_object(line)
-        except ValueError as error:
-            self._problem(number, 0, str(error))
-            return None
-        found = field_problems(fields)
-        for problem in found:
-            self._problem(number, 0, problem)
-        identifier, audio = fields.get("id"), fields.get("audio")
-        if isinstance(identifier, str) and identifier:
-            self._ids.append(hash(identifier))
-            self._numbers.append(number)
-        absolute, missing = self._resolve(audio) if isinstance(audio, str) and audio else ("", None)
-        if missing:
-            self._problem(number, 2, missing)
-        return None if found else _utterance(fields, absolute)
-
-    def _problem(self, number: int, place: int, problem: str) -> None:
-        self._problems.append((number, place, f"{self._name}:{number}: {problem}"))
-
-    def _look_up(self, audio: str) -> tuple[str, str | None]:
-        """The absolute path, or the place in a shard; and what is wrong with it."""
-        absolute = _absolute(self._folder, audio)
-        if self._absent_audio:
-            return absolute, None
-        if shard_place(audio) is not None:
-            return absolute, self._shard_problem(absolute)
-        folder = os.path.dirname(absolute)
-        if folder not in self._folders:
-            self._folders[folder] = _changed(folder)
-        if not os.path.exists(absolute):
-            return absolute, f"audio {absolute}: no such file"
-        return absolute, f"audio {absolute}: is a folder" if os.path.isdir(absolute) else None
-
-    def _finish(self, stream: BufferedReader | BytesIO) -> None:
-        """Find the ids that are used twice; raise DataError where there is any problem, in the order of the lines."""
-        ids, numbers = np.array(self._ids, np.int64), np.array(self._numbers, np.int64)
-        order = np.argsort(ids, kind="stable")
-        equal = np.flatnonzero(ids[order][1:] == ids[order][:-1])
-        suspects = set(numbers[order[np.concatenate((equal, equal + 1))]].tolist())
-        first_line_of: dict[str, int] = {}
-        for number, _, line in _lines(stream) if suspects else ():
-            if number in suspects:
-                identifier = json_object(line)["id"]
-                first = first_line_of.setdefault(identifier, number)
-                if first != number:
-                    self._problem(number, 1, f"id {identifier!r} is already used in line {first}")
-        raise_problems(self._name, [problem for *_, problem in sorted(self._problems, key=lambda one: one[:2])])
-
-    def _shard_problem(self, audio: str) -> str | None:
-        """What is wrong with a place in a shard on a disk; one on a server is not asked for before it is read."""
-        if is_remote(audio) or (place := shard_place(audio)) is None:
-            return None
-        if place.shard not in self._shard_bytes:
-            self._folders[os.path.dirname(place.shard)] = _changed(os.path.dirname(place.shard))
-            self._shard_bytes[place.shard] = os.path.getsize(place.shard) if os.path.isfile(place.shard) else -1
-        there = self._shard_bytes[place.shard]
-        if there < 0:
-            return f"audio {audio}: no such shard"
-        end = place.offset + place.size
-        return f"audio {audio}: the shard has {there:,} bytes, and this ends at {end:,}" if end > there else None
-
-
-def _lines(stream: BufferedReader | BytesIO) -> Iterator[tuple[int, int, bytes]]:
-    """Number, first byte and content of each line that is not blank."""
-    stream.seek(0)
-    start = 0
-    for number, line in enumerate(stream, start=1):
-        mark = len(_MARK) if number == 1 and line.startswith(_MARK) else 0
-        content = line[mark:].removesuffix(b"\n")
-        if content.strip():
-            yield number, start + mark, content
-        start += len(line)
-
-
 def _kept(path: Path, name: str) -> Path:
     return path.parent / FOLDER / f"{path.name}.{name}"
-
-
-def _absolute(folder: str, audio: str) -> str:
-    return audio if is_remote(audio) else os.path.normpath(os.path.join(folder, audio))
-
-
-def _changed(folder: str) -> int:
-    """When a file was last added to the folder or taken away, in ns; 0 where there is no such folder."""
-    try:
-        return os.stat(folder).st_mtime_ns
-    except (OSError, ValueError):
-        return 0
 
 
 def _utterance(fields: dict[str, Any], audio: str) -> Utterance:

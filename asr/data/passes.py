@@ -1,18 +1,20 @@
 """What is asked of all utterances of a manifest, whether they are a list or lines of a large file.
 
 In: utterances, a function. Out: what it makes of each: of a list at once, of a ``Manifest`` when one is asked for, so
-that a million take no memory. What takes a pass over all of them is kept beside the file for the next process.
+that a million take no memory. What takes a pass over all of them, on all cores, is kept beside the file for the next
+process.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.cores import in_processes
 from asr.data.kept import as_column, from_column, keep_columns, kept_columns
 from asr.data.manifest import FORMAT, Manifest, Utterance
 from asr.text.normalize import Normalizer
@@ -43,7 +45,7 @@ def select(utterances: Sequence[Utterance], places: Sequence[int]) -> Sequence[U
 
 
 def lazy_map(function: Callable[[_S], _T], items: Sequence[_S]) -> Sequence[_T]:
-    """``function`` of each: now, or of a ``Manifest`` whenever one is asked for."""
+    """``function`` of each: now, or of a ``Manifest`` whenever one is asked for; of all of them on all cores."""
     return _Each(function, items) if isinstance(items, Manifest | _Each) else [function(one) for one in items]
 
 
@@ -76,6 +78,10 @@ class _Each(Sequence[_T]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def __iter__(self) -> Iterator[_T]:
+        for block in in_processes(lambda block: list(map(self.__getitem__, range(len(self))[block])), len(self)):
+            yield from block
 
     @overload
     def __getitem__(self, index: int) -> _T: ...

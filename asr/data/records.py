@@ -67,7 +67,7 @@ def json_object(line: bytes | str) -> dict[str, Any]:
     """
     text = decoded(line) if isinstance(line, bytes) else line
     try:
-        value = json.loads(text.removeprefix("\ufeff"), parse_int=_whole_number)  # a byte-order mark begins some files
+        value = _JSON.decode(text.removeprefix("\ufeff"))  # a byte-order mark begins some files
     except json.JSONDecodeError as error:
         raise ValueError(f"is not JSON ({error.msg} at column {error.colno})") from None
     except (ValueError, RecursionError) as error:
@@ -159,6 +159,9 @@ def raise_problems(where: str, problems: Sequence[str], hint: str = "") -> None:
 
 def _whole_number(digits: str) -> int | float:
     return int(digits) if len(digits) < _MOST_DIGITS else float(digits)
+
+
+_JSON = json.JSONDecoder(parse_int=_whole_number)
 
 
 def field_problems(fields: Mapping[str, Any]) -> list[str]:

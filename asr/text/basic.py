@@ -64,10 +64,8 @@ def normalize_basic(text: str) -> str:
     too) becomes a space, except an apostrophe or hyphen *between* two letters or digits (it's, well-known; 'tis becomes
     tis). Numbers are left as they are written: "3.5" becomes "3 5" and "five" never 5.
     """
-    folded = compose_folded(without_invisible(text).translate(SAME)).translate(SAME)
-    pieces = _RUNS.sub(" ", folded.translate(_ERASURE)).split()
-    words = filter(None, map(_trim, pieces))
-    return unicodedata.normalize("NFC", " ".join(words))
+    folded = _unified(compose_folded(_unified(without_invisible(text))))
+    return _words(folded.translate(_ERASURE))
 
 
 def normalize_letters(text: str, language: str = "") -> str:
@@ -87,10 +85,9 @@ def normalize_letters(text: str, language: str = "") -> str:
 
 def _letters(text: str, language: str) -> str:
     shown = _PRESENTATION.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
-    composed = unicodedata.normalize("NFC", _without_unspelled_joiners(shown.translate(SAME)))
-    lowered = composed.translate(_DOTLESS if language in ("tr", "az") else {}).lower()
-    words = filter(None, map(_trim, _RUNS.sub(" ", lowered.translate(_LETTERS)).split()))
-    spaced = unicodedata.normalize("NFC", " ".join(words))
+    composed = unicodedata.normalize("NFC", _without_unspelled_joiners(_unified(shown)))
+    lowered = (composed.translate(_DOTLESS) if language in ("tr", "az") else composed).lower()
+    spaced = _words(lowered.translate(_LETTERS))
     return _BETWEEN_UNSPACED.sub("", spaced) if language in UNSPACED else spaced
 
 
@@ -142,6 +139,19 @@ def compose_folded(text: str) -> str:
             break
         text = folded
     return text
+
+
+def _unified(text: str) -> str:
+    """One form of apostrophe and hyphen."""
+    return text.replace("`", "'") if text.isascii() else text.translate(SAME)
+
+
+def _words(text: str) -> str:
+    """The words of a text without punctuation, a space between them, and no marks but between letters."""
+    pieces = text.split()
+    if not all(map(str.isalnum, pieces)):
+        pieces = list(filter(None, map(_trim, _RUNS.sub(" ", text).split())))
+    return unicodedata.normalize("NFC", " ".join(pieces))
 
 
 def _trim(piece: str) -> str:

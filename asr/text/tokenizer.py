@@ -121,11 +121,11 @@ class CharacterTokenizer(_TokenTable):
         return cls(characters)
 
     def encode(self, text: str) -> list[int]:
-        if unknown := self._unknown(text):
-            raise TextError(
-                f"characters {''.join(unknown)!r} of {text!r} are not in the vocabulary {''.join(self._ids)!r}"
-            )
-        return [self._ids[character] for character in text]
+        try:
+            return list(map(self._ids.__getitem__, text))
+        except KeyError:
+            unknown = "".join(self._unknown(text))
+        raise TextError(f"characters {unknown!r} of {text!r} are not in the vocabulary {''.join(self._ids)!r}")
 
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(self._spelled(ids))

@@ -12,6 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from asr.ctc import frames_needed
@@ -170,7 +171,8 @@ def read_split(settings: TrainSettings, split: str) -> Sequence[Utterance]:
     normal = with_texts(read_manifest(manifest), normalize)
     if split != "train":
         return normal
-    empty = cached_pass(normal, "empty", None, lambda: [one.id for one in normal if not one.text])
+    without_text = lazy_map(lambda one: None if one.text else one.id, normal)
+    empty = cached_pass(normal, "empty", None, lambda: [one for one in without_text if one is not None])
     if empty:
         raise DataError(
             f"{settings.data.dir}/{split}.jsonl: {len(empty)} utterances have no text once normalised by"
@@ -192,19 +194,23 @@ def _drop_unspellable(
     """
     fastest, rate = settings.augment.fastest, settings.features.sample_rate
 
+    def needed(utterance: Utterance) -> int | str:
+        try:
+            return frames_needed(tokenizer.encode(utterance.text))
+        except TextError as error:
+            return f"{utterance.id}: {error}"
+
     def find() -> dict[str, Any]:
-        samples = torch.tensor([int(one / fastest * rate) - 1 for one in durations_of(utterances).tolist()])
-        frames = model.output_lengths(features.frame_lengths(samples)).tolist()
+        samples = torch.from_numpy((durations_of(utterances) / fastest * rate).astype(np.int64) - 1)
+        frames = model.output_lengths(features.frame_lengths(samples)).numpy()
         found: dict[str, Any] = {"unknown": [], "short": [], "places": []}
-        for place, (utterance, available) in enumerate(zip(utterances, frames, strict=True)):
-            try:
-                needed = frames_needed(tokenizer.encode(utterance.text))
-            except TextError as error:
-                found["unknown"].append(f"{utterance.id}: {error}")
-                continue
-            if available < max(1, needed):
+        for place, (needs, available) in enumerate(zip(lazy_map(needed, utterances), frames, strict=True)):
+            if isinstance(needs, str):
+                found["unknown"].append(needs)
+            elif available < max(1, needs):
+                one = utterances[place]
                 found["places"].append(place)
-                found["short"].append(f"{utterance.id} (needs {needed} frames for {utterance.text!r}, has {available})")
+                found["short"].append(f"{one.id} (needs {needs} frames for {one.text!r}, has {available})")
         return found
 
     depends = [tokenizer.to_dict(), fastest, asdict(settings.features), asdict(settings.model)]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from asr import cores
 from asr.commands.check import run
 from asr.data.alphabet import alphabet, alphabet_to_train, suspicious
 from asr.data.manifest import Utterance, write_manifest
@@ -22,14 +23,18 @@ def said(*texts: tuple[str, str]) -> list[Utterance]:
     return [replace(ONE, id=f"u{number}", speaker=who, text=text) for number, (who, text) in enumerate(texts)]
 
 
-def test_each_token_has_its_count_share_speakers_and_shortest_example() -> None:
-    uses = alphabet(said(("ann", "nganga"), ("bob", "na"), ("ann", "aqq aaa")), list)
+def test_each_token_has_its_count_share_speakers_and_shortest_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = said(("ann", "nganga"), ("bob", "na"), ("ann", "aqq aaa"), ("bob", "an"), ("eve", ""))
+    uses = alphabet(texts, list)
     by_token = {use.token: use for use in uses}
     assert [use.token for use in uses] == ["a", "n", "g", "q", " "]
-    assert (by_token["a"].count, by_token["a"].share, by_token["a"].example) == (7, 7 / 15, "u1")
+    assert (by_token["a"].count, by_token["a"].share, by_token["a"].example) == (8, 8 / 17, "u1")
     assert (by_token["q"].utterances, by_token["q"].speakers, by_token["q"].one_speaker) == (1, 1, "ann")
     assert not by_token["a"].remarks and by_token["q"].row()[-1] == "fewer than 5 times; speaker ann only"
     assert suspicious(uses) == "fewer than 5 times: n g q space; speaker ann only: g q space"
+    monkeypatch.setattr(cores, "usable_cores", lambda: 2)
+    monkeypatch.setattr(cores, "BLOCK", 1)
+    assert alphabet(texts, list) == uses, "each text by one of two processes"
 
 
 def test_units_and_graphemes_are_counted_as_a_training_has_them() -> None:

@@ -13,8 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from asr import cores
+from asr.data import lines as lines_module
 from asr.data import manifest as manifest_module
 from asr.data.kept import Columns
+from asr.data.lines import LineReader
 from asr.data.manifest import Manifest, Utterance, read_manifest, with_unique_ids, write_manifest
 from asr.data.passes import cached_pass, durations_of, lazy_map, select, with_texts
 from asr.errors import DataError
@@ -149,12 +152,14 @@ def test_a_large_file_has_the_same_errors(tmp_path: Path, monkeypatch: pytest.Mo
         *(fault for _, fault, _ in LINES),
     ]
     messages = []
-    for bytes_ in (1_000_000, 0):
+    monkeypatch.setattr(cores, "usable_cores", lambda: 2)
+    for bytes_, part in ((1_000_000, 1), (0, 1), (0, 150)):  # parts of a line, and of several
         monkeypatch.setattr(manifest_module, "LARGE_BYTES", bytes_)
+        monkeypatch.setattr(lines_module, "_PART_BYTES", part)
         with pytest.raises(DataError) as caught:
             read_manifest(manifest(tmp_path, *lines))
         messages.append(str(caught.value))
-    assert messages[0] == messages[1] and messages[0].count("\n") > len(LINES)
+    assert len(set(messages)) == 1 and messages[0].count("\n") > len(LINES)
     assert messages[0].index("id 'v' is already used") < messages[0].index("no such file")
 
 
@@ -165,13 +170,13 @@ def test_a_large_file_is_checked_again_only_where_it_or_a_folder_of_recordings_h
     path, checked = manifest(tmp_path, line(), line(id="u2", audio="wav/b.wav")), list[str]()
     (tmp_path / "wav").mkdir()
     (tmp_path / "wav" / "b.wav").touch()
-    columns = manifest_module._Reader.columns
+    columns = LineReader.columns
 
-    def counted(reader: manifest_module._Reader, stream: BufferedReader) -> Columns:
+    def counted(reader: LineReader, stream: BufferedReader) -> Columns:
         checked.append("once more")
         return columns(reader, stream)
 
-    monkeypatch.setattr(manifest_module._Reader, "columns", counted)
+    monkeypatch.setattr(LineReader, "columns", counted)
     third = b"\n" + json.dumps(line(id="u3")).encode()
     changes: list[Callable[[], object]] = [
         lambda: None,
@@ -213,6 +218,9 @@ def test_what_is_asked_of_all_utterances_is_the_same_of_a_list_and_of_a_large_fi
         return sum(letters)
 
     monkeypatch.setattr(manifest_module, "LARGE_BYTES", 0)
+    monkeypatch.setattr(lines_module, "_PART_BYTES", 200)
+    monkeypatch.setattr(cores, "usable_cores", lambda: 2)
+    monkeypatch.setattr(cores, "BLOCK", 2)
     for utterances in (known, read_manifest(path), read_manifest(path)):
         some = select(with_texts(utterances, get_normalizer("basic")), [0, 3, 4])
         letters = lazy_map(len, lazy_map(attrgetter("text"), some))
