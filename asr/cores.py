@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -58,8 +59,9 @@ def in_processes(function: Callable[[slice], _T], count: int, block: int | None 
     """``function`` of each ``block`` (BLOCK) of ``count`` items, in their order, computed on all cores.
 
     The processes are forks of this one: nothing is sent to them, and what ``function`` returns comes back pickled. It
-    must not compute with torch, whose threads a fork lacks. What it raises is raised here. Without other processes
-    where there is one block or core, off the main thread, in a data worker, and where the system cannot fork safely.
+    must not compute with torch, whose threads a fork lacks. What it raises or warns of is raised or warned of here.
+    Without other processes where there is one block or core, off the main thread, in a data worker, and where the
+    system cannot fork safely.
 
     Raises DataError where a process was killed.
     """
@@ -81,7 +83,9 @@ def in_processes(function: Callable[[slice], _T], count: int, block: int | None 
             children.append((child, here))
             there.close()
         for number in range(len(blocks)):
-            found, error = children[number % processes][1].recv()
+            found, error, warned = children[number % processes][1].recv()
+            for warning in warned:
+                warnings.warn_explicit(*warning)
             if error is not None:
                 raise error
             yield found
@@ -103,8 +107,9 @@ def _send_results(function: Callable[[slice], Any], blocks: list[slice], here: C
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(BrokenPipeError):
         for block in blocks:
-            try:
-                result: tuple[Any, Exception | None] = function(block), None
-            except Exception as error:
-                result = None, error
-            there.send(result)
+            with warnings.catch_warnings(record=True) as caught:
+                try:
+                    result: tuple[Any, Exception | None] = function(block), None
+                except Exception as error:
+                    result = None, error
+            there.send((*result, [(one.message, one.category, one.filename, one.lineno) for one in caught]))

@@ -22,17 +22,18 @@ import subprocess
 import sys
 import time
 import wave
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_S, RATE, FILES_A_FOLDER = 16.0, 8000, 1000
-PARTS = ("import", "read", "read", "plan", "start", "start", "check")
+PARTS = ("import", "read", "read", "plan", "start", "start", "texts", "check")
 
 
 def make(folder: Path, count: int, seed: int = 1) -> None:
-    """A corpus of ``count`` recordings, links to a few files, and a dev set of 20; only what is not there yet."""
+    """A corpus of the ends of ``count`` recordings, links to few files, and a dev set of 20; only what is not there."""
     if (folder / "train.jsonl").exists():
         return
     generator = random.Random(seed)
@@ -54,7 +55,8 @@ def make(folder: Path, count: int, seed: int = 1) -> None:
                 text = " ".join(generator.choices(words, cum_weights=weights, k=max(1, round(2.2 * duration_s))))
                 text = f"{text} {generator.choice(phrases)}" if place % 20 == 0 else text
                 line = {"id": f"{split}-{place:07d}", "audio": audio, "duration_s": duration_s, "text": text}
-                stream.write(json.dumps(line | {"speaker": f"s{place // 500}"}) + "\n")
+                line |= {"start_s": round(LONGEST_S - duration_s, 3), "speaker": f"s{place // 500}"}
+                stream.write(json.dumps(line) + "\n")
         (folder / f"{split}.part").rename(folder / f"{split}.jsonl")
 
 
@@ -95,19 +97,30 @@ def _prepared(part: str, folder: Path) -> Callable[[], object]:
         return lambda: plan_epoch(durations_s, BatchingConfig(), seed=1, epoch=1, speeds=(0.9, 1.0, 1.1))
     if part == "check":
         return _check(folder)
+    if part == "texts":
+        return _texts(folder)
     return _start(folder)
 
 
 def _check(folder: Path) -> Callable[[], object]:
-    """The checks of the texts and their times: recordings are not opened."""
-    import asr.data.quality.check  # noqa: F401
+    """`asr check --decode none`: the texts and their times, and every recording is opened."""
+    from asr.data.quality import CheckOptions, check_manifests
+
+    return lambda: check_manifests(CheckOptions(manifests=[folder / "train.jsonl"], decode=0))
+
+
+def _texts(folder: Path) -> Callable[[], object]:
+    """Its part without opening recordings."""
+    from asr.audio import AudioInfo
     from asr.data.manifest import read_manifest
-    from asr.data.quality.recordings import timing_findings
-    from asr.data.quality.texts import text_findings
+    from asr.data.quality.check import check_utterances
+
+    facts = {"frames": int(LONGEST_S * RATE), "sample_rate": RATE, "duration_s": LONGEST_S}
+    wave_ = AudioInfo(path=folder, channels=1, format="WAV", subtype="PCM_16", **facts)  # type: ignore[arg-type]
 
     def check() -> list[object]:
         utterances = list(read_manifest(folder / "train.jsonl"))
-        return [*timing_findings(utterances), *text_findings(utterances)]
+        return [*check_utterances(utterances, defaultdict(lambda: wave_))]
 
     return check
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -25,6 +26,12 @@ def test_results_come_in_order_from_processes_that_are_gone_afterwards() -> None
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
     assert list(in_processes(lambda _: os.getpid(), 2, 2)) == [os.getpid()] and not list(in_processes(str, 0))
+
+
+def test_what_a_process_warns_of_is_warned_of_here() -> None:
+    with pytest.warns(UserWarning) as caught:
+        list(in_processes(lambda block: warnings.warn(f"block {block.start}", stacklevel=1), 2, 1))
+    assert [str(one.message) for one in caught] == ["block 0", "block 1"]
 
 
 @pytest.mark.parametrize(

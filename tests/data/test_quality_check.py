@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr import cores
 from asr.data.manifest import Utterance
-from asr.data.quality import Finding
+from asr.data.quality import Finding, check, recordings
 from asr.data.quality.check import check_utterances
 from asr.data.quality.recordings import probe_all
 from asr.data.quality.splits import check_splits
@@ -56,7 +57,9 @@ def test_durations_rounded_to_hundredths_are_no_error(good: Utterance) -> None:
     assert check_utterances([replace(good, duration_s=2.01)]) == []
 
 
-def test_a_recording_that_cannot_be_read_is_reported_once_and_first(good: Utterance, tmp_path: Path) -> None:
+def test_a_recording_that_cannot_be_read_is_reported_once_and_first(
+    good: Utterance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "bad.wav").write_bytes(b"no audio at all")
     bad = [replace(good, id=f"b{n}", audio=str(tmp_path / "bad.wav"), start_s=float(n)) for n in range(3)]
 
@@ -64,6 +67,11 @@ def test_a_recording_that_cannot_be_read_is_reported_once_and_first(good: Uttera
 
     assert kinds(findings) == [("error", "unreadable audio"), ("warning", "empty text")]
     assert "bad.wav: is not audio" in findings[0].message
+    monkeypatch.setattr(cores, "usable_cores", lambda: 2)
+    monkeypatch.setattr(cores, "BLOCK", 2)
+    monkeypatch.setattr(check, "BLOCK", 2)
+    monkeypatch.setattr(recordings, "_OPENED", 1)
+    assert check_utterances([replace(good, text=""), *bad]) == findings, "each check in a process, as of many"
 
 
 def test_each_recording_is_opened_once(good: Utterance) -> None:

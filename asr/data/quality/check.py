@@ -4,19 +4,22 @@ In: paths of manifests, and how many utterances of each to decode. Out: `CheckRe
 observer as it goes on, so that findings about the first manifest are seen before the last one is read.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from asr.audio import AudioInfo
+from asr.cores import BLOCK, in_processes
 from asr.data.manifest import Utterance, read_manifest
 from asr.data.quality.findings import Finding, list_counts, worst_first
 from asr.data.quality.recordings import Recordings, probe_all, recording_findings, timing_findings
 from asr.data.quality.sound import Sounds, analyse_all, bandwidths, sound_findings, without_errors
 from asr.data.quality.splits import check_splits
-from asr.data.quality.texts import describe_character, text_findings
+from asr.data.quality.texts import describe_character, text_checks
 from asr.errors import AsrError, AudioError, UsageError
 from asr.text.normalize import normalize_basic
 
@@ -142,15 +145,17 @@ def check_utterances(
     found = probe_all(utterance.audio for utterance in utterances) if recordings is None else recordings
     unopened = {one.id for one in utterances if isinstance(found[one.audio], AudioError)}
     analysed = {identifier: sound for identifier, sound in (sounds or {}).items() if identifier not in unopened}
-    plain = [normalize_basic(one.text) for one in utterances]
-    return worst_first(
-        [
-            *recording_findings(utterances, found),
-            *timing_findings(utterances, plain),
-            *text_findings(utterances, plain),
-            *sound_findings(utterances, analysed),
-        ]
-    )
+    parts = in_processes(lambda part: [normalize_basic(one.text) for one in utterances[part]], len(utterances))
+    plain = list(itertools.chain.from_iterable(parts))
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        partial(recording_findings, utterances, found),
+        partial(timing_findings, utterances, plain),
+        *text_checks(utterances, plain),
+        partial(sound_findings, utterances, analysed),
+    ]
+    at_once = 1 if len(utterances) > BLOCK else len(checks)  # then each check is for a process
+    reports = in_processes(lambda some: [one for check in checks[some] for one in check()], len(checks), at_once)
+    return worst_first(itertools.chain.from_iterable(reports))
 
 
 def summarize(manifest: CheckedManifest) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ In: utterances, and what opening their recordings found. Out: findings. A transc
 often shows here, by its speech rate, without any model.
 """
 
+import itertools
 import math
 import operator
 import statistics
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from asr.audio import AudioInfo, probe
 from asr.audio.load import END_TOLERANCE_S
+from asr.cores import in_processes
 from asr.data.manifest import Utterance
 from asr.data.quality.findings import Finding, utterance_finding
 from asr.errors import AudioError
@@ -20,6 +22,7 @@ from asr.text.normalize import normalize_basic
 
 Recordings = Mapping[str, AudioInfo | AudioError]
 
+_OPENED = 500  # recordings that a process opens before it says so
 _SHORT_S = 0.1
 _LONG_S = 60.0
 # A lone utterance that leaves more than this of its recording unused was probably meant to be all of it.
@@ -40,7 +43,8 @@ def probe_all(paths: Iterable[str], *, threads: int = 4, on_file: Callable[[], N
 
     Args:
         paths: recordings; repeated ones are opened once.
-        threads: recordings opened at a time, since opening waits for the disk.
+        threads: recordings that a process opens at a time, since opening waits for the disk; where there are many, a
+            process on each core does so.
         on_file: called after each one.
     """
 
@@ -51,11 +55,16 @@ def probe_all(paths: Iterable[str], *, threads: int = 4, on_file: Callable[[], N
             return error
 
     distinct = list(dict.fromkeys(paths))
+
+    def opened(block: slice) -> list[AudioInfo | AudioError]:
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(facts, distinct[block]))
+
     found: dict[str, AudioInfo | AudioError] = {}
-    with ThreadPoolExecutor(threads) as pool:
-        for path, result in zip(distinct, pool.map(facts, distinct), strict=True):
-            found[path] = result
-            on_file()
+    results = itertools.chain.from_iterable(in_processes(opened, len(distinct), _OPENED))
+    for path, result in zip(distinct, results, strict=True):
+        found[path] = result
+        on_file()
     return found
 
 

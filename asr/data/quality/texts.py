@@ -5,6 +5,7 @@ differ are listed; where there is no such style, that is reported once.
 """
 
 import functools
+import itertools
 import re
 import unicodedata
 from array import array
@@ -46,10 +47,17 @@ _warning = partial(utterance_finding, "warning")
 def text_findings(utterances: Sequence[Utterance], plain: Sequence[str] | None = None) -> Iterator[Finding]:
     """All findings about transcripts. ``plain``: what ``normalize_basic`` makes of each, where that is known."""
     plain = [normalize_basic(one.text) for one in utterances] if plain is None else plain
-    yield from _character_findings(utterances, plain)
-    yield from _style_findings(utterances)
-    yield from _alphabet_findings(utterances)
-    yield from _repeated_findings(utterances, plain)
+    return itertools.chain.from_iterable(check() for check in text_checks(utterances, plain))
+
+
+def text_checks(utterances: Sequence[Utterance], plain: Sequence[str]) -> list[Callable[[], Iterator[Finding]]]:
+    """The checks of ``text_findings``, each by itself."""
+    return [
+        partial(_character_findings, utterances, plain),
+        partial(_style_findings, utterances),
+        partial(_alphabet_findings, utterances),
+        partial(_repeated_findings, utterances, plain),
+    ]
 
 
 def _character_findings(utterances: Sequence[Utterance], plain: Sequence[str]) -> Iterator[Finding]:
