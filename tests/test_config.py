@@ -11,7 +11,7 @@ import yaml
 from asr.config.compose import run_composed
 from asr.config.defaults import GROUPS, render_group
 from asr.config.recipes import conf_dir, recipes_dir
-from asr.config.typed import RunConfig, changed_keys, read_config, save_config, typed_config
+from asr.config.typed import RunConfig, changed_keys, read_config, save_config, typed_config, with_overrides
 from asr.errors import ConfigError, UsageError
 from asr.schema import to_plain
 from asr.training.config import TrainSettings
@@ -92,6 +92,16 @@ def test_keys_that_bear_on_the_result_are_told_apart_from_those_that_do_not(reci
         compose(recipe, "run_dir=x", "data.dir=b", "data.workers=3", "model.subsampling.factor=2", "seed=9")
     )
     assert changed_keys(one.train, other.train) == ["model.subsampling.factor", "seed"]
+
+
+def test_epochs_that_are_given_are_done_whatever_least_steps_the_recipe_has(tmp_path: Path) -> None:
+    folder = recipes_dir() / "folder" / "bilstm.yaml"
+    composed = compose(folder, "run_dir=x")
+    assert composed.training.least_steps > 0, "nothing is shown otherwise"
+    assert compose(folder, "run_dir=x", "training.epochs=2").training.least_steps is None
+    assert compose(folder, "training.epochs=2", "training.least_steps=9").training.least_steps == 9
+    save_config(composed, tmp_path / "config.yaml")  # of a run that is resumed
+    assert with_overrides(tmp_path / "config.yaml", ["training.epochs=2"])["training"]["least_steps"] is None
 
 
 def test_a_run_without_a_folder_says_how_to_give_one(recipe: Path) -> None:

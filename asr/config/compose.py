@@ -26,7 +26,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from asr.config.recipes import conf_dir
+from asr.config.recipes import conf_dir, with_epochs_as_given
 from asr.errors import ConfigError, TrainingError, UsageError
 from asr.schema import nearest
 
@@ -49,6 +49,7 @@ def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], An
     """Call ``task(config)`` for the job, or for each job of a sweep, and return what it returned.
 
     With ``--cfg job`` the configuration is printed, then checked, and ``task`` is not called.
+    Where ``training.epochs`` is given, the recipe's ``training.least_steps`` does not change it.
     In a sweep each job's ``run_dir`` is a folder of its own below the given one, named by its overrides.
     What the task returns is the job's result for a sweeper that optimises (hydra/sweeper=optuna). A launcher may run
     jobs in other processes (hydra/launcher=submitit_local); the list is then empty.
@@ -56,7 +57,7 @@ def run_composed(recipe: Path, words: list[str], task: Callable[[DictConfig], An
     and whatever the task raises, in another process, too.
     """
     flags, overrides = _sorted(words)
-    overrides = [_plain_path(word) for word in overrides]
+    overrides = with_epochs_as_given([_plain_path(word) for word in overrides])
     results: list[Any] = []
     failures: list[BaseException] = []
     process = os.getpid()

@@ -1,9 +1,11 @@
 """The folders of the config groups (``conf/``) and of the recipes (``recipes/``).
 
-In: nothing, or a recipe as given by the user. Out: folders and files that exist (see asr/shipped.py).
+In: nothing, or a recipe as given by the user. Out: folders and files that exist (see asr/shipped.py). And what the
+command line's keys change of the recipe's that say the same.
 """
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 from asr.errors import UsageError
@@ -57,3 +59,13 @@ def _no_recipe(path_text: str, name: str) -> str:
     listing = "".join(f"\n  recipes/{recipe}" for recipe in recipes) or " none"
     advice = "Give the path of a YAML file, or one of the included recipes"
     return f"no recipe at {path_text!r}{hint}\n{advice}:{listing}"
+
+
+def with_epochs_as_given(words: Sequence[str]) -> list[str]:
+    """``words`` (key=value), with ``training.least_steps=null`` where they give ``training.epochs`` without it.
+
+    The number of epochs that a user gives is what is done; a recipe's least number of steps is for its own.
+    """
+    given = {word.lstrip("+").partition("=")[0] for word in words}
+    alone = "training.epochs" in given and "training.least_steps" not in given
+    return [*words, "training.least_steps=null"] if alone else list(words)

@@ -14,6 +14,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from asr.config.recipes import with_epochs_as_given
 from asr.decoding.config import DecodingConfig
 from asr.errors import ConfigError, ModelDamagedError, UsageError
 from asr.files import write_text
@@ -214,7 +215,7 @@ def _stored_values(path: Path) -> dict[str, Any]:
 def with_overrides(path: Path, words: Sequence[str]) -> dict[str, Any]:
     """The values of a run's config.yaml with ``words`` (key=value) of its end and of what changes no result.
 
-    Raises UsageError for any other key.
+    As in the beginning, ``training.epochs`` alone lifts ``training.least_steps``. Raises UsageError for any other key.
     """
     allowed = END_KEYS | FREE_KEYS
     if wrong := [word for word in words if word.partition("=")[0] not in allowed or "=" not in word]:
@@ -223,7 +224,7 @@ def with_overrides(path: Path, words: Sequence[str]) -> dict[str, Any]:
             f" (only these may change: {', '.join(sorted(allowed))})"
         )
     values = _stored_values(path)
-    for word in words:
+    for word in with_epochs_as_given(words):
         group, _, key = word.partition("=")[0].partition(".")
         try:
             value = yaml.safe_load(word.partition("=")[2])

@@ -33,13 +33,18 @@ def ids(path: Path) -> list[str]:
     return [one.id for one in read_manifest(path)]
 
 
+def epochs_of(run: Path) -> int:
+    """How many epochs were done."""
+    return max(one["epoch"] for one in read_json_lines(run / "metrics.jsonl"))
+
+
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(RunLogs, "draw", lambda self: None)
     file = tmp_path / "recipe" / "tiny.yaml"
     file.parent.mkdir()
     (file.parent / "prepare.py").write_text(PREPARE)
-    training = {**SETTINGS["training"], "epochs": 4, "keep_last": 0}
+    training = {**SETTINGS["training"], "epochs": 30, "least_steps": 40, "keep_last": 0}
     file.write_text(json.dumps({"defaults": ["base", "_self_"], **SETTINGS, "training": training}))
     return file
 
@@ -48,7 +53,8 @@ def test_a_grown_corpus_trains_on_with_the_test_set_of_before_and_says_whether_t
     recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     corpus, first, second = make_corpus(tmp_path / "corpus"), tmp_path / "first", tmp_path / "second"
-    assert main(["run", str(recipe), f"corpus={corpus}", f"run_dir={first}"]) == 0
+    assert main(["run", str(recipe), f"corpus={corpus}", f"run_dir={first}", "training.epochs=4"]) == 0
+    assert epochs_of(first) == 4, "not the 40 steps that the recipe asks for"
     before = {name: (first / "data" / f"{name}.jsonl").read_text() for name in ("dev", "test")}
 
     train, test = read_manifest(corpus / "train.jsonl"), read_manifest(corpus / "test.jsonl")
@@ -62,8 +68,8 @@ def test_a_grown_corpus_trains_on_with_the_test_set_of_before_and_says_whether_t
     write_manifest(corpus / "test.jsonl", test[1:])
 
     capsys.readouterr()
-    words = ["run", str(recipe), f"corpus={corpus}", f"run_dir={second}", f"previous={first}"]
-    assert main(words) == 0
+    words = ["run", str(recipe), f"corpus={corpus}", f"run_dir={second}", "training.epochs=1", f"previous={first}"]
+    assert main(words) == 0 and epochs_of(second) == 1
     printed = capsys.readouterr()
     assert f"trains on from {first / 'model'}: 1 epochs, learning rate 0.005" in printed.err
     assert "3 utterances of train are new" in printed.out and "1 utterances of the earlier training" in printed.out
@@ -123,7 +129,7 @@ def test_what_is_given_of_a_model_changes_that_of_the_earlier_run(
         "previous": str(first), "run_dir": str(tmp_path / "second"),
         "model": {"name": "gru", "hidden_size": 256, "dropout": 0.5, "subsampling": {"factor": 2}},
         "features": {"n_mels": 40, "frame_shift_s": 0.01},
-        "training": {"init_from": "auto", "epochs": 8, "least_steps": None}, "optimizer": {"learning_rate": 0.5},
+        "training": {"init_from": "auto", "epochs": 8, "least_steps": 30}, "optimizer": {"learning_rate": 0.5},
     }  # fmt: skip
     for key, value in given.items():
         group, *path = key.split(".")
@@ -138,6 +144,7 @@ def test_what_is_given_of_a_model_changes_that_of_the_earlier_run(
     assert (changed["features"]["n_mels"], changed["features"]["frame_shift_s"]) == features
     fresh = "training.init_from" in given
     assert (changed["training"]["epochs"], changed["optimizer"]["learning_rate"]) == ((8, 0.5) if fresh else (2, 0.25))
+    assert changed["training"]["least_steps"] == (30 if fresh else 8), "a quarter of it"
     assert changed["training"]["init_from"] == (None if fresh else str(first / "model")) and str(first) in said
 
 
