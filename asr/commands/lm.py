@@ -6,6 +6,7 @@ is a module of its own, asr/commands/lm_tune.py.
 
 import argparse
 import difflib
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,12 +179,24 @@ def _build_options(parsed: argparse.Namespace) -> "BuildOptions":
 def _describe(built: "BuiltModel") -> None:
     words = built.tokens - built.sentences
     print(f"{words:,} {built.trie.unit}s in {built.sentences:,} sentences; {built.unknown:,} outside the vocabulary")
+    if built.trie.unit == "word" and (with_digits := _with_digits(built.trie.words)):
+        print(
+            f"{len(with_digits):,} of the {len(built.trie.words) - 3:,} different words hold digits"
+            f" ({', '.join(with_digits[:3])}{', ...' * (len(with_digits) > 3)}); no model writes them that was trained"
+            " on numbers in letters: write them so in these texts, too"
+        )
     rows = []
     for order, (counted, discounts) in enumerate(zip(built.counted, built.discounts, strict=True), start=1):
         kept = built.trie.counts[order - 1] if order <= len(built.trie.counts) else 0
         shown = ", ".join(f"{value:.3f}" for value in discounts.values)
         rows.append((order, f"{counted:,}", f"{kept:,}", shown, discounts.source))
     print(table(rows, ("order", "n-grams in text", "in model", "discounts (1, 2, 3+)", "estimated as")))
+
+
+def _with_digits(words: Sequence[str]) -> list[str]:
+    """Those with a digit or another number (½), the shortest first."""
+    numbers = {character for character in set("".join(words)) if unicodedata.category(character).startswith("N")}
+    return sorted((one for one in words if not numbers.isdisjoint(one)), key=len)
 
 
 def run_perplexity(arguments: list[str]) -> int:

@@ -45,6 +45,15 @@ def test_build_then_examine(text: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert f"{2.718281828459045**everything:,.4f}" in shown
 
 
+def test_words_with_digits_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "numbers.txt"
+    file.write_text("1½ miles\nin 1984 at 8\nand 131 more miles")
+    assert lm("build", file, "--order", "2", "--out", tmp_path / "lm.bin") == 0
+    assert "4 of the 9 different words hold digits (8, 1½, 131, ...); no model writes" in capsys.readouterr().out
+    assert lm("build", file, "--unit", "character", "--order", "2", "--out", tmp_path / "lm.bin") == 0
+    assert "hold digits" not in capsys.readouterr().out
+
+
 def test_options_reach_the_model(text: Path, tmp_path: Path) -> None:
     out = tmp_path / "lm.arpa.gz"
 
