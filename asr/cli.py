@@ -9,6 +9,7 @@ data, files or the machine; 130 after Ctrl-C; 141 when the reader of the output 
 import contextlib
 import difflib
 import importlib
+import logging
 import os
 import re
 import sys
@@ -18,7 +19,7 @@ from typing import Any, TextIO
 
 from asr import __version__
 from asr.errors import DISK_FULL, AsrError, DiskFullError, InternalError, Interrupted, RecordingNote, UsageError, reason
-from asr.terminal import SafeStream, styled
+from asr.terminal import SafeStream, is_live, styled
 
 VERBS: dict[str, str] = {
     "run": "run a whole recipe: prepare, train, evaluate, report; up-to-date stages are skipped",
@@ -55,7 +56,7 @@ See `asr VERB --help`. ASR_DEBUG=1 shows the traceback of an error."""
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code; never raises."""
-    with _safe_streams(), _recording_notes():
+    with _safe_streams(), _recording_notes(), _compiling_said():
         try:
             code = _dispatch(sys.argv[1:] if arguments is None else arguments)
             _flush()
@@ -198,6 +199,27 @@ def _recording_notes() -> Iterator[None]:
         warnings.showwarning = before
         if shown > _MOST_NOTES:
             print(f"asr: note: {shown - _MOST_NOTES:,} more recordings were read in spite of a fault", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _compiling_said() -> Iterator[None]:
+    """A line on stderr before something is compiled that takes long (asr/compiling.py)."""
+    log = logging.getLogger("asr.compiling")
+    level, show = log.level, _OnStderr()
+    log.setLevel(logging.INFO)
+    log.addHandler(show)
+    try:
+        yield
+    finally:
+        log.removeHandler(show)
+        log.setLevel(level)
+
+
+class _OnStderr(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line, over one of a progress that is there."""
+        over = "\r\x1b[K" if is_live(sys.stderr) else ""
+        print(f"{over}asr: {record.getMessage()}", file=sys.stderr, flush=True)
 
 
 def _flush() -> None:

@@ -134,7 +134,7 @@ def _search(
 
 
 class _NumpyBudget:
-    """How much is still searched in NumPy by this process; more than that is worth the import of numba."""
+    """How much is still searched in NumPy by this process; more than that is worth compiled code."""
 
     def __init__(self, cells: int) -> None:
         self.cells = cells
@@ -152,9 +152,9 @@ _numpy_budget = _NumpyBudget(NUMPY_CELLS)
 
 def _search_loop(frames: int, states: int) -> Callable[..., tuple[NDArray[np.int32], float, float]]:
     """The inner loop: NumPy's for the first short recordings, else the compiled one; both give the same."""
-    if "numba" not in sys.modules and frames <= NUMPY_FRAMES and _numpy_budget.take(frames * states):
+    if "asr.ctc.viterbi" not in sys.modules and frames <= NUMPY_FRAMES and _numpy_budget.take(frames * states):
         return viterbi_numpy.cheapest_path
-    from asr.ctc.viterbi import cheapest_path  # numba takes a second to import
+    from asr.ctc.viterbi import cheapest_path  # a second to import numba, and the first time of all two to compile
 
     return partial(cheapest_path, width=max(MIN_WIDTH, MAX_CELLS // frames))
 

@@ -11,6 +11,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.compiling import kept
+
 # how a state was entered: a token from itself, the blank or the token before it, from away, or from the blank or the
 # last token of the word before, the separator left out; a blank from its token; away from the last blank or token
 STAY, FROM_BLANK, FROM_TOKEN, FROM_AWAY, OVER_BLANK, OVER_TOKEN = range(6)
@@ -192,11 +194,10 @@ def _moved_window(
     return new_low, new_high
 
 
-@numba.njit(
+@kept(
     "Tuple((float32[::1], int64))(float32[:, ::1], float32[::1], uint32[::1], float32[::1], int32[::1], int32[::1],"
     " int32[::1], float32[::1], float32, float32, float32, int64, int64, int64[::1], int32[:, ::1])",
-    cache=True,
-    nogil=True,
+    slow="the alignment of words (some seconds)",
 )
 def mark_paths(
     log_probs: Costs,  # (frames, vocab)
@@ -256,11 +257,9 @@ def mark_paths(
     return before, high
 
 
-@numba.njit(
+@kept(
     "int32[::1](float32[:, ::1], float32[::1], uint32[::1], float32[::1], int32[::1], int32[::1], float32[::1],"
     " float32, float32, float32, int64, int64)",
-    cache=True,
-    nogil=True,
 )
 def cheapest_states(
     log_probs: Costs, best: Costs, labels: NDArray[np.uint32], joins: Costs, firsts: Places, stops: Places,

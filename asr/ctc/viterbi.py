@@ -8,13 +8,15 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.compiling import kept
+
 _SIGNATURE = (
     "Tuple((int32[::1], float64, float64))"
     "(float32[:, ::1], float32[::1], int32[::1], boolean[::1], int32[::1], float64, float64, int64)"
 )
 
 
-@numba.njit("Tuple((int64, int64, float64))(float64[::1], int64, int64, float64, int64)", cache=True, nogil=True)
+@kept("Tuple((int64, int64, float64))(float64[::1], int64, int64, float64, int64)")
 def _narrowed(cost: NDArray[np.float64], low: int, high: int, limit: float, width: int) -> tuple[int, int, float]:
     """The window less what costs over ``limit`` at its ends, at most ``width`` wide; and the least cost cut off."""
     cut = np.inf
@@ -42,7 +44,7 @@ def _trace_back(path: NDArray[np.int32], state: int, steps: NDArray[np.uint8], p
         state -= steps[place[frame] + state]
 
 
-@numba.njit(_SIGNATURE, cache=True, nogil=True)
+@kept(_SIGNATURE)
 def cheapest_path(
     log_probs: NDArray[np.float32],  # (frames, vocab)
     best: NDArray[np.float32],  # (frames,) the largest log-probability of each frame

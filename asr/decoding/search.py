@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from asr.compiling import INT
 from asr.decoding.prefixes import NOT_FOUND, ROOT, STAY, Ints, Tree, WorkSpace, find, make_heap, put, sift_down
 from asr.decoding.records import NO_MODEL, OUTSIDE, Records, Tables, child_of, compiled, extend, finish, stored
 
@@ -26,7 +27,7 @@ from asr.decoding.records import NO_MODEL, OUTSIDE, Records, Tables, child_of, c
 def decide_past(nodes: Records, beam: Records, size: int, memory: int) -> int:
     """Remove prefixes with the future of a better one from the first ``size`` of ``beam``; how many are left."""
     for slot in range(size):
-        beam[slot].recent = _recent(nodes, int(beam[slot].node), memory)
+        beam[slot].recent = _recent(nodes, INT(beam[slot].node), memory)
     left = 0
     for slot in range(size):
         if _is_beaten(nodes, beam, size, slot):
@@ -48,7 +49,7 @@ def _recent(nodes: Records, node: int, memory: int) -> np.uint64:
             return np.uint64(0)
         mixed = (mixed ^ np.uint64(nodes[node].token)) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(32)
-        node = int(nodes[node].parent)
+        node = INT(nodes[node].parent)
     return mixed
 
 
@@ -113,7 +114,7 @@ def new_beam(width: int) -> Records:
     return beam
 
 
-@stored
+@stored("the beam search (about 10 s)")
 def advance(
     tables: Tables,
     log_probs: npt.NDArray[np.float32],
@@ -197,7 +198,7 @@ def _stay(row: Row, nodes: Records, beam: Records, size: int, best: Records) -> 
         blank = prefix.total + float(row[BLANK])
         total = _log_add(blank, label)
         if total > -np.inf:
-            put(best[count], total, prefix.worth, slot, STAY)
+            put(best[count], total, prefix.worth, slot, INT(STAY))
             best[count].blank, best[count].label = blank, label
             count += 1
     return count
@@ -224,12 +225,12 @@ def _grow(
             total = (prefix.blank if column == prefix.last else prefix.total) + float(row[column])
             if total + prefix.ceiling <= worst or total == -np.inf:
                 continue
-            token, first, end = int(column), 0, 0
+            token, first, end = INT(column), 0, 0
             if by_phones:
-                below = child_of(tables.trie, int(tree.nodes[prefix.node].trie_node), token - 1)
+                below = child_of(tables.trie, INT(tree.nodes[prefix.node].trie_node), token - 1)
                 if below == OUTSIDE:
                     continue
-                first, end = int(tables.trie[below].word), int(tables.trie[below].end_word)
+                first, end = INT(tables.trie[below].word), INT(tables.trie[below].end_word)
                 if tables.trie[below].first_child == tables.trie[below].end_child:
                     token = NO_TOKEN  # nothing goes on from here
             if token != NO_TOKEN:
@@ -257,12 +258,12 @@ def _offer(
     prefix, best, heap, width = beam[slot], space.best, space.heap, len(beam)
     if _has_child(beam, prefix.head, token):
         return count, worst
-    gain = 0.0 if tables.settings[0].is_plain else _worth_with(tables, tree, int(prefix.node), token, space.draft[0])
+    gain = 0.0 if tables.settings[0].is_plain else _worth_with(tables, tree, INT(prefix.node), token, space.draft[0])
     if total + gain <= worst:
         return count, worst
     if count == width:
         put(best[heap[0]], total, gain, slot, token)
-        return count, sift_down(best, heap, 0, count)
+        return count, sift_down(best, heap, INT(0), count)
     put(best[count], total, gain, slot, token)
     count += 1
     return count, make_heap(best, heap, count) if count == width else -np.inf
@@ -292,9 +293,9 @@ def _settle(tables: Tables, tree: Tree, beam: Records, size: int, best: Records,
     for slot in range(size):
         tree.nodes[beam[slot].node].slot = -1
     for place in range(count):
-        node = int(beam[best[place].slot].node)
+        node = INT(beam[best[place].slot].node)
         if best[place].token != STAY:
-            node = _child_node(tables, tree, node, int(best[place].token))
+            node = _child_node(tables, tree, node, INT(best[place].token))
         best[place].slot = node
     for place in range(count):
         chosen, prefix, node = best[place], beam[place], tree.nodes[best[place].slot]
@@ -328,7 +329,7 @@ def _ceiling(settings: Any, node: Any) -> float:
     return float(sure if settings.model == NO_MODEL else sure + settings.lm_weight * node.lm_sum)
 
 
-@stored
+@stored()
 def finish_prefixes(tables: Tables, nodes: Records, beam: Records, endings: Records, draft: Records) -> None:
     """How each prefix of ``beam`` ends, into ``endings`` (prefixes,); ``draft`` (1,) is room to work in."""
     for slot in range(len(beam)):

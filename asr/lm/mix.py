@@ -9,10 +9,10 @@ sum over the joint vocabulary stays 1. The weights are fitted by expectation max
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from asr.compiling import kept
 from asr.errors import DataError, ModelError
 from asr.lm.build import LOG_ZERO, renormalize
 from asr.lm.counts import BOS_ID, EOS_ID, SPECIAL, UNK_ID
@@ -130,7 +130,7 @@ def _score_ngrams(part: _Part, joined: NgramTrie) -> Floats:
     )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@kept()
 def _walk(
     arc_start: npt.NDArray[np.int64],
     arc_word: npt.NDArray[np.int32],
