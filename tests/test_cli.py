@@ -96,6 +96,12 @@ def test_an_unknown_verb_is_misuse_and_is_answered_with_the_verbs(word: str, exp
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_wrong_arguments_are_one_line_with_the_way_to_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["doctor", "--all"]) == 2
+    said = capsys.readouterr()
+    assert said.err == "asr: error[usage]: unrecognized arguments: --all; see asr doctor --help\n" and not said.out
+
+
 @pytest.mark.parametrize("verb", list(cli.VERBS))
 def test_every_verb_explains_itself_without_torch(verb: str, repository: Path) -> None:
     if not (repository / "asr" / "commands" / f"{verb}.py").exists():

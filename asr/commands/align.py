@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from asr.commands.options import add_device, channel, formats, number, seconds
+from asr.commands.parser import Parser
 from asr.errors import UsageError
 from asr.files import check_output_folder
 from asr.shipped import STARTER, is_model, model_directory, starter_directory, weights_sha256
@@ -26,7 +27,7 @@ _USAGE = "asr align [MODEL] AUDIO TEXT"
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of ``asr align``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="asr align",
         description="Find the times of a text's words in its recording, which may hold more or less than the text.",
         epilog="Of three arguments the first is the model. Passages that do not fit are listed on stderr.",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr.commands.parser import Parser
 from asr.shipped import check_not_shipped, model_directory
 from asr.terminal import Progress, table
 from asr.text.normalize import NORMALIZERS, get_normalizer
@@ -31,7 +32,7 @@ class CalibrateOptions:
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of ``asr calibrate``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="asr calibrate",
         description="Fit word confidence to a dev set, so that of the words with confidence 0.9 nine in ten are right. "
         "Calibrate again after a change of the decoder or its language model.",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.commands.options import count, number, whole_number
+from asr.commands.parser import Parser
 from asr.data.alphabet import TokenUse, alphabet_table, alphabet_to_train
 from asr.data.quality import CheckedManifest, CheckObserver, CheckOptions, CheckResult, Finding, check_manifests
 from asr.data.quality.check import manifest_paths, summarize
@@ -58,7 +59,7 @@ class CleanOptions:
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of `asr check`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="asr check",
         description="Summarise manifests and report problems in their recordings and transcripts, and what several "
         "manifests share. With a model, also rank the transcripts that are likely wrong.",

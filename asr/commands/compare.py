@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.commands.options import whole_number
+from asr.commands.parser import Parser
 from asr.errors import UsageError
 from asr.text.normalize import NORMALIZERS, get_normalizer
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of `asr compare`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="asr compare",
         description="Compare systems on the same utterances: which is better, how significantly, and where they "
         "differ.",

@@ -18,6 +18,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from asr import __version__
+from asr.commands.parser import Parser
 from asr.cores import usable_cores
 from asr.errors import AsrError
 from asr.provenance import commit, processor_name
@@ -33,7 +34,7 @@ Row = tuple[str, str, str]  # what, what was found, what to do ("" where all is 
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of ``asr doctor``: none."""
-    return argparse.ArgumentParser(
+    return Parser(
         prog="asr doctor",
         description="Print what is installed, whether it works on this machine, and what to do where it does not. "
         "Exit code 1 where training or transcription cannot work.",

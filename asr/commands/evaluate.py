@@ -19,12 +19,13 @@ from asr.commands.options import (
     seconds,
     whole_number,
 )
+from asr.commands.parser import Parser
 from asr.shipped import model_directory
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of `asr evaluate`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="asr evaluate", description="Transcribe the utterances of a manifest and report WER, CER and speed."
     )
     parser.add_argument("model", type=model_directory, metavar="MODEL", help=MODEL_HELP)

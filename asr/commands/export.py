@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from asr.commands.options import MODEL_HELP
+from asr.commands.parser import Parser
 from asr.errors import UsageError
 from asr.onnx import FILES
 from asr.shipped import find_starter, model_directory
@@ -15,7 +16,7 @@ from asr.shipped import find_starter, model_directory
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of ``asr export``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="asr export",
         description="Write the acoustic model as an ONNX file: features in, log-probabilities out. In MODEL it is what "
         "`asr transcribe` uses from then on (--backend). Needs pip install 'asr-bilstm[onnx]'.",

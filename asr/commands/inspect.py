@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.commands.options import MODEL_HELP, count, number, seconds
+from asr.commands.parser import Parser
 from asr.errors import UsageError
 from asr.files import check_output_folder
 from asr.shipped import model_directory
@@ -42,7 +43,7 @@ class InspectOptions:
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of `asr inspect`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="asr inspect",
         description="Show the gates and states of a model while it transcribes a recording.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

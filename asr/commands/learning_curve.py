@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from asr.commands.options import count, number, whole_number
+from asr.commands.parser import Parser
 from asr.errors import UsageError
 
 _EPILOG = """\
@@ -27,7 +28,7 @@ examples:
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of ``asr learning-curve``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="asr learning-curve",
         description="Train a recipe on parts of a training set, fit a power law to the WER against the minutes of"
         " speech, and predict what more speech would bring.",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr.commands.parser import Parser
 from asr.errors import DataError, UsageError
 from asr.terminal import Progress, styled, table
 from asr.text.normalize import NORMALIZERS, get_normalizer
@@ -362,7 +363,7 @@ def _sentences(paths: Sequence[Path], options: "TextOptions") -> Iterator[list[s
 
 
 def _parser(subverb: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
+    return Parser(
         prog=f"asr lm {subverb}",
         description=description,
         epilog=epilog,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.commands.options import MODEL_HELP, count, naming_options
+from asr.commands.parser import Parser
 from asr.errors import ModelError, UsageError
 from asr.files import sha256_file
 from asr.shipped import check_not_shipped, model_directory
@@ -43,7 +44,7 @@ class TuneOptions:
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of `asr lm tune`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="asr lm tune",
         description="Find the weights of a language model on a dev set and store both in the model directory. "
         "A language model that does no better than greedy decoding is refused.",

@@ -4,13 +4,14 @@ import argparse
 import re
 from pathlib import Path
 
+from asr.commands.parser import Parser
 from asr.config.recipes import resolve_recipe
 from asr.errors import UsageError
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of ``asr prepare``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="asr prepare",
         usage="asr prepare RECIPE_DIR [CORPUS] OUT [--download] [key=value ...]",
         description="Turn a corpus into train.jsonl, dev.jsonl and test.jsonl with the recipe's prepare.py.",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.commands.options import count, number, seconds, whole_number
+from asr.commands.parser import Parser
 from asr.errors import UsageError
 from asr.schema import nearest
 from asr.shipped import model_directory
@@ -105,7 +106,7 @@ def build_parser(name: str) -> argparse.ArgumentParser:
     """The parser of ``asr probe NAME``."""
     experiment = EXPERIMENTS[name]
     description = f"{experiment.summary[0].upper()}{experiment.summary[1:]}."
-    parser = argparse.ArgumentParser(prog=f"asr probe {name}", description=description)
+    parser = Parser(prog=f"asr probe {name}", description=description)
     experiment.add_arguments(parser)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="the folder for results (JSON) and plots"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.commands.options import add_gate, whole_number
+from asr.commands.parser import Parser
 from asr.errors import DataError, ScoringError, UsageError
 from asr.pages.run_data import READ_FILES, RunData, load_run
 from asr.shipped import model_directory
@@ -49,7 +50,7 @@ class ReportOptions:
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of `asr report`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="asr report",
         description="Show the errors in results.jsonl files, several side by side; or the curves of a training run.",
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.commands.options import ScoringOptions, add_scoring, print_report, scoring_options, seconds, whole_number
+from asr.commands.parser import Parser
 from asr.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _SHOWN_KEYWORDS = 20
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of `asr score`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="asr score",
         description="Report WER and CER between references and hypotheses.",
         epilog=_FORMATS,

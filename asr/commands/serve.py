@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from asr.commands.options import add_decoding, add_device, count, decoder_options, seconds, whole_number
+from asr.commands.parser import Parser
 from asr.errors import UsageError
 from asr.server.options import ServeOptions, named_models
 
@@ -22,7 +23,7 @@ _NEEDS = ("fastapi", "uvicorn", "websockets", "python_multipart", "prometheus_cl
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of ``asr serve``; the defaults are those of ``ServeOptions``."""
     default = ServeOptions(models={})
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="asr serve",
         description="Serve transcription over HTTP, in the form of OpenAI's API. Needs the extra [server].",
         epilog=f"The environment variable {KEY} is the API key where --api-key is not given.",

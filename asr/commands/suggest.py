@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from asr.commands.options import MODEL_HELP, add_device, number, whole_number
+from asr.commands.parser import Parser
 from asr.errors import UsageError
 from asr.files import check_output_folder
 from asr.shipped import model_directory
@@ -23,7 +24,7 @@ train on it; the same command with it then ranks what is left.
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of ``asr suggest``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="asr suggest",
         description="Rank untranscribed recordings by what transcripts of them would teach the model: doubtful drafts,"
         " sounds and speakers that the transcribed texts have little of, no near-duplicates. Long ones are cut.",

@@ -31,6 +31,7 @@ from asr.commands.options import (
     seconds,
     whole_number,
 )
+from asr.commands.parser import Parser
 from asr.errors import ConfigError, Interrupted, UsageError
 from asr.terminal import Progress, RewrittenLine, is_live
 from asr.transcription import CUE_FORMATS, FORMATS, TIER_FORMATS, TIMED_FORMATS, CueLimits
@@ -48,7 +49,7 @@ JSONL = "jsonl"  # an event of a stream a line
 
 def build_parser() -> argparse.ArgumentParser:
     """The arguments of ``asr transcribe``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="asr transcribe",
         description="Transcribe audio files.",
         epilog="The first argument is the model if it is a model directory or `english`, else a recording. A file name "

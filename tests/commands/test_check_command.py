@@ -76,7 +76,7 @@ def test_a_manifest_with_errors_does_not_keep_the_others_from_being_checked(
 
 
 def test_no_manifest_is_a_mistyped_command() -> None:
-    with pytest.raises(SystemExit, match="2"):
+    with pytest.raises(UsageError, match="required: MANIFEST"):
         run([])
 
 
