@@ -174,7 +174,7 @@ class Progress:
     ) -> None:
         self.total, self.label, self.unit = total, label, unit
         self.done = done
-        self._initial, self._note = done, ""
+        self._initial, self._last, self._note = done, done, ""  # _last: as it was shown
         self._stream = stream or sys.stderr
         self._clock = clock
         self.live = is_live(self._stream)
@@ -197,11 +197,11 @@ class Progress:
             self._show()
 
     def close(self) -> None:
-        """Show the final state and end the line; without a terminal, only where something was done."""
+        """Show the final state and end the line; without a terminal, only where it is not what was shown last."""
         if self.live:
             self._show()
             self._write("\n")
-        elif self.done > self._initial:
+        elif self.done > self._last:
             self._show()
 
     def line(self) -> str:
@@ -235,6 +235,7 @@ class Progress:
         return elapsed_s / finished * (self.total - self.done)
 
     def _show(self) -> None:
+        self._last = self.done
         if self.live:
             columns = shutil.get_terminal_size().columns
             self._write(f"\r\x1b[K{_cut(self.line(), columns - 1)}")

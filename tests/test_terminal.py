@@ -83,6 +83,14 @@ def test_a_log_file_gets_a_line_every_thirty_seconds() -> None:
     ]
 
 
+def test_a_log_file_has_the_end_once() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with Progress(1, "reading", "files", stream=stream, clock=clock) as progress:
+        clock.now_s += 31.0
+        progress.update()
+    assert stream.getvalue() == "reading 1/1 files, 100%, 31 s\n"
+
+
 def test_a_terminal_gets_one_line_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     stream, clock = Screen(), Clock()
