@@ -63,6 +63,9 @@ def test_an_unknown_recipe_is_answered_with_those_there_are(text: str, packaged:
 def test_a_near_miss_is_named(packaged: Path) -> None:
     with pytest.raises(UsageError, match=r"did you mean recipes/fsdd/bilstm\.yaml\?"):
         resolve_recipe("recipes/fsd/bilstm.yaml")
+    with pytest.raises(UsageError) as far:
+        resolve_recipe("nosuch.yaml")
+    assert "did you mean" not in str(far.value), "the ending is no likeness"
 
 
 def test_an_installation_without_its_folders_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,8 +54,8 @@ def resolve_recipe(path_text: str) -> Path:
 
 def _no_recipe(path_text: str, name: str) -> str:
     recipes = available_recipes()
-    close = difflib.get_close_matches(name, recipes, n=1)
-    hint = f"; did you mean recipes/{close[0]}?" if close else ""
+    close = difflib.get_close_matches(name.removesuffix(".yaml"), [one.removesuffix(".yaml") for one in recipes], n=1)
+    hint = f"; did you mean recipes/{close[0]}.yaml?" if close else ""
     listing = "".join(f"\n  recipes/{recipe}" for recipe in recipes) or " none"
     advice = "Give the path of a YAML file, or one of the included recipes"
     return f"no recipe at {path_text!r}{hint}\n{advice}:{listing}"

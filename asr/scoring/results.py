@@ -131,7 +131,8 @@ def _content(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")  # split at line feeds only, below
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+        what = "give the folder or file that asr evaluate or asr score wrote (--out)"
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}; {what}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is not UTF-8 (byte {error.start})") from None
 
