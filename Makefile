@@ -40,7 +40,6 @@ endef
 export UNLOCKED
 
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/cache/matplotlib
-export NUMBA_CACHE_DIR := $(CURDIR)/$(VENV)/cache/numba
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help
