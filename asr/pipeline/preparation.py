@@ -43,7 +43,10 @@ def _run_prepare(recipe: Path, config: "RunConfig") -> str:
     corpus, data = Path(config.corpus) if config.corpus else None, Path(config.train.data.dir)
     try:
         summary = run_prepare(recipe.parent, corpus, data, config.prepare)
-        return summary if config.previous is None else f"{summary}\n\n{keep_parts(Path(config.previous), data)}"
+        if config.previous is None:
+            return summary
+        kept = keep_parts(Path(config.previous), data)
+        return f"The corpus by itself:\n{summary}\n\nWith the data of {config.previous}:\n{kept}"
     except CorpusMissing:
         raise ConfigError(f"{recipe.parent} needs a corpus: give its folder with corpus=FOLDER") from None
 

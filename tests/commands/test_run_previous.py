@@ -72,6 +72,7 @@ def test_a_grown_corpus_trains_on_with_the_test_set_of_before_and_says_whether_t
     assert main(words) == 0 and epochs_of(second) == 1
     printed = capsys.readouterr()
     assert f"trains on from {first / 'model'}: 1 epochs, learning rate 0.005" in printed.err
+    assert f"\nWith the data of {first}:\nsplit " in printed.out
     assert "3 utterances of train are new" in printed.out and "1 utterances of the earlier training" in printed.out
     assert "this model was trained on these utterances" in printed.err
     assert {name: (second / "data" / f"{name}.jsonl").read_text() for name in before} == before
