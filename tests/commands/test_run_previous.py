@@ -35,7 +35,7 @@ def ids(path: Path) -> list[str]:
 
 def epochs_of(run: Path) -> int:
     """How many epochs were done."""
-    return max(one["epoch"] for one in read_json_lines(run / "metrics.jsonl"))
+    return int(max(one["epoch"] for one in read_json_lines(run / "metrics.jsonl")))
 
 
 @pytest.fixture
