@@ -37,10 +37,10 @@ def with_texts(utterances: Sequence[Utterance], normalizer: Normalizer) -> Seque
     return [replace(one, text=normalizer(one.text)) for one in utterances]
 
 
-def select(utterances: Sequence[Utterance], places: Sequence[int]) -> Sequence[Utterance]:
+def select(utterances: Sequence[Utterance], places: NDArray[np.int64]) -> Sequence[Utterance]:
     """The utterances at ``places``."""
     if isinstance(utterances, Manifest):
-        return utterances.select(np.array(places, np.int64))
+        return utterances.select(places)
     return [utterances[place] for place in places]
 
 

@@ -225,8 +225,7 @@ def _drop_unspellable(
             f" frames: {_some(short)}; set data.unspellable=drop to leave them out, or lower model.subsampling.factor"
         )
     if short:
-        gone = set(found["places"])
-        utterances = select(utterances, [place for place in range(len(utterances)) if place not in gone])
+        utterances = select(utterances, np.delete(np.arange(len(utterances)), found["places"]))
     return utterances, short
 
 

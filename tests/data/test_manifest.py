@@ -222,7 +222,7 @@ def test_what_is_asked_of_all_utterances_is_the_same_of_a_list_and_of_a_large_fi
     monkeypatch.setattr(cores, "usable_cores", lambda: 2)
     monkeypatch.setattr(cores, "BLOCK", 2)
     for utterances in (known, read_manifest(path), read_manifest(path)):
-        some = select(with_texts(utterances, get_normalizer("basic")), [0, 3, 4])
+        some = select(with_texts(utterances, get_normalizer("basic")), np.array([0, 3, 4]))
         letters = lazy_map(len, lazy_map(attrgetter("text"), some))
         total = cached_pass(letters, "letters", {"of": 1}, partial(total_of, letters))
         results.append((list(some), list(letters), list(letters[1:]), durations_of(some).tolist(), total))
