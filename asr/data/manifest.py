@@ -131,8 +131,8 @@ class Manifest(Sequence[Utterance]):
     def __getitem__(self, index: int | slice) -> "Utterance | Manifest":
         if isinstance(index, slice):
             return self.select(index)
-        one = self._file.utterance(int(self._columns["starts"][index]), int(self._columns["lengths"][index]))
-        return one if self._normalizer is None else replace(one, text=self._normalizer(one.text))
+        start, length = int(self._columns["starts"][index]), int(self._columns["lengths"][index])
+        return self._file.utterance(start, length, self._normalizer)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and len(self) == len(other) and all(map(Utterance.__eq__, self, other))
@@ -183,8 +183,11 @@ class _File:
     def __reduce__(self) -> "tuple[type[_File], tuple[Path]]":
         return _File, (self.path,)
 
-    def utterance(self, start: int, length: int) -> Utterance:
-        """The utterance in that line, checked again: what was kept of the file is not trusted. Raises DataError."""
+    def utterance(self, start: int, length: int, normalizer: Normalizer | None) -> Utterance:
+        """The utterance in that line, its text normalised; checked again: what was kept of the file is not trusted.
+
+        Raises DataError.
+        """
         try:
             fields = json_object(os.pread(self._descriptor, length, start))
             problems = field_problems(fields)
@@ -192,6 +195,8 @@ class _File:
             problems = [str(error)]
         if problems:
             raise DataError(f"{self.path}: has changed while it was read (byte {start}: {problems[0]}). Start again.")
+        if normalizer is not None:
+            fields["text"] = normalizer(fields["text"])
         return _utterance(fields, absolute_audio(str(self.path.parent), fields["audio"]))
 
 
