@@ -93,7 +93,7 @@ def _prepared(part: str, folder: Path) -> Callable[[], object]:
         from asr.data.batching import BatchingConfig, plan_epoch
 
         generator = random.Random(0)
-        durations_s = [generator.uniform(1, LONGEST_S) for _ in read_manifest(folder / "train.jsonl")]
+        durations_s = [generator.uniform(1, LONGEST_S) for _ in range(len(read_manifest(folder / "train.jsonl")))]
         return lambda: plan_epoch(durations_s, BatchingConfig(), seed=1, epoch=1, speeds=(0.9, 1.0, 1.1))
     if part == "check":
         return _check(folder)
