@@ -2,7 +2,7 @@
 
 In: reports of tests, each of which counts as one try, or as its property ``count``. Out: docs/torture.json, the table.
 TORTURE is the size: 1 tries every change of a file, kills 200 times and changes files of each format for a minute.
-A run of some of the rows keeps what earlier ones of the same size found of the others.
+A run of some of the rows keeps what earlier ones found of the others.
 """
 
 import os
@@ -72,6 +72,7 @@ class Counts:
                 "failed": self.counts[name]["failed"],
                 "skipped": self.counts[name]["skipped"],
                 "seconds": round(self.seconds[name]),
+                "size": SIZE,
                 "commit": now,
                 "note": "; ".join(self.notes[name]),
             }
@@ -83,33 +84,37 @@ class Counts:
         """Write the counts of a run that has come to its end, and show them on the page."""
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return
-        about = {"size": SIZE, "date": local_time()[:10], "machine": processor_name()}
-        found = about | {"rows": with_earlier(self.rows(), results(), SIZE)}
+        about = {"date": local_time()[:10], "machine": processor_name()}
+        found = about | {"rows": with_earlier(self.rows(), results())}
         write_json(RESULTS, found)
         page = PAGE.read_text(encoding="utf-8")
         write_text(PAGE, re.sub(f"(?<={BEGIN}).*?(?={END})", lambda _: table(found), page, flags=re.DOTALL))
         print(f"\n\n{table(found)}")
 
 
-def with_earlier(rows: list[dict[str, Any]], earlier: dict[str, Any], size: float) -> list[dict[str, Any]]:
-    """``rows``, where nothing was run replaced by what an earlier run of this size found."""
-    kept = {row["what"]: row for row in earlier["rows"]} if earlier.get("size") == size else {}
-    return [row if row["tests"] else kept.get(row["what"], row) for row in rows]
+def with_earlier(rows: list[dict[str, Any]], earlier: dict[str, Any]) -> list[dict[str, Any]]:
+    """``rows`` of which something was run, and of the others what an earlier run found."""
+    kept = {row["what"]: row for row in earlier.get("rows", [])}
+    both = [row if row["tests"] else kept.get(row["what"], row) for row in rows]
+    return [row for row in both if row["tests"]]
 
 
 def table(found: dict[str, Any]) -> str:
     """The counts as Markdown; empty before the first run."""
     if not found:
         return ""
-    lines = ["| tried | what | tests | failed | skipped |", "|---:|---|---:|---:|---:|"]
-    for row in found["rows"]:
-        note = f" ({row['note']})" if row["note"] else ""
-        lines.append(
-            f"| {row['tried']:,} | {row['what']}{note} | {row['tests']} | {row['failed']} | {row['skipped']} |"
-        )
+    rows = {row["what"]: row for row in found["rows"]}
+    lines = ["| tried | what | size | tests | failed | skipped |", "|---:|---|---:|---:|---:|---:|"]
+    for name in ROWS:
+        if row := rows.get(name):
+            what = name + (f" ({row['note']})" if row["note"] else "")
+            figures = f"{row['size']:g} | {row['tests']} | {row['failed']} | {row['skipped']}"
+            lines.append(f"| {row['tried']:,} | {what} | {figures} |")
+        else:
+            lines.append(f"| not run | {name} | | | | |")
     minutes = sum(row["seconds"] for row in found["rows"]) / 60
     commits = ", ".join(dict.fromkeys(row["commit"] for row in found["rows"]))
-    about = f"`make torture SIZE={found['size']:g}`, {found['date']}, commit {commits}, {found['machine']}:"
+    about = f"`make torture SIZE=...`, {found['date']}, commit {commits}, {found['machine']}:"
     return "\n".join([f"{about} {minutes:.0f} minutes of tests.", "", *lines]) + "\n"
 
 
