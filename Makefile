@@ -74,12 +74,12 @@ test-all: $(READY) ## run all tests, the slow ones too
 
 .PHONY: torture
 torture: $(READY) ## bad input, hostile files, kills, full disks: an hour, or SIZE=0.1 of it, ROW=3 of its table; writes docs/torture.json
-	@TORTURE=$(or $(SIZE),1) $(PYTEST) -p tests.faults.torture -m "slow or not slow" --timeout=7200 \
+	@export TORTURE=$(or $(SIZE),1); $(PYTEST) -p tests.faults.torture -m "slow or not slow" --timeout=7200 \
 	    $$($(PY) -c 'from tests.faults.torture import files; print(*files("$(ROW)"))')
 
 .PHONY: fuzz
 fuzz: $(READY) ## change files of every format at random and read them (with atheris, too, if installed): FUZZ_S=60 seconds each
-	@FUZZ_S=$(or $(FUZZ_S),60) $(PYTEST) --timeout=3600 tests/faults/test_fuzz.py
+	@export FUZZ_S=$(or $(FUZZ_S),60); $(PYTEST) --timeout=3600 tests/faults/test_fuzz.py
 	@! $(PY) -c 'import atheris' 2>/dev/null || $(PY) -m tests.faults.guided_fuzz $(or $(FUZZ_S),60)
 
 FSDD := ../shared/corpora/free-spoken-digit-dataset

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -77,3 +78,8 @@ def test_the_counts_are_those_of_the_tables() -> None:
     assert EXIT_CODES.keys() - ids.keys() == {  # of the machine, of the network, and of this program's own faults
         "audio", "audio-unreachable", "disk-full", "download", "internal", "memory", "package", "training", "transcript"
     }  # fmt: skip
+
+
+def test_make_hands_its_settings_to_pytest(repository: Path) -> None:
+    """``$(PYTEST)`` is two commands: a variable before it would be the first one's alone."""
+    assert not re.search(r"^\t@\w+=.*\$\(PYTEST\)", (repository / "Makefile").read_text(), re.MULTILINE)
