@@ -56,7 +56,7 @@ See `asr VERB --help`. ASR_DEBUG=1 shows the traceback of an error."""
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code; never raises."""
-    with _safe_streams(), _recording_notes(), _compiling_said():
+    with _safe_streams(), _recording_notes(), _compiling_shown():
         try:
             code = _dispatch(sys.argv[1:] if arguments is None else arguments)
             _flush()
@@ -202,7 +202,7 @@ def _recording_notes() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _compiling_said() -> Iterator[None]:
+def _compiling_shown() -> Iterator[None]:
     """A line on stderr before something is compiled that takes long (asr/compiling.py)."""
     log = logging.getLogger("asr.compiling")
     level, show = log.level, _OnStderr()

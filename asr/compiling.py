@@ -1,4 +1,4 @@
-"""numba's compiler as the package uses it: what is compiled is kept on disk, and said before it takes long.
+"""``numba.njit`` with a cache on disk that may be absent, and a log message before a compilation that takes seconds.
 
 In: a function. Out: the compiled one: at its first call, or at once where its types are given, and read from disk from
 then on. It is kept beside its module (__pycache__), else in the user's cache folder; NUMBA_CACHE_DIR goes before both.
@@ -14,15 +14,15 @@ import numpy as np
 from numba.core import event
 
 log = logging.getLogger("asr.compiling")  # the commands show it from INFO on
-# What int() and float() are called in compiled functions. Those of numba keep 32 bits, and what is called with 32 and
+# For casts in compiled functions, in place of int() and float(): numba's keep 32 bits, and what is called with 32 and
 # with 64 bits, or with a literal, is compiled twice, parts and all.
-INT: Any = np.int64
-FLOAT: Any = np.float64
+int64: Any = np.int64
+float64: Any = np.float64
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def kept(*types: str, slow: str = "", **options: bool) -> Callable[[F], F]:
-    """Compile the function and keep it on disk, where there is a folder for that.
+def cached_njit(*types: str, slow: str = "", **options: bool) -> Callable[[F], F]:
+    """``numba.njit`` with ``cache=True`` where a cache folder can be written, ``nogil``.
 
     ``types``: numba's signature, to compile it at once. ``slow``: what to call it where compiling takes seconds; it is
     logged then, before that. ``options``: numba's.
@@ -40,7 +40,7 @@ def kept(*types: str, slow: str = "", **options: bool) -> Callable[[F], F]:
     return decorate
 
 
-class _Said(event.Listener):
+class _CompileListener(event.Listener):
     """Logs what is slow to compile. numba calls it only for what is not on disk."""
 
     def on_start(self, event: Any) -> None:
@@ -55,4 +55,4 @@ class _Said(event.Listener):
         """It has."""
 
 
-event.register("numba:compile", _Said())  # type: ignore[no-untyped-call]
+event.register("numba:compile", _CompileListener())  # type: ignore[no-untyped-call]

@@ -11,9 +11,9 @@ import asr.commands.doctor
 from asr.cli import main
 
 SOURCE = """
-from asr.compiling import kept
+from asr.compiling import cached_njit
 
-@kept(slow="a sum (a moment)")
+@cached_njit(slow="a sum (a moment)")
 def total(one, other):
     return one + other
 """

@@ -1,7 +1,7 @@
 """The folders of the config groups (``conf/``) and of the recipes (``recipes/``).
 
-In: nothing, or a recipe as given by the user. Out: folders and files that exist (see asr/shipped.py). And what the
-command line's keys change of the recipe's that say the same.
+In: nothing, or a recipe as given by the user. Out: folders and files that exist (see asr/shipped.py). Also the one
+override that implies another: ``training.epochs`` switches a recipe's ``training.least_steps`` off.
 """
 
 import difflib

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.compiling import kept
+from asr.compiling import cached_njit
 
 # how a state was entered: a token from itself, the blank or the token before it, from away, or from the blank or the
 # last token of the word before, the separator left out; a blank from its token; away from the last blank or token
@@ -194,7 +194,7 @@ def _moved_window(
     return new_low, new_high
 
 
-@kept(
+@cached_njit(
     "Tuple((float32[::1], int64))(float32[:, ::1], float32[::1], uint32[::1], float32[::1], int32[::1], int32[::1],"
     " int32[::1], float32[::1], float32, float32, float32, int64, int64, int64[::1], int32[:, ::1])",
     slow="the alignment of words (some seconds)",
@@ -257,7 +257,7 @@ def mark_paths(
     return before, high
 
 
-@kept(
+@cached_njit(
     "int32[::1](float32[:, ::1], float32[::1], uint32[::1], float32[::1], int32[::1], int32[::1], float32[::1],"
     " float32, float32, float32, int64, int64)",
 )

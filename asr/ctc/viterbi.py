@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.compiling import kept
+from asr.compiling import cached_njit
 
 _SIGNATURE = (
     "Tuple((int32[::1], float64, float64))"
@@ -16,7 +16,7 @@ _SIGNATURE = (
 )
 
 
-@kept("Tuple((int64, int64, float64))(float64[::1], int64, int64, float64, int64)")
+@cached_njit("Tuple((int64, int64, float64))(float64[::1], int64, int64, float64, int64)")
 def _narrowed(cost: NDArray[np.float64], low: int, high: int, limit: float, width: int) -> tuple[int, int, float]:
     """The window less what costs over ``limit`` at its ends, at most ``width`` wide; and the least cost cut off."""
     cut = np.inf
@@ -44,7 +44,7 @@ def _trace_back(path: NDArray[np.int32], state: int, steps: NDArray[np.uint8], p
         state -= steps[place[frame] + state]
 
 
-@kept(_SIGNATURE)
+@cached_njit(_SIGNATURE)
 def cheapest_path(
     log_probs: NDArray[np.float32],  # (frames, vocab)
     best: NDArray[np.float32],  # (frames,) the largest log-probability of each frame

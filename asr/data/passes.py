@@ -46,7 +46,7 @@ def select(utterances: Sequence[Utterance], places: NDArray[np.int64]) -> Sequen
 
 def lazy_map(function: Callable[[_S], _T], items: Sequence[_S]) -> Sequence[_T]:
     """``function`` of each: now, or of a ``Manifest`` whenever one is asked for; of all of them on all cores."""
-    return _Each(function, items) if isinstance(items, Manifest | _Each) else [function(one) for one in items]
+    return _LazyMap(function, items) if isinstance(items, Manifest | _LazyMap) else [function(one) for one in items]
 
 
 def cached_pass(items: Sequence[Any], name: str, depends: Any, compute: Callable[[], _T]) -> _T:
@@ -54,7 +54,7 @@ def cached_pass(items: Sequence[Any], name: str, depends: Any, compute: Callable
 
     ``name``: what is found. ``depends``: on what it depends besides the utterances, as a JSON value.
     """
-    source = items.source if isinstance(items, _Each) else items
+    source = items.source if isinstance(items, _LazyMap) else items
     if not isinstance(source, Manifest):
         return compute()
     on = hashlib.sha256(json.dumps(depends, default=str).encode()).hexdigest()
@@ -67,8 +67,8 @@ def cached_pass(items: Sequence[Any], name: str, depends: Any, compute: Callable
     return found
 
 
-class _Each(Sequence[_T]):
-    def __init__(self, function: Callable[[Any], _T], items: "Manifest | _Each[Any]") -> None:
+class _LazyMap(Sequence[_T]):
+    def __init__(self, function: Callable[[Any], _T], items: "Manifest | _LazyMap[Any]") -> None:
         self._function, self._items = function, items
 
     @property
@@ -86,8 +86,8 @@ class _Each(Sequence[_T]):
     @overload
     def __getitem__(self, index: int) -> _T: ...
     @overload
-    def __getitem__(self, index: slice) -> "_Each[_T]": ...
-    def __getitem__(self, index: int | slice) -> "_T | _Each[_T]":
+    def __getitem__(self, index: slice) -> "_LazyMap[_T]": ...
+    def __getitem__(self, index: int | slice) -> "_T | _LazyMap[_T]":
         if isinstance(index, slice):
-            return _Each(self._function, self._items[index])
+            return _LazyMap(self._function, self._items[index])
         return self._function(self._items[index])

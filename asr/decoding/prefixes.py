@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from asr.compiling import INT
+from asr.compiling import int64
 from asr.decoding.records import NODE, Records, compiled, stored
 
 ROOT, NOT_FOUND = 0, -1
@@ -45,13 +45,13 @@ def find(tree: Tree, parent: int, token: int) -> tuple[int, int]:
     """The child's node, or NOT_FOUND, and its place in the table."""
     mask = len(tree.table) - 1
     mixed = np.uint64(parent) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(token) * np.uint64(0xC2B2AE3D27D4EB4F)
-    place = INT((mixed ^ (mixed >> np.uint64(29))) >> np.uint64(8)) & mask
+    place = int64((mixed ^ (mixed >> np.uint64(29))) >> np.uint64(8)) & mask
     while tree.table[place] != NOT_FOUND:
-        node = INT(tree.table[place])
+        node = int64(tree.table[place])
         if tree.nodes[node].parent == parent and tree.nodes[node].token == token:
             return node, place
         place = (place + 1) & mask
-    return INT(NOT_FOUND), place
+    return int64(NOT_FOUND), place
 
 
 @stored()
@@ -75,9 +75,9 @@ def sweep(old: Tree, new: Tree, beam: Records, size: int, number: npt.NDArray[np
         new.nodes[fresh] = old.nodes[node]
         new.used[0] += 1
         if node != ROOT:
-            parent = INT(number[old.nodes[node].parent])
+            parent = int64(number[old.nodes[node].parent])
             new.nodes[fresh].parent = parent
-            _, place = find(new, parent, INT(old.nodes[node].token))
+            _, place = find(new, parent, int64(old.nodes[node].token))
             new.table[place] = fresh
     for slot in range(size):
         beam[slot].node = number[beam[slot].node]
@@ -88,7 +88,7 @@ def depth_of(nodes: Records, node: int) -> int:
     """How many tokens a node's prefix has."""
     depth = 0
     while node != ROOT:
-        depth, node = depth + 1, INT(nodes[node].parent)
+        depth, node = depth + 1, int64(nodes[node].parent)
     return depth
 
 
@@ -97,7 +97,7 @@ def write_tokens(nodes: Records, node: int, tokens: npt.NDArray[np.int32]) -> No
     """The tokens from the root to a node, into ``tokens`` (depth,)."""
     for place in range(len(tokens) - 1, -1, -1):
         tokens[place] = nodes[node].token
-        node = INT(nodes[node].parent)
+        node = int64(nodes[node].parent)
 
 
 def spell(nodes: Records, node: int) -> tuple[int, ...]:

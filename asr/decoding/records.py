@@ -20,7 +20,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from asr.compiling import FLOAT, INT, kept
+from asr.compiling import cached_njit, float64, int64
 from asr.lm import query
 from asr.lm.query import lm_step
 
@@ -154,7 +154,7 @@ def stored(slow: str = "") -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         function.__qualname__ = f"{function.__qualname__}_{_digest()}"
-        return kept(slow=slow, _nrt=False, no_cfunc_wrapper=True)(function)
+        return cached_njit(slow=slow, _nrt=False, no_cfunc_wrapper=True)(function)
 
     return decorate
 
@@ -179,9 +179,9 @@ def extend(tables: Tables, old: Any, token: int, new: Any) -> None:
     if settings.by_phones:
         _add_phone(tables, settings, facts, new)
     for place in range(facts.start, facts.end):
-        _add_letter(tables, settings, new, INT(tables.spelling[place]))
+        _add_letter(tables, settings, new, int64(tables.spelling[place]))
     if facts.ends_after and settings.by_phones:
-        _end_with(tables, settings, new, INT(facts.word), FLOAT(facts.extra))
+        _end_with(tables, settings, new, int64(facts.word), float64(facts.extra))
     elif facts.ends_after:
         end_word(tables, settings, new)
     new.worth = worth(tables, settings, new)
@@ -190,7 +190,7 @@ def extend(tables: Tables, old: Any, token: int, new: Any) -> None:
 @compiled
 def _add_phone(tables: Tables, settings: Any, facts: Any, node: Any) -> None:
     """The trie one phone further; what the model says of the word that ends there is known before its letters."""
-    node.trie_node = child_of(tables.trie, INT(node.trie_node), INT(facts.column) - 1)
+    node.trie_node = child_of(tables.trie, int64(node.trie_node), int64(facts.column) - 1)
     node.is_open = True
     if settings.model == WORD_MODEL:
         node.ahead = tables.trie[node.trie_node].ahead
@@ -229,7 +229,7 @@ def end_word(tables: Tables, settings: Any, node: Any) -> None:
     if settings.by_phones:
         node.is_allowed = False  # it has begun, and no phone has ended it
     elif settings.has_trie and node.trie_node != OUTSIDE and tables.trie[node.trie_node].word >= 0:
-        word, extra = INT(tables.trie[node.trie_node].word), FLOAT(tables.trie[node.trie_node].extra)
+        word, extra = int64(tables.trie[node.trie_node].word), float64(tables.trie[node.trie_node].extra)
     elif settings.is_closed:
         node.is_allowed = False
     _end_with(tables, settings, node, word, extra)
@@ -258,7 +258,7 @@ def _add_letter(tables: Tables, settings: Any, node: Any, letter: int) -> None:
         _add_to_model(tables, node, letter)
         node.ahead = 0.0
     if settings.has_trie and not settings.by_phones:
-        node.trie_node = child_of(tables.trie, INT(node.trie_node), letter)
+        node.trie_node = child_of(tables.trie, int64(node.trie_node), letter)
         if node.trie_node == OUTSIDE:
             node.is_allowed = node.is_allowed and not settings.is_closed
         if settings.model == WORD_MODEL:
@@ -272,7 +272,7 @@ def child_of(trie: Records, node: int, letter: int) -> int:
     """The trie's node one letter further, or OUTSIDE."""
     if node == OUTSIDE:
         return OUTSIDE
-    low, high = INT(trie[node].first_child), INT(trie[node].end_child)
+    low, high = int64(trie[node].first_child), int64(trie[node].end_child)
     end = high
     while low < high:
         middle = (low + high) // 2
@@ -298,8 +298,8 @@ def _ask(tables: Tables, state: int, word: int) -> tuple[float, int]:
         tables.arc_next,
         tables.backoff_log_weight,
         tables.backoff_state,
-        INT(state),
-        INT(word),
+        int64(state),
+        int64(word),
     )
     return max(log_prob, IMPOSSIBLE), after
 

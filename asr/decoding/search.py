@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asr.compiling import INT
+from asr.compiling import int64
 from asr.decoding.prefixes import NOT_FOUND, ROOT, STAY, Ints, Tree, WorkSpace, find, make_heap, put, sift_down
 from asr.decoding.records import NO_MODEL, OUTSIDE, Records, Tables, child_of, compiled, extend, finish, stored
 
@@ -27,7 +27,7 @@ from asr.decoding.records import NO_MODEL, OUTSIDE, Records, Tables, child_of, c
 def decide_past(nodes: Records, beam: Records, size: int, memory: int) -> int:
     """Remove prefixes with the future of a better one from the first ``size`` of ``beam``; how many are left."""
     for slot in range(size):
-        beam[slot].recent = _recent(nodes, INT(beam[slot].node), memory)
+        beam[slot].recent = _recent(nodes, int64(beam[slot].node), memory)
     left = 0
     for slot in range(size):
         if _is_beaten(nodes, beam, size, slot):
@@ -49,7 +49,7 @@ def _recent(nodes: Records, node: int, memory: int) -> np.uint64:
             return np.uint64(0)
         mixed = (mixed ^ np.uint64(nodes[node].token)) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(32)
-        node = INT(nodes[node].parent)
+        node = int64(nodes[node].parent)
     return mixed
 
 
@@ -198,7 +198,7 @@ def _stay(row: Row, nodes: Records, beam: Records, size: int, best: Records) -> 
         blank = prefix.total + float(row[BLANK])
         total = _log_add(blank, label)
         if total > -np.inf:
-            put(best[count], total, prefix.worth, slot, INT(STAY))
+            put(best[count], total, prefix.worth, slot, int64(STAY))
             best[count].blank, best[count].label = blank, label
             count += 1
     return count
@@ -225,12 +225,12 @@ def _grow(
             total = (prefix.blank if column == prefix.last else prefix.total) + float(row[column])
             if total + prefix.ceiling <= worst or total == -np.inf:
                 continue
-            token, first, end = INT(column), 0, 0
+            token, first, end = int64(column), 0, 0
             if by_phones:
-                below = child_of(tables.trie, INT(tree.nodes[prefix.node].trie_node), token - 1)
+                below = child_of(tables.trie, int64(tree.nodes[prefix.node].trie_node), token - 1)
                 if below == OUTSIDE:
                     continue
-                first, end = INT(tables.trie[below].word), INT(tables.trie[below].end_word)
+                first, end = int64(tables.trie[below].word), int64(tables.trie[below].end_word)
                 if tables.trie[below].first_child == tables.trie[below].end_child:
                     token = NO_TOKEN  # nothing goes on from here
             if token != NO_TOKEN:
@@ -258,12 +258,12 @@ def _offer(
     prefix, best, heap, width = beam[slot], space.best, space.heap, len(beam)
     if _has_child(beam, prefix.head, token):
         return count, worst
-    gain = 0.0 if tables.settings[0].is_plain else _worth_with(tables, tree, INT(prefix.node), token, space.draft[0])
+    gain = 0.0 if tables.settings[0].is_plain else _worth_with(tables, tree, int64(prefix.node), token, space.draft[0])
     if total + gain <= worst:
         return count, worst
     if count == width:
         put(best[heap[0]], total, gain, slot, token)
-        return count, sift_down(best, heap, INT(0), count)
+        return count, sift_down(best, heap, int64(0), count)
     put(best[count], total, gain, slot, token)
     count += 1
     return count, make_heap(best, heap, count) if count == width else -np.inf
@@ -293,9 +293,9 @@ def _settle(tables: Tables, tree: Tree, beam: Records, size: int, best: Records,
     for slot in range(size):
         tree.nodes[beam[slot].node].slot = -1
     for place in range(count):
-        node = INT(beam[best[place].slot].node)
+        node = int64(beam[best[place].slot].node)
         if best[place].token != STAY:
-            node = _child_node(tables, tree, node, INT(best[place].token))
+            node = _child_node(tables, tree, node, int64(best[place].token))
         best[place].slot = node
     for place in range(count):
         chosen, prefix, node = best[place], beam[place], tree.nodes[best[place].slot]

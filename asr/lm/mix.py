@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from asr.compiling import kept
+from asr.compiling import cached_njit
 from asr.errors import DataError, ModelError
 from asr.lm.build import LOG_ZERO, renormalize
 from asr.lm.counts import BOS_ID, EOS_ID, SPECIAL, UNK_ID
@@ -130,7 +130,7 @@ def _score_ngrams(part: _Part, joined: NgramTrie) -> Floats:
     )  # fmt: skip
 
 
-@kept()
+@cached_njit()
 def _walk(
     arc_start: npt.NDArray[np.int64],
     arc_word: npt.NDArray[np.int32],

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from asr.compiling import INT, kept
+from asr.compiling import cached_njit, int64
 from asr.lm.model import NgramModel
 
 
-@kept()
+@cached_njit()
 def lm_step(
     arc_start: npt.NDArray[np.int64],
     arc_word: npt.NDArray[np.int32],
@@ -47,10 +47,10 @@ def lm_step(
             else:
                 high = middle
         if low < arc_start[at + 1] and arc_word[low] == word:
-            return float(log_prob + np.float64(arc_log_prob[low])), INT(arc_next[low])
+            return float(log_prob + np.float64(arc_log_prob[low])), int64(arc_next[low])
         log_prob += np.float64(backoff_log_weight[at])
         at = np.int64(backoff_state[at])
-    return float(log_prob + np.float64(arc_log_prob[word])), INT(arc_next[word])  # the empty context: arc i is word i
+    return float(log_prob + np.float64(arc_log_prob[word])), int64(arc_next[word])  # the empty context: arc i is word i
 
 
 _CHUNK_TOKENS = 1 << 20
@@ -116,7 +116,7 @@ def _score(model: NgramModel, numbers: list[int]) -> npt.NDArray[np.float64]:
     return np.array([len(tokens), np.count_nonzero(unknown), log_probs.sum(), log_probs[unknown].sum()])
 
 
-@kept()
+@cached_njit()
 def token_log_probs(
     arc_start: npt.NDArray[np.int64],
     arc_word: npt.NDArray[np.int32],
@@ -133,7 +133,7 @@ def token_log_probs(
     state = start_state
     for i in range(len(tokens)):
         log_probs[i], state = lm_step(
-            arc_start, arc_word, arc_log_prob, arc_next, backoff_log_weight, backoff_state, state, INT(tokens[i])
+            arc_start, arc_word, arc_log_prob, arc_next, backoff_log_weight, backoff_state, state, int64(tokens[i])
         )
         if tokens[i] == eos:
             state = start_state
