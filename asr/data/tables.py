@@ -220,7 +220,7 @@ def _span(fields: Mapping[str, Any]) -> tuple[float, float] | str:
         end_s = float(fields["end_s"]) if fields["end_s"] else None
         duration_s = float(fields["duration_s"] or 0)
         int(fields["channel"] or 0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return "start, end, duration must be seconds and channel a whole number"
     if end_s is not None:
         duration_s = end_s - start_s

@@ -163,7 +163,7 @@ class _Reader:
         while True:
             place, number = self._stream.tell(), self.line
             line = self._next_filled()
-            match = re.fullmatch(rb"ngram\s+(\d+)\s*=\s*(\d+)", line or b"")
+            match = re.fullmatch(rb"ngram\s+(\d{1,99})\s*=\s*(\d{1,99})", line or b"")
             if match is None:
                 if not counts or line is None or not line.startswith(b"\\"):
                     raise self._error("expected a count such as `ngram 1=2000` or the section \\1-grams:")

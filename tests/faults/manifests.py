@@ -106,6 +106,9 @@ CORPORA: list[tuple[str, Mapping[str, Content], str | tuple[str, ...]]] = [
     ("a Kaldi segment of no recording", kaldi(text="s1 YES\n", segments="s1 r9 0 0.1\n"), "r9 is not in wav.scp"),
     ("a Kaldi segment that ends too early", kaldi(text="s1 YES\n", segments="s1 r1 3 2\n"), "s1: start 3 and end 2"),
     ("a Kaldi segment without times", kaldi(text="s1 YES\n", segments="s1 r1 a b\n"), "is not RECORDING START END"),
+    ("a manifest of NeMo with a time beyond all",
+     corpus(a__wav=TONE, m__jsonl=f'{{"audio_filepath": "a.wav", "text": "x", "duration": {"9" * 400}}}\n'),
+     "m.jsonl:1: "),
     ("a manifest of NeMo that is damaged", corpus(m__jsonl='{"audio_filepath": "a.wav"\n'), "m.jsonl:1: is not JSON"),
 ]  # fmt: skip
 
@@ -127,6 +130,7 @@ SHARDS: list[tuple[str, bytes, str]] = [
 ]  # fmt: skip
 
 EAF = "<ANNOTATION_DOCUMENT><HEADER TIME_UNITS='{}'/><TIME_ORDER>{}</TIME_ORDER></ANNOTATION_DOCUMENT>"
+ENDLESS = "9" * 400  # more than a float holds
 GRID = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'
 ANNOTATIONS: list[tuple[str, str, bytes | str, str]] = [
     ("an eaf that is empty", "eaf", "", "is not XML"),
@@ -142,6 +146,11 @@ ANNOTATIONS: list[tuple[str, str, bytes | str, str]] = [
     ("a vtt without its first line", "vtt", "1\n00:00:01,000 --> 00:00:02,500\none\n", "first line is WEBVTT"),
     ("an stm that ends before it begins", "stm", "a 1 ann 2 1 x\n", "line 1 ends at 1 s, before it begins"),
     ("a CHAT transcript without its begin", "cha", "*CHI:\tyes\n", "no @Begin"),
+    ("a CHAT transcript with a time beyond all", "cha",
+     f"@Begin\n*CHI:\tyes \x150_{ENDLESS}\x15\n", "from 0.0 to inf s"),
+    ("an eaf with a time beyond all", "eaf",
+     EAF.format("milliseconds", f"<TIME_SLOT TIME_SLOT_ID='s' TIME_VALUE='{ENDLESS}'/>"), "damaged eaf"),
+    ("Audacity's labels with a time beyond all", "txt", f"{ENDLESS}\t1.0\tx\n", "from inf to 1.0 s"),
 ]  # fmt: skip
 
 CASES = [

@@ -170,6 +170,7 @@ MODELS: list[tuple[str, str, Mapping[str, Content], str]] = [
     ("no unigrams", DAMAGED, arpa("ngram 1=5", "ngram 2=5"), "a.arpa:2: "),
     ("10^15 n-grams", DAMAGED, arpa("ngram 1=5", "ngram 1=999999999999999"), "promises 999,999,999,999,999 n-grams"),
     ("10^30 n-grams", DAMAGED, arpa("ngram 1=5", f"ngram 1={10**30}"), "more than memory holds"),
+    ("10^5000 n-grams", DAMAGED, arpa("ngram 1=5", f"ngram 1={'9' * 5_000}"), "a.arpa:2: expected a count"),
     ("no end", DAMAGED, arpa("\\end\\\n", ""), "expected \\end\\ after 2"),
     ("no data", DAMAGED, arpa("\\data\\", "\\dota\\"), "not an ARPA file"),
     ("no end of a sentence", DAMAGED, {"a.arpa": ARPA.replace("</s>", "stop")}, "no </s>"),

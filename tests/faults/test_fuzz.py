@@ -108,7 +108,22 @@ TARGETS: dict[str, tuple[Read, bytes | str]] = {
 PIECES = st.one_of(
     st.binary(max_size=4),
     st.sampled_from(
-        [b"\0", b"\xff", b"\n", b'"', b"{", b"[", b"<", b"&", b"-1", b"nan", b"1e999", b"9" * 400, b"\xed\xa0\x80"]
+        [
+            b"\0",
+            b"\xff",
+            b"\n",
+            b'"',
+            b"{",
+            b"[",
+            b"<",
+            b"&",
+            b"-1",
+            b"nan",
+            b"1e999",
+            b"9" * 400,
+            b"9" * 5_000,
+            b"\xed\xa0\x80",
+        ]
     ),
 )
 EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 8), PIECES), max_size=4)

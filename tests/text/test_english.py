@@ -155,6 +155,15 @@ def test_these_are_not(first: str, second: str) -> None:
         ("Peter's realised", "peter's realized"),
         ("uh", ""),
         ("3.1я dollars", "3.1я dollars"),  # no cents
+        ("three point one four one five nine two six five three five eight nine seven nine three", "3.141592653589793"),
+        (
+            "one point two three four five six seven eight nine oh one two three four five six seven",
+            "1.2345678901234567",
+        ),
+        ("one million" + 20 * " million", "1" + 36 * "0" + 15 * " million"),
+        ("9" * 5_000, "9" * 5_000),  # more digits than Python makes a number of
+        ("$" + "9" * 5_000, "9" * 5_000 + " dollars"),
+        ("three point " + 5_000 * "one ", "3 point " + 5_000 * "1"),
     ],
 )
 def test_forms_by_hand(text: str, expected: str) -> None:

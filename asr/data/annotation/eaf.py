@@ -33,7 +33,7 @@ def read_eaf(data: bytes) -> AnnotationFile:
     try:
         origin_ms = next((int(one.get("TIME_ORIGIN", 0)) for one in media if one.get("TIME_ORIGIN")), 0)
         tiers = _Document(root, origin_ms).tiers()
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise DataError(f"is a damaged eaf ({error})") from None
     urls = [one.get(name) for one in media for name in ("RELATIVE_MEDIA_URL", "MEDIA_URL")]
     return AnnotationFile(tiers=tiers, media=list(dict.fromkeys(_path(url) for url in urls if url)))

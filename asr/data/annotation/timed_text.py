@@ -148,7 +148,7 @@ def read_cha(data: bytes) -> AnnotationFile:
             continue
         times, text = _BULLET.findall(found[2]), _said(_BULLET.sub(" ", found[2]))
         if times:
-            start_s, end_s = min(int(one) for one, _ in times) / 1000, max(int(one) for _, one in times) / 1000
+            start_s, end_s = min(float(one) for one, _ in times) / 1000, max(float(one) for _, one in times) / 1000
             annotations.append(Annotation(start_s, end_s, text, names.get(found[1], found[1])))
         elif text:
             untimed.append(text)

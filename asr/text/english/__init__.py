@@ -36,7 +36,7 @@ _FULL_HOUR = re.compile(r"(?<![\d:.])(\d{1,2}):00(?=\s?[ap]\.?\s?m\b)")
 _CLOCK = re.compile(r"(?<![\d:.])([1-9]):([0-5]\d)(?![\d:])")
 _LETTER_DIGIT = re.compile(r"(?<=[a-z])(?=\d)|(?<=\d)(?=[a-z])")
 _SUFFIX = re.compile(r"(?<=\d) (?=(?:st|nd|rd|th|s)\b)")
-_CENTS = re.compile(r"(\d+)\.(\d\d)")
+_CENTS = re.compile(r"(\d{1,30})\.(\d\d)")
 _THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,]*\d)")
 _DECIMAL = re.compile(r"(?<![\d.])(\d*)\.(\d+)(?![\d.]*\d)")
 _DOTTED = re.compile(r"(?<![\w.])(?:[a-z]\.){2,}")
@@ -143,7 +143,7 @@ def _without_accents(text: str) -> str:
 def _spell_symbols(text: str) -> str:
     """The text with spoken symbols as words."""
     text = _SIGNED.sub(lambda found: " minus " if found[1] else " plus ", text)
-    text = _CENT_SIGN.sub(lambda found: f" {found[1]} {'cent' if int(found[1]) == 1 else 'cents'} ", text)
+    text = _CENT_SIGN.sub(lambda found: f" {found[1]} {'cent' if found[1].lstrip('0') == '1' else 'cents'} ", text)
     text = _CLOCK.sub(r"\1\2", _FULL_HOUR.sub(r"\1", text))
     text = _MONEY.sub(_money, text)
     text = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)

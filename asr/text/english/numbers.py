@@ -34,7 +34,8 @@ _REPEATS = {"double": 2, "triple": 3}
 _SIGNS = {"minus": "minus", "negative": "minus", "plus": "plus", "positive": "plus"}
 _DECADES = {word.removesuffix("y") + "ies": word for word in _TENS}
 _WORDS = {"1": "one", "1s": "ones", "1st": "first", "2nd": "second", "3rd": "third"}
-_DIGITS = re.compile(r"\d+(\.\d+)?", re.ASCII)
+_MOST_DIGITS = 30  # of a number that is calculated with; longer ones stay as they are written or said
+_DIGITS = re.compile(rf"\d{{1,{_MOST_DIGITS}}}(\.\d{{1,{_MOST_DIGITS}}})?", re.ASCII)
 _OH = ("oh", "o")
 _HALF = ["and", "a", "half"]
 _NO_DIGIT_BEFORE = frozenset(["hundred", *_SCALES, *_PLURALS, "hundredth", *(f"{word}th" for word in _SCALES), "point"])
@@ -48,7 +49,7 @@ class _Number:
 
     value: Fraction
     stop: int
-    ending: str = ""  # "=..." where the digits are given, with zeros at the front
+    ending: str = ""  # "=..." where all digits are given, with zeros at the front, and ".14" those behind the point
 
 
 def join_numbers(words: Sequence[str]) -> list[str]:
@@ -84,7 +85,7 @@ def _digits(words: Sequence[str], start: int) -> _Number | None:
         if not digits or (stop < len(words) and (words[stop] in _NO_DIGIT_BEFORE or words[stop : stop + 3] == _HALF)):
             break
         shown, index = shown + digits, stop
-    return _Number(Fraction(int(shown)), index, f"={shown}") if len(shown) > 1 else None
+    return _Number(Fraction(0), index, f"={shown}") if len(shown) > 1 else None
 
 
 def _digit(words: Sequence[str], index: int, before: str) -> tuple[str, int]:
@@ -141,6 +142,8 @@ def _cardinal(words: Sequence[str], start: int) -> _Number | None:
         if group.ending:
             return _Number(total, index, group.ending)
         while index < len(words) and words[index] in _SCALES and not (in_digits and scale == 1):
+            if total > 10**_MOST_DIGITS:
+                break
             total, index = total * _SCALES[words[index]], index + 1  # a thousand million
         if limit == 1:
             break
@@ -234,16 +237,16 @@ def _decimals(words: Sequence[str], number: _Number) -> _Number:
             break
         else:
             break
-    if not digits:
+    if not 0 < len(digits) <= _MOST_DIGITS:
         return number
-    return _Number(number.value + Fraction(int(digits), 10 ** len(digits)), stop, f".{len(digits)}")
+    return _Number(number.value + Fraction(int(digits), 10 ** len(digits)), stop, f".{digits}")
 
 
 def _shown(number: _Number) -> str:
     if number.ending.startswith("="):
         return number.ending[1:]
     if number.ending.startswith("."):
-        return f"{float(number.value):.{number.ending[1:]}f}"
+        return f"{int(number.value)}{number.ending}"
     if number.value.denominator != 1:
         return f"{float(number.value):.6f}".rstrip("0")
     digits = str(number.value.numerator)
@@ -257,7 +260,7 @@ def _suffix(digits: str) -> str:
 
 
 _MONEY = ("dollar", "dollars", "pound", "pounds", "euro", "euros")
-_CENTS = re.compile(r"\d+\.\d\d", re.ASCII)
+_CENTS = re.compile(rf"\d{{1,{_MOST_DIGITS}}}\.\d\d", re.ASCII)
 
 
 def _split_cents(words: Sequence[str]) -> list[str]:
