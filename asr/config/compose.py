@@ -195,6 +195,10 @@ def _call(job: Callable[[DictConfig], Any], recipe: Path, flags: list[str], word
         raise ConfigError(_explain(error, recipe)) from None
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"config: {recipe}: not YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        if "set_int_max_str_digits" not in str(error):
+            raise
+        raise ConfigError("config: a number has more digits than can be read (4,300)") from None
     except AssertionError as error:  # Hydra's own way to refuse some sweeps
         raise ConfigError(f"config: {error}") from None
     finally:

@@ -228,7 +228,7 @@ def with_overrides(path: Path, words: Sequence[str]) -> dict[str, Any]:
         group, _, key = word.partition("=")[0].partition(".")
         try:
             value = yaml.safe_load(word.partition("=")[2])
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):
             raise UsageError(f"{word}: cannot be read as key=value") from None
         values[group] = {**values.get(group, {}), key: value}
     return values

@@ -204,7 +204,7 @@ def _config(path: Path, notes: list[str]) -> dict[str, str]:
 
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError, yaml.YAMLError):
+    except (OSError, ValueError, yaml.YAMLError):
         value = None
     if not isinstance(value, dict):
         notes.append("config.yaml is missing or cannot be read, so the configuration is not shown")

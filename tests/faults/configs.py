@@ -32,6 +32,7 @@ RECIPES: list[tuple[str, str, str]] = [
     ("a recipe of an unknown group", "defaults: [base, nothing]\n", "nothing"),
     ("a recipe with an unknown key", "defaults: [base, _self_]\nmodel: {hiden: 1}\n", "hiden"),
     ("a recipe that is a list", "- a\n", "config: "),
+    ("a recipe with a number of 5,000 digits", f"defaults: [base, _self_]\nseed: {'9' * 5_000}\n", "more digits"),
 ]  # fmt: skip
 
 CASES = [
@@ -42,6 +43,13 @@ CASES = [
         "config",
         f"{TRAIN} model.hidden_size",
         "'model.hidden_size' has no '='",
+        RECIPE,
+    ),
+    Case(
+        "an override with a number of 5,000 digits",
+        "config",
+        f"{TRAIN} seed={'9' * 5_000}",
+        "more digits than can be read",
         RECIPE,
     ),
     Case(

@@ -76,6 +76,7 @@ def kaldi(scp: str = "r1 a.wav\n", text: str = "r1 YES\n", **more: Content) -> M
     return corpus(a__wav=TONE, wav__scp=scp, text=text, **more)
 
 
+ENDLESS = "9" * 400  # more than a float holds
 CORPORA: list[tuple[str, Mapping[str, Content], str | tuple[str, ...]]] = [
     ("an empty folder", corpus(a__md="x"), "has no recordings"),
     ("a transcript without a recording", corpus(a__wav=TONE, a__txt="a", b__txt="b"), "b.txt: no recording"),
@@ -106,8 +107,9 @@ CORPORA: list[tuple[str, Mapping[str, Content], str | tuple[str, ...]]] = [
     ("a Kaldi segment of no recording", kaldi(text="s1 YES\n", segments="s1 r9 0 0.1\n"), "r9 is not in wav.scp"),
     ("a Kaldi segment that ends too early", kaldi(text="s1 YES\n", segments="s1 r1 3 2\n"), "s1: start 3 and end 2"),
     ("a Kaldi segment without times", kaldi(text="s1 YES\n", segments="s1 r1 a b\n"), "is not RECORDING START END"),
+    ("labels with a time beyond all", corpus(a__wav=TONE, a__txt=f"{ENDLESS}\t1.0\tx\n"), "from inf to 1.0 s"),
     ("a manifest of NeMo with a time beyond all",
-     corpus(a__wav=TONE, m__jsonl=f'{{"audio_filepath": "a.wav", "text": "x", "duration": {"9" * 400}}}\n'),
+     corpus(a__wav=TONE, m__jsonl=f'{{"audio_filepath": "a.wav", "text": "x", "duration": {ENDLESS}}}\n'),
      "m.jsonl:1: "),
     ("a manifest of NeMo that is damaged", corpus(m__jsonl='{"audio_filepath": "a.wav"\n'), "m.jsonl:1: is not JSON"),
 ]  # fmt: skip
@@ -130,7 +132,6 @@ SHARDS: list[tuple[str, bytes, str]] = [
 ]  # fmt: skip
 
 EAF = "<ANNOTATION_DOCUMENT><HEADER TIME_UNITS='{}'/><TIME_ORDER>{}</TIME_ORDER></ANNOTATION_DOCUMENT>"
-ENDLESS = "9" * 400  # more than a float holds
 GRID = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'
 ANNOTATIONS: list[tuple[str, str, bytes | str, str]] = [
     ("an eaf that is empty", "eaf", "", "is not XML"),
@@ -150,7 +151,6 @@ ANNOTATIONS: list[tuple[str, str, bytes | str, str]] = [
      f"@Begin\n*CHI:\tyes \x150_{ENDLESS}\x15\n", "from 0.0 to inf s"),
     ("an eaf with a time beyond all", "eaf",
      EAF.format("milliseconds", f"<TIME_SLOT TIME_SLOT_ID='s' TIME_VALUE='{ENDLESS}'/>"), "damaged eaf"),
-    ("Audacity's labels with a time beyond all", "txt", f"{ENDLESS}\t1.0\tx\n", "from inf to 1.0 s"),
 ]  # fmt: skip
 
 CASES = [
