@@ -63,7 +63,7 @@ class Counts:
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each of ``ROWS``."""
-        now = commit()
+        now, machine = commit(), processor_name()
         return [
             {
                 "what": name,
@@ -74,6 +74,7 @@ class Counts:
                 "seconds": round(self.seconds[name]),
                 "size": SIZE,
                 "commit": now,
+                "machine": machine,
                 "note": "; ".join(self.notes[name]),
             }
             for name in ROWS
@@ -84,8 +85,7 @@ class Counts:
         """Write the counts of a run that has come to its end, and show them on the page."""
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return
-        about = {"date": local_time()[:10], "machine": processor_name()}
-        found = about | {"rows": with_earlier(self.rows(), results())}
+        found = {"date": local_time()[:10], "rows": with_earlier(self.rows(), results())}
         write_json(RESULTS, found)
         page = PAGE.read_text(encoding="utf-8")
         write_text(PAGE, re.sub(f"(?<={BEGIN}).*?(?={END})", lambda _: table(found), page, flags=re.DOTALL))
@@ -113,8 +113,8 @@ def table(found: dict[str, Any]) -> str:
         else:
             lines.append(f"| not run | {name} | | | | |")
     minutes = sum(row["seconds"] for row in found["rows"]) / 60
-    commits = ", ".join(dict.fromkeys(row["commit"] for row in found["rows"]))
-    about = f"`make torture SIZE=...`, {found['date']}, commit {commits}, {found['machine']}:"
+    commits, machines = (", ".join(dict.fromkeys(row[key] for row in found["rows"])) for key in ("commit", "machine"))
+    about = f"`make torture SIZE=...`, {found['date']}, commit {commits}, {machines}:"
     return "\n".join([f"{about} {minutes:.0f} minutes of tests.", "", *lines]) + "\n"
 
 
