@@ -7,10 +7,11 @@ that a renamed one keeps its segments. Drafts are files below ``corrections/``: 
 
 import contextlib
 import hashlib
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from threading import Lock, RLock
 from typing import Any, Literal
@@ -165,13 +166,27 @@ class Corpus:
         return self.folder / FOLDER / DRAFTS / f"{sha256[:32]}.json"
 
     def _load(self) -> None:
-        """The drafts of recordings that have not been written since."""
+        """The drafts of recordings that have not been written since; of renamed ones those with corrections."""
         by_name = {recording.name: recording for recording in self.recordings}
+        worked_on = {lines[-1].sha256 for lines in self._lines.values() if lines}
+        moved: list[DraftFile] = []
         for path in sorted((self.folder / FOLDER / DRAFTS).glob("*.json")):
             drafts = read_draft_file(path)
             recording = by_name.get(drafts.recording) if drafts else None
             if drafts and recording and recording.is_same(drafts):
                 self._add(recording, drafts)
+            elif drafts and drafts.sha256 in worked_on:
+                moved.append(drafts)
+        content = cache(sha256_file)
+        for drafts, recording in itertools.product(moved, self.recordings):
+            with contextlib.suppress(OSError):  # drafting tells it
+                if (
+                    recording.size == drafts.size
+                    and recording not in self._drafted
+                    and drafts.sha256 not in self._known
+                    and content(recording.path) == drafts.sha256
+                ):
+                    self._add(recording, drafts)
         known = {recording.name for recording in self._known.values()}
         for name in {lines[-1].recording for lines in self._lines.values() if lines} & by_name.keys() - known:
             with contextlib.suppress(OSError):  # drafting tells it

@@ -4,7 +4,9 @@ In: ``Correction``s. Out: ``log.jsonl``, and what it held when it was opened. A 
 half-written was never acknowledged, and is dropped; any other damage is an error. One process writes at a time.
 """
 
+import errno
 import fcntl
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -62,16 +64,22 @@ class CorrectionLog:
         try:
             self._lock()
             self.lines = self._read()
+            self._left = _state(os.fstat(self._file.fileno()))
         except BaseException:
             self.close()
             raise
 
     def append(self, line: Correction) -> None:
-        """Write it to disk. Raises OSError; then nothing of it is left in the file."""
+        """Write it to disk. Raises OSError, also where another program has changed or replaced the file; then nothing
+        of it is left there.
+        """
         if self._file.closed:
             raise OSError("the server stops")
         with naming(self.path):
+            if _state(os.stat(self.path)) != self._left:
+                raise OSError(errno.ESTALE, "changed by another program while the server ran; restart the server")
             append(self._file, line.model_dump_json(exclude_defaults=True).encode() + b"\n")
+            self._left = _state(os.fstat(self._file.fileno()))
         self.lines.append(line)
 
     def close(self) -> None:
@@ -112,3 +120,8 @@ class CorrectionLog:
         if last:
             self._file.truncate(len(content) - len(last))
         return lines
+
+
+def _state(file: os.stat_result) -> tuple[int, int, int]:
+    """What changes where a file is replaced or written."""
+    return file.st_dev, file.st_ino, file.st_size

@@ -115,6 +115,32 @@ def test_corrections_go_by_the_content_of_a_recording_not_by_its_name(folder: Pa
         assert not (folder / "corrected.jsonl").exists()
 
 
+@pytest.mark.parametrize(
+    "change", [lambda log: shutil.copy(log, log.with_name("copy")), lambda log: log.with_name("copy").touch()]
+)
+def test_nothing_is_acknowledged_where_the_log_was_replaced(folder: Path, change: Callable[[Path], object]) -> None:
+    log = corrected(folder)
+    with contextlib.closing(Corpus(folder)) as corpus:
+        change(log)
+        log.with_name("copy").replace(log)  # as editors and programs that synchronise folders save
+        segment = corpus.find(ids(corpus)[0])
+        assert segment is not None
+        with pytest.raises(OSError, match=r"changed by another program .*restart the server.*log\.jsonl"):
+            corpus.save(segment, "corrected", "four", "ann", 3, 0)
+        assert (segment.version, segment.text) == (3, "three")
+
+
+def test_a_renamed_recording_keeps_its_corrections_from_the_start(folder: Path) -> None:
+    corrected(folder)
+    (folder / "tape.wav").rename(folder / "renamed.wav")
+    soundfile.write(folder / "aa.wav", np.ones(8000 * 40, np.int16), 8000)  # of the same size
+    with contextlib.closing(Corpus(folder)) as corpus:  # nothing is drafted
+        assert [(one.text, Path(one.audio).name) for one in read_manifest(folder / "corrected.jsonl")] == [
+            ("three", "renamed.wav")
+        ]
+        assert len(ids(corpus)) == 40
+
+
 @pytest.mark.parametrize("kept", [0, 1, -1])
 def test_a_line_that_was_never_finished_was_never_acknowledged(folder: Path, kept: int) -> None:
     log = corrected(folder)
