@@ -208,6 +208,19 @@ def test_two_texts_for_one_segment_are_both_shown_as_text_and_a_person_chooses(
     assert not [one for one in browser.errors if "409" not in one]
 
 
+def test_what_somebody_else_has_corrected_is_counted_once(browser: Browser, server: Running) -> None:
+    page = Page(browser, server.address)
+    page.open(**ALL)
+    last = page.queue()[-1]
+    change = {"text": "x", "by": "Ben", "version": last["version"], "status": "corrected"}
+    page.ask(f"segments/{last['id']}", change)
+    counts = page.ask("segments")["counts"]
+    browser.run("poll().then(() => { window.polled = true; })")
+    page.wait("window.polled")
+    expected = f"{counts['corrected']} corrected, {counts['skipped']} skipped, {counts['open']} to do"
+    assert page.shown("counts").startswith(expected)
+
+
 def test_nothing_is_lost_when_the_server_goes_and_comes_back(
     browser: Browser, start: Start, recordings: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,11 +28,15 @@ const queue = (() => {
     draw(segment.id);
     byId("queue").append(el("li", {}, node));
   }
-  function update(segment) { // as the server has it now
+  function renew(segment) { // as the server has it now
     const row = rows.get(segment.id);
-    if (row && row.segment.version < segment.version && row.segment.status !== segment.status) count(row.segment.status, segment.status);
     if (row && row.segment.version <= segment.version) row.segment = segment;
     draw(segment.id);
+  }
+  function update(segment) { // the same, of one that the counts do not know yet
+    const known = rows.get(segment.id)?.segment;
+    if (known && known.version < segment.version && known.status !== segment.status) count(known.status, segment.status);
+    renew(segment);
   }
 
   let counts = { open: 0, corrected: 0, skipped: 0 };
@@ -56,7 +60,7 @@ const queue = (() => {
     if (asked !== generation) return 0;
     ({ counts, drafting } = answer);
     const fresh = answer.segments.filter((one) => !rows.has(one.id));
-    answer.segments.forEach((one) => (rows.has(one.id) ? update(one) : add(one)));
+    answer.segments.forEach((one) => (rows.has(one.id) ? renew(one) : add(one)));
     if (offset === 0 && settings.order === "useful") sort(answer.segments);
     tell();
     return fresh.length;
