@@ -55,6 +55,7 @@ READ_AHEAD = 1 << 22
 SOUND = AUDIO_EXTENSIONS | MEDIA_EXTENSIONS | {".audio", ".original"}  # the last: lhotse's, of any format
 _SHAR = re.compile(r"recording\.(\d+)\.tar")
 BLOCK = tarfile.BLOCKSIZE
+_END_BYTES = tarfile.RECORDSIZE + 2 * BLOCK  # zeros at an archive's end, and the header of one joined to it
 
 
 def check_target(target: str, shard_mb: float) -> None:
@@ -259,7 +260,7 @@ def _samples(shard: str, problems: list[str]) -> list[Utterance]:
             places[base.rpartition(".")[0] if cuts else key] = place
         elif not cuts:
             try:
-                own = json_object(data) if suffix == ".json" else {"text": decoded(data).strip()}
+                own = json_object(data) if suffix == ".json" else {"text": decoded(data).removeprefix("\ufeff").strip()}
             except ValueError as error:
                 problems.append(f"{shard}: {printable(name)}: {error}")
                 own = {"text": ""}  # said already
@@ -302,6 +303,9 @@ def _members(shard: str, problems: list[str]) -> Iterator[tuple[str, ShardPlace,
             if len(data) < member.size:
                 raise tarfile.ReadError(f"it ends in {member.name}")
             yield member.name, ShardPlace(shard, member.offset_data, member.size, zlib.crc32(data)), data
+        rest = file.part(tar.offset, _END_BYTES)  # tarfile ends without a word at a header that it cannot read
+        if len(rest) < BLOCK or rest.strip(b"\0"):
+            raise tarfile.ReadError(f"at byte {tar.offset:,} there is neither a file nor the archive's end")
 
 
 def _member_problem(member: tarfile.TarInfo, most: int) -> str | None:
