@@ -107,7 +107,7 @@ def run(arguments: list[str]) -> int:
         print(render_alignment(aligned, found.format[0], provenance), end="", flush=True)
     if found.segments is not None:
         kept, left_out = cut_segments(aligned, os.path.abspath(audio), segments, found.channel)
-        add_to_corpus(found.segments, os.path.abspath(audio), kept, left_out)
+        add_to_corpus(found.segments, os.path.abspath(audio), found.channel, kept, left_out)
         hours = sum(one.duration_s for one in kept) / 3600
         print(
             f"{found.segments / MANIFEST}: {len(kept):,} utterances, {hours:.2f} of {aligned.duration_s / 3600:.2f} h;"

@@ -7,6 +7,7 @@ words are (``asr.recognition.bounds``).
 """
 
 import copy
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -138,7 +139,7 @@ def spelled_words(text: str, tokenizer: Tokenizer, normalize: Normalize) -> list
     What has no letter or digit, such as a dash, belongs to the word before it, or after it at a line's beginning.
     """
     words: list[TextWord] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(re.split(r"\r\n?|\n", text), start=1):
         before = ""
         for piece in line.split():
             if any(map(str.isalnum, piece)):

@@ -1,8 +1,8 @@
 """An aligned recording as training data: utterances cut at pauses, and what was left out, with the reason.
 
 In: an ``AlignedText`` and its recording. Out: in a folder, ``segments.jsonl``, a manifest whose utterances are spans of
-the recording (nothing is cut or copied), and ``left-out.json``. A further recording is added to both; the same one
-again replaces its lines. `asr run recipes/folder/bilstm.yaml corpus=FOLDER` trains on it.
+the recording (nothing is cut or copied), and ``left-out.json``. A further recording, or another channel of it, is
+added to both; the same one again replaces its lines. `asr run recipes/folder/bilstm.yaml corpus=FOLDER` trains on it.
 
 A segment never holds a passage that is missing from the sound or extra in it. It ends where a line of the text ends in
 a pause, and where it would be too long, at its longest pause, lines' and sentences' ends first.
@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.data.manifest import Utterance, read_manifest, write_manifest
+from asr.data.manifest import Utterance, read_manifest, with_unique_ids, write_manifest
 from asr.files import read_json_object, write_json
 from asr.schema import check
 from asr.transcription.formats import recording_id
@@ -55,6 +55,7 @@ class LeftOut:
     last_line: int
     text: str
     confidence: float | None = None
+    channel: int | None = None
 
 
 def cut_segments(
@@ -66,7 +67,8 @@ def cut_segments(
     left_out: list[LeftOut] = []
     for one in aligned.passages:
         reason = "missing from the sound" if one.kind == "missing" else "not in the text"
-        left_out.append(LeftOut(audio, reason, one.start_s, one.end_s, one.first_line, one.last_line, one.text))
+        lines = one.first_line, one.last_line
+        left_out.append(LeftOut(audio, reason, one.start_s, one.end_s, *lines, one.text, channel=channel))
     for low, high in _segments(aligned, options.max_s):
         words = aligned.words[low:high]
         start_s, end_s = (round(one, 3) for one in _bounds(aligned, low, high))
@@ -78,7 +80,7 @@ def cut_segments(
             reason = f"confidence below {options.min_confidence:g}"
         if reason:
             lines = words[0].line, words[-1].line
-            left_out.append(LeftOut(audio, reason, start_s, end_s, *lines, text, confidence))
+            left_out.append(LeftOut(audio, reason, start_s, end_s, *lines, text, confidence, channel))
             continue
         utterance = Utterance(
             id=f"{name}-{len(kept) + 1:04d}",
@@ -146,27 +148,32 @@ def _bounds(aligned: "AlignedText", low: int, high: int) -> tuple[float, float]:
     """From before the first word to behind the last: a margin, but at most half of the pause there."""
     first_s, last_s = aligned.words[low].start_s or 0.0, aligned.words[high - 1].end_s or 0.0
     others = [(one.start_s, one.end_s) for one in aligned.passages if one.kind == "extra"]
-    for one in (*aligned.words[max(0, low - 1) : low], *aligned.words[high : high + 1]):
-        if one.start_s is not None and one.end_s is not None:
-            others.append((one.start_s, one.end_s))
+    for places in (range(low - 1, -1, -1), range(high, len(aligned.words))):  # the nearest word that was found
+        found = ((aligned.words[place].start_s, aligned.words[place].end_s) for place in places)
+        others += next(([(a, b)] for a, b in found if a is not None and b is not None), [])
     ends, starts = [end_s for _, end_s in others if end_s <= first_s], [one_s for one_s, _ in others if one_s >= last_s]
     before_s = (first_s - max(ends)) / 2 if ends else first_s
     behind_s = (min(starts) - last_s) / 2 if starts else aligned.duration_s - last_s
     return first_s - min(MARGIN_S, before_s), last_s + min(MARGIN_S, behind_s)
 
 
-def add_to_corpus(folder: Path, audio: str, kept: Sequence[Utterance], left_out: Sequence[LeftOut]) -> list[Utterance]:
-    """Write both files of ``folder``, with what they hold of other recordings; returns all utterances.
+def add_to_corpus(
+    folder: Path, audio: str, channel: int | None, kept: Sequence[Utterance], left_out: Sequence[LeftOut]
+) -> list[Utterance]:
+    """Write both files of ``folder``, with what they hold of other recordings and channels; returns all utterances.
 
     Raises DataError where the manifest that is there cannot be read.
     """
     manifest, report = folder / MANIFEST, folder / LEFT_OUT
-    others = [one for one in read_manifest(manifest) if one.audio != audio] if manifest.exists() else []
+    before = read_manifest(manifest) if manifest.exists() else []
+    others = [one for one in before if (one.audio, one.channel) != (audio, channel)]
     taken = {one.id for one in others}
     if any(one.id in taken for one in kept):  # a recording of the same name in another folder
         kept = [replace(one, id=f"{Path(audio).parent.name}-{one.id}") for one in kept]
+    utterances = with_unique_ids([*others, *kept])
     rows = read_json_object(report).get("left_out", [])
+    rows = [row for row in rows if (row["audio"], row.get("channel")) != (audio, channel)]
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(report, {"left_out": [*(row for row in rows if row["audio"] != audio), *map(asdict, left_out)]})
-    write_manifest(manifest, [*others, *kept])
-    return [*others, *kept]
+    write_manifest(manifest, utterances)
+    write_json(report, {"left_out": [*rows, *map(asdict, left_out)]})
+    return utterances

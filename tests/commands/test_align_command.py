@@ -5,12 +5,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 
 from asr.cli import main
 from asr.data.manifest import read_manifest
 from asr.recognition import Hypothesis, Recognizer
+from asr.recognition.alignment import AlignedText, AlignedWord
+from asr.transcription.segments import SegmentOptions, cut_segments
 from tests.random_model import RATE
 from tests.recognition.test_alignment import save_model
 from tests.recognition.test_recognizer import make_waveform
@@ -77,3 +80,36 @@ def test_segments_are_utterances_that_training_can_read(
     assert align(model, audio, text, *options, "--min-confidence", 1) == 0
     left_out = json.loads((corpus / "left-out.json").read_text())["left_out"]
     assert any(one["reason"] == "confidence below 1" for one in left_out)
+
+
+def test_recordings_of_one_name_and_channels_of_one_recording_are_each_kept(
+    case: tuple[Path, Path, Hypothesis], tmp_path: Path
+) -> None:
+    model, audio, heard = case
+    text, corpus = tmp_path / "text.txt", tmp_path / "corpus"
+    text.write_text(heard.text, encoding="utf-8")
+    waveform = soundfile.read(audio, dtype="float32")[0]
+    recordings = [tmp_path / folder / "CD1" / "talk.wav" for folder in "ABC"]
+    for recording in recordings:
+        recording.parent.mkdir(parents=True)
+        soundfile.write(recording, np.stack([waveform, waveform], axis=1), RATE, subtype="FLOAT")
+        assert align(model, recording, text, "--segments", corpus) == 0
+    for channel in (0, 1):
+        assert align(model, recordings[0], text, "--segments", corpus, "--channel", channel) == 0
+    kept = read_manifest(corpus / "segments.jsonl")
+    places = [(one.audio, one.channel) for one in kept]
+    expected = {(str(one), None) for one in recordings} | {(str(recordings[0]), 0), (str(recordings[0]), 1)}
+    assert set(places) == expected and len(kept) % 5 == 0
+    left_out = json.loads((corpus / "left-out.json").read_text())["left_out"]
+    assert {(one["audio"], one["channel"]) for one in left_out} <= expected
+
+
+def test_segments_do_not_overlap_beside_a_word_that_is_missing() -> None:
+    words = (AlignedWord("a", 1, 0.5, 1.0, 1.0), AlignedWord("b", 1), AlignedWord("c", 1, 1.05, 1.6, 1.0))
+    aligned = AlignedText(
+        words=words, lines=(), passages=(), duration_s=3.0, score=0.0, confidence=1.0, unspelled=(),
+        confidence_of=lambda low, high: 1.0,
+    )  # fmt: skip
+    kept, _ = cut_segments(aligned, "talk.wav", SegmentOptions())
+    # of the pause of 0.05 s half each; 0.2 s at the outer ends
+    assert [(one.start_s, round(one.start_s + one.duration_s, 3)) for one in kept] == [(0.3, 1.025), (1.025, 1.8)]
