@@ -51,6 +51,9 @@ def find_untranscribed(source: Path, known: KnownSound) -> tuple[list[Utterance]
     left_out: list[LeftOut] = []
     lengths = probe_all(one.audio for one in utterances)
     for one in utterances:
+        if (shown := one.audio.encode("utf-8", "backslashreplace").decode()) != one.audio:
+            left_out.append(LeftOut(shown, "its name is not UTF-8; rename it"))
+            continue
         info = lengths[one.audio]
         if isinstance(info, AsrError):
             left_out.append(LeftOut(one.audio, str(info)))

@@ -195,6 +195,7 @@ def test_held_out_recordings_under_any_name_and_unreadable_ones_are_left_out(run
     for name in ("train0", "dev1", "test0"):
         shutil.copy(run.data / f"{name}.wav", tmp_path / f"renamed-{name}.wav")
     (tmp_path / "broken.wav").write_bytes(b"RIFF and no more")
+    shutil.copy(run.pile / "new0.wav", os.fsencode(tmp_path) + b"/caf\xe9.wav")
     shutil.copy(run.pile / "new0.wav", tmp_path / "a.wav")
     shutil.copy(run.pile / "new0.wav", tmp_path / "b.wav")
     (tmp_path / "renamed-test0.m4a").write_bytes(b"the same sound, encoded")
@@ -205,13 +206,14 @@ def test_held_out_recordings_under_any_name_and_unreadable_ones_are_left_out(run
     assert "broken.wav" in reasons.pop("broken.wav")
     assert reasons == {
         "b.wav": "the same sound twice",
+        "caf\\udce9.wav": "its name is not UTF-8; rename it",
         "renamed-train0.wav": "transcribed already",
         "renamed-dev1.wav": "dev has sound of this recording",
         "renamed-test0.wav": "test has sound of this recording",
     }
     (tmp_path / "a.wav").unlink()
     (tmp_path / "b.wav").unlink()
-    with pytest.raises(DataError, match="nothing of it can be used: 4 errors"):
+    with pytest.raises(DataError, match="nothing of it can be used: 5 errors"):
         find_untranscribed(tmp_path, KnownSound(splits))
 
 
