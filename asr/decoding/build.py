@@ -5,6 +5,7 @@ imported here only when a beam search is asked for.
 """
 
 import logging
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -100,9 +101,11 @@ def build_decoder(settings: DecodingConfig, tokenizer: Tokenizer, phones: Sequen
 
 
 def read_lexicon(path: Path) -> list[str]:
-    """The first word of each line (a pronunciation may follow); empty lines are left out. Raises ConfigError."""
+    """The first word of each line (a pronunciation may follow), in NFC as the model's texts are; empty lines are left
+    out. Raises ConfigError.
+    """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = unicodedata.normalize("NFC", path.read_text(encoding="utf-8-sig")).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError(f"decoding.lexicon: {path} cannot be read ({reason})") from None

@@ -10,6 +10,7 @@ backing off gives it and weight 1, which changes no probability.
 import itertools
 import math
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO
@@ -146,6 +147,8 @@ class _Reader:
             raise self._error(f"expected \\end\\ after {counts[-1]:,} n-grams of order {len(counts)}")
         self._add_special(rows)
         words = tuple(self._decode(word) for word in self._ids)
+        composed = tuple(unicodedata.normalize("NFC", word) for word in words)  # as the texts of models are
+        words = composed if len(set(composed)) == len(words) else words
         try:
             return trie_from_rows(_unit(words), words, rows)
         except DuplicateNgram as error:

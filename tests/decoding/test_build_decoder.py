@@ -144,6 +144,11 @@ def test_a_closed_lexicon_gives_whole_words_even_when_cut_in_mid_word() -> None:
     assert LETTERS.decode(decoded.tokens).strip() == "ab"
 
 
+def test_words_of_a_lexicon_are_found_however_their_accents_are_written(tmp_path: Path) -> None:
+    (tmp_path / "lexicon.txt").write_text("cafe\N{COMBINING ACUTE ACCENT} k a f e\nface\n", encoding="utf-8")
+    assert read_lexicon(tmp_path / "lexicon.txt") == ["caf\N{LATIN SMALL LETTER E WITH ACUTE}", "face"]
+
+
 def test_a_byte_order_mark_costs_no_word(tmp_path: Path) -> None:
     (tmp_path / "lexicon.txt").write_text("eins\nzwei\n", encoding="utf-8-sig")
     assert read_lexicon(tmp_path / "lexicon.txt") == ["eins", "zwei"]

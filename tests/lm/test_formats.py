@@ -55,6 +55,17 @@ def test_a_character_model_stays_one_through_arpa(tmp_path: Path) -> None:
     assert model_of(ARPA).unit == "word"  # single letters, but no space among them
 
 
+def test_words_of_an_arpa_file_are_composed_unless_two_of_them_would_be_one() -> None:
+    decomposed, composed = "e\N{COMBINING ACUTE ACCENT}", "\N{LATIN SMALL LETTER E WITH ACUTE}"
+
+    def words(*given: str) -> list[str]:
+        lines = "".join(f"-0.7\t{word}\n" for word in ("<s>", "</s>", *given))
+        return sorted(model_of(f"\\data\\\nngram 1={2 + len(given)}\n\n\\1-grams:\n{lines}\n\\end\\\n").words)[2:]
+
+    assert words(decomposed, "f") == ["<unk>", "f", composed]
+    assert words(decomposed, composed) == ["<unk>", decomposed, composed]
+
+
 def test_arpa_holds_what_the_format_says(tmp_path: Path) -> None:
     write_lm(tmp_path / "lm.arpa", build_lm([["a", "b"], ["a", "c"]], BuildOptions(order=2)).trie)
 
