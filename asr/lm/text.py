@@ -10,6 +10,7 @@ import gzip
 import json
 import os
 import re
+import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -93,19 +94,19 @@ def read_sentences(path: Path, options: TextOptions) -> Iterator[list[str]]:
             if options.split_hyphens:
                 text = " ".join(text.replace("-", " ").split())
             if options.replacements:
-                text = " ".join(options.replacements.get(word, word) for word in text.split(" "))
+                text = " ".join(filter(None, (options.replacements.get(word, word) for word in text.split(" "))))
             if text:
                 yield spell(text, options.unit)
 
 
 def read_word_list(path: Path) -> list[str]:
-    """The words of a file, white space between them.
+    """The words of a file, white space between them, in NFC.
 
     Raises:
         DataError: the file is not UTF-8 or holds no words.
     """
     try:
-        words = path.read_text(encoding="utf-8-sig").split()
+        words = unicodedata.normalize("NFC", path.read_text(encoding="utf-8-sig")).split()
     except UnicodeDecodeError:
         raise DataError(f"{path}: is not UTF-8") from None
     if not words:

@@ -55,6 +55,7 @@ def test_options_of_reading(tmp_path: Path) -> None:
 
     assert read(split_sentences=False) == ["mr well-known go"]
     assert read(split_hyphens=True, replacements={"mr": "mister"}) == ["mister well known", "go"]
+    assert read(replacements={"mr": "", "go": ""}) == ["well-known"]
     assert read(normalizer="none") == ["Mr. Well-known.", "Go"]
     assert read(unit="character")[1] == "g o"
     assert "<space>" in read(unit="character")[0].split(" ")
