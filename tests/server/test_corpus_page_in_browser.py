@@ -215,8 +215,8 @@ def test_what_somebody_else_has_corrected_is_counted_once(browser: Browser, serv
     change = {"text": "x", "by": "Ben", "version": last["version"], "status": "corrected"}
     page.ask(f"segments/{last['id']}", change)
     counts = page.ask("segments")["counts"]
-    browser.run("poll().then(() => { window.polled = true; })")
-    page.wait("window.polled")
+    browser.run("document.getElementById('more').click()")  # asks for the queue as it is now
+    page.wait(f"document.querySelectorAll('.row.corrected').length === {counts['corrected']}")
     expected = f"{counts['corrected']} corrected, {counts['skipped']} skipped, {counts['open']} to do"
     assert page.shown("counts").startswith(expected)
 
