@@ -169,7 +169,7 @@ def read_json_lines(path: Path) -> list[Any]:
     Raises OSError or UnicodeError where the file cannot be read.
     """
     values = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8").split("\n") if path.exists() else []:
         with contextlib.suppress(ValueError, RecursionError):
             values.append(json.loads(line))
     return values

@@ -24,6 +24,7 @@ from asr.files import (
     finite,
     json_value,
     naming,
+    read_json_lines,
     read_json_object,
     sha256_file,
     write_json,
@@ -183,6 +184,13 @@ def test_a_json_object_that_cannot_be_read_is_empty(tmp_path: Path) -> None:
     for text, expected in (('{"a": 1}', {"a": 1}), ("[1]", {}), ('{"a": ', {}), ("[" * 100_000, {})):
         path.write_text(text)
         assert read_json_object(path) == expected
+
+
+def test_a_line_of_json_ends_with_a_line_feed_alone(tmp_path: Path) -> None:
+    path = tmp_path / "some.jsonl"
+    values = [{"text": "one\N{LINE SEPARATOR}two\N{NEXT LINE (NEL)}three"}, {"text": "four"}]
+    path.write_bytes("\r\n".join(json.dumps(one, ensure_ascii=False) for one in values).encode() + b'\n{"half": ')
+    assert read_json_lines(path) == values
 
 
 def test_file_hashes_name_absent_files_too(tmp_path: Path) -> None:
