@@ -119,6 +119,22 @@ def test_a_boundary_that_nobody_has_set_is_no_place_to_cut() -> None:
     assert tier(read_eaf(eaf(slots, [words])), "w") == [(0, 3, "one two three"), (3, 4, "four")]
 
 
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("file:///C:/my/take#1.wav", "take#1.wav"),
+        ("file:///C:/my/what?.wav", "what?.wav"),
+        ("file:///C:/my/take%231.wav", "take#1.wav"),
+        ("file://[abc/x.wav", "x.wav"),
+        ("file:/a/x.wav", "x.wav"),
+        ("./a b/x.wav", "x.wav"),
+    ],
+)
+def test_a_linked_recording_has_its_whole_name(url: str, name: str) -> None:
+    data = eaf({}, []).replace(b"file:///C:/t.wav", url.encode())
+    assert [one.rpartition("/")[2] for one in read_eaf(data).media] == [name]
+
+
 def test_the_origin_of_the_recording_is_added() -> None:
     data = eaf({"s1": 0, "s2": 500}, [in_tier("p", timed("a1", "s1", "s2", "x"))], 'TIME_ORIGIN="1500"')
     assert tier(read_eaf(data), "p") == [(1.5, 2, "x")]

@@ -9,7 +9,7 @@ grow without bound or read other files, is refused.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from asr.data.annotation.records import Annotation, AnnotationFile, AnnotationTier
@@ -201,5 +201,5 @@ def _inherited(elements: Mapping[str, ElementTree.Element], name: str, attribute
 
 
 def _path(url: str) -> str:
-    """The path that a media URL names, ``file:///a/b.wav`` or ``./b.wav``."""
-    return unquote(urlsplit(url).path if url.startswith("file:") else url)
+    """The path that a media URL names, ``file:///a/b.wav`` or ``./b.wav``; ``#`` and ``?`` may be in names."""
+    return unquote(url.removeprefix("file:").removeprefix("//"))
