@@ -119,6 +119,26 @@ def test_a_boundary_that_nobody_has_set_is_no_place_to_cut() -> None:
     assert tier(read_eaf(eaf(slots, [words])), "w") == [(0, 3, "one two three"), (3, 4, "four")]
 
 
+def test_of_a_long_subdivision_each_word_has_the_times_around_it() -> None:
+    """5,000 words in phrases of ten whose inner boundaries nobody has set; the last phrase has no end."""
+    number = 5_000
+    slots = {f"s{place}": 300 * place if place % 10 == 0 and place < number else None for place in range(number + 1)}
+    words = [timed(f"a{place}", f"s{place}", f"s{place + 1}", f"w{place}") for place in range(number)]
+    read = read_eaf(eaf(slots, [in_tier("w", *words)]))
+    assert tier(read, "w") == [
+        (3.0 * phrase, 3.0 * phrase + 3, " ".join(f"w{10 * phrase + word}" for word in range(10)))
+        for phrase in range(499)
+    ]
+    assert list(read.tiers[0].untimed) == [f"w{place}" for place in range(4_990, 5_000)]
+
+
+def test_boundaries_in_a_circle_have_no_time() -> None:
+    slots = {"s1": None, "s2": None, "s3": 500}
+    words = in_tier("w", timed("a1", "s1", "s2", "x"), timed("a2", "s2", "s1", "y"), timed("a3", "s2", "s3", "z"))
+    (found,) = read_eaf(eaf(slots, [words])).tiers
+    assert not found.annotations and sorted(found.untimed) == ["x", "y", "z"]
+
+
 @pytest.mark.parametrize(
     ("url", "name"),
     [
