@@ -189,6 +189,8 @@ def test_damaged_eafs_are_named() -> None:
         (eaf({"s1": 0}, [cycle]), "damaged eaf .*its own parent"),
         (EAF.replace("milliseconds", "PAL-frames").format(origin="", slots="", tiers="").encode(), "PAL-frames"),
         (eaf({"s1": 0}, []).replace(b'"0"', b'"soon"'), "damaged eaf"),
+        (eaf({}, [in_tier("w"), in_tier("w", timed("a1", "s1", "s2", "x"))]), "damaged eaf .*two tiers .*'w'"),
+        (eaf({}, [cycle, *(in_tier(str(number)) for number in range(2_000))]), "damaged eaf"),
     ):
         with pytest.raises(DataError, match=why):
             read_eaf(data)

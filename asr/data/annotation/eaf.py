@@ -32,7 +32,7 @@ def read_eaf(data: bytes) -> AnnotationFile:
     media = [] if header is None else header.findall("MEDIA_DESCRIPTOR")
     try:
         tiers = _Document(root).tiers()
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise DataError(f"is a damaged eaf ({error})") from None
     urls = [one.get(name) for one in media for name in ("RELATIVE_MEDIA_URL", "MEDIA_URL")]
     return AnnotationFile(tiers=tiers, media=list(dict.fromkeys(_path(url) for url in urls if url)))
@@ -101,7 +101,10 @@ class _Document:
             for slot in root.iterfind("TIME_ORDER/*")
             if (value := slot.get("TIME_VALUE")) is not None
         }
-        self._elements = {tier.get("TIER_ID", ""): tier for tier in root.iterfind("TIER")}
+        self._elements: dict[str, ElementTree.Element] = {}
+        for tier in root.iterfind("TIER"):
+            if self._elements.setdefault(tier.get("TIER_ID", ""), tier) is not tier:
+                raise ValueError(f"two tiers have the name {tier.get('TIER_ID', '')!r}")
         self._of_tier = {name: list(_values(tier)) for name, tier in self._elements.items()}
         self._bounds = {name: self._nearest(values) for name, values in self._of_tier.items()}
         self._by_id = {value.id: value for values in self._of_tier.values() for value in values}
