@@ -113,18 +113,30 @@ def eaf_text(tiers: Sequence[Tier], audio: str = "", base: Path | None = None) -
     Args:
         tiers: what to write.
         audio: the recording that the file is linked to; "" for none.
-        base: an eaf file, to whose content the tiers are added; ``audio`` is not used then.
+        base: an eaf file, to whose content the tiers are added; ``audio`` is not used then. Where its times begin later
+            than the recording (TIME_ORIGIN), what ends before is left out.
 
     Raises:
-        TranscriptError: ``base`` cannot be read, or is no eaf.
+        TranscriptError: ``base`` cannot be read, or is no eaf or a damaged one.
     """
-    from asr.data.annotation.eaf import parse_xml
+    from asr.data.annotation.eaf import origin_ms, parse_xml, read_eaf
 
     ElementTree.register_namespace("xsi", _XSI)
-    root = _new_document(audio) if base is None else _read(base, partial(parse_xml, comments=True))
+    if base is None:
+        root = _new_document(audio)
+    else:
+        _read(base, read_eaf)  # names what is damaged
+        root = _read(base, partial(parse_xml, comments=True))
+        tiers = [_since(tier, origin_ms(root)) for tier in tiers]
     _Additions(root).add(_renamed(tiers, [tier.get("TIER_ID", "") for tier in root.iter("TIER")]))
     ElementTree.indent(root, "    ")
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _since(tier: Tier, origin_ms: int) -> Tier:
+    """The tier with times that count from the origin; an interval that begins before it begins at 0."""
+    shifted = [(max(0, start_ms - origin_ms), end_ms - origin_ms, text) for start_ms, end_ms, text in tier.intervals]
+    return replace(tier, intervals=[one for one in shifted if one[1] > 0])
 
 
 def _read(file: Path, parse: Callable[[bytes], Read]) -> Read:
