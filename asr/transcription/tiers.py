@@ -274,7 +274,7 @@ class _Additions:
 
     def _last_ids(self) -> list[ElementTree.Element]:
         found = (one for one in self._root.iter("PROPERTY") if one.get("NAME") == _LAST_ID)
-        return [one for one in found if (one.text or "0").strip().isdecimal()]
+        return [one for one in found if re.fullmatch(r"\s*[0-9]{1,18}\s*", one.text or "0")]
 
 
 def _renamed(tiers: Sequence[Tier], taken: Iterable[str]) -> list[Tier]:
@@ -295,8 +295,8 @@ def _numbered(name: str) -> Iterable[str]:
 
 
 def _highest(ids: Iterable[str]) -> int:
-    """The highest number at the end of an id; 0 where none has one."""
-    return max((int(found[0]) for one in ids if (found := re.search(r"[0-9]+$", one))), default=0)
+    """The highest number at the end of an id, of 18 digits at most; 0 where none has one."""
+    return max((int(found[0]) for one in ids if (found := re.search(r"[0-9]{1,18}$", one))), default=0)
 
 
 def _xml(text: str) -> str:

@@ -144,6 +144,19 @@ def test_in_a_copy_of_an_eaf_with_an_origin_new_tiers_have_the_times_of_the_old(
     }
 
 
+def test_ids_with_more_digits_than_a_number_has_are_kept(tmp_path: Path) -> None:
+    own = eaf_text([Tier("by hand", [(0, 1000, "one")])])
+    digits = "9" * 5_000
+    own = own.replace('"a1"', f'"a{digits}"').replace('"ts1"', f'"ts{digits}"').replace(">1</P", f">{digits}</P")
+    (tmp_path / "talk.eaf").write_text(own, encoding="utf-8")
+    text = eaf_text([Tier("new", [(0, 1000, "two")])], base=tmp_path / "talk.eaf")
+    check_structure(text)
+    assert f'"a{digits}"' in text and [tier.annotations[0].text for tier in read_eaf(text.encode()).tiers] == [
+        "one",
+        "two",
+    ]
+
+
 def test_a_copy_of_a_textgrid_keeps_its_tiers_points_too(tmp_path: Path) -> None:
     from praatio import textgrid
 
