@@ -6,7 +6,6 @@ of Praat's long form, UTF-8. In a copy of a file all stays as it is; a new tier 
 """
 
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,8 +19,6 @@ from asr.errors import DataError, TranscriptError
 from asr.transcription.cues import Span, duration_ms, make_cues, speaker, word_spans
 
 if TYPE_CHECKING:
-    from praatio.textgrid import Textgrid
-
     from asr.recognition.hypothesis import Hypothesis
 
 Read = TypeVar("Read")
@@ -86,25 +83,32 @@ def textgrid_text(tiers: Sequence[Tier], end_ms: int, base: Path | None = None) 
     Args:
         tiers: what to write.
         end_ms: the recording's length in milliseconds.
-        base: a TextGrid file, whose tiers come first, unchanged.
+        base: a TextGrid file, whose tiers come first, as they are; where the recording is longer by 1 ms or more, with
+            an empty interval at the end.
 
     Raises:
         TranscriptError: ``base`` cannot be read.
     """
-    from praatio import textgrid
+    from praatio.utilities.textgrid_io import getTextgridAsStr
 
-    from asr.data.annotation.textgrid import parse_textgrid
+    from asr.data.annotation.textgrid import INTERVALS, parse_textgrid
 
-    end_s = max(1, end_ms) / 1000
-    grid: Textgrid = textgrid.Textgrid(0, end_s) if base is None else _read(base, partial(parse_textgrid, empty=True))
-    end_s = max(end_s, grid.maxTimestamp or 0.0)
-    for tier in _renamed(tiers, grid.tierNames):
-        intervals = [(start_ms / 1000, stop_ms / 1000, text) for start_ms, stop_ms, text in tier.intervals]
-        grid.addTier(textgrid.IntervalTier(tier.name, intervals, 0, end_s), reportingMode="silence")
-    with tempfile.TemporaryDirectory() as folder:  # praatio writes files only
-        path = Path(folder) / "transcript.TextGrid"
-        grid.save(str(path), format="long_textgrid", includeBlankSpaces=True, reportingMode="silence")
-        return path.read_text(encoding="utf-8")
+    kept = [] if base is None else _read(base, parse_textgrid)
+    end_s = max([0.0, *(tier.end_s for tier in kept)])
+    end_ms = max([1, end_ms, *(stop_ms for tier in tiers for _, stop_ms, _ in tier.intervals)])
+    if end_ms - 1000 * end_s >= 1:
+        end_s = end_ms / 1000
+    span = {"xmin": min([0.0, *(tier.start_s for tier in kept)]), "xmax": end_s}
+    written = [
+        {"class": tier.kind, "name": tier.name, **span, "entries": [(*times, text) for times, text in tier.entries]}
+        for tier in kept
+    ]
+    for tier in _renamed(tiers, [tier.name for tier in kept]):
+        intervals = [(begin_ms / 1000, min(stop_ms / 1000, end_s), text) for begin_ms, stop_ms, text in tier.intervals]
+        written.append({"class": INTERVALS, "name": tier.name, **span, "entries": intervals})
+    grid = {**span, "tiers": written}
+    text: str = getTextgridAsStr(grid, "long_textgrid", includeBlankSpaces=True, minimumIntervalLength=None)
+    return text
 
 
 def eaf_text(tiers: Sequence[Tier], audio: str = "", base: Path | None = None) -> str:

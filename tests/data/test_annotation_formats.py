@@ -218,6 +218,106 @@ def test_textgrids_of_praatio_in_both_forms_and_encodings(tmp_path: Path, form: 
     assert [one.name for one in read.tiers] == ["ŋa"], "points have no duration"
 
 
+# By Praat's page on the formats: what is neither a number that stands alone nor a text in quotes is skipped.
+LONG = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+xmin = -0.5 ! a "comment" of 3
+xmax = 3
+tiers? <exists>
+size = 3
+item []:
+    item [1]:
+        class = "IntervalTier"
+        name = "w"
+        xmin = -0.5
+        xmax = 3
+        intervals: size = 3
+        intervals [1]:
+            xmin = -0.5
+            xmax = 2.5e-05
+            text = "{label}"
+        intervals [2]:
+            xmin = 2.5e-05
+            xmax = 1
+            text = ""
+        intervals [3]:
+            xmin = 1
+            xmax = 3
+            text = "b"
+    item [2]:
+        class = "TextTier"
+        name = "p"
+        xmin = -0.5
+        xmax = 3
+        points: size = 1
+        points [1]:
+            number = 1.5
+            mark = "!"
+    item [3]:
+        class = "IntervalTier"
+        name = "w"
+        xmin = -0.5
+        xmax = 3
+        intervals: size = 0
+"""
+SHORT = """File type = "ooTextFile"
+"TextGrid"
+
+-0.5
+3
+<exists>
+2
+"IntervalTier" "w" -0.5 3 3
+-0.5 2.5e-05 "{label}"
+2.5e-05 1 ""
+1 3 "b"
+"IntervalTier"
+"w"
+-0.5
+3
+0
+"""
+
+
+@pytest.mark.parametrize("form", [LONG, SHORT])
+@pytest.mark.parametrize(
+    "label",
+    [
+        "item [", "item [1]:", "intervals [2]:", "points [1]:", "ooTextFile short", "xmin = 4", "5", "! no", "<exists>",
+        "IntervalTier", '""TextTier""', 'class = ""IntervalTier""', 'say ""hi""', '""', "one\n5\ntwo",
+    ],
+)  # fmt: skip
+def test_a_label_of_a_textgrid_may_be_any_text(form: str, label: str) -> None:
+    for rare, plain in ((' ! a "comment" of 3', ""), ("-0.5", "0"), ("2.5e-05", "0.25"), ("{label}", label)):
+        form = form.replace(rare, plain)
+    text = " ".join(label.replace('""', '"').split())
+    assert tier(read_textgrid(form.encode()), "w") == [(0, 0.25, text), (1, 3, "b")]
+
+
+@pytest.mark.parametrize("form", [LONG, SHORT])
+def test_numbers_and_comments_of_a_textgrid_are_read_as_praat_reads_them(form: str) -> None:
+    read = read_textgrid(form.encode())
+    assert tier(read, "w") == [(-0.5, 0.000025, "{label}"), (1, 3, "b")]
+    assert [one.name for one in read.tiers] == ["w", "w_2"], "both have the same name"
+
+
+@pytest.mark.parametrize("form", [LONG, SHORT])
+def test_damaged_textgrids_are_named(form: str) -> None:
+    for damaged, why in (
+        (form[: form.rindex("0")], "ends too early"),
+        (form[: form.index("{")], "ends too early"),
+        (form.replace(' "b"', ""), "no text before"),
+        (form.replace("2.5e-05", "soon"), r"line \d+: no number before"),
+        (form.replace("2.5e-05", "9" * 400), "more than 308 digits"),
+        (form.replace("2.5e-05", "-1"), "interval from -0.5 to -1.0 s"),
+        (form.replace("2.5e-05", "1.2.5"), "1.2.5"),
+        (form + '"x"', "more than the sizes"),
+    ):
+        with pytest.raises(DataError, match=f"damaged TextGrid .*{why}"):
+            read_textgrid(damaged.encode())
+
+
 # --- lines -----------------------------------------------------------------------------------------------------------
 
 

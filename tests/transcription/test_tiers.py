@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from asr.data.annotation.eaf import read_eaf
+from asr.data.annotation.textgrid import parse_textgrid
 from asr.errors import TranscriptError
 from asr.transcription import Provenance, render_transcript
 from asr.transcription.tiers import Tier, eaf_text, textgrid_text
@@ -172,6 +173,86 @@ def test_a_copy_of_a_textgrid_keeps_its_tiers_points_too(tmp_path: Path) -> None
     assert [tuple(one) for one in read.getTier("words").entries] == [(0.7, 4.2, "one by hand")]
     assert [tuple(one) for one in read.getTier("clicks").entries] == [(1.5, "!")]
     assert [one.label for one in read.getTier("words 2").entries] == ["one", 't"w<o', "three"]
+
+
+GRID = '''File type = "ooTextFile"
+Object class = "TextGrid"
+
+xmin = 0
+xmax = 2.99993
+tiers? <exists>
+size = 3
+item []:
+    item [1]:
+        class = "IntervalTier"
+        name = "w"
+        xmin = 0
+        xmax = 2.99993
+        intervals: size = 3
+        intervals [1]:
+            xmin = 0
+            xmax = 1.25
+            text = " item [2]: ""by hand""
+ŋa "
+        intervals [2]:
+            xmin = 1.25
+            xmax = 1.2500000001
+            text = "short"
+        intervals [3]:
+            xmin = 1.2500000001
+            xmax = 2.99993
+            text = ""
+    item [2]:
+        class = "TextTier"
+        name = "w"
+        xmin = 0
+        xmax = 2.99993
+        points: size = 1
+        points [1]:
+            number = 1.5
+            mark = "a ""click"""
+    item [3]:
+        class = "IntervalTier"
+        name = "w"
+        xmin = 0
+        xmax = 2.99993
+        intervals: size = 1
+        intervals [1]:
+            xmin = 0
+            xmax = 2.99993
+            text = "all"
+'''
+ADDED = """    item [4]:
+        class = "IntervalTier"
+        name = "w 2"
+        xmin = 0
+        xmax = 2.99993
+        intervals: size = 2
+        intervals [1]:
+            xmin = 0
+            xmax = 1
+            text = ""
+        intervals [2]:
+            xmin = 1
+            xmax = 2.99993
+            text = "new"
+"""
+
+
+def test_a_copy_of_a_textgrid_is_the_file_with_more_tiers(tmp_path: Path) -> None:
+    """Tiers of the same name, quotes, and an end that is not a whole millisecond, of which the recording has 3,000."""
+    (tmp_path / "a.TextGrid").write_text(GRID, encoding="utf-8")
+    text = textgrid_text([Tier("w", [(1000, 3000, "new")])], 3000, tmp_path / "a.TextGrid")
+    assert re.sub(" +\n", "\n", text) == GRID.replace("size = 3\nitem", "size = 4\nitem") + ADDED
+
+
+def test_tiers_of_a_textgrid_that_ends_before_the_recording_go_on_without_text(tmp_path: Path) -> None:
+    (tmp_path / "a.TextGrid").write_text(GRID, encoding="utf-8")
+    text = textgrid_text([Tier("new", [(1000, 5000, "x")])], 4000, tmp_path / "a.TextGrid")
+    read = parse_textgrid(text.encode())
+    assert [(one.start_s, one.end_s) for one in read] == [(0, 5)] * 4 and text.count("xmax = 5 \n") == 8
+    assert list(read[2].entries) == [((0, 2.99993), "all"), ((2.99993, 5), "")]
+    assert list(read[3].entries) == [((0, 1), ""), ((1, 5), "x")]
 
 
 EAF = b"""<ANNOTATION_DOCUMENT><HEADER TIME_UNITS="%b"><MEDIA_DESCRIPTOR MEDIA_URL="" TIME_ORIGIN="%b"/></HEADER>
