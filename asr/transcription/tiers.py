@@ -6,7 +6,6 @@ of Praat's long form, UTF-8. In a copy of a file all stays as it is; a new tier 
 """
 
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,8 +19,6 @@ from asr.errors import DataError, TranscriptError
 from asr.transcription.cues import Span, duration_ms, make_cues, speaker, word_spans
 
 if TYPE_CHECKING:
-    from praatio.textgrid import Textgrid
-
     from asr.recognition.hypothesis import Hypothesis
 
 Read = TypeVar("Read")
@@ -86,25 +83,32 @@ def textgrid_text(tiers: Sequence[Tier], end_ms: int, base: Path | None = None) 
     Args:
         tiers: what to write.
         end_ms: the recording's length in milliseconds.
-        base: a TextGrid file, whose tiers come first, unchanged.
+        base: a TextGrid file, whose tiers come first, as they are; where the recording is longer by 1 ms or more, with
+            an empty interval at the end.
 
     Raises:
         TranscriptError: ``base`` cannot be read.
     """
-    from praatio import textgrid
+    from praatio.utilities.textgrid_io import getTextgridAsStr
 
-    from asr.data.annotation.textgrid import parse_textgrid
+    from asr.data.annotation.textgrid import INTERVALS, parse_textgrid
 
-    end_s = max(1, end_ms) / 1000
-    grid: Textgrid = textgrid.Textgrid(0, end_s) if base is None else _read(base, partial(parse_textgrid, empty=True))
-    end_s = max(end_s, grid.maxTimestamp or 0.0)
-    for tier in _renamed(tiers, grid.tierNames):
-        intervals = [(start_ms / 1000, stop_ms / 1000, text) for start_ms, stop_ms, text in tier.intervals]
-        grid.addTier(textgrid.IntervalTier(tier.name, intervals, 0, end_s), reportingMode="silence")
-    with tempfile.TemporaryDirectory() as folder:  # praatio writes files only
-        path = Path(folder) / "transcript.TextGrid"
-        grid.save(str(path), format="long_textgrid", includeBlankSpaces=True, reportingMode="silence")
-        return path.read_text(encoding="utf-8")
+    kept = [] if base is None else _read(base, parse_textgrid)
+    end_s = max([0.0, *(tier.end_s for tier in kept)])
+    end_ms = max([1, end_ms, *(stop_ms for tier in tiers for _, stop_ms, _ in tier.intervals)])
+    if end_ms - 1000 * end_s >= 1:
+        end_s = end_ms / 1000
+    span = {"xmin": min([0.0, *(tier.start_s for tier in kept)]), "xmax": end_s}
+    written = [
+        {"class": tier.kind, "name": tier.name, **span, "entries": [(*times, text) for times, text in tier.entries]}
+        for tier in kept
+    ]
+    for tier in _renamed(tiers, [tier.name for tier in kept]):
+        intervals = [(begin_ms / 1000, min(stop_ms / 1000, end_s), text) for begin_ms, stop_ms, text in tier.intervals]
+        written.append({"class": INTERVALS, "name": tier.name, **span, "entries": intervals})
+    grid = {**span, "tiers": written}
+    text: str = getTextgridAsStr(grid, "long_textgrid", includeBlankSpaces=True, minimumIntervalLength=None)
+    return text
 
 
 def eaf_text(tiers: Sequence[Tier], audio: str = "", base: Path | None = None) -> str:
@@ -113,18 +117,30 @@ def eaf_text(tiers: Sequence[Tier], audio: str = "", base: Path | None = None) -
     Args:
         tiers: what to write.
         audio: the recording that the file is linked to; "" for none.
-        base: an eaf file, to whose content the tiers are added; ``audio`` is not used then.
+        base: an eaf file, to whose content the tiers are added; ``audio`` is not used then. Where its times begin later
+            than the recording (TIME_ORIGIN), what ends before is left out.
 
     Raises:
-        TranscriptError: ``base`` cannot be read, or is no eaf.
+        TranscriptError: ``base`` cannot be read, or is no eaf or a damaged one.
     """
-    from asr.data.annotation.eaf import parse_xml
+    from asr.data.annotation.eaf import origin_ms, parse_xml, read_eaf
 
     ElementTree.register_namespace("xsi", _XSI)
-    root = _new_document(audio) if base is None else _read(base, partial(parse_xml, comments=True))
+    if base is None:
+        root = _new_document(audio)
+    else:
+        _read(base, read_eaf)  # names what is damaged
+        root = _read(base, partial(parse_xml, comments=True))
+        tiers = [_since(tier, origin_ms(root)) for tier in tiers]
     _Additions(root).add(_renamed(tiers, [tier.get("TIER_ID", "") for tier in root.iter("TIER")]))
     ElementTree.indent(root, "    ")
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _since(tier: Tier, origin_ms: int) -> Tier:
+    """The tier with times that count from the origin; an interval that begins before it begins at 0."""
+    shifted = [(max(0, start_ms - origin_ms), end_ms - origin_ms, text) for start_ms, end_ms, text in tier.intervals]
+    return replace(tier, intervals=[one for one in shifted if one[1] > 0])
 
 
 def _read(file: Path, parse: Callable[[bytes], Read]) -> Read:
@@ -262,7 +278,7 @@ class _Additions:
 
     def _last_ids(self) -> list[ElementTree.Element]:
         found = (one for one in self._root.iter("PROPERTY") if one.get("NAME") == _LAST_ID)
-        return [one for one in found if (one.text or "0").strip().isdecimal()]
+        return [one for one in found if re.fullmatch(r"\s*[0-9]{1,18}\s*", one.text or "0")]
 
 
 def _renamed(tiers: Sequence[Tier], taken: Iterable[str]) -> list[Tier]:
@@ -283,8 +299,8 @@ def _numbered(name: str) -> Iterable[str]:
 
 
 def _highest(ids: Iterable[str]) -> int:
-    """The highest number at the end of an id; 0 where none has one."""
-    return max((int(found[0]) for one in ids if (found := re.search(r"[0-9]+$", one))), default=0)
+    """The highest number at the end of an id, of 18 digits at most; 0 where none has one."""
+    return max((int(found[0]) for one in ids if (found := re.search(r"[0-9]{1,18}$", one))), default=0)
 
 
 def _xml(text: str) -> str:

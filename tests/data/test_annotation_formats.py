@@ -119,6 +119,42 @@ def test_a_boundary_that_nobody_has_set_is_no_place_to_cut() -> None:
     assert tier(read_eaf(eaf(slots, [words])), "w") == [(0, 3, "one two three"), (3, 4, "four")]
 
 
+def test_of_a_long_subdivision_each_word_has_the_times_around_it() -> None:
+    """5,000 words in phrases of ten whose inner boundaries nobody has set; the last phrase has no end."""
+    number = 5_000
+    slots = {f"s{place}": 300 * place if place % 10 == 0 and place < number else None for place in range(number + 1)}
+    words = [timed(f"a{place}", f"s{place}", f"s{place + 1}", f"w{place}") for place in range(number)]
+    read = read_eaf(eaf(slots, [in_tier("w", *words)]))
+    assert tier(read, "w") == [
+        (3.0 * phrase, 3.0 * phrase + 3, " ".join(f"w{10 * phrase + word}" for word in range(10)))
+        for phrase in range(499)
+    ]
+    assert list(read.tiers[0].untimed) == [f"w{place}" for place in range(4_990, 5_000)]
+
+
+def test_boundaries_in_a_circle_have_no_time() -> None:
+    slots = {"s1": None, "s2": None, "s3": 500}
+    words = in_tier("w", timed("a1", "s1", "s2", "x"), timed("a2", "s2", "s1", "y"), timed("a3", "s2", "s3", "z"))
+    (found,) = read_eaf(eaf(slots, [words])).tiers
+    assert not found.annotations and sorted(found.untimed) == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("file:///C:/my/take#1.wav", "take#1.wav"),
+        ("file:///C:/my/what?.wav", "what?.wav"),
+        ("file:///C:/my/take%231.wav", "take#1.wav"),
+        ("file://[abc/x.wav", "x.wav"),
+        ("file:/a/x.wav", "x.wav"),
+        ("./a b/x.wav", "x.wav"),
+    ],
+)
+def test_a_linked_recording_has_its_whole_name(url: str, name: str) -> None:
+    data = eaf({}, []).replace(b"file:///C:/t.wav", url.encode())
+    assert [one.rpartition("/")[2] for one in read_eaf(data).media] == [name]
+
+
 def test_the_origin_of_the_recording_is_added() -> None:
     data = eaf({"s1": 0, "s2": 500}, [in_tier("p", timed("a1", "s1", "s2", "x"))], 'TIME_ORIGIN="1500"')
     assert tier(read_eaf(data), "p") == [(1.5, 2, "x")]
@@ -153,6 +189,8 @@ def test_damaged_eafs_are_named() -> None:
         (eaf({"s1": 0}, [cycle]), "damaged eaf .*its own parent"),
         (EAF.replace("milliseconds", "PAL-frames").format(origin="", slots="", tiers="").encode(), "PAL-frames"),
         (eaf({"s1": 0}, []).replace(b'"0"', b'"soon"'), "damaged eaf"),
+        (eaf({}, [in_tier("w"), in_tier("w", timed("a1", "s1", "s2", "x"))]), "damaged eaf .*two tiers .*'w'"),
+        (eaf({}, [cycle, *(in_tier(str(number)) for number in range(2_000))]), "damaged eaf"),
     ):
         with pytest.raises(DataError, match=why):
             read_eaf(data)
@@ -178,6 +216,106 @@ def test_textgrids_of_praatio_in_both_forms_and_encodings(tmp_path: Path, form: 
     read = read_textgrid(data)
     assert tier(read, "ŋa") == [(0.5, 1.25, 'kɔ́ "bà"'), (2, 4, "two lines")]
     assert [one.name for one in read.tiers] == ["ŋa"], "points have no duration"
+
+
+# By Praat's page on the formats: what is neither a number that stands alone nor a text in quotes is skipped.
+LONG = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+xmin = -0.5 ! a "comment" of 3
+xmax = 3
+tiers? <exists>
+size = 3
+item []:
+    item [1]:
+        class = "IntervalTier"
+        name = "w"
+        xmin = -0.5
+        xmax = 3
+        intervals: size = 3
+        intervals [1]:
+            xmin = -0.5
+            xmax = 2.5e-05
+            text = "{label}"
+        intervals [2]:
+            xmin = 2.5e-05
+            xmax = 1
+            text = ""
+        intervals [3]:
+            xmin = 1
+            xmax = 3
+            text = "b"
+    item [2]:
+        class = "TextTier"
+        name = "p"
+        xmin = -0.5
+        xmax = 3
+        points: size = 1
+        points [1]:
+            number = 1.5
+            mark = "!"
+    item [3]:
+        class = "IntervalTier"
+        name = "w"
+        xmin = -0.5
+        xmax = 3
+        intervals: size = 0
+"""
+SHORT = """File type = "ooTextFile"
+"TextGrid"
+
+-0.5
+3
+<exists>
+2
+"IntervalTier" "w" -0.5 3 3
+-0.5 2.5e-05 "{label}"
+2.5e-05 1 ""
+1 3 "b"
+"IntervalTier"
+"w"
+-0.5
+3
+0
+"""
+
+
+@pytest.mark.parametrize("form", [LONG, SHORT])
+@pytest.mark.parametrize(
+    "label",
+    [
+        "item [", "item [1]:", "intervals [2]:", "points [1]:", "ooTextFile short", "xmin = 4", "5", "! no", "<exists>",
+        "IntervalTier", '""TextTier""', 'class = ""IntervalTier""', 'say ""hi""', '""', "one\n5\ntwo",
+    ],
+)  # fmt: skip
+def test_a_label_of_a_textgrid_may_be_any_text(form: str, label: str) -> None:
+    for rare, plain in ((' ! a "comment" of 3', ""), ("-0.5", "0"), ("2.5e-05", "0.25"), ("{label}", label)):
+        form = form.replace(rare, plain)
+    text = " ".join(label.replace('""', '"').split())
+    assert tier(read_textgrid(form.encode()), "w") == [(0, 0.25, text), (1, 3, "b")]
+
+
+@pytest.mark.parametrize("form", [LONG, SHORT])
+def test_numbers_and_comments_of_a_textgrid_are_read_as_praat_reads_them(form: str) -> None:
+    read = read_textgrid(form.encode())
+    assert tier(read, "w") == [(-0.5, 0.000025, "{label}"), (1, 3, "b")]
+    assert [one.name for one in read.tiers] == ["w", "w_2"], "both have the same name"
+
+
+@pytest.mark.parametrize("form", [LONG, SHORT])
+def test_damaged_textgrids_are_named(form: str) -> None:
+    for damaged, why in (
+        (form[: form.rindex("0")], "ends too early"),
+        (form[: form.index("{")], "ends too early"),
+        (form.replace(' "b"', ""), "no text before"),
+        (form.replace("2.5e-05", "soon"), r"line \d+: no number before"),
+        (form.replace("2.5e-05", "9" * 400), "more than 308 digits"),
+        (form.replace("2.5e-05", "-1"), "interval from -0.5 to -1.0 s"),
+        (form.replace("2.5e-05", "1.2.5"), "1.2.5"),
+        (form + '"x"', "more than the sizes"),
+    ):
+        with pytest.raises(DataError, match=f"damaged TextGrid .*{why}"):
+            read_textgrid(damaged.encode())
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from asr.data.annotation.eaf import read_eaf
+from asr.data.annotation.textgrid import parse_textgrid
 from asr.errors import TranscriptError
 from asr.transcription import Provenance, render_transcript
 from asr.transcription.tiers import Tier, eaf_text, textgrid_text
@@ -117,6 +119,45 @@ def test_a_copy_of_an_eaf_keeps_everything_and_gets_the_new_tiers(tmp_path: Path
     assert read.get_parameters_for_tier("words 2")["LINGUISTIC_TYPE_REF"] == "words 2", "the other has no constraint"
 
 
+def test_in_a_copy_of_an_eaf_with_an_origin_new_tiers_have_the_times_of_the_old(tmp_path: Path) -> None:
+    """TIME_ORIGIN: the file's 0 is 5 s into the recording; what ends before it has no place in the file."""
+    own = eaf_text([Tier("by hand", [(0, 1000, "one")])], audio=str(tmp_path / "talk.wav"))
+    (tmp_path / "talk.eaf").write_text(own.replace(" MIME_TYPE=", ' TIME_ORIGIN="5000" MIME_TYPE='), encoding="utf-8")
+    words = [(1000, 2000, "before"), (4500, 5000, "at"), (5000, 6000, "one"), (7000, 8000, "two")]
+    text = eaf_text(
+        [
+            Tier("segments", [(1000, 6000, "before at one"), (7000, 8000, "two")]),
+            Tier("words", words, "segments", "Included_In"),
+            Tier("sure", [(start_ms, end_ms, "1") for start_ms, end_ms, _ in words], "words", "Symbolic_Association"),
+        ],
+        base=tmp_path / "talk.eaf",
+    )
+    check_structure(text)
+    found = {
+        tier.name: [(one.start_s, one.end_s, one.text) for one in tier.annotations]
+        for tier in read_eaf(text.encode()).tiers
+    }
+    assert found == {
+        "by hand": [(5, 6, "one")],
+        "segments": [(5, 6, "before at one"), (7, 8, "two")],
+        "words": [(5, 6, "one"), (7, 8, "two")],
+        "sure": [(5, 6, "1"), (7, 8, "1")],
+    }
+
+
+def test_ids_with_more_digits_than_a_number_has_are_kept(tmp_path: Path) -> None:
+    own = eaf_text([Tier("by hand", [(0, 1000, "one")])])
+    digits = "9" * 5_000
+    own = own.replace('"a1"', f'"a{digits}"').replace('"ts1"', f'"ts{digits}"').replace(">1</P", f">{digits}</P")
+    (tmp_path / "talk.eaf").write_text(own, encoding="utf-8")
+    text = eaf_text([Tier("new", [(0, 1000, "two")])], base=tmp_path / "talk.eaf")
+    check_structure(text)
+    assert f'"a{digits}"' in text and [tier.annotations[0].text for tier in read_eaf(text.encode()).tiers] == [
+        "one",
+        "two",
+    ]
+
+
 def test_a_copy_of_a_textgrid_keeps_its_tiers_points_too(tmp_path: Path) -> None:
     from praatio import textgrid
 
@@ -134,6 +175,90 @@ def test_a_copy_of_a_textgrid_keeps_its_tiers_points_too(tmp_path: Path) -> None
     assert [one.label for one in read.getTier("words 2").entries] == ["one", 't"w<o', "three"]
 
 
+GRID = '''File type = "ooTextFile"
+Object class = "TextGrid"
+
+xmin = 0
+xmax = 2.99993
+tiers? <exists>
+size = 3
+item []:
+    item [1]:
+        class = "IntervalTier"
+        name = "w"
+        xmin = 0
+        xmax = 2.99993
+        intervals: size = 3
+        intervals [1]:
+            xmin = 0
+            xmax = 1.25
+            text = " item [2]: ""by hand""
+ŋa "
+        intervals [2]:
+            xmin = 1.25
+            xmax = 1.2500000001
+            text = "short"
+        intervals [3]:
+            xmin = 1.2500000001
+            xmax = 2.99993
+            text = ""
+    item [2]:
+        class = "TextTier"
+        name = "w"
+        xmin = 0
+        xmax = 2.99993
+        points: size = 1
+        points [1]:
+            number = 1.5
+            mark = "a ""click"""
+    item [3]:
+        class = "IntervalTier"
+        name = "w"
+        xmin = 0
+        xmax = 2.99993
+        intervals: size = 1
+        intervals [1]:
+            xmin = 0
+            xmax = 2.99993
+            text = "all"
+'''
+ADDED = """    item [4]:
+        class = "IntervalTier"
+        name = "w 2"
+        xmin = 0
+        xmax = 2.99993
+        intervals: size = 2
+        intervals [1]:
+            xmin = 0
+            xmax = 1
+            text = ""
+        intervals [2]:
+            xmin = 1
+            xmax = 2.99993
+            text = "new"
+"""
+
+
+def test_a_copy_of_a_textgrid_is_the_file_with_more_tiers(tmp_path: Path) -> None:
+    """Tiers of the same name, quotes, and an end that is not a whole millisecond, of which the recording has 3,000."""
+    (tmp_path / "a.TextGrid").write_text(GRID, encoding="utf-8")
+    text = textgrid_text([Tier("w", [(1000, 3000, "new")])], 3000, tmp_path / "a.TextGrid")
+    assert re.sub(" +\n", "\n", text) == GRID.replace("size = 3\nitem", "size = 4\nitem") + ADDED
+
+
+def test_tiers_of_a_textgrid_that_ends_before_the_recording_go_on_without_text(tmp_path: Path) -> None:
+    (tmp_path / "a.TextGrid").write_text(GRID, encoding="utf-8")
+    text = textgrid_text([Tier("new", [(1000, 5000, "x")])], 4000, tmp_path / "a.TextGrid")
+    read = parse_textgrid(text.encode())
+    assert [(one.start_s, one.end_s) for one in read] == [(0, 5)] * 4 and text.count("xmax = 5 \n") == 8
+    assert list(read[2].entries) == [((0, 2.99993), "all"), ((2.99993, 5), "")]
+    assert list(read[3].entries) == [((0, 1), ""), ((1, 5), "x")]
+
+
+EAF = b"""<ANNOTATION_DOCUMENT><HEADER TIME_UNITS="%b"><MEDIA_DESCRIPTOR MEDIA_URL="" TIME_ORIGIN="%b"/></HEADER>
+<TIME_ORDER><TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="%b"/></TIME_ORDER></ANNOTATION_DOCUMENT>"""
+
+
 def test_tiers_that_do_not_fit_and_files_that_cannot_be_copied_are_named(tmp_path: Path) -> None:
     with pytest.raises(TranscriptError, match="words has no interval from 0 to 5 ms"):
         eaf_text([Tier("words", [(0, 4, "a")]), Tier("sure", [(0, 5, "1")], "words", "Symbolic_Association")])
@@ -142,11 +267,15 @@ def test_tiers_that_do_not_fit_and_files_that_cannot_be_copied_are_named(tmp_pat
         ("b.eaf", b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>', "document type"),
         ("c.eaf", b"", "not XML"),
         ("d.eaf", None, "cannot be read"),
+        ("e.eaf", EAF % (b"milliseconds", b"0", b"1000.5"), "is a damaged eaf .*1000.5.*; its tiers cannot be kept"),
+        ("f.eaf", EAF % (b"milliseconds", b"0", b"9" * 400), "is a damaged eaf .*; its tiers cannot be kept"),
+        ("g.eaf", EAF % (b"milliseconds", b"x", b"1000"), "is a damaged eaf .*'x'.*; its tiers cannot be kept"),
+        ("h.eaf", EAF % (b"PAL-frames", b"0", b"1000"), "counts time in PAL-frames"),
     ):
         if content is not None:
             (tmp_path / name).write_bytes(content)
         with pytest.raises(TranscriptError, match=rf"{name}: .*{why}"):
-            eaf_text([], base=tmp_path / name)
+            eaf_text([Tier("words", [(0, 4, "a")])], base=tmp_path / name)
     (tmp_path / "a.TextGrid").write_bytes(b"ooBinaryFile\x08TextGrid")
     with pytest.raises(TranscriptError, match="binary TextGrid"):
         textgrid_text([], 1000, tmp_path / "a.TextGrid")

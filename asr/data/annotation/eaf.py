@@ -9,7 +9,7 @@ grow without bound or read other files, is refused.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from asr.data.annotation.records import Annotation, AnnotationFile, AnnotationTier
@@ -19,7 +19,7 @@ from asr.errors import DataError
 def read_eaf(data: bytes) -> AnnotationFile:
     """The tiers and linked recordings of an eaf.
 
-    Times count from the start of the recording: the origin of the first recording that has one (TIME_ORIGIN) is added.
+    Times count from the start of the recording: ``origin_ms`` is added.
 
     Raises:
         DataError: it is no eaf, or a damaged one; the message completes "FILE: ".
@@ -31,12 +31,20 @@ def read_eaf(data: bytes) -> AnnotationFile:
         raise DataError(f"counts time in {units}, not in milliseconds; save it with a newer ELAN")
     media = [] if header is None else header.findall("MEDIA_DESCRIPTOR")
     try:
-        origin_ms = next((int(one.get("TIME_ORIGIN", 0)) for one in media if one.get("TIME_ORIGIN")), 0)
-        tiers = _Document(root, origin_ms).tiers()
-    except (ValueError, OverflowError) as error:
+        tiers = _Document(root).tiers()
+    except (ValueError, OverflowError, RecursionError) as error:
         raise DataError(f"is a damaged eaf ({error})") from None
     urls = [one.get(name) for one in media for name in ("RELATIVE_MEDIA_URL", "MEDIA_URL")]
     return AnnotationFile(tiers=tiers, media=list(dict.fromkeys(_path(url) for url in urls if url)))
+
+
+def origin_ms(root: ElementTree.Element) -> int:
+    """Where in the recording the times of a document begin: TIME_ORIGIN of the first recording that has one, else 0.
+
+    Raises ValueError where it is no number.
+    """
+    origins = (one.get("TIME_ORIGIN") for one in root.iterfind("HEADER/MEDIA_DESCRIPTOR"))
+    return int(next(filter(None, origins), 0))
 
 
 def parse_xml(data: bytes, *, comments: bool = False) -> ElementTree.Element:
@@ -86,15 +94,19 @@ class _Value:
 class _Document:
     """The annotations of a document, and the time of each."""
 
-    def __init__(self, root: ElementTree.Element, origin_ms: int) -> None:
-        self._elements = root.findall("TIER")
-        slots = root.findall("TIME_ORDER/TIME_SLOT")
+    def __init__(self, root: ElementTree.Element) -> None:
+        origin = origin_ms(root)
         self._times = {
-            slot.get("TIME_SLOT_ID"): (int(value) + origin_ms) / 1000
-            for slot in slots
+            slot.get("TIME_SLOT_ID", ""): (int(value) + origin) / 1000
+            for slot in root.iterfind("TIME_ORDER/*")
             if (value := slot.get("TIME_VALUE")) is not None
         }
-        self._of_tier = {tier.get("TIER_ID", ""): list(_values(tier)) for tier in self._elements}
+        self._elements: dict[str, ElementTree.Element] = {}
+        for tier in root.iterfind("TIER"):
+            if self._elements.setdefault(tier.get("TIER_ID", ""), tier) is not tier:
+                raise ValueError(f"two tiers have the name {tier.get('TIER_ID', '')!r}")
+        self._of_tier = {name: list(_values(tier)) for name, tier in self._elements.items()}
+        self._bounds = {name: self._nearest(values) for name, values in self._of_tier.items()}
         self._by_id = {value.id: value for values in self._of_tier.values() for value in values}
         self._parts = {
             value.id: (name, number) for name, values in self._of_tier.items() for number, value in enumerate(values)
@@ -102,16 +114,15 @@ class _Document:
 
     def tiers(self) -> list[AnnotationTier]:
         """Every tier; a participant that it lacks is its parent's."""
-        elements = {tier.get("TIER_ID", ""): tier for tier in self._elements}
         tiers = []
-        for name, element in elements.items():
+        for name, element in self._elements.items():
             annotations, untimed = self._timed(self._of_tier[name])
             tiers.append(
                 AnnotationTier(
                     name=name,
                     annotations=annotations,
                     kind=element.get("LINGUISTIC_TYPE_REF", ""),
-                    participant=_inherited(elements, name, "PARTICIPANT"),
+                    participant=_inherited(self._elements, name, "PARTICIPANT"),
                     parent=element.get("PARENT_REF"),
                     untimed=untimed,
                 )
@@ -141,27 +152,29 @@ class _Document:
         if value.slots is None:
             parent = self._by_id.get(value.parent or "")
             return None if parent is None else self._span(parent, depth + 1)
-        start_s, end_s = (self._times.get(slot) for slot in value.slots)
-        if start_s is not None and end_s is not None:
-            return start_s, end_s
-        return self._chain(value)
+        before, after = self._bounds[self._parts[value.id][0]]
+        first, last = value.slots
+        start_s, end_s = self._times.get(first, before.get(first)), self._times.get(last, after.get(last))
+        return None if start_s is None or end_s is None else (start_s, end_s)
 
-    def _chain(self, value: _Value) -> tuple[float, float] | None:
-        """From the last boundary with a time before the annotation to the first one after it.
+    def _nearest(self, values: Sequence[_Value]) -> tuple[Mapping[str, float | None], Mapping[str, float | None]]:
+        """For the slots of a tier that nobody has set: the last time before, and the first time after, each of them.
 
         Annotations of one Time_Subdivision share the slots between them.
         """
-        values = self._of_tier[self._parts[value.id][0]]
-        ends = {one.slots[1]: one.slots[0] for one in values if one.slots}
-        starts = {one.slots[0]: one.slots[1] for one in values if one.slots}
-        assert value.slots is not None
-        first, last = value.slots
-        for _ in values:
-            first = first if first in self._times else ends.get(first, first)
-            last = last if last in self._times else starts.get(last, last)
-        if first in self._times and last in self._times:
-            return self._times[first], self._times[last]
-        return None
+        slots = [value.slots for value in values if value.slots]
+        return self._along({last: first for first, last in slots}), self._along(dict(slots))
+
+    def _along(self, steps: Mapping[str, str]) -> dict[str, float | None]:
+        """For each slot without a time that of the first one with a time on the way from it by ``steps``."""
+        found = dict[str, float | None]()
+        for slot in steps:
+            way = dict[str, None]()
+            while slot in steps and slot not in self._times and slot not in found and slot not in way:
+                way[slot] = None
+                slot = steps[slot]
+            found |= dict.fromkeys(way, self._times.get(slot, found.get(slot)))
+        return found
 
     def _order(self, value: _Value) -> tuple[int, ...]:
         """Places of the annotation's ancestors, then its own: by the chain of previous ones, else as in the file."""
@@ -201,5 +214,5 @@ def _inherited(elements: Mapping[str, ElementTree.Element], name: str, attribute
 
 
 def _path(url: str) -> str:
-    """The path that a media URL names, ``file:///a/b.wav`` or ``./b.wav``."""
-    return unquote(urlsplit(url).path if url.startswith("file:") else url)
+    """The path that a media URL names, ``file:///a/b.wav`` or ``./b.wav``; ``#`` and ``?`` may be in names."""
+    return unquote(url.removeprefix("file:").removeprefix("//"))
