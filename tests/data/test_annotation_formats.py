@@ -322,6 +322,32 @@ def test_chat_keeps_what_was_said() -> None:
         read_cha(b"*CHI:\tyes")
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("I go &*MOT:mhm home .", "I go home."),
+        ("&{l=laughs that's ok &}l=laughs now", "that's ok now"),
+        ("‹I go› 〔home〕", "I go home"),
+        ("↫r-r-↫red like↫ike-ike↫ it", "r-r red like ike-ike it"),
+        ("it is [= foo [bar [x 2]] baz] [*] here", "it is here"),
+        ("it's no [x 3] good [x 1]", "it's no no no good"),
+        ("<I want> [x 2] [/] I want [!] [x 2] <to go> [>] .", "I want I want I want want to go."),
+        ("<no <oh no> [x 2] <a b> [/] c> [x 2] !", "no oh no oh no a b c no oh no oh no a b c!"),
+        ("[x 3] a [x 100] <> [x 2] b [x 0]", "a"),
+        ("+< <<a> [<] b> [//] <c d> [x 2]", "a b c d c d"),
+    ],
+)
+def test_codes_of_chat(line: str, said: str) -> None:
+    """By the CHAT manual: another speaker's word is not this one's; [x N] says that something was said N times."""
+    assert only(read_cha(f"@Begin\n*CHI:\t{line} \x15100_2500\x15\n".encode())) == [(0.1, 2.5, said, "CHI")]
+
+
+def test_repetitions_within_repetitions_stay_small() -> None:
+    line = "<" * 9 + "no" + "> [x 99]" * 9
+    ((_, _, said, _),) = only(read_cha(f"@Begin\n*CHI:\t{line} \x15100_2500\x15\n".encode()))
+    assert set(said.split()) == {"no"} and len(said) < 2_000_000
+
+
 def test_every_reader_refuses_other_code_pages() -> None:
     for name, read in READERS.items():
         if name != "eaf":

@@ -123,11 +123,15 @@ def read_stm(data: bytes) -> AnnotationFile:
 
 _BULLET = re.compile('\x15(?:%snd:"[^"]*"_)?(\\d+)_(\\d+)[^\x15]*\x15')
 _MAIN = re.compile(r"\*([^:\s]+):\s*(.*)", re.DOTALL)
+# [//], [= note], [: what was meant], but not [x 3]; the < and > of a group without a code
+_NOTES = re.compile(r"\[(?!x \d\d?\])[^\[\]]*\]|<([^<>]*)>(?!\s*\[)")
+_REPEATED = re.compile(r"(?:<([^<>]*)>|(?<![^\s<>\[\]])([^\s<>\[\]]+))\s*\[x (\d\d?)\]")  # said so many times
+_DEPTH, _LONGEST_LINE = 9, 10_000  # codes within codes; what is longer is no utterance
 _CODES: Sequence[tuple[re.Pattern[str], str]] = [
     (re.compile(pattern), by)
     for pattern, by in (
-        (r"\[[^\[\]]*\]", " "),  # [//], [= note], [: what was meant]
-        (r"&=\S+", " "),  # &=laughs
+        (r"\[[^\[\]]*\]", " "),  # [x 3] without a word
+        (r"&[={}]\S+|&\*\S+", " "),  # &=laughs, &{l=laughs, &}l=laughs; another's word, &*MOT:mhm
         (r"\(\.+\)|\(\d[\d:.]*\)", " "),  # (.), (..), (1.5): pauses
         (r"(?<!\S)\+\S*", " "),  # +..., +/., +", +<
         (r"(?<!\S)&[-+~]?", ""),  # &-um, &+fr: said
@@ -136,8 +140,9 @@ _CODES: Sequence[tuple[re.Pattern[str], str]] = [
         (r"@\S*", ""),  # word@s:spa
         (r"(?<=\w)[+_](?=\w)", " "),  # ice+cream, New_York
         (r"(?<=\w)[:^](?=\w|\s|$)", ""),  # no:, lengthened
-        (r"[<>‡„“”↑↓⇗⇘→⌈⌉⌊⌋∆∇°≈≋∙]", " "),
-        (r"\s+(?=[.?!,;](?:\s|$))", ""),  # a space before the full stop
+        (r"-?↫-?", " "),  # ↫r-r↫red, like↫ike↫: said
+        (r"[<>‹›〔〕‡„“”↑↓⇗⇘→⌈⌉⌊⌋∆∇°≈≋∙]", " "),
+        (r"(?<!\s)\s+(?=[.?!,;](?:\s|$))", ""),  # a space before the full stop
     )
 ]
 
@@ -169,9 +174,17 @@ def read_cha(data: bytes) -> AnnotationFile:
 
 
 def _said(text: str) -> str:
+    for _ in range(_DEPTH):
+        before, text = text, _REPEATED.sub(_repeated, _NOTES.sub(r" \1 ", text))
+        if text == before or len(text) > _LONGEST_LINE:
+            break
     for code, by in _CODES:
         text = code.sub(by, text)
     return _line(text)
+
+
+def _repeated(found: re.Match[str]) -> str:
+    return " ".join([found[1] or found[2] or ""] * int(found[3]))
 
 
 def _line(text: str) -> str:
