@@ -144,6 +144,12 @@ def test_the_tier_is_chosen_by_name_type_or_participant() -> None:
     assert chosen(*tiers, wanted="tx") == []
 
 
+def test_white_space_at_the_ends_of_tier_names_and_their_form_of_unicode_do_not_count() -> None:
+    tiers = (tier("tx ", "a", kind=" text"), tier("e\u0301", "b", participant="Zoe\u0308\n"))
+    assert chosen(*tiers, wanted="tx ") == ["tx "] == chosen(*tiers, wanted="tx") == chosen(*tiers, wanted="type: text")
+    assert chosen(*tiers, wanted="\u00e9") == ["e\u0301"] == chosen(*tiers, wanted="participant:Zo\u00eb")
+
+
 def test_without_a_choice_the_only_tier_or_the_parents_of_one_type_are_the_transcript() -> None:
     assert chosen(tier("a", "x"), tier("b", "")) == ["a"]
     parents = [tier("A", "good", kind="text"), tier("B", "day", kind="text")]
