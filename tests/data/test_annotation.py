@@ -5,6 +5,8 @@ Expected values are calculated by hand.
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
+from unicodedata import normalize
 
 import pytest
 
@@ -19,6 +21,7 @@ from asr.transcription.tiers import Tier, eaf_text
 from tests.data.made import write_pair, write_tone
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "folder"
+Form = Literal["NFC", "NFD"]
 PLAIN = SegmentRules(join=0, pad=0)
 
 
@@ -144,6 +147,12 @@ def test_the_tier_is_chosen_by_name_type_or_participant() -> None:
     assert chosen(*tiers, wanted="tx") == []
 
 
+def test_white_space_at_the_ends_of_tier_names_and_their_form_of_unicode_do_not_count() -> None:
+    tiers = (tier("tx ", "a", kind=" text"), tier("e\u0301", "b", participant="Zoe\u0308\n"))
+    assert chosen(*tiers, wanted="tx ") == ["tx "] == chosen(*tiers, wanted="tx") == chosen(*tiers, wanted="type: text")
+    assert chosen(*tiers, wanted="\u00e9") == ["e\u0301"] == chosen(*tiers, wanted="participant:Zo\u00eb")
+
+
 def test_without_a_choice_the_only_tier_or_the_parents_of_one_type_are_the_transcript() -> None:
     assert chosen(tier("a", "x"), tier("b", "")) == ["a"]
     parents = [tier("A", "good", kind="text"), tier("B", "day", kind="text")]
@@ -220,8 +229,25 @@ def test_recordings_are_found_beside_by_name_elsewhere_and_by_pattern(tmp_path: 
         ("wav/one@0.000-2.100", "elsewhere"), ("wav/two_mic1@0.000-2.100", "linked"),
         ("wav/two_mic2@0.000-2.100", "linked"),
     ]  # fmt: skip
-    with pytest.raises(ConfigError, match="the only name in braces"):
-        prepare(tmp_path / "c", tmp_path / "out", link="{stem}")
+    for link in ("{stem}", "../audio/{name.wav}", "{name[0]}", "{name!r}", "{name:>99999999999}", "{}", "{"):
+        with pytest.raises(ConfigError, match=f"link={re.escape(link)}: the only name in braces is {{name}}"):
+            prepare(tmp_path / "c", tmp_path / "out", link=link)
+
+
+@pytest.mark.parametrize(("form", "typed"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_folders_may_be_in_any_form_of_unicode(tmp_path: Path, form: Form, typed: Form) -> None:
+    """macOS writes names decomposed."""
+    for name in ("José", "Zoé"):
+        folder = tmp_path / "c" / normalize(form, name)
+        write_tone(folder / "one.wav", 3)
+        write_labels(folder / "one.txt", (0, 2, name))
+        write_tone(folder / normalize(form, "été") / "two.wav", 3)
+    keep = {"dev": "0", "test": "0"}
+    for link, stem in (("", "one"), (normalize(typed, "été/two"), "two")):
+        _, found = prepare(tmp_path / "c", tmp_path / "out", **keep, **({"link": link} if link else {}))
+        places = [Path(one.audio).relative_to(tmp_path / "c") for one in found]
+        assert [(normalize("NFC", place.parts[0]), place.stem) for place in places] == [("José", stem), ("Zoé", stem)]
+        assert [one.text for one in found] == ["José", "Zoé"]
 
 
 def test_an_stm_is_of_the_recordings_that_it_names_and_channels_count_where_there_are_some(tmp_path: Path) -> None:
@@ -236,6 +262,26 @@ def test_an_stm_is_of_the_recordings_that_it_names_and_channels_count_where_ther
         ("mono.wav", None, "ann", "one"), ("two.wav", 0, "bob", "two"), ("two.wav", 1, "eve", "three"),
     ]  # fmt: skip
     assert len({one.id for one in found}) == 3
+
+
+def test_an_stm_may_name_recordings_by_their_path(tmp_path: Path) -> None:
+    """From its own folder; another recording of the same name is not taken."""
+    corpus, keep = tmp_path / "c", {"dev": "0", "test": "0"}
+    stm = corpus / "labels" / "all.stm"
+    for name in ("labels/ann/one", "labels/bob/one", "wav/eve/two"):
+        write_tone(corpus / f"{name}.wav", 3)
+    stm.write_text("ann/one 1 ann 0 2 a\n./bob/one 1 bob 0 2 b\n../wav/eve/two 1 eve 0 2 c\n")
+    _, found = prepare(corpus, tmp_path / "out", **keep)
+    assert [(one.id.partition("@")[0], one.text) for one in found] == [
+        ("labels/ann/one", "a"), ("labels/bob/one", "b"), ("wav/eve/two", "c"),
+    ]  # fmt: skip
+    for name in ("eve/two", "/eve/two", "..", "/"):
+        stm.write_text(f"{name} 1 eve 0 2 c\n")
+        with pytest.raises(DataError, match=rf"no recording of it in the corpus \({re.escape(name)}\); link=PATTERN"):
+            prepare(corpus, tmp_path / "out", **keep)
+    stm.write_text("eve/two 1 eve 0 2 c\n")
+    _, found = prepare(corpus, tmp_path / "out", link="../wav/{name}", **keep)
+    assert [one.id.partition("@")[0] for one in found] == ["wav/eve/two"]
 
 
 def test_a_text_beside_is_read_unless_the_format_is_named_and_two_formats_are_a_question(tmp_path: Path) -> None:

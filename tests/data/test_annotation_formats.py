@@ -1,6 +1,6 @@
 """Annotation files: written by pympi, praatio and pysubs2, or by hand as their formats are documented."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -358,6 +358,58 @@ a text
         read_vtt(b"1\n00:00:01,000 --> 00:00:02,500\none\n")
 
 
+SRT_CUES = [
+    ("a number at the end is text", "1\nTIMES\ncount to\n42\n\n2\nTIMES\n1984\n", ["count to 42", "1984"]),
+    ("no blank line before a number", "1\nTIMES\none\n2\nTIMES\n2\n3\nTIMES\nthree", ["one", "2", "three"]),
+    ("a blank line inside", "1\nTIMES\none\n\ntwo\n\n2\nTIMES\n\n3\nTIMES\n", ["one two", "", ""]),
+    ("no numbers", "TIMES\nin\n1984\n\nTIMES\ntwo", ["in 1984", "two"]),
+    ("times within a line", "1\nTIMES\nat 0:01:00,0 --> 0:02:00,0\n", ["at 0:01:00,0 --> 0:02:00,0"]),
+    ("braces", "1\nTIMES\n{\\an8}I said {xxx} to {him}\n", ["I said {xxx} to {him}"]),
+    ("backslashes", "1\nTIMES\nC:\\new\\Nice \\hat\n", ["C:\\new\\Nice \\hat"]),
+    ("tags", '1\nTIMES\n<font color="#ffff00">the <B>o</B>ne</font>\n<s>a</s><font\nsize=3> b', ["the one a b"]),
+    ("marks", "1\nTIMES\n<i><unk></i> <se˩> <bee>", ["<unk> <se˩> <bee>"]),
+]  # fmt: skip
+VTT_CUES = [
+    ("a number at the end is text", "TIMES\nin the year\n1984\n\nTIMES\n7", ["in the year 1984", "7"]),
+    ("times inside", "TIMES\nhello<00:00:01.500><c> big</c><00:00:02.000><c> world</c>", ["hello big world"]),
+    ("no text, and names", "TIMES\n\nintro-2\nTIMES\nnext\n\n3\nTIMES line:0\nlast", ["", "next", "last"]),
+    ("other blocks", "STYLE\n::cue { color: red }\n\nREGION\nid:a\n\nTIMES\none\n\nNOTE a\nnote\n", ["one"]),
+    ("tags", "TIMES\n<font color='red'><i.a>a</i></font> <lang en>b</lang> <ruby>c</ruby>", ["a b c"]),
+    ("marks", "TIMES\n&lt;unk> <unk> <2> {\\i1}{c} a&amp;b", ["<unk> <unk> <2> {c} a&b"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "said"),
+    [pytest.param(read_srt, text, said, id=f"srt: {name}") for name, text, said in SRT_CUES]
+    + [pytest.param(read_vtt, f"WEBVTT\n\n{text}", said, id=f"vtt: {name}") for name, text, said in VTT_CUES],
+)
+def test_the_text_of_cues_is_kept_whole(read: Callable[[bytes], AnnotationFile], text: str, said: list[str]) -> None:
+    """By W3C's WebVTT; srt has no standard: numbers before the times, blank lines between."""
+    times = "00:00:01,000 --> 00:00:02,500" if read is read_srt else "00:01.000 --> 00:02.500"
+    assert only(read(text.replace("TIMES", times).encode())) == [(1, 2.5, one, None) for one in said]
+
+
+@pytest.mark.parametrize(
+    ("times", "seconds"),
+    [
+        ("01:00:03.250 --> 01:00:04,5", (3603.25, 3604.5)),
+        ("  0:1:2,5->0:1:3  X1:0 Y1:0", (62.5, 63)),
+        ("100:00:00.000 --> 123456:00:00.000 align:start", (360_000, 444_441_600)),
+    ],
+)
+def test_times_of_cues(times: str, seconds: tuple[float, float]) -> None:
+    for read, text in ((read_srt, f"1\n{times}\none"), (read_vtt, f"WEBVTT\n\n{times}\none")):
+        assert only(read(text.encode())) == [(*seconds, "one", None)]
+
+
+@pytest.mark.parametrize("times", [f"00:00:01,0 --> {'9' * 5000}:00:00,0", f"00:00:01,0 --> 00:{'9' * 400}:00,0"])
+def test_times_beyond_all_are_refused(times: str) -> None:
+    for read, text in ((read_srt, f"1\n{times}\none"), (read_vtt, f"WEBVTT\n\n{times}\none")):
+        with pytest.raises(DataError, match=r"an annotation from 1\.0 to inf s"):
+            read(text.encode())
+
+
 def test_audacitys_labels_with_frequencies_and_decimal_commas() -> None:
     data = b"0.500000\t1.250000\tgood day\n\\\t100.000000\t2000.000000\n2,5\t3,0\tnight\n4.0\t4.0\n"
     assert looks_like_labels(data) and only(read_labels(data)) == [
@@ -406,6 +458,32 @@ def test_chat_keeps_what_was_said() -> None:
     assert only(read_cha(old.encode())) == [(0.1, 2.5, "yes.", "CHI")]
     with pytest.raises(DataError, match="no @Begin"):
         read_cha(b"*CHI:\tyes")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("I go &*MOT:mhm home .", "I go home."),
+        ("&{l=laughs that's ok &}l=laughs now", "that's ok now"),
+        ("‹I go› 〔home〕", "I go home"),
+        ("↫r-r-↫red like↫ike-ike↫ it", "r-r red like ike-ike it"),
+        ("it is [= foo [bar [x 2]] baz] [*] here", "it is here"),
+        ("it's no [x 3] good [x 1]", "it's no no no good"),
+        ("<I want> [x 2] [/] I want [!] [x 2] <to go> [>] .", "I want I want I want want to go."),
+        ("<no <oh no> [x 2] <a b> [/] c> [x 2] !", "no oh no oh no a b c no oh no oh no a b c!"),
+        ("[x 3] a [x 100] <> [x 2] b [x 0]", "a"),
+        ("+< <<a> [<] b> [//] <c d> [x 2]", "a b c d c d"),
+    ],
+)
+def test_codes_of_chat(line: str, said: str) -> None:
+    """By the CHAT manual: another speaker's word is not this one's; [x N] says that something was said N times."""
+    assert only(read_cha(f"@Begin\n*CHI:\t{line} \x15100_2500\x15\n".encode())) == [(0.1, 2.5, said, "CHI")]
+
+
+def test_repetitions_within_repetitions_stay_small() -> None:
+    line = "<" * 9 + "no" + "> [x 99]" * 9
+    ((_, _, said, _),) = only(read_cha(f"@Begin\n*CHI:\t{line} \x15100_2500\x15\n".encode()))
+    assert set(said.split()) == {"no"} and len(said) < 2_000_000
 
 
 def test_every_reader_refuses_other_code_pages() -> None:

@@ -8,6 +8,7 @@ that name in the corpus.
 import fnmatch
 import glob
 import os
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,24 +28,25 @@ class Recordings:
 
     def of_file(self, file: Path, named: Sequence[str], link: str | None) -> list[Path]:
         """The recordings of an annotation file that names ``named``; several by a pattern only."""
-        folder, stem = os.path.relpath(file.parent, self._home), _plain(file.stem)
+        return self._of(file.parent, [file.stem, *map(_media_stem, named)], link)
+
+    def of_name(self, file: Path, name: str, link: str | None) -> list[Path]:
+        """The recordings that a file with several recordings calls ``name``, which may be a path from its folder."""
+        return self._of(file.parent, [name], link)
+
+    def _of(self, home: Path, names: Sequence[str], link: str | None) -> list[Path]:
+        folder, stems = _plain(os.path.relpath(home, self._home)), [_plain(name) for name in names]
         if link is not None:
-            return self._matching(folder, stem, link)
-        stems = [stem, *map(_media_stem, named)]
+            return self._matching(folder, stems[0], link)
         beside = (self._by_stem.get(os.path.normpath(os.path.join(folder, one))) for one in stems)
         anywhere = (self._by_name[one][0] for one in stems if len(self._by_name.get(one, ())) == 1)
         found = next((path for path in (*beside, *anywhere) if path is not None), None)
         return [] if found is None else [found]
 
-    def of_name(self, file: Path, name: str, link: str | None) -> list[Path]:
-        """The recordings that a file with several recordings calls ``name``."""
-        return self.of_file(file.with_name(f"{name}.stm"), (), link)
-
     def _matching(self, folder: str, stem: str, link: str) -> list[Path]:
-        try:
-            pattern = link.format(name=glob.escape(stem))
-        except (KeyError, IndexError, ValueError):
-            raise ConfigError(f"link={link}: the only name in braces is {{name}}, the annotation file's") from None
+        if re.search("[{}]", link.replace("{name}", "")):
+            raise ConfigError(f"link={link}: the only name in braces is {{name}}, the annotation file's")
+        pattern = _plain(link).replace("{name}", glob.escape(stem))
         if Path(pattern).suffix.lower() in AUDIO_EXTENSIONS | MEDIA_EXTENSIONS:
             pattern = os.path.splitext(pattern)[0]
         wanted = os.path.normpath(os.path.join(glob.escape(folder), pattern))

@@ -4,6 +4,7 @@ In: the tiers, and what the user asked for. Out: the chosen tiers, or a message 
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from asr.data.annotation.records import AnnotationTier
@@ -19,9 +20,9 @@ def choose_tiers(tiers: Sequence[AnnotationTier], wanted: str | None) -> list[An
 
     Args:
         tiers: those of a file.
-        wanted: names, ``type:NAME`` or ``participant:NAME`` between commas, ``*`` for any characters. None: the only
-            tier with text; of an eaf, the tiers without a parent where all are of one type and hold words; of an stm,
-            all.
+        wanted: names, ``type:NAME`` or ``participant:NAME`` between commas, ``*`` for any characters; white space at
+            the ends and the form of Unicode do not count. None: the only tier with text; of an eaf, the tiers without
+            a parent where all are of one type and hold words; of an stm, all.
 
     Raises:
         DataError: the choice is not clear; the message lists the tiers and completes "FILE: ".
@@ -49,8 +50,12 @@ def listed(tiers: Sequence[AnnotationTier]) -> str:
 def _fits(tier: AnnotationTier, wanted: str) -> bool:
     kind, colon, name = wanted.partition(":")
     value = getattr(tier, _KINDS[kind]) if colon and kind in _KINDS else tier.name
-    pattern = name if colon and kind in _KINDS else wanted
-    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), value) is not None
+    pattern = _plain(name if colon and kind in _KINDS else wanted)
+    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), _plain(value)) is not None
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip()
 
 
 def _holds_words(tier: AnnotationTier) -> bool:

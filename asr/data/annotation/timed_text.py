@@ -1,4 +1,4 @@
-"""Time-aligned text in lines: srt and vtt (through pysubs2), Audacity's labels, stm, and CHAT transcripts with times.
+"""Time-aligned text in lines: srt and vtt, Audacity's labels, stm, and CHAT transcripts with times.
 
 In: a file's content. Out: ``AnnotationFile``. Every function raises DataError for what is not in its format, with a
 message that completes "FILE: ". CHAT's codes: https://talkbank.org/0info/manuals/CHAT.html; what was said stays, what
@@ -8,14 +8,18 @@ annotates it goes.
 import html
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 from asr.data.annotation.records import Annotation, AnnotationFile, AnnotationTier
 from asr.data.annotation.textgrid import decode_text
 from asr.data.records import stm_fields
 from asr.errors import DataError
 
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
-_VTT_TAG = re.compile(r"</?(?:v|c|lang|ruby|rt|b|i|u)(?:[\s.][^>]*)?>|<\d[\d:.]*>")
+_TIME = r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)"
+_TIMES = re.compile(rf"\s*{_TIME}\s*-[-\s]*>\s*{_TIME}(?:\s|$)")  # some write -> or - ->
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s([^<>]+)>")
+_TAGS = "font|b|i|u|s|v|c|lang|ruby|rt"  # other words between < and > are marks
+_MARKUP = re.compile(rf"<\s*(?:/\s*)?(?:{_TAGS})(?:[\s.][^<>]*)?>|<\d+:[\d:.]+>|{{\\[^{{}}]*}}", re.IGNORECASE)
 _LABEL = re.compile(r"(-?\d+(?:[.,]\d+)?)\t(-?\d+(?:[.,]\d+)?)(?:\t(.*))?")
 _FREQUENCIES = "\\\t"  # Audacity's second line of a label that selects frequencies
 
@@ -34,25 +38,32 @@ def read_vtt(data: bytes) -> AnnotationFile:
 
 
 def _cues(text: str, kind: str) -> list[Annotation]:
-    from pysubs2 import SSAFile
-    from pysubs2.exceptions import Pysubs2Error
-
-    try:
-        events = list(SSAFile.from_string(text, format_=kind, keep_unknown_html_tags=True))
-    except (Pysubs2Error, ValueError) as error:
-        raise DataError(f"is not {kind} ({error})") from None
+    """The text of a cue ends at a blank line in vtt; in srt it may hold some, and ends at the next cue's number."""
+    lines = text.split("\n")
+    times = {place: found for place, line in enumerate(lines) if (found := _TIMES.match(line))}
     annotations = []
-    for event in events:
-        speaker, said = None, event.plaintext
+    for (place, found), after in zip(times.items(), [*times, None][1:], strict=True):
+        said = lines[place + 1 : after]
         if kind == "vtt":
-            said = said.split("\n\n")[0]  # what follows a blank line is the next cue's name or a note
-            voice = _VOICE.search(said)
-            speaker = html.unescape(voice[1]).strip() if voice else None
-            said = html.unescape(_VTT_TAG.sub("", said))
-        annotations.append(Annotation(event.start / 1000, event.end / 1000, _line(said), speaker))
+            said = list(takewhile(bool, said))
+        elif after is not None and said and said[-1].strip().isdecimal():
+            said.pop()
+        annotations.append(_cue(found, "\n".join(said), kind))
     if not annotations and text.strip() not in ("", "WEBVTT"):
         raise DataError(f"holds no cue with times, as {kind} has")
     return annotations
+
+
+def _cue(times: re.Match[str], said: str, kind: str) -> Annotation:
+    text, speaker = _MARKUP.sub("", said), None
+    if kind == "vtt":
+        voice = _VOICE.search(said)
+        text, speaker = html.unescape(text), html.unescape(voice[1]).strip() if voice else None
+    return Annotation(_seconds(*times.groups()[:3]), _seconds(*times.groups()[3:]), _line(text), speaker)
+
+
+def _seconds(hours: str | None, minutes: str, seconds: str) -> float:
+    return 3600 * float(hours or 0) + 60 * float(minutes) + float(seconds.replace(",", "."))
 
 
 def looks_like_labels(data: bytes) -> bool:
@@ -112,11 +123,15 @@ def read_stm(data: bytes) -> AnnotationFile:
 
 _BULLET = re.compile('\x15(?:%snd:"[^"]*"_)?(\\d+)_(\\d+)[^\x15]*\x15')
 _MAIN = re.compile(r"\*([^:\s]+):\s*(.*)", re.DOTALL)
+# [//], [= note], [: what was meant], but not [x 3]; the < and > of a group without a code
+_NOTES = re.compile(r"\[(?!x \d\d?\])[^\[\]]*\]|<([^<>]*)>(?!\s*\[)")
+_REPEATED = re.compile(r"(?:<([^<>]*)>|(?<![^\s<>\[\]])([^\s<>\[\]]+))\s*\[x (\d\d?)\]")  # said so many times
+_DEPTH, _LONGEST_LINE = 9, 10_000  # codes within codes; what is longer is no utterance
 _CODES: Sequence[tuple[re.Pattern[str], str]] = [
     (re.compile(pattern), by)
     for pattern, by in (
-        (r"\[[^\[\]]*\]", " "),  # [//], [= note], [: what was meant]
-        (r"&=\S+", " "),  # &=laughs
+        (r"\[[^\[\]]*\]", " "),  # [x 3] without a word
+        (r"&[={}]\S+|&\*\S+", " "),  # &=laughs, &{l=laughs, &}l=laughs; another's word, &*MOT:mhm
         (r"\(\.+\)|\(\d[\d:.]*\)", " "),  # (.), (..), (1.5): pauses
         (r"(?<!\S)\+\S*", " "),  # +..., +/., +", +<
         (r"(?<!\S)&[-+~]?", ""),  # &-um, &+fr: said
@@ -125,8 +140,9 @@ _CODES: Sequence[tuple[re.Pattern[str], str]] = [
         (r"@\S*", ""),  # word@s:spa
         (r"(?<=\w)[+_](?=\w)", " "),  # ice+cream, New_York
         (r"(?<=\w)[:^](?=\w|\s|$)", ""),  # no:, lengthened
-        (r"[<>‡„“”↑↓⇗⇘→⌈⌉⌊⌋∆∇°≈≋∙]", " "),
-        (r"\s+(?=[.?!,;](?:\s|$))", ""),  # a space before the full stop
+        (r"-?↫-?", " "),  # ↫r-r↫red, like↫ike↫: said
+        (r"[<>‹›〔〕‡„“”↑↓⇗⇘→⌈⌉⌊⌋∆∇°≈≋∙]", " "),
+        (r"(?<!\s)\s+(?=[.?!,;](?:\s|$))", ""),  # a space before the full stop
     )
 ]
 
@@ -158,9 +174,17 @@ def read_cha(data: bytes) -> AnnotationFile:
 
 
 def _said(text: str) -> str:
+    for _ in range(_DEPTH):
+        before, text = text, _REPEATED.sub(_repeated, _NOTES.sub(r" \1 ", text))
+        if text == before or len(text) > _LONGEST_LINE:
+            break
     for code, by in _CODES:
         text = code.sub(by, text)
     return _line(text)
+
+
+def _repeated(found: re.Match[str]) -> str:
+    return " ".join([found[1] or found[2] or ""] * int(found[3]))
 
 
 def _line(text: str) -> str:
