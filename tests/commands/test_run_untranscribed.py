@@ -195,7 +195,7 @@ def test_held_out_recordings_under_any_name_and_unreadable_ones_are_left_out(run
     for name in ("train0", "dev1", "test0"):
         shutil.copy(run.data / f"{name}.wav", tmp_path / f"renamed-{name}.wav")
     (tmp_path / "broken.wav").write_bytes(b"RIFF and no more")
-    shutil.copy(run.pile / "new0.wav", os.fsencode(tmp_path) + b"/caf\xe9.wav")
+    shutil.copy(run.pile / "new0.wav", tmp_path / os.fsdecode(b"caf\xe9.wav"))
     shutil.copy(run.pile / "new0.wav", tmp_path / "a.wav")
     shutil.copy(run.pile / "new0.wav", tmp_path / "b.wav")
     (tmp_path / "renamed-test0.m4a").write_bytes(b"the same sound, encoded")
