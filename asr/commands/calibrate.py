@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.commands.parser import Parser
+from asr.errors import UsageError
+from asr.files import check_output_folder
 from asr.shipped import check_not_shipped, model_directory
 from asr.terminal import Progress, table
 from asr.text.normalize import NORMALIZERS, get_normalizer
@@ -60,6 +62,10 @@ def run(arguments: list[str]) -> int:
     """Calibrate; returns 0, or raises an AsrError."""
     options = CalibrateOptions(**vars(build_parser().parse_args(arguments)))
     check_not_shipped(options.model)
+    plot = options.out or options.model / "calibration.png"
+    if plot.is_dir():
+        raise UsageError(f"--out {plot} is a folder; give a file, such as {plot / 'calibration.png'}")
+    check_output_folder(plot.parent)
     from asr.data.manifest import read_manifest
 
     utterances = read_manifest(options.manifest)  # what it refuses is said before torch is imported
@@ -76,9 +82,8 @@ def run(arguments: list[str]) -> int:
             manifest=options.manifest,
             progress=lambda done, total: progress.update(done - progress.done),
         )
-    plot = options.out or options.model / "calibration.png"
-    result.draw(plot)
     store_calibration(options.model, result.calibration)
+    result.draw(plot)
     _print(result.report)
     print(f"stored: {options.model / FILE}\nplot: {plot}")
     return 0

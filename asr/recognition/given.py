@@ -144,16 +144,18 @@ def _copy(audio: Any, file: Any) -> None:
         raise AudioError(f"transcribe: the file cannot be read: {error}") from None
 
 
-def mono_samples(audio: Any) -> Waveform:
+def mono_samples(audio: Any, *, part: bool = False) -> Waveform:
     """Samples as float32 ``(samples,)`` at their own rate, in memory of their own where they may not be written to.
 
     Floating point has its full scale at 1; int8, int16 and int32 at the largest value of their type, and uint8 is
     centred on 128, as in WAV. ``(samples, channels)`` and ``(channels, samples)`` are averaged, as files are; the axis
-    of at most 8 is that of the channels. Raises AudioError for samples of another type or shape, of none, and for NaN
-    and infinity.
+    of at most 8 is that of the channels; in ``part`` of a recording, where both may be, the second one. Raises
+    AudioError for samples of another type or shape, of none, and for NaN and infinity.
     """
     values = _scaled(audio)
-    return np.array(values if values.ndim == 1 else mixed(_by_channel(values)), dtype=np.float32)
+    by_channel = part and max(values.shape) <= MOST_CHANNELS
+    table = values if values.ndim == 1 or by_channel else _by_channel(values)
+    return np.array(table if table.ndim == 1 else mixed(table), dtype=np.float32)
 
 
 def _scaled(audio: Any) -> NDArray[Any]:

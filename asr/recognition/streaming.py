@@ -130,7 +130,7 @@ class TranscriptStream:
         """
         if self._finished:
             raise ConfigError("streaming: finish() has ended this stream; begin another one with stream()")
-        block = mono_samples(samples) if len(samples) else np.zeros(0, np.float32)
+        block = mono_samples(samples, part=True) if len(samples) else np.zeros(0, np.float32)
         return self._hear(self._resampler.push(block))
 
     def finish(self) -> list[StreamEvent]:

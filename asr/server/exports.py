@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
 
 from asr.errors import TranscriptError
 from asr.recognition import Hypothesis, Word
@@ -55,7 +56,7 @@ async def export(request: Request, stall_s: float) -> Response:
         confidence=sum(word.confidence for word in words) / len(words) if words else None,
     )
     try:
-        text = render_transcript(hypothesis, given.format, Provenance(audio=given.name))
+        text = await run_in_threadpool(render_transcript, hypothesis, given.format, Provenance(audio=given.name))
     except TranscriptError as error:
         raise ApiError(400, str(error), param="format") from None
     return Response(text, media_type="text/plain; charset=utf-8")

@@ -180,15 +180,15 @@ class _Fit:
 
 def _pieces(span: Span, word: int, fit: _Fit) -> list[_Piece]:
     """The word itself, or parts of at most a line, each with its share of the time."""
-    columns = fit.limits.max_line_width - fit.label_columns
-    texts, text = [], span.text
-    while display_width(text) > columns:
-        cut = len(text)
-        while display_width(text[:cut]) > columns:
-            cut -= 1
-        texts.append(text[:cut])
-        text = text[cut:]
-    texts.append(text)
+    most = fit.limits.max_line_width - fit.label_columns
+    cuts, columns = [0], 0
+    for place, character in enumerate(span.text):
+        width = display_width(character)
+        if columns + width > most:
+            cuts.append(place)
+            columns = 0
+        columns += width
+    texts = [span.text[start:stop] for start, stop in pairwise([*cuts, len(span.text)])]
     step_ms = (span.end_ms - span.start_ms) / len(texts)
     times = [span.start_ms + round(step_ms * index) for index in range(len(texts))] + [span.end_ms]
     return [

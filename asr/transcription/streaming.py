@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.errors import UsageError
+from asr.errors import AsrError, UsageError
 from asr.files import json_value
 from asr.transcription.inputs import MICROPHONE, STDIN
 from asr.transcription.job import build_recognizer
@@ -40,22 +40,22 @@ class StreamingOptions:
 def stream_events(path: str, options: TranscribeOptions, streaming: StreamingOptions) -> Iterator["StreamEvent"]:
     """The events of the sound at ``path``: a file, "-" for standard input, or "microphone", which has no end.
 
-    Ctrl-C ends the sound: what was heard is still given, then KeyboardInterrupt is raised again. Raises an AsrError for
+    Ctrl-C ends the sound, and so does damage: what was heard is still given, then it is raised. Raises an AsrError for
     sound that cannot be read, a model that cannot be streamed, and impossible options.
     """
     recognizer = build_recognizer(replace(options, backend="torch"))  # which computes streams, whatever is installed
     chosen: dict[str, Any] = {name: getattr(streaming, name) for name in ("chunk_s", "look_ahead_s", "pause_s")}
     stream = recognizer.stream(**{name: value for name, value in chosen.items() if value is not None})
-    interrupted = False
+    ended_by: KeyboardInterrupt | AsrError | None = None
     with closing(_blocks(path, recognizer, options, streaming.raw_rate)) as blocks:  # type: ignore[type-var]
         try:
             for block in blocks:
                 yield from stream.feed(block)
-        except KeyboardInterrupt:
-            interrupted = True
+        except (KeyboardInterrupt, AsrError) as error:
+            ended_by = error
     yield from stream.finish()
-    if interrupted:
-        raise KeyboardInterrupt
+    if ended_by is not None:
+        raise ended_by
 
 
 def event_line(event: "StreamEvent") -> str:

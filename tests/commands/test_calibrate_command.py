@@ -86,6 +86,14 @@ def test_a_dev_set_in_which_nothing_is_recognised_is_refused(
     assert "recognised no word" in capsys.readouterr().err
 
 
+def test_a_plot_that_cannot_be_written_is_refused_before_the_work(
+    made: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for plot, message in ((tmp_path, "is a folder; give a file"), (made[1] / "a.png", "a folder is needed there")):
+        assert main(["calibrate", *map(str, made), "--out", str(plot), "--device", "cpu"]) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_few_errors_and_a_worse_brier_score_are_noted() -> None:
     good = CalibrationReport(
         words=100, wrong_words=20, how="", ece_before=0.1, ece_after=0.1, ece_of_chance=0.0, brier_before=0.1,

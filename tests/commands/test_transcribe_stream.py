@@ -1,5 +1,6 @@
 """`asr transcribe --stream`: the same text from a file, raw sound and a format in a pipe; refusals in one sentence."""
 
+import errno
 import io
 import json
 import sys
@@ -103,6 +104,24 @@ def test_a_pipe_that_is_no_sound_is_refused(
     piped(monkeypatch, b"these are no samples " * 100)
     code, _, err = run(capsys, model, "-")
     assert code == 1 and "is not sound that can be read as it comes" in err
+
+
+def test_what_was_heard_before_a_pipe_fails_is_written(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(io.BytesIO):
+        def read1(self, size: int | None = -1) -> bytes:
+            if block := super().read1(size):
+                return block
+            raise OSError(errno.EIO, "Input/output error")
+
+    content = np.round(make_sound(4.0, 3) * 32767).astype("<i2").tobytes()
+    piped(monkeypatch, content)
+    code, expected, _ = run(capsys, model, "-", "--rate", RATE)
+    assert code == 0 and len(expected.split()) > 5
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Failing(content), isatty=lambda: False))
+    code, out, err = run(capsys, model, "-", "--rate", RATE)
+    assert (code, out) == (1, expected) and "standard input: cannot be read" in err
 
 
 def test_without_a_microphone_one_sentence_says_so(

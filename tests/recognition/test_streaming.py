@@ -97,6 +97,13 @@ def test_neither_blocks_nor_their_sample_type_change_an_event(name: str) -> None
         assert events_of(recognizer, sound, block, chunk_s=0.4, look_ahead_s=0.3) == expected
 
 
+@pytest.mark.parametrize("block", [5, 8, 9])
+def test_short_blocks_of_several_channels_are_samples_by_channels(block: int) -> None:
+    recognizer, sound = make_recognizer(), make_sound(1.003, 5)
+    both = np.stack([sound * 2, np.zeros_like(sound)], axis=1)  # whose mean is the sound
+    assert events_of(recognizer, both, block) == events_of(recognizer, sound) != []
+
+
 def make_beam() -> BeamDecoder:
     return BeamDecoder(WordTokenizer.from_texts(["a b c d e f"]), DecodingConfig(name="beam", beam_width=8))
 

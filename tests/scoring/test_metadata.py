@@ -47,13 +47,15 @@ def test_fields_sound_words_and_confidence_of_both_files_reach_the_results(tmp_p
 
 
 def test_further_columns_of_a_table_are_fields(tmp_path: Path) -> None:
-    (tmp_path / "ref.csv").write_text("id,text,site,take\n1,a b,north,3\n2,c,south,\n")
+    (tmp_path / "ref.csv").write_text("id,text,site,take\n1,a b,north,3\n2,c,south,2024_01\n")
     (tmp_path / "hyp.trn").write_text("a b (1)\nd (2)\n")
     assert (
         main(["score", *(str(tmp_path / name) for name in ("ref.csv", "hyp.trn")), "--out", str(tmp_path / "o")]) == 0
     )
     extras = read_results(tmp_path / "o" / "results.jsonl").extras
-    assert extras["1"] == {"fields": {"site": "north", "take": 3.0}} and extras["2"] == {"fields": {"site": "south"}}
+    assert extras["1"] == {"fields": {"site": "north", "take": 3.0}} and extras["2"] == {
+        "fields": {"site": "south", "take": "2024_01"}
+    }
 
 
 def test_columns_that_have_a_meaning_keep_it(tmp_path: Path) -> None:

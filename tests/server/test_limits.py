@@ -211,5 +211,24 @@ def test_stopping_refuses_what_is_new_and_ends_what_runs(start: Start, recording
         assert found[0].status == 200
 
 
+def test_a_transcript_that_takes_long_to_write_keeps_nobody_waiting(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, free = threading.Event(), threading.Event()
+
+    def waiting(*_: Any) -> str:
+        begun.set()
+        return str(free.wait(20))
+
+    monkeypatch.setattr("asr.server.exports.render_transcript", waiting)
+    found: list[Answer] = []
+    thread = threading.Thread(target=lambda: found.append(ask(server, "POST", "/v1/transcripts", transcript())))
+    thread.start()
+    assert begun.wait(20) and ask(server, "GET", "/health").status == 200
+    free.set()
+    thread.join()
+    assert found[0].body == b"True", "not given up before /health was answered"
+
+
 def test_a_transcript_that_the_page_has_edited_is_written(server: Running) -> None:
     assert ask(server, "POST", "/v1/transcripts", transcript()).body.endswith(b"\na\n\n")

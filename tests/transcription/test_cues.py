@@ -100,7 +100,7 @@ def test_no_words_give_no_cues() -> None:
     assert cues_of(spoken(duration_s=3.0)) == []
 
 
-@pytest.mark.parametrize("length", [43, 84, 85, 300])
+@pytest.mark.parametrize("length", [43, 84, 85, 300, 20_000])
 def test_a_word_longer_than_a_line_is_cut_into_lines(length: int) -> None:
     cues = cues_of(spoken(("x" * length, 0.0, 5.0)))
     assert [len(line) for cue in cues for line in cue.lines] == [42] * (length // 42) + [length % 42] * (

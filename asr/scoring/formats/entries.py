@@ -7,6 +7,7 @@ work for every system's output and not for our own alone.
 """
 
 import json
+import math
 import os
 import sys
 import unicodedata
@@ -203,7 +204,8 @@ def _plain(cell: str) -> str | float:
         number = float(cell)
     except ValueError:
         return cell
-    return number if number == number and abs(number) != float("inf") else cell
+    plain = "_" not in cell and math.isfinite(number)  # Python reads 2024_01 as 202401
+    return number if plain else cell
 
 
 def _is_number(value: Any) -> bool:
