@@ -95,12 +95,16 @@ def test_unreadable_recordings_are_named_along_with_the_other_errors(tmp_path: P
     assert "noise.wav" in str(caught.value) and "empty.txt" in str(caught.value)
 
 
-def test_recordings_are_opened_and_spans_held_against_them_where_durations_are_given(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [("audio_filepath", "offset", "duration"), ("audio", "start_s", "duration_s")])
+def test_recordings_are_opened_and_spans_held_against_them_where_durations_are_given(
+    tmp_path: Path, names: tuple[str, str, str]
+) -> None:
     write_tone(tmp_path / "a.wav", 2.0)
     (tmp_path / "b.wav").write_bytes(b"no sound")
     # 10 ms beyond the end is rounding
     rows = [("a", 0, 1.5), ("a", 1.5, 0.51), ("a", 1.6, 9), ("a", 7, 1), ("b", 0, 1)]
-    lines = [{"audio_filepath": f"{a}.wav", "text": "x", "offset": start, "duration": d} for a, start, d in rows]
+    fields = [dict(zip(names, (f"{audio}.wav", start, duration), strict=True)) for audio, start, duration in rows]
+    lines = [{"id": f"u{number}", "text": "x", **one} for number, one in enumerate(fields)]
     (tmp_path / "m.jsonl").write_text("\n" + "\n".join(map(json.dumps, lines)))
     with pytest.raises(DataError, match="3 errors") as caught:
         read_folder(tmp_path)
