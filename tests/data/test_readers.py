@@ -96,7 +96,7 @@ def test_unreadable_recordings_are_named_along_with_the_other_errors(tmp_path: P
 
 
 @pytest.mark.parametrize("names", [("audio_filepath", "offset", "duration"), ("audio", "start_s", "duration_s")])
-def test_recordings_are_opened_and_spans_held_against_them_where_durations_are_given(
+def test_recordings_are_opened_and_spans_and_channels_held_against_them_where_durations_are_given(
     tmp_path: Path, names: tuple[str, str, str]
 ) -> None:
     write_tone(tmp_path / "a.wav", 2.0)
@@ -105,10 +105,11 @@ def test_recordings_are_opened_and_spans_held_against_them_where_durations_are_g
     rows = [("a", 0, 1.5), ("a", 1.5, 0.51), ("a", 1.6, 9), ("a", 7, 1), ("b", 0, 1)]
     fields = [dict(zip(names, (f"{audio}.wav", start, duration), strict=True)) for audio, start, duration in rows]
     lines = [{"id": f"u{number}", "text": "x", **one} for number, one in enumerate(fields)]
+    lines[0]["channel"] = 1
     (tmp_path / "m.jsonl").write_text("\n" + "\n".join(map(json.dumps, lines)))
-    with pytest.raises(DataError, match="3 errors") as caught:
+    with pytest.raises(DataError, match="4 errors") as caught:
         read_folder(tmp_path)
-    for part in ("ends at 10.600 s", "starts at 7.0 s", "b.wav"):
+    for part in ("ends at 10.600 s", "starts at 7.0 s", "b.wav", "u0: channel 1, but"):
         assert part in str(caught.value)
 
 
