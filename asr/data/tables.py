@@ -17,7 +17,7 @@ from typing import Any
 from asr.audio import AUDIO_EXTENSIONS
 from asr.data.manifest import Scalar, Utterance
 from asr.data.recordings import with_durations
-from asr.data.records import FIELD_NAMES, describe_value, field_value, json_object
+from asr.data.records import FIELD_NAMES, describe_value, field_value, json_object, text_value
 from asr.errors import DataError
 
 Row = Mapping[str, Any]
@@ -163,7 +163,11 @@ def _read_rows(file: Path, rows: Iterator[tuple[int, Row | str]]) -> list[Uttera
 def _utterance_of_row(file: Path, row: Row) -> Utterance | str:
     """The row's utterance, or what is wrong with it."""
     fields = {field: field_value(row, field) for field in FIELD_NAMES}
-    text, audio = " ".join(str(fields["text"] or "").split()), str(fields["audio"] or "")
+    try:
+        audio, text, identifier, speaker = (text_value(row, field) for field in ("audio", "text", "id", "speaker"))
+    except ValueError as error:
+        return str(error)
+    text = " ".join(text.split())
     if not text and row.get("text_filepath"):
         place = file.resolve().parent / str(row["text_filepath"])
         try:
@@ -179,13 +183,13 @@ def _utterance_of_row(file: Path, row: Row) -> Utterance | str:
     if isinstance(span, str):
         return f"{audio}: {span}"
     return Utterance(
-        id=str(fields["id"] or "_".join(_default_id(audio, span[0]).split())),
+        id=identifier or "_".join(_default_id(audio, span[0]).split()),
         audio=str(path),
         start_s=span[0],
         duration_s=span[1],
         text=text,
-        speaker=None if fields["speaker"] is None else str(fields["speaker"]),
-        channel=None if fields["channel"] is None else int(fields["channel"]),
+        speaker=speaker or None,
+        channel=None if fields["channel"] is None else int(float(fields["channel"])),
         extra=_extra(row),
     )
 
@@ -219,8 +223,10 @@ def _span(fields: Mapping[str, Any]) -> tuple[float, float] | str:
         start_s = float(fields["start_s"] or 0)
         end_s = float(fields["end_s"]) if fields["end_s"] else None
         duration_s = float(fields["duration_s"] or 0)
-        int(fields["channel"] or 0)
+        whole = float(fields["channel"] or 0).is_integer()  # a spreadsheet may write 1.0
     except (TypeError, ValueError, OverflowError):
+        whole = False
+    if not whole:
         return "start, end, duration must be seconds and channel a whole number"
     if end_s is not None:
         duration_s = end_s - start_s

@@ -1,6 +1,7 @@
 """Readers of your own recordings: what each form means, and that all errors are listed at once."""
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -215,6 +216,28 @@ def test_nemo_lines_give_offset_and_duration(tmp_path: Path) -> None:
     file.write_bytes(b'{"audio_filepath": "a.wav", "text": "\xff"}\n[1]\n')
     with pytest.raises(DataError, match=r"(?s)m.jsonl:1: is not UTF-8.*m.jsonl:2: is not a JSON"):
         read_nemo(file)
+
+
+def test_a_value_that_is_no_text_is_an_error_of_its_line_and_a_number_stands_for_its_digits(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a.wav", 2.0)
+    wrong = [
+        ("text", ["a", "b"], "text is a list, not text"),
+        ("text", math.nan, "text is nan, not text"),
+        ("speaker", {"name": "ann"}, "speaker is an object, not text"),
+        ("speaker", "\ud800", "speaker holds half a Unicode character"),
+        ("id", True, "id is true, not text"),
+        ("channel", 0.5, "a.wav: start, end, duration must be seconds and channel a whole number"),
+    ]
+    rows = [{"audio_filepath": "a.wav", "text": "x", name: value} for name, value, _ in wrong]
+    file = tmp_path / "m.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(DataError, match="6 errors") as caught:
+        read_nemo(file)
+    for line, (_, _, message) in enumerate(wrong, start=1):
+        assert f"m.jsonl:{line}: {message}" in str(caught.value)
+    file.write_text('{"audio_filepath": "a.wav", "text": 0, "speaker": 0, "id": 0, "channel": 0.0}')
+    (only,) = read_nemo(file)
+    assert (only.id, only.text, only.speaker, only.channel) == ("0", "0", "0", 0)
 
 
 @pytest.fixture
