@@ -10,6 +10,7 @@ import io
 import json
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def read_table(file: Path) -> list[Utterance]:
     Further columns become ``extra``. Audio is searched next to the table and in ``AUDIO_FOLDERS`` below.
 
     Raises:
-        DataError: listing the columns that are missing, or every line with an error.
+        DataError: listing the columns that are missing or there twice, or every line with an error.
     """
     return _read_rows(file, _table_rows(file))
 
@@ -53,17 +54,19 @@ def _table_rows(file: Path) -> Iterator[tuple[int, Row | str]]:
         yield from _ljspeech_rows(file)
         return
     try:
-        names = {(name or "").strip().lower() for name in rows.fieldnames or []}
+        names = Counter(name.strip().lower() for name in rows.fieldnames or [])
     except csv.Error as error:
         raise DataError(
             f"{file}: the header {header.strip()[:80]!r} is not a row of a table ({error}): is a quote not closed?"
         ) from None
     for field in ("audio", "text"):
-        if not names & set(FIELD_NAMES[field]):
+        if not names.keys() & set(FIELD_NAMES[field]):
             raise DataError(
                 f"{file}: no column for {field} in the header {header.strip()[:80]!r}. Name it {field} (also known: "
                 f"{', '.join(FIELD_NAMES[field][1:])})."
             )
+    if twice := [name for known in FIELD_NAMES.values() for name in known if names[name] > 1]:
+        raise DataError(f"{file}: the header has {', '.join(twice)} in more than one column. Rename all but one.")
     try:
         for row in rows:
             if None in row:

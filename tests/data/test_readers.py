@@ -158,6 +158,17 @@ def test_a_csv_field_beyond_what_python_reads_is_an_error_of_its_line(tmp_path: 
         read_table(tmp_path / "table.csv")
 
 
+@pytest.mark.parametrize("header", ["audio,text,Text ,note", "audio,text,audio,note"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, header: str) -> None:
+    write_tone(tmp_path / "a.wav")
+    table = tmp_path / "table.csv"
+    table.write_text(f"{header}\na.wav,one,a.wav,\n")
+    with pytest.raises(DataError, match="in more than one column"):
+        read_table(table)
+    table.write_text("audio,,text,\na.wav,1,one,2\n")  # columns without a name, as spreadsheets leave them
+    assert [one.text for one in read_table(table)] == ["one"]
+
+
 def test_accents_composed_in_the_table_find_a_file_named_with_decomposed_accents(tmp_path: Path) -> None:
     write_tone(tmp_path / "cafe\u0301.wav")
     (tmp_path / "table.csv").write_text(f"audio,text\ncaf\u00e9.wav,hello\n{'x' * 300}.wav,hello\n", encoding="utf-8")
