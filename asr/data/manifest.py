@@ -163,13 +163,21 @@ def write_manifest(path: str | os.PathLike[str], utterances: Iterable[Utterance]
         DataError: an utterance holds what `read_manifest` would refuse (no duration, NaN, half a Unicode character), an
             extra field has the name of a standard one, or an id is used twice. Nothing is written then.
     """
-    folder, seen = os.path.dirname(os.path.abspath(path)), set[str]()
-    with atomic_path(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
-        for utterance in utterances:
-            if utterance.id in seen:
-                raise DataError(f"{os.fspath(path)}: utterance id {utterance.id!r} is used twice.")
-            seen.add(utterance.id)
-            stream.write(_line(utterance, folder) + "\n")
+    write_manifests({Path(path): utterances})
+
+
+def write_manifests(manifests: Mapping[Path, Iterable[Utterance]]) -> None:
+    """Write each as `write_manifest` does, under their names only once all of them are on disk. Raises DataError."""
+    with contextlib.ExitStack() as together:
+        for path, utterances in manifests.items():
+            folder, seen = os.path.dirname(os.path.abspath(path)), set[str]()
+            temporary = together.enter_context(atomic_path(path))
+            with temporary.open("w", encoding="utf-8", newline="\n") as stream:
+                for utterance in utterances:
+                    if utterance.id in seen:
+                        raise DataError(f"{path}: utterance id {utterance.id!r} is used twice.")
+                    seen.add(utterance.id)
+                    stream.write(_line(utterance, folder) + "\n")
 
 
 class _File:

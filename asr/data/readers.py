@@ -195,8 +195,13 @@ def _reader_of_file(file: Path) -> Callable[[Path], Sequence[Utterance]]:
         with file.open(encoding="utf-8", errors="replace") as stream:
             first = next((line for line in stream if line.strip(" \t\r\n\ufeff")), "")
         is_nemo = first.lstrip("\ufeff \t").startswith("[") or '"audio_filepath"' in first
-        return read_nemo if is_nemo else read_manifest
+        return read_nemo if is_nemo else _read_own
     raise DataError(f"{file} is not a table of utterances: give a .csv, .tsv, .jsonl or .shards, or a folder.")
+
+
+def _read_own(manifest: Path) -> list[Utterance]:
+    """A manifest of this project, whose recordings are opened as those of any other form are."""
+    return with_durations(read_manifest(manifest), where=str(manifest))
 
 
 def _find_files(folder: Path, options: AnnotationOptions, problems: list[str]) -> _Files:

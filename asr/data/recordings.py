@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.audio import load_audio, probe
+from asr.audio import AudioInfo, load_audio, probe
 from asr.audio.load import END_TOLERANCE_S
 from asr.data.manifest import Utterance
 from asr.data.records import raise_problems
@@ -63,13 +63,13 @@ def with_durations(
         problems: problems found before, reported in the same message.
 
     Raises:
-        DataError: listing repeated ids, files that cannot be read, and utterances that are outside their files.
+        DataError: listing repeated ids, files that cannot be read, and utterances whose span or channel theirs lack.
     """
     everything = list(utterances)
     files = sorted({utterance.audio for utterance in everything})
     with ThreadPoolExecutor(threads) as pool:
-        durations = dict(zip(files, pool.map(duration_or_problem, files), strict=True))
-    unreadable = {file: length for file, length in durations.items() if isinstance(length, str)}
+        opened = dict(zip(files, pool.map(_facts_or_problem, files), strict=True))
+    unreadable = {file: facts for file, facts in opened.items() if isinstance(facts, str)}
     dropped, hint = _faults(unreadable, len(files))
     found = [*problems, *_repeated_ids(everything)]
     found += [why for file, why in unreadable.items() if file not in dropped]
@@ -77,11 +77,11 @@ def with_durations(
     for utterance in everything:
         if utterance.audio in dropped:
             continue
-        length_s = durations[utterance.audio]
-        if isinstance(length_s, float):
-            found += _span_problems(utterance, length_s)
+        facts = opened[utterance.audio]
+        if isinstance(facts, AudioInfo):
+            found += _misfits(utterance, facts)
             if utterance.duration_s == 0:
-                utterance = dataclasses.replace(utterance, duration_s=round(length_s - utterance.start_s, 6))
+                utterance = dataclasses.replace(utterance, duration_s=round(facts.duration_s - utterance.start_s, 6))
         filled.append(utterance)
     raise_problems(where, found, hint)
     return filled
@@ -109,9 +109,12 @@ def _repeated_ids(utterances: Sequence[Utterance]) -> Iterator[str]:
         seen[utterance.id] = utterance.audio
 
 
-def _span_problems(utterance: Utterance, length_s: float) -> list[str]:
-    """What of the utterance is outside its file of ``length_s`` seconds."""
-    start_s, stop_s = utterance.start_s, utterance.start_s + utterance.duration_s
+def _misfits(utterance: Utterance, facts: AudioInfo) -> list[str]:
+    """What of the utterance its file does not have."""
+    length_s, start_s, stop_s = facts.duration_s, utterance.start_s, utterance.start_s + utterance.duration_s
+    if utterance.channel is not None and utterance.channel >= facts.channels:
+        there = f"{utterance.audio} has {facts.channels}, counted from 0"
+        return [f"{utterance.id}: channel {utterance.channel}, but {there}."]
     if length_s <= start_s:
         return [f"{utterance.id}: starts at {start_s} s, but {utterance.audio} ends before."]
     if stop_s > length_s + END_TOLERANCE_S:
@@ -121,11 +124,16 @@ def _span_problems(utterance: Utterance, length_s: float) -> list[str]:
 
 def duration_or_problem(path: str) -> float | str:
     """A recording's length in seconds, or why it cannot be in a manifest."""
+    facts = _facts_or_problem(path)
+    return facts if isinstance(facts, str) else facts.duration_s
+
+
+def _facts_or_problem(path: str) -> AudioInfo | str:
     try:
         path.encode()
     except UnicodeEncodeError:
         return f"{path}: its name is not UTF-8, which a manifest's must be. Rename it."
     try:
-        return float(probe(path).duration_s)
+        return probe(path)
     except AudioError as error:
         return str(error)

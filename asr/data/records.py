@@ -50,6 +50,17 @@ def field_value(row: Mapping[str, Any], field: str) -> Any:
     return next((row[name] for name in FIELD_NAMES[field] if row.get(name) not in (None, "")), None)
 
 
+def text_value(row: Mapping[str, Any], field: str) -> str:
+    """`field_value` as text, which a number may stand for; "" for none. Raises ValueError as ``json_object`` does."""
+    value = field_value(row, field)
+    if not isinstance(value, str | None) and finite(value) is None:
+        raise ValueError(f"{field} is {describe_value(value)}, not text")
+    text = "" if value is None else str(value)
+    if not _is_unicode(text):
+        raise ValueError(f"{field} holds half a Unicode character (a lone surrogate)")
+    return text
+
+
 def decoded(line: bytes) -> str:
     """A line of UTF-8 as text. Raises ValueError as ``json_object`` does."""
     try:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asr.data.manifest import Utterance, write_manifest
+from asr.data.manifest import Utterance, write_manifests
 from asr.errors import ConfigError, DataError
 from asr.text.respelling import Respelling
 
@@ -153,12 +153,12 @@ def _respelled(splits: Splits) -> Splits:
 
 
 def write_splits(out: Path, splits: Splits) -> str:
-    """Write one manifest a part (``out/train.jsonl``, ...) atomically and return the summary to show.
+    """Write one manifest a part (``out/train.jsonl``, ...), all or none, and return the summary to show.
 
     Inside ``respelling`` the texts are written as its table has them.
 
     Raises:
-        DataError: if there is nothing to train on, or a test set contains training utterances.
+        DataError: if there is nothing to train on, a test set contains training utterances, or one cannot be written.
     """
     splits = _respelled(splits)
     if not splits.train:
@@ -168,11 +168,11 @@ def write_splits(out: Path, splits: Splits) -> str:
         shared = [u.id for u in utterances if name.startswith("test") and (u.audio, u.start_s, u.channel) in trained]
         if shared:
             raise DataError(f"{len(shared)} utterance(s) are in both train and {name}: {', '.join(shared[:10])}.")
-    for name, utterances in splits.named().items():
-        if utterances:
-            write_manifest(out / f"{name}.jsonl", utterances)
-        else:
-            (out / f"{name}.jsonl").unlink(missing_ok=True)  # from an earlier run: its utterances may be in train now
+    paths = {out / f"{name}.jsonl": utterances for name, utterances in splits.named().items()}
+    # together, and none of an earlier run stays: its utterances may be in train now
+    write_manifests({path: utterances for path, utterances in paths.items() if utterances})
+    for path in (path for path, utterances in paths.items() if not utterances):
+        path.unlink(missing_ok=True)
     return "\n".join([summarize(splits), *_notes_on_others(out, splits)])
 
 

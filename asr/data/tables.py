@@ -10,6 +10,7 @@ import io
 import json
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from asr.audio import AUDIO_EXTENSIONS
 from asr.data.manifest import Scalar, Utterance
 from asr.data.recordings import with_durations
-from asr.data.records import FIELD_NAMES, describe_value, field_value, json_object
+from asr.data.records import FIELD_NAMES, describe_value, field_value, json_object, text_value
 from asr.errors import DataError
 
 Row = Mapping[str, Any]
@@ -31,7 +32,7 @@ def read_table(file: Path) -> list[Utterance]:
     Further columns become ``extra``. Audio is searched next to the table and in ``AUDIO_FOLDERS`` below.
 
     Raises:
-        DataError: listing the columns that are missing, or every line with an error.
+        DataError: listing the columns that are missing or there twice, or every line with an error.
     """
     return _read_rows(file, _table_rows(file))
 
@@ -53,17 +54,19 @@ def _table_rows(file: Path) -> Iterator[tuple[int, Row | str]]:
         yield from _ljspeech_rows(file)
         return
     try:
-        names = {(name or "").strip().lower() for name in rows.fieldnames or []}
+        names = Counter(name.strip().lower() for name in rows.fieldnames or [])
     except csv.Error as error:
         raise DataError(
             f"{file}: the header {header.strip()[:80]!r} is not a row of a table ({error}): is a quote not closed?"
         ) from None
     for field in ("audio", "text"):
-        if not names & set(FIELD_NAMES[field]):
+        if not names.keys() & set(FIELD_NAMES[field]):
             raise DataError(
                 f"{file}: no column for {field} in the header {header.strip()[:80]!r}. Name it {field} (also known: "
                 f"{', '.join(FIELD_NAMES[field][1:])})."
             )
+    if twice := [name for known in FIELD_NAMES.values() for name in known if names[name] > 1]:
+        raise DataError(f"{file}: the header has {', '.join(twice)} in more than one column. Rename all but one.")
     try:
         for row in rows:
             if None in row:
@@ -163,7 +166,11 @@ def _read_rows(file: Path, rows: Iterator[tuple[int, Row | str]]) -> list[Uttera
 def _utterance_of_row(file: Path, row: Row) -> Utterance | str:
     """The row's utterance, or what is wrong with it."""
     fields = {field: field_value(row, field) for field in FIELD_NAMES}
-    text, audio = " ".join(str(fields["text"] or "").split()), str(fields["audio"] or "")
+    try:
+        audio, text, identifier, speaker = (text_value(row, field) for field in ("audio", "text", "id", "speaker"))
+    except ValueError as error:
+        return str(error)
+    text = " ".join(text.split())
     if not text and row.get("text_filepath"):
         place = file.resolve().parent / str(row["text_filepath"])
         try:
@@ -179,13 +186,13 @@ def _utterance_of_row(file: Path, row: Row) -> Utterance | str:
     if isinstance(span, str):
         return f"{audio}: {span}"
     return Utterance(
-        id=str(fields["id"] or "_".join(_default_id(audio, span[0]).split())),
+        id=identifier or "_".join(_default_id(audio, span[0]).split()),
         audio=str(path),
         start_s=span[0],
         duration_s=span[1],
         text=text,
-        speaker=None if fields["speaker"] is None else str(fields["speaker"]),
-        channel=None if fields["channel"] is None else int(fields["channel"]),
+        speaker=speaker or None,
+        channel=None if fields["channel"] is None else int(float(fields["channel"])),
         extra=_extra(row),
     )
 
@@ -219,8 +226,10 @@ def _span(fields: Mapping[str, Any]) -> tuple[float, float] | str:
         start_s = float(fields["start_s"] or 0)
         end_s = float(fields["end_s"]) if fields["end_s"] else None
         duration_s = float(fields["duration_s"] or 0)
-        int(fields["channel"] or 0)
+        whole = float(fields["channel"] or 0).is_integer()  # a spreadsheet may write 1.0
     except (TypeError, ValueError, OverflowError):
+        whole = False
+    if not whole:
         return "start, end, duration must be seconds and channel a whole number"
     if end_s is not None:
         duration_s = end_s - start_s

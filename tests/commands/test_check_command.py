@@ -54,12 +54,13 @@ def test_errors_and_leaks_between_splits_give_1(
     tmp_path: Path, train: list[Utterance], capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_manifest(tmp_path / "train.jsonl", train)
-    write_manifest(tmp_path / "test.jsonl", train[1:])
+    write_manifest(tmp_path / "test-far.jsonl", train[1:])
+    (tmp_path / "suspects.jsonl").write_text("{}\n")  # what else is in the folder of a run
 
-    assert run([str(tmp_path / "train.jsonl"), str(tmp_path / "test.jsonl")]) == 1
+    assert run([str(tmp_path)]) == 1
 
     shown = capsys.readouterr().out
-    assert "train, test compared" in shown
+    assert "train, test-far compared" in shown
     assert "error: same sound in two splits (1)" in shown and "warning: speakers in two splits (1)" in shown
 
 

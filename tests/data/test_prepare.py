@@ -1,6 +1,8 @@
 """Laws of running a recipe: options are checked by name and type, recipes are loaded separately and summarised."""
 
+import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +131,15 @@ def test_no_part_of_an_earlier_cut_stays_beside_the_new_one(tmp_path: Path) -> N
     summary = write_splits(tmp_path / "out", Splits(train=[a, b], dev=[], test=[c]))
     assert not (tmp_path / "out" / "dev.jsonl").exists()
     assert "test-far.jsonl in" in summary and "was there before" in summary
+
+
+def test_a_part_that_cannot_be_written_leaves_all_parts_as_they_were(tmp_path: Path) -> None:
+    a, b, c = (utterance(name, tmp_path / f"{name}.wav") for name in "abc")
+    write_splits(tmp_path / "out", Splits(train=[a], dev=[b], test=[c]))
+    with pytest.raises(DataError, match="snr is nan"):
+        write_splits(tmp_path / "out", Splits(train=[c], dev=[b], test=[replace(a, extra={"snr": math.nan})]))
+    found = {file.name: [one.id for one in read_manifest(file)] for file in (tmp_path / "out").iterdir()}
+    assert found == {"train.jsonl": ["a"], "dev.jsonl": ["b"], "test.jsonl": ["c"]}
 
 
 def test_an_utterance_in_train_and_test_is_refused_and_nothing_written(tmp_path: Path) -> None:

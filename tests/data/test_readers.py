@@ -1,6 +1,7 @@
 """Readers of your own recordings: what each form means, and that all errors are listed at once."""
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -95,16 +96,21 @@ def test_unreadable_recordings_are_named_along_with_the_other_errors(tmp_path: P
     assert "noise.wav" in str(caught.value) and "empty.txt" in str(caught.value)
 
 
-def test_recordings_are_opened_and_spans_held_against_them_where_durations_are_given(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [("audio_filepath", "offset", "duration"), ("audio", "start_s", "duration_s")])
+def test_recordings_are_opened_and_spans_and_channels_held_against_them_where_durations_are_given(
+    tmp_path: Path, names: tuple[str, str, str]
+) -> None:
     write_tone(tmp_path / "a.wav", 2.0)
     (tmp_path / "b.wav").write_bytes(b"no sound")
     # 10 ms beyond the end is rounding
     rows = [("a", 0, 1.5), ("a", 1.5, 0.51), ("a", 1.6, 9), ("a", 7, 1), ("b", 0, 1)]
-    lines = [{"audio_filepath": f"{a}.wav", "text": "x", "offset": start, "duration": d} for a, start, d in rows]
+    fields = [dict(zip(names, (f"{audio}.wav", start, duration), strict=True)) for audio, start, duration in rows]
+    lines = [{"id": f"u{number}", "text": "x", **one} for number, one in enumerate(fields)]
+    lines[0]["channel"] = 1
     (tmp_path / "m.jsonl").write_text("\n" + "\n".join(map(json.dumps, lines)))
-    with pytest.raises(DataError, match="3 errors") as caught:
+    with pytest.raises(DataError, match="4 errors") as caught:
         read_folder(tmp_path)
-    for part in ("ends at 10.600 s", "starts at 7.0 s", "b.wav"):
+    for part in ("ends at 10.600 s", "starts at 7.0 s", "b.wav", "u0: channel 1, but"):
         assert part in str(caught.value)
 
 
@@ -150,6 +156,17 @@ def test_a_csv_field_beyond_what_python_reads_is_an_error_of_its_line(tmp_path: 
     (tmp_path / "table.csv").write_text("audio,text\na.wav," + "word " * 50_000)
     with pytest.raises(DataError, match=r"table\.csv:\d: not a row"):
         read_table(tmp_path / "table.csv")
+
+
+@pytest.mark.parametrize("header", ["audio,text,Text ,note", "audio,text,audio,note"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, header: str) -> None:
+    write_tone(tmp_path / "a.wav")
+    table = tmp_path / "table.csv"
+    table.write_text(f"{header}\na.wav,one,a.wav,\n")
+    with pytest.raises(DataError, match="in more than one column"):
+        read_table(table)
+    table.write_text("audio,,text,\na.wav,1,one,2\n")  # columns without a name, as spreadsheets leave them
+    assert [one.text for one in read_table(table)] == ["one"]
 
 
 def test_accents_composed_in_the_table_find_a_file_named_with_decomposed_accents(tmp_path: Path) -> None:
@@ -210,6 +227,28 @@ def test_nemo_lines_give_offset_and_duration(tmp_path: Path) -> None:
     file.write_bytes(b'{"audio_filepath": "a.wav", "text": "\xff"}\n[1]\n')
     with pytest.raises(DataError, match=r"(?s)m.jsonl:1: is not UTF-8.*m.jsonl:2: is not a JSON"):
         read_nemo(file)
+
+
+def test_a_value_that_is_no_text_is_an_error_of_its_line_and_a_number_stands_for_its_digits(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a.wav", 2.0)
+    wrong = [
+        ("text", ["a", "b"], "text is a list, not text"),
+        ("text", math.nan, "text is nan, not text"),
+        ("speaker", {"name": "ann"}, "speaker is an object, not text"),
+        ("speaker", "\ud800", "speaker holds half a Unicode character"),
+        ("id", True, "id is true, not text"),
+        ("channel", 0.5, "a.wav: start, end, duration must be seconds and channel a whole number"),
+    ]
+    rows = [{"audio_filepath": "a.wav", "text": "x", name: value} for name, value, _ in wrong]
+    file = tmp_path / "m.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(DataError, match="6 errors") as caught:
+        read_nemo(file)
+    for line, (_, _, message) in enumerate(wrong, start=1):
+        assert f"m.jsonl:{line}: {message}" in str(caught.value)
+    file.write_text('{"audio_filepath": "a.wav", "text": 0, "speaker": 0, "id": 0, "channel": 0.0}')
+    (only,) = read_nemo(file)
+    assert (only.id, only.text, only.speaker, only.channel) == ("0", "0", "0", 0)
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ def check_manifests(options: CheckOptions, observer: CheckObserver | None = None
 
 
 def manifest_paths(given: Iterable[Path]) -> list[Path]:
-    """The files among ``given``; of a folder train, dev and test, or all its .jsonl where it has none of these.
+    """The files among ``given``; of a folder train, dev, test and test-NAME, or all its .jsonl without the first three.
 
     Raises:
         UsageError: a folder without .jsonl files.
@@ -122,7 +122,8 @@ def manifest_paths(given: Iterable[Path]) -> list[Path]:
         if not path.is_dir():
             paths.append(path)
             continue
-        found = [path / name for name in _SPLITS if (path / name).is_file()] or sorted(path.glob("*.jsonl"))
+        found = [path / name for name in _SPLITS if (path / name).is_file()]
+        found += sorted(path.glob("test-*.jsonl" if found else "*.jsonl"))
         if not found:
             raise UsageError(f"{path}: a folder without .jsonl files; write some with: asr prepare")
         paths += found
