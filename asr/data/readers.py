@@ -45,7 +45,7 @@ def read_folder(
         return read_text_beside_audio(path, annotations=annotations, report=report)
     if (path / "wav.scp").is_file():
         return read_kaldi(path)
-    tables = sorted(file for file in path.glob("*") if file.suffix.lower() in {".csv", ".tsv", ".jsonl"})
+    tables = sorted(file for file in path.glob("[!.]*") if file.suffix.lower() in {".csv", ".tsv", ".jsonl"})
     if len(tables) > 1:
         names = ", ".join(file.name for file in tables)
         raise DataError(f"{path} holds {len(tables)} tables ({names}): give the one to read, e.g. {tables[0]}")
@@ -225,9 +225,12 @@ def _find_files(folder: Path, options: AnnotationOptions, problems: list[str]) -
         elif kind := kind_of(file):
             if options.kind in ("auto", kind):
                 found.annotations[file] = kind
-        elif suffix == ".txt" and file.stem.lower() not in _NOT_TRANSCRIPTS:
+        elif suffix == ".txt":
             found.texts[stem] = file
     found.audio = media.audio | found.audio
+    for stem in [stem for stem, file in found.texts.items() if file.stem.lower() in _NOT_TRANSCRIPTS]:
+        if stem not in found.audio:
+            del found.texts[stem]
     return found
 
 

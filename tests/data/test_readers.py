@@ -24,7 +24,9 @@ def test_text_beside_audio_takes_the_first_subfolder_as_speaker(tmp_path: Path) 
     write_pair(tmp_path / "ann" / "monday" / "take 1.x", "\ufeffGood\n day ")
     write_pair(tmp_path / "loose")
     (tmp_path / "README.txt").write_text("not a transcript")
-    nested, loose = read_text_beside_audio(tmp_path)
+    write_pair(tmp_path / "notes")  # one
+    nested, loose, notes = read_text_beside_audio(tmp_path)
+    assert notes.id == "notes"
     assert (nested.id, nested.text, nested.speaker) == ("ann/monday/take_1.x", "Good day", "ann")
     assert (nested.duration_s, loose.speaker) == (1.0, None)
     assert read_text_beside_audio(tmp_path, annotations=AnnotationOptions(speaker_from_folder=False))[0].speaker is None
@@ -76,6 +78,10 @@ def test_hidden_files_and_folders_are_not_read(tmp_path: Path) -> None:
     for place in ("s1/a", ".trash/a", "s1/.cache/b", "s1/._a"):
         write_pair(tmp_path / "mine" / place)
     assert [one.id for one in read_folder(tmp_path / "mine")] == ["s1/a"]
+    write_tone(tmp_path / "table" / "a.wav")
+    for name in ("m.csv", "._m.csv"):  # macOS writes the second one on other file systems
+        (tmp_path / "table" / name).write_text("audio,text\na.wav,yes\n")
+    assert [one.text for one in read_folder(tmp_path / "table")] == ["yes"]
 
 
 def test_linked_folders_are_entered_and_a_link_in_a_circle_ends(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ LINES: list[tuple[str, object, str]] = [
     ("a truth as duration", row(duration_s=True), "duration_s is true"),
     ("a duration that is not a number", row(duration_s=float("nan")), "duration_s is nan"),
     ("an infinite duration", row(duration_s=float("inf")), "duration_s is inf"),
+    ("a duration of more than thirty years", row(start_s=1.0, duration_s=1e307), "duration_s is 1e+307"),
     ("a duration of 400 digits", row(duration_s=10**400), "duration_s is inf"),
     ("a negative start", row(start_s=-0.5), "start_s is -0.5"),
     ("a text as start", row(start_s="0"), "start_s is '0'"),
