@@ -227,7 +227,7 @@ def _absent(key: str, fields: Mapping[str, object]) -> str:
 
 
 def _is_seconds(value: object) -> bool:
-    return (seconds := finite(value)) is not None and abs(seconds) < 1e9  # thirty years
+    return (seconds := finite(value)) is not None and abs(seconds) <= 1e9  # thirty years
 
 
 def _is_scalar(value: object) -> bool:

@@ -209,7 +209,7 @@ PATHS = [
             {"in/a.wav": wav(), "in/loop": lambda path: path.symlink_to(".")}),
     payload("a Kaldi table that runs a command", "data", "prepare RECIPES/folder corpus out",
             {"corpus/wav.scp": "r1 touch canary; cat a.wav |\n", "corpus/text": "r1 a\n"}),
-    payload("a link pattern of an annotation", "data", "prepare RECIPES/folder corpus out 'link={name.__class__}'",
+    payload("a link pattern of an annotation", "config", "prepare RECIPES/folder corpus out 'link={name.__class__}'",
             {"corpus/a.srt": "1\n00:00:00,000 --> 00:00:00,200\na\n", "corpus/a.wav": wav()}),
     *(payload(f"a recording called {name}", "", f"{HEAR} in --output-dir out", {f"in/{name}": wav()})
       for name in ("--help.wav", "-rf.wav", "--output-dir=x.wav", "-.wav", "$(touch canary).wav", "`touch canary`.wav",
