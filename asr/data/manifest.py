@@ -167,7 +167,7 @@ def write_manifest(path: str | os.PathLike[str], utterances: Iterable[Utterance]
 
 
 def write_manifests(manifests: Mapping[Path, Iterable[Utterance]]) -> None:
-    """Write each as `write_manifest` does, under their names only once all of them are on disk. Raises DataError."""
+    """Write each as `write_manifest` does, under their names only once all of them are written. Raises DataError."""
     with contextlib.ExitStack() as together:
         for path, utterances in manifests.items():
             folder, seen = os.path.dirname(os.path.abspath(path)), set[str]()

@@ -153,7 +153,7 @@ def _respelled(splits: Splits) -> Splits:
 
 
 def write_splits(out: Path, splits: Splits) -> str:
-    """Write one manifest a part (``out/train.jsonl``, ...), all or none, and return the summary to show.
+    """Write one manifest a part (``out/train.jsonl``, ...), none where one cannot be, and return the summary to show.
 
     Inside ``respelling`` the texts are written as its table has them.
 
