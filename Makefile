@@ -80,7 +80,7 @@ torture: $(READY) ## bad input, hostile files, kills, full disks: an hour, or SI
 .PHONY: fuzz
 fuzz: $(READY) ## change files of every format at random and read them (with atheris, too, if installed): FUZZ_S=60 seconds each
 	@export FUZZ_S=$(or $(FUZZ_S),60); $(PYTEST) --timeout=3600 tests/faults/test_fuzz.py
-	@! $(PY) -c 'import atheris' 2>/dev/null || $(PY) -m tests.faults.guided_fuzz $(or $(FUZZ_S),60)
+	@! $(PY) -c 'import atheris' 2>/dev/null || $(PY) -m tests.faults.guided_fuzz --seconds $(or $(FUZZ_S),60)
 
 FSDD := ../shared/corpora/free-spoken-digit-dataset
 AN4 := ../shared/corpora/an4

@@ -6,14 +6,18 @@ tables of this folder.
 """
 
 import contextlib
+import functools
 import itertools
 import json
 import os
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,9 +27,11 @@ from asr.data.manifest import read_manifest
 from asr.data.readers import read_folder
 from asr.errors import AsrError
 from asr.lm.files import read_lm
+from asr.pretrained import describe_pretrained
 from asr.scoring.read import read_pair
 from asr.scoring.results import read_results
-from asr.stored import read_stored
+from asr.shipped import MODEL_CONFIG as CONFIG
+from asr.stored import WEIGHTS, read_stored
 from tests.faults.audio import NOISE, sound
 from tests.faults.models import ARPA
 from tests.faults.texts import RESULT
@@ -35,6 +41,7 @@ from tests.random_model import save_random_model
 SECONDS = float(os.environ.get("FUZZ_S") or 60 * SIZE)  # for each target
 EXAMPLES = 1000 if SECONDS else 12
 LONGEST_S = 5.0
+IN_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None  # where files are written many times faster
 Read = Callable[[Path], object]
 
 
@@ -53,8 +60,21 @@ def table(path: Path) -> None:
 
 
 def config(path: Path) -> None:
-    (path.parent / "config.json").write_bytes(path.read_bytes())
-    read_stored(path.parent)
+    path.rename(path.with_name(CONFIG))
+    describe_pretrained(path.parent)
+
+
+def weights(path: Path) -> None:
+    path.rename(path.with_name(WEIGHTS))
+    path.with_name(CONFIG).write_bytes(model_config())
+    read_stored(path.parent).weights()
+
+
+@functools.cache
+def model_config() -> bytes:
+    """config.json of a small model."""
+    with tempfile.TemporaryDirectory() as folder:
+        return (save_random_model(Path(folder) / "model") / CONFIG).read_bytes()
 
 
 EAF = """<?xml version="1.0" encoding="UTF-8"?><ANNOTATION_DOCUMENT><HEADER TIME_UNITS="milliseconds"/><TIME_ORDER>
@@ -87,7 +107,8 @@ TARGETS: dict[str, tuple[Read, bytes | str]] = {
     "table": (table, 'audio,text,start,end\na.wav,"one, two",0,1\n'),
     "results": (read_results, json.dumps(RESULT) + "\n"),
     "arpa": (read_lm, ARPA),
-    "config": (config, ""),
+    "config": (config, b""),
+    "weights": (weights, b""),
     "eaf": (annotation("eaf"), EAF),
     "textgrid": (annotation("textgrid"), GRID),
     "srt": (annotation("srt"), "1\n00:00:01,000 --> 00:00:02,500\n<i>one</i> {\\an8}two\n\n"),
@@ -129,6 +150,13 @@ PIECES = st.one_of(
 EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 8), PIECES), max_size=4)
 
 
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A folder for a file that is written many times."""
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(scope="module")
 def seeds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """A good file for each target."""
@@ -138,16 +166,18 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def make_seeds(folder: Path) -> dict[str, bytes]:
     """The same, of files in ``folder``."""
     made = {name: text.encode() if isinstance(text, str) else text for name, (_, text) in TARGETS.items()}
-    made["config"] = (save_random_model(folder / "model") / "config.json").read_bytes()
+    made["config"] = model_config()
+    parts = {"features.mean": 16, "features.std": 16, "model.head.bias": 10}
+    made["weights"] = safetensors.numpy.save({name: np.ones(size, np.float32) for name, size in parts.items()})
     return made | {kind: sound(folder / f"a.{kind}", NOISE[:4_000]) for kind in ("wav", "flac", "ogg", "mp3")}
 
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_changed_file_is_read_or_refused(
-    target: str, seeds: dict[str, bytes], tmp_path: Path, record_property: Callable[[str, object], None]
+    target: str, seeds: dict[str, bytes], memory: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    read, (ends_s, place), runs = TARGETS[target][0], (time.monotonic() + SECONDS, tmp_path / "file"), itertools.count()
+    read, (ends_s, place), runs = TARGETS[target][0], (time.monotonic() + SECONDS, memory / "file"), itertools.count()
 
     @settings(
         max_examples=EXAMPLES, deadline=None, database=None, derandomize=not SECONDS,

@@ -35,9 +35,9 @@ def test_every_code_of_the_server_is_explained() -> None:
     assert given == set(re.findall(r"`([a-z_]+)`", re.sub(r"; `param`.*", "", table)))
 
 
-def test_the_table_of_make_torture_is_that_of_its_results() -> None:
+def test_the_tables_of_make_torture_are_those_of_its_results() -> None:
     found = torture.results()
-    assert torture.page_table() == torture.table(found)
+    assert torture.page_tables() == torture.tables(found)
     rows = found["rows"]
     assert [row["what"] for row in rows] == list(torture.ROWS)
     assert all(row["tried"] >= row["tests"] - row["skipped"] > 0 == row["failed"] for row in rows)

@@ -1,12 +1,11 @@
-"""The counts of `make torture`: a pytest plugin that adds them up, and the table of docs/reliability.md made of them.
+"""The counts of `make torture`: a pytest plugin that adds them up, and the tables of docs/reliability.md made of them.
 
-In: reports of tests, each of which counts as one try, or as its property ``count``. Out: docs/torture.json, the table.
+In: reports of tests, each of which counts as one try, or as its property ``count``. Out: docs/torture.json, the tables.
 TORTURE is the size: 1 tries every change of a file, kills 200 times and changes files of each format for a minute.
 A run of some of the rows keeps what earlier ones found of the others.
 """
 
 import os
-import re
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -18,7 +17,7 @@ from tests.faults.ids import PAGE
 
 SIZE = float(os.environ.get("TORTURE", "0"))
 RESULTS = PAGE.with_name("torture.json")
-BEGIN, END = "<!-- make torture: begin -->\n", "<!-- make torture: end -->\n"
+PLACES = {name: (f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n") for name in ("make torture", "guided fuzz")}
 ROWS = {  # what is tried, and the files whose tests do
     "commands with bad input": ("tests/faults/test_matrix.py",),
     "requests to the server with bad input, at its limits": ("tests/server/test_limits.py",),
@@ -85,11 +84,27 @@ class Counts:
         """Write the counts of a run that has come to its end, and show them on the page."""
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return
-        found = {"date": local_time()[:10], "rows": with_earlier(self.rows(), results())}
-        write_json(RESULTS, found)
-        page = PAGE.read_text(encoding="utf-8")
-        write_text(PAGE, re.sub(f"(?<={BEGIN}).*?(?={END})", lambda _: table(found), page, flags=re.DOTALL))
+        found = {**results(), "date": local_time()[:10], "rows": with_earlier(self.rows(), results())}
+        show(found)
         print(f"\n\n{table(found)}")
+
+
+def show(found: dict[str, Any]) -> None:
+    """Write the results, and the page's tables made of them."""
+    write_json(RESULTS, found)
+    page = PAGE.read_text(encoding="utf-8")
+    for (begin, end), lines in zip(PLACES.values(), tables(found), strict=True):
+        before, _, rest = page.partition(begin)
+        page = before + begin + lines + end + rest.partition(end)[2]
+    write_text(PAGE, page)
+
+
+def add_guided(target: str, runs: int, seconds: int, now: str) -> None:
+    """Take up the count of a target of guided_fuzz.py at commit ``now``, in the place of an earlier one."""
+    found = results()
+    others = [row for row in found.get("guided", []) if row["target"] != target]
+    row = {"target": target, "runs": runs, "seconds": seconds, "commit": now, "machine": processor_name()}
+    show({**found, "guided": [*others, row]})
 
 
 def with_earlier(rows: list[dict[str, Any]], earlier: dict[str, Any]) -> list[dict[str, Any]]:
@@ -118,6 +133,23 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join([f"{about} {minutes:.0f} minutes of tests.", "", *lines]) + "\n"
 
 
+def guided_table(found: dict[str, Any]) -> str:
+    """The counts of guided_fuzz.py as Markdown; empty before its first run."""
+    rows = sorted(found.get("guided", []), key=lambda row: str(row["target"]))
+    if not rows:
+        return ""
+    commits, machines = (", ".join(dict.fromkeys(row[key] for row in rows)) for key in ("commit", "machine"))
+    lines = [f"| {row['target']} | {row['runs']:,} | {row['seconds'] / 60:.1f} |" for row in rows]
+    total = f"| all | {sum(row['runs'] for row in rows):,} | {sum(row['seconds'] for row in rows) / 60:.1f} |"
+    about = f"Commit {commits}, {machines}:"
+    return "\n".join([about, "", "| format | files | minutes |", "|---|---:|---:|", *lines, total]) + "\n"
+
+
+def tables(found: dict[str, Any]) -> tuple[str, str]:
+    """What stands in the two ``PLACES`` of the page."""
+    return table(found), guided_table(found)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Count in the process that hears of all tests."""
     if not hasattr(config, "workerinput"):
@@ -129,6 +161,7 @@ def results() -> dict[str, Any]:
     return read_json_object(RESULTS)
 
 
-def page_table() -> str:
-    """What docs/reliability.md shows."""
-    return PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+def page_tables() -> tuple[str, ...]:
+    """What docs/reliability.md shows in ``PLACES``."""
+    page = PAGE.read_text(encoding="utf-8")
+    return tuple(page.partition(begin)[2].partition(end)[0] for begin, end in PLACES.values())
