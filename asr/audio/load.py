@@ -24,7 +24,7 @@ from asr.audio.media import OTHER, SEEKABLE, MediaRecording, media_part
 from asr.audio.recording import MAX_RATE_HZ, MIN_RATE_HZ, Recording, UnknownFormatError, check_rate
 from asr.audio.resample import CONTEXT_S, common_period, resample_blocks
 from asr.audio.shards import as_file
-from asr.audio.truncation import joined_kind
+from asr.audio.truncation import joined_kind, plain_wav
 from asr.errors import AudioError, AudioFormatError, AudioPartError
 
 AnyRecording = Recording | MediaRecording
@@ -177,18 +177,18 @@ def probe(path: AudioPath, track: int | None = None) -> AudioInfo:
     Raises:
         AudioError: absent, a folder, a pipe, unreadable, empty, not audio, cut short, or with an impossible header.
     """
-    with open_recording(path, track) as recording:
-        if recording.format == "FLAC":
-            recording.check_last_frame()
-        return AudioInfo(
-            path=Path(path),
-            frames=recording.frames,
-            sample_rate=recording.sample_rate,
-            channels=recording.channels,
-            duration_s=recording.frames / recording.sample_rate,
-            format=recording.format,
-            subtype=recording.subtype,
-        )
+    with as_file(path) as file:
+        head = read_head(file)
+        plain = None if track else plain_wav(head, os.path.getsize(file))
+        if plain and MIN_RATE_HZ <= plain[1] <= MAX_RATE_HZ:  # several times faster than by libsndfile
+            frames, rate, channels, subtype = plain
+            return AudioInfo(Path(path), frames, rate, channels, frames / rate, "WAV", subtype)
+        with _opened(file, track, head) as recording:
+            if recording.format == "FLAC":
+                recording.check_last_frame()
+            frames, rate = recording.frames, recording.sample_rate
+            kind = recording.format, recording.subtype
+            return AudioInfo(Path(path), frames, rate, recording.channels, frames / rate, *kind)
 
 
 @functools.cache
@@ -208,12 +208,11 @@ def open_recording(path: AudioPath, track: int | None = None) -> Iterator[AnyRec
     Raises:
         AudioError: it cannot be read, or PyAV is needed; the message says what, why and what to do.
     """
-    with as_file(path) as file, _opened(file, track) as recording:
+    with as_file(path) as file, _opened(file, track, read_head(file)) as recording:
         yield recording
 
 
-def _opened(path: AudioPath, track: int | None) -> AnyRecording:
-    head = read_head(path)
+def _opened(path: AudioPath, track: int | None, head: bytes) -> AnyRecording:
     kind = media_kind(head) or joined_kind(path, head)
     if kind is not None or track:
         return _media_recording(path, kind or OTHER, track)

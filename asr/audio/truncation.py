@@ -138,6 +138,28 @@ def wav_rest(path: AudioPath, head: bytes) -> WavRest | None:
     return WavRest(start, rate, channels, subtype, length, there) if subtype and channels and rate else None
 
 
+def plain_wav(head: bytes, size: int) -> tuple[int, int, int, str] | None:
+    """Frames, rate in Hz, channels and subtype of a WAV of ``size`` bytes as most programs write it: its format, maybe
+    the program's name, and samples up to the end of the file. None for any other, which only a decoder understands.
+    """
+    if head[:4] != b"RIFF" or head[8:16] != b"WAVEfmt " or len(head) < 44:
+        return None
+    riff, fmt, tag, channels, rate, _, width, bits = struct.unpack_from("<4xI8xIHHIIHH", head)
+    subtype = _WAV_SUBTYPES.get((tag, bits))
+    offset = 36
+    if head[36:40] == b"LIST" and head[44:52] == b"INFOISFT":
+        length = int.from_bytes(head[52:56], "little")
+        offset += 20 + length + length % 2
+        if int.from_bytes(head[40:44], "little") + 44 != offset:
+            return None
+    if not subtype or tag > 3 or riff + 8 != size or fmt != 16 or head[offset : offset + 4] != b"data":
+        return None
+    length = int.from_bytes(head[offset + 4 : offset + 8], "little")
+    if not 1 <= channels <= 64 or width * 8 != channels * bits or not length or length % width:
+        return None
+    return (length // width, rate, channels, subtype) if offset + 8 + length == size else None
+
+
 def _chunks_follow(stream: BinaryIO, offset: int, size: int) -> bool:
     """Whether whole chunks, with names in ASCII, fill the file from `offset` (or the byte after it, a pad byte) on."""
     for place in (offset, offset + 1):

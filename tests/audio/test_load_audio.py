@@ -1,6 +1,8 @@
 """Whole files, parts, streams, rates and channels: what load_audio promises for files that are sound."""
 
 import io
+import random
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import soxr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asr.audio import AUDIO_EXTENSIONS, Resampler, load_audio, probe, resample, stream_audio
+from asr.audio import AUDIO_EXTENSIONS, Resampler, load, load_audio, probe, resample, stream_audio
 from asr.errors import AudioError
 
 LOSSLESS = {"wav": "PCM_16", "flac": "PCM_16", "aiff": "PCM_16", "au": "PCM_16", "caf": "PCM_16", "w64": "PCM_16"}
@@ -250,3 +252,50 @@ def test_real_recordings_load_with_the_length_that_probe_gives(corpora: Path, pa
     for path in paths:
         info = probe(path)
         assert len(load_audio(path, sample_rate=info.sample_rate)) == info.frames
+
+
+def wav_of(sound: bytes, tag: int = 1, channels: int = 1, bits: int = 16, notes: bytes = b"") -> bytes:
+    """A WAV as Python's `wave` and (with `notes`) FFmpeg write it."""
+    width = channels * bits // 8
+    layout = struct.pack("<4sIHHIIHH", b"fmt ", 16, tag, channels, 8000, 8000 * width, width, bits)
+    body = b"WAVE" + layout + notes + struct.pack("<4sI", b"data", len(sound)) + sound
+    return struct.pack("<4sI", b"RIFF", len(body)) + body
+
+
+PROGRAM = struct.pack("<4sI4s4sI", b"LIST", 18, b"INFO", b"ISFT", 5) + b"Lavf\0\0"
+KINDS = [
+    (1, 1, 16, b""),
+    (1, 2, 24, b""),
+    (1, 1, 8, PROGRAM),
+    (1, 3, 32, PROGRAM),
+    (3, 1, 32, b""),
+    (3, 2, 64, PROGRAM),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_facts_of_a_plain_wav_are_those_of_libsndfile_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: tuple[int, int, int, bytes]
+) -> None:
+    """And of a WAV changed anywhere in its header, wherever it still counts as plain."""
+    (tag, channels, bits, notes), path = kind, tmp_path / "a.wav"
+    content = wav_of(bytes(range(1, 97)), tag, channels, bits, notes)
+    monkeypatch.setattr(load, "Recording", None)  # which reads with libsndfile
+    generator, plain = random.Random(0), 0
+    for number in range(1_500):
+        changed = bytearray(content)
+        for _ in range(0 if number == 0 else generator.randint(1, 2)):
+            changed[generator.randrange(44 + len(notes))] = generator.choice([0, 1, 2, 255, generator.randrange(256)])
+        path.write_bytes(changed)
+        try:
+            found = probe(path)
+        except TypeError:
+            assert number
+            continue
+        except AudioError:
+            continue
+        theirs = soundfile.info(path)
+        assert (found.frames, found.sample_rate, found.channels) == (theirs.frames, theirs.samplerate, theirs.channels)
+        assert (found.format, found.subtype) == (theirs.format, theirs.subtype)
+        plain += 1
+    assert plain > 20
