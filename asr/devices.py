@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from asr.errors import ConfigError
+from asr.provenance import processor_flags
 
 AUTOCAST_TYPES: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = tuple(AUTOCAST_TYPES)
+FASTER_IN_BF16 = {"amx_bf16", "avx512_bf16", "bf16"}  # instructions; the last of Arm
 
 
 def choose_device(name: str, local_rank: int = 0) -> torch.device:
@@ -38,13 +40,23 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     return device
 
 
-def check_precision(device: torch.device, precision: str) -> None:
-    """Raise ConfigError where ``device`` does not compute in ``precision``: the CPU has fp32 and bf16."""
+def check_precision(device: torch.device, precision: str) -> str | None:
+    """A warning where ``device`` computes slowly in ``precision``, None where not.
+
+    Raises ConfigError where it does not compute in it: the CPU has fp32 and bf16.
+    """
     if device.type == "cpu" and precision == "fp16":
         raise ConfigError(
             "config: training.precision=fp16 is for GPUs and this run is on the CPU; use training.precision=fp32, or"
             " bf16 on a CPU with AMX"
         )
+    flags = processor_flags()
+    if device.type == "cpu" and precision == "bf16" and flags and not flags & FASTER_IN_BF16:
+        return (
+            "training.precision=bf16: this processor has no instructions for it (AMX, AVX512-BF16), which makes the"
+            " training many times slower than with training.precision=fp32"
+        )
+    return None
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:

@@ -69,6 +69,15 @@ def processor_name() -> str:
         return platform.processor() or platform.machine()
 
 
+def processor_flags() -> set[str]:
+    """The processor's instructions as Linux names them, such as ``avx2``; none where the system does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith(("flags", "Features"))), set())
+
+
 def hardware(device: "torch.device | str") -> str:
     """The GPU or processor that ``device`` is, and torch's threads: ``AMD EPYC 7B13, 2 threads``."""
     import torch

@@ -38,11 +38,18 @@ def test_a_gpu_beyond_the_last_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_fp16_is_for_gpus() -> None:
-    for precision in ("fp32", "bf16"):
-        check_precision(CPU, precision)
+    check_precision(CPU, "fp32")
     with pytest.raises(ConfigError, match=r"fp16 is for GPUs .* use training.precision=fp32, or bf16"):
         check_precision(CPU, "fp16")
     check_precision(torch.device("cuda:0"), "fp16")
+
+
+@pytest.mark.parametrize(("flags", "slow"), [("avx2 avx512f", True), ("avx2 amx_bf16", False), ("", False)])
+def test_bf16_without_instructions_for_it_is_warned_of(monkeypatch: pytest.MonkeyPatch, flags: str, slow: bool) -> None:
+    monkeypatch.setattr("asr.devices.processor_flags", lambda: set(flags.split()))
+    warning = check_precision(CPU, "bf16")
+    assert bool(warning) == slow and (not slow or "training.precision=fp32" in str(warning))
+    assert check_precision(CPU, "fp32") is None and check_precision(torch.device("cuda:0"), "bf16") is None
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])

@@ -21,7 +21,7 @@ from asr import __version__
 from asr.commands.parser import Parser
 from asr.cores import usable_cores
 from asr.errors import AsrError
-from asr.provenance import commit, processor_name
+from asr.provenance import commit, processor_flags, processor_name
 from asr.shipped import bundled_folder, starter_directory
 from asr.terminal import styled, table
 
@@ -117,16 +117,8 @@ def _tried(name: str, check: Callable[[], tuple[str, str]]) -> Row:
 
 
 def _processor() -> tuple[str, str]:
-    flags = {"avx2", "avx512f", "amx_bf16"} & set(_cpu_flags())
+    flags = {"avx2", "avx512f", "amx_bf16"} & processor_flags()
     return f"{processor_name()}, {usable_cores()} cores usable{', ' if flags else ''}{', '.join(sorted(flags))}", ""
-
-
-def _cpu_flags() -> list[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    return next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), [])
 
 
 def _memory() -> tuple[str, str]:

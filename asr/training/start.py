@@ -66,7 +66,7 @@ def train(
         stack.enter_context(helper_processes(settings.training.processes, settings, run_path))
         processes = start_processes(settings.training.device)
         stack.callback(stop_processes, processes)
-        check_precision(processes.device, settings.training.precision)
+        slow = check_precision(processes.device, settings.training.precision)
         if processes.device.type == "cuda":
             allow_tf32(settings.training.tf32 or settings.training.precision != "fp32")
         if processes.is_main:
@@ -79,7 +79,7 @@ def train(
             logs = RunLogs(run_path, settings.training.tensorboard)
             stack.callback(logs.close)
             observers.members += [observer, logs]
-            if advice := advice_on_restarts():
+            for advice in filter(None, (slow, advice_on_restarts())):
                 observers.message(advice)
         if state is not None and state["progress"]["finished"]:
             before = TrainProgress(**state["progress"])

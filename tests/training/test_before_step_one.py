@@ -87,6 +87,15 @@ def test_half_precision_on_a_cpu_is_refused(corpus: Path, tmp_path: Path) -> Non
         train(settings(corpus, training__precision="fp16"), tmp_path / "run", Quiet())
 
 
+def test_bf16_that_would_be_slow_is_said_before_step_1(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asr.devices.processor_flags", lambda: {"avx2"})
+    watcher = Quiet()
+    train(settings(corpus, training__precision="bf16", training__epochs=1), tmp_path / "run", watcher)
+    assert "training.precision=bf16: this processor has no instructions for it" in watcher.messages[0]
+
+
 def test_data_that_changed_since_the_run_began_is_refused(corpus: Path, tmp_path: Path) -> None:
     chosen = settings(corpus)
     stop_after(3, chosen, tmp_path / "run")
