@@ -126,6 +126,17 @@ def test_of_a_long_subdivision_each_word_has_the_times_around_it() -> None:
     assert list(read.tiers[0].untimed) == [f"w{place}" for place in range(4_990, 5_000)]
 
 
+@pytest.mark.timeout(30)
+def test_of_a_long_chain_of_annotations_each_has_its_place() -> None:
+    """20,000 parts of one phrase, from the last to the first in the file."""
+    number = 20_000
+    parts = [referring(f"b{place}", "a1", f"w{place}", f"b{place - 1}" if place else None) for place in range(number)]
+    tiers = [in_tier("p", timed("a1", "s1", "s2", "x")), in_tier("w", *reversed(parts), parent="p")]
+    assert tier(read_eaf(eaf({"s1": 0, "s2": 500}, tiers)), "w") == [
+        (0, 0.5, " ".join(f"w{place}" for place in range(number)))
+    ]
+
+
 def test_boundaries_in_a_circle_have_no_time() -> None:
     slots = {"s1": None, "s2": None, "s3": 500}
     words = in_tier("w", timed("a1", "s1", "s2", "x"), timed("a2", "s2", "s1", "y"), timed("a3", "s2", "s3", "z"))

@@ -111,6 +111,7 @@ class _Document:
         self._parts = {
             value.id: (name, number) for name, values in self._of_tier.items() for number, value in enumerate(values)
         }
+        self._places = dict[str, int]()
 
     def tiers(self) -> list[AnnotationTier]:
         """Every tier; a participant that it lacks is its parent's."""
@@ -178,16 +179,22 @@ class _Document:
 
     def _order(self, value: _Value) -> tuple[int, ...]:
         """Places of the annotation's ancestors, then its own: by the chain of previous ones, else as in the file."""
-        place = 0
-        previous = self._by_id.get(value.previous or "")
-        while previous is not None:
-            place += 1
-            if place > len(self._by_id):
-                raise ValueError(f"annotation {value.id} comes before itself")
-            previous = self._by_id.get(previous.previous or "")
         parent = self._by_id.get(value.parent or "")
         above = () if parent is None else self._order(parent)
-        return (*above, place, self._parts[value.id][1])
+        return (*above, self._place(value), self._parts[value.id][1])
+
+    def _place(self, value: _Value) -> int:
+        """How many annotations come before it by the chain of previous ones."""
+        chain, found = list[str](), self._places
+        before: _Value | None = value
+        while before is not None and before.id not in found:
+            if len(chain) > len(self._by_id):
+                raise ValueError(f"annotation {value.id} comes before itself")
+            chain.append(before.id)
+            before = self._by_id.get(before.previous or "")
+        first = 0 if before is None else found[before.id] + 1
+        found |= {one: first + place for place, one in enumerate(reversed(chain))}
+        return found[value.id]
 
 
 def _values(tier: ElementTree.Element) -> Iterator[_Value]:
