@@ -86,8 +86,9 @@ class Recording:
         head = head or read_head(path)
         length = mp3_length(path) if is_mp3(head) else None
         rest = wav_rest(path, head)
-        # libsndfile hands a file of unknown content to libmpg123 by its ending.
-        self._quiet = length is not None or os.fsdecode(path).lower().endswith((".mp3", ".mp2", ".mp1"))
+        # libsndfile hands a file to libmpg123 by its first bits, and one of unknown content by its ending.
+        by_name = os.fsdecode(path).lower().endswith((".mp3", ".mp2", ".mp1"))
+        self._quiet = head.startswith((b"ID3", b"\xff")) or by_name
         self._stream: _Behind | None = None
         self._file = self._open(head, rest)
         try:

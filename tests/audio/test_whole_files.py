@@ -246,6 +246,16 @@ def test_no_library_writes_to_standard_error(tmp_path: Path, name: str, capfd: p
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("head", ["ffe448c4", "fff348c4", "ffe300c4", "ffe3f8c4", "ffffffff"])
+def test_nor_does_one_about_what_only_begins_like_an_mp3(
+    tmp_path: Path, head: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.dat").write_bytes(bytes.fromhex(head) + bytes(3_000))
+    with pytest.raises(AudioError):
+        load_audio(tmp_path / "a.dat")
+    assert capfd.readouterr().err == ""
+
+
 def test_a_name_with_line_ends_and_escapes_stays_on_its_line(tmp_path: Path) -> None:
     path = tmp_path / "a\n\x1b[2Jasr: done.wav"
     path.write_bytes(b"hello")
