@@ -4,6 +4,7 @@ A handful of the changes here; `make torture` tries each of them, full for good 
 """
 
 import errno
+import json
 import re
 import shutil
 import sys
@@ -17,6 +18,7 @@ import torch
 from asr.errors import AsrError
 from asr.training.checkpoint import load_checkpoint
 from tests.faults.test_matrix import MESSAGE
+from tests.faults.texts import RESULT
 from tests.faults.torture import SIZE
 from tests.faults.writes import JOBS, FailingDisk, Job, Outcome, results
 from tests.random_model import save_random_model
@@ -43,6 +45,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_corpus(folder / "data")
     write_recipe(folder)
     save_random_model(folder / "model")
+    (folder / "results.jsonl").write_text(json.dumps(RESULT) + "\n")
     (folder / "ref.txt").write_text("".join(f"u{number} one two three\n" for number in range(9)))
     (folder / "corpus").mkdir()
     for number in range(12):
@@ -66,7 +69,7 @@ def chosen(changes: list[str]) -> list[int]:
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize(
-    "job", [pytest.param(job, marks=pytest.mark.slow if job.name == "train" else (), id=job.name) for job in JOBS]
+    "job", [pytest.param(job, marks=pytest.mark.slow if job.slow else (), id=job.name) for job in JOBS]
 )
 def test_a_change_that_fails_is_one_message_and_the_next_run_is_whole(
     job: Job, fault: str, disk: FailingDisk, given: Path, tmp_path: Path,

@@ -36,13 +36,14 @@ class Job:
     """A command whose writes fail, run in a folder with ``data/``, ``corpus/``, ``model/``, ``ref.txt``, ``tiny.yaml``.
 
     ``losable``: where a change may fail without a word, because nothing that anybody waits for is lost; ``needs``: an
-    optional package.
+    optional package; ``slow``: for `make torture` alone.
     """
 
     name: str
     words: str
     losable: str = ""
     needs: str = ""
+    slow: bool = False
 
 
 def correct(_: list[str]) -> int:
@@ -66,11 +67,17 @@ TRAINING = overrides(
     training__epochs=2, training__save_every_steps=3, training__tensorboard=True,
 )  # fmt: skip
 JOBS = [
-    Job("train", f"train tiny.yaml {' '.join(TRAINING)}", losable=r"data/decoded-audio.cache|run/tensorboard"),
+    Job(
+        "train", f"train tiny.yaml {' '.join(TRAINING)}", losable=r"data/decoded-audio.cache|run/tensorboard", slow=True
+    ),
     Job("transcribe", "transcribe model data/test0.wav data/test1.wav --output-dir out --format txt --format srt"),
     Job("evaluate", "evaluate model data/test.jsonl --out out"),
     Job("prepare", "prepare folder corpus out"),
+    Job("shards", "prepare folder corpus out shards=out/shards", needs="webdataset", slow=True),
+    Job("align", "align model data/test0.wav ref.txt --segments out --output-dir out/texts", slow=True),
+    Job("suggest", "suggest model data --out out/next.jsonl", slow=True),
     Job("score", "score ref.txt ref.txt --out out"),
+    Job("report", "report results.jsonl --html out/page.html --json out/page.json --csv out/page.csv", slow=True),
     Job("lm", "lm build ref.txt --out out/3gram.arpa"),
     Job("export", "export model", needs="onnx"),
     Job("corrections", "corrections", needs="pydantic"),
