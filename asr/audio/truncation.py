@@ -135,7 +135,9 @@ def wav_rest(path: AudioPath, head: bytes) -> WavRest | None:
     if tag == 0xFFFE and len(shape) >= 26:  # extensible: the tag begins the sub-format
         tag = struct.unpack_from("<H", shape, 24)[0]
     subtype = _WAV_SUBTYPES.get((tag, bits))
-    return WavRest(start, rate, channels, subtype, length, there) if subtype and channels and rate else None
+    if not subtype or not channels or not 0 < rate < 1 << 31:  # which libsndfile holds
+        return None
+    return WavRest(start, rate, channels, subtype, length, there)
 
 
 def plain_wav(head: bytes, size: int) -> tuple[int, int, int, str] | None:

@@ -85,14 +85,14 @@ def read_binary(stream: BinaryIO, name: str) -> NgramModel:
         ModelError: the file is damaged, cut off, or of a later version.
     """
     content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
-    header, start = _read_header(content, name)
     try:
+        header, start = _read_header(content, name)
         model = _read_model(content, header, start)
-    except (KeyError, TypeError, ValueError):
-        raise _damaged(name) from None
-    if not _is_sound(model):
-        raise _damaged(name)
-    return model
+        if _is_sound(model):
+            return model
+    except (LookupError, OverflowError, RecursionError, TypeError, ValueError):  # forged: its checksums fit
+        pass
+    raise _damaged(name)
 
 
 def _read_header(content: mmap.mmap, name: str) -> tuple[dict[str, Any], int]:
@@ -143,6 +143,7 @@ def _is_sound(model: NgramModel) -> bool:
     start = model.arc_start
     return bool(
         model.unit in UNITS
+        and 0 < model.order < 1 << 31
         and states > 0
         and start[0] == 0
         and start[1] == words
@@ -156,6 +157,8 @@ def _is_sound(model: NgramModel) -> bool:
         and model.backoff_state.min() >= 0
         and (model.backoff_state[1:] < np.arange(1, states)).all()
         and 0 <= model.start_state < states
+        and np.isfinite(model.arc_log_prob).all()
+        and np.isfinite(model.backoff_log_weight).all()
     )
 
 

@@ -87,6 +87,7 @@ CONTENT: list[tuple[str, str, Content, str]] = [
     ("a WAV of 3,999 Hz", "audio-damaged", wav(rate=3_999), "sample rate of 3,999 Hz"),
     ("a WAV of 384,001 Hz", "audio-damaged", wav(rate=384_001), "sample rate of 384,001 Hz"),
     ("a WAV of 2 GHz", "audio-damaged", wav(rate=2_000_000_000), "sample rate of 2,000,000,000 Hz"),
+    ("a WAV of 3 GHz without its length", "audio-format", wav(rate=3_000_000_000, data_size=0), UNREAD),
     ("a WAV that declares 2 GB", "audio-damaged", wav(data_size=2_000_000_000), "is cut short"),
     ("a sample that is not a number", "audio-damaged", samples(np.nan, "FLOAT"), "NaN or infinity"),
     ("a sample that is infinite", "audio-damaged", samples(-np.inf, "DOUBLE"), "NaN or infinity"),

@@ -178,6 +178,7 @@ MODELS: list[tuple[str, str, Mapping[str, Content], str]] = [
      {"a.arpa": ARPA.encode().replace(b"\ta", b"\t\xe9").replace(b" a", b" \xe9")}, "UTF-8"),
     ("a text as language model", DAMAGED, {"a.arpa": "once upon a time\n"}, "not an ARPA file"),
     ("half of a compressed model", DAMAGED, {"a.arpa": gzip.compress(ARPA.encode())[:90]}, "compression is damaged"),
+    ("the mark of a binary and nothing else", DAMAGED, {"a.arpa": b"asrngram\1" + bytes(99)}, "is damaged"),
     ("an empty language model", DAMAGED, {"a.arpa": b""}, "not an ARPA file"),
     ("no such language model", "model-missing", {}, "a.arpa: no such language model"),
     ("a folder as language model", "model-missing", {"a.arpa/x": ""}, "a.arpa: is a folder"),

@@ -1,7 +1,10 @@
 """ARPA and our binary: what goes out comes back, other tools' habits are understood, damage is named."""
 
 import gzip
+import json
 import random
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -165,3 +168,21 @@ def test_a_binary_with_numbers_that_point_outside_is_refused(tmp_path: Path, tri
             write_binary(stream, replace(model, **{name: array}))
         with (tmp_path / "bad.bin").open("rb") as stream, pytest.raises(ModelError, match="damaged"):
             read_binary(stream, "bad.bin")
+
+
+def test_a_binary_with_another_header_whose_checksum_fits_is_refused(tmp_path: Path, trie: NgramTrie) -> None:
+    path = tmp_path / "lm.bin"
+    write_lm(path, trie)
+    content = path.read_bytes()
+    (length,) = struct.unpack_from("<I", content, 12)
+    header = json.loads(content[20 : 20 + length])
+    wrong: tuple[object, ...] = (None, "x", [], [[]], {}, -1, 10**12, 10**30, 1e300)
+    headers: list[bytes] = [b"", b"[]", b"7", b"null", b"{}", b"[" * 100_000, b"\xff", b'{"crc32": 0}']
+    headers += [json.dumps(header | {key: value}).encode() for key in header for value in wrong]
+    headers += [json.dumps(header | {"sizes": header["sizes"][:place]}).encode() for place in range(7)]
+    for forged in headers:
+        path.write_bytes(
+            content[:12] + struct.pack("<II", len(forged), zlib.crc32(forged)) + forged + content[20 + length :]
+        )
+        with pytest.raises(ModelError, match=r"lm\.bin.* is damaged"):
+            read_lm(path)
