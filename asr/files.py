@@ -216,6 +216,14 @@ def check_output_folder(folder: Path) -> None:
         raise UsageError(f"{there} cannot be written to; check its owner and permissions, or choose another folder")
 
 
+def check_output_file(path: Path, inputs: Iterable[Path]) -> None:
+    """Raise UsageError where ``path`` is a folder or one of ``inputs``: before any work, and before a text is lost."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give a file")
+    if path.resolve() in {one.resolve() for one in inputs}:
+        raise UsageError(f"{path} is an input and cannot be written; give another file")
+
+
 def sha256_file(path: Path) -> str:
     """The SHA-256 of the file's bytes, as 64 hex digits."""
     with path.open("rb") as stream:

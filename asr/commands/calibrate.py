@@ -65,6 +65,8 @@ def run(arguments: list[str]) -> int:
     plot = options.out or options.model / "calibration.png"
     if plot.is_dir():
         raise UsageError(f"--out {plot} is a folder; give a file, such as {plot / 'calibration.png'}")
+    if plot.suffix.lower() != ".png":  # the manifest, or a file of the model, would be lost
+        raise UsageError(f"--out {plot}: the plot is a PNG; give a file such as {plot.with_suffix('.png')}")
     check_output_folder(plot.parent)
     from asr.data.manifest import read_manifest
 

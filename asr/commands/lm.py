@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from asr.commands.parser import Parser
 from asr.errors import DataError, UsageError
+from asr.files import check_output_file
 from asr.terminal import Progress, styled, table
 from asr.text.normalize import NORMALIZERS, get_normalizer
 
@@ -116,7 +117,9 @@ def run_build(arguments: list[str]) -> int:
     options = _build_options(parsed)
     from asr.lm.build import build_lm
     from asr.lm.files import write_lm
+    from asr.lm.text import find_texts
 
+    check_output_file(out, [*find_texts(texts), *([parsed.limit_words] if parsed.limit_words else [])])
     built = build_lm(_sentences(texts, TextArguments.of(parsed).options(options.unit)), options)
     write_lm(out, built.trie)
     _describe(built)
@@ -271,7 +274,9 @@ def run_mix(arguments: list[str]) -> int:
         _check_weights(parsed.weights, len(parsed.models))
     from asr.lm.files import read_trie, write_lm
     from asr.lm.mix import fit_weights, mix
+    from asr.lm.text import find_texts
 
+    check_output_file(parsed.out, [*parsed.models, *find_texts(parsed.dev or [])])
     tries = [read_trie(path) for path in parsed.models]
     if parsed.weights is not None:
         weights = [weight / sum(parsed.weights) for weight in parsed.weights]
@@ -303,6 +308,7 @@ def run_convert(arguments: list[str]) -> int:
     parsed = parser.parse_args(arguments)
     from asr.lm.files import read_trie, write_lm
 
+    check_output_file(parsed.out, [parsed.model])
     write_lm(parsed.out, read_trie(parsed.model))
     print(f"Written to {parsed.out} ({_megabytes(parsed.out)})")
     return 0

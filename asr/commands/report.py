@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from asr.commands.options import add_gate, whole_number
 from asr.commands.parser import Parser
 from asr.errors import DataError, ScoringError, UsageError
+from asr.files import check_output_file
 from asr.pages.run_data import READ_FILES, RunData, load_run
 from asr.shipped import model_directory
 
@@ -163,20 +164,14 @@ def _with_checked_outputs(options: ReportOptions) -> ReportOptions:
     if options.html == BESIDE:
         first = options.inputs[0]
         options = dataclasses.replace(options, html=(first if first.is_dir() else first.parent) / BESIDE)
-    inputs = {one.resolve() for path in options.inputs for one in (path, path / "results.jsonl")}
+    inputs = [one for path in options.inputs for one in (path, path / "results.jsonl")]
+    inputs += [] if options.manifest is None else [options.manifest]
     written = [path for path in (options.html, options.markdown, options.json, options.csv) if path is not None]
     for path in written:
-        _check_output(path, inputs)
+        check_output_file(path, inputs)
     if len({path.resolve() for path in written}) < len(written):
         raise UsageError("two outputs have the same file; give each its own")
     return options
-
-
-def _check_output(path: Path, inputs: set[Path]) -> None:
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; give a file")
-    if path.resolve() in inputs:
-        raise UsageError(f"{path} is an input and cannot be written; give another file")
 
 
 def _write(page: "PageData", options: ReportOptions) -> None:
@@ -227,7 +222,7 @@ def _report_run(options: ReportOptions) -> int:
             f"Training {run.name}" if n == 0 else run.name for n, run in enumerate(runs)
         )
         path = folders[0] / BESIDE if options.html == BESIDE else options.html
-        _check_output(path, {(folder / name).resolve() for folder in folders for name in READ_FILES})
+        check_output_file(path, [folder / name for folder in folders for name in READ_FILES])
         write_text(path, render_run(runs, title))
     for run in runs:
         print(_line(run))

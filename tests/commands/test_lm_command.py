@@ -94,6 +94,30 @@ def test_mix_and_convert(text: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert found == pytest.approx(sentence_log_prob(read_lm(tmp_path / "mixed.bin"), words), abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "build folder --out folder/text.jsonl",
+        "build folder --limit-words words.txt --out words.txt",
+        "mix a.arpa a.arpa --weights 1 1 --out a.arpa",
+        "mix a.arpa a.arpa --dev folder --out folder/text.jsonl",
+        "convert a.arpa a.arpa",
+    ],
+)
+def test_what_is_read_is_never_overwritten(
+    words: str, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert lm("build", text, "--out", "a.arpa") == 0
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/text.jsonl").write_text('{"text": "the cat"}\n', encoding="utf-8")
+    (tmp_path / "words.txt").write_text("the\ncat\n", encoding="utf-8")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert lm(*words.split()) == 2
+    assert "is an input and cannot be written" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 def test_help_names_every_subverb(capsys: pytest.CaptureFixture[str]) -> None:
     assert lm("--help") == 0
     shown = capsys.readouterr().out

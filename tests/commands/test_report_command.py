@@ -101,6 +101,13 @@ def test_recordings_are_found_by_the_manifest_and_only_their_own_span_is_carried
     assert str(clip["audio"]).startswith("T2dnUw")  # OggS
 
 
+def test_the_manifest_is_never_overwritten(results: Path, manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = manifest.read_bytes()
+    assert main(["report", str(results), "--json", str(manifest), "--manifest", str(manifest)]) == 2
+    assert "is an input and cannot be written" in capsys.readouterr().err
+    assert manifest.read_bytes() == before
+
+
 def test_links_are_relative_to_the_page_and_start_where_the_utterance_does(
     results: Path, manifest: Path, tmp_path: Path
 ) -> None:
