@@ -147,13 +147,13 @@ def word_outcomes(
             if is_right is not None:
                 evidence.append(row)
                 right.append(is_right)
-                groups.append(str(utterance.speaker if by_speaker else utterance.id))
+                groups.append(str(utterance.speaker if by_speaker else utterance.audio))
     rows = np.array(evidence, np.float64).reshape(len(right), len(EVIDENCE))
     return WordOutcomes(rows, np.array(right, bool), groups, by_speaker)
 
 
 def cross_validated(evidence: Array, right: NDArray[np.bool_], groups: Sequence[str]) -> Array | None:
-    """Each word's confidence from a calibration that never saw its group (speaker, or utterance), ``(words,)``.
+    """Each word's confidence from a calibration that never saw its group (speaker, or recording), ``(words,)``.
 
     None where all words are of one group.
     """

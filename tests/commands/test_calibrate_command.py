@@ -89,9 +89,25 @@ def test_a_dev_set_in_which_nothing_is_recognised_is_refused(
 def test_a_plot_that_cannot_be_written_is_refused_before_the_work(
     made: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for plot, message in ((tmp_path, "is a folder; give a file"), (made[1] / "a.png", "a folder is needed there")):
+    content = made[1].read_bytes()
+    for plot, message in (
+        (tmp_path, "is a folder; give a file"),
+        (made[1] / "a.png", "a folder is needed there"),
+        (made[1], "the plot is a PNG"),
+    ):
         assert main(["calibrate", *map(str, made), "--out", str(plot), "--device", "cpu"]) == 2
         assert message in capsys.readouterr().err
+    assert made[1].read_bytes() == content
+
+
+def test_segments_of_one_recording_are_never_apart_in_cross_validation(
+    made: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, manifest = made
+    whole = Utterance(id="", audio=str(manifest.parent / "0.wav"), duration_s=1.0, text="zz")
+    write_manifest(tmp_path / "dev.jsonl", [replace(whole, id="a"), replace(whole, id="b", start_s=1.0)])
+    assert main(["calibrate", str(model), str(tmp_path / "dev.jsonl"), "--device", "cpu"]) == 0
+    assert "after, on the words that it was fitted to" in capsys.readouterr().out
 
 
 def test_few_errors_and_a_worse_brier_score_are_noted() -> None:
