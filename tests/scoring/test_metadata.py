@@ -65,6 +65,28 @@ def test_columns_that_have_a_meaning_keep_it(tmp_path: Path) -> None:
     assert score(tmp_path, "ref.csv", "hyp.csv") == [expected]
 
 
+def test_groups_of_long_numbers_and_of_codes_stay_apart(tmp_path: Path) -> None:
+    times = (20240101123000, 20240101124500)
+    rows = [f"{key},a,00{key},2024010112300012{key},{times[key]}" for key in (0, 1)]
+    (tmp_path / "ref.csv").write_text("\n".join(["id,text,room,code,time", *rows]) + "\n")
+    write_lines(tmp_path / "hyp.jsonl", [{"id": str(key), "text": "ab"[key], "begun": times[key]} for key in (0, 1)])
+    score(tmp_path, "ref.csv", "hyp.jsonl")
+    groups = all_groupings(read_results(tmp_path / "out" / "results.jsonl"))
+    assert {one.name: {row.label: row.words.errors for row in one.rows} for one in groups[1:]} == {
+        "begun": {"20240101123000": 0, "20240101124500": 1},
+        "code": {"20240101123000120": 0, "20240101123000121": 1},
+        "room": {"000": 0, "001": 1},
+        "time": {"20240101123000": 0, "20240101124500": 1},
+    }
+
+
+def test_the_channel_of_a_table_reaches_the_results(tmp_path: Path) -> None:
+    (tmp_path / "ref.csv").write_text("id,text,audio,channel\n1,a,one.wav,1\n2,a,one.wav,x\n")
+    (tmp_path / "hyp.csv").write_text("id,text\n1,a\n2,a\n")
+    first, second = score(tmp_path, "ref.csv", "hyp.csv")
+    assert first["channel"] == 1 and "channel" not in second
+
+
 def test_half_a_character_in_a_field_is_a_fault_of_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "a", "room": "\\ud800"}\n')
     assert main(["score", str(tmp_path / "a.jsonl"), str(tmp_path / "a.jsonl")]) == 1

@@ -101,13 +101,18 @@ def _edge_name(edges: Sequence[float], index: int, whole: bool) -> str:
 
 
 def _span(low: float, high: float) -> str:
-    return f"{low:.10g}" if low == high else f"{low:.10g} to {high:.10g}"
+    return _figure(low) if low == high else f"{_figure(low)} to {_figure(high)}"
 
 
 def _name(value: str | int | float | bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value if isinstance(value, str) else f"{value:.10g}"
+    return value if isinstance(value, str) else _figure(value)
+
+
+def _figure(value: int | float) -> str:
+    """With all its digits: rounded, two dates and times, or long ids, would be one group."""
+    return repr(value).removesuffix(".0")
 
 
 def _sort_key(value: str | int | float | bool) -> tuple[bool, float, str]:

@@ -9,11 +9,12 @@ work for every system's output and not for our own alone.
 import json
 import math
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from asr.audio import AUDIO_EXTENSIONS, MEDIA_EXTENSIONS
 from asr.data.records import AUDIO_KEYS, FIELD_NAMES, START_KEYS, describe_value
@@ -140,6 +141,7 @@ def confidence_of(value: Any) -> float | None:
 
 _MEASURED = ("snr_db", "speech_s")
 _LISTS, _SCORES = ("words", "n_best"), ("confidence", "score")  # of the hypothesis
+_CODE = re.compile(r"\s*[+-]?(0\d|\d{16})")
 _OUTCOMES = ("right", "word_errors")  # of an earlier scoring, perhaps under another normaliser
 _KNOWN = {
     *(name for names in FIELD_NAMES.values() for name in names),
@@ -159,8 +161,8 @@ def metadata_of_object(value: Mapping[str, Any], role: Role) -> dict[str, Any]:
     if audio is not None:
         metadata["audio"] = audio
         metadata["start_s"] = next((value[name] for name in START_KEYS if _is_number(value.get(name))), 0.0)
-        if isinstance(value.get("channel"), int):
-            metadata["channel"] = value["channel"]
+        if _is_number(channel := value.get("channel")) and float(channel).is_integer():
+            metadata["channel"] = int(channel)
     metadata |= {name: value[name] for name in _MEASURED if _is_number(value.get(name))}
     if role == "hypothesis":
         metadata |= {name: _without_outcome(value[name]) for name in _LISTS if _is_list_of_objects(value.get(name))}
@@ -174,8 +176,13 @@ def metadata_of_object(value: Mapping[str, Any], role: Role) -> dict[str, Any]:
 
 
 def metadata_of_row(row: Mapping[str, str], role: Role) -> dict[str, Any]:
-    """Of a table's row: its filled columns as if they were a JSON line's, numbers as numbers."""
-    return metadata_of_object({name: _plain(cell) for name, cell in row.items() if name and cell}, role)
+    """Of a table's row: its filled columns as if they were a JSON line's, numbers as numbers.
+
+    What has more digits than a float, or begins with 0 as 007 does, is a name, unless its column has a meaning.
+    """
+    cells = {name: cell for name, cell in row.items() if name and cell}
+    values = {name: cell if name not in _KNOWN and _CODE.match(cell) else _plain(cell) for name, cell in cells.items()}
+    return metadata_of_object(values, role)
 
 
 def words_as_json(words: Sequence[TimedWord], start_s: float) -> list[dict[str, Any]]:
@@ -208,5 +215,5 @@ def _plain(cell: str) -> str | float:
     return number if plain else cell
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
