@@ -25,8 +25,12 @@ _SUFFIXES = (".txt", ".txt.gz", ".text", ".text.gz", ".jsonl", ".jsonl.gz")
 _GZIP = b"\x1f\x8b"
 _LONGEST_LINE = 1 << 24  # bytes; zipped zeros must not take the memory
 
-# An end of sentence: marks, closing quotes and brackets, white space, and what opens the next.
-_END = re.compile(r"(?P<word>[\w'’]*)(?P<mark>[.!?…]+)[\"'”’»)\]_*]*(?P<gap>\s+)(?=[\"'“‘«(\[_*—–-]*(?P<next>\w))")
+# An end of sentence: marks, closing quotes and brackets, white space, and what opens the next. What looks behind keeps
+# a line of one long word, as in Chinese, or of dots from taking the square of its length.
+_END = re.compile(
+    r"(?P<word>(?<![\w'’])[\w'’]*)(?P<mark>(?<![.!?…])[.!?…]++)[\"'”’»)\]_*]*"
+    r"(?P<gap>\s+)(?=[\"'“‘«(\[_*—–-]*(?P<next>\w))"
+)
 _ABBREVIATIONS = {
     "mr", "mrs", "ms", "messrs", "mme", "mlle", "dr", "st", "rev", "hon", "capt", "col", "gen", "lt", "maj", "sgt",
     "prof", "esq", "jr", "sr", "no", "vol", "chap", "fig", "cf", "viz", "vs", "etc",

@@ -29,6 +29,7 @@ from asr.scoring.counts import ErrorCounts
 
 _SUBSTITUTION, _GAP = 4, 3
 _NOTHING = "@"
+_DEEPEST = 21  # the search calls itself for each
 _TOKENS = re.compile(r"[{}]|[^\s{}]+")
 _OPTIONAL = re.compile(r"\(\S+\)")
 
@@ -47,7 +48,7 @@ Part = str | Choice
 
 
 def parse_marks(text: str, *, optional_words: bool = True) -> tuple[Part, ...]:
-    """The parts of a marked text; raises ValueError where the braces do not match.
+    """The parts of a marked text; raises ValueError where the braces do not match, or are too deep in each other.
 
     ``optional_words``: whether ``(uh)`` may be left out; else it is the word uh.
     """
@@ -55,6 +56,8 @@ def parse_marks(text: str, *, optional_words: bool = True) -> tuple[Part, ...]:
     for token in _pieces(text):
         if token == "{":
             stack.append([[]])
+            if len(stack) > _DEEPEST:
+                raise ValueError(f"has more than {_DEEPEST - 1} '{{' inside each other")
         elif token == "}":
             if len(stack) == 1:
                 raise ValueError("has a '}' without a '{' before it")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ from asr.lm.text import TextOptions, find_texts, read_sentences, split_sentences
 )
 def test_paragraphs_are_cut_at_sentence_ends(paragraph: str, sentences: list[str]) -> None:
     assert split_sentences(paragraph) == sentences
+
+
+@pytest.mark.parametrize("filling", ["我", ".", "!…", "a’", "_"])
+def test_a_line_without_an_end_of_sentence_takes_time_in_proportion_to_its_length(filling: str) -> None:
+    line = f"So {filling * 25_000} it was. Then"
+    started_s = time.process_time()
+    assert split_sentences(line)[-1] == "Then"
+    assert time.process_time() - started_s < 2  # with its square 20 and more
 
 
 def test_files_zipped_files_and_manifests_give_the_same_sentences(tmp_path: Path) -> None:

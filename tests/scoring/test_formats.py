@@ -103,6 +103,8 @@ def test_faults_of_a_folder_come_at_once_with_the_file(tmp_path: Path) -> None:
 def test_faults_of_stm_ctm_and_tables_come_with_their_lines(tmp_path: Path) -> None:
     stm, ctm, table = tmp_path / "a.stm", tmp_path / "a.ctm", tmp_path / "a.csv"
     stm.write_text("r 1 s 0.0 1.0 x\nr 1 s 2.0 1.0 x\nr 1 s a 1.0 x\nr 1 s 1.0 2.0 { a / b\nr 1\n", encoding="utf-8")
+    with stm.open("a", encoding="utf-8") as stream:
+        stream.write(f"r 1 s 3.0 4.0 {'{ ' * 1_000}a{' / b }' * 1_000}\n")
     ctm.write_text("r 1 0.0 0.1 x\nr 1 0.5 y\nr 1 0.5 -1.0 y\nr 1 * * <ALT>\nr 1 * * <ALT_BEGIN>\n", encoding="utf-8")
     table.write_text('id,text\na,x,y\n,x\nb,"x\n', encoding="utf-8")
     with pytest.raises(DataError) as caught:
@@ -113,6 +115,7 @@ def test_faults_of_stm_ctm_and_tables_come_with_their_lines(tmp_path: Path) -> N
         "a.stm:3: the start must be a number of seconds, not 'a'",
         "a.stm:4: has a '{' that is never closed",
         "a.stm:5: has 2 of the 5 columns",
+        "a.stm:6: has more than 20 '{' inside each other",
         "a.ctm:2: has 4 of the 5 columns",
         "a.ctm:3: the duration must be a number of seconds, not '-1.0'",
         "a.ctm:4: has <ALT> in a wrong place",

@@ -1,6 +1,7 @@
 """Any two text files are read as what they are, and every problem of both is reported with file and line."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,13 @@ def test_trn(pair: Write) -> None:
         "trn",
         {"s1-u1": "yes no", "s1-u2": "uh"},
     )
+
+
+def test_white_space_takes_time_in_proportion_to_its_length(pair: Write) -> None:
+    text = f"a{' ' * 40_000}b (u1)\n"
+    started_s = time.process_time()
+    assert [read.texts["u1"].split() for read in read_pair(*pair(text, text))] == [["a", "b"]] * 2
+    assert time.process_time() - started_s < 2  # with its square 20 and more
 
 
 def test_jsonl_takes_the_key_of_each_side(pair: Write) -> None:

@@ -48,7 +48,7 @@ from asr.scoring.formats.entries import (
 )
 from asr.scoring.sclite import parse_marks
 
-TRN_LINE = re.compile(r"(?P<text>.*?)\s*\((?P<id>[^()\s]+)\)\s*")
+TRN_LINE = re.compile(r"(?P<text>.*)\((?P<id>[^()\s]+)\)\s*")
 
 
 def parse_kaldi(lines: Sequence[Line], role: Role) -> Parsed:

@@ -96,14 +96,18 @@ class _Alternatives:
     options: list[list[TimedWord]] = field(default_factory=lambda: [[]])
 
     def word(self) -> TimedWord | None:
-        """All of it as one word with marks, its middle the latest of its words' (as sclite takes it); None if empty."""
+        """All of it as one word with marks, its middle the latest of its words' (as sclite takes it); None if empty.
+
+        Raises ValueError as ``parse_marks`` does.
+        """
         words = [word for option in self.options for word in option]
         if not words:
             return None
-        text = " / ".join(" ".join(word.text for word in option) or "@" for option in self.options)
+        text = f"{{ {' / '.join(' '.join(word.text for word in option) or '@' for option in self.options)} }}"
+        parse_marks(text)
         middle_s = max(word.middle_s for word in words)
         start_s = min(word.start_s for word in words)
-        return TimedWord(f"{{ {text} }}", start_s, 2 * middle_s - start_s)
+        return TimedWord(text, start_s, 2 * middle_s - start_s)
 
 
 def _alternatives_mark(line: Line) -> str | None:
