@@ -112,7 +112,8 @@ def score_files(options: ScoreOptions) -> FileScore:
         extras = _extras(references, matched, report, options.normalizer, chosen)
         result = replace(result, page=_write(options.out, result, options, extras))
     if options.export is not None:
-        timing = Timing(segments=references.segments, words=_timed_words(hypotheses, options.normalizer))
+        words = _timed_words(hypotheses, options.normalizer) if options.export_format == "ctm" else {}
+        timing = Timing(segments=references.segments, words=words)
         export(options.export, options.export_format, report, timing)
     return result
 
@@ -201,16 +202,20 @@ def _write(folder: Path, result: FileScore, options: ScoreOptions, extras: Mappi
 
 
 def _timed_words(hypotheses: TextFile, normalizer: Normalizer) -> dict[tuple[str, str], list[TimedWord]]:
-    """The normalised words with their times by recording and channel, for ctm."""
-    words = {}
+    """The normalised words with their times by recording and channel, for ctm.
+
+    Raises ScoringError where two recordings would have one name there.
+    """
+    words: dict[tuple[str, str], list[TimedWord]] = {}
     for key, found in hypotheses.words.items():
         if hypotheses.marked and any(word.text.startswith("{ ") for word in found):
             return {}  # alternatives have no times of their own
         segment = hypotheses.segments.get(key)
         recording, channel = (segment.recording, segment.channel or "1") if segment else (key, "1")
-        words[recording_name(recording), channel] = [
-            replace(word, text=piece) for word in found for piece in normalizer(word.text).split()
-        ]
+        place = recording_name(recording), channel
+        if place in words:
+            raise ScoringError(f"ctm names recordings without their folders, and two would be {place[0]!r}; export trn")
+        words[place] = [replace(word, text=piece) for word in found for piece in normalizer(word.text).split()]
     return words
 
 

@@ -158,6 +158,16 @@ def test_an_export_never_replaces_what_is_read(
     assert texts.read_text(encoding="utf-8") == content
 
 
+def test_a_ctm_never_holds_two_recordings_under_one_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stm, ctm = tmp_path / "ref.stm", tmp_path / "hyp.ctm"
+    stm.write_text("a/x 1 ann 0 2 hello\nb/x 1 bob 0 2 good day\n")
+    ctm.write_text("a/x 1 0.1 0.2 hello\nb/x 1 0.1 0.2 good\nb/x 1 0.5 0.2 day\n")
+    command = ["score", str(stm), str(ctm), "--export", str(tmp_path / "out"), "--export-format"]
+    assert main([*command, "ctm"]) == 1
+    assert "names recordings without their folders, and two would be 'x'" in capsys.readouterr().err
+    assert main([*command, "trn"]) == 0
+
+
 def test_an_export_says_whether_ids_or_texts_stand_in_its_way(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
