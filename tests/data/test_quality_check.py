@@ -1,5 +1,6 @@
 """What `check_utterances` and `check_splits` find, one law each, and what they leave alone."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import pytest
 import soundfile
 
 from asr import cores
-from asr.data.manifest import Utterance
-from asr.data.quality import Finding, check, recordings
+from asr.data.manifest import Utterance, write_manifest
+from asr.data.quality import CheckOptions, Finding, check, check_manifests, recordings
 from asr.data.quality.check import check_utterances
 from asr.data.quality.recordings import probe_all
 from asr.data.quality.splits import check_splits
@@ -136,6 +137,36 @@ def test_sound_in_two_splits_is_an_error_even_under_another_name(good: Utterance
     assert kinds(findings) == [("error", "same sound in two splits")]
     assert "u1 and u2 share 0.50 s" in findings[0].message
     assert check_splits({"train": [replace(good, channel=0)], "test": [replace(other, channel=1)]}) == []
+
+
+def test_copies_of_a_recording_are_found_where_both_splits_have_the_same_ids(good: Utterance, tmp_path: Path) -> None:
+    soundfile.write(good.audio, np.random.default_rng(0).uniform(-0.1, 0.1, 16_000), 8_000)
+    manifests = []
+    for name in ("train", "test"):
+        (tmp_path / name).mkdir()
+        copy = shutil.copy(good.audio, tmp_path / name / "001.wav")
+        manifests.append(tmp_path / f"{name}.jsonl")
+        write_manifest(manifests[-1], [replace(good, id="001", audio=str(copy), speaker=name)])
+
+    findings = check_manifests(CheckOptions(manifests=manifests)).across
+
+    assert [(one.kind, one.ids) for one in findings if one.severity == "error"] == [
+        ("same sound in two splits", ("001",))
+    ]
+
+
+def test_every_utterance_that_another_split_shares_is_named(good: Utterance) -> None:
+    def span(key: str, start_s: float, duration_s: float) -> Utterance:
+        return replace(good, id=key, speaker=key, start_s=start_s, duration_s=duration_s)
+
+    splits = {"train": [span("a", 0.0, 1.5), span("b", 0.2, 1.5)], "dev": [span("c", 0.5, 1.0)]}
+    splits["test"] = [span("d", 1.0, 0.5)]
+
+    assert [(one.splits, one.ids) for one in check_splits(splits)] == [
+        (("train", "dev"), ("a", "b")),
+        (("train", "test"), ("a", "b")),
+        (("dev", "test"), ("c",)),
+    ]
 
 
 def test_speakers_and_ids_in_two_splits_are_warnings(good: Utterance) -> None:

@@ -83,7 +83,7 @@ def _sound_findings(splits: Mapping[str, Sequence[Utterance]], sounds: Mapping[s
     """The same samples in two splits under two file names; other bandwidths, rates or encodings."""
     decoded = {name: without_errors(sounds.get(name, {})) for name in splits}
     for pair in itertools.combinations([name for name in splits if decoded[name]], 2):
-        files = {utterance.id: utterance.audio for name in pair for utterance in splits[name]}
+        files = [{utterance.id: utterance.audio for utterance in splits[name]} for name in pair]  # ids may be the same
         yield from _same_samples(pair, decoded[pair[0]], decoded[pair[1]], files)
         middle = [statistics.median(sound.bandwidth_hz for sound in decoded[name].values()) for name in pair]
         if abs(middle[0] - middle[1]) >= _BANDWIDTH_HZ:
@@ -100,12 +100,12 @@ def _same_samples(
     pair: tuple[str, str],
     one: Mapping[str, SoundStatistics],
     other: Mapping[str, SoundStatistics],
-    files: Mapping[str, str],
+    files: Sequence[Mapping[str, str]],
 ) -> Iterator[Finding]:
     theirs = {sound.fingerprint: identifier for identifier, sound in other.items() if sound.peak > 0}
     for identifier, sound in one.items():
         twin = theirs.get(sound.fingerprint)
-        if twin is not None and files[twin] != files[identifier]:
+        if twin is not None and files[1][twin] != files[0][identifier]:
             message = f"{identifier} and {twin} have the same samples, in two files"
             yield splits_finding("error", "same sound in two splits", pair, message, (identifier,))
 
@@ -119,7 +119,7 @@ def _encodings(decoded: Mapping[str, SoundStatistics]) -> Counter[str]:
 
 
 def _shared_stretches(splits: Mapping[str, Sequence[Utterance]]) -> Iterator[Finding]:
-    """One error for each utterance that begins inside an utterance of another split."""
+    """An error for each utterance that begins inside utterances of another split, and for each such split."""
     by_file: dict[str, list[tuple[float, float, str, Utterance]]] = defaultdict(list)
     real_folder = functools.cache(os.path.realpath)  # of a million files in few folders
 
@@ -137,20 +137,25 @@ def _shared_stretches(splits: Mapping[str, Sequence[Utterance]]) -> Iterator[Fin
         yield from _overlaps(sorted(spans, key=lambda span: span[:3]), order)
 
 
-def _overlaps(spans: list[tuple[float, float, str, Utterance]], order: Mapping[str, int]) -> Iterator[Finding]:
+_Span = tuple[float, float, str, Utterance]  # start and stop, the split
+
+
+def _overlaps(spans: list[_Span], order: Mapping[str, int]) -> Iterator[Finding]:
     """Sweep over one file's spans, sorted by start; keep those open that reach beyond the current start."""
-    opened: list[tuple[float, float, str, Utterance]] = []
+    opened: list[_Span] = []
     for span in spans:
         start_s, stop_s, split, utterance = span
         opened = [earlier for earlier in opened if earlier[1] > start_s + _TOUCH_S]
-        for _, earlier_stop_s, earlier_split, earlier in opened:
-            if earlier_split != split and _same_channel(earlier, utterance):
-                shared_s = min(stop_s, earlier_stop_s) - start_s
-                first, second = sorted((earlier_split, split), key=order.__getitem__)
-                message = f"{earlier.id} and {utterance.id} share {shared_s:.2f} s of {utterance.audio}"
-                identifier = earlier.id if first == earlier_split else utterance.id
-                yield splits_finding("error", "same sound in two splits", (first, second), message, (identifier,))
-                break
+        shared: dict[str, list[_Span]] = defaultdict(list)
+        for earlier in opened:
+            if earlier[2] != split and _same_channel(earlier[3], utterance):
+                shared[earlier[2]].append(earlier)
+        for other, found in shared.items():
+            shared_s = min(stop_s, found[0][1]) - start_s
+            message = f"{found[0][3].id} and {utterance.id} share {shared_s:.2f} s of {utterance.audio}"
+            first, second = sorted((other, split), key=order.__getitem__)
+            ids = tuple(one[3].id for one in found) if first == other else (utterance.id,)
+            yield splits_finding("error", "same sound in two splits", (first, second), message, ids)
         opened.append(span)
 
 
