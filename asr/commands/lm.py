@@ -294,8 +294,8 @@ def run_mix(arguments: list[str]) -> int:
 def _check_weights(weights: list[float], models: int) -> None:
     if len(weights) != models:
         raise UsageError(f"--weights has {len(weights)} number(s) for {models} models; give one per model")
-    if not all(0 < weight < float("inf") for weight in weights):
-        raise UsageError(f"--weights must all be above 0, not {' '.join(map(str, weights))}")
+    if not all(weight > 0 for weight in weights) or sum(weights) == float("inf"):
+        raise UsageError(f"--weights must all be above 0, and their sum finite, not {' '.join(map(str, weights))}")
 
 
 def run_convert(arguments: list[str]) -> int:

@@ -118,6 +118,17 @@ def test_what_is_read_is_never_overwritten(
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize("weights", ["0 0", "nan 1", "inf 1", "-1 -1", "1e308 1e308"])
+def test_weights_without_shares_are_refused(
+    weights: str, text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "a.bin"
+    assert lm("build", text, "--out", model) == 0
+    assert lm("mix", model, model, "--weights", *weights.split(), "--out", tmp_path / "b.bin") == 2
+    assert "--weights must all be above 0, and their sum finite" in capsys.readouterr().err
+    assert not (tmp_path / "b.bin").exists()
+
+
 def test_help_names_every_subverb(capsys: pytest.CaptureFixture[str]) -> None:
     assert lm("--help") == 0
     shown = capsys.readouterr().out
