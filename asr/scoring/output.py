@@ -48,7 +48,8 @@ def report_files(folder: Path) -> ReportFiles:
 def prepare_folder(folder: Path, *inputs: Path, option: str = "--out", names: Sequence[str] = _NAMES) -> None:
     """Make the folder before the work begins, so that what is wrong with it is reported before hours of computing.
 
-    Raises UsageError where it is a file, or where the files ``names`` in it would overwrite one of ``inputs``.
+    Raises UsageError where it is a file, where the files ``names`` in it would overwrite one of ``inputs``, or where
+    it is in one of them, whose further files would be read as transcripts.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{option} {folder} is a file; give a folder")
@@ -56,6 +57,8 @@ def prepare_folder(folder: Path, *inputs: Path, option: str = "--out", names: Se
     for path in inputs:
         if path.resolve() in written:
             raise UsageError(f"{option} {folder} would overwrite {path}, which is being read; give another folder")
+        if path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
+            raise UsageError(f"{option} {folder} is in {path}, which is being read; give another folder")
     folder.mkdir(parents=True, exist_ok=True)
 
 

@@ -155,7 +155,7 @@ def _keyword_errors(report: ScoreReport, keywords: Sequence[str]) -> tuple[Token
 
 
 def _prepare_folders(options: ScoreOptions) -> None:
-    inputs = options.references, options.hypotheses
+    inputs = [one for one in (options.references, options.hypotheses, options.keywords) if one is not None]
     if options.out is not None:
         prepare_folder(options.out, *inputs)
     if options.export is not None:

@@ -158,6 +158,29 @@ def test_an_export_never_replaces_what_is_read(
     assert texts.read_text(encoding="utf-8") == content
 
 
+@pytest.mark.parametrize("place", [".", "further/report"])
+def test_a_folder_that_is_read_is_never_written_into(
+    tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "ref.txt").write_text("hello\n", encoding="utf-8")
+    for option in (["--out"], ["--export-format", "plain", "--export"]):
+        assert main(["score", str(texts), str(texts), *option, str(texts / place)]) == 2
+        assert f"is in {texts}, which is being read" in capsys.readouterr().err
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in texts.iterdir()] == [("ref.txt", "hello\n")]
+
+
+def test_an_export_never_replaces_the_keywords(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts, keywords = tmp_path / "t.trn", tmp_path / "hyp.trn"
+    texts.write_text("hello (u1)\n", encoding="utf-8")
+    keywords.write_text("hello\n", encoding="utf-8")
+    command = ["score", str(texts), str(texts), "--keywords", str(keywords), "--export", str(tmp_path)]
+    assert main(command) == 2
+    assert f"would overwrite {keywords}" in capsys.readouterr().err
+    assert keywords.read_text(encoding="utf-8") == "hello\n"
+
+
 def test_a_ctm_never_holds_two_recordings_under_one_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stm, ctm = tmp_path / "ref.stm", tmp_path / "hyp.ctm"
     stm.write_text("a/x 1 ann 0 2 hello\nb/x 1 bob 0 2 good day\n")
