@@ -191,10 +191,13 @@ def test_a_number_of_seconds_that_no_float_holds_is_a_fault_with_its_line(pair: 
 
 
 def test_stretches_of_one_recording_are_distinguished_by_their_offset(pair: Write) -> None:
-    rows = [{"audio_filepath": "a.wav", "offset": at, "duration": 1, "text": f"t{at}"} for at in (0, 1, 2.5)]
+    rows = [
+        {"audio_filepath": "a.wav", "offset": at, "duration": 1, "text": f"t{at}"}
+        for at in (0, 2.5, 12345.61, 12345.64)
+    ]
     path = pair("".join(json.dumps(row) + "\n" for row in rows), "")[0]
     first, second = read_pair(path, path)
-    assert first.texts == second.texts == {"a.wav@0": "t0", "a.wav@1": "t1", "a.wav@2.5": "t2.5"}
+    assert first.texts == second.texts == {f"a.wav@{at}": f"t{at}" for at in ("0", "2.5", "12345.61", "12345.64")}
     path.write_text(json.dumps(rows[0]) + "\n", encoding="utf-8")
     assert list(read_pair(path, path)[0].texts) == ["a.wav"]
 

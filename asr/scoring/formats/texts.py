@@ -120,7 +120,7 @@ def _with_own_ids(entries: Sequence[Entry]) -> list[Entry]:
     """Segments of one recording, which differ in NeMo's ``offset`` only, get ids of their own."""
     counts = Counter(entry.id for entry in entries)
     return [
-        replace(entry, id=f"{entry.id}@{entry.segment.start_s:g}")
+        replace(entry, id=f"{entry.id}@{entry.segment.start_s:.10g}")
         if counts[entry.id] > 1 and entry.segment is not None and clean_id(entry.segment.recording) == entry.id
         else entry
         for entry in entries
