@@ -77,8 +77,8 @@ class StageRecords:
 
     def run(self, stage: Stage, on_stage: Callable[[str, bool], None]) -> None:
         """Run the stage unless it is up to date; ``on_stage(name, up_to_date)`` is called before."""
-        outputs = file_hashes(stage.outputs())
-        made = {"inputs": stage.inputs(), "outputs": outputs} if None not in outputs.values() else None
+        inputs, outputs = stage.inputs(), file_hashes(stage.outputs())
+        made = {"inputs": inputs, "outputs": outputs} if None not in outputs.values() else None
         up_to_date = made is not None and read_json_object(self.path).get(stage.name) == made
         on_stage(stage.name, up_to_date)
         if up_to_date:
@@ -87,7 +87,8 @@ class StageRecords:
         if int(os.environ.get("RANK", "0")) > 0:
             return  # the main process writes the records
         records = read_json_object(self.path)
-        records[stage.name] = {"inputs": stage.inputs(), "outputs": file_hashes(stage.outputs())}
+        # the inputs of before the work: what changes meanwhile is not in its outputs
+        records[stage.name] = {"inputs": inputs, "outputs": file_hashes(stage.outputs())}
         for one in stage.renews:
             if records.get(one.name, {}).get("inputs") == one.inputs():
                 records[one.name]["outputs"] = file_hashes(one.outputs())
