@@ -20,7 +20,7 @@ from asr.transcription import FORMATS, Provenance
 from asr.transcription.alignment import describe, read_text_file, render_alignment
 from asr.transcription.inputs import Input
 from asr.transcription.outputs import OutputFiles, PlannedTranscript
-from asr.transcription.segments import MANIFEST, SegmentOptions, add_to_corpus, cut_segments
+from asr.transcription.segments import MANIFEST, SegmentOptions, add_to_corpus, cut_segments, read_corpus
 
 _USAGE = "asr align [MODEL] AUDIO TEXT"
 
@@ -80,6 +80,8 @@ def run(arguments: list[str]) -> int:
             check_output_folder(folder)
     outputs, planned = _plan(found, audio)
     text = read_text_file(text_file)
+    if found.segments is not None:
+        read_corpus(found.segments)  # what is wrong there is told before the work
 
     from asr.recognition import Recognizer
     from asr.recognition.alignment import align_text

@@ -9,6 +9,9 @@ a pause, and where it would be too long, at its longest pause, lines' and senten
 """
 
 import bisect
+import contextlib
+import fcntl
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -157,6 +160,15 @@ def _bounds(aligned: "AlignedText", low: int, high: int) -> tuple[float, float]:
     return first_s - min(MARGIN_S, before_s), last_s + min(MARGIN_S, behind_s)
 
 
+def read_corpus(folder: Path) -> Sequence[Utterance]:
+    """The utterances that the folder holds; none where there is no manifest, or an empty one: nothing was kept so far.
+
+    Raises DataError where it cannot be read.
+    """
+    manifest = folder / MANIFEST
+    return read_manifest(manifest) if manifest.exists() and manifest.stat().st_size else []
+
+
 def add_to_corpus(
     folder: Path, audio: str, channel: int | None, kept: Sequence[Utterance], left_out: Sequence[LeftOut]
 ) -> list[Utterance]:
@@ -164,16 +176,27 @@ def add_to_corpus(
 
     Raises DataError where the manifest that is there cannot be read.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)  # several recordings may be aligned at a time
+    try:
+        with contextlib.suppress(OSError):  # where the file system has no locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        return _added(folder, audio, channel, kept, left_out)
+    finally:
+        os.close(lock)
+
+
+def _added(
+    folder: Path, audio: str, channel: int | None, kept: Sequence[Utterance], left_out: Sequence[LeftOut]
+) -> list[Utterance]:
     manifest, report = folder / MANIFEST, folder / LEFT_OUT
-    before = read_manifest(manifest) if manifest.exists() else []
-    others = [one for one in before if (one.audio, one.channel) != (audio, channel)]
+    others = [one for one in read_corpus(folder) if (one.audio, one.channel) != (audio, channel)]
     taken = {one.id for one in others}
     if any(one.id in taken for one in kept):  # a recording of the same name in another folder
         kept = [replace(one, id=f"{Path(audio).parent.name}-{one.id}") for one in kept]
     utterances = with_unique_ids([*others, *kept])
     rows = read_json_object(report).get("left_out", [])
     rows = [row for row in rows if (row["audio"], row.get("channel")) != (audio, channel)]
-    folder.mkdir(parents=True, exist_ok=True)
     write_manifest(manifest, utterances)
     write_json(report, {"left_out": [*rows, *map(asdict, left_out)]})
     return utterances

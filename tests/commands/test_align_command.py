@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import pytest
 import soundfile
 
 from asr.cli import main
-from asr.data.manifest import read_manifest
+from asr.data.manifest import Utterance, read_manifest
 from asr.recognition import Hypothesis, Recognizer
 from asr.recognition.alignment import AlignedText, AlignedWord
-from asr.transcription.segments import SegmentOptions, cut_segments
+from asr.transcription.segments import SegmentOptions, add_to_corpus, cut_segments
 from tests.random_model import RATE
 from tests.recognition.test_alignment import save_model
 from tests.recognition.test_recognizer import make_waveform
@@ -102,6 +103,37 @@ def test_recordings_of_one_name_and_channels_of_one_recording_are_each_kept(
     assert set(places) == expected and len(kept) % 5 == 0
     left_out = json.loads((corpus / "left-out.json").read_text())["left_out"]
     assert {(one["audio"], one["channel"]) for one in left_out} <= expected
+
+
+def test_a_recording_of_which_nothing_is_kept_does_not_end_the_corpus(
+    case: tuple[Path, Path, Hypothesis], tmp_path: Path, capsys: Any
+) -> None:
+    model, audio, heard = case
+    text, corpus = tmp_path / "text.txt", tmp_path / "corpus"
+    text.write_text(heard.text, encoding="utf-8")
+    soundfile.write(tmp_path / "silence.wav", np.zeros(2 * RATE, np.float32), RATE)
+    assert align(model, tmp_path / "silence.wav", text, "--segments", corpus, "--min-confidence", 1) == 0
+    assert (corpus / "segments.jsonl").read_text() == ""
+    assert align(model, audio, text, "--segments", corpus) == 0
+    assert {one.audio for one in read_manifest(corpus / "segments.jsonl")} == {str(audio)}
+    (corpus / "segments.jsonl").write_text("{}\n")
+    assert align(model, tmp_path / "absent.wav", text, "--segments", corpus) == 1
+    assert "error[data]" in capsys.readouterr().err, "before the recording is looked at"
+
+
+def test_recordings_that_are_aligned_at_a_time_are_all_kept(tmp_path: Path) -> None:
+    recordings = [tmp_path / f"{number}.wav" for number in range(16)]
+    for recording in recordings:
+        recording.touch()
+
+    def add(recording: Path) -> None:
+        own = Utterance(id=recording.stem, audio=str(recording), duration_s=1.0, text="a")
+        add_to_corpus(tmp_path / "corpus", str(recording), None, [own], [])
+
+    with ThreadPoolExecutor(len(recordings)) as threads:
+        list(threads.map(add, recordings))
+    kept = read_manifest(tmp_path / "corpus" / "segments.jsonl")
+    assert {one.audio for one in kept} == set(map(str, recordings))
 
 
 def test_segments_do_not_overlap_beside_a_word_that_is_missing() -> None:
