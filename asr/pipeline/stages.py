@@ -7,12 +7,14 @@ skipped when its outputs are unchanged and were made from the same inputs.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from asr.audio.shards import shard_place
+from asr.data.manifest import read_manifest
 from asr.errors import DataError, UsageError
 from asr.files import file_hashes, files_below, read_json_object, sha256_file, write_json
 from asr.pipeline.comparison import compare_with_earlier, compared_sets, comparison_files, earlier_model
@@ -204,11 +206,12 @@ def self_train_inputs(config: "RunConfig", rounds: int = 0) -> str:
 
 
 def evaluate_inputs(config: "RunConfig") -> str:
-    """The model, the test manifests, the scoring and decoding settings, and the files that decoding reads."""
+    """The model, the test sets with their recordings, the scoring and decoding settings, the files of the latter."""
     tests, earlier = _tests(config), earlier_model(config)
     files = [config.run_dir / "model" / "config.json", *tests, *_decoding_files(config)]
     more = [earlier / "config.json", *compared_sets(config, tests)] if earlier else []
-    return digest([asdict(config.scoring), asdict(config.decoding), _hashes([*files, *more])])
+    recordings = _recordings({*tests, *compared_sets(config, tests)})
+    return digest([asdict(config.scoring), asdict(config.decoding), _hashes([*files, *more]), recordings])
 
 
 def evaluate_outputs(config: "RunConfig") -> list[Path]:
@@ -272,6 +275,12 @@ def _tests(config: "RunConfig") -> list[Path]:
 
 def _hashes(paths: list[Path]) -> list[tuple[str, str | None]]:
     return list(file_hashes(paths).items())
+
+
+def _recordings(manifests: Iterable[Path]) -> list[tuple[str, list[tuple[str, int, int]]]]:
+    """Their recordings with size and time of change; what is in a shard is known by its name, which has its CRC."""
+    names = {one.audio for path in manifests for one in read_manifest(path, absent_audio=True)}
+    return [(name, _listing(Path(name))) for name in sorted(names) if shard_place(name) is None]
 
 
 def _listing(folder: Path) -> list[tuple[str, int, int]]:
