@@ -34,6 +34,11 @@ _ALONE = ("-m", "--multirun", "--resolve")
 _EXAMPLES = {"--cfg": "--cfg job", "-c": "-c job", "--info": "--info defaults"}
 _WITH_VALUE = tuple(_EXAMPLES)
 FOLDERS = ("run_dir", "data.dir", "data.cache_dir", "corpus", "untranscribed", "previous", "training.init_from")
+_REFUSED = {  # by a part of a ValueError that Hydra raises
+    "set_int_max_str_digits": "a number has more digits than can be read (4,300)",
+    "Config group override must be": "a group of keys takes the name of one of its files, e.g. model=lstm, never null",
+    "Only one of --run, --multirun": "-m (a sweep), --cfg and --info are each given alone",
+}
 QUIET = (
     "hydra.output_subdir=null",
     "hydra.run.dir=.",
@@ -196,9 +201,10 @@ def _call(job: Callable[[DictConfig], Any], recipe: Path, flags: list[str], word
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"config: {recipe}: not YAML: {' '.join(str(error).split())}") from None
     except ValueError as error:
-        if "set_int_max_str_digits" not in str(error):
+        told = next((told for part, told in _REFUSED.items() if part in str(error)), None)
+        if told is None:
             raise
-        raise ConfigError("config: a number has more digits than can be read (4,300)") from None
+        raise ConfigError(f"config: {told}") from None
     except AssertionError as error:  # Hydra's own way to refuse some sweeps
         raise ConfigError(f"config: {error}") from None
     finally:
@@ -270,12 +276,18 @@ def _explain(error: Exception, recipe: Path) -> str:
 
 def _near_key(key: str, recipe: Path) -> str:
     keys: list[str] = []
-    for path in conf_dir().rglob("*.yaml"):
+    owners: list[str] = []
+    for path in sorted(conf_dir().rglob("*.yaml")):
         group = path.parent.relative_to(conf_dir()).as_posix()
         try:
-            _collect("" if group == "." else group.replace("/", "."), yaml.safe_load(path.read_text()) or {}, keys)
+            own: list[str] = []
+            _collect("" if group == "." else group.replace("/", "."), yaml.safe_load(path.read_text()) or {}, own)
         except yaml.YAMLError:
             continue
+        keys += own
+        owners += [f"{group}={path.stem}"] * (key in own)
+    if owners:
+        return f", which belongs to {' and '.join(owners)}"
     return nearest(key, sorted(set(keys))) if keys else f"; see: asr train {recipe} --cfg job"
 
 

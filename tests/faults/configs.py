@@ -25,6 +25,9 @@ WORDS: list[tuple[str, str]] = [
     ("stages=train", "stages must be a list, not 'train'"),
     ("run_dir=null", "run_dir is not set; give a folder for this run (run_dir=runs/NAME)"),
     ("seed='${nowhere}'", "nowhere"),
+    ("model=null", "a group of keys takes the name of one of its files, e.g. model=lstm"),
+    ("=3", "a group of keys takes the name of one of its files, e.g. model=lstm"),
+    ("decoding.hotwords={a: 1}", "'decoding.hotwords' to override, which belongs to decoding=beam"),
 ]  # fmt: skip
 
 RECIPES: list[tuple[str, str, str]] = [
@@ -50,6 +53,13 @@ CASES = [
         "config",
         f"{TRAIN} seed={'9' * 5_000}",
         "more digits than can be read",
+        RECIPE,
+    ),
+    Case(
+        "a sweep whose configuration is to be printed",
+        "config",
+        f"{TRAIN} -m seed=1,2 --cfg job",
+        "-m (a sweep), --cfg and --info are each given alone",
         RECIPE,
     ),
     Case(
