@@ -4,16 +4,21 @@ In: a recipe and its configuration. Out: train.jsonl, dev.jsonl, test.jsonl and 
 """
 
 import contextlib
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.errors import ConfigError
-from asr.files import write_text
+from asr.files import temporary_name, write_text
 from asr.pipeline.previous import keep_parts
 
 if TYPE_CHECKING:
     from asr.config.typed import RunConfig
+
+BEFORE = ".before-prepare"  # the manifests of a begun training, while it is prepared again
 
 
 def prepare(recipe: Path, config: "RunConfig") -> str:
@@ -55,31 +60,50 @@ def _run_prepare(recipe: Path, config: "RunConfig") -> str:
 def unchanged_manifests(data: Path) -> Iterator[Callable[[], bool]]:
     """Inside, ``data`` may be prepared again; the call says whether the training data has changed.
 
-    Whatever is raised inside, the manifests are then as before.
+    Whatever is raised inside, the manifests are then as before; after a kill, once this is entered again.
     """
+    kept = data / BEFORE
+    if kept.is_dir():  # of a process that was killed inside
+        _put_back(_manifests(kept), data)
+        _move_aside(kept)
     before = _manifests(data)
+    data.mkdir(parents=True, exist_ok=True)
+    prefix, suffix = temporary_name(kept)
+    fresh = Path(tempfile.mkdtemp(suffix, prefix, data))
+    for name, content in before.items():
+        write_text(fresh / name, content.decode())
+    os.rename(fresh, kept)
 
     def changed() -> bool:
         now = _manifests(data)
-        trained_on = [data / f"{split}.jsonl" for split in ("train", "dev")]
-        return any(path in before and before[path] != now.get(path) for path in trained_on)
+        return any(name in before and before[name] != now.get(name) for name in ("train.jsonl", "dev.jsonl"))
 
     try:
         yield changed
     except BaseException:
         _put_back(before, data)
         raise
+    finally:
+        _move_aside(kept)
 
 
-def _manifests(data: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in data.glob("*.jsonl")}
+def _manifests(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*.jsonl")}
 
 
-def _put_back(before: dict[Path, bytes], data: Path) -> None:
+def _put_back(before: dict[str, bytes], data: Path) -> None:
     """Restore the manifests of ``before`` and remove new ones."""
     now = _manifests(data)
-    for path in now.keys() - before.keys():
-        path.unlink()
-    for path, content in before.items():
-        if now.get(path) != content:
-            write_text(path, content.decode())
+    for name in now.keys() - before.keys():
+        (data / name).unlink()
+    for name, content in before.items():
+        if now.get(name) != content:
+            write_text(data / name, content.decode())
+
+
+def _move_aside(kept: Path) -> None:
+    """Remove the folder, of which a kill leaves all or nothing under its name."""
+    prefix, suffix = temporary_name(kept)
+    aside = Path(tempfile.mkdtemp(suffix, prefix, kept.parent))
+    os.rename(kept, aside)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,17 +16,23 @@ from tests.tiny_run import SETTINGS, make_corpus
 
 PREPARE = '''
 """Copies manifests of tones."""
+import os
 from pathlib import Path
 from asr.data.manifest import read_manifest, write_manifest
 from asr.errors import DataError
 
-def prepare(corpus: Path, out: Path, *, limit: int = 100, dev: bool = True, fails: bool = False, late: str = "") -> str:
+def prepare(
+    corpus: Path, out: Path, *, limit: int = 100, dev: bool = True, late: str = "",
+    fails: bool = False, killed: bool = False,
+) -> str:
     for split in ("train", "dev", "test"):
         write_manifest(out / f"{split}.jsonl", read_manifest(corpus / f"{split}.jsonl")[:limit])
     if late and not (corpus / late).exists():
         (corpus / late).touch()  # by somebody who copies recordings while this runs
     if not dev:
         (out / "dev.jsonl").rename(out / "test-dev.jsonl")
+    if killed:
+        os.kill(os.getpid(), 9)
     if fails:
         raise DataError("no more of the corpus")
     return f"at most {limit} of each"
@@ -124,6 +132,17 @@ def test_changed_data_is_refused_before_a_begun_training_loses_its_own(
     assert lines == ["prepare"] and part in runner.said
     assert {path.name: path.read_bytes() for path in (runner.run_dir / "data").glob("*.jsonl")} == manifests
     assert runner("stages=[train,evaluate,report]") == [up_to_date("train"), "evaluate", "report"]
+
+
+def test_data_that_a_killed_preparation_changed_is_put_back(runner: Runner) -> None:
+    runner("stages=[prepare,train]")
+    manifests = {path.name: path.read_bytes() for path in (runner.run_dir / "data").glob("*.jsonl")}
+    words = [f"corpus={runner.corpus}", f"run_dir={runner.run_dir}", "prepare.limit=2", "prepare.killed=true"]
+    command = [sys.executable, "-m", "asr", "run", str(runner.recipe), *words]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == -9
+    assert runner() == ["prepare", up_to_date("train"), "evaluate", "report"]
+    assert {path.name: path.read_bytes() for path in (runner.run_dir / "data").glob("*.jsonl")} == manifests
+    assert not [path.name for path in (runner.run_dir / "data").glob(".before*")]
 
 
 def test_a_file_in_a_linked_folder_prepares_again(runner: Runner, tmp_path: Path) -> None:
