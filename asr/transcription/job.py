@@ -266,7 +266,10 @@ def _settings(options: TranscribeOptions) -> dict[str, Any]:
     decoder = options.decoder
     given = decoder.language_model, decoder.lexicon, decoder.pronunciations
     files = [*sorted(options.model.glob("*.json")), *given]
-    fingerprints = {path.name: sha256_file(path) for path in files if path is not None and path.is_file()}
+    fingerprints: dict[str, str] = {}
+    for path in files:
+        if path is not None and path.is_file():
+            fingerprints[str(path) if path.name in fingerprints else path.name] = sha256_file(path)
     plain: dict[str, Any] = json.loads(json.dumps({"files": fingerprints, "settings": options.settings()}))
     return plain
 

@@ -153,6 +153,15 @@ def test_what_stands_is_left_out_until_something_changes(stub: Stub, model: Path
     assert again("--format", "srt") == ["b.wav"]
     assert again("--no-speech-gate") == ["a.wav", "b.wav"]
     assert again() == ["a.wav", "b.wav"], "other settings, other transcripts"
+    given = [tmp_path / name / "en.txt" for name in ("lm", "lexicon")]
+    for path in given:
+        path.parent.mkdir()
+        path.write_text("one")
+    words = [word for path in given for word in (f"--{path.parent.name}", str(path))]
+    assert [again(*words), again(*words)] == [["a.wav", "b.wav"], []]
+    given[0].write_text("two")
+    assert again(*words) == ["a.wav", "b.wav"], "files of one name are two"
+    assert again() == ["a.wav", "b.wav"]
     (model / "config.json").write_text('{"sha256": {"model.safetensors": "other"}}')
     assert again() == ["a.wav", "b.wav"]
     (model / "calibration.json").write_text("{}")
