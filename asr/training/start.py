@@ -74,7 +74,7 @@ def train(
         processes.wait()
         state = checkpoint_to_resume(run_dir, settings)
         if processes.is_main:
-            if on_locked:
+            if on_locked and (state is None or "absent" not in manifest_hashes(settings)):
                 on_locked()
             logs = RunLogs(run_path, settings.training.tensorboard)
             stack.callback(logs.close)

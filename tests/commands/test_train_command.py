@@ -148,6 +148,10 @@ def test_a_start_that_is_refused_for_its_data_leaves_the_run_as_it_was(
     assert "has changed since this run began" in capsys.readouterr().err
     assert (run / "config.yaml").read_text() == stored
     assert main(["train", str(run)]) == 0
+    for words in ([str(run), f"data.dir={tmp_path}"], [recipe, *overrides(tmp_path, run, training__epochs=1)]):
+        capsys.readouterr()
+        assert main(["train", *words]) == 0 and "already finished" in capsys.readouterr().err
+        assert (run / "config.yaml").read_text() == stored, "no data there: where it is stays known"
 
 
 def test_too_few_file_descriptors_for_workers_end_with_what_to_do(corpus: Path, tmp_path: Path, recipe: str) -> None:
