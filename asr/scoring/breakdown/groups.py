@@ -111,8 +111,8 @@ def _name(value: str | int | float | bool) -> str:
 
 
 def _figure(value: int | float) -> str:
-    """With all its digits: rounded, two dates and times, or long ids, would be one group."""
-    return repr(value).removesuffix(".0")
+    """A whole number with all its digits: rounded, two dates and times, or long ids, would be one group."""
+    return repr(value).removesuffix(".0") if value % 1 == 0 else f"{value:.10g}"
 
 
 def _sort_key(value: str | int | float | bool) -> tuple[bool, float, str]:
