@@ -95,8 +95,9 @@ class RunDir:
     def forget_metrics_after(self, step: int, epochs: int) -> None:
         """Drop the records written after a checkpoint at ``step`` with ``epochs`` finished: the run repeats them."""
         for path in (self.metrics, self.dev_utterances, self.skips):
-            records = [record for record in read_json_lines(path) if record["step"] <= step]
-            kept = [record for record in records if record["kind"] != "epoch" or record["epoch"] <= epochs]
+            records = [one for one in read_json_lines(path) if isinstance(one, dict) and "step" in one]  # ours
+            records = [record for record in records if record["step"] <= step]
+            kept = [record for record in records if record.get("kind") != "epoch" or record["epoch"] <= epochs]
             if path.exists():
                 write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
 

@@ -238,7 +238,7 @@ def test_killed_before_the_first_checkpoint_it_begins_again_with_clean_metrics(
     with pytest.raises(Killed):
         train(settings(tones), tmp_path / "killed", Quiet(kill))
     with (tmp_path / "killed" / "metrics.jsonl").open("a") as stream:
-        stream.write('{"kind": "step", "st')  # the line that the kill cut short
+        stream.write('{"a": 1}\n[1]\n{"kind": "step", "st')  # lines of others, and the one that the kill cut short
     train(settings(tones), tmp_path / "killed", Quiet())
     assert_same_run(whole, tmp_path / "killed")
 
