@@ -1,6 +1,6 @@
 # Everything stays in this folder: the environment and caches in .venv, the demo's files in demo/.
 #
-#   PYTHON=/path/to/python3.12   which Python to build the environment with (3.11 or 3.12; detected by default)
+#   PYTHON=/path/to/python3.12   which Python to build the environment with (3.11 to 3.13; detected by default)
 #   TORCH_INDEX=URL              an additional package index, e.g. that of torch's CPU-only builds (see torch's installation page)
 
 SHELL := /bin/bash
@@ -176,11 +176,11 @@ clean: ## remove the environment, the demo and all caches (runs/ and data/ stay)
 
 # torch first: it is the largest and the most likely to fail, and no other package's requirement may replace it.
 $(READY): pyproject.toml constraints.txt
-	@python=$$(for name in $(or $(PYTHON),python3 python3.12 python3.11); do \
-	    "$$name" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null \
+	@python=$$(for name in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	    "$$name" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	    && echo "$$name" && break; done || true); \
 	if [ -z "$$python" ]; then \
-	    echo "make: $(or $(PYTHON),python3) is not a Python 3.11 or 3.12 with venv and pip (Debian: apt install" \
+	    echo "make: $(or $(PYTHON),python3) is not a Python 3.11 to 3.13 with venv and pip (Debian: apt install" \
 	         "python3-venv); choose another with: make PYTHON=/path/to/python3.12" >&2; exit 2; fi; \
 	$(PY) -c 'import pip' 2>/dev/null || "$$python" -m venv --clear $(VENV)
 	@echo "Setting up $(VENV), once; details go to $(LOG)"
