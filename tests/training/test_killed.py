@@ -45,7 +45,7 @@ def test_killed_at_random_moments_the_checkpoint_loads_and_the_end_is_the_same_t
     killed, checkpoint = tmp_path / "killed", tmp_path / "killed" / "checkpoints" / "last.ckpt"
     started = time.monotonic()
     train(chosen, tmp_path / "whole", Quiet())
-    span_s = time.monotonic() - started
+    span_s, planned = time.monotonic() - started, kills
     seen: list[int] = []
     middle = writing = 0
     for kill in range(kills):
@@ -54,7 +54,10 @@ def test_killed_at_random_moments_the_checkpoint_loads_and_the_end_is_the_same_t
         process = start(chosen, killed)
         while stamp(clock) == before and process.is_alive():
             time.sleep(0.001)
-        time.sleep(random.uniform(0, span_s / kills))
+        process.join(random.uniform(0, span_s / kills))
+        if not process.is_alive():  # it came to its end: the whole run was slower, on a busy machine
+            kills = kill
+            break
         os.kill(process.pid, signal.SIGKILL)
         process.join()
         writing += any(killed.rglob(".*.tmp"))
@@ -63,6 +66,7 @@ def test_killed_at_random_moments_the_checkpoint_loads_and_the_end_is_the_same_t
             seen.append(progress["step"])
             middle += progress["batch"] > 0
     train(chosen, killed, Quiet())  # at once: the lock died with its process
+    assert kills >= planned // 2
     assert seen == sorted(seen) and len(seen) >= kills - 1 and len(set(seen)) >= kills // 2
     assert middle >= kills // 4
     assert not [*killed.rglob(".*.tmp")]
