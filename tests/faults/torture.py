@@ -27,6 +27,7 @@ ROWS = {  # what is tried, and the files whose tests do
     "SIGKILL in mid-training": ("tests/training/test_killed.py",),
     "signals, locks, settings, damaged checkpoints; losses that are not finite, memory, clocks, readers": (
         "tests/training/test_training_faults.py", "tests/training/test_before_step_one.py",
+        "tests/training/test_run_folder.py",
         "tests/commands/test_train_command.py", "tests/data/test_dataset.py",
     ),
 }  # fmt: skip

@@ -188,61 +188,6 @@ def test_a_finished_run_writes_its_model_directory_again_where_it_was_deleted(co
     assert from_pretrained(run / "model").facts == facts
 
 
-def test_two_runs_never_share_a_folder_and_the_owner_is_named(tmp_path: Path) -> None:
-    import os
-
-    with (
-        RunDir(tmp_path),
-        pytest.raises(TrainingError, match=f"in use by process {os.getpid()}; wait for it"),
-        RunDir(tmp_path),
-    ):
-        pass
-    with RunDir(tmp_path):
-        pass
-
-
-def test_a_lock_ends_with_its_process_although_a_forked_worker_lives_on(tmp_path: Path) -> None:
-    import multiprocessing
-    import os
-    import signal
-    import time
-
-    fork = multiprocessing.get_context("fork")
-    ready = fork.Event()
-
-    def own() -> None:
-        RunDir(tmp_path).__enter__()
-        worker = fork.Process(target=time.sleep, args=(30,), daemon=False)
-        worker.start()
-        (tmp_path / "worker").write_text(str(worker.pid))
-        ready.set()
-        time.sleep(30)
-
-    owner = fork.Process(target=own)
-    owner.start()
-    assert ready.wait(20)
-    owner.kill()
-    owner.join()
-    worker = int((tmp_path / "worker").read_text())
-    try:
-        with RunDir(tmp_path):
-            pass
-    finally:
-        os.kill(worker, signal.SIGKILL)
-
-
-def test_what_a_killed_run_left_half_written_is_deleted_and_a_model_moved_aside_restored(tmp_path: Path) -> None:
-    (tmp_path / "checkpoints" / "epochs").mkdir(parents=True)
-    for name in ("checkpoints/.last.ckpt.x.tmp", "checkpoints/epochs/.0001.ckpt.x.tmp", ".metrics.jsonl.x.tmp"):
-        (tmp_path / name).write_bytes(b"half")
-    (tmp_path / ".model.x").mkdir()
-    (tmp_path / ".model.old.y" / "old").mkdir(parents=True)
-    (tmp_path / ".model.old.y" / "old" / "config.json").write_text("{}")
-    with RunDir(tmp_path):
-        left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
-    assert left == [".lock", "model/config.json"]
-
-
 def test_a_run_folder_that_cannot_be_written_is_refused_with_its_path(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainingError, match="file/run: the run folder cannot be written"):
