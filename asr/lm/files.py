@@ -88,11 +88,12 @@ def read_binary(stream: BinaryIO, name: str) -> NgramModel:
     try:
         header, start = _read_header(content, name)
         model = _read_model(content, header, start)
-        if _is_sound(model):
-            return model
+        sound = _is_sound(model)
     except (LookupError, OverflowError, RecursionError, TypeError, ValueError):  # forged: its checksums fit
-        pass
-    raise _damaged(name)
+        raise _damaged(name) from None
+    if not sound:
+        raise _damaged(name)
+    return model
 
 
 def _read_header(content: mmap.mmap, name: str) -> tuple[dict[str, Any], int]:
