@@ -136,8 +136,11 @@ def _in_parallel(calls: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def _under_autocast(kind: torch.dtype, enabled: bool, call: Callable[[], Any]) -> Any:
-    with torch.autocast("cpu", dtype=kind, enabled=enabled):
-        return call()
+    """``torch.autocast`` would at its end empty the cache of cast weights, which all threads share: the other direction
+    would cast its weights a second time, and their gradients would be summed otherwise."""
+    torch.set_autocast_dtype("cpu", kind)
+    torch.set_autocast_enabled("cpu", enabled)
+    return call()
 
 
 use_two_streams = True  # benchmarks/gpu.py compares with one

@@ -1,6 +1,7 @@
 """Two directions in two threads, or on two streams, give what they give one after the other, to the bit."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -48,6 +49,24 @@ def test_the_second_thread_has_the_autocast_of_the_first(monkeypatch: pytest.Mon
             found.append(step("bilstm"))
     assert torch.equal(found[0][0], found[1][0]) and not torch.equal(found[0][0], plain)
     assert all(torch.equal(one, other) for one, other in zip(found[0][1], found[1][1], strict=True))
+
+
+def test_a_direction_that_ends_first_leaves_the_other_its_cast_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient of a weight that is cast once is summed in bfloat16, of one that is cast twice in float32."""
+    weight, given = torch.randn(16, 16, requires_grad=True), torch.randn(2, 3, 16, requires_grad=True)
+
+    def slow(inputs: Tensor) -> Tensor:
+        middle = inputs @ weight
+        time.sleep(0.1)  # the other direction ends meanwhile
+        return middle @ weight
+
+    found = []
+    for cores in (2, 1):
+        monkeypatch.setattr(directions, "usable_cores", lambda cores=cores: cores)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            first, second = directions.run_both((slow, torch.tanh), [[weight], []], given)
+            found += torch.autograd.grad(first.sum() + second.sum(), weight)
+    assert torch.equal(*found)
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
