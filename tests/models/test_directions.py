@@ -60,7 +60,7 @@ def test_a_direction_that_ends_first_leaves_the_other_its_cast_weights(monkeypat
         time.sleep(0.1)  # the other direction ends meanwhile
         return middle @ weight
 
-    found = []
+    found = list[Tensor]()
     for cores in (2, 1):
         monkeypatch.setattr(directions, "usable_cores", lambda cores=cores: cores)
         with torch.autocast("cpu", dtype=torch.bfloat16):
