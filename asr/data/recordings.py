@@ -1,14 +1,15 @@
 """The recordings of utterances: an utterance's waveform, and the durations of many with every unreadable one listed.
 
 In: utterances, some with a ``duration_s`` of 0 because the corpus does not give it. Out: waveforms, or the utterances
-with the durations that the files' headers give. Opening a file waits for the disk, so it is done on a few threads
-(libsndfile releases the GIL). Inside ``dropping_faulty`` the utterances of recordings that cannot be read are left out.
+with the durations that the files' headers give. Opening a file waits for the disk, so it is done on a few threads of a
+process on each core. Inside ``dropping_faulty`` the utterances of recordings that cannot be read are left out.
 """
 
 import contextlib
 import contextvars
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,11 +17,16 @@ from numpy.typing import NDArray
 
 from asr.audio import AudioInfo, load_audio, probe
 from asr.audio.load import END_TOLERANCE_S
+from asr.audio.shards import is_remote
+from asr.cores import in_processes
 from asr.data.manifest import Utterance
 from asr.data.records import raise_problems
 from asr.errors import AudioError
 
+Recordings = Mapping[str, AudioInfo | AudioError]  # what `probe_all` found, by path
+
 MOST_DROPPED = 0.05  # of the recordings; more of them faulty is a copy that failed, or a wrong folder
+_OPENED = 500  # recordings that a process opens before it says so
 _left_out: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("left_out", default=None)
 
 
@@ -48,8 +54,35 @@ def load_utterance(utterance: Utterance, sample_rate: int) -> NDArray[np.float32
     )
 
 
+def probe_all(paths: Iterable[str], *, threads: int = 4, on_file: Callable[[], None] = lambda: None) -> Recordings:
+    """Open each distinct recording: its `AudioInfo`, or the error that says why it cannot be in a manifest.
+
+    Args:
+        paths: recordings; repeated ones are opened once.
+        threads: recordings that a process opens at a time, since opening waits for the disk; where there are many, a
+            process on each core does so.
+        on_file: called after each one.
+    """
+    distinct = list(dict.fromkeys(paths))
+
+    def opened(block: slice) -> list[AudioInfo | AudioError]:
+        names = distinct[block]
+        with ThreadPoolExecutor(threads) as pool:  # a task for each thread: one for each file takes half as long again
+            parts = list(pool.map(lambda first: [_facts(name) for name in names[first::threads]], range(threads)))
+        return [parts[place % threads][place // threads] for place in range(len(names))]
+
+    # The connections to a server are not for a forked process.
+    size = len(distinct) if any(map(is_remote, distinct)) else _OPENED
+    results = itertools.chain.from_iterable(in_processes(opened, len(distinct), size))
+    found: dict[str, AudioInfo | AudioError] = {}
+    for path, result in zip(distinct, results, strict=True):
+        found[path] = result
+        on_file()
+    return found
+
+
 def with_durations(
-    utterances: Iterable[Utterance], *, threads: int = 8, where: str = "The recordings", problems: Sequence[str] = ()
+    utterances: Iterable[Utterance], *, where: str = "The recordings", problems: Sequence[str] = ()
 ) -> list[Utterance]:
     """The same utterances, each ``duration_s`` of 0 replaced by the rest of its file after ``start_s``.
 
@@ -58,7 +91,6 @@ def with_durations(
 
     Args:
         utterances: durations in seconds; 0 means "to the end".
-        threads: recordings opened at a time.
         where: the file or folder that the message names.
         problems: problems found before, reported in the same message.
 
@@ -66,11 +98,9 @@ def with_durations(
         DataError: listing repeated ids, files that cannot be read, and utterances whose span or channel theirs lack.
     """
     everything = list(utterances)
-    files = sorted({utterance.audio for utterance in everything})
-    with ThreadPoolExecutor(threads) as pool:
-        opened = dict(zip(files, pool.map(_facts_or_problem, files), strict=True))
-    unreadable = {file: facts for file, facts in opened.items() if isinstance(facts, str)}
-    dropped, hint = _faults(unreadable, len(files))
+    opened = probe_all(sorted({utterance.audio for utterance in everything}))
+    unreadable = {file: str(facts) for file, facts in opened.items() if isinstance(facts, AudioError)}
+    dropped, hint = _faults(unreadable, len(opened))
     found = [*problems, *_repeated_ids(everything)]
     found += [why for file, why in unreadable.items() if file not in dropped]
     filled = []
@@ -124,16 +154,15 @@ def _misfits(utterance: Utterance, facts: AudioInfo) -> list[str]:
 
 def duration_or_problem(path: str) -> float | str:
     """A recording's length in seconds, or why it cannot be in a manifest."""
-    facts = _facts_or_problem(path)
-    return facts if isinstance(facts, str) else facts.duration_s
+    facts = _facts(path)
+    return facts.duration_s if isinstance(facts, AudioInfo) else str(facts)
 
 
-def _facts_or_problem(path: str) -> AudioInfo | str:
+def _facts(path: str) -> AudioInfo | AudioError:
     try:
         path.encode()
-    except UnicodeEncodeError:
-        return f"{path}: its name is not UTF-8, which a manifest's must be. Rename it."
-    try:
         return probe(path)
+    except UnicodeEncodeError:
+        return AudioError(f"{path}: its name is not UTF-8, which a manifest's must be. Rename it.")
     except AudioError as error:
-        return str(error)
+        return error

@@ -16,7 +16,7 @@ from asr.audio import AUDIO_EXTENSIONS, MEDIA_EXTENSIONS
 from asr.data.annotation.segments import SegmentRules, TimedSegment, make_segments
 from asr.data.known_sound import KnownSound
 from asr.data.manifest import Utterance, read_manifest, with_unique_ids
-from asr.data.quality.recordings import probe_all
+from asr.data.recordings import probe_all
 from asr.data.records import raise_problems
 from asr.errors import AsrError, DataError
 from asr.files import files_below

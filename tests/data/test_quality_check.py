@@ -9,11 +9,12 @@ import pytest
 import soundfile
 
 from asr import cores
+from asr.data import recordings
 from asr.data.manifest import Utterance, write_manifest
-from asr.data.quality import CheckOptions, Finding, check, check_manifests, recordings
+from asr.data.quality import CheckOptions, Finding, check, check_manifests
 from asr.data.quality.check import check_utterances
-from asr.data.quality.recordings import probe_all
 from asr.data.quality.splits import check_splits
+from asr.data.recordings import probe_all
 
 
 @pytest.fixture

@@ -16,10 +16,11 @@ from asr.audio import AudioInfo
 from asr.cores import BLOCK, in_processes
 from asr.data.manifest import Utterance, read_manifest
 from asr.data.quality.findings import Finding, list_counts, worst_first
-from asr.data.quality.recordings import Recordings, probe_all, recording_findings, timing_findings
+from asr.data.quality.recordings import recording_findings, timing_findings
 from asr.data.quality.sound import Sounds, analyse_all, bandwidths, sound_findings, without_errors
 from asr.data.quality.splits import check_splits
 from asr.data.quality.texts import describe_character, text_checks
+from asr.data.recordings import Recordings, probe_all
 from asr.errors import AsrError, AudioError, UsageError
 from asr.text.normalize import normalize_basic
 

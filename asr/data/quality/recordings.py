@@ -4,25 +4,19 @@ In: utterances, and what opening their recordings found. Out: findings. A transc
 often shows here, by its speech rate, without any model.
 """
 
-import itertools
 import math
 import operator
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 
-from asr.audio import AudioInfo, probe
 from asr.audio.load import END_TOLERANCE_S
-from asr.cores import in_processes
 from asr.data.manifest import Utterance
 from asr.data.quality.findings import Finding, utterance_finding
+from asr.data.recordings import Recordings
 from asr.errors import AudioError
 from asr.text.normalize import normalize_basic
 
-Recordings = Mapping[str, AudioInfo | AudioError]
-
-_OPENED = 500  # recordings that a process opens before it says so
 _SHORT_S = 0.1
 _LONG_S = 60.0
 # A lone utterance that leaves more than this of its recording unused was probably meant to be all of it.
@@ -36,38 +30,6 @@ _RATE_NEEDS_UTTERANCES = 20
 _FASTEST = 35.0
 _SLOWEST = 0.25
 _SLOWEST_FROM_S = 8.0
-
-
-def probe_all(paths: Iterable[str], *, threads: int = 4, on_file: Callable[[], None] = lambda: None) -> Recordings:
-    """Open each distinct recording: its `AudioInfo`, or the error that says why there is none.
-
-    Args:
-        paths: recordings; repeated ones are opened once.
-        threads: recordings that a process opens at a time, since opening waits for the disk; where there are many, a
-            process on each core does so.
-        on_file: called after each one.
-    """
-
-    def facts(path: str) -> AudioInfo | AudioError:
-        try:
-            return probe(path)
-        except AudioError as error:
-            return error
-
-    distinct = list(dict.fromkeys(paths))
-
-    def opened(block: slice) -> list[AudioInfo | AudioError]:
-        names = distinct[block]
-        with ThreadPoolExecutor(threads) as pool:  # a task for each thread: one for each file takes half as long again
-            parts = list(pool.map(lambda first: [facts(name) for name in names[first::threads]], range(threads)))
-        return [parts[place % threads][place // threads] for place in range(len(names))]
-
-    found: dict[str, AudioInfo | AudioError] = {}
-    results = itertools.chain.from_iterable(in_processes(opened, len(distinct), _OPENED))
-    for path, result in zip(distinct, results, strict=True):
-        found[path] = result
-        on_file()
-    return found
 
 
 def recording_findings(utterances: Sequence[Utterance], recordings: Recordings) -> Iterator[Finding]:
