@@ -116,7 +116,7 @@ def _texts(folder: Path) -> Callable[[], object]:
     from asr.data.quality.check import check_utterances
 
     facts = {"frames": int(LONGEST_S * RATE), "sample_rate": RATE, "duration_s": LONGEST_S}
-    wave_ = AudioInfo(path=folder, channels=1, format="WAV", subtype="PCM_16", **facts)  # type: ignore[arg-type]
+    wave_ = AudioInfo(channels=1, format="WAV", subtype="PCM_16", **facts)  # type: ignore[arg-type]
 
     def check() -> list[object]:
         utterances = list(read_manifest(folder / "train.jsonl"))

@@ -70,6 +70,8 @@ def media_kind(head: bytes) -> str | None:
 
 def _no_audio_kind(head: bytes) -> str | None:
     """What a file without any sound is, with the usual reason; None where the first bytes do not show it."""
+    if head.startswith((b"RIFF", b"fLaC", b"OggS")):
+        return None
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the recording itself (run: git lfs pull)"
@@ -93,32 +95,31 @@ def read_head(path: AudioPath) -> bytes:
         AudioError: the file is absent, a folder, not regular (a FIFO, a device), unreadable, empty, or plainly
             something other than a recording.
     """
-    name = shown(path)
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            raise AudioMissingError(f"{name}: is a folder, not a recording. Name the files in it.")
+            raise AudioMissingError(f"{shown(path)}: is a folder, not a recording. Name the files in it.")
         if not stat.S_ISREG(mode):
             raise AudioMissingError(
-                f"{name}: is a pipe or a device, not a regular file. Save the audio to a file first."
+                f"{shown(path)}: is a pipe or a device, not a regular file. Save the audio to a file first."
             )
-        with open(path, "rb") as stream:
+        with open(path, "rb", buffering=0) as stream:
             head = stream.read(HEAD_BYTES)
     except FileNotFoundError:
-        raise AudioMissingError(f"{name}: no such file. Check the path, and that the disk is mounted.") from None
+        raise AudioMissingError(f"{shown(path)}: no such file. Check the path, and that the disk is mounted.") from None
     except PermissionError:
         raise AudioMissingError(
-            f"{name}: cannot be read (permission denied). Change its permissions, for instance with chmod +r."
+            f"{shown(path)}: cannot be read (permission denied). Change its permissions, for instance with chmod +r."
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise AudioMissingError(f"{name}: cannot be opened ({reason}). Check the path and the disk.") from None
-    _refuse_other_kinds(name, head)
+        raise AudioMissingError(f"{shown(path)}: cannot be opened ({reason}). Check the path and the disk.") from None
+    _refuse_other_kinds(path, head)
     return head
 
 
-def _refuse_other_kinds(name: str, head: bytes) -> None:
+def _refuse_other_kinds(path: AudioPath, head: bytes) -> None:
     if not head:
-        raise damaged(name, "is empty (0 bytes)")
+        raise damaged(path, "is empty (0 bytes)")
     if (kind := _no_audio_kind(head)) is not None:
-        raise damaged(name, f"is not audio: it is {kind}", AudioFormatError)
+        raise damaged(path, f"is not audio: it is {kind}", AudioFormatError)

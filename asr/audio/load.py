@@ -13,7 +13,7 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -38,14 +38,12 @@ CANCELLED = 0.02
 PARTS, PART_S = 20, 0.5  # of a recording, in which that is measured
 
 
-@dataclass(frozen=True, slots=True)
-class AudioInfo:
+class AudioInfo(NamedTuple):
     """Facts of one recording. `frames` counts samples per channel; `format` and `subtype` are named as in libsndfile.
 
     For a media file they name the container and the codec, such as `MP4` and `AAC`.
     """
 
-    path: Path
     frames: int
     sample_rate: int
     channels: int
@@ -182,13 +180,13 @@ def probe(path: AudioPath, track: int | None = None) -> AudioInfo:
         plain = None if track else plain_wav(head, os.path.getsize(file))
         if plain and MIN_RATE_HZ <= plain[1] <= MAX_RATE_HZ:  # several times faster than by libsndfile
             frames, rate, channels, subtype = plain
-            return AudioInfo(Path(path), frames, rate, channels, frames / rate, "WAV", subtype)
+            return AudioInfo(frames, rate, channels, frames / rate, "WAV", subtype)
         with _opened(file, track, head) as recording:
             if recording.format == "FLAC":
                 recording.check_last_frame()
             frames, rate = recording.frames, recording.sample_rate
             kind = recording.format, recording.subtype
-            return AudioInfo(Path(path), frames, rate, recording.channels, frames / rate, *kind)
+            return AudioInfo(frames, rate, recording.channels, frames / rate, *kind)
 
 
 @functools.cache

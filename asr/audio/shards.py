@@ -47,13 +47,15 @@ class ShardPlace:
 
 def shard_place(path: AudioPath) -> ShardPlace | None:
     """What ``path`` means where it names a recording in a shard; None for an ordinary file."""
-    found = _PLACE.fullmatch(os.fsdecode(path))
+    name = os.fsdecode(path)
+    found = _PLACE.fullmatch(name) if "#" in name else None  # asked of every line of a manifest
     return ShardPlace(found[1], int(found[2]), int(found[3]), int(found[4], 16)) if found else None
 
 
 def is_remote(path: AudioPath) -> bool:
     """Whether ``path`` is an address on a server that shards are read from."""
-    return _REMOTE.match(os.fsdecode(path)) is not None
+    name = os.fsdecode(path)
+    return "://" in name and _REMOTE.match(name) is not None
 
 
 def read_member(place: ShardPlace) -> bytes:

@@ -39,7 +39,7 @@ def refusal(read: Callable[[Path], object], path: Path) -> str:
 
 
 def test_a_file_without_the_right_to_read_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def deny(*_: object) -> None:  # root, as which tests may run, is denied nothing
+    def deny(*_: object, **__: object) -> None:  # root, as which tests may run, is denied nothing
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "secret.wav").write_bytes(audio_bytes(tmp_path, "wav"))

@@ -76,7 +76,7 @@ def test_recordings_in_shards_give_the_bits_of_the_files(files: list[Utterance],
     for one, other in zip(files, moved, strict=True):
         assert same_sound(one, other, 16_000) and same_sound(one, other, 11_025)
         if one.channel is None:
-            assert probe(other.audio) == dataclasses.replace(probe(one.audio), path=Path(other.audio))
+            assert probe(other.audio) == probe(one.audio)
             assert np.array_equal(np.concatenate(list(stream_audio(other.audio))), load_audio(one.audio))
 
 
