@@ -41,6 +41,26 @@ def test_what_all_transcripts_do_is_the_corpus_own_way() -> None:
     assert list(text_findings(thai)) == []  # sara am is a compatibility character, but ordinary Thai
 
 
+def test_characters_of_one_or_two_transcripts_are_rare_however_many_there_are() -> None:
+    texts = ["hello"] * 1500
+    for place, character in (
+        (0, "ß"),
+        (10, "é"),
+        (1400, "é"),
+        (3, "ç"),
+        (4, "ç"),
+        (5, "ç"),
+        (6, "ø"),
+        (700, "ø"),
+        (1499, "ø"),
+    ):
+        texts[place] += character
+    utterances = [Utterance(id=f"u{n}", audio="a", duration_s=1.0, text=text) for n, text in enumerate(texts)]
+    (rare,) = (one for one in text_findings(utterances) if one.kind == "rare characters")
+    assert rare.message == "in fewer than 3 utterances each: ß é"
+    assert not [one for one in text_findings(utterances[:199]) if one.kind == "rare characters"], "too few to judge"
+
+
 def test_two_apostrophes_are_reported_once() -> None:
     (finding,) = text_findings(corpus("it's gone", "it\u2019s gone too"))
 

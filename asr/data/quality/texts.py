@@ -31,7 +31,8 @@ _NEAR = 0.9
 _SHINGLE_WORDS = 5
 _COMMON_SHINGLE = 10
 _PLAIN_EXISTS = ("<font>", "<circle>", "<wide>", "<narrow>", "<super>", "<sub>", "<square>")  # Unicode's names
-_APOSTROPHES = re.compile("(?<=\\w)['’ʼ´`＇](?=\\w)")
+_APOSTROPHES = "'’ʼ´`＇"
+_APOSTROPHE_IN_WORD = re.compile(f"(?<=\\w)[{_APOSTROPHES}](?=\\w)")
 # Control, format, private and unassigned characters; U+FFFD is what a wrong decoding leaves behind.
 _ODD_CATEGORIES = {"Cc", "Cf", "Co", "Cn", "Cs"}
 _SPOKEN_FORMAT = {"\u200c", "\u200d"}  # joiners, which Persian and Indic scripts spell with
@@ -61,24 +62,23 @@ def text_checks(utterances: Sequence[Utterance], plain: Sequence[str]) -> list[C
 
 
 def _character_findings(utterances: Sequence[Utterance], plain: Sequence[str]) -> Iterator[Finding]:
-    """Warnings about the transcripts, utterance by utterance, then about the characters of them all."""
-    seen: Counter[str] = Counter()
+    """Warnings about single transcripts, then about the characters of them all."""
     for utterance, words in zip(utterances, plain, strict=True):
         text = utterance.text
-        characters = set(text)
-        seen.update(characters)
         if not text.strip():
             yield _warning("empty text", utterance.id, "the transcript is empty")
         elif not words:
             yield _warning("no words", utterance.id, f"{text!r} holds no letter or digit; training refuses it")
-        if odd := sorted(character for character in characters if _is_odd(character)):
-            yield _warning("odd characters", utterance.id, ", ".join(map(describe_character, odd[:5])))
         if not unicodedata.is_normalized("NFC", text):
             yield _warning("text not in NFC", utterance.id, "accents are separate from their letters; normalise to NFC")
         if utterance.id.split() != [utterance.id]:
             yield _warning("id with spaces", utterance.id, "Kaldi and trn files cannot contain it")
-    rare = sorted(character for character, count in seen.items() if count < _RARE_UTTERANCES)
-    if rare and len(utterances) >= _RARE_NEEDS_UTTERANCES:
+    texts = _Texts(utterances)
+    for utterance in texts.holding(_is_odd):
+        odd = sorted(filter(_is_odd, set(utterance.text)))
+        yield _warning("odd characters", utterance.id, ", ".join(map(describe_character, odd[:5])))
+    rare = texts.rare(_RARE_UTTERANCES) if len(utterances) >= _RARE_NEEDS_UTTERANCES else []
+    if rare:
         shown = " ".join(map(describe_character, rare[:_CHARACTERS_SHOWN]))
         more = f" and {len(rare) - _CHARACTERS_SHOWN} more" if len(rare) > _CHARACTERS_SHOWN else ""
         yield manifest_finding(
@@ -134,21 +134,23 @@ def _written(utterances: Sequence[Utterance]) -> tuple[Counter[str], Counter[str
 
 def _style_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
     """Transcripts written unlike the rest."""
+    texts = _Texts(utterances)
     message = "holds digits; the other transcripts spell numbers out"
-    yield from _unlike(utterances, "digits among spelled words", str.isdigit, message)
+    yield from _unlike(texts, "digits among spelled words", str.isdigit, message)
     for name, other in (("lower", str.upper), ("upper", str.lower)):
         kind = "case unlike the rest"
         yield from _unlike(
-            utterances, kind, _not_in(other), f"is not all in {name} case, as the others are", report_many=False
+            texts, kind, _not_in(other), f"is not all in {name} case, as the others are", report_many=False
         )
     kind, message = "punctuation unlike the rest", "has punctuation; the others have none"
-    yield from _unlike(utterances, kind, _PUNCTUATION.__contains__, message, report_many=False)
-    marks = Counter(mark for utterance in utterances for mark in _APOSTROPHES.findall(utterance.text))
+    yield from _unlike(texts, kind, _PUNCTUATION.__contains__, message, report_many=False)
+    marked = texts.holding(_APOSTROPHES.__contains__)
+    marks = Counter(mark for utterance in marked for mark in _APOSTROPHE_IN_WORD.findall(utterance.text))
     if len(marks) > 1:
         shown = ", ".join(f"{mark} ({count:,})" for mark, count in marks.most_common())
         message = f"{shown}: the same words may be spelled in two ways (the normaliser `basic` unifies them)"
         yield manifest_finding("warning", "several apostrophes", message)
-    for utterance in _holding(utterances, _is_compatibility):
+    for utterance in texts.holding(_is_compatibility):
         message = "ligatures, full-width or circled characters; NFKC replaces them"
         yield _warning("compatibility characters", utterance.id, message)
 
@@ -166,7 +168,7 @@ def _repeated_findings(utterances: Sequence[Utterance], plain: Sequence[str]) ->
         yield manifest_finding("note", "texts repeat", message)
         return
     for text, (first, *others) in groups.items():
-        for other in others if len(text.split()) >= LONG_WORDS else ():
+        for other in others if others and len(text.split()) >= LONG_WORDS else ():
             yield _warning("same text twice", other.id, f"as {first.id}: {shorten(text)}")
     yield from _near(groups)
 
@@ -223,29 +225,42 @@ def _sharing_words(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.
     return first[once], other[once]
 
 
+class _Texts:
+    """Utterances, and the characters in each block of them, so that most blocks need not be looked through."""
+
+    def __init__(self, utterances: Sequence[Utterance]) -> None:
+        parts = (utterances[start : start + _BLOCK] for start in range(0, len(utterances), _BLOCK))
+        self._blocks = [(part, set("".join(one.text for one in part))) for part in parts]
+        self.count = len(utterances)
+
+    def holding(self, odd: Callable[[str], bool]) -> Iterator[Utterance]:
+        """Those whose texts hold a character that is ``odd``."""
+        judge = functools.cache(odd)
+        for part, characters in self._blocks:
+            if found := set(filter(judge, characters)):
+                yield from (one for one in part if not found.isdisjoint(one.text))
+
+    def rare(self, number: int) -> list[str]:
+        """The characters that fewer than ``number`` of the texts hold, sorted."""
+        blocks = Counter(itertools.chain.from_iterable(characters for _, characters in self._blocks))
+        few = {character for character, count in blocks.items() if count < number}
+        held = Counter(itertools.chain.from_iterable(few & set(one.text) for one in self.holding(few.__contains__)))
+        return sorted(character for character in few if held[character] < number)
+
+
 def _unlike(
-    utterances: Sequence[Utterance], kind: str, odd: Callable[[str], bool], message: str, report_many: bool = True
+    texts: _Texts, kind: str, odd: Callable[[str], bool], message: str, report_many: bool = True
 ) -> Iterator[Finding]:
     """Those few that hold odd characters; a note (if `report_many`) where they are many, but not all."""
-    found = list(_holding(utterances, odd))
-    if not found or len(found) == len(utterances) or len(utterances) < _STYLE_NEEDS_UTTERANCES:
+    found = list(texts.holding(odd))
+    if not found or len(found) == texts.count or texts.count < _STYLE_NEEDS_UTTERANCES:
         return
-    if len(found) <= (1 - _MOST) * len(utterances):
+    if len(found) <= (1 - _MOST) * texts.count:
         for utterance in found:
             yield _warning(kind, utterance.id, f"{shorten(utterance.text)!r} {message}")
     elif report_many:
-        shown = f"{len(found):,} of {len(utterances):,} transcripts; a model learns best from one way of writing"
+        shown = f"{len(found):,} of {texts.count:,} transcripts; a model learns best from one way of writing"
         yield manifest_finding("note", kind, shown)
-
-
-def _holding(utterances: Sequence[Utterance], odd: Callable[[str], bool]) -> Iterator[Utterance]:
-    """Those whose texts hold a character that is ``odd``; blocks without one are passed over at once."""
-    judge = functools.cache(odd)
-    for start in range(0, len(utterances), _BLOCK):
-        block = utterances[start : start + _BLOCK]
-        found = set(filter(judge, set("".join(one.text for one in block))))
-        if found:
-            yield from (one for one in block if not found.isdisjoint(one.text))
 
 
 def _not_in(other: Callable[[str], str]) -> Callable[[str], bool]:
