@@ -184,7 +184,7 @@ class _File:
     """A manifest that stays open, read by place: also in forked processes, and whatever takes its name."""
 
     def __init__(self, path: Path, descriptor: int | None = None) -> None:
-        self.path = path
+        self.path, self._folder = path, str(path.parent)
         self._descriptor = os.open(path, os.O_RDONLY) if descriptor is None else descriptor
         weakref.finalize(self, os.close, self._descriptor)
 
@@ -205,7 +205,7 @@ class _File:
             raise DataError(f"{self.path}: has changed while it was read (byte {start}: {problems[0]}). Start again.")
         if normalizer is not None:
             fields["text"] = normalizer(fields["text"])
-        return _utterance(fields, absolute_audio(str(self.path.parent), fields["audio"]))
+        return _utterance(fields, absolute_audio(self._folder, fields["audio"]))
 
 
 def with_unique_ids(utterances: Iterable[Utterance]) -> list[Utterance]:

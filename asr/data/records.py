@@ -39,6 +39,7 @@ AUDIO_KEYS, DURATION_KEYS, START_KEYS = (
 )
 
 OWN_FIELDS = ("id", "audio", "duration_s", "text", "start_s", "speaker", "channel")  # of a manifest's lines
+_OWN_FIELDS = frozenset(OWN_FIELDS)
 _NEMO_NAMES = dict((AUDIO_KEYS, DURATION_KEYS, START_KEYS))
 
 _MOST_DIGITS = 308  # a float holds any whole number of fewer digits
@@ -206,6 +207,9 @@ def _text_problems(fields: Mapping[str, Any]) -> list[str]:
 
 def _extra_problems(fields: Mapping[str, Any]) -> list[str]:
     problems: list[str] = []
+    texts = [value for value in fields.values() if isinstance(value, str)]
+    if _OWN_FIELDS.issuperset(fields) and _is_unicode("".join(texts)):
+        return problems  # most lines
     for key, value in fields.items():
         if isinstance(value, str) and not _is_unicode(value):
             problems.append(f"{key} holds half a Unicode character (a lone surrogate)")
