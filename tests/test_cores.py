@@ -31,7 +31,8 @@ def test_results_come_in_order_from_processes_that_are_gone_afterwards() -> None
 def test_what_a_process_warns_of_is_warned_of_here() -> None:
     with pytest.warns(UserWarning) as caught:
         list(in_processes(lambda block: warnings.warn(f"block {block.start}", stacklevel=1), 2, 1))
-    assert [str(one.message) for one in caught] == ["block 0", "block 1"]
+    of_ours = [one for one in caught if one.category is UserWarning]  # Python 3.12 warns of a fork beside other threads
+    assert [str(one.message) for one in of_ours] == ["block 0", "block 1"]
 
 
 @pytest.mark.parametrize(
