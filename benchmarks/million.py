@@ -104,9 +104,10 @@ def _prepared(part: str, folder: Path) -> Callable[[], object]:
 
 def _check(folder: Path) -> Callable[[], object]:
     """`asr check --decode none`: the texts and their times, and every recording is opened."""
-    from asr.data.quality import CheckOptions, check_manifests
+    from asr.data.quality.check import CheckOptions, check_manifests, summarize
 
-    return lambda: check_manifests(CheckOptions(manifests=[folder / "train.jsonl"], decode=0))
+    options = CheckOptions(manifests=[folder / "train.jsonl"], decode=0)
+    return lambda: [summarize(one) for one in check_manifests(options).manifests]
 
 
 def _texts(folder: Path) -> Callable[[], object]:

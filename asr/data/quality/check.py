@@ -167,9 +167,14 @@ def summarize(manifest: CheckedManifest) -> list[tuple[str, str]]:
     infos = [info for info in manifest.recordings.values() if isinstance(info, AudioInfo)]
     speakers = {utterance.speaker for utterance in utterances} - {None}
     unnamed = sum(utterance.speaker is None for utterance in utterances)
-    characters = sorted(set[str]().union(*(utterance.text for utterance in utterances)))
+
+    def words_and_characters(block: slice) -> tuple[int, set[str]]:
+        texts = [utterance.text for utterance in utterances[block]]
+        return sum(len(text.split()) for text in texts), set("".join(texts))
+
+    parts = list(in_processes(words_and_characters, len(utterances)))
+    words, characters = sum(part[0] for part in parts), sorted(set[str]().union(*(part[1] for part in parts)))
     shown = " ".join("space" if c == " " else describe_character(c) for c in characters[:_CHARACTERS_SHOWN])
-    words = sum(len(utterance.text.split()) for utterance in utterances)
     audio = Counter(f"{info.format} {info.subtype} {info.sample_rate} Hz {info.channels} ch" for info in infos)
     return [
         ("utterances", f"{len(utterances):,} in {len(manifest.recordings):,} recordings"),
