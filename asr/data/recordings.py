@@ -22,6 +22,7 @@ from asr.cores import in_processes
 from asr.data.manifest import Utterance
 from asr.data.records import raise_problems
 from asr.errors import AudioError
+from asr.terminal import Progress
 
 Recordings = Mapping[str, AudioInfo | AudioError]  # what `probe_all` found, by path
 
@@ -98,9 +99,12 @@ def with_durations(
         DataError: listing repeated ids, files that cannot be read, and utterances whose span or channel theirs lack.
     """
     everything = list(utterances)
-    opened = probe_all(sorted({utterance.audio for utterance in everything}))
+    files = sorted({utterance.audio for utterance in everything})
+    many = len(files) > _OPENED  # of fewer it takes no time
+    with Progress(len(files), "opening recordings", "files") if many else contextlib.nullcontext() as progress:
+        opened = probe_all(files, on_file=progress.update if progress else lambda: None)
     unreadable = {file: str(facts) for file, facts in opened.items() if isinstance(facts, AudioError)}
-    dropped, hint = _faults(unreadable, len(opened))
+    dropped, hint = _faults(unreadable, len(files))
     found = [*problems, *_repeated_ids(everything)]
     found += [why for file, why in unreadable.items() if file not in dropped]
     filled = []

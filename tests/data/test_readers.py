@@ -32,6 +32,18 @@ def test_text_beside_audio_takes_the_first_subfolder_as_speaker(tmp_path: Path) 
     assert read_text_beside_audio(tmp_path, annotations=AnnotationOptions(speaker_from_folder=False))[0].speaker is None
 
 
+def test_opening_many_recordings_shows_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "abc":
+        write_pair(tmp_path / name)
+    read_text_beside_audio(tmp_path)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("asr.data.recordings._OPENED", 2)
+    read_text_beside_audio(tmp_path)
+    assert capsys.readouterr().err.startswith("opening recordings 3/3 files, 100%")
+
+
 def test_text_beside_audio_names_every_fault(tmp_path: Path) -> None:
     write_pair(tmp_path / "empty", "  \n")
     write_pair(tmp_path / "latin")
