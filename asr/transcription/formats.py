@@ -12,7 +12,6 @@ eaf by tiers for each, ctm, tsv and json by the channel.
 import html
 import json
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -53,9 +52,7 @@ def _render(hypothesis: "Hypothesis", format_name: str, limits: CueLimits) -> st
     for cue in cues:
         text = _label(cue.channel, format_name) + r"\N".join(_shown(line, format_name) for line in cue.lines)
         file.append(SSAEvent(start=cue.start_ms, end=cue.end_ms, text=text))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        written: str = file.to_string(format_name, keep_ssa_tags=True)  # no styles: the text as it is
+    written: str = file.to_string(format_name, keep_ssa_tags=True)  # no styles: the text as it is
     return written
 
 

@@ -2,13 +2,16 @@
 
 import html
 import re
+import threading
+import warnings
+from typing import Any
 
 import hypothesis.strategies as some
 import pysubs2
 import pytest
 from hypothesis import given, settings
 
-from asr.errors import TranscriptError
+from asr.errors import RecordingNote, TranscriptError
 from asr.recognition.hypothesis import Hypothesis
 from asr.transcription import render_transcript
 from tests.transcription.made import evenly, spoken
@@ -81,3 +84,28 @@ def test_what_cannot_be_said_is_refused() -> None:
         render_transcript(spoken(("late", 360_000.0, 360_001.0)), "vtt")
     with pytest.raises(TranscriptError, match="no finite times"):
         render_transcript(spoken(("a", float("nan"), 1.0), duration_s=1.0), "srt")
+
+
+@pytest.mark.parametrize("format_name", ["srt", "vtt"])
+def test_what_another_thread_warns_of_meanwhile_stays_a_warning(
+    format_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server writes subtitles while it reads other recordings."""
+    write, raised = pysubs2.SSAFile.to_string, list[Warning]()
+
+    def read_another() -> None:
+        try:
+            warnings.warn(RecordingNote("another.wav: ends 0.04 s early."), stacklevel=1)
+        except RecordingNote as error:
+            raised.append(error)
+
+    def slowly(*arguments: Any, **named: Any) -> str:
+        other = threading.Thread(target=read_another)
+        other.start()
+        other.join()
+        return write(*arguments, **named)
+
+    monkeypatch.setattr(pysubs2.SSAFile, "to_string", slowly)
+    with pytest.warns(RecordingNote, match="another"):
+        render_transcript(TEXTS, format_name)
+    assert not raised
