@@ -97,16 +97,20 @@ def fetch_archive(
     mark = folder / f".{name}.done"
     if mark.is_file() or (present and not (folder / name).exists()):
         return
-    with Progress(None, f"downloading {name}", "MB") as progress:
+    folder.mkdir(parents=True, exist_ok=True)
+    with _only_one(mark, url):
+        if mark.is_file():  # by another process, just now
+            return
+        with Progress(None, f"downloading {name}", "MB") as progress:
 
-        def report(done: int, total: int | None) -> None:
-            progress.total = None if total is None else round(total / 1e6)
-            progress.update(round(done / 1e6) - progress.done)
+            def report(done: int, total: int | None) -> None:
+                progress.total = None if total is None else round(total / 1e6)
+                progress.update(round(done / 1e6) - progress.done)
 
-        archive = fetch(url, folder / name, sha256=sha256, md5=md5, report=report)
-    extract(archive, folder)
-    write_json(mark, {"url": url, "sha256": sha256, "md5": md5})
-    archive.unlink()
+            archive = fetch(url, folder / name, sha256=sha256, md5=md5, report=report)
+        extract(archive, folder)
+        write_json(mark, {"url": url, "sha256": sha256, "md5": md5})
+        archive.unlink()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,19 +230,23 @@ def _checksum_mismatch(path: Path, sha256: str | None, md5: str | None) -> str |
 
 @contextlib.contextmanager
 def _only_one(path: Path, url: str) -> Iterator[None]:
-    """Two processes never write one ``.part``; the lock ends with the process."""
+    """Two processes never write ``path``; the lock ends with the process."""
     lock = path.with_name(path.name + ".lock")
-    with lock.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DownloadError(
-                f"{url} is being downloaded into {path.parent} by another process: wait for it."
-            ) from None
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+    while True:
+        with lock.open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DownloadError(
+                    f"{url} is being downloaded into {path.parent} by another process: wait for it."
+                ) from None
+            if not os.fstat(stream.fileno()).st_nlink:  # another process removed it as it ended: it keeps nobody out
+                continue
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
 
 
 def extract(archive: Path, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Downloads go on where they broke off, wrong bytes never get the final name, archives stay in their folder."""
 
+import fcntl
 import hashlib
 import http.server
 import io
@@ -9,6 +10,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -233,4 +235,62 @@ def test_fetch_archive_unpacks_once_and_cleans_up(server: Server, tmp_path: Path
     for _ in range(2):
         fetch_archive(server.url("c.tar.gz"), tmp_path / "out")
     assert sorted(entry.name for entry in (tmp_path / "out").iterdir()) == [".c.tar.gz.done", "corpus"]
+    assert server.asked == [None]
+
+
+def test_two_never_write_one_part_though_a_third_has_just_ended(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third removes its lock when the first has opened it and does not hold it yet."""
+    lock, refused = fcntl.flock, list[str]()
+
+    def as_the_third_ends(*arguments: Any) -> None:
+        monkeypatch.undo()
+        (tmp_path / "c.bin.part.lock").unlink()
+        lock(*arguments)
+
+    def meanwhile(done: int, total: int | None) -> None:
+        if not refused:
+            with pytest.raises(DataError, match="by another process") as caught:
+                fetch(server.url(), tmp_path / "c.bin")
+            refused.append(str(caught.value))
+
+    monkeypatch.setattr(fcntl, "flock", as_the_third_ends)
+    assert fetch(server.url(), tmp_path / "c.bin", report=meanwhile).read_bytes() == CONTENT
+    assert refused
+    assert [entry.name for entry in tmp_path.iterdir()] == ["c.bin"]
+
+
+def test_an_archive_is_unpacked_by_one_process_at_a_time(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files["/c.tar.gz"] = make_tar(tmp_path / "a", {"corpus/a.txt": b"one"}).read_bytes()
+    url, folder, refused = server.url("c.tar.gz"), tmp_path / "out", list[str]()
+
+    def slowly(archive: Path, into: Path) -> None:
+        if not refused:
+            with pytest.raises(DataError, match="by another process") as caught:
+                fetch_archive(url, folder)
+            refused.append(str(caught.value))
+        extract(archive, into)
+
+    monkeypatch.setattr("asr.data.fetch.extract", slowly)
+    fetch_archive(url, folder)
+    assert refused
+    assert sorted(entry.name for entry in folder.iterdir()) == [".c.tar.gz.done", "corpus"]
+
+
+def test_an_archive_that_another_process_has_just_unpacked_is_not_fetched_again(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files["/c.tar.gz"] = make_tar(tmp_path / "a", {"corpus/a.txt": b"one"}).read_bytes()
+    lock = fcntl.flock
+
+    def after_the_other(*arguments: Any) -> None:
+        monkeypatch.undo()
+        fetch_archive(server.url("c.tar.gz"), tmp_path / "out")
+        lock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", after_the_other)
+    fetch_archive(server.url("c.tar.gz"), tmp_path / "out")
     assert server.asked == [None]
