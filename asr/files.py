@@ -14,8 +14,8 @@ import math
 import os
 import platform
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     with naming(path):
         begin_writing(path.parent)
-        prefix, suffix = temporary_name(path)
-        handle, name = tempfile.mkstemp(suffix, prefix, path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = temporary_path(path)
+        # with the rights of any other file; whoever asks for the umask sets it, for other threads too
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         try:
             yield temporary
             sync(temporary)
-            os.chmod(temporary, 0o666 & ~umask())
             os.replace(temporary, path)
             sync(path.parent)
         finally:
@@ -61,9 +59,9 @@ _TEMPORARY = ".tmp"
 _begun: set[Path] = set()
 
 
-def temporary_name(path: Path) -> tuple[str, str]:
-    """Prefix and suffix of what is written before it is renamed to ``path``."""
-    return f".{path.name[:40]}.{_host()}-{os.getpid()}-", _TEMPORARY
+def temporary_path(path: Path) -> Path:
+    """What is written before it is renamed to ``path``, another one at each call; it is not made."""
+    return path.parent / f".{path.name[:40]}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}{_TEMPORARY}"
 
 
 def begin_writing(folder: Path) -> None:
@@ -76,7 +74,7 @@ def begin_writing(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove files and folders of ``temporary_name`` in ``folder`` whose process on this host is gone."""
+    """Remove files and folders of ``temporary_path`` in ``folder`` whose process on this host is gone."""
     for name in os.listdir(folder):
         found = re.search(rf"\.{_host()}-(\d+)-\w{{8}}\.tmp$", name) if name.startswith(".") else None
         if found and not _is_running(int(found[1])):
@@ -242,13 +240,6 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def umask() -> int:
-    """The permission bits that new files do not get."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from asr.errors import ModelError
 from asr.features import AnyFeaturesConfig, Features, build_features
-from asr.files import atomic_path, begin_writing, naming, sha256_file, temporary_name, umask, write_json
+from asr.files import atomic_path, begin_writing, naming, sha256_file, temporary_path, write_json
 from asr.models import AcousticModel, ModelConfig, build_model_config
 from asr.provenance import library_versions
 from asr.shipped import MODEL_CONFIG as CONFIG
@@ -107,11 +107,10 @@ def _whole_directory(directory: Path) -> Iterator[Path]:
     """A new folder beside ``directory``, which it replaces as a whole unless something is raised."""
     with naming(directory):
         begin_writing(directory.parent)
-        prefix, suffix = temporary_name(directory)
-        fresh = Path(tempfile.mkdtemp(suffix, prefix, directory.parent))
+        fresh = temporary_path(directory)
+        fresh.mkdir()
         try:
             yield fresh
-            os.chmod(fresh, 0o777 & ~umask())
             _replace_directory(fresh, directory)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)

@@ -1,5 +1,6 @@
 """Files are written atomically, whatever happens meanwhile; JSON values are what strict JSON can hold."""
 
+import contextlib
 import dataclasses
 import errno
 import hashlib
@@ -11,6 +12,8 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -120,14 +123,27 @@ def test_success_replaces_the_file_and_leaves_nothing_else(tmp_path: Path) -> No
     assert [one.name for one in path.parent.iterdir()] == ["text.txt"]
 
 
-def test_the_file_has_the_rights_of_any_other(tmp_path: Path) -> None:
-    """The temporary file is for its owner only; what it becomes follows the umask."""
-    mask = os.umask(0o027)
+def test_the_file_has_the_rights_of_any_other_whatever_other_threads_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The umask is the process's, and can only be asked for by setting it."""
+    change, both = os.umask, threading.Barrier(2)
+
+    def slowly(mask: int) -> int:
+        before = change(mask)
+        if mask == 0:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(1)
+        return before
+
+    mask = change(0o027)
     try:
-        write_text(tmp_path / "a", "x")
-        assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+        with monkeypatch.context() as patched, ThreadPoolExecutor(2) as threads:
+            patched.setattr(os, "umask", slowly)
+            list(threads.map(lambda name: write_text(tmp_path / name, "x"), "ab"))
+        assert [(tmp_path / name).stat().st_mode & 0o777 for name in "ab"] == [0o640, 0o640]
     finally:
-        assert os.umask(mask) == 0o027, "the umask is left as it was"
+        assert change(mask) == 0o027, "the umask is left as it was"
 
 
 def test_json_comes_back(tmp_path: Path) -> None:

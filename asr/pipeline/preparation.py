@@ -6,13 +6,12 @@ In: a recipe and its configuration. Out: train.jsonl, dev.jsonl, test.jsonl and 
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.errors import ConfigError
-from asr.files import temporary_name, write_text
+from asr.files import temporary_path, write_text
 from asr.pipeline.previous import keep_parts
 
 if TYPE_CHECKING:
@@ -68,8 +67,8 @@ def unchanged_manifests(data: Path) -> Iterator[Callable[[], bool]]:
         _move_aside(kept)
     before = _manifests(data)
     data.mkdir(parents=True, exist_ok=True)
-    prefix, suffix = temporary_name(kept)
-    fresh = Path(tempfile.mkdtemp(suffix, prefix, data))
+    fresh = temporary_path(kept)
+    fresh.mkdir()
     for name, content in before.items():
         write_text(fresh / name, content.decode())
     os.rename(fresh, kept)
@@ -103,7 +102,6 @@ def _put_back(before: dict[str, bytes], data: Path) -> None:
 
 def _move_aside(kept: Path) -> None:
     """Remove the folder, of which a kill leaves all or nothing under its name."""
-    prefix, suffix = temporary_name(kept)
-    aside = Path(tempfile.mkdtemp(suffix, prefix, kept.parent))
+    aside = temporary_path(kept)
     os.rename(kept, aside)
     shutil.rmtree(aside, ignore_errors=True)
