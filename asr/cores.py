@@ -42,10 +42,24 @@ def usable_cores() -> int:
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def torch_threads() -> int | None:
-    """The threads of one of torch's operations on the CPU; None where torch has not been imported."""
-    torch = sys.modules.get("torch")
-    return None if torch is None else int(torch.get_num_threads())
+_keeping, _keepers, _kept = threading.Lock(), 0, None
+
+
+@contextlib.contextmanager
+def torch_threads_kept() -> Iterator[None]:
+    """Inside, each thread may set its own; the last to leave gives later threads those of before the first came."""
+    global _keepers, _kept
+    with _keeping:
+        if not _keepers and (torch := sys.modules.get("torch")):
+            _kept = torch.get_num_threads()
+        _keepers += 1
+    try:
+        yield
+    finally:
+        with _keeping:
+            _keepers -= 1
+            if not _keepers:
+                set_torch_threads(_kept)
 
 
 def set_torch_threads(count: int | None) -> None:

@@ -23,7 +23,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.cores import set_torch_threads, torch_threads
+from asr.cores import set_torch_threads, torch_threads_kept
 from asr.errors import AsrError, AudioError, InternalError
 from asr.recognition.reading import Reader
 from asr.recognition.windows import Window
@@ -151,20 +151,19 @@ class Pool(Generic[T]):
 
     def results(self) -> Generator[T | AsrError, None, None]:
         """Each recording's result in order. Raises what concerns them all: memory, and errors in computing a batch."""
-        threads = torch_threads()
         self._executor: Executor = start_workers(self._workers)
-        try:
-            while self._read_ahead() or self._running or self._waiting or self._batches:
-                self._plan_batches()
-                self._send_batches()
-                self._take_done()
-                while self._begun and self._begun[0].result is not None:
-                    yield self._begun.popleft().result
-        finally:
-            for recording in self._begun:
-                recording.reader.stop()
-            self._executor.shutdown(cancel_futures=True)
-            set_torch_threads(threads)  # the workers' 1 would be that of any later thread
+        with torch_threads_kept():  # the workers' 1 would be that of any later thread
+            try:
+                while self._read_ahead() or self._running or self._waiting or self._batches:
+                    self._plan_batches()
+                    self._send_batches()
+                    self._take_done()
+                    while self._begun and self._begun[0].result is not None:
+                        yield self._begun.popleft().result
+            finally:
+                for recording in self._begun:
+                    recording.reader.stop()
+                self._executor.shutdown(cancel_futures=True)
 
     def _read_ahead(self) -> bool:
         """Hand out reading steps while there is room; whether some recording is left to read."""

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -293,6 +294,38 @@ def test_threads_of_the_caller_are_as_before(recognizer: Recognizer, files: list
     before = torch.get_num_threads()
     list(recognizer.transcribe_files(files, workers=2))
     assert torch.get_num_threads() == before
+
+
+def test_threads_that_begin_after_two_transcriptions_at_a_time_compute_as_those_before(
+    recognizer: Recognizer, files: list[Path]
+) -> None:
+    """The second begins, in a thread of its own, while the first one's workers have set their threads to 1."""
+
+    def threads_of_a_new_thread() -> int:
+        with ThreadPoolExecutor(1) as new:
+            return new.submit(torch.get_num_threads).result()
+
+    def transcribe_more() -> list[Any]:
+        results = recognizer.transcribe_files(files, workers=2)
+        seen = [next(results)]
+        both_run.set()
+        first_is_over.wait(60)
+        return [*seen, *results]
+
+    before, both_run, first_is_over = torch.get_num_threads(), threading.Event(), threading.Event()
+    torch.set_num_threads(2)
+    try:
+        with ThreadPoolExecutor(1) as other:
+            results = recognizer.transcribe_files(files, workers=2)
+            seen = [next(results)]
+            second = other.submit(transcribe_more)
+            assert both_run.wait(60)
+            seen += results
+            first_is_over.set()
+            assert second.result() == seen
+        assert threads_of_a_new_thread() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 SCRIPT = """
