@@ -8,7 +8,6 @@ them; whatever ends this process ends them too, as they watch their standard inp
 import contextlib
 import os
 import pickle
-import socket
 import subprocess
 import sys
 import tempfile
@@ -128,8 +127,9 @@ def helper_processes(count: int, *arguments: Any) -> Iterator[None]:
     if started > 1 or count == 1:
         yield
         return
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     group = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
-    group |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    group |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
     helpers: list[subprocess.Popen[bytes]] = []
     with tempfile.TemporaryFile() as said, _environment(group | {"RANK": "0", "LOCAL_RANK": "0"}):
         try:
@@ -200,13 +200,6 @@ def _last_line(said: IO[bytes]) -> str:
     said.seek(0)
     lines = said.read().decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else ""
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

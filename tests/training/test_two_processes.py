@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -205,6 +206,24 @@ def test_a_process_that_ends_ends_the_training_with_its_own_message(
     with pytest.raises(TrainingError, match=r"one of training\.processes=2 ended: no memory left"):
         train(chosen, tmp_path / "run", Quiet())
     assert not (tmp_path / "run").exists()
+
+
+def test_processes_meet_at_a_port_that_no_other_program_can_have_taken_meanwhile(
+    uneven: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as another training that starts at the same time."""
+    start = subprocess.Popen
+    with socket.socket() as other:
+
+        def after_the_other(*arguments: Any, **named: Any) -> Any:
+            with contextlib.suppress(OSError):
+                other.bind(("127.0.0.1", int(os.environ["MASTER_PORT"])))
+                other.listen()
+            return start(*arguments, **named)
+
+        monkeypatch.setattr(subprocess, "Popen", after_the_other)
+        progress = train(settings(uneven, training__processes=2, training__max_steps=1), tmp_path / "run", Quiet())
+    assert progress.step == 1
 
 
 def test_an_error_of_the_first_process_ends_the_others(tmp_path: Path) -> None:
