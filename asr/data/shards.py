@@ -45,7 +45,7 @@ from asr.data.manifest import Utterance, read_manifest, write_manifest
 from asr.data.recordings import with_durations
 from asr.data.records import decoded, field_value, json_object
 from asr.errors import AudioError, ConfigError, DataError
-from asr.files import atomic_path, finite, remove_leftovers
+from asr.files import atomic_path, finite, naming, remove_leftovers, temporary_path
 from asr.terminal import Progress, printable
 
 SPARE_S = 4.0  # seconds of a recording that its utterance does not use, before it is cut
@@ -113,8 +113,8 @@ def _parts(utterances: Sequence[Utterance], most_bytes: float) -> list[list[Utte
 def _write_shard(name: str, target: str, utterances: Sequence[Utterance], progress: Progress) -> dict[str, Utterance]:
     """Write one shard; the utterances by id, with their new places."""
     placed: list[tuple[Utterance, int, int, int]] = []
-    with _folder_to_write(target) as folder:
-        complete = folder / f"{name}.part"
+    with _folder_to_write(target) as folder, naming(folder / f"{name}.tar"):
+        complete = temporary_path(folder / name)  # another process may write a shard of that name there
         with atomic_path(complete) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
             for number, utterance in enumerate(utterances):
                 moved, suffix, data = _member(utterance)

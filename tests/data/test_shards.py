@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import io
 import json
+import os
 import tarfile
 import zlib
 from pathlib import Path
@@ -119,6 +120,28 @@ def test_shards_are_the_same_bytes_again_and_no_shard_of_another_manifest_change
     assert before.items() <= after.items() and len(after) == len(before) + 1
     assert all(same_sound(one, other) for one, other in zip(files, first, strict=True))
     assert sharded(tmp_path, again) == again  # they are in shards already
+
+
+def test_two_processes_write_shards_of_one_name_into_one_folder(
+    files: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second begins and ends when the first has written its shard and not given it its name yet."""
+    rename, begun, tars = os.replace, list[str](), str(tmp_path / "tars")
+    for name, own in (("one", files[:3]), ("other", files[3:])):
+        write_manifest(tmp_path / name / "train.jsonl", own)
+
+    def after_the_other(source: Path, target: str) -> None:
+        if str(target).endswith(".tar") and not begun:
+            begun.append(str(target))
+            write_shards(tmp_path / "other", tars, 1.0)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", after_the_other)
+    write_shards(tmp_path / "one", tars, 1.0)
+    assert begun
+    moved = [*read_manifest(tmp_path / "one" / "train.jsonl"), *read_manifest(tmp_path / "other" / "train.jsonl")]
+    assert all(same_sound(one, other) for one, other in zip(files, moved, strict=True))
+    assert [path.suffix for path in (tmp_path / "tars").iterdir()] == [".tar", ".tar"]
 
 
 def test_webdataset_reads_what_is_written(files: list[Utterance], tmp_path: Path) -> None:
