@@ -283,7 +283,12 @@ def _extract_tar(archive: Path, folder: Path) -> None:
 
 
 def _files_only(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-    """Python's data filter, and no links: no corpus here has any, and links are how that filter was bypassed."""
+    """Python's data filter, and no links: no corpus here has any, and links are how that filter was bypassed.
+
+    No ``..`` either, which Python versions take in different ways even where it stays inside.
+    """
+    if ".." in member.name.split("/"):
+        raise _UnsafeMember(f"{member.name!r} goes up in the folders")
     if not (member.isreg() or member.isdir()):
         raise _UnsafeMember(f"{member.name!r} is a link or a device")
     return tarfile.data_filter(member, folder)
