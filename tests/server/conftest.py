@@ -53,7 +53,7 @@ def sound() -> Sound:
 @dataclass
 class Running:
     """``address`` of a server; its ``state`` and open ``connections``; ``hold()`` keeps it from finishing any recording
-    within the ``with``.
+    within the ``with``; ``stall_s(seconds)`` is how long a client that comes within the ``with`` may send nothing.
     """
 
     address: str
@@ -66,7 +66,7 @@ class Running:
         decoder = recognizer.decoder
 
         def waiting(*arguments: Any) -> Any:
-            free.wait(30)
+            free.wait()
             return decoder(*arguments)
 
         recognizer.decoder = waiting
@@ -75,6 +75,15 @@ class Running:
         finally:
             recognizer.decoder = decoder
             free.set()
+
+    @contextlib.contextmanager
+    def stall_s(self, seconds: float) -> Iterator[None]:
+        before = self.state.options.stall_s
+        object.__setattr__(self.state.options, "stall_s", seconds)
+        try:
+            yield
+        finally:
+            object.__setattr__(self.state.options, "stall_s", before)
 
     def metric(self, name: str, **labels: str) -> float:
         return float(self.state.metrics.registry.get_sample_value(name, labels) or 0)
@@ -107,14 +116,14 @@ def start(model: Path) -> Start:
                 )
             finally:
                 server.should_exit = True
-                thread.join(20)
+                thread.join(60)
         assert not thread.is_alive()
         assert not app.state.asr.models.alive
 
     return started
 
 
-def until(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
+def until(condition: Callable[[], Any], timeout_s: float = 60.0) -> None:
     ends_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < ends_s, "it never came to be"

@@ -90,7 +90,7 @@ class Page:
         request = urllib.request.Request(
             f"{self.address}/corpus/{path}", data, headers, method="PUT" if data else "GET"
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
 

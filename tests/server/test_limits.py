@@ -18,7 +18,7 @@ from tests.server.conftest import Running, Start, until
 
 @pytest.fixture(scope="module")
 def server(start: Start) -> Iterator[Running]:
-    limits = {"max_upload_mb": 0.5, "max_audio_s": 4.0, "max_queue": 2, "max_uploads": 1, "stall_s": 0.7}
+    limits = {"max_upload_mb": 0.5, "max_audio_s": 4.0, "max_queue": 2, "max_uploads": 1}
     with start(**limits) as running:
         yield running
 
@@ -111,10 +111,12 @@ def test_a_client_that_stalls_is_given_up_and_blocks_one_upload_only_until_then(
     server: Running, recordings: list[Path]
 ) -> None:
     body, _ = form(recordings[0])
-    with open_post(server, body[:2000], len(body)) as stalled:
+    with open_post(server, body[:2000], len(body)):
         until(lambda: server.metric("asr_uploads") == 1)
         answer = post(server, recordings[0])
         assert answer.status == 503 and answer.error["code"] == "overloaded" and answer.headers["Retry-After"] == "1"
+    until(lambda: server.metric("asr_uploads") == 0)
+    with server.stall_s(0.3), open_post(server, body[:2000], len(body)) as stalled:
         assert b" 408 " in stalled.recv(1000)
     assert post(server, recordings[0]).status == 200
 
@@ -126,7 +128,8 @@ def test_a_client_that_reads_no_answer_is_given_up(start: Start) -> None:
         address = urlsplit(server.address)
         client.connect((address.hostname, address.port))
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 300)  # of the page, more than the network holds
-        until(lambda: server.connections)
+        page = {"path": "/", "status": "200"}
+        until(lambda: server.connections or server.metric("asr_requests_total", **page))
         until(lambda: not server.connections)
 
 
@@ -183,8 +186,10 @@ def test_requests_that_meet_are_computed_together(start: Start, recordings: list
             answers[number] = post(server, short[number % len(short)], response_format="text")
 
         threads = [threading.Thread(target=one, args=(number,)) for number in range(24)]
-        for thread in threads:
-            thread.start()
+        with server.hold():
+            for thread in threads:
+                thread.start()
+            until(lambda: server.metric("asr_queue") == len(threads))
         for thread in threads:
             thread.join()
         for number, answer in answers.items():
@@ -218,13 +223,13 @@ def test_a_transcript_that_takes_long_to_write_keeps_nobody_waiting(
 
     def waiting(*_: Any) -> str:
         begun.set()
-        return str(free.wait(20))
+        return str(free.wait(60))
 
     monkeypatch.setattr("asr.server.exports.render_transcript", waiting)
     found: list[Answer] = []
     thread = threading.Thread(target=lambda: found.append(ask(server, "POST", "/v1/transcripts", transcript())))
     thread.start()
-    assert begun.wait(20) and ask(server, "GET", "/health").status == 200
+    assert begun.wait(60) and ask(server, "GET", "/health").status == 200
     free.set()
     thread.join()
     assert found[0].body == b"True", "not given up before /health was answered"

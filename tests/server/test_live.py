@@ -306,7 +306,7 @@ def test_what_a_client_gets_wrong_is_answered_and_the_session_goes_on(server: Ru
         for number, (message, code, param) in enumerate(cases):
             named = isinstance(message, dict)
             socket.send(json.dumps({**message, "event_id": f"e{number}"}) if named else message)
-            found = json.loads(socket.recv(10))
+            found = json.loads(socket.recv(60))
             assert found["type"] == "error" and found["error"]["type"] == "invalid_request_error", message
             assert (found["error"]["code"], found["error"]["param"]) == (code or "invalid_request", param), message
             assert found["error"]["event_id"] == (f"e{number}" if named else None)
