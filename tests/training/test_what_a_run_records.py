@@ -108,11 +108,11 @@ def test_the_dev_pass_uses_all_cores_and_its_figures_keep_every_bit(
     tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen, threads = settings(tones, training__epochs=1, data__batching__max_utterances=1), set()
-    honest = best_path
+    honest, together = best_path, threading.Barrier(1)
 
     def seen(log_probs: torch.Tensor, lengths: torch.Tensor) -> list[list[int]]:
         threads.add(threading.get_ident())
-        time.sleep(0.05)  # so that the other threads get their batch
+        together.wait(60)  # until the other threads have got their batch
         return honest(log_probs, lengths)
 
     monkeypatch.setattr("asr.training.evaluate.best_path", seen)
@@ -120,6 +120,7 @@ def test_the_dev_pass_uses_all_cores_and_its_figures_keep_every_bit(
     for cores in (1, 3):
         monkeypatch.setattr("asr.training.evaluate.usable_cores", lambda cores=cores: cores)
         threads.clear()
+        together = threading.Barrier(cores)
         train(chosen, tmp_path / str(cores), Quiet())
         assert len(threads) == cores  # one batch of each of 3 utterances
     torch.set_num_threads(before)
