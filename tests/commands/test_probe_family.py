@@ -31,32 +31,52 @@ def prepare(corpus: Path, out: Path) -> str:
 """
 
 
-class Started:
-    """In place of ``asr run``: a process that ends with a code; notes how many ran at a time."""
+WAIT = """
+import pathlib, sys, time
+while not pathlib.Path(sys.argv[1]).exists():
+    time.sleep(0.01)
+time.sleep(0.2)
+sys.exit(int(sys.argv[2]))
+"""
 
-    def __init__(self, codes: dict[str, int]) -> None:
+
+class Started:
+    """In place of ``asr run``: a process that ends with a code; notes how many ran at a time.
+
+    The first two end once both have started, a third one once the file ``last`` is there.
+    """
+
+    def __init__(self, codes: dict[str, int], folder: Path) -> None:
         self.codes, self.alive, self.most = codes, list[Any](), 0
+        self.both, self.last = folder / "both", folder / "last"
 
     def __call__(self, asked: list[str], folder: Path) -> "subprocess.Popen[bytes]":
         folder.mkdir(parents=True)
         (folder / "log.txt").write_text(f"asr: error[training]: {folder.name} broke\n")
-        process = subprocess.Popen(
-            [sys.executable, "-c", f"import time; time.sleep(0.2); exit({self.codes[asked[0]]})"]
-        )
+        ends = self.last if self.both.exists() else self.both
+        process = subprocess.Popen([sys.executable, "-c", WAIT, str(ends), str(self.codes[asked[0]])])
         self.alive = [one for one in self.alive if one.poll() is None] + [process]
         self.most = max(self.most, len(self.alive))
+        if len(self.alive) == 2:
+            self.both.touch()
         return process
 
 
 def test_trainings_run_side_by_side_and_those_that_fail_are_named_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started = Started({"a": 0, "b": 1, "c": 0})
+    started = Started({"a": 0, "b": 1, "c": 0}, tmp_path)
     monkeypatch.setattr(processes, "start_training", started)
     lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if len(lines) == 2:
+            started.last.touch()
+
     commands = {(name, 1): [name] for name in "abc"}
     with pytest.raises(TrainingError, match="b, seed 1: b-1 broke") as caught:
-        processes.train_all(commands, {key: tmp_path / f"{key[0]}-1" for key in commands}, 2, lines.append)
+        processes.train_all(commands, {key: tmp_path / f"{key[0]}-1" for key in commands}, 2, say)
     assert len(lines) == 3 and "c, seed 1: done; 0 left" in lines
     assert started.most == 2 and "a-1" not in str(caught.value) and (tmp_path / "c-1").exists()
 
@@ -68,7 +88,7 @@ def test_a_training_that_starts_while_a_signal_comes_is_stopped_too(
 
     def start(asked: list[str], folder: Path) -> "subprocess.Popen[bytes]":
         os.kill(os.getpid(), signal.SIGTERM)
-        return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
 
     monkeypatch.setattr(processes, "start_training", start)
     commands = {(name, 1): [name] for name in "ab"}
@@ -80,7 +100,7 @@ def test_a_training_that_starts_while_a_signal_comes_is_stopped_too(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part in it is Linux's")
 def test_trainings_end_with_the_process_that_started_them_however_it_was_killed(tmp_path: Path) -> None:
-    (tmp_path / "python").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "python").write_text("#!/bin/sh\nexec sleep 300\n")
     (tmp_path / "python").chmod(0o755)
     code = (
         "import os, signal, sys; from pathlib import Path; from asr.probes import processes\n"
@@ -91,7 +111,7 @@ def test_trainings_end_with_the_process_that_started_them_however_it_was_killed(
     known = os.environ | {"PYTHONPATH": str(ROOT)}
     asked = [sys.executable, "-c", code, str(tmp_path / "python"), str(tmp_path / "run")]
     pid = int(subprocess.run(asked, env=known, stdout=subprocess.PIPE, check=False).stdout)
-    waited_until = time.monotonic() + 10
+    waited_until = time.monotonic() + 60
     while is_alive(pid) and time.monotonic() < waited_until:
         time.sleep(0.1)
     alone = is_alive(pid)
