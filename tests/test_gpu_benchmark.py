@@ -82,7 +82,7 @@ def test_a_row_that_hung_is_not_tried_again_and_one_that_failed_is(tmp_path: Pat
     first.row("unfinished", lambda: None)
     assert first.rows == {"failed": {"error": "CUDA error"}} and not first.complete
     hangs = Part(tmp_path / "part.json", {}, time.monotonic() + 60, 0.2)
-    ended = Forked(lambda: hangs.row("hung", lambda: time.sleep(9)), tmp_path / "said")
+    ended = Forked(lambda: hangs.row("hung", lambda: time.sleep(60)), tmp_path / "said")
     _, errors = ended.communicate(60)
     assert ended.returncode != 0 and "Timeout" in errors
     again = part()

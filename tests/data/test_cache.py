@@ -236,8 +236,8 @@ def test_processes_that_write_at_once_and_are_killed_leave_a_file_that_others_go
 ) -> None:
     for attempt in range(6):
         file.unlink(missing_ok=True)
-        arguments = [(file, noise, 10 * attempt + number, 1000) for number in range(3)]
-        writers = [FORK.Process(target=load_all_in_some_order, args=one) for one in arguments]
+        arguments = [(file, noise, 10 * attempt + number, 10**9) for number in range(3)]
+        writers = [FORK.Process(target=load_all_in_some_order, args=one, daemon=True) for one in arguments]
         for writer in writers:
             writer.start()
         time.sleep(0.01 * attempt)

@@ -97,7 +97,7 @@ def slow_server(page: bytes) -> Iterator[tuple[str, threading.Event]]:
             server.shutdown()
 
 
-def wait(browser: Browser, condition: str, timeout_s: float = 20.0) -> None:
+def wait(browser: Browser, condition: str, timeout_s: float = 60.0) -> None:
     ends_s = time.monotonic() + timeout_s
     while not browser.run(condition):
         assert time.monotonic() < ends_s, f"never came true: {condition}"

