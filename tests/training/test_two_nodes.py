@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,13 @@ FORK = multiprocessing.get_context("fork")  # starts at once: torch is imported 
 LIMIT_S = 280.0
 
 
-def free_port() -> int:
+@contextlib.contextmanager
+def free_port() -> Iterator[int]:
+    """Within the ``with`` no other process gets it by chance; torch's store may listen, as it sets SO_REUSEADDR too."""
     with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+        yield int(one.getsockname()[1])
 
 
 def worker(arguments: list[str], said: Path) -> None:
@@ -76,19 +79,26 @@ def command(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
 @pytest.fixture(scope="module")
 def whole(command: Callable[[Path], list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing disturbed."""
-    folder, port = tmp_path_factory.mktemp("whole"), free_port()
-    nodes = [start(command(folder / "run"), folder / name, port) for name in ("host", "other")]
-    assert end(*nodes) == [0, 0]
+    folder = tmp_path_factory.mktemp("whole")
+    with free_port() as port:
+        nodes = [start(command(folder / "run"), folder / name, port) for name in ("host", "other")]
+        assert end(*nodes) == [0, 0]
     return folder / "run"
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with free_port() as one:
+        yield one
 
 
 @pytest.mark.parametrize(
     "killed", ["host", *(pytest.param(name, marks=pytest.mark.slow) for name in ("other", "machine"))]
 )
 def test_a_process_or_a_machine_is_killed_and_the_end_is_the_same_to_the_bit(
-    command: Callable[[Path], list[str]], whole: Path, tmp_path: Path, killed: str
+    command: Callable[[Path], list[str]], whole: Path, tmp_path: Path, port: int, killed: str
 ) -> None:
-    run, port = tmp_path / "run", free_port()
+    run = tmp_path / "run"
     nodes = {name: start(command(run), tmp_path / name, port) for name in ("host", "other")}
     checkpoint, saves, before, until = run / "checkpoints" / "last.ckpt", 0, 0, time.monotonic() + LIMIT_S
     while saves < 4:
