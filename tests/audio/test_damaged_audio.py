@@ -50,7 +50,7 @@ def test_a_file_without_the_right_to_read_it_is_refused(tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize("read", READERS)
 def test_a_name_that_no_file_can_have_is_refused(read: Callable[[Path], object]) -> None:
-    with pytest.raises(AudioError, match="null (byte|character)"):
+    with pytest.raises(AudioError, match=r"null (byte|character)"):
         read(Path("a\0.wav"))
 
 

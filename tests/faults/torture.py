@@ -24,7 +24,7 @@ ROWS = {  # what is tried, and the files whose tests do
     "hostile files": ("tests/faults/test_hostile.py", "tests/test_no_foreign_code.py"),
     "files changed at random": ("tests/faults/test_fuzz.py",),
     "changes of a file that fail, on a full or failing disk": ("tests/faults/test_writes.py",),
-    "SIGKILL in mid-training": ("tests/training/test_killed.py",),
+    "kills in mid-training": ("tests/training/test_killed.py",),
     "signals, locks, settings, damaged checkpoints; losses that are not finite, memory, clocks, readers": (
         "tests/training/test_training_faults.py", "tests/training/test_before_step_one.py",
         "tests/training/test_run_folder.py",
