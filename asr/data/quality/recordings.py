@@ -5,10 +5,11 @@ often shows here, by its speech rate, without any model.
 """
 
 import math
-import operator
-import statistics
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from asr.audio.load import END_TOLERANCE_S
 from asr.data.manifest import Utterance
@@ -30,6 +31,7 @@ _RATE_NEEDS_UTTERANCES = 20
 _FASTEST = 35.0
 _SLOWEST = 0.25
 _SLOWEST_FROM_S = 8.0
+_TWICE = re.compile(r"(.)(?=\1)", re.DOTALL)  # a character that the next one equals
 
 
 def recording_findings(utterances: Sequence[Utterance], recordings: Recordings) -> Iterator[Finding]:
@@ -119,7 +121,7 @@ def _frames_findings(utterances: Sequence[Utterance], plain: Sequence[str]) -> I
         frames = math.floor(utterance.duration_s / FRAME_S) + 1
         needed = len(text)
         if 2 * needed > frames:  # else even equal characters fit
-            needed += sum(map(operator.eq, text, text[1:]))
+            needed += len(_TWICE.findall(text))
         if needed > frames:
             message = f"{len(text)} characters need {needed} frames; {utterance.duration_s:.2f} s give {frames}"
             message += f" of {1000 * FRAME_S:.0f} ms: training would refuse it"
@@ -128,23 +130,21 @@ def _frames_findings(utterances: Sequence[Utterance], plain: Sequence[str]) -> I
 
 def _rate_findings(utterances: Sequence[Utterance]) -> Iterator[Finding]:
     """Utterances with far more or fewer characters a second than the rest, or than speech can have."""
-    rates = {
-        position: len(text) / utterance.duration_s
-        for position, utterance in enumerate(utterances)
-        if (text := "".join(utterance.text.split()))
-    }
-    for position, rate in rates.items():
-        slow = rate < _SLOWEST and utterances[position].duration_s > _SLOWEST_FROM_S
-        if rate > _FASTEST or slow:
-            message = f"{rate:.2f} characters a second; speech is never so {'slow' if slow else 'fast'}"
-            yield utterance_finding("warning", "impossible speech rate", utterances[position].id, message)
+    characters = np.array([len("".join(utterance.text.split())) for utterance in utterances])
+    positions = np.flatnonzero(characters)
+    durations_s = np.array([utterance.duration_s for utterance in utterances])[positions]
+    rates = characters[positions] / durations_s
+    slow = (rates < _SLOWEST) & (durations_s > _SLOWEST_FROM_S)
+    for found in np.flatnonzero(slow | (rates > _FASTEST)):
+        speed = "slow" if slow[found] else "fast"
+        message = f"{rates[found]:.2f} characters a second; speech is never so {speed}"
+        yield utterance_finding("warning", "impossible speech rate", utterances[positions[found]].id, message)
     if len(rates) < _RATE_NEEDS_UTTERANCES:
         return
-    logs = {position: math.log(rate) for position, rate in rates.items()}
-    middle = statistics.median(logs.values())
-    deviation = 1.4826 * statistics.median(abs(value - middle) for value in logs.values())  # of a normal distribution
+    logs = np.log(rates)
+    middle = np.median(logs)
+    deviation = 1.4826 * np.median(abs(logs - middle))  # of a normal distribution
     limit = max(math.log(_RATE_FACTOR), _RATE_DEVIATIONS * deviation)
-    for position, value in logs.items():
-        if abs(value - middle) > limit:
-            message = f"{math.exp(value):.1f} characters a second; the median is {math.exp(middle):.1f}"
-            yield utterance_finding("warning", "strange speech rate", utterances[position].id, message)
+    for found in np.flatnonzero(abs(logs - middle) > limit):
+        message = f"{rates[found]:.1f} characters a second; the median is {math.exp(middle):.1f}"
+        yield utterance_finding("warning", "strange speech rate", utterances[positions[found]].id, message)
