@@ -7,7 +7,7 @@ they belong to. asr/pretrained.py writes it, and makes torch's modules of it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -98,6 +98,28 @@ def read_stored(directory: str | Path) -> Stored:
     digests = config.get("sha256", {})
     digest = digests.get(WEIGHTS) if isinstance(digests, dict) else None
     return Stored(directory, features, tokenizer, model, config.get("facts", {}), digest, phones)
+
+
+def unless_replaced(directory: Path, load: Callable[[], T]) -> T:
+    """``load`` of a model directory; again where another took its place meanwhile, as a training saves a better one."""
+    while True:
+        before = _identity(directory)
+        try:
+            loaded = load()
+        except ModelError:
+            if _identity(directory) == before:
+                raise
+        else:
+            if _identity(directory) == before:
+                return loaded
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    try:
+        found = directory.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_ctime_ns
 
 
 def _phones(values: Any) -> tuple[str, ...]:

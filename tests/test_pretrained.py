@@ -1,8 +1,10 @@
 """A model directory is data: it comes back to the bit. tests/faults has what is refused."""
 
+import importlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from asr.features import LogMel, LogMelConfig
 from asr.files import sha256_file
 from asr.models import AcousticModel, BiLstmConfig, SubsamplingConfig
 from asr.pretrained import from_pretrained, save_pretrained
+from asr.recognition import Recognizer
 from asr.text.tokenizer import CharacterTokenizer
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -64,6 +67,26 @@ def test_the_directory_holds_two_files_that_anyone_can_read(directory: Path) -> 
     )
     assert directory.stat().st_mode & 0o777 == 0o755
     assert {one.stat().st_mode & 0o777 for one in directory.iterdir()} == {0o644}
+
+
+@pytest.mark.parametrize("when", ["asr.stored.sha256_file", "safetensors.numpy.load_file"])
+def test_a_model_that_is_replaced_while_it_is_read_is_read_again(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """A training saves a better one when config.json has been read, or when the weights have been checked, too."""
+    module, name = when.rsplit(".", 1)
+    read = getattr(importlib.import_module(module), name)
+
+    def after_the_other(path: Path) -> Any:
+        monkeypatch.undo()
+        save(directory, seed=1)
+        return read(path)
+
+    monkeypatch.setattr(when, after_the_other)
+    recognizer = Recognizer.from_pretrained(directory, backend="torch")
+    assert recognizer.facts["seed"] == 1
+    _, model, _ = save(directory.parent / "the same", seed=1)
+    assert all(torch.equal(one, recognizer.model.state_dict()[key]) for key, one in model.state_dict().items())
 
 
 def test_an_earlier_directory_is_replaced_as_a_whole(directory: Path) -> None:

@@ -48,6 +48,7 @@ from asr.recognition.windows import (
 from asr.recognition.words import TimedWords, word_times
 from asr.schema import build
 from asr.shipped import model_directory
+from asr.stored import unless_replaced
 from asr.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -86,8 +87,7 @@ class Recognizer:
         self.tokenizer: Tokenizer = pretrained.tokenizer
         self.columns = self.tokenizer.vocab_size + len(pretrained.phones)  # of the model's output
         self.facts: Mapping[str, Any] = pretrained.facts
-        self.device = device
-        self.decoder = decoder
+        self.device, self.decoder = device, decoder
         self.decoding = DecodingConfig()  # what the decoder was made from, where it was made from settings
         self.backend = "torch"
         self.speech_gate, self.words, self.calibration = speech_gate, words, calibration
@@ -124,13 +124,17 @@ class Recognizer:
             ConfigError: a setting is unknown or wrong.
         """
         found = model_directory(directory)
-        name, pretrained, chosen = load_with_backend(backend, found, device)
-        calibration = read_calibration(found) if words and calibrated else None
-        settings = choose_decoding(found, decoding or {})
-        decoder = build_decoder(settings, pretrained.tokenizer, pretrained.phones)
-        recognizer = cls(pretrained, chosen, decoder, speech_gate=speech_gate, words=words, calibration=calibration)
-        recognizer.decoding, recognizer.backend = settings, name
-        return recognizer
+
+        def load() -> "Recognizer":
+            name, pretrained, chosen = load_with_backend(backend, found, device)
+            calibration = read_calibration(found) if words and calibrated else None
+            settings = choose_decoding(found, decoding or {})
+            decoder = build_decoder(settings, pretrained.tokenizer, pretrained.phones)
+            recognizer = cls(pretrained, chosen, decoder, speech_gate=speech_gate, words=words, calibration=calibration)
+            recognizer.decoding, recognizer.backend = settings, name
+            return recognizer
+
+        return unless_replaced(found, load)
 
     @property
     def sample_rate(self) -> int:
