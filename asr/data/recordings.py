@@ -11,6 +11,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,11 +73,11 @@ def probe_all(paths: Iterable[str], *, threads: int = 4, on_file: Callable[[], N
             parts = list(pool.map(lambda first: [_facts(name) for name in names[first::threads]], range(threads)))
         return [parts[place % threads][place // threads] for place in range(len(names))]
 
-    # The connections to a server are not for a forked process.
-    size = len(distinct) if any(map(is_remote, distinct)) else _OPENED
-    results = itertools.chain.from_iterable(in_processes(opened, len(distinct), size))
+    remote = any(map(is_remote, distinct))  # connections to a server are not for a forked process
+    blocks = [slice(start, start + _OPENED) for start in range(0, len(distinct), _OPENED)]
+    parts: Iterable[Any] = map(opened, blocks) if remote else in_processes(opened, len(distinct), _OPENED)
     found: dict[str, AudioInfo | AudioError] = {}
-    for path, result in zip(distinct, results, strict=True):
+    for path, result in zip(distinct, itertools.chain.from_iterable(parts), strict=True):
         found[path] = result
         on_file()
     return found

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import http.server
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -11,11 +12,11 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from asr.audio import shards
+from asr.audio import probe, shards
 from asr.audio.shards import ShardPlace, read_member, shard_place
 from asr.cli import main
 from asr.data.manifest import Utterance, read_manifest, write_manifest
-from asr.data.recordings import load_utterance
+from asr.data.recordings import load_utterance, with_durations
 from asr.data.shards import write_shards
 from asr.errors import AsrError, AudioDamagedError, AudioMissingError, AudioUnreachableError, ConfigError, DataError
 from asr.training.start import train
@@ -121,6 +122,25 @@ def served(server: Server, tmp_path: Path) -> tuple[Utterance, Utterance]:
     assert place is not None
     server.files["/a.tar"] = Path(place.shard).read_bytes()
     return one, dataclasses.replace(moved, audio=str(dataclasses.replace(place, shard=f"{server.url}/a.tar")))
+
+
+def test_many_recordings_on_a_server_are_opened_in_this_process(
+    served: tuple[Utterance, Utterance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connections are not for a forked one."""
+    monkeypatch.setattr("asr.cores.usable_cores", lambda: 2)
+    monkeypatch.setattr("asr.data.recordings._OPENED", 1)
+    probed, processes = list[str](), set[int]()
+
+    def noted(path: str) -> object:
+        probed.append(path)
+        processes.add(os.getpid())
+        return probe(path)
+
+    monkeypatch.setattr("asr.data.recordings.probe", noted)
+    found = with_durations([dataclasses.replace(one, id=f"{n}", duration_s=0) for n, one in enumerate(served)])
+    assert [one.duration_s for one in found] == [0.5, 0.5]
+    assert processes == {os.getpid()} and sorted(probed) == sorted(one.audio for one in served)
 
 
 @pytest.mark.parametrize("fault", [503, 429, 500, "cut", "stalls", "drips", "another part", "endless"])
