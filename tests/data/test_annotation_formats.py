@@ -126,7 +126,7 @@ def test_of_a_long_subdivision_each_word_has_the_times_around_it() -> None:
     assert list(read.tiers[0].untimed) == [f"w{place}" for place in range(4_990, 5_000)]
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 def test_of_a_long_chain_of_annotations_each_has_its_place() -> None:
     """20,000 parts of one phrase, from the last to the first in the file."""
     number = 20_000
