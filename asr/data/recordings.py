@@ -28,7 +28,7 @@ from asr.terminal import Progress
 Recordings = Mapping[str, AudioInfo | AudioError]  # what `probe_all` found, by path
 
 MOST_DROPPED = 0.05  # of the recordings; more of them faulty is a copy that failed, or a wrong folder
-_OPENED = 500  # recordings that a process opens before it says so
+_OPENED, _THREADS = 500, 4  # recordings that a process opens before it says so, and so many at a time
 _left_out: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("left_out", default=None)
 
 
@@ -56,22 +56,18 @@ def load_utterance(utterance: Utterance, sample_rate: int) -> NDArray[np.float32
     )
 
 
-def probe_all(paths: Iterable[str], *, threads: int = 4, on_file: Callable[[], None] = lambda: None) -> Recordings:
+def probe_all(paths: Iterable[str], *, on_file: Callable[[], None] = lambda: None) -> Recordings:
     """Open each distinct recording: its `AudioInfo`, or the error that says why it cannot be in a manifest.
 
-    Args:
-        paths: recordings; repeated ones are opened once.
-        threads: recordings that a process opens at a time, since opening waits for the disk; where there are many, a
-            process on each core does so.
-        on_file: called after each one.
+    ``on_file`` is called after each one.
     """
     distinct = list(dict.fromkeys(paths))
 
     def opened(block: slice) -> list[AudioInfo | AudioError]:
         names = distinct[block]
-        with ThreadPoolExecutor(threads) as pool:  # a task for each thread: one for each file takes half as long again
-            parts = list(pool.map(lambda first: [_facts(name) for name in names[first::threads]], range(threads)))
-        return [parts[place % threads][place // threads] for place in range(len(names))]
+        with ThreadPoolExecutor(_THREADS) as pool:  # a task for each: one for each file takes half as long again
+            parts = list(pool.map(lambda first: [_facts(name) for name in names[first::_THREADS]], range(_THREADS)))
+        return [parts[place % _THREADS][place // _THREADS] for place in range(len(names))]
 
     remote = any(map(is_remote, distinct))  # connections to a server are not for a forked process
     blocks = [slice(start, start + _OPENED) for start in range(0, len(distinct), _OPENED)]
