@@ -297,27 +297,29 @@ class _Stderr:
     def redirect(self) -> None:
         with self._lock:
             if self._users == 0:
+                self._memory = os.memfd_create("stderr")
                 try:
                     self._kept = os.dup(2)
                 except OSError:  # there is no stderr
                     self._kept = -1
+                    os.close(self._memory)
                 else:
-                    self._memory = os.memfd_create("stderr")
                     os.dup2(self._memory, 2)
             self._users += 1
 
     def restore(self) -> None:
         with self._lock:
             self._users -= 1
-            if self._users == 0 and self._kept >= 0:
+            if self._users:
+                return
+            self._lock.notify_all()
+            if self._kept >= 0:
                 os.dup2(self._kept, 2)
                 os.lseek(self._memory, 0, os.SEEK_SET)
-                with open(self._memory, "rb") as memory:  # closes it
+                with open(self._memory, "rb") as memory, open(self._kept, "wb", buffering=0) as stderr:  # closes both
                     lines = [line for line in memory if not _OF_MPG123.match(line)]
-                if lines:
-                    os.write(self._kept, b"".join(lines))
-                os.close(self._kept)
-                self._lock.notify_all()
+                    with contextlib.suppress(OSError):  # its reader has gone, or its disk is full
+                        stderr.write(b"".join(lines))
 
     def before_fork(self) -> None:
         self._lock.acquire()

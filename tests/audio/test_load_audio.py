@@ -1,9 +1,15 @@
 """Whole files, parts, streams, rates and channels: what load_audio promises for files that are sound."""
 
+import contextlib
 import io
+import os
 import random
+import resource
 import struct
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -299,3 +305,61 @@ def test_the_facts_of_a_plain_wav_are_those_of_libsndfile_without_it(
         assert (found.format, found.subtype) == (theirs.format, theirs.subtype)
         plain += 1
     assert plain > 20
+
+
+def test_what_others_say_while_an_mp3_is_read_costs_no_descriptor_where_it_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "a.mp3", np.zeros(16_000, np.float32), 16_000)
+    read = soundfile.SoundFile.read
+
+    def interrupted(self: soundfile.SoundFile, *arguments: Any, **named: Any) -> Any:
+        os.write(2, b"another thread says something\n")
+        return read(self, *arguments, **named)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", interrupted)
+    stderr, full = os.dup(2), os.open("/dev/full", os.O_WRONLY)
+    try:
+        os.dup2(full, 2)
+        before = len(os.listdir("/proc/self/fd"))
+        lengths = {len(load_audio(tmp_path / "a.mp3")) for _ in range(20)}
+        after = len(os.listdir("/proc/self/fd"))
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(full)
+    assert (lengths, after) == ({16_000}, before)
+
+
+def test_a_lack_of_descriptors_while_an_mp3_is_opened_costs_none(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.mp3", np.zeros(16_000, np.float32), 16_000)
+    load_audio(tmp_path / "a.mp3")
+    limits, held = resource.getrlimit(resource.RLIMIT_NOFILE), list[int]()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 8, limits[1]))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        os.close(held.pop())  # one is free, and two are needed
+        with pytest.raises(OSError, match="Too many open files"):
+            load_audio(tmp_path / "a.mp3")
+        held.append(os.open(os.devnull, os.O_RDONLY))  # and still is
+    finally:
+        for one in held:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+WITHOUT_STDERR = """
+import os, sys
+from asr.audio import load_audio
+os.close(2)
+print(len(load_audio(sys.argv[1])), len(load_audio(sys.argv[1])))
+"""
+
+
+def test_an_mp3_is_read_where_there_is_no_stderr(tmp_path: Path, repository: Path) -> None:
+    soundfile.write(tmp_path / "a.mp3", np.zeros(16_000, np.float32), 16_000)
+    command = [sys.executable, "-c", WITHOUT_STDERR, str(tmp_path / "a.mp3")]
+    done = subprocess.run(command, cwd=repository, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.stdout == "16000 16000\n"
