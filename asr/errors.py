@@ -6,6 +6,8 @@ a file or the machine did. Its ``id`` names the kind of fault for scripts; docs/
 """
 
 import errno
+import traceback
+from typing import TypeVar
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 OF_THE_DISK = DISK_FULL | {errno.EIO}  # whatever was asked for, and wherever
@@ -165,3 +167,15 @@ class Interrupted(AsrError):
 
 class RecordingNote(UserWarning):
     """A recording was read in spite of a fault; the message names it. Given with ``warnings.warn``."""
+
+
+_E = TypeVar("_E", bound=BaseException)
+
+
+def to_keep(error: _E) -> _E:
+    """``error``, without what the functions in its traceback held, such as the sound of a recording: for results."""
+    one: BaseException | None = error
+    while one is not None:
+        traceback.clear_frames(one.__traceback__)
+        one = one.__cause__ or one.__context__
+    return error

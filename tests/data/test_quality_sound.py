@@ -1,5 +1,6 @@
 """What decoding finds: clipping, silence, offset, bandwidth, equal sound. Signals are made with a known answer."""
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,3 +140,21 @@ def test_sound_that_breaks_off_is_an_error_and_the_rest_is_analysed(tmp_path: Pa
     sounds = analyse_all([good, beyond])
 
     assert isinstance(sounds["a.wav"], SoundStatistics) and isinstance(sounds["b.wav"], AudioError)
+
+
+def test_the_errors_of_many_recordings_do_not_keep_their_sound(tmp_path: Path) -> None:
+    samples = noise()
+    samples[-1] = np.nan
+    soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
+    bad = replace(stored(tmp_path, "b.wav", noise()), audio=str(tmp_path / "a.wav"))
+    many = [replace(bad, id=str(number)) for number in range(20)]
+    analyse_all([bad])
+
+    tracemalloc.start()
+    try:
+        sounds = analyse_all(many)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert all(isinstance(one, AudioError) for one in sounds.values()) and held < 4 * len(samples)
