@@ -4,6 +4,7 @@ In: utterances with their token ids, and a plan of batches. Out: ``Batch``es of 
 plan's order whatever the number of workers. Each utterance's random draws follow from (seed, epoch, index) alone.
 """
 
+import multiprocessing
 import os
 import resource
 import warnings
@@ -21,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from asr.data.batching import Request
 from asr.data.manifest import Utterance
 from asr.data.recordings import load_utterance
-from asr.errors import AsrError, DataError, RecordingNote
+from asr.errors import AsrError, DataError, RecordingNote, to_keep
 from asr.seeds import numpy_generator
 
 STUCK_S = 600.0  # without a batch
@@ -111,7 +112,7 @@ def load_batches(
         worker_init_fn=_start_worker,
         pin_memory=pin,
     )
-    batches = iter(loader)
+    batches = _begin(loader)
     stop = Finalize(None, _stop_workers, (batches,), exitpriority=0)
     try:
         for requests in plan:
@@ -127,6 +128,19 @@ def load_batches(
             yield batch
     finally:
         stop()
+
+
+def _begin(loader: "DataLoader[Batch | AsrError]") -> Iterator[Batch | AsrError]:
+    """Start the workers: all, or none where one cannot be started: torch would leave the others, for ever."""
+    before = set(multiprocessing.active_children())
+    try:
+        return iter(loader)
+    except BaseException as error:
+        for worker in set(multiprocessing.active_children()) - before:
+            worker.kill()
+            worker.join()
+        to_keep(error)  # which frees their pipes
+        raise
 
 
 def _allow_files(workers: int) -> None:

@@ -1,6 +1,8 @@
 """Requests become the same batches whatever reads them, and the error of a bad file names it."""
 
 import copy
+import errno
+import itertools
 import multiprocessing
 import os
 import signal
@@ -120,6 +122,23 @@ def test_readers_end_when_their_batches_are_no_longer_wanted(utterances: list[Ut
     assert len(multiprocessing.active_children()) == 2
     batches.close()  # type: ignore[attr-defined]
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # torch's own, of its half-made loader
+def test_no_reader_is_left_where_one_cannot_be_started(
+    utterances: list[Utterance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork, forks = os.fork, itertools.count(1)
+
+    def failing() -> int:
+        if next(forks) == 2:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        return fork()
+
+    monkeypatch.setattr(os, "fork", failing)
+    with pytest.raises(OSError, match="temporarily unavailable") as caught:
+        next(load_batches(make_dataset(utterances), make_plan(), 2))
+    assert caught and not multiprocessing.active_children(), "they end with the error, not when it is forgotten"
 
 
 @pytest.mark.parametrize(
