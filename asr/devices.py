@@ -5,6 +5,7 @@ this machine does not have.
 """
 
 import contextlib
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -82,3 +83,17 @@ def set_threads(count: int | None) -> None:
     """Let torch compute with ``count`` threads on the CPU; None leaves torch's own choice."""
     if count:
         torch.set_num_threads(count)
+
+
+@contextlib.contextmanager
+def torch_as_before(device: torch.device) -> Iterator[None]:
+    """Inside, torch's threads, TF32 and default generators, also that of ``device``, may be set; then they are back."""
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    tf32 = torch.backends.cudnn.allow_tf32
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            torch.set_float32_matmul_precision(precision)
+            torch.backends.cudnn.allow_tf32 = tf32

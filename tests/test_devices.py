@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from asr.cores import limited_cores, usable_cores
-from asr.devices import PRECISIONS, autocast, check_precision, choose_device, set_threads
+from asr.devices import PRECISIONS, allow_tf32, autocast, check_precision, choose_device, set_threads, torch_as_before
 from asr.errors import ConfigError
 from asr.provenance import hardware
 
@@ -78,3 +78,15 @@ def test_a_measurement_is_limited_to_some_cores() -> None:
         assert usable_cores() == 1
         raise KeyError
     assert usable_cores() == before
+
+
+def test_tf32_is_allowed_for_one_training_only() -> None:
+    def allowed() -> tuple[str, bool]:
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+    before = allowed()
+    for choice, inside in ((True, ("high", True)), (False, ("highest", False))):
+        with torch_as_before(CPU):
+            allow_tf32(choice)
+            assert allowed() == inside
+        assert allowed() == before

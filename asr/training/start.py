@@ -16,7 +16,7 @@ from typing import Any
 
 from asr.data.alphabet import TokenUse, alphabet, alphabet_table, spelled, suspicious
 from asr.data.passes import cached_pass, durations_of
-from asr.devices import allow_tf32, check_precision, choose_device, set_threads
+from asr.devices import allow_tf32, check_precision, choose_device, set_threads, torch_as_before
 from asr.errors import AsrError, TrainingError
 from asr.files import file_hashes, write_text
 from asr.provenance import Invocation, hardware, library_versions, local_time
@@ -59,13 +59,14 @@ def train(
     Raises ConfigError, DataError, TextError, TrainingError before step 1 for whatever can be checked by then;
     Interrupted after a signal, with everything saved.
     """
-    set_threads(settings.training.threads)
     run_dir, observers = RunDir(run_path), Observers()
     with contextlib.ExitStack() as stack:
         stack.enter_context(lost_process_named(run_path))
         stack.enter_context(helper_processes(settings.training.processes, settings, run_path))
         processes = start_processes(settings.training.device)
         stack.callback(stop_processes, processes)
+        stack.enter_context(torch_as_before(processes.device))
+        set_threads(settings.training.threads)
         slow = check_precision(processes.device, settings.training.precision)
         if processes.device.type == "cuda":
             allow_tf32(settings.training.tf32 or settings.training.precision != "fp32")

@@ -1,5 +1,6 @@
 """What goes wrong in a step: a loss that is no number, no memory, a signal that it does not let through."""
 
+import contextlib
 import itertools
 import json
 import math
@@ -216,3 +217,20 @@ def test_ten_such_steps_in_a_row_end_the_run(tones: Path, tmp_path: Path, monkey
     where = "in the last one the gradient of subsampling.* is not a finite number"
     with pytest.raises(TrainingError, match=rf"not finite in 10 steps in a row \(step 11\); {where}"):
         train(settings(tones), tmp_path, Quiet())
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_torch_is_as_before_for_what_follows_in_the_process(tones: Path, tmp_path: Path, interrupted: bool) -> None:
+    def stop(record: StepRecord) -> None:
+        if interrupted:
+            raise KeyboardInterrupt
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        state = torch.get_rng_state()
+        with pytest.raises(KeyboardInterrupt) if interrupted else contextlib.nullcontext():
+            train(settings(tones, training__threads=1, training__epochs=1), tmp_path, Quiet(stop))
+        assert torch.get_num_threads() == 3 and torch.equal(torch.get_rng_state(), state)
+    finally:
+        torch.set_num_threads(threads)
