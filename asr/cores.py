@@ -7,6 +7,7 @@ import contextlib
 import gc
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -16,7 +17,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
-from asr.errors import DataError
+from asr.errors import ConfigError, DataError
 
 _T = TypeVar("_T")
 BLOCK = 20_000  # items that one process computes at a time; fewer are not worth a process
@@ -39,7 +40,36 @@ def limited_cores(count: int) -> Iterator[None]:
 def usable_cores() -> int:
     """Processor cores for this process: those that it may use, shared with the others of a distributed training."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, cores // _of_torchrun("LOCAL_WORLD_SIZE", 1, least=1))
+
+
+def rank_and_count() -> tuple[int, int]:
+    """This process's number among those of a distributed training, and theirs; 0 and 1 where it is alone.
+
+    Raises ConfigError where what the environment holds cannot be: the one process would leave its files to another.
+    """
+    rank, count = _of_torchrun("RANK", 0), _of_torchrun("WORLD_SIZE", 1, least=1)
+    if rank >= count:
+        raise ConfigError(
+            f"environment: RANK={rank} is not below WORLD_SIZE={count}; start the training with torchrun, which sets"
+            " both, or unset them"
+        )
+    return rank, count
+
+
+def local_rank() -> int:
+    """This process's number among those of this machine. Raises ConfigError."""
+    return _of_torchrun("LOCAL_RANK", 0)
+
+
+def _of_torchrun(name: str, default: int, least: int = 0) -> int:
+    text = os.environ.get(name) or str(default)
+    if not re.fullmatch("[0-9]{1,9}", text) or int(text) < least:
+        raise ConfigError(
+            f"environment: {name}={text!r} is no whole number from {least} on; start a distributed training with"
+            f" torchrun, which sets it, or unset {name}"
+        )
+    return int(text)
 
 
 _keeping, _keepers, _kept = threading.Lock(), 0, None

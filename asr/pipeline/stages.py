@@ -6,7 +6,6 @@ skipped when its outputs are unchanged and were made from the same inputs.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from asr.audio.shards import shard_place
+from asr.cores import rank_and_count
 from asr.data.manifest import read_manifest
 from asr.errors import DataError, UsageError
 from asr.files import file_hashes, files_below, read_json_object, sha256_file, write_json
@@ -86,7 +86,7 @@ class StageRecords:
         if up_to_date:
             return
         stage.work()
-        if int(os.environ.get("RANK", "0")) > 0:
+        if rank_and_count()[0] > 0:
             return  # the main process writes the records
         records = read_json_object(self.path)
         # the inputs of before the work: what changes meanwhile is not in its outputs
@@ -113,7 +113,7 @@ def run_recipe(
 def _check_processes(config: "RunConfig") -> None:
     """Raise UsageError under torchrun for stages that each process would run in full."""
     alone = [name for name in config.stages if name != "train"]
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and alone:
+    if rank_and_count()[1] > 1 and alone:
         raise UsageError(
             f"asr run under torchrun: {', '.join(alone)} need one process. Run them without torchrun, and only the"
             " training with it: torchrun ... -m asr run RECIPE.yaml run_dir=FOLDER stages=[train]"

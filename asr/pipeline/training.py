@@ -3,7 +3,6 @@
 In: the configuration, or a run folder, and an observer. Out: a trained model in the run folder, with its config.yaml.
 """
 
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.config.typed import begun_with, changed_since_begun, save_config, typed_config, with_overrides
+from asr.cores import rank_and_count
 from asr.errors import UsageError
 from asr.provenance import Invocation
 from asr.schema import to_plain
@@ -42,7 +42,7 @@ def _with_start(
     config = typed_config(composed)
     given = {word.lstrip("+").partition("=")[0] for word in command if "=" in word}
     settings, said = choose_start(config.train, given, begun_with(config.run_dir))
-    if said and int(os.environ.get("RANK", "0")) == 0:
+    if said and rank_and_count()[0] == 0:
         observer.message(said)
     if settings is config.train:
         return composed, config

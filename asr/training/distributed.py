@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from asr.cores import local_rank, rank_and_count
 from asr.devices import choose_device
 from asr.errors import AsrError, ConfigError, Interrupted, TrainingError
 
@@ -65,16 +66,18 @@ class Processes:
 
 def start_processes(device_name: str) -> Processes:
     """Join the processes that torchrun started (nccl on GPUs, gloo on CPUs), or run alone. Raises ConfigError."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    rank = int(os.environ.get("RANK", "0"))
-    device = choose_device(device_name, int(os.environ.get("LOCAL_RANK", "0")))
+    rank, count = rank_and_count()
+    device = choose_device(device_name, local_rank())
     on_gpu = device.type == "cuda"
     if on_gpu:
         torch.cuda.set_device(device)  # before the first collective: else every process also opens GPU 0
     if count > 1 and not dist.is_initialized():
-        dist.init_process_group(
-            "nccl" if on_gpu else "gloo", rank=rank, world_size=count, device_id=device if on_gpu else None
-        )
+        backend = "nccl" if on_gpu else "gloo"
+        try:
+            dist.init_process_group(backend, rank=rank, world_size=count, device_id=device if on_gpu else None)
+        except ValueError as error:  # of MASTER_ADDR or MASTER_PORT
+            advice = "start the training with torchrun, which sets them, or unset RANK and WORLD_SIZE"
+            raise ConfigError(f"environment: WORLD_SIZE={count}, RANK={rank}: {error}; {advice}") from None
     return Processes(rank, count, device)
 
 
@@ -121,7 +124,7 @@ def helper_processes(count: int, *arguments: Any) -> Iterator[None]:
     Under torchrun nothing is started. Raises ConfigError where torchrun started another number of them, TrainingError
     with a helper's own message where that was the first to fail.
     """
-    started = int(os.environ.get("WORLD_SIZE", "1"))
+    started = rank_and_count()[1]
     if started > 1 and count not in (1, started):
         raise ConfigError(f"training.processes={count}, but torchrun started {started} processes; set only one of them")
     if started > 1 or count == 1:

@@ -36,6 +36,7 @@ class Case:
     says: str | tuple[str, ...]
     files: Mapping[str, Content] = field(default_factory=dict)
     leaves: str = "."  # a folder that the command may make, such as that of a run
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def arguments(self) -> list[str]:

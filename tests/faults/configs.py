@@ -38,7 +38,32 @@ RECIPES: list[tuple[str, str, str]] = [
     ("a recipe with a number of 5,000 digits", f"defaults: [base, _self_]\nseed: {'9' * 5_000}\n", "more digits"),
 ]  # fmt: skip
 
+ENVIRONMENTS: list[tuple[str, str, str]] = [
+    ("train", "RANK=abc", "environment: RANK='abc' is no whole number from 0 on"),
+    ("train", "RANK=1", "environment: RANK=1 is not below WORLD_SIZE=1"),
+    ("train", "WORLD_SIZE=2 RANK=2", "environment: RANK=2 is not below WORLD_SIZE=2"),
+    ("train", "WORLD_SIZE=0", "environment: WORLD_SIZE='0' is no whole number from 1 on"),
+    ("train", "WORLD_SIZE=2 MASTER_ADDR=", "environment: WORLD_SIZE=2, RANK=0: "),
+    ("train", "LOCAL_RANK=x", "environment: LOCAL_RANK='x' is no whole number from 0 on"),
+    ("transcribe", "LOCAL_WORLD_SIZE=0", "environment: LOCAL_WORLD_SIZE='0' is no whole number from 1 on"),
+    ("transcribe", "LOCAL_WORLD_SIZE=-1", "environment: LOCAL_WORLD_SIZE='-1' is no whole number from 1 on"),
+]
+MANIFEST = {"in/train.jsonl": '{"id": "a", "audio": "../good.wav", "duration_s": 0.25, "text": "a"}'}
+OF_VERB = {"train": f"{TRAIN} data.dir=in", "transcribe": "transcribe model good.wav"}
+
 CASES = [
+    *(
+        Case(
+            f"{variables} in the environment",
+            "config",
+            OF_VERB[verb],
+            (says, "torchrun"),
+            RECIPE | MANIFEST,
+            leaves="x",
+            environment=dict(one.split("=") for one in variables.split()),
+        )
+        for verb, variables, says in ENVIRONMENTS
+    ),
     *(Case(f"the override {word}", "config", f'{TRAIN} "{word}"', ("config: ", says), RECIPE) for word, says in WORDS),
     *(Case(given, "config", TRAIN, says, {"t.yaml": text}) for given, text, says in RECIPES),
     Case(
@@ -112,7 +137,7 @@ CASES = [
         "config",
         "train t.yaml run_dir=x data.dir=in data.normalizer=basik",
         "basik",
-        {**RECIPE, "in/train.jsonl": '{"id": "a", "audio": "../good.wav", "duration_s": 0.25, "text": "a"}'},
+        RECIPE | MANIFEST,
         leaves="x",
     ),
 ]

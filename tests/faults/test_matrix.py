@@ -46,6 +46,8 @@ def test_a_fault_is_one_message_and_changes_nothing(
     shutil.copytree(common, tmp_path, dirs_exist_ok=True)
     case.put(tmp_path)
     monkeypatch.chdir(tmp_path)
+    for name, value in case.environment.items():
+        monkeypatch.setenv(name, value)
     before, started_s = contents(tmp_path), time.process_time()
 
     code = asr(case.arguments, monkeypatch)
