@@ -34,8 +34,9 @@ sys.path.insert(0, str(ROOT))
 
 from asr.data.manifest import Utterance  # noqa: E402
 from asr.errors import AsrError  # noqa: E402
+from asr.figures import new_figure, save_figure  # noqa: E402
 from asr.files import read_json_object, write_text  # noqa: E402
-from asr.probes.record import COLOURS, new_figure, save_figure  # noqa: E402
+from asr.probes.record import COLOURS  # noqa: E402
 from asr.scoring.intervals import bootstrap_interval  # noqa: E402
 from asr.scoring.report import ScoreReport, score_texts  # noqa: E402
 from asr.scoring.results import read_results  # noqa: E402

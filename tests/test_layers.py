@@ -21,6 +21,7 @@ LAYERS: list[set[str]] = [
     {"errors"},
     {
         "files",
+        "figures",
         "compiling",
         "terminal",
         "schema",

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.files import atomic_path, finite, read_json_lines, read_json_object, write_text
+from asr.figures import new_figure, save_figure
+from asr.files import finite, read_json_lines, read_json_object, write_text
 from asr.pipeline.previous import NEW, earlier_data
 from asr.pipeline.self_training import base_model
 from asr.provenance import local_time
@@ -135,14 +136,9 @@ def _row(run_dir: Path, data: Path, summary_file: Path) -> dict[str, Any]:
 
 def _draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """WER with its interval against minutes of work; of speech where no work is recorded."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     work = any(row["work_minutes"] for row in rows)
     x = [(row["work_minutes"] or 0.0) if work else row["speech_minutes"] for row in rows]
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    figure, (axes,) = new_figure(size=(7, 4.5))
     axes.plot(x, [row["wer"] for row in rows], "o-", color="#08519c")
     for place, row in zip(x, rows, strict=True):
         if row["wer_low"] is not None:
@@ -151,5 +147,4 @@ def _draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     axes.set(xlabel=f"minutes of {'recorded work' if work else 'transcribed speech'}", ylabel="WER % on test")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        figure.savefig(stream, format="png", dpi=110)
+    save_figure(figure, path)

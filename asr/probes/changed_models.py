@@ -30,10 +30,11 @@ from asr.data.manifest import Utterance, read_manifest
 from asr.data.recordings import load_utterance
 from asr.devices import choose_device
 from asr.errors import DataError, UsageError
+from asr.figures import new_figure, save_figure
 from asr.lengths import valid_mask
 from asr.models import AcousticModel, LstmCell, RecurrentLayer
 from asr.pretrained import Pretrained, from_pretrained
-from asr.probes.record import Line, draw_bars, draw_lines, interval_caption, mean_interval, new_figure, save_figure
+from asr.probes.record import Line, draw_bars, draw_lines, interval_caption, mean_interval
 from asr.recognition import Recognizer
 from asr.scoring.counts import ErrorCounts, count_word_errors
 from asr.scoring.intervals import bootstrap_interval

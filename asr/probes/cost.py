@@ -23,9 +23,10 @@ import torch
 from torch import Tensor, nn
 
 from asr.cores import limited_cores
+from asr.figures import new_figure, save_figure
 from asr.models import AcousticModel, RecurrentLayer, RecurrentStack, build_model_config
 from asr.probes.members import allow_backward, count_weights
-from asr.probes.record import COLOURS, Line, draw_lines, new_figure, save_figure
+from asr.probes.record import COLOURS, Line, draw_lines
 from asr.schema import check
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler logs each of its starts

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from asr.figures import new_figure, save_figure
 from asr.probes.learning_curve import size_label
-from asr.probes.record import COLOURS, new_figure, save_figure
+from asr.probes.record import COLOURS
 
 
 def render(found: Mapping[str, Any]) -> str:

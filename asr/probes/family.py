@@ -22,12 +22,13 @@ from typing import Any, NotRequired, TypedDict
 import torch
 
 from asr.errors import DataError, UsageError
+from asr.figures import new_figure, save_figure
 from asr.models import AcousticModel, ModelConfig
 from asr.pretrained import from_pretrained
 from asr.probes.changed_models import ErrorRow, error_row
 from asr.probes.cost import FORWARD, TRAINING, CostOptions, CostRow, measure_shape
 from asr.probes.members import STEP, count_weights, fit_size
-from asr.probes.record import draw_bars, mean_interval, new_figure, save_figure, welch
+from asr.probes.record import draw_bars, mean_interval, welch
 from asr.scoring.counts import ErrorCounts
 from asr.scoring.intervals import FEW_UNITS
 from asr.scoring.report import ScoreReport, UtteranceScore

@@ -23,10 +23,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from asr.figures import new_figure, save_figure
 from asr.models import AcousticModel
 from asr.probes.changed_models import ModelEvaluator, Step
 from asr.probes.members import LABELS, allow_backward, make_encoder
-from asr.probes.record import Line, draw_lines, geometric_interval, mean_interval, new_figure, save_figure
+from asr.probes.record import Line, draw_lines, geometric_interval, mean_interval
 from asr.seeds import derive_seed
 
 RUN_UP = 20  # frames before the farthest one, so that the states are no longer those of the start

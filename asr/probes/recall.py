@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from asr.errors import DataError
+from asr.figures import new_figure, save_figure
 from asr.files import write_json
 from asr.probes.members import LABELS, MEMBERS, count_weights, fit_hidden_size, make_encoder
-from asr.probes.record import mean_interval, new_figure, save_figure
+from asr.probes.record import mean_interval
 from asr.seeds import derive_seed
 
 SYMBOLS = 8

@@ -1,8 +1,7 @@
 """The record of an experiment: its results as JSON with all that is needed to repeat them; statistics and plots.
 
 In: rows of figures, the settings and the command that gave them. Out: ``NAME.json``, and plots as PNG or SVG, written
-atomically. Also intervals of means over seeds, which every experiment reports. matplotlib is imported late and draws to
-files only.
+atomically. Also intervals of means over seeds, which every experiment reports.
 """
 
 import json
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asr.files import atomic_path, write_text
+from asr.files import write_text
 from asr.provenance import commit, hardware, library_versions, local_time
 
 LEVEL = 0.95
@@ -134,22 +133,6 @@ class Line:
     low: Sequence[float | None] = ()
     high: Sequence[float | None] = ()
     dashes: str = field(default="-", kw_only=True)
-
-
-def new_figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8.0, 5.0)) -> tuple[Any, list[Any]]:
-    """A figure and its axes, row by row."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
-
-
-def save_figure(figure: Any, path: Path) -> None:
-    """Write ``figure`` in the format of the file name: .png or .svg."""
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        figure.savefig(stream, format=path.suffix.removeprefix("."), dpi=110)
 
 
 def draw_lines(axes: Any, lines: Sequence[Line], colours: Mapping[str, str] | None = None, marker: str = "") -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from asr.data.manifest import Utterance
 from asr.errors import DataError
-from asr.files import atomic_path
+from asr.figures import new_figure, save_figure
 from asr.recognition.calibration import EVIDENCE, Calibration, fit_calibration, uncalibrated
 from asr.recognition.hypothesis import Hypothesis
 from asr.recognition.recognizer import Recognizer
@@ -183,12 +183,7 @@ def draw_reliability(curves: Sequence[tuple[str, Array]], right: NDArray[np.bool
     """A PNG: confidence against the share of right words, and the distribution of confidence, for each ``(name,
     confidences)``.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 7.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    figure, (upper, lower) = new_figure(2, 1, (7, 7.5), sharex=True, height_ratios=[3, 1])
     upper.plot([0, 1], [0, 1], color="#999999", linestyle="--", linewidth=1, label="perfect")
     for (name, confidence), colour in zip(curves, ("#d62728", "#1f77b4", "#2ca02c"), strict=False):
         promised, held, counts = (np.array(column) for column in zip(*reliability_bins(confidence, right), strict=True))
@@ -208,5 +203,4 @@ def draw_reliability(curves: Sequence[tuple[str, Array]], right: NDArray[np.bool
     lower.set(xlabel="confidence (mean of each tenth of the words)", ylabel="words", xlim=(0, 1.01))
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        figure.savefig(stream, format="png", dpi=110)
+    save_figure(figure, path)

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from asr.files import atomic_path, read_json_lines
+from asr.figures import new_figure, save_figure
+from asr.files import read_json_lines
 from asr.training.records import EpochRecord, StepRecord, record_values
 
 DRAW_EVERY_S = 60.0
@@ -63,9 +64,9 @@ class RunLogs:
             self.tensorboard = False
 
     def draw(self) -> None:
-        """Write curves.png from metrics.jsonl. A plot that cannot be written does not stop the run."""
+        """Write curves.png from metrics.jsonl. A plot that cannot be drawn or written does not stop the run."""
         self._drawn = time.monotonic()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ImportError):
             draw_curves(read_json_lines(self.run_path / "metrics.jsonl"), self.run_path / "curves.png")
 
 
@@ -110,12 +111,7 @@ def draw_curves(records: list[dict[str, Any]], path: Path) -> None:
     steps = [record for record in records if record["kind"] == "step"]
     if not epochs:
         return
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 6.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    (loss, errors), (rate, norm) = figure.subplots(2, 2)
+    figure, (loss, errors, rate, norm) = new_figure(2, 2, (11, 6.5))
     dev = [record for record in epochs if "dev_wer" in record]
     loss.plot(*_series(epochs, "train_loss"), label="train", color="#1f77b4")
     loss.plot(*_series(dev, "dev_loss"), label="dev", color="#d62728")
@@ -132,8 +128,7 @@ def draw_curves(records: list[dict[str, Any]], path: Path) -> None:
     for axes in (loss, errors):
         axes.legend()
     norm.set_yscale("symlog")
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        figure.savefig(stream, format="png", dpi=110)
+    save_figure(figure, path)
 
 
 def _series(records: list[dict[str, Any]], key: str, factor: float = 1.0) -> tuple[list[float], list[float]]:

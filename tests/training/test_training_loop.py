@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -295,6 +296,10 @@ def test_curves_and_tensorboard_are_left(
     tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, draw_curves: Callable[..., None]
 ) -> None:
     monkeypatch.setattr(RunLogs, "draw", draw_curves)
+    with monkeypatch.context() as patch:  # no memory left for its libraries
+        patch.setitem(sys.modules, "matplotlib.figure", None)
+        train(settings(tones, training__epochs=1), tmp_path / "undrawn", Quiet())
+    assert not (tmp_path / "undrawn" / "curves.png").exists()
     train(settings(tones, training__tensorboard=True, training__epochs=2), tmp_path, Quiet())
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
