@@ -162,8 +162,14 @@ def _exit_code(end: SystemExit) -> int:
 def _safe_streams() -> Iterator[None]:
     """Standard output and error as ``SafeStream``s; streams that are not the process's own (of tests) stay as they are.
 
-    They are copies of the descriptors: libraries write to the originals, and can be silenced there.
+    They are copies of the descriptors: libraries write to the originals, and can be silenced there. Those that were
+    closed before the start lead nowhere: else print would write to the other, and libraries into a file of ours.
     """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 - gets the lowest number: that one
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
     before = sys.stdout, sys.stderr
     for name, number in (("stdout", 1), ("stderr", 2)):
         with contextlib.suppress(AttributeError, ValueError, OSError):  # closed, or none

@@ -4,6 +4,7 @@ In: numbers and text. Out: text on a stream (stderr by default, so that stdout h
 A terminal gets one live line; a log file gets a plain line every 30 seconds; colour needs a terminal and no NO_COLOR.
 """
 
+import contextlib
 import io
 import os
 import re
@@ -44,6 +45,11 @@ class SafeStream(io.TextIOWrapper):
     def __init__(self, stream: TextIO) -> None:
         copy = open(os.dup(stream.fileno()), "wb")  # noqa: SIM115 - closed with the wrapper
         super().__init__(copy, stream.encoding, "backslashreplace", line_buffering=stream.isatty())
+
+    def __del__(self) -> None:
+        """Closed where nobody can write to it any more, and without the ResourceWarning of `python -X dev`."""
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            self.close()
 
     def write(self, text: str) -> int:
         """As ``io.TextIOWrapper.write``."""

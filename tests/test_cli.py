@@ -215,6 +215,33 @@ def test_text_that_the_terminal_cannot_show_is_escaped_not_fatal() -> None:
     assert done.stdout == b"caf\\xe9 \\udcff\n"
 
 
-def test_closed_stdout_is_survived() -> None:
-    done = subprocess.run(["sh", "-c", f"{sys.executable} -m asr --version >&-"], capture_output=True, timeout=240)
-    assert b"Traceback" not in done.stderr
+def test_nothing_is_said_of_our_streams_where_python_warns_of_all() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "asr", "--version"], capture_output=True, text=True, timeout=240
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"asr {__version__}\n", "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_leads_nowhere_and_its_number_is_no_files(closed: str, tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from asr import cli\n"
+        "with cli._safe_streams():\n"
+        "    print('a result'); print('a message', file=sys.stderr); sys.stderr.isatty(), sys.stdin.read()\n"
+        "    with open('file', 'w') as file: os.write(1, b''); os.write(2, b'of a library'); print(file.fileno())\n"
+    )
+    command = f'{sys.executable} -c "$0" {closed}; echo $? > code'
+    done = subprocess.run(
+        ["sh", "-c", command, code], cwd=tmp_path, capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL
+    )
+    assert (tmp_path / "code").read_text() == "0\n"
+    assert (tmp_path / "file").read_text() == ""
+    assert "message" not in done.stdout and ("a result" in done.stdout) == (closed == "2>&-")
+    help_of = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m asr --help {closed}; echo $? > code"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert (tmp_path / "code").read_text() == "0\n" and help_of.stderr == ""
