@@ -135,12 +135,31 @@ def _explain(error: BaseException) -> tuple[str, int, str]:
         return _explain_os_error(error), 1, DiskFullError.id if error.errno in DISK_FULL else AsrError.id
     text = " ".join(str(error).split())
     named = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    message = f"internal error: {named}; please report it, with what the same command prints under ASR_DEBUG=1"
-    return message, InternalError.exit_code, InternalError.id
+    package = _being_imported(error)
+    advice = "look at the variable, limit or file that this is about, or install it again: `make`"
+    loading = f"the Python package {package!r} does not load: {named}; {advice}", 1, "package"
+    reporting = f"internal error: {named}; please report it, with what the same command prints under ASR_DEBUG=1"
+    return loading if package else (reporting, InternalError.exit_code, InternalError.id)
+
+
+def _being_imported(error: BaseException) -> str:
+    """The package, not one of ours, whose import ended in ``error``; "" where nothing was imported."""
+    trace = error.__traceback__
+    while trace is not None:
+        package = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
+        if trace.tb_frame.f_code.co_name == "<module>" and package not in ("asr", "__main__"):
+            return package
+        trace = trace.tb_next
+    return ""
 
 
 def _explain_os_error(error: OSError) -> str:
     names = [repr(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
+    if isinstance(error, FileNotFoundError) and not names:
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            return "the folder in which the command runs was removed; change to one that exists (cd), and run it again"
     return f"{' -> '.join(names)}: {reason(error)}" if names else reason(error)
 
 

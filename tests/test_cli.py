@@ -1,6 +1,7 @@
 """The ``asr`` command: instant help, one line for every error, an exit code that says whose fault it was (law 8)."""
 
 import errno
+import importlib
 import os
 import resource
 import subprocess
@@ -141,6 +142,32 @@ def test_every_error_is_one_line_with_its_exit_code(
     assert stderr.startswith(f"asr: error[{kind}]: ")
     assert message in stderr
     assert len(stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("fault", ["raise ValueError('PACKAGE_LEVEL must be above 0')", "import os\nos.nothing"])
+def test_a_package_that_does_not_load_is_no_internal_error(
+    fault: str, verb_that: Install, capsys: Capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unusable").mkdir()
+    (tmp_path / "unusable" / "__init__.py").write_text("import unusable.inner\n")
+    (tmp_path / "unusable" / "inner.py").write_text(fault)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    verb_that(lambda _: importlib.import_module("unusable").value)
+    assert cli.main(["check"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("asr: error[package]: the Python package 'unusable' does not load: ")
+    assert ("PACKAGE_LEVEL must be above 0" in said) == ("PACKAGE_LEVEL" in fault) and len(said.splitlines()) == 1
+
+
+def test_a_working_folder_that_is_gone_is_named(
+    verb_that: Install, capsys: Capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    verb_that(lambda _: len(os.getcwd()))
+    assert cli.main(["check"]) == 1
+    assert "error[system]: the folder in which the command runs was removed; change to" in capsys.readouterr().err
 
 
 def test_a_signal_after_saving_ends_with_128_plus_its_number(verb_that: Install, capsys: Capsys) -> None:
