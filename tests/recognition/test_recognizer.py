@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -299,3 +300,25 @@ def test_inverted_channels_in_memory_do_not_cancel(recognizer: Recognizer) -> No
     waveform = make_waveform(0.8, 3)
     text = recognizer.transcribe(waveform, sample_rate=RATE).text
     assert text and recognizer.transcribe(np.stack([waveform, -waveform]), sample_rate=RATE).text == text
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_errors_of_many_damaged_recordings_do_not_keep_their_sound(
+    recognizer: Recognizer, tmp_path: Path, workers: int
+) -> None:
+    samples = np.zeros(10 * RATE, np.float32)
+    samples[-1] = np.nan
+    soundfile.write(tmp_path / "damaged.wav", samples, RATE, subtype="FLOAT")
+
+    def transcribed(count: int) -> list[Any]:
+        return [one for _, one in recognizer.transcribe_files([tmp_path / "damaged.wav"] * count, workers=workers)]
+
+    transcribed(1)
+    tracemalloc.start()
+    try:
+        errors = transcribed(20)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all(isinstance(one, AudioError) for one in errors) and errors[0].__traceback__ is not None
+    assert held < samples.nbytes
