@@ -1,6 +1,7 @@
 """Recognition with an ONNX model in the place of torch's: the same texts; which one is used; `asr export`."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from asr.onnx.backend import choose_backend
 from asr.recognition import Recognizer
 from asr.shipped import weights_sha256
 from tests.random_model import RATE, save_random_model
+
+ROOT = Path(__file__).parents[2]
 
 
 def save_model(folder: Path, seed: int = 4) -> Path:
@@ -53,6 +56,15 @@ def test_texts_times_and_confidence_are_those_of_torch(directory: Path) -> None:
         assert [(w.text, w.start_s, w.end_s) for w in one.words] == [(w.text, w.start_s, w.end_s) for w in other.words]
         assert one.confidence == pytest.approx(other.confidence, abs=1e-4)
     assert recognizer.backend == "onnx" and "onnx on cpu" in repr(recognizer)
+
+
+def test_onnxruntime_neither_identifies_the_computer_nor_keeps_events_to_send(directory: Path, tmp_path: Path) -> None:
+    """Unless it is told so, it writes a number of this computer and its events below ~/.cache, and sends them."""
+    code = "import sys, asr; asr.load_model(sys.argv[1], 'cpu', backend='onnx')"
+    known = {"PATH": os.defpath, "HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
+    (tmp_path / "home").mkdir()
+    subprocess.run([sys.executable, "-c", code, str(directory)], env=known, check=True, timeout=240)
+    assert [one for one in (tmp_path / "home").rglob("*") if "onnxruntime" in one.name] == []
 
 
 def test_int8_is_near_and_not_the_same(directory: Path) -> None:
