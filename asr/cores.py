@@ -46,7 +46,7 @@ def usable_cores() -> int:
 def rank_and_count() -> tuple[int, int]:
     """This process's number among those of a distributed training, and theirs; 0 and 1 where it is alone.
 
-    Raises ConfigError where what the environment holds cannot be: the one process would leave its files to another.
+    Raises ConfigError where RANK and WORLD_SIZE contradict each other: alone, a process of rank 1 would write nothing.
     """
     rank, count = _of_torchrun("RANK", 0), _of_torchrun("WORLD_SIZE", 1, least=1)
     if rank >= count:
@@ -77,7 +77,7 @@ _keeping, _keepers, _kept = threading.Lock(), 0, None
 
 @contextlib.contextmanager
 def torch_threads_kept() -> Iterator[None]:
-    """Inside, each thread may set its own; the last to leave gives later threads those of before the first came."""
+    """torch's number of threads is restored once the last of those inside, in whatever thread, has left."""
     global _keepers, _kept
     with _keeping:
         if not _keepers and (torch := sys.modules.get("torch")):

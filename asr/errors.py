@@ -172,8 +172,8 @@ class RecordingNote(UserWarning):
 _E = TypeVar("_E", bound=BaseException)
 
 
-def to_keep(error: _E) -> _E:
-    """``error``, without what the functions in its traceback held, such as the sound of a recording: for results."""
+def without_locals(error: _E) -> _E:
+    """``error``, the local variables in its traceback freed (a recording's samples): for those that are kept."""
     one: BaseException | None = error
     while one is not None:
         traceback.clear_frames(one.__traceback__)

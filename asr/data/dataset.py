@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from asr.data.batching import Request
 from asr.data.manifest import Utterance
 from asr.data.recordings import load_utterance
-from asr.errors import AsrError, DataError, RecordingNote, to_keep
+from asr.errors import AsrError, DataError, RecordingNote, without_locals
 from asr.seeds import numpy_generator
 
 STUCK_S = 600.0  # without a batch
@@ -139,7 +139,7 @@ def _begin(loader: "DataLoader[Batch | AsrError]") -> Iterator[Batch | AsrError]
         for worker in set(multiprocessing.active_children()) - before:
             worker.kill()
             worker.join()
-        to_keep(error)  # which frees their pipes
+        without_locals(error)  # which frees their pipes
         raise
 
 

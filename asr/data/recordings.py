@@ -22,7 +22,7 @@ from asr.audio.shards import is_remote
 from asr.cores import in_processes
 from asr.data.manifest import Utterance
 from asr.data.records import raise_problems
-from asr.errors import AudioError, to_keep
+from asr.errors import AudioError, without_locals
 from asr.terminal import Progress
 
 Recordings = Mapping[str, AudioInfo | AudioError]  # what `probe_all` found, by path
@@ -166,4 +166,4 @@ def _facts(path: str) -> AudioInfo | AudioError:
     except UnicodeEncodeError:
         return AudioError(f"{path}: its name is not UTF-8, which a manifest's must be. Rename it.")
     except AudioError as error:
-        return to_keep(error)
+        return without_locals(error)

@@ -100,8 +100,8 @@ def _is_cpu(device: str) -> bool:
 
 
 def require_onnxruntime() -> Any:
-    """The package ``onnxruntime``, which sends nothing to its maker. Raises ConfigError where it is not installed."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it identifies this computer and sends what is run
+    """The package ``onnxruntime``, its telemetry off. Raises ConfigError where it is not installed."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it is on by default in the wheels for Linux
     try:
         import onnxruntime
     except ImportError as error:

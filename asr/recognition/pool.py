@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.cores import set_torch_threads, torch_threads_kept
-from asr.errors import AsrError, AudioError, InternalError, to_keep
+from asr.errors import AsrError, AudioError, InternalError, without_locals
 from asr.recognition.reading import Reader
 from asr.recognition.windows import Window
 
@@ -305,7 +305,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def as_recording_error(error: Exception, reader: Reader) -> AsrError:
     """``error`` as one of this recording, its cause kept. Raises it again where it concerns all: out of memory."""
     if isinstance(error, AsrError):
-        return to_keep(error)
+        return without_locals(error)
     if is_out_of_memory(error):
         raise error
     name = reader.source.name or "a recording"
@@ -317,7 +317,7 @@ def as_recording_error(error: Exception, reader: Reader) -> AsrError:
     else:
         wrapped = InternalError(f"{name}: internal error: {type(error).__name__}: {reason}; please report it")
     wrapped.__cause__ = error
-    return to_keep(wrapped)
+    return without_locals(wrapped)
 
 
 def _read_some(recording: Recording) -> tuple[list[Window], bool]:

@@ -82,7 +82,7 @@ def _lost(path: Path) -> AsrError:
 
 def _connected() -> Any:
     """Ray, connected to a cluster."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else a cluster that begins here reports to its makers
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # its telemetry, on by default
     try:
         import ray
     except ImportError as error:

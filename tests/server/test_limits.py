@@ -131,6 +131,7 @@ def test_a_client_that_reads_no_answer_is_given_up(start: Start) -> None:
         page = {"path": "/", "status": "200"}
         until(lambda: server.connections or server.metric("asr_requests_total", **page))
         until(lambda: not server.connections)
+        assert ask(server, "GET", "/health").status == 200
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(server: Running, recordings: list[Path]) -> None:

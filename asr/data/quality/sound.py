@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from asr.audio.load import mixed, open_recording
 from asr.data.manifest import Utterance
 from asr.data.quality.findings import Finding, list_counts, manifest_finding, utterance_finding
-from asr.errors import AudioError, AudioPartError, to_keep
+from asr.errors import AudioError, AudioPartError, without_locals
 
 LONGEST_S = 600.0  # of a longer utterance the first ten minutes are decoded
 _FRAME_S = 0.02
@@ -103,7 +103,7 @@ def analyse_all(
         try:
             return analyse(utterance)
         except AudioError as error:
-            return to_keep(error)
+            return without_locals(error)
 
     found: dict[str, SoundStatistics | AudioError] = {}
     with ThreadPoolExecutor(threads) as pool:
